@@ -1,0 +1,55 @@
+// Package lake keeps Weir's Iceberg tables: it creates them, commits data files
+// and shard offsets together, plans and scans them. See design §6; the rule
+// numbers in this package are that section's.
+package lake
+
+// Table is one of the Iceberg tables of namespace `weir`.
+type Table string
+
+// The tables, in the order in which a cut is committed to them (rule 5).
+const (
+	DeadLetters Table = "dead_letters"
+	Events      Table = "events"
+	ClientDays  Table = "client_days"
+	EventDays   Table = "event_days"
+	Clients     Table = "clients"
+)
+
+// Tables lists every table in commit order.
+func Tables() []Table { return []Table{DeadLetters, Events, ClientDays, EventDays, Clients} }
+
+// Rollups lists the tables that are a function of the rows of Events.
+func Rollups() []Table { return []Table{ClientDays, EventDays, Clients} }
+
+// Vector is what one snapshot of one table says of every shard (rule 1).
+type Vector map[int32]ShardState
+
+// ShardState is how far a table has come in one shard.
+type ShardState struct {
+	First    int64    `json:"first"`    // first offset ever
+	Next     int64    `json:"next"`     // next offset not yet in the table
+	LogTime  int64    `json:"log_time"` // running maximum of record timestamps; epoch milliseconds
+	Cut      string   `json:"cut"`      // id of the cut that last moved Next
+	Counters Counters `json:"counters"` // of events; zero elsewhere
+	Mark     LogMark  `json:"mark"`     // which log this is an offset of (rule 9)
+}
+
+// Counters add up to Next − First (promise 5).
+type Counters struct {
+	Stored     int64 `json:"stored"`
+	Duplicates int64 `json:"duplicates"`
+	Dead       int64 `json:"dead"`
+	Control    int64 `json:"control"`
+	Lost       int64 `json:"lost"`
+	Erased     int64 `json:"erased"` // rows of Stored that an erasure removed
+}
+
+// Sum is what the counters account for: Next − First when the balance closes.
+func (c Counters) Sum() int64 { return c.Stored + c.Duplicates + c.Dead + c.Control + c.Lost }
+
+// LogMark identifies the log and the last record that Next stands behind.
+type LogMark struct {
+	TopicID  string `json:"topic_id"`
+	Epoch    int32  `json:"epoch"`    // leader epoch of the last record; −1 unknown
+	Checksum uint32 `json:"checksum"` // CRC-32C of the last record's key and value
+}
