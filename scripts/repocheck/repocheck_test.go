@@ -1,0 +1,260 @@
+// Package repocheck holds the rules of the repository that no linter knows:
+// who may import whom, which folder may touch which outside module, one
+// package comment a package, files of one job. The rules read the source
+// files themselves, so that `go test` notices when one changes.
+package repocheck
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	root     = "../.."
+	maxLines = 600 // of one Go file that a person writes
+)
+
+// topLevel is everything that may lie in the root, besides dotfiles.
+var topLevel = []string{
+	"LICENSE", "Makefile", "README.md", "deploy", "go.mod", "go.sum", "ingest", "processor", "query", "schemas", "scripts",
+}
+
+// file is one parsed Go file of the repository.
+type file struct {
+	path      string // slash-separated, from the root
+	dir       string
+	test      bool
+	generated bool
+	lines     int
+	ast       *ast.File
+	imports   []string
+}
+
+func TestTopLevel(t *testing.T) {
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") || ignoredByGit(e.Name()) || slices.Contains(topLevel, e.Name()) {
+			continue
+		}
+		t.Errorf("%s: not part of the fixed top level %v", e.Name(), topLevel)
+	}
+}
+
+func ignoredByGit(name string) bool { return name == "bin" || name == "weir-data" }
+
+func TestImportStar(t *testing.T) {
+	for _, f := range sources(t) {
+		for _, imported := range f.imports {
+			inner, ours := strings.CutPrefix(imported, "weir/")
+			if !ours {
+				continue
+			}
+			if from, to := region(f.dir), region(inner); !mayImport(from, to) {
+				t.Errorf("%s: imports %s: %s may not import %s", f.path, imported, from, to)
+			}
+		}
+	}
+}
+
+func region(dir string) string { return strings.SplitN(dir, "/", 2)[0] }
+
+// mayImport is the star: services meet only in schemas, deploy knows all, and
+// nothing knows deploy or scripts.
+func mayImport(from, to string) bool {
+	switch {
+	case from == to, from == "scripts":
+		return true
+	case to == "schemas":
+		return true
+	case from == "deploy":
+		return to != "scripts"
+	}
+	return false
+}
+
+// homes says which folders alone may import an outside module: what ties us to
+// a vendor lives in one place.
+var homes = map[string][]string{
+	"github.com/aws/aws-sdk-go-v2":               {"schemas/objects"},
+	"github.com/apache/iceberg-go":               {"schemas/lake"},
+	"github.com/parquet-go/parquet-go":           {"schemas/lake"},
+	"github.com/versity/versitygw":               {"deploy/embedded"},
+	"github.com/twmb/franz-go/pkg/kfake":         {"deploy/embedded"},
+	"github.com/jackc/pgx":                       {"schemas/registry"},
+	"modernc.org/sqlite":                         {"schemas/registry"},
+	"golang.org/x/crypto":                        {"schemas/registry"},
+	"google.golang.org/protobuf":                 {"schemas/eventpb", "schemas/topic"},
+	"gopkg.in/yaml.v3":                           {"deploy/weir"},
+	"github.com/prometheus/client_golang/promhttp": {"deploy/weir"},
+}
+
+func TestOutsideModulesStayHome(t *testing.T) {
+	for _, f := range sources(t) {
+		if f.test || region(f.dir) == "scripts" {
+			continue
+		}
+		for _, imported := range f.imports {
+			for module, folders := range homes {
+				if (imported == module || strings.HasPrefix(imported, module+"/")) && !within(f.dir, folders) {
+					t.Errorf("%s: imports %s, whose home is %v", f.path, imported, folders)
+				}
+			}
+		}
+	}
+}
+
+func within(dir string, folders []string) bool {
+	return slices.ContainsFunc(folders, func(home string) bool {
+		return dir == home || strings.HasPrefix(dir, home+"/")
+	})
+}
+
+func TestOnePackageComment(t *testing.T) {
+	comments := map[string][]string{}
+	for _, f := range sources(t) {
+		if f.test {
+			if _, seen := comments[f.dir]; !seen {
+				comments[f.dir] = nil
+			}
+		}
+		if f.ast.Doc != nil && !f.generated && !strings.HasSuffix(f.ast.Name.Name, "_test") {
+			comments[f.dir] = append(comments[f.dir], f.path)
+		} else if _, seen := comments[f.dir]; !seen && !f.generated {
+			comments[f.dir] = nil
+		}
+	}
+	for dir, files := range comments {
+		if len(files) != 1 {
+			t.Errorf("%s: has %d package comments %v, want 1", dir, len(files), files)
+		}
+	}
+}
+
+func TestFileLength(t *testing.T) {
+	for _, f := range sources(t) {
+		if !f.generated && f.lines > maxLines {
+			t.Errorf("%s: %d lines, at most %d: split it by job", f.path, f.lines, maxLines)
+		}
+	}
+}
+
+// TestDirectModules holds the list of outside modules that the binary imports
+// directly, so that a new one is a decision somebody sees.
+func TestDirectModules(t *testing.T) {
+	modules := requiredModules(t)
+	used := map[string]bool{}
+	for _, f := range sources(t) {
+		if f.test || region(f.dir) == "scripts" || path.Base(f.dir) == "laketest" {
+			continue
+		}
+		for _, imported := range f.imports {
+			if m := moduleOf(modules, imported); m != "" {
+				used[m] = true
+			}
+		}
+	}
+	var got []string
+	for m := range used {
+		got = append(got, m)
+	}
+	slices.Sort(got)
+	want, err := os.ReadFile("modules.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := strings.Join(got, "\n") + "\n"; text != string(want) {
+		t.Errorf("direct modules are\n%s\nand modules.txt says\n%s\nif the change is meant, change modules.txt with its reason in the commit", text, want)
+	}
+}
+
+func requiredModules(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var modules []string
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "require "))
+		if len(fields) >= 2 && strings.HasPrefix(fields[1], "v") && strings.Contains(fields[0], ".") {
+			modules = append(modules, fields[0])
+		}
+	}
+	return modules
+}
+
+func moduleOf(modules []string, imported string) string {
+	best := ""
+	for _, m := range modules {
+		if (imported == m || strings.HasPrefix(imported, m+"/")) && len(m) > len(best) {
+			best = m
+		}
+	}
+	return best
+}
+
+// sources parses every Go file of the repository.
+func sources(t *testing.T) []file {
+	t.Helper()
+	var files []file
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := d.Name()
+		if d.IsDir() && p != root && (strings.HasPrefix(name, ".") || name == "testdata" || name == "node_modules" || ignoredByGit(name)) {
+			return fs.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(name, ".go") {
+			return nil
+		}
+		f, err := parse(p)
+		if err != nil {
+			return err
+		}
+		files = append(files, f)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func parse(p string) (file, error) {
+	text, err := os.ReadFile(p)
+	if err != nil {
+		return file{}, fmt.Errorf("read %s: %w", p, err)
+	}
+	tree, err := parser.ParseFile(token.NewFileSet(), p, text, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		return file{}, fmt.Errorf("parse %s: %w", p, err)
+	}
+	rel, err := filepath.Rel(root, p)
+	if err != nil {
+		return file{}, err
+	}
+	rel = filepath.ToSlash(rel)
+	f := file{
+		path: rel, dir: path.Dir(rel), ast: tree,
+		test:      strings.HasSuffix(rel, "_test.go"),
+		generated: ast.IsGenerated(tree),
+		lines:     strings.Count(string(text), "\n"),
+	}
+	for _, spec := range tree.Imports {
+		f.imports = append(f.imports, strings.Trim(spec.Path.Value, `"`))
+	}
+	return f, nil
+}
