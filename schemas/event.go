@@ -6,17 +6,19 @@ import "github.com/apache/arrow/go/v17/arrow/decimal128"
 
 // Limits of one event and of one request to contract 1.
 const (
-	MaxBatchEvents    = 1000      // events in a request
-	MaxBodyBytes      = 4 << 20   // body after decompression
-	MaxEventBytes     = 512 << 10 // one event as a record
-	MaxNameBytes      = 256       // event name, category, session id, random id
-	MaxFutureMS       = 3600_000  // how far ahead of the edge's clock an event may be; milliseconds
-	MaxProperties     = 500       // own properties of one event
-	MaxNesting        = 64        // depth of a JSON value
-	ValueScale        = 9         // digits after the point of Event.Value
-	ValuePrecision    = 38        // digits of Event.Value
-	MaxIdentityValues = 100       // identity values in a request of /v1/user/register
-	MaxIdentityChars  = 256       // characters of one identity value
+	MaxBatchEvents    = 1000            // events in a request
+	MaxBodyBytes      = 4 << 20         // body after decompression
+	MaxEventBytes     = 512 << 10       // one event as a record
+	MaxNameBytes      = 256             // event name, category, session id, random id
+	MaxFutureMS       = 3600_000        // how far ahead of the edge's clock an event may be; milliseconds
+	MaxProperties     = 500             // own properties of one event
+	MaxNesting        = 64              // depth of a JSON value
+	ValueScale        = 9               // digits after the point of Event.Value
+	ValuePrecision    = 38              // digits of Event.Value
+	MinTimeMS         = 0               // earliest event time: 1970-01-01; epoch milliseconds
+	MaxTimeMS         = 253402300799999 // latest event time a record may hold: the end of the year 9999
+	MaxIdentityValues = 100             // identity values in a request of /v1/user/register
+	MaxIdentityChars  = 256             // characters of one identity value
 )
 
 // Event is one thing a client did. It is immutable: whatever can change was

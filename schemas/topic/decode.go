@@ -1,0 +1,273 @@
+package topic
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+	"unsafe"
+
+	"github.com/apache/arrow/go/v17/arrow/decimal128"
+	"github.com/go-json-experiment/json/jsontext"
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"weir/schemas"
+	"weir/schemas/eventpb"
+)
+
+// Kind says what a record is.
+type Kind int8
+
+// The kinds a record can have.
+const (
+	Event Kind = iota + 1
+	Tick       // moves the shard's log time, nothing else; counted as control
+)
+
+// Decode reads the value of a record into `into`, whose old content is lost.
+// The strings and byte slices of the event alias value: they live as long as
+// value is left alone. An error means that the record can never be stored, and
+// its text is the reason that goes with the dead letter; fields that a later
+// version added are skipped.
+func Decode(value []byte, into *schemas.Event) (Kind, error) {
+	*into = schemas.Event{}
+	kind, err := decodeRecord(value, into)
+	if err != nil {
+		return 0, err
+	}
+	switch kind {
+	case eventpb.Kind_KIND_TICK:
+		return Tick, nil
+	case eventpb.Kind_KIND_EVENT:
+		return Event, validate(into)
+	default:
+		return 0, fmt.Errorf("record kind %d is unknown", kind)
+	}
+}
+
+func decodeRecord(value []byte, e *schemas.Event) (eventpb.Kind, error) {
+	var kind eventpb.Kind
+	err := fields(value, func(num protowire.Number, f field) error {
+		if f.wire == protowire.BytesType {
+			return setBytes(e, num, f.bytes)
+		}
+		if f.wire == protowire.VarintType && num == fieldKind {
+			kind = eventpb.Kind(int32(f.varint))
+			return nil
+		}
+		if f.wire == protowire.VarintType {
+			setVarint(e, num, f.varint)
+		}
+		return nil
+	})
+	return kind, err
+}
+
+func setVarint(e *schemas.Event, num protowire.Number, v uint64) {
+	switch num {
+	case fieldProduct:
+		e.Product = int64(v)
+	case fieldClient:
+		e.Client = int64(v)
+	case fieldTime:
+		e.Time = int64(v)
+	case fieldRuntime:
+		ms := int64(v)
+		e.RuntimeMS = &ms
+	case fieldOffline:
+		offline := protowire.DecodeBool(v)
+		e.Offline = &offline
+	}
+}
+
+func setBytes(e *schemas.Event, num protowire.Number, b []byte) error {
+	switch num {
+	case fieldUser:
+		e.User = orNil(b)
+		return nil
+	case fieldClientProps:
+		e.ClientProps = orNil(b)
+		return nil
+	case fieldProperties:
+		e.Properties = orNil(b)
+		return nil
+	case fieldValue:
+		return setDecimal(e, b)
+	case fieldException:
+		return setException(e, b)
+	}
+	at := stringField(e, num)
+	if at == nil {
+		return nil
+	}
+	return setString(at, b, num)
+}
+
+// stringField is where a string field lies in e; nil when num is none.
+func stringField(e *schemas.Event, num protowire.Number) *string {
+	switch num {
+	case fieldName:
+		return &e.Name
+	case fieldRandomID:
+		return &e.RandomID
+	case fieldCategory:
+		e.Category = new(string)
+		return e.Category
+	case fieldSessionID:
+		return &e.SessionID
+	case fieldAppKey:
+		return &e.AppKey
+	case fieldAppName:
+		return &e.AppName
+	case fieldAppVersion:
+		return &e.AppVersion
+	case fieldContentLocale:
+		return &e.ContentLocale
+	case fieldUILocale:
+		return &e.UILocale
+	case fieldUserAgent:
+		return &e.UserAgent
+	case fieldIP:
+		return &e.IP
+	}
+	return nil
+}
+
+func setString(at *string, b []byte, num protowire.Number) error {
+	if !utf8.Valid(b) {
+		return fmt.Errorf("field %d is not UTF-8", num)
+	}
+	*at = unsafe.String(unsafe.SliceData(b), len(b)) //nolint:gosec // aliasing is what Decode promises; nobody writes to a fetched record
+	return nil
+}
+
+func setDecimal(e *schemas.Event, b []byte) error {
+	var hi int64
+	var lo uint64
+	if e.Value != nil {
+		hi, lo = e.Value.HighBits(), e.Value.LowBits() // a message given twice is merged
+	}
+	err := fields(b, func(num protowire.Number, f field) error {
+		switch {
+		case num == decimalHi && f.wire == protowire.VarintType:
+			hi = protowire.DecodeZigZag(f.varint)
+		case num == decimalLo && f.wire == protowire.Fixed64Type:
+			lo = f.varint
+		}
+		return nil
+	})
+	v := decimal128.New(hi, lo)
+	e.Value = &v
+	return err
+}
+
+func setException(e *schemas.Event, b []byte) error {
+	if e.Exception == nil {
+		e.Exception = new(schemas.Exception)
+	}
+	x := e.Exception
+	at := [...]*string{exceptionClass: &x.Class, exceptionMethod: &x.Method, exceptionMessage: &x.Message, exceptionStack: &x.Stack}
+	return fields(b, func(num protowire.Number, f field) error {
+		if f.wire != protowire.BytesType || num > exceptionStack {
+			return nil
+		}
+		return setString(at[num], f.bytes, fieldException)
+	})
+}
+
+// field is one field of a message. varint holds a fixed64 too.
+type field struct {
+	wire   protowire.Type
+	varint uint64
+	bytes  []byte
+}
+
+// fields calls set for each field of a message, in the order they lie in it.
+// Other wire types than those of our own fields are skipped.
+func fields(b []byte, set func(protowire.Number, field) error) error {
+	for rest := b; len(rest) > 0; {
+		num, wire, n := protowire.ConsumeTag(rest)
+		if n < 0 {
+			return damaged(b, rest, n)
+		}
+		rest = rest[n:]
+		f := field{wire: wire}
+		switch wire {
+		case protowire.VarintType:
+			f.varint, n = protowire.ConsumeVarint(rest)
+		case protowire.BytesType:
+			f.bytes, n = protowire.ConsumeBytes(rest)
+		case protowire.Fixed64Type:
+			f.varint, n = protowire.ConsumeFixed64(rest)
+		default:
+			n = protowire.ConsumeFieldValue(num, wire, rest)
+		}
+		if n < 0 {
+			return damaged(b, rest, n)
+		}
+		rest = rest[n:]
+		if err := set(num, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func damaged(whole, rest []byte, code int) error {
+	return fmt.Errorf("record is damaged at byte %d: %w", len(whole)-len(rest), protowire.ParseError(code))
+}
+
+// Why a record that is sound protobuf cannot be an event.
+var (
+	errProduct  = errors.New("product id is not positive")
+	errClient   = errors.New("client id is not positive")
+	errName     = errors.New("event name is missing")
+	errRandomID = errors.New("random id is missing")
+	errTime     = errors.New("event time is outside the years 1970 to 9999")
+	errValue    = errors.New("value has more than 38 digits")
+	errRuntime  = errors.New("runtime is negative")
+)
+
+// validate holds an event to what the lake's columns and their readers need.
+func validate(e *schemas.Event) error {
+	switch {
+	case e.Product <= 0:
+		return errProduct
+	case e.Client <= 0:
+		return errClient
+	case e.Name == "":
+		return errName
+	case e.RandomID == "":
+		return errRandomID
+	case e.Time < schemas.MinTimeMS || e.Time > schemas.MaxTimeMS:
+		return errTime
+	case e.Value != nil && !e.Value.FitsInPrecision(schemas.ValuePrecision):
+		return errValue
+	case e.RuntimeMS != nil && *e.RuntimeMS < 0:
+		return errRuntime
+	}
+	if err := object("user", e.User); err != nil {
+		return err
+	}
+	if err := object("client", e.ClientProps); err != nil {
+		return err
+	}
+	return object("properties", e.Properties)
+}
+
+func object(what string, b []byte) error {
+	if b == nil {
+		return nil
+	}
+	if !bytes.HasPrefix(b, []byte("{")) || !jsontext.Value(b).IsValid() {
+		return fmt.Errorf("%s is not a JSON object", what)
+	}
+	return nil
+}
+
+func orNil(b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
