@@ -1,0 +1,96 @@
+package lake
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"iter"
+	"strings"
+	"sync"
+	"time"
+)
+
+// ObjectStore keeps the lake's files. Objects are written once under a name
+// of their own and never overwritten. A missing object is fs.ErrNotExist.
+type ObjectStore interface {
+	Put(ctx context.Context, key string, body []byte) error
+	Get(ctx context.Context, key string) ([]byte, error)
+	GetRange(ctx context.Context, key string, off, n int64) ([]byte, error)
+	Stat(ctx context.Context, key string) (size int64, err error)
+	Delete(ctx context.Context, keys ...string) error
+	List(ctx context.Context, prefix string) iter.Seq2[Object, error]
+}
+
+// Object is one entry of a listing.
+type Object struct {
+	Key      string
+	Size     int64
+	Modified time.Time
+}
+
+// Config says where the lake lies and how it commits.
+type Config struct {
+	Bucket      string        // bucket of all tables; required
+	Prefix      string        // folder inside the bucket; "" puts the tables at its root
+	Compression string        // of Parquet pages: "zstd", "snappy", "none"; "" means zstd
+	MaxCutAge   time.Duration // a cut sealed longer ago is dropped; 0 means 24h (rule 4)
+	Attempts    int           // how often a commit is built again after a conflict; 0 means 20
+	Backoff     time.Duration // longest wait after the first conflict, doubling up to 64 times it; 0 means 5ms
+}
+
+func (c Config) withDefaults() Config {
+	c.Prefix = strings.Trim(c.Prefix, "/")
+	c.Compression = cmp.Or(c.Compression, "zstd")
+	c.MaxCutAge = cmp.Or(c.MaxCutAge, 24*time.Hour)
+	c.Attempts = cmp.Or(c.Attempts, 20)
+	c.Backoff = cmp.Or(c.Backoff, 5*time.Millisecond)
+	return c
+}
+
+// Lake is the set of tables under one namespace of a catalog. It is safe for
+// concurrent use; in one process there must be one Lake for a set of tables.
+type Lake struct {
+	cfg    Config
+	cat    Catalog
+	store  ObjectStore
+	tables map[Table]*tableState
+}
+
+// tableState is what a process remembers of one table.
+type tableState struct {
+	commit sync.Mutex // held while committing: one committer per process and table
+
+	mu     sync.Mutex // guards what follows
+	latest *Snapshot  // the newest load; nil before the first
+}
+
+// Open creates the namespace and the tables that are missing and returns the
+// lake. Tables lie at s3://bucket/prefix/table.
+func Open(ctx context.Context, cfg Config, cat Catalog, store ObjectStore) (*Lake, error) {
+	l := &Lake{cfg: cfg.withDefaults(), cat: cat, store: store, tables: map[Table]*tableState{}}
+	for _, t := range Tables() {
+		l.tables[t] = &tableState{}
+	}
+	return l, errors.New("open lake: not built yet")
+}
+
+// tableKey is the object key of the folder of t, without a slash at its end.
+func (l *Lake) tableKey(t Table) string {
+	if l.cfg.Prefix == "" {
+		return string(t)
+	}
+	return l.cfg.Prefix + "/" + string(t)
+}
+
+// uri is how Iceberg names the object at key.
+func (l *Lake) uri(key string) string { return "s3://" + l.cfg.Bucket + "/" + key }
+
+// objectKey is the key of the object that Iceberg names by uri.
+func objectKey(uri string) string {
+	_, rest, ok := strings.Cut(uri, "://")
+	if !ok {
+		return strings.TrimPrefix(uri, "/")
+	}
+	_, key, _ := strings.Cut(rest, "/")
+	return key
+}
