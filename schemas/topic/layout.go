@@ -29,7 +29,7 @@ type Layout struct {
 // LayoutStore remembers the layout outside Kafka. The first writer wins.
 type LayoutStore interface {
 	TopicLayout(ctx context.Context) (string, error) // "" when none is recorded
-	PutTopicLayout(ctx context.Context, layout string) error
+	PutTopicLayout(ctx context.Context, layout string) (stands string, err error)
 }
 
 // Options say how the topic is made. The zero value is for one broker.
@@ -78,6 +78,10 @@ func load(ctx context.Context, store LayoutStore) (Layout, error) {
 	if text == "" {
 		return Layout{}, nil
 	}
+	return parse(text)
+}
+
+func parse(text string) (Layout, error) {
 	var l Layout
 	if err := json.Unmarshal([]byte(text), &l); err != nil {
 		return Layout{}, fmt.Errorf("read topic layout %q: %w", text, err)
@@ -85,17 +89,18 @@ func load(ctx context.Context, store LayoutStore) (Layout, error) {
 	return l, nil
 }
 
-// record writes the layout down and reads back what stands: another process
-// may have been first.
+// record writes the layout down and returns what stands: another process may
+// have been first.
 func record(ctx context.Context, store LayoutStore, l Layout) (Layout, error) {
 	text, err := json.Marshal(l)
 	if err != nil {
 		return Layout{}, fmt.Errorf("encode topic layout: %w", err)
 	}
-	if err := store.PutTopicLayout(ctx, string(text)); err != nil {
+	stands, err := store.PutTopicLayout(ctx, string(text))
+	if err != nil {
 		return Layout{}, fmt.Errorf("record topic layout: %w", err)
 	}
-	return load(ctx, store)
+	return parse(stands)
 }
 
 // describe is the topic as the brokers have it.
