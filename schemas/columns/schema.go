@@ -1,0 +1,97 @@
+// Package columns is the event as Arrow columns: their names, types and order,
+// a builder that appends events, and a view that reads rows whatever columns a
+// batch has. Lake, tail, rollups and queries share it, so that a batch is the
+// same thing everywhere.
+package columns
+
+import (
+	"math"
+
+	"github.com/apache/arrow/go/v17/arrow"
+
+	"weir/schemas"
+)
+
+// Names of the columns of an event batch.
+const (
+	ProductID        = "product_id"
+	ClientID         = "client_id"
+	Time             = "time" // when it happened
+	Name             = "name"
+	Category         = "category"
+	Value            = "value"
+	SessionID        = "session_id"
+	RuntimeMS        = "runtime_ms"
+	RandomID         = "random_id"
+	AppKey           = "app_key"
+	AppName          = "app_name"
+	AppVersion       = "app_version"
+	ContentLocale    = "content_locale"
+	UILocale         = "ui_locale"
+	Offline          = "offline"
+	UserAgent        = "user_agent"
+	IP               = "ip"
+	User             = "user"   // JSON object
+	Client           = "client" // flat JSON object
+	ExceptionClass   = "exception_class"
+	ExceptionMethod  = "exception_method"
+	ExceptionMessage = "exception_message"
+	ExceptionStack   = "exception_stack"
+	Properties       = "properties" // JSON object
+	Shard            = "shard"
+	Offset           = "offset"
+	Arrival          = "arrival" // log time of its record
+)
+
+// MaxTimeMS bounds the event times a batch can hold, above and (negated)
+// below: a timestamp is an int64 of microseconds.
+const MaxTimeMS = math.MaxInt64 / 1000
+
+// Schema is the schema of a whole event batch. The position of a column + 1 is
+// its field id in Iceberg and Parquet for ever: columns are only appended.
+func Schema() *arrow.Schema {
+	return arrow.NewSchema([]arrow.Field{
+		{Name: ProductID, Type: arrow.PrimitiveTypes.Int64},
+		{Name: ClientID, Type: arrow.PrimitiveTypes.Int64},
+		{Name: Time, Type: Timestamp()},
+		{Name: Name, Type: Coded()},
+		{Name: Category, Type: Coded(), Nullable: true},
+		{Name: Value, Type: Decimal(), Nullable: true},
+		{Name: SessionID, Type: arrow.BinaryTypes.String, Nullable: true},
+		{Name: RuntimeMS, Type: arrow.PrimitiveTypes.Int64, Nullable: true},
+		{Name: RandomID, Type: arrow.BinaryTypes.String},
+		{Name: AppKey, Type: Coded(), Nullable: true},
+		{Name: AppName, Type: Coded(), Nullable: true},
+		{Name: AppVersion, Type: Coded(), Nullable: true},
+		{Name: ContentLocale, Type: Coded(), Nullable: true},
+		{Name: UILocale, Type: Coded(), Nullable: true},
+		{Name: Offline, Type: arrow.FixedWidthTypes.Boolean, Nullable: true},
+		{Name: UserAgent, Type: Coded(), Nullable: true},
+		{Name: IP, Type: Coded(), Nullable: true},
+		{Name: User, Type: Coded(), Nullable: true},
+		{Name: Client, Type: Coded(), Nullable: true},
+		{Name: ExceptionClass, Type: Coded(), Nullable: true},
+		{Name: ExceptionMethod, Type: Coded(), Nullable: true},
+		{Name: ExceptionMessage, Type: arrow.BinaryTypes.String, Nullable: true},
+		{Name: ExceptionStack, Type: arrow.BinaryTypes.String, Nullable: true},
+		{Name: Properties, Type: arrow.BinaryTypes.String, Nullable: true},
+		{Name: Shard, Type: arrow.PrimitiveTypes.Int32},
+		{Name: Offset, Type: arrow.PrimitiveTypes.Int64},
+		{Name: Arrival, Type: Timestamp()},
+	}, nil)
+}
+
+// Coded is the type of a string column with few distinct values: each batch
+// keeps its values once and rows as codes. Dictionaries differ from batch to
+// batch.
+func Coded() arrow.DataType {
+	return &arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int32, ValueType: arrow.BinaryTypes.String}
+}
+
+// Timestamp is the type of every instant: microseconds since 1970, UTC.
+func Timestamp() arrow.DataType { return arrow.FixedWidthTypes.Timestamp_us }
+
+// Decimal is the type of `$value` and of its sums.
+func Decimal() arrow.DataType {
+	return &arrow.Decimal128Type{Precision: schemas.ValuePrecision, Scale: schemas.ValueScale}
+}

@@ -1,0 +1,115 @@
+// Package rollup is what Weir counts: mergeable rows for a client's day, an
+// event's day and a client's life. It is pure arithmetic on event time, with
+// no clock and no I/O, and the only definition of a rollup there is: processor,
+// compactor and query all use it.
+//
+// Rows merge by sum, minimum, maximum and last-by-time, so any split of the
+// same events, merged in any order, ends in the same rows. An event must be
+// added once.
+package rollup
+
+import (
+	"cmp"
+	"math"
+
+	"github.com/apache/arrow/go/v17/arrow/decimal128"
+)
+
+// dayMS is the length of a day in milliseconds.
+const dayMS = 86_400_000
+
+// Day is the UTC day, in days since 1970, of an epoch millisecond.
+func Day(ms int64) int32 {
+	day := ms / dayMS
+	if ms%dayMS < 0 {
+		day--
+	}
+	return int32(max(math.MinInt32, min(math.MaxInt32, day)))
+}
+
+// ClientDay is what one client did on one UTC day.
+type ClientDay struct {
+	Product, Client int64
+	Day             int32 // days since 1970
+	Events          int64 // all events of the day
+	Sessions        int64 // session_start of the day
+	RuntimeMS       int64 // $runtime of the session_stop of the day
+	First, Last     int64 // event times; epoch milliseconds
+	Properties      Properties
+}
+
+// Merge adds o, a row of the same client and day, to d.
+func (d *ClientDay) Merge(o *ClientDay) {
+	d.Events += o.Events
+	d.Sessions += o.Sessions
+	d.RuntimeMS += o.RuntimeMS
+	d.First, d.Last = min(d.First, o.First), max(d.Last, o.Last)
+	d.Properties = d.Properties.Merge(o.Properties)
+}
+
+// Compare orders by product, day and client: rows that are equal in it merge.
+func (d *ClientDay) Compare(o *ClientDay) int {
+	return cmp.Or(cmp.Compare(d.Product, o.Product), cmp.Compare(d.Day, o.Day), cmp.Compare(d.Client, o.Client))
+}
+
+// EventDay is how often one client sent one event on one UTC day.
+type EventDay struct {
+	Product, Client int64
+	Day             int32 // days since 1970
+	HasCategory     bool  // false: the events have no category, which is not the empty one
+	Category, Name  string
+	Count           int64
+	ValueSum        decimal128.Num // of $value, in units of 10^-9
+	ValueCount      int64          // events that have a $value
+	First           int64          // earliest event time; epoch milliseconds
+}
+
+// Merge adds o, a row of the same client, day, category and name, to d.
+func (d *EventDay) Merge(o *EventDay) {
+	d.Count += o.Count
+	d.ValueSum = d.ValueSum.Add(o.ValueSum)
+	d.ValueCount += o.ValueCount
+	d.First = min(d.First, o.First)
+}
+
+// Compare orders by product, day, client, category (none first) and name: rows
+// that are equal in it merge.
+func (d *EventDay) Compare(o *EventDay) int {
+	if c := cmp.Or(cmp.Compare(d.Product, o.Product), cmp.Compare(d.Day, o.Day), cmp.Compare(d.Client, o.Client)); c != 0 {
+		return c
+	}
+	if d.HasCategory != o.HasCategory {
+		if o.HasCategory {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(d.Category, o.Category), cmp.Compare(d.Name, o.Name))
+}
+
+// Client is what one client did in its life.
+type Client struct {
+	Product, Client int64
+	Events          int64
+	Sessions        int64
+	RuntimeMS       int64
+	First, Last     int64      // event times; epoch milliseconds
+	Properties      Properties // current ones
+}
+
+// InstallDay is the day of the earliest event: a backfill moves it.
+func (c *Client) InstallDay() int32 { return Day(c.First) }
+
+// Merge adds o, a row of the same client, to c.
+func (c *Client) Merge(o *Client) {
+	c.Events += o.Events
+	c.Sessions += o.Sessions
+	c.RuntimeMS += o.RuntimeMS
+	c.First, c.Last = min(c.First, o.First), max(c.Last, o.Last)
+	c.Properties = c.Properties.Merge(o.Properties)
+}
+
+// Compare orders by product and client: rows that are equal in it merge.
+func (c *Client) Compare(o *Client) int {
+	return cmp.Or(cmp.Compare(c.Product, o.Product), cmp.Compare(c.Client, o.Client))
+}
