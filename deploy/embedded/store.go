@@ -1,0 +1,237 @@
+package embedded
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/versity/versitygw/backend"
+	"github.com/versity/versitygw/backend/meta"
+	"github.com/versity/versitygw/backend/posix"
+	"github.com/versity/versitygw/embedgw"
+	"github.com/versity/versitygw/s3api"
+
+	"weir/schemas/objects"
+)
+
+const (
+	storeStart   = 10 * time.Second // to listen
+	storeTries   = 5                // ports tried: between our look for a free one and its use somebody may take it
+	maxConns     = 4096             // connections and requests at once; the clients are our own services
+	ioBuffer     = 256 << 10        // bytes per running put or get
+	copyLimit    = 5 << 30          // bytes of one copied object: S3's own limit; 0 would refuse every copy
+	maxParts     = 10_000           // of a multipart upload: S3's own limit
+	blockingCall = 64               // file operations at once, each of which may hold a thread
+)
+
+// store is one S3 server on loopback over a folder of plain files.
+type store struct {
+	reach  objects.Config
+	failed chan error // what ended it when nobody asked for that
+	stop   context.CancelFunc
+	ended  chan struct{}
+}
+
+// startStore serves dir/objects and returns when it listens.
+func startStore(ctx context.Context, cfg Config) (*store, error) {
+	port, err := loopbackPort(cfg.ListenS3)
+	if err != nil {
+		return nil, fmt.Errorf("address of the embedded store: %w", err)
+	}
+	keys, err := storeKeys(filepath.Join(cfg.Dir, keysFile))
+	if err != nil {
+		return nil, err
+	}
+	for range storeTries {
+		var s *store
+		if s, err = tryStore(ctx, cfg, keys, port); err == nil {
+			return s, nil
+		}
+		if port != 0 || ctx.Err() != nil {
+			break // it was asked for by number: no other will do
+		}
+	}
+	return nil, fmt.Errorf("start the embedded store on %s: %w", cfg.Dir, err)
+}
+
+func tryStore(ctx context.Context, cfg Config, keys rootKeys, port int) (*store, error) {
+	files, err := openFiles(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if port, err = freePort(port); err != nil {
+		return nil, err
+	}
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	// The server outlives ctx: it must serve the last cuts, which come after it.
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s := &store{
+		reach:  objects.Config{Endpoint: "http://" + addr, AccessKey: keys.Access, SecretKey: keys.Secret, PathStyle: true},
+		failed: make(chan error, 1),
+		stop:   stop,
+		ended:  make(chan struct{}),
+	}
+	listens := make(chan struct{})
+	go func() {
+		defer close(s.ended)
+		if err := serveStore(running, files, keys, addr, listens); err != nil {
+			s.failed <- err
+		}
+	}()
+	select {
+	case <-listens:
+		return s, nil
+	case err = <-s.failed:
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-time.After(storeStart):
+		err = fmt.Errorf("not listening after %s", storeStart)
+	}
+	return nil, errors.Join(err, s.close())
+}
+
+func serveStore(ctx context.Context, files backend.Backend, keys rootKeys, addr string, listens chan struct{}) error {
+	err := embedgw.RunVersityGW(ctx, files, &embedgw.Config{
+		RootUserAccess: keys.Access, RootUserSecret: keys.Secret,
+		Ports:          []string{addr},
+		MaxConnections: maxConns, MaxRequests: maxConns,
+		MultipartMaxParts: maxParts,
+		Quiet:             true,
+		KeepAlive:         true,
+		DisableACLs:       true,
+		S3Options:         []s3api.Option{s3api.WithOnListen(func() { close(listens) })},
+	})
+	if ctx.Err() != nil {
+		return nil // it was told to end
+	}
+	if err == nil {
+		err = errors.New("ended by itself")
+	}
+	return fmt.Errorf("embedded store: %w", err)
+}
+
+func (s *store) close() error {
+	s.stop()
+	<-s.ended
+	return nil
+}
+
+// openFiles opens the folder of objects. Their metadata lies in extended
+// attributes, or beside them where the file system has none.
+func openFiles(dir string) (backend.Backend, error) {
+	root, side := filepath.Join(dir, objectsFolder), filepath.Join(dir, sidecarFolder)
+	if err := makeFolder(root); err != nil {
+		return nil, err
+	}
+	if err := dropEmptyBuckets(root); err != nil {
+		return nil, err
+	}
+	opts := posix.PosixOpts{
+		CopyObjectThreshold: copyLimit,
+		Concurrency:         blockingCall,
+		IOBufferSize:        ioBuffer,
+		ForceNoObjLockFile:  true, // one process
+	}
+	var attributes meta.MetadataStorer = meta.XattrMeta{}
+	if _, err := os.Stat(side); err == nil || !hasAttributes(root) {
+		if err := makeFolder(side); err != nil {
+			return nil, err
+		}
+		if attributes, err = meta.NewSideCar(side); err != nil {
+			return nil, fmt.Errorf("open %s: %w", side, err)
+		}
+		opts.SideCarDir = side
+	}
+	files, err := posix.New(root, attributes, opts)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", root, err)
+	}
+	return durable{Posix: files, root: root}, nil
+}
+
+// hasAttributes tells whether the file system takes user attributes, by trying.
+func hasAttributes(root string) bool {
+	const name = "weir.probe"
+	x := meta.XattrMeta{}
+	if err := x.StoreAttribute(nil, root, "", name, []byte("1")); err != nil {
+		return false
+	}
+	return x.DeleteAttribute(root, "", name) == nil
+}
+
+// dropEmptyBuckets removes buckets without a file. A process killed while it
+// makes a bucket leaves a folder without attributes, whose name would be
+// unusable for ever; buckets are made again where they are needed.
+func dropEmptyBuckets(root string) error {
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", root, err)
+	}
+	for _, e := range entries {
+		bucket := filepath.Join(root, e.Name())
+		if inside, err := os.ReadDir(bucket); err != nil || len(inside) > 0 {
+			continue
+		}
+		if err := os.Remove(bucket); err != nil {
+			return fmt.Errorf("remove empty bucket %s: %w", bucket, err)
+		}
+	}
+	return nil
+}
+
+// freePort returns port, or a free one for 0.
+func freePort(port int) (int, error) {
+	if port != 0 {
+		return port, nil
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("look for a free port: %w", err)
+	}
+	addr, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		return 0, errors.Join(fmt.Errorf("no port in %s", l.Addr()), l.Close())
+	}
+	return addr.Port, l.Close()
+}
+
+// rootKeys are the store's own access keys: made at the first start, known to
+// nobody but who can read the data folder.
+type rootKeys struct {
+	Access string `json:"access_key"`
+	Secret string `json:"secret_key"`
+}
+
+func storeKeys(path string) (rootKeys, error) {
+	var keys rootKeys
+	text, err := os.ReadFile(path)
+	if err == nil {
+		if err := json.Unmarshal(text, &keys); err != nil {
+			return keys, fmt.Errorf("read %s: %w", path, err)
+		}
+		return keys, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return keys, fmt.Errorf("read %s: %w", path, err)
+	}
+	keys = rootKeys{Access: "weir" + randomHex(8), Secret: randomHex(32)}
+	if text, err = json.Marshal(keys); err != nil {
+		return keys, fmt.Errorf("write %s: %w", path, err)
+	}
+	return keys, WriteFile(path, text, 0o600)
+}
+
+func randomHex(n int) string {
+	b := make([]byte, n)
+	rand.Read(b) // never fails (crypto/rand)
+	return hex.EncodeToString(b)
+}

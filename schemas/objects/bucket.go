@@ -1,0 +1,229 @@
+package objects
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"mime"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"weir/schemas/lake"
+)
+
+const (
+	partBytes    = 8 << 20 // of a multipart upload: 10,000 parts make 80 GB the largest export
+	partsAtOnce  = 3       // with partBytes what an upload holds in memory
+	readAttempts = 3       // of a body whose connection breaks; the SDK repeats only up to the headers
+)
+
+// Put stores body under key. The bytes are stored when it returns nil.
+func (b *Bucket) Put(ctx context.Context, key string, body []byte) error {
+	_, err := b.client.api.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &b.name, Key: &key, Body: bytes.NewReader(body),
+		ContentLength: aws.Int64(int64(len(body))), ContentType: contentType(key),
+	})
+	if err != nil {
+		return fmt.Errorf("put %s: %w", key, err)
+	}
+	return nil
+}
+
+// Upload stores what r yields under key, in parts and in constant memory, and
+// tells how many bytes that were. Nothing is visible under key before all of
+// it is; when r fails the parts are removed.
+func (b *Bucket) Upload(ctx context.Context, key string, r io.Reader) (int64, error) {
+	counted := &counter{r: r}
+	up := transfermanager.New(b.client.api, func(o *transfermanager.Options) {
+		o.PartSizeBytes = partBytes
+		o.MultipartUploadThreshold = partBytes
+		o.Concurrency = partsAtOnce
+		o.FailTimeout = maxBackoff // to remove the parts although ctx has ended
+		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
+	})
+	_, err := up.UploadObject(ctx, &transfermanager.UploadObjectInput{
+		Bucket: &b.name, Key: &key, Body: counted, ContentType: contentType(key),
+	})
+	if err != nil {
+		return 0, fmt.Errorf("upload %s: %w", key, err)
+	}
+	return counted.n, nil
+}
+
+// counter counts what passes. It hides whatever else r can do on purpose: the
+// transfer manager would seek a file to its end to learn its size.
+type counter struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+func contentType(key string) *string {
+	t := mime.TypeByExtension(path.Ext(key))
+	if t == "" {
+		t = "application/octet-stream"
+	}
+	return &t
+}
+
+// Get reads an object whole.
+func (b *Bucket) Get(ctx context.Context, key string) ([]byte, error) {
+	return b.read(ctx, key, nil)
+}
+
+// GetRange reads n bytes from off on. Fewer are an error.
+func (b *Bucket) GetRange(ctx context.Context, key string, off, n int64) ([]byte, error) {
+	if n == 0 {
+		return nil, nil
+	}
+	body, err := b.read(ctx, key, aws.String(fmt.Sprintf("bytes=%d-%d", off, off+n-1)))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(body)) != n {
+		return nil, fmt.Errorf("get %s from %d: %d bytes of %d: %w", key, off, len(body), n, io.ErrUnexpectedEOF)
+	}
+	return body, nil
+}
+
+func (b *Bucket) read(ctx context.Context, key string, bytesOf *string) ([]byte, error) {
+	var broken error
+	for range readAttempts {
+		out, err := b.client.api.GetObject(ctx, &s3.GetObjectInput{Bucket: &b.name, Key: &key, Range: bytesOf})
+		if err != nil {
+			return nil, fmt.Errorf("get %s: %w", key, missing(err))
+		}
+		var body []byte
+		if body, broken = readAll(out); broken == nil {
+			return body, nil
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, fmt.Errorf("read %s: %w", key, broken)
+}
+
+// readAll reads a body of known length into one buffer.
+func readAll(out *s3.GetObjectOutput) ([]byte, error) {
+	defer out.Body.Close() // nothing left to lose: the bytes are read or the error is told
+	if out.ContentLength == nil {
+		return io.ReadAll(out.Body)
+	}
+	body := make([]byte, *out.ContentLength)
+	_, err := io.ReadFull(out.Body, body)
+	return body, err
+}
+
+// Stat tells the size of an object.
+func (b *Bucket) Stat(ctx context.Context, key string) (int64, error) {
+	out, err := b.client.api.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: &key})
+	if err != nil {
+		return 0, fmt.Errorf("stat %s: %w", key, missing(err))
+	}
+	return aws.ToInt64(out.ContentLength), nil
+}
+
+// Delete removes objects. Those that are not there are no error.
+func (b *Bucket) Delete(ctx context.Context, keys ...string) error {
+	for some := range slices.Chunk(keys, deleteAtOnce) {
+		if err := b.deleteSome(ctx, some); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *Bucket) deleteSome(ctx context.Context, keys []string) error {
+	if len(keys) == 1 {
+		_, err := b.client.api.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: &keys[0]})
+		if err != nil {
+			return fmt.Errorf("delete %s: %w", keys[0], err)
+		}
+		return nil
+	}
+	ids := make([]types.ObjectIdentifier, len(keys))
+	for i := range keys {
+		ids[i].Key = &keys[i]
+	}
+	out, err := b.client.api.DeleteObjects(ctx, &s3.DeleteObjectsInput{
+		Bucket: &b.name, Delete: &types.Delete{Objects: ids, Quiet: aws.Bool(true)},
+	})
+	if err != nil {
+		return fmt.Errorf("delete %d objects from %s on: %w", len(keys), keys[0], err)
+	}
+	var errs []error
+	for _, e := range out.Errors {
+		if code := aws.ToString(e.Code); code != "NoSuchKey" {
+			errs = append(errs, fmt.Errorf("delete %s: %s: %s", aws.ToString(e.Key), code, aws.ToString(e.Message)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// List yields the objects whose keys begin with prefix, ordered by key.
+func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[lake.Object, error] {
+	return func(yield func(lake.Object, error) bool) {
+		pages := s3.NewListObjectsV2Paginator(b.client.api, &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: &prefix})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				yield(lake.Object{}, fmt.Errorf("list %s: %w", prefix, err))
+				return
+			}
+			for _, o := range page.Contents {
+				if !yield(object(o), nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func object(o types.Object) lake.Object {
+	return lake.Object{Key: aws.ToString(o.Key), Size: aws.ToInt64(o.Size), Modified: aws.ToTime(o.LastModified)}
+}
+
+// PresignInput says what a link gives, to whom it points and how long it holds.
+type PresignInput struct {
+	Key      string        // object
+	Endpoint string        // URL that the browser will use: the signature covers its host; empty means the client's own
+	FileName string        // name to save as; empty leaves it to the browser
+	TTL      time.Duration // how long the link works; 0 means 15m
+}
+
+// Presign makes a link by which anybody may get the object until it expires.
+// It asks nobody: whether the object is there shows when the link is used.
+func (b *Bucket) Presign(ctx context.Context, in PresignInput) (string, error) {
+	get := &s3.GetObjectInput{Bucket: &b.name, Key: &in.Key}
+	if in.FileName != "" {
+		get.ResponseContentDisposition = aws.String(mime.FormatMediaType("attachment", map[string]string{"filename": in.FileName}))
+	}
+	if in.TTL <= 0 {
+		in.TTL = 15 * time.Minute
+	}
+	signer := s3.NewPresignClient(b.client.api, s3.WithPresignExpires(in.TTL), s3.WithPresignClientFromClientOptions(func(o *s3.Options) {
+		if in.Endpoint != "" {
+			o.BaseEndpoint = &in.Endpoint
+		}
+	}))
+	signed, err := signer.PresignGetObject(ctx, get)
+	if err != nil {
+		return "", fmt.Errorf("sign link to %s: %w", in.Key, err)
+	}
+	return signed.URL, nil
+}
