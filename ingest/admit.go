@@ -1,0 +1,4 @@
+package ingest
+
+// gates hold the requests of each key apart.
+type gates struct{}
