@@ -1,0 +1,150 @@
+package tail
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow/memory"
+)
+
+// Config says how an asker asks.
+type Config struct {
+	Secret      string           // the cluster's; the same in every process
+	DialTimeout time.Duration    // to connect; 0 means 500ms
+	Timeout     time.Duration    // for a whole answer; 0 means 10s
+	MaxBytes    int64            // of batches in one answer; 0 means 256 MiB
+	Allocator   memory.Allocator // for the batches; nil means Go's heap
+}
+
+func (c Config) withDefaults() Config {
+	c.DialTimeout = cmp.Or(c.DialTimeout, 500*time.Millisecond)
+	c.Timeout = cmp.Or(c.Timeout, 10*time.Second)
+	c.MaxBytes = cmp.Or(c.MaxBytes, 256<<20)
+	if c.Allocator == nil {
+		c.Allocator = memory.DefaultAllocator
+	}
+	return c
+}
+
+// Client asks owners for their tails. It may be used from many goroutines.
+type Client struct {
+	cfg  Config
+	http *http.Client
+}
+
+// NewClient returns a client that keeps connections to owners open.
+func NewClient(cfg Config) *Client {
+	cfg = cfg.withDefaults()
+	dialer := &net.Dialer{Timeout: cfg.DialTimeout}
+	return &Client{cfg: cfg, http: &http.Client{
+		Transport: &http.Transport{
+			DialContext:           dialer.DialContext,
+			MaxIdleConnsPerHost:   16,
+			IdleConnTimeout:       time.Minute,
+			ResponseHeaderTimeout: cfg.Timeout,
+			DisableCompression:    true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// Close lets go of idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Ask asks the owner at addr (host:port) and returns one Part for each shard of
+// req.From, in order of shards. The caller releases the parts. What a shard
+// cannot give stands in Part.Err; an error of Ask itself means that nothing is
+// known of any shard.
+func (c *Client) Ask(ctx context.Context, addr string, req Request) ([]Part, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	resp, err := c.post(ctx, addr, req)
+	if err != nil {
+		return nil, fmt.Errorf("ask %s for its tail: %w", addr, err)
+	}
+	defer resp.Body.Close()
+	parts, err := c.read(resp.Body, req)
+	if err != nil {
+		return nil, fmt.Errorf("read tail of %s: %w", addr, err)
+	}
+	return parts, nil
+}
+
+func (c *Client) post(ctx context.Context, addr string, req Request) (*http.Response, error) {
+	body, err := encodeRequest(req)
+	if err != nil {
+		return nil, err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+Path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Authorization", "Bearer "+c.cfg.Secret)
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := c.http.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
+	}
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // the status is what counts
+	resp.Body.Close()
+	if resp.StatusCode == http.StatusUnauthorized {
+		return nil, ErrDenied
+	}
+	return nil, fmt.Errorf("status %d: %s", resp.StatusCode, strings.TrimSpace(string(text)))
+}
+
+// read decodes an answer and holds it to what was asked.
+func (c *Client) read(body io.Reader, req Request) ([]Part, error) {
+	in := bufio.NewReaderSize(body, 64<<10)
+	heads, err := readHeader(in)
+	if err != nil {
+		return nil, err
+	}
+	parts, err := partsOf(heads, req)
+	if err != nil {
+		return nil, err
+	}
+	frames := &frameReader{r: in, mem: c.cfg.Allocator, left: c.cfg.MaxBytes}
+	if err := frames.readAll(parts); err != nil {
+		for i := range parts {
+			parts[i].Release()
+		}
+		return nil, err
+	}
+	return parts, nil
+}
+
+// partsOf turns the header into parts: exactly the shards asked for, from
+// where they were asked.
+func partsOf(heads []partHeader, req Request) ([]Part, error) {
+	shards := sortedShards(req.From)
+	if len(heads) != len(shards) {
+		return nil, fmt.Errorf("%w: %d parts for %d shards", ErrCorrupt, len(heads), len(shards))
+	}
+	parts := make([]Part, len(heads))
+	for i, h := range heads {
+		reason := fromWire(h.Error)
+		if errors.Is(reason, ErrCorrupt) {
+			return nil, reason
+		}
+		if h.Shard != shards[i] || h.From != req.From[h.Shard] || (reason == nil && h.Next < h.From) {
+			return nil, fmt.Errorf("%w: shard %d from %d next %d", ErrCorrupt, h.Shard, h.From, h.Next)
+		}
+		parts[i] = Part{
+			Shard: h.Shard, Epoch: h.Epoch, From: h.From, Next: h.Next, LogTime: h.LogTime, ReadAt: h.ReadAt, Err: reason,
+		}
+	}
+	return parts, nil
+}

@@ -1,0 +1,166 @@
+package tail
+
+import (
+	"fmt"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+)
+
+// copier gathers rows of many batches into batches of its own, whose
+// dictionaries hold no more than those rows use.
+type copier struct {
+	b     *array.RecordBuilder
+	rows  int
+	bytes int
+}
+
+func newCopier(schema *arrow.Schema, mem memory.Allocator) *copier {
+	return &copier{b: array.NewRecordBuilder(mem, schema)}
+}
+
+func (c *copier) release() { c.b.Release() }
+
+// add copies rows of rec and yields whatever batch is full. It reports whether
+// more is wanted.
+func (c *copier) add(rec arrow.Record, rows []int32, yield func(arrow.Record, error) bool) bool {
+	columns, err := c.columns(rec)
+	if err != nil {
+		return yield(nil, err) && false
+	}
+	for len(rows) > 0 {
+		// Few rows at a time, so that large ones cannot overshoot batchBytes by much.
+		n := min(len(rows), 256, batchRows-c.rows)
+		for i, col := range columns {
+			size, err := appendRows(c.b.Field(i), col, rows[:n])
+			if err != nil {
+				return yield(nil, err) && false
+			}
+			c.bytes += size
+		}
+		c.rows += n
+		rows = rows[n:]
+		if (c.rows >= batchRows || c.bytes >= batchBytes) && !c.flush(yield) {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *copier) columns(rec arrow.Record) ([]arrow.Array, error) {
+	fields := c.b.Schema().Fields()
+	columns := make([]arrow.Array, len(fields))
+	for i, field := range fields {
+		at := rec.Schema().FieldIndices(field.Name)
+		if len(at) != 1 {
+			return nil, fmt.Errorf("tail batch: %w %q", errColumn, field.Name)
+		}
+		columns[i] = rec.Column(at[0])
+	}
+	return columns, nil
+}
+
+// flush yields what is gathered, if anything.
+func (c *copier) flush(yield func(arrow.Record, error) bool) bool {
+	if c.rows == 0 {
+		return true
+	}
+	rec := c.b.NewRecord()
+	defer rec.Release()
+	c.rows, c.bytes = 0, 0
+	// A dictionary is of one batch: the builder would carry its values on.
+	for _, field := range c.b.Fields() {
+		if d, ok := field.(array.DictionaryBuilder); ok {
+			d.ResetFull()
+		}
+	}
+	return yield(rec, nil)
+}
+
+// appendRows copies rows of col to b and returns about how many bytes that took.
+func appendRows(b array.Builder, col arrow.Array, rows []int32) (int, error) {
+	switch b := b.(type) {
+	case *array.Int64Builder:
+		return appendFixed(b, col, rows)
+	case *array.Int32Builder:
+		return appendFixed(b, col, rows)
+	case *array.TimestampBuilder:
+		return appendFixed(b, col, rows)
+	case *array.BooleanBuilder:
+		return appendFixed(b, col, rows)
+	case *array.Decimal128Builder:
+		return appendFixed(b, col, rows)
+	case *array.StringBuilder:
+		return appendStrings(col, rows, b.Append, b.AppendNull)
+	case *array.BinaryDictionaryBuilder:
+		var failed error
+		n, err := appendStrings(col, rows, func(s string) {
+			if err := b.AppendString(s); err != nil {
+				failed = err
+			}
+		}, b.AppendNull)
+		if failed != nil {
+			return 0, failed
+		}
+		return n, err
+	}
+	return 0, fmt.Errorf("tail batch: no way to copy %s", b.Type())
+}
+
+// fixed is a builder of values of one size; values is its array's side.
+type fixed[T any] interface {
+	array.Builder
+	Append(v T)
+}
+
+type values[T any] interface {
+	arrow.Array
+	Value(i int) T
+}
+
+func appendFixed[T any](b fixed[T], col arrow.Array, rows []int32) (int, error) {
+	from, ok := col.(values[T])
+	if !ok {
+		return 0, fmt.Errorf("tail batch: column is %s, want %s", col.DataType(), b.Type())
+	}
+	for _, row := range rows {
+		if from.IsNull(int(row)) {
+			b.AppendNull()
+			continue
+		}
+		b.Append(from.Value(int(row)))
+	}
+	return 16 * len(rows), nil
+}
+
+// appendStrings reads a plain or a dictionary column of strings.
+func appendStrings(col arrow.Array, rows []int32, add func(string), addNull func()) (int, error) {
+	value, err := stringAt(col)
+	if err != nil {
+		return 0, err
+	}
+	size := 8 * len(rows)
+	for _, row := range rows {
+		if col.IsNull(int(row)) {
+			addNull()
+			continue
+		}
+		s := value(int(row))
+		size += len(s)
+		add(s)
+	}
+	return size, nil
+}
+
+func stringAt(col arrow.Array) (func(int) string, error) {
+	switch col := col.(type) {
+	case *array.String:
+		return col.Value, nil
+	case *array.Dictionary:
+		if dict, ok := col.Dictionary().(*array.String); ok {
+			return func(i int) string { return dict.Value(col.GetValueIndex(i)) }, nil
+		}
+	}
+	return nil, fmt.Errorf("tail batch: column is %s, want strings", col.DataType())
+}

@@ -1,0 +1,169 @@
+package tail
+
+import (
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"weir/schemas/columns"
+)
+
+// A batch on the wire is closed at the first of these.
+const (
+	batchRows  = 16 << 10
+	batchBytes = 4 << 20
+)
+
+// selection picks the rows and columns that one request wants.
+type selection struct {
+	req    Request
+	schema *arrow.Schema
+	mem    memory.Allocator
+}
+
+func newSelection(req Request, mem memory.Allocator) (*selection, error) {
+	events := columns.Schema()
+	fields := make([]arrow.Field, len(req.Columns))
+	for i, name := range req.Columns {
+		at := events.FieldIndices(name)
+		if len(at) != 1 {
+			return nil, fmt.Errorf("%w %q", errColumn, name)
+		}
+		fields[i] = events.Field(at[0])
+	}
+	return &selection{req: req, schema: arrow.NewSchema(fields, nil), mem: mem}, nil
+}
+
+// batches yields what the request wants of p, copied and compacted. A batch is
+// valid until the next one is asked for.
+func (s *selection) batches(p *Part) iter.Seq2[arrow.Record, error] {
+	return func(yield func(arrow.Record, error) bool) {
+		if len(s.req.Columns) == 0 {
+			return
+		}
+		out := newCopier(s.schema, s.mem)
+		defer out.release()
+		for _, rec := range p.Rows {
+			rows, err := s.match(rec, p)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !out.add(rec, rows, yield) {
+				return
+			}
+		}
+		out.flush(yield)
+	}
+}
+
+// match returns the rows of rec that are wanted, ascending.
+func (s *selection) match(rec arrow.Record, p *Part) ([]int32, error) {
+	m := &matcher{rec: rec, rows: allRows(rec)}
+	f := &s.req.Filter
+	end := p.Next
+	if to, ok := f.OffsetTo[p.Shard]; ok {
+		end = min(end, to)
+	}
+	if f.Shard != nil && *f.Shard != p.Shard {
+		return nil, nil
+	}
+	m.within(columns.Offset, max(p.From, f.OffsetFrom[p.Shard]), end)
+	m.oneOf(columns.ProductID, f.Products)
+	m.oneOf(columns.ClientID, f.Clients)
+	m.withinMS(columns.Time, f.TimeFrom, f.TimeTo)
+	m.withinMS(columns.Arrival, f.ArrivalFrom, f.ArrivalTo)
+	if s.req.Rows != nil {
+		m.listed(columns.Offset, s.req.Rows[p.Shard])
+	}
+	return m.rows, m.err
+}
+
+func allRows(rec arrow.Record) []int32 {
+	rows := make([]int32, rec.NumRows())
+	for i := range rows {
+		rows[i] = int32(i)
+	}
+	return rows
+}
+
+// matcher narrows rows, condition by condition.
+type matcher struct {
+	rec  arrow.Record
+	rows []int32
+	err  error
+}
+
+// within keeps from ≤ value < to.
+func (m *matcher) within(column string, from, to int64) {
+	m.keep(column, func(v int64) bool { return from <= v && v < to })
+}
+
+// withinMS is within for a column of microseconds and bounds of milliseconds,
+// 0 being open.
+func (m *matcher) withinMS(column string, from, to int64) {
+	if from == 0 && to == 0 {
+		return
+	}
+	start, end := int64(math.MinInt64), int64(math.MaxInt64)
+	if from != 0 {
+		start = micros(from)
+	}
+	if to != 0 {
+		end = micros(to)
+	}
+	m.within(column, start, end)
+}
+
+func micros(ms int64) int64 { return max(-columns.MaxTimeMS, min(ms, columns.MaxTimeMS)) * 1000 }
+
+// oneOf keeps the values of list; nil keeps all.
+func (m *matcher) oneOf(column string, list []int64) {
+	if list == nil {
+		return
+	}
+	wanted := make(map[int64]struct{}, len(list))
+	for _, v := range list {
+		wanted[v] = struct{}{}
+	}
+	m.keep(column, func(v int64) bool { _, ok := wanted[v]; return ok })
+}
+
+// listed keeps the values of an ascending list; an empty list keeps none.
+func (m *matcher) listed(column string, list []int64) {
+	m.keep(column, func(v int64) bool { _, ok := slices.BinarySearch(list, v); return ok })
+}
+
+func (m *matcher) keep(column string, wanted func(int64) bool) {
+	if len(m.rows) == 0 || m.err != nil {
+		return
+	}
+	at := m.rec.Schema().FieldIndices(column)
+	if len(at) != 1 {
+		m.err = fmt.Errorf("tail batch: %w %q", errColumn, column)
+		return
+	}
+	switch col := m.rec.Column(at[0]).(type) {
+	case *array.Int64:
+		m.rows = narrow(m.rows, col.Int64Values(), wanted)
+	case *array.Timestamp:
+		m.rows = narrow(m.rows, col.TimestampValues(), wanted)
+	default:
+		m.err = fmt.Errorf("tail batch: column %q is %s", column, col.DataType())
+	}
+}
+
+func narrow[T ~int64](rows []int32, values []T, wanted func(int64) bool) []int32 {
+	kept := rows[:0]
+	for _, row := range rows {
+		if wanted(int64(values[row])) {
+			kept = append(kept, row)
+		}
+	}
+	return kept
+}
