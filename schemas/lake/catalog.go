@@ -1,14 +1,24 @@
 package lake
 
 import (
+	"bytes"
 	"context"
-	"database/sql"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/catalog"
 	"github.com/apache/iceberg-go/table"
 )
+
+// namespace is where the tables lie in the catalog, and the catalog's name.
+const namespace = "weir"
 
 // Catalog is the part of an Iceberg catalog that the lake needs. Every
 // catalog.Catalog is one.
@@ -19,9 +29,199 @@ type Catalog interface {
 	CommitTable(ctx context.Context, ident table.Identifier, reqs []table.Requirement, updates []table.Update) (table.Metadata, string, error)
 }
 
-// SQLCatalog is the Iceberg catalog in the tables of Iceberg's own SQL
-// catalogs, so that other engines read it too. dialect is "sqlite" or
-// "postgres".
-func SQLCatalog(db *sql.DB, dialect, bucket string, store ObjectStore) (Catalog, error) {
-	return nil, errors.New("sql catalog: not built yet")
+// Pointers keep, for each table, the location of its newest metadata file.
+// They are the one thing of an Iceberg catalog that must change atomically.
+type Pointers interface {
+	// Prepare makes what the other methods need.
+	Prepare(ctx context.Context) error
+	// Location is where the metadata of a table is, "" when there is no such table.
+	Location(ctx context.Context, name string) (string, error)
+	// Insert adds a table; catalog.ErrTableAlreadyExists when somebody has.
+	Insert(ctx context.Context, name, location string) error
+	// Swap moves a table from one location to the next; table.ErrCommitFailed
+	// when it is not at from. After any other error it may have moved.
+	Swap(ctx context.Context, name, from, to string) error
+}
+
+// NewCatalog is the catalog of the tables whose pointers p keeps. It differs
+// from the catalogs of iceberg-go in two things: it writes to store instead of
+// a process-wide registry of file systems, and it never deletes the metadata
+// of an attempt, whose result may be unknown (rule 4).
+func NewCatalog(p Pointers, store ObjectStore) Catalog {
+	return &pointerCatalog{pointers: p, store: store, newest: map[string]*table.Table{}}
+}
+
+type pointerCatalog struct {
+	pointers Pointers
+	store    ObjectStore
+
+	mu     sync.Mutex
+	newest map[string]*table.Table // last table seen, by name; metadata files never change
+}
+
+// CreateNamespace makes the place for the tables; there is one namespace.
+func (c *pointerCatalog) CreateNamespace(ctx context.Context, _ table.Identifier, _ iceberg.Properties) error {
+	return c.pointers.Prepare(ctx)
+}
+
+// CreateTable writes the first metadata of a table and points to it.
+func (c *pointerCatalog) CreateTable(ctx context.Context, ident table.Identifier, schema *iceberg.Schema, opts ...catalog.CreateTableOpt) (*table.Table, error) {
+	cfg := catalog.NewCreateTableCfg()
+	for _, opt := range opts {
+		opt(&cfg)
+	}
+	meta, err := table.NewMetadata(schema, cfg.PartitionSpec, cfg.SortOrder, cfg.Location, cfg.Properties)
+	if err != nil {
+		return nil, fmt.Errorf("describe table %s: %w", ident, err)
+	}
+	location, err := c.putMetadata(ctx, meta, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.pointers.Insert(ctx, tableName(ident), location); err != nil {
+		return nil, fmt.Errorf("insert table %s: %w", ident, err)
+	}
+	return c.LoadTable(ctx, ident)
+}
+
+// LoadTable reads the newest metadata of a table, or remembers it.
+func (c *pointerCatalog) LoadTable(ctx context.Context, ident table.Identifier) (*table.Table, error) {
+	name := tableName(ident)
+	for attempt := 1; ; attempt++ {
+		location, err := c.pointers.Location(ctx, name)
+		if err != nil {
+			return nil, fmt.Errorf("find table %s: %w", name, err)
+		}
+		if location == "" {
+			return nil, fmt.Errorf("%w: %s", catalog.ErrNoSuchTable, name)
+		}
+		if tbl := c.remembered(name, location); tbl != nil {
+			return tbl, nil
+		}
+		tbl, err := table.NewFromLocation(ctx, ident, location, fileSystem(c.store), c)
+		if err == nil {
+			c.remember(name, tbl)
+			return tbl, nil
+		}
+		// Others may have committed often enough, since we asked for the
+		// location, to drop the file it named.
+		if !errors.Is(err, fs.ErrNotExist) || attempt == 5 {
+			return nil, fmt.Errorf("read table %s: %w", name, err)
+		}
+	}
+}
+
+// CommitTable applies updates to the newest metadata if it meets reqs.
+// table.ErrCommitFailed says that it did not, or that somebody came first;
+// after any other error the commit may have been applied.
+func (c *pointerCatalog) CommitTable(ctx context.Context, ident table.Identifier, reqs []table.Requirement, updates []table.Update) (table.Metadata, string, error) {
+	current, err := c.LoadTable(ctx, ident)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, r := range reqs {
+		if err := r.Validate(current.Metadata()); err != nil {
+			return nil, "", fmt.Errorf("%w: %w", table.ErrCommitFailed, err)
+		}
+	}
+	next, err := table.UpdateTableMetadata(current.Metadata(), updates, current.MetadataLocation())
+	if err != nil {
+		return nil, "", fmt.Errorf("update table %s: %w", ident, err)
+	}
+	location, err := c.putMetadata(ctx, next, metadataVersion(current.MetadataLocation())+1)
+	if err != nil {
+		return nil, "", err
+	}
+	name := tableName(ident)
+	if err := c.pointers.Swap(ctx, name, current.MetadataLocation(), location); err != nil {
+		return nil, "", fmt.Errorf("swap table %s: %w", name, err)
+	}
+	c.remember(name, table.New(ident, next, location, fileSystem(c.store), c))
+	c.dropOldMetadata(ctx, current.Metadata(), next)
+	return next, location, nil
+}
+
+// putMetadata writes meta under a name of its own.
+func (c *pointerCatalog) putMetadata(ctx context.Context, meta table.Metadata, version int) (string, error) {
+	locations, err := table.LoadLocationProvider(meta.Location(), meta.Properties())
+	if err != nil {
+		return "", fmt.Errorf("locate table at %s: %w", meta.Location(), err)
+	}
+	location, err := locations.NewTableMetadataFileLocation(version)
+	if err != nil {
+		return "", fmt.Errorf("name metadata of %s: %w", meta.Location(), err)
+	}
+	var body bytes.Buffer
+	if err := json.NewEncoder(&body).Encode(meta); err != nil {
+		return "", fmt.Errorf("encode metadata %s: %w", location, err)
+	}
+	if err := c.store.Put(ctx, objectKey(location), body.Bytes()); err != nil {
+		return "", fmt.Errorf("put metadata %s: %w", location, err)
+	}
+	return location, nil
+}
+
+// dropOldMetadata deletes the metadata files that next no longer lists. What
+// it fails to delete is an orphan.
+func (c *pointerCatalog) dropOldMetadata(ctx context.Context, base, next table.Metadata) {
+	listed := map[string]bool{}
+	for e := range next.PreviousFiles() {
+		listed[e.MetadataFile] = true
+	}
+	var old []string
+	for e := range base.PreviousFiles() {
+		if !listed[e.MetadataFile] {
+			old = append(old, objectKey(e.MetadataFile))
+		}
+	}
+	if len(old) > 0 {
+		_ = c.store.Delete(ctx, old...)
+	}
+}
+
+func (c *pointerCatalog) remembered(name, location string) *table.Table {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if tbl := c.newest[name]; tbl != nil && tbl.MetadataLocation() == location {
+		return tbl
+	}
+	return nil
+}
+
+func (c *pointerCatalog) remember(name string, tbl *table.Table) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.newest[name] = tbl
+}
+
+func tableName(ident table.Identifier) string { return ident[len(ident)-1] }
+
+// metadataVersion is the number that a metadata file's name begins with.
+func metadataVersion(location string) int {
+	number, _, _ := strings.Cut(path.Base(location), "-")
+	version, err := strconv.Atoi(number)
+	if err != nil {
+		return 0 // written by somebody else; the number is for people alone
+	}
+	return version
+}
+
+// ident names t in the catalog.
+func ident(t Table) table.Identifier { return table.Identifier{namespace, string(t)} }
+
+// tableProperties are what every table is created with.
+func tableProperties(schema *iceberg.Schema) (iceberg.Properties, error) {
+	names, err := json.Marshal(schema.NameMapping())
+	if err != nil {
+		return nil, fmt.Errorf("encode name mapping: %w", err)
+	}
+	return iceberg.Properties{
+		table.PropertyFormatVersion:               "2",
+		table.CommitNumRetriesKey:                 "0", // we load, check and build again ourselves (rule 2)
+		table.ManifestMergeEnabledKey:             "true",
+		table.ManifestMinMergeCountKey:            "30",
+		table.MetadataDeleteAfterCommitEnabledKey: "true",
+		table.MetadataPreviousVersionsMaxKey:      "20",
+		table.DefaultNameMappingKey:               string(names), // set once, so that no commit adds it
+	}, nil
 }

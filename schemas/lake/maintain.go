@@ -3,17 +3,212 @@ package lake
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
 	"time"
+
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
+	"golang.org/x/sync/errgroup"
 )
 
+// minOrphanAge is the youngest a file may be to be taken for an orphan: a cut
+// may be committed for a day after its files were put, and clocks differ.
+const minOrphanAge = 2 * 24 * time.Hour
+
+// deleteBatch is how many objects one request deletes.
+const deleteBatch = 500
+
 // Expire drops the snapshots of t that are older than olderThan, but for the
-// newest keep ones, and deletes the files that only they had.
+// newest keep ones, and deletes the files that only they had. A question that
+// reads an older snapshot fails from then on, so olderThan is longer than the
+// longest of them. What is not deleted after an error is left to Orphans.
 func (l *Lake) Expire(ctx context.Context, t Table, olderThan time.Duration, keep int) error {
-	return errors.New("expire: not built yet")
+	before, after, err := l.expireSnapshots(ctx, t, olderThan, keep)
+	if err != nil || before == nil {
+		return err
+	}
+	// The commit stands. Whoever writes next builds on it, so what only the
+	// dropped snapshots had can never come back.
+	if err := l.deleteUnreachable(ctx, before, after); err != nil {
+		return fmt.Errorf("delete files of expired snapshots of %s: %w", t, err)
+	}
+	return nil
 }
 
-// Orphans deletes files of all tables that no snapshot has and that are older
-// than olderThan, and returns how many.
+// expireSnapshots commits the shorter list of snapshots and returns the
+// metadata before and after, nil when nothing was old enough.
+func (l *Lake) expireSnapshots(ctx context.Context, t Table, olderThan time.Duration, keep int) (before, after table.Metadata, err error) {
+	st := l.tables[t]
+	st.committer.Lock()
+	defer st.committer.Unlock()
+
+	err = l.untilDone(ctx, func() (string, error) {
+		base, err := l.Load(ctx, t)
+		if err != nil {
+			return "", err
+		}
+		before, after = nil, nil
+		tx, err := base.tbl.NewTransactionOnBranchWithError(table.MainBranch)
+		if err != nil {
+			return base.at, err
+		}
+		err = tx.ExpireSnapshots(table.WithOlderThan(olderThan), table.WithRetainLast(max(keep, 1)), table.WithPostCommit(false))
+		if err != nil {
+			return base.at, err
+		}
+		done, err := tx.Commit(ctx)
+		if err != nil {
+			return base.at, err
+		}
+		if done.MetadataLocation() != base.at {
+			before, after = base.tbl.Metadata(), done.Metadata()
+		}
+		return base.at, nil
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("expire snapshots of %s: %w", t, err)
+	}
+	return before, after, nil
+}
+
+// deleteUnreachable deletes what can be reached from before and not from after.
+func (l *Lake) deleteUnreachable(ctx context.Context, before, after table.Metadata) error {
+	kept, err := l.reachable(ctx, after.Snapshots(), nil)
+	if err != nil {
+		return err
+	}
+	dropped := slices.DeleteFunc(slices.Clone(before.Snapshots()), func(s table.Snapshot) bool {
+		return after.SnapshotByID(s.SnapshotID) != nil
+	})
+	gone, err := l.reachable(ctx, dropped, kept)
+	if err != nil {
+		return err
+	}
+	var keys []string
+	for key := range gone {
+		if !kept[key] {
+			keys = append(keys, key)
+		}
+	}
+	return l.deleteAll(ctx, keys)
+}
+
+// Orphans deletes the files of all tables that no snapshot has and that are
+// older than olderThan, which is two days at least, and returns how many.
+// These are the files of attempts that failed, or whose result nobody knew.
 func (l *Lake) Orphans(ctx context.Context, olderThan time.Duration) (int, error) {
-	return 0, errors.New("orphans: not built yet")
+	if olderThan < minOrphanAge {
+		return 0, fmt.Errorf("delete orphans: %s is too young, the least is %s", olderThan, minOrphanAge)
+	}
+	deleted := 0
+	for _, t := range Tables() {
+		n, err := l.deleteOrphans(ctx, t, time.Now().Add(-olderThan))
+		deleted += n
+		if err != nil {
+			return deleted, fmt.Errorf("delete orphans of %s: %w", t, err)
+		}
+	}
+	return deleted, nil
+}
+
+// deleteOrphans lists first and asks afterwards what is in use: a file that
+// was put and committed in between is in use then.
+func (l *Lake) deleteOrphans(ctx context.Context, t Table, before time.Time) (int, error) {
+	var old []string
+	for o, err := range l.store.List(ctx, l.tableKey(t)+"/") {
+		if err != nil {
+			return 0, fmt.Errorf("list: %w", err)
+		}
+		if o.Modified.Before(before) {
+			old = append(old, o.Key)
+		}
+	}
+	if len(old) == 0 {
+		return 0, nil
+	}
+	s, err := l.Load(ctx, t)
+	if err != nil {
+		return 0, err
+	}
+	meta := s.tbl.Metadata()
+	used, err := l.reachable(ctx, meta.Snapshots(), nil)
+	if err != nil {
+		return 0, err
+	}
+	used[objectKey(s.at)] = true
+	for e := range meta.PreviousFiles() {
+		used[objectKey(e.MetadataFile)] = true
+	}
+	old = slices.DeleteFunc(old, func(key string) bool { return used[key] || foreign(key) })
+	return len(old), l.deleteAll(ctx, old)
+}
+
+// foreign says that key is of a kind that Weir does not write and Iceberg has
+// other ways to refer to, such as statistics.
+func foreign(key string) bool {
+	return !slices.ContainsFunc([]string{".parquet", ".avro", ".metadata.json"}, func(suffix string) bool {
+		return strings.HasSuffix(key, suffix)
+	})
+}
+
+// reachable is the set of keys of manifest lists, manifests and data files of
+// snapshots. Manifests in known are not opened: what they have is known too.
+func (l *Lake) reachable(ctx context.Context, snapshots []table.Snapshot, known map[string]bool) (map[string]bool, error) {
+	var mu sync.Mutex // guards keys
+	keys := map[string]bool{}
+	claim := func(uri string) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		key := objectKey(uri)
+		fresh := !keys[key] && !known[key]
+		keys[key] = true
+		return fresh
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(manifestReaders)
+	for _, s := range snapshots {
+		g.Go(func() error {
+			files := fileIO{ctx: ctx, store: l.store}
+			claim(s.ManifestList)
+			manifests, err := s.Manifests(files)
+			if err != nil {
+				return fmt.Errorf("read manifests of snapshot %d: %w", s.SnapshotID, err)
+			}
+			for _, m := range manifests {
+				if !claim(m.FilePath()) {
+					continue
+				}
+				if err := claimEntries(m, files, claim); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return keys, g.Wait()
+}
+
+// claimEntries claims the data files that are live in m.
+func claimEntries(m iceberg.ManifestFile, files fileIO, claim func(uri string) bool) error {
+	for entry, err := range m.Entries(files, true) {
+		if err != nil {
+			return fmt.Errorf("read manifest %s: %w", m.FilePath(), err)
+		}
+		claim(entry.DataFile().FilePath())
+	}
+	return nil
+}
+
+// deleteAll deletes keys, all of them even when some fail.
+func (l *Lake) deleteAll(ctx context.Context, keys []string) error {
+	var errs []error
+	for batch := range slices.Chunk(keys, deleteBatch) {
+		if err := l.store.Delete(ctx, batch...); err != nil {
+			errs = append(errs, fmt.Errorf("delete %d objects: %w", len(batch), err))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -4,10 +4,14 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/apache/iceberg-go/catalog"
+	"github.com/apache/iceberg-go/table"
 )
 
 // ObjectStore keeps the lake's files. Objects are written once under a name
@@ -58,20 +62,64 @@ type Lake struct {
 
 // tableState is what a process remembers of one table.
 type tableState struct {
-	commit sync.Mutex // held while committing: one committer per process and table
+	columns boundColumns
 
-	mu     sync.Mutex // guards what follows
-	latest *Snapshot  // the newest load; nil before the first
+	committer sync.Mutex // held while committing: one committer per process and table
+
+	mu        sync.Mutex            // guards what follows
+	latest    *Snapshot             // the last load; nil before the first
+	manifests map[string][]DataFile // of the last snapshot listed, by location; they never change
 }
 
 // Open creates the namespace and the tables that are missing and returns the
 // lake. Tables lie at s3://bucket/prefix/table.
 func Open(ctx context.Context, cfg Config, cat Catalog, store ObjectStore) (*Lake, error) {
 	l := &Lake{cfg: cfg.withDefaults(), cat: cat, store: store, tables: map[Table]*tableState{}}
-	for _, t := range Tables() {
-		l.tables[t] = &tableState{}
+	if l.cfg.Bucket == "" {
+		return nil, errors.New("open lake: no bucket given")
 	}
-	return l, errors.New("open lake: not built yet")
+	err := cat.CreateNamespace(ctx, table.Identifier{namespace}, nil)
+	if err != nil && !errors.Is(err, catalog.ErrNamespaceAlreadyExists) {
+		return nil, fmt.Errorf("create namespace %s: %w", namespace, err)
+	}
+	for _, t := range Tables() {
+		if err := l.openTable(ctx, t); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// openTable creates t if it is missing.
+func (l *Lake) openTable(ctx context.Context, t Table) error {
+	schema := icebergSchema(t)
+	columns, err := findBoundColumns(schema)
+	if err != nil {
+		return fmt.Errorf("open table %s: %w", t, err)
+	}
+	l.tables[t] = &tableState{columns: columns}
+	_, err = l.cat.LoadTable(ctx, ident(t))
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, catalog.ErrNoSuchTable) {
+		return fmt.Errorf("open table %s: %w", t, err)
+	}
+	props, err := tableProperties(schema)
+	if err != nil {
+		return fmt.Errorf("create table %s: %w", t, err)
+	}
+	spec := partitionSpec(t)
+	order, err := sortOrder(t)
+	if err != nil {
+		return fmt.Errorf("create table %s: %w", t, err)
+	}
+	_, err = l.cat.CreateTable(ctx, ident(t), schema, catalog.WithLocation(l.uri(l.tableKey(t))),
+		catalog.WithPartitionSpec(&spec), catalog.WithSortOrder(order), catalog.WithProperties(props))
+	if err != nil && !errors.Is(err, catalog.ErrTableAlreadyExists) { // another process may have been first
+		return fmt.Errorf("create table %s: %w", t, err)
+	}
+	return nil
 }
 
 // tableKey is the object key of the folder of t, without a slash at its end.

@@ -3,13 +3,112 @@ package lake
 import (
 	"context"
 	"errors"
+	"fmt"
+	"time"
+
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
 )
 
-// ErrInputsGone says that a file to be replaced is no longer in the table.
+// ErrInputsGone says that a file to be replaced is no longer in the table:
+// somebody else has replaced it, and its rows are in files of theirs.
 var ErrInputsGone = errors.New("data files to replace are gone")
 
-// Replace puts files in the place of old ones, which hold the same rows, and
-// changes nothing else of the table.
+// Replace puts files in the place of old ones, whose rows they hold, and
+// changes nothing else of the table: the vector is copied from the load that
+// it builds on. Each attempt looks at its inputs again; a file that is gone
+// ends it with ErrInputsGone. After any other error the result is unknown, and
+// the same Replace again is safe, and tells.
 func (l *Lake) Replace(ctx context.Context, t Table, old, files []DataFile) error {
-	return errors.New("replace: not built yet")
+	if err := l.checkReplacement(t, old, files); err != nil {
+		return fmt.Errorf("replace in %s: %w", t, err)
+	}
+	st := l.tables[t]
+	st.committer.Lock()
+	defer st.committer.Unlock()
+
+	err := l.untilDone(ctx, func() (string, error) {
+		base, err := l.Load(ctx, t)
+		if err != nil {
+			return "", err
+		}
+		done, err := base.inputsLeft(ctx, old, files)
+		if done || err != nil {
+			return base.at, err
+		}
+		return base.at, l.publish(ctx, base, base.vector, func(tx *table.Transaction, summary iceberg.Properties) error {
+			return rewriteFiles(ctx, tx, old, files, summary)
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("replace in %s: %w", t, err)
+	}
+	return nil
+}
+
+// checkReplacement refuses what would lose rows: another number of them where
+// rows are kept one by one, rows of another shard, and files that orphan
+// clean-up may be deleting.
+func (l *Lake) checkReplacement(t Table, old, files []DataFile) error {
+	if len(old) == 0 {
+		return errors.New("no files to replace")
+	}
+	before, after := rowsByShard(old), rowsByShard(files)
+	for shard, rows := range before {
+		if exact := t == Events || t == DeadLetters; exact && after[shard] != rows {
+			return fmt.Errorf("shard %d has %d rows, would have %d", shard, rows, after[shard])
+		}
+	}
+	oldest := time.Now().Add(-l.cfg.MaxCutAge)
+	for _, f := range files {
+		if _, ok := before[f.Shard]; !ok {
+			return fmt.Errorf("file %s is of shard %d, which is not replaced", f.Path, f.Shard)
+		}
+		if f.made.Before(oldest) {
+			return fmt.Errorf("file %s is too old to be put in place", f.Path)
+		}
+	}
+	return nil
+}
+
+func rowsByShard(files []DataFile) map[int32]int64 {
+	rows := map[int32]int64{}
+	for _, f := range files {
+		rows[f.Shard] += f.Rows
+	}
+	return rows
+}
+
+// inputsLeft says whether the replacement is done already, by an attempt whose
+// result was not known; ErrInputsGone when it can no longer be done.
+func (s *Snapshot) inputsLeft(ctx context.Context, old, files []DataFile) (done bool, err error) {
+	live, err := s.Files(ctx)
+	if err != nil {
+		return false, err
+	}
+	paths := make(map[string]bool, len(live))
+	for _, f := range live {
+		paths[f.Path] = true
+	}
+	if len(files) > 0 && paths[files[0].Path] {
+		return true, nil // one commit puts all of them in place
+	}
+	for _, f := range old {
+		if !paths[f.Path] {
+			return false, fmt.Errorf("%w: %s", ErrInputsGone, f.Path)
+		}
+	}
+	return false, nil
+}
+
+// rewriteFiles stages the replacement, as one that changes no rows.
+func rewriteFiles(ctx context.Context, tx *table.Transaction, old, files []DataFile, summary iceberg.Properties) error {
+	rewrite := tx.NewRewrite(summary)
+	for _, f := range old {
+		rewrite.DeleteFile(f.file)
+	}
+	for _, f := range files {
+		rewrite.AddDataFile(f.file)
+	}
+	return rewrite.Commit(ctx)
 }

@@ -2,18 +2,33 @@ package lake
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
+	"golang.org/x/sync/errgroup"
 )
+
+// manifestReaders is how many manifests one listing reads at once.
+const manifestReaders = 8
 
 // Snapshot is one state of one table. It never changes.
 type Snapshot struct {
 	table  Table
+	lake   *Lake
+	tbl    *table.Table // the load this is of; commits are built on it
+	at     string       // metadata location
 	id     int64
 	vector Vector
 	made   time.Time
+
+	mu     sync.Mutex // guards what follows
+	listed bool
+	files  []DataFile // valid once listed
 }
 
 // ID is Iceberg's snapshot id; 0 for a table without one.
@@ -25,45 +40,137 @@ func (s *Snapshot) Vector() Vector { return s.vector }
 // Time is when the snapshot was committed; zero for a table without one.
 func (s *Snapshot) Time() time.Time { return s.made }
 
-// Files lists the data files, read once per snapshot. The caller must not
-// change the slice.
-func (s *Snapshot) Files(ctx context.Context) ([]DataFile, error) {
-	return nil, errors.New("files: not built yet")
-}
-
 // Load returns the newest snapshot of t. It costs one catalog query when
 // nothing has changed since the last load.
 func (l *Lake) Load(ctx context.Context, t Table) (*Snapshot, error) {
-	return nil, errors.New("load: not built yet")
+	tbl, err := l.cat.LoadTable(ctx, ident(t))
+	if err != nil {
+		return nil, fmt.Errorf("load %s: %w", t, err)
+	}
+	st := l.tables[t]
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.latest != nil && st.latest.at == tbl.MetadataLocation() {
+		return st.latest, nil
+	}
+	s, err := l.snapshot(t, tbl)
+	if err != nil {
+		return nil, fmt.Errorf("load %s: %w", t, err)
+	}
+	st.latest = s
+	return s, nil
 }
 
-// DataFile is one Parquet file of a table. It holds rows of one shard and one
-// partition.
-type DataFile struct {
-	Path      string // object key
-	Rows      int64
-	Bytes     int64
-	Shard     int32
-	Partition int // months since January 1970, or the bucket of clients
-	Min, Max  Bounds
-
-	file iceberg.DataFile
-	made time.Time // when this process wrote it; zero when it was read from a manifest
+// snapshot is the current one of tbl, whatever file system the catalog gave it.
+func (l *Lake) snapshot(t Table, tbl *table.Table) (*Snapshot, error) {
+	s := &Snapshot{table: t, lake: l, at: tbl.MetadataLocation(), vector: Vector{}}
+	s.tbl = table.New(tbl.Identifier(), tbl.Metadata(), s.at, fileSystem(l.store), l.cat)
+	current := s.tbl.CurrentSnapshot()
+	if current == nil {
+		return s, nil
+	}
+	s.id, s.made = current.SnapshotID, time.UnixMilli(current.TimestampMs)
+	v, err := vectorOf(s.tbl.Metadata(), current)
+	if err != nil {
+		return nil, err
+	}
+	s.vector = v
+	return s, nil
 }
 
-// Bounds are the smallest or largest values of a data file, both inclusive; a
-// column that the table lacks is zero. Rollups have the start of the day as
-// Time; clients have first_time below and last_time above.
-type Bounds struct {
-	Product int64
-	Client  int64
-	Time    int64 // epoch milliseconds
-	Arrival int64 // epoch milliseconds
-	Offset  int64
+// vectorOf reads the vector of a snapshot. Other engines may rewrite files
+// without copying it: then it is that of the nearest ancestor which has one.
+func vectorOf(meta table.Metadata, at *table.Snapshot) (Vector, error) {
+	id := at.SnapshotID
+	for at != nil {
+		if text, ok := at.Summary.Properties[vectorProperty]; ok {
+			v := Vector{}
+			if err := json.Unmarshal([]byte(text), &v); err != nil {
+				return nil, fmt.Errorf("read vector of snapshot %d: %w", at.SnapshotID, err)
+			}
+			return v, nil
+		}
+		if at.ParentSnapshotID == nil {
+			break
+		}
+		at = meta.SnapshotByID(*at.ParentSnapshotID)
+	}
+	return nil, fmt.Errorf("snapshot %d and its ancestors say nothing of the shards", id)
 }
 
-// newDataFile reads shard, partition and bounds of file, a data file of t.
-// made is when this process wrote it, zero if it did not.
-func newDataFile(t Table, file iceberg.DataFile, made time.Time) (DataFile, error) {
-	return DataFile{}, errors.New("data file: not built yet")
+// Files lists the data files, read once per snapshot. The caller must not
+// change the slice.
+func (s *Snapshot) Files(ctx context.Context) ([]DataFile, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listed {
+		return s.files, nil
+	}
+	files, err := s.list(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list data files of %s, snapshot %d: %w", s.table, s.id, err)
+	}
+	s.files, s.listed = files, true
+	return files, nil
+}
+
+// list reads the manifests that the table's last listing did not have.
+func (s *Snapshot) list(ctx context.Context) ([]DataFile, error) {
+	current := s.tbl.CurrentSnapshot()
+	if current == nil {
+		return nil, nil
+	}
+	manifests, err := current.Manifests(fileIO{ctx: ctx, store: s.lake.store})
+	if err != nil {
+		return nil, err
+	}
+	st := s.lake.tables[s.table]
+	st.mu.Lock()
+	known := st.manifests
+	st.mu.Unlock()
+
+	lists := make([][]DataFile, len(manifests))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(manifestReaders)
+	for i, m := range manifests {
+		if files, ok := known[m.FilePath()]; ok {
+			lists[i] = files
+			continue
+		}
+		g.Go(func() (err error) {
+			lists[i], err = s.readManifest(gctx, m)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	now := make(map[string][]DataFile, len(manifests))
+	for i, m := range manifests {
+		now[m.FilePath()] = lists[i]
+	}
+	st.mu.Lock()
+	st.manifests = now
+	st.mu.Unlock()
+	return slices.Concat(lists...), nil
+}
+
+// readManifest lists the live data files of one manifest.
+func (s *Snapshot) readManifest(ctx context.Context, m iceberg.ManifestFile) ([]DataFile, error) {
+	if m.ManifestContent() != iceberg.ManifestContentData {
+		return nil, fmt.Errorf("manifest %s has delete files, which Weir does not apply", m.FilePath())
+	}
+	columns := s.lake.tables[s.table].columns
+	var files []DataFile
+	for entry, err := range m.Entries(fileIO{ctx: ctx, store: s.lake.store}, true) {
+		if err != nil {
+			return nil, fmt.Errorf("read manifest %s: %w", m.FilePath(), err)
+		}
+		f, err := columns.dataFile(entry.DataFile())
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
 }

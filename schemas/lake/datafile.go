@@ -1,0 +1,148 @@
+package lake
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/apache/iceberg-go"
+)
+
+const dayMS = 24 * 60 * 60 * 1000
+
+// DataFile is one Parquet file of a table. It holds rows of one shard and one
+// partition.
+type DataFile struct {
+	Path      string // object key
+	Rows      int64
+	Bytes     int64
+	Shard     int32
+	Partition int // months since January 1970, or the bucket of clients
+	Min, Max  Bounds
+
+	file iceberg.DataFile
+	made time.Time // when this process wrote it; zero when it was read from a manifest
+}
+
+// Bounds are the smallest or largest values of a data file, both inclusive; a
+// column that the table lacks is zero. Rollups of days have the start of the
+// day as Time; clients have the smallest first_time and the largest last_time.
+type Bounds struct {
+	Product int64
+	Client  int64
+	Time    int64 // epoch milliseconds
+	Arrival int64 // epoch milliseconds
+	Offset  int64
+}
+
+// newDataFile describes file, which this process has just written for t.
+func newDataFile(t Table, file iceberg.DataFile) (DataFile, error) {
+	columns, err := findBoundColumns(icebergSchema(t))
+	if err != nil {
+		return DataFile{}, fmt.Errorf("describe data file of %s: %w", t, err)
+	}
+	f, err := columns.dataFile(file)
+	f.made = time.Now()
+	return f, err
+}
+
+// boundColumns are the field ids that Bounds and Shard are read from; 0 where
+// the table has no such column.
+type boundColumns struct {
+	shard, product, client, arrival, offset int
+	timeMin, timeMax                        column
+}
+
+// column is a field id and how its bounds become milliseconds.
+type column struct {
+	id    int
+	perMS int64 // units in a millisecond, for timestamps
+	ms    int64 // milliseconds in a unit, for dates
+}
+
+// findBoundColumns looks the columns up by name.
+func findBoundColumns(schema *iceberg.Schema) (boundColumns, error) {
+	id := func(name string) int {
+		f, _ := schema.FindFieldByName(name)
+		return f.ID
+	}
+	c := boundColumns{
+		shard: id("shard"), product: id("product_id"), client: id("client_id"),
+		arrival: id("arrival"), offset: id("offset"),
+	}
+	switch {
+	case id("time") != 0:
+		c.timeMin = column{id: id("time"), perMS: 1000}
+		c.timeMax = c.timeMin
+	case id("day") != 0:
+		c.timeMin = column{id: id("day"), ms: dayMS}
+		c.timeMax = c.timeMin
+	default:
+		c.timeMin = column{id: id("first_time"), perMS: 1000}
+		c.timeMax = column{id: id("last_time"), perMS: 1000}
+	}
+	if c.shard == 0 {
+		return c, fmt.Errorf("schema %d has no column shard", schema.ID)
+	}
+	return c, nil
+}
+
+// dataFile reads what planning needs from the statistics of file.
+func (c boundColumns) dataFile(file iceberg.DataFile) (DataFile, error) {
+	lower, upper := file.LowerBoundValues(), file.UpperBoundValues()
+	f := DataFile{
+		Path:  objectKey(file.FilePath()),
+		Rows:  file.Count(),
+		Bytes: file.FileSizeBytes(),
+		Shard: int32(number(lower[c.shard])),
+		Min:   c.bounds(lower, c.timeMin),
+		Max:   c.bounds(upper, c.timeMax),
+		file:  file,
+	}
+	if len(lower[c.shard]) == 0 || f.Shard != int32(number(upper[c.shard])) {
+		return f, fmt.Errorf("data file %s is not of one shard", f.Path)
+	}
+	f.Partition = partitionOf(file, cmp.Or(f.Min.Time, f.Min.Arrival))
+	return f, nil
+}
+
+func (c boundColumns) bounds(values map[int][]byte, at column) Bounds {
+	return Bounds{
+		Product: number(values[c.product]),
+		Client:  number(values[c.client]),
+		Time:    number(values[at.id]) / max(at.perMS, 1) * max(at.ms, 1),
+		Arrival: number(values[c.arrival]) / 1000,
+		Offset:  number(values[c.offset]),
+	}
+}
+
+// number reads a bound: the little-endian bytes of an int or a long.
+func number(b []byte) int64 {
+	switch len(b) {
+	case 4:
+		return int64(int32(binary.LittleEndian.Uint32(b)))
+	case 8:
+		return int64(binary.LittleEndian.Uint64(b))
+	}
+	return 0
+}
+
+// partitionOf is the value of the file's one partition field. Where an
+// operator has evolved the spec to none, it is the month of from.
+func partitionOf(file iceberg.DataFile, from int64) int {
+	for _, v := range file.Partition() {
+		switch n := v.(type) {
+		case int32:
+			return int(n)
+		case int64:
+			return int(n)
+		case int:
+			return n
+		case iceberg.Date:
+			return int(n)
+		}
+	}
+	at := time.UnixMilli(from).UTC()
+	return (at.Year()-1970)*12 + int(at.Month()) - 1
+}
