@@ -17,6 +17,7 @@ const segmentBytes = 16 << 20
 
 // broker is one Kafka broker on loopback.
 type broker struct {
+	dir     string
 	cluster *kfake.Cluster
 	addr    string
 }
@@ -48,7 +49,7 @@ func startBroker(dir string, cfg Config) (*broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the embedded broker on %s: %w", dir, err)
 	}
-	return &broker{cluster: cluster, addr: cluster.ListenAddrs()[0]}, nil
+	return &broker{dir: dir, cluster: cluster, addr: cluster.ListenAddrs()[0]}, nil
 }
 
 func (b *broker) close() error {

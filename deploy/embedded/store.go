@@ -35,6 +35,7 @@ const (
 
 // store is one S3 server on loopback over a folder of plain files.
 type store struct {
+	dir    string // data folder
 	reach  objects.Config
 	failed chan error // what ended it when nobody asked for that
 	stop   context.CancelFunc
@@ -75,6 +76,7 @@ func tryStore(ctx context.Context, cfg Config, keys rootKeys, port int) (*store,
 	// The server outlives ctx: it must serve the last cuts, which come after it.
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s := &store{
+		dir:    cfg.Dir,
 		reach:  objects.Config{Endpoint: "http://" + addr, AccessKey: keys.Access, SecretKey: keys.Secret, PathStyle: true},
 		failed: make(chan error, 1),
 		stop:   stop,

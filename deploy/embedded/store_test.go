@@ -1,0 +1,215 @@
+package embedded
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"weir/schemas/objects"
+)
+
+func TestObjectsGoInAndComeOut(t *testing.T) {
+	ctx, b := t.Context(), bucket(t, "things")
+	want := []byte(strings.Repeat("0123456789", 1000))
+	if err := b.Put(ctx, "a/b/one", want); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := b.Get(ctx, "a/b/one"); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("get: %d bytes, %v; want the %d put", len(got), err, len(want))
+	}
+	if got, err := b.GetRange(ctx, "a/b/one", 13, 4); err != nil || string(got) != "3456" {
+		t.Errorf("range = %q, %v; want 3456", got, err)
+	}
+	if size, err := b.Stat(ctx, "a/b/one"); err != nil || size != int64(len(want)) {
+		t.Errorf("stat = %d, %v; want %d", size, err, len(want))
+	}
+	if err := b.Put(ctx, "a/b/empty", nil); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := b.Get(ctx, "a/b/empty"); err != nil || len(got) != 0 {
+		t.Errorf("get of an empty object = %q, %v", got, err)
+	}
+	plain, err := os.ReadFile(filepath.Join(parts.store.dir, objectsFolder, "things", "a/b/one"))
+	if err != nil || !bytes.Equal(plain, want) {
+		t.Errorf("plain file: %d bytes, %v; want the object itself", len(plain), err)
+	}
+}
+
+func TestMissingObjectIsErrNotExist(t *testing.T) {
+	ctx, b := t.Context(), bucket(t, "missing")
+	_, getErr := b.Get(ctx, "no/such")
+	_, rangeErr := b.GetRange(ctx, "no/such", 0, 1)
+	_, statErr := b.Stat(ctx, "no/such")
+	for what, err := range map[string]error{"get": getErr, "range": rangeErr, "stat": statErr} {
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s of a missing object: %v, want fs.ErrNotExist", what, err)
+		}
+	}
+	if err := b.Delete(ctx, "no/such"); err != nil {
+		t.Errorf("delete of a missing object: %v", err)
+	}
+	if err := b.Delete(ctx, "no/such", "nor/this"); err != nil {
+		t.Errorf("delete of two missing objects: %v", err)
+	}
+}
+
+func TestListIsOrderedAndDeleteTakesMany(t *testing.T) {
+	ctx, b := t.Context(), bucket(t, "many")
+	var want []string
+	puts, putCtx := errgroup.WithContext(ctx)
+	puts.SetLimit(48)
+	for i := range 1100 { // more than a page, more than one delete call takes
+		key := fmt.Sprintf("p/%04d", i)
+		want = append(want, key)
+		puts.Go(func() error { return b.Put(putCtx, key, []byte{1}) })
+	}
+	puts.Go(func() error { return b.Put(putCtx, "q/other", nil) })
+	if err := puts.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for o, err := range b.List(ctx, "p/") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.Size != 1 || time.Since(o.Modified) > time.Hour {
+			t.Fatalf("listed %+v, want size 1 and a time of today", o)
+		}
+		got = append(got, o.Key)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("listed %d keys, want the %d put, ordered", len(got), len(want))
+	}
+	if err := b.Delete(ctx, want...); err != nil {
+		t.Fatal(err)
+	}
+	for o := range b.List(ctx, "p/") {
+		t.Fatalf("%s is still there", o.Key)
+	}
+}
+
+func TestUploadInPartsIsWhatWasRead(t *testing.T) {
+	ctx, b := t.Context(), bucket(t, "uploads")
+	for _, size := range []int64{0, 10, 8 << 20, 20<<20 + 7} {
+		key := fmt.Sprintf("u/%d.zip", size)
+		n, err := b.Upload(ctx, key, noise(size))
+		if err != nil || n != size {
+			t.Fatalf("upload %d bytes: %d, %v", size, n, err)
+		}
+		got, err := b.Get(ctx, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want, _ := io.ReadAll(noise(size)); !bytes.Equal(got, want) {
+			t.Errorf("%d bytes uploaded came back otherwise", size)
+		}
+	}
+}
+
+func TestFailedUploadLeavesNothing(t *testing.T) {
+	ctx, b := t.Context(), bucket(t, "uploads")
+	errRead := errors.New("scan said no")
+	_, err := b.Upload(ctx, "u/broken.zip", io.MultiReader(noise(20<<20), failing{errRead}))
+	if !errors.Is(err, errRead) {
+		t.Fatalf("upload: %v, want %v", err, errRead)
+	}
+	if _, err := b.Stat(ctx, "u/broken.zip"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("stat of a broken upload: %v, want fs.ErrNotExist", err)
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// noise is a reader of always the same n bytes that do not compress.
+func noise(n int64) io.Reader {
+	return io.LimitReader(rand.NewChaCha8([32]byte{1}), n)
+}
+
+func TestPresignedLinkWorksUntilAlteredOrExpired(t *testing.T) {
+	ctx, b := t.Context(), bucket(t, "links")
+	if err := b.Put(ctx, "1001/day.zip", []byte("zip")); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Put(ctx, "1002/day.zip", []byte("another's")); err != nil {
+		t.Fatal(err)
+	}
+	link, err := b.Presign(ctx, objects.PresignInput{Key: "1001/day.zip", FileName: "day.zip", TTL: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(link string, status int, body string) {
+		t.Helper()
+		resp, err := http.Get(link)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		got, _ := io.ReadAll(resp.Body)
+		if resp.StatusCode != status || (body != "" && string(got) != body) {
+			t.Errorf("%s: %d %q, want %d %q", link, resp.StatusCode, got, status, body)
+		}
+		if cd := resp.Header.Get("Content-Disposition"); status == 200 && !strings.Contains(cd, "day.zip") {
+			t.Errorf("Content-Disposition = %q, want the file name", cd)
+		}
+	}
+	check(link, 200, "zip")
+	check(strings.Replace(link, "1001", "1002", 1), 403, "")
+	check(strings.Replace(link, "X-Amz-Expires=1", "X-Amz-Expires=9", 1), 403, "")
+	check(strings.SplitN(link, "?", 2)[0], 403, "")
+	time.Sleep(2100 * time.Millisecond) // the store's clock is the real one
+	check(link, 403, "")
+}
+
+func TestStoreKeysAreMadeOnceAndPrivate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), keysFile)
+	first, err := storeKeys(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := storeKeys(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first != second || len(first.Secret) < 32 {
+		t.Errorf("keys changed or are short: %d and %d characters", len(first.Secret), len(second.Secret))
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("mode of %s = %v, want 0600", path, info.Mode().Perm())
+	}
+}
+
+func TestEmptyBucketOfAKilledStartIsRemoved(t *testing.T) {
+	root := t.TempDir()
+	for _, path := range []string{"half", "whole/inside"} {
+		if err := os.MkdirAll(filepath.Join(root, path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := dropEmptyBuckets(root); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(root, "half")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("empty bucket: %v, want it gone", err)
+	}
+	if _, err := os.Stat(filepath.Join(root, "whole")); err != nil {
+		t.Errorf("bucket with files: %v, want it left alone", err)
+	}
+}

@@ -1,0 +1,97 @@
+package objects
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// The behaviour against a real server is held by deploy/embedded and by
+// `make e2e`; here is what such servers hardly ever do.
+
+func bucketOf(t *testing.T, answer http.HandlerFunc) *Bucket {
+	t.Helper()
+	server := httptest.NewServer(answer)
+	t.Cleanup(server.Close)
+	c, err := Open(t.Context(), Config{Endpoint: server.URL, AccessKey: "a", SecretKey: "b", PathStyle: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Bucket("lake")
+}
+
+func TestGetReadsAgainWhenTheConnectionBreaks(t *testing.T) {
+	var calls atomic.Int32
+	b := bucketOf(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "6")
+		if calls.Add(1) == 1 {
+			_, _ = io.WriteString(w, "abc") // and the server hangs up
+			return
+		}
+		_, _ = io.WriteString(w, "abcdef")
+	})
+	got, err := b.Get(t.Context(), "k")
+	if err != nil || string(got) != "abcdef" {
+		t.Errorf("get = %q, %v; want abcdef after a second try", got, err)
+	}
+}
+
+func TestGetRangeRefusesFewerBytes(t *testing.T) {
+	b := bucketOf(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Range", "bytes 0-2/3")
+		w.WriteHeader(http.StatusPartialContent)
+		_, _ = io.WriteString(w, "abc")
+	})
+	if _, err := b.GetRange(t.Context(), "k", 0, 10); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("10 bytes of an object of 3: %v, want %v", err, io.ErrUnexpectedEOF)
+	}
+}
+
+func TestServerErrorIsTriedAgain(t *testing.T) {
+	var calls atomic.Int32
+	b := bucketOf(t, func(w http.ResponseWriter, _ *http.Request) {
+		if calls.Add(1) == 1 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	if err := b.Put(t.Context(), "k", []byte("x")); err != nil {
+		t.Errorf("put with one 503 on the way: %v", err)
+	}
+}
+
+func TestForbiddenIsNotMissing(t *testing.T) {
+	b := bucketOf(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
+	if _, err := b.Stat(t.Context(), "k"); err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("stat of what we may not see: %v, want an error that is not ErrNotExist", err)
+	}
+}
+
+func TestPresignSignsThePublicHost(t *testing.T) {
+	b := bucketOf(t, nil)
+	link, err := b.Presign(t.Context(), PresignInput{
+		Key: "1001/day.zip", Endpoint: "https://weir.example:8443", FileName: "ä day.zip", TTL: time.Minute,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u.Host != "weir.example:8443" || u.Scheme != "https" || u.Path != "/lake/1001/day.zip" {
+		t.Errorf("link = %s, want it on https://weir.example:8443/lake/1001/day.zip", link)
+	}
+	q := u.Query()
+	if got := q.Get("X-Amz-SignedHeaders"); got != "host" {
+		t.Errorf("signed headers = %q, want host alone: a browser sends no others", got)
+	}
+	if got := q.Get("X-Amz-Expires"); got != "60" {
+		t.Errorf("expires = %q, want 60", got)
+	}
+}
