@@ -2,8 +2,17 @@ package registry
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
+
+// maxText bounds every name that is only shown; bytes.
+const maxText = 256
 
 // Account is a business: it has products, users and tokens.
 type Account struct {
@@ -24,30 +33,166 @@ type Product struct {
 
 // CreateAccount makes an account with an id of its own.
 func (r *Registry) CreateAccount(ctx context.Context, name string) (Account, error) {
-	return Account{}, errStub
+	if name == "" {
+		return Account{}, fmt.Errorf("create account: %w: it needs a name", ErrInvalid)
+	}
+	if err := validText("name", name); err != nil {
+		return Account{}, fmt.Errorf("create account: %w", err)
+	}
+	a := Account{ID: newID(accountPrefix), Name: name, Created: stamp()}
+	_, err := r.db.ExecContext(ctx, `INSERT INTO accounts (id, name, created) VALUES ($1, $2, $3)`,
+		a.ID, a.Name, micros(a.Created))
+	if err != nil {
+		return Account{}, fmt.Errorf("create account: %w", err)
+	}
+	return a, nil
 }
 
 // ListAccounts lists every account, revoked ones too, oldest first.
-func (r *Registry) ListAccounts(ctx context.Context) ([]Account, error) { return nil, errStub }
+func (r *Registry) ListAccounts(ctx context.Context) ([]Account, error) {
+	all, err := list(ctx, r.db, func(row *sql.Rows) (Account, error) {
+		var a Account
+		var created, revoked int64
+		err := row.Scan(&a.ID, &a.Name, &created, &revoked)
+		a.Created, a.Revoked = at(created), at(revoked)
+		return a, err
+	}, `SELECT id, name, created, revoked FROM accounts ORDER BY created, id`)
+	if err != nil {
+		return nil, fmt.Errorf("list accounts: %w", err)
+	}
+	return all, nil
+}
 
 // RevokeAccount ends an account and with it every product, source, token and
-// user it has.
-func (r *Registry) RevokeAccount(ctx context.Context, id string) error { return errStub }
+// user it has. ErrNotFound if it is not there or ended already; so with every
+// Revoke.
+func (r *Registry) RevokeAccount(ctx context.Context, id string) error {
+	err := changed(ctx, r.db, ErrNotFound, `UPDATE accounts SET revoked = $1 WHERE id = $2 AND revoked = 0`,
+		micros(stamp()), id)
+	if err != nil {
+		return fmt.Errorf("revoke account %q: %w", id, err)
+	}
+	r.forget()
+	return nil
+}
 
-// CreateProduct makes p; a zero ID asks for a random one of ten digits.
+// CreateProduct makes p; a zero ID asks for a random one of ten digits, an
+// empty Name for the id as name.
 func (r *Registry) CreateProduct(ctx context.Context, p Product) (Product, error) {
-	return Product{}, errStub
+	if err := r.living(ctx, r.db, p.Account); err != nil {
+		return Product{}, fmt.Errorf("create product: %w", err)
+	}
+	if p.ID != 0 {
+		return r.insertProduct(ctx, p)
+	}
+	for {
+		id, err := newNumber()
+		if err != nil {
+			return Product{}, fmt.Errorf("create product: %w", err)
+		}
+		p.ID = id
+		made, err := r.insertProduct(ctx, p)
+		if !errors.Is(err, ErrExists) {
+			return made, err
+		}
+	}
+}
+
+func (r *Registry) insertProduct(ctx context.Context, p Product) (Product, error) {
+	if p.ID < 0 {
+		return Product{}, fmt.Errorf("create product %d: %w: an id is positive", p.ID, ErrInvalid)
+	}
+	if p.Name == "" {
+		p.Name = strconv.FormatInt(p.ID, 10)
+	}
+	if err := validText("name", p.Name); err != nil {
+		return Product{}, fmt.Errorf("create product %d: %w", p.ID, err)
+	}
+	p.Created, p.Revoked = stamp(), time.Time{}
+	err := changed(ctx, r.db, ErrExists, `INSERT INTO products (id, account_id, name, next_client, created)
+		VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, p.ID, p.Account, p.Name, int64(firstClient), micros(p.Created))
+	if err != nil {
+		return Product{}, fmt.Errorf("create product %d: %w", p.ID, err)
+	}
+	r.forget() // tokens of the whole account see it from now on
+	return p, nil
+}
+
+const productColumns = `SELECT p.id, p.account_id, p.name, p.created,
+	CASE WHEN p.revoked = 0 THEN a.revoked ELSE p.revoked END
+	FROM products p JOIN accounts a ON a.id = p.account_id `
+
+func scanProduct(row *sql.Rows) (Product, error) {
+	var p Product
+	var created, revoked int64
+	err := row.Scan(&p.ID, &p.Account, &p.Name, &created, &revoked)
+	p.Created, p.Revoked = at(created), at(revoked)
+	return p, err
 }
 
 // Product returns a product that is alive, or ErrNotFound.
 func (r *Registry) Product(ctx context.Context, id int64) (Product, error) {
-	return Product{}, errStub
+	found, err := list(ctx, r.db, scanProduct, productColumns+`WHERE p.id = $1 AND p.revoked = 0 AND a.revoked = 0`, id)
+	if err != nil {
+		return Product{}, fmt.Errorf("read product %d: %w", id, err)
+	}
+	if len(found) == 0 {
+		return Product{}, fmt.Errorf("product %d: %w", id, ErrNotFound)
+	}
+	return found[0], nil
 }
 
 // ListProducts lists the products of account, or of all accounts if it is "".
 func (r *Registry) ListProducts(ctx context.Context, account string) ([]Product, error) {
-	return nil, errStub
+	all, err := list(ctx, r.db, scanProduct,
+		productColumns+`WHERE $1 = '' OR p.account_id = $1 ORDER BY p.created, p.id`, account)
+	if err != nil {
+		return nil, fmt.Errorf("list products: %w", err)
+	}
+	return all, nil
 }
 
 // RevokeProduct ends a product: its sources stop writing and nobody sees it.
-func (r *Registry) RevokeProduct(ctx context.Context, id int64) error { return errStub }
+func (r *Registry) RevokeProduct(ctx context.Context, id int64) error {
+	err := changed(ctx, r.db, ErrNotFound, `UPDATE products SET revoked = $1 WHERE id = $2 AND revoked = 0`,
+		micros(stamp()), id)
+	if err != nil {
+		return fmt.Errorf("revoke product %d: %w", id, err)
+	}
+	r.forget()
+	return nil
+}
+
+// living is nil for an account that exists and is alive.
+func (r *Registry) living(ctx context.Context, q querier, account string) error {
+	var n int64
+	err := q.QueryRowContext(ctx, `SELECT COUNT(*) FROM accounts WHERE id = $1 AND revoked = 0`, account).Scan(&n)
+	if err != nil {
+		return fmt.Errorf("read account %q: %w", account, err)
+	}
+	if n == 0 {
+		return fmt.Errorf("account %q: %w", account, ErrNotFound)
+	}
+	return nil
+}
+
+// forget makes what was just revoked act at once in this process.
+func (r *Registry) forget() {
+	r.sources.forget()
+	r.tokens.forget()
+	r.sessions.forget()
+}
+
+// stamp is now as the database will give it back.
+func stamp() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+// validText refuses what PostgreSQL cannot store and what nobody could read.
+func validText(what, text string) error {
+	if len(text) > maxText {
+		return fmt.Errorf("%w: %s is longer than %d bytes", ErrInvalid, what, maxText)
+	}
+	if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+		return fmt.Errorf("%w: %s is not UTF-8 text", ErrInvalid, what)
+	}
+	return nil
+}

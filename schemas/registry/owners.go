@@ -2,6 +2,9 @@ package registry
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"fmt"
 	"time"
 )
 
@@ -20,33 +23,122 @@ type OwnerRow struct {
 	Expires time.Time // by the clock of the leases
 }
 
+// forgetProcessors is how long a processor that died is remembered.
+const forgetProcessors = time.Hour
+
 // Claim gives shard to owner for ttl and returns the epoch, which is greater
 // than every epoch the shard had before. ErrHeld: somebody else's lease is
 // alive. An owner that claims what it holds gets a new epoch, which fences it
 // from its own past.
 func (r *Registry) Claim(ctx context.Context, shard int32, owner Owner, ttl time.Duration) (int64, error) {
-	return 0, errStub
+	if owner.ID == "" {
+		return 0, fmt.Errorf("claim shard %d: %w: the owner has no id", shard, ErrInvalid)
+	}
+	now, err := r.clock(ctx, r.db)
+	if err != nil {
+		return 0, fmt.Errorf("claim shard %d: %w", shard, err)
+	}
+	var epoch int64
+	err = r.db.QueryRowContext(ctx, `INSERT INTO shard_owners (shard, epoch, owner_id, addr, expires)
+		VALUES ($1, 1, $2, $3, $4)
+		ON CONFLICT (shard) DO UPDATE SET epoch = shard_owners.epoch + 1, owner_id = excluded.owner_id,
+			addr = excluded.addr, expires = excluded.expires
+		WHERE shard_owners.expires <= $5 OR shard_owners.owner_id = excluded.owner_id
+		RETURNING epoch`, int64(shard), owner.ID, owner.Addr, micros(now.Add(ttl)), micros(now)).Scan(&epoch)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("claim shard %d: %w", shard, ErrHeld)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("claim shard %d: %w", shard, err)
+	}
+	return epoch, nil
 }
 
 // Renew lets the lease of this epoch live for ttl from now, or returns
-// ErrFenced if the shard has another epoch or was released.
+// ErrFenced if the shard has another epoch or was released. A lease that ran
+// out but that nobody claimed lives again: nobody else has worked meanwhile.
 func (r *Registry) Renew(ctx context.Context, shard int32, epoch int64, ttl time.Duration) error {
-	return errStub
+	now, err := r.clock(ctx, r.db)
+	if err != nil {
+		return fmt.Errorf("renew shard %d: %w", shard, err)
+	}
+	err = changed(ctx, r.db, ErrFenced, `UPDATE shard_owners SET expires = $1
+		WHERE shard = $2 AND epoch = $3 AND owner_id <> ''`, micros(now.Add(ttl)), int64(shard), epoch)
+	if err != nil {
+		return fmt.Errorf("renew shard %d at epoch %d: %w", shard, epoch, err)
+	}
+	return nil
 }
 
-// Release ends the lease of this epoch; ErrFenced if it was not ours.
-func (r *Registry) Release(ctx context.Context, shard int32, epoch int64) error { return errStub }
+// Release ends the lease of this epoch; ErrFenced if it was not ours. The row
+// stays, so that the next epoch is greater.
+func (r *Registry) Release(ctx context.Context, shard int32, epoch int64) error {
+	err := changed(ctx, r.db, ErrFenced, `UPDATE shard_owners SET expires = 0, owner_id = '', addr = ''
+		WHERE shard = $1 AND epoch = $2 AND owner_id <> ''`, int64(shard), epoch)
+	if err != nil {
+		return fmt.Errorf("release shard %d at epoch %d: %w", shard, epoch, err)
+	}
+	return nil
+}
 
 // Owners lists the leases that are alive, by shard.
-func (r *Registry) Owners(ctx context.Context) ([]OwnerRow, error) { return nil, errStub }
+func (r *Registry) Owners(ctx context.Context) ([]OwnerRow, error) {
+	now, err := r.clock(ctx, r.db)
+	if err != nil {
+		return nil, fmt.Errorf("list shard owners: %w", err)
+	}
+	all, err := list(ctx, r.db, func(row *sql.Rows) (OwnerRow, error) {
+		var o OwnerRow
+		var expires int64
+		err := row.Scan(&o.Shard, &o.Epoch, &o.ID, &o.Addr, &expires)
+		o.Expires = at(expires)
+		return o, err
+	}, `SELECT shard, epoch, owner_id, addr, expires FROM shard_owners WHERE expires > $1 ORDER BY shard`, micros(now))
+	if err != nil {
+		return nil, fmt.Errorf("list shard owners: %w", err)
+	}
+	return all, nil
+}
 
-// Heartbeat says that a processor lives, for ttl.
+// Heartbeat says that a processor lives, for ttl. It forgets those that have
+// been dead for long: every life of a process has a name of its own.
 func (r *Registry) Heartbeat(ctx context.Context, processor string, ttl time.Duration) error {
-	return errStub
+	now, err := r.clock(ctx, r.db)
+	if err != nil {
+		return fmt.Errorf("heartbeat of %s: %w", processor, err)
+	}
+	_, err = r.db.ExecContext(ctx, `INSERT INTO processors (id, expires) VALUES ($1, $2)
+		ON CONFLICT (id) DO UPDATE SET expires = excluded.expires`, processor, micros(now.Add(ttl)))
+	if err != nil {
+		return fmt.Errorf("heartbeat of %s: %w", processor, err)
+	}
+	_, err = r.db.ExecContext(ctx, `DELETE FROM processors WHERE expires < $1`, micros(now.Add(-forgetProcessors)))
+	if err != nil {
+		return fmt.Errorf("forget dead processors: %w", err)
+	}
+	return nil
 }
 
 // Leave says that a processor goes, so that others need not wait for its ttl.
-func (r *Registry) Leave(ctx context.Context, processor string) error { return errStub }
+func (r *Registry) Leave(ctx context.Context, processor string) error {
+	if _, err := r.db.ExecContext(ctx, `DELETE FROM processors WHERE id = $1`, processor); err != nil {
+		return fmt.Errorf("leave of %s: %w", processor, err)
+	}
+	return nil
+}
 
 // Processors lists the processors that live, in order of their names.
-func (r *Registry) Processors(ctx context.Context) ([]string, error) { return nil, errStub }
+func (r *Registry) Processors(ctx context.Context) ([]string, error) {
+	now, err := r.clock(ctx, r.db)
+	if err != nil {
+		return nil, fmt.Errorf("list processors: %w", err)
+	}
+	all, err := list(ctx, r.db, func(row *sql.Rows) (string, error) {
+		var id string
+		return id, row.Scan(&id)
+	}, `SELECT id FROM processors WHERE expires > $1 ORDER BY id`, micros(now))
+	if err != nil {
+		return nil, fmt.Errorf("list processors: %w", err)
+	}
+	return all, nil
+}

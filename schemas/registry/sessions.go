@@ -2,7 +2,16 @@ package registry
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"fmt"
 	"time"
+)
+
+const (
+	sessionIdle  = 12 * time.Hour      // a session that nobody uses ends after this
+	sessionMax   = 30 * 24 * time.Hour // and any session after this
+	sessionSlide = 5 * time.Minute     // its end is written anew at most this often
 )
 
 // Session is a login that lasts.
@@ -14,17 +23,88 @@ type Session struct {
 
 // NewSession logs user, an id, in.
 func (r *Registry) NewSession(ctx context.Context, user string) (Session, error) {
-	return Session{}, errStub
+	s := Session{ID: newSecret()}
+	s.Csrf = Csrf(s.ID)
+	err := r.update(ctx, func(tx *sql.Tx) error {
+		now, err := r.clock(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE expires <= $1`, micros(now)); err != nil {
+			return err
+		}
+		s.Expires = now.Add(sessionIdle).UTC()
+		return changed(ctx, tx, ErrNotFound, `INSERT INTO sessions (id_hash, user_id, created, expires)
+			SELECT CAST($1 AS TEXT), id, CAST($2 AS BIGINT), CAST($3 AS BIGINT) FROM users WHERE id = $4 AND revoked = 0`,
+			hashOf(s.ID), micros(now), micros(s.Expires), user)
+	})
+	if err != nil {
+		return Session{}, fmt.Errorf("begin session of user %q: %w", user, err)
+	}
+	return s, nil
 }
 
 // Session returns whose session this is and lets it live on, or
 // ErrUnauthorized.
 func (r *Registry) Session(ctx context.Context, id string) (Principal, error) {
-	return Principal{}, errStub
+	hash := hashOf(id)
+	return r.sessions.get(ctx, hash, func(ctx context.Context) (Principal, error) { return r.loadSession(ctx, hash) })
+}
+
+func (r *Registry) loadSession(ctx context.Context, hash string) (Principal, error) {
+	if err := r.slide(ctx, hash); err != nil {
+		return Principal{}, fmt.Errorf("read session: %w", err)
+	}
+	who, err := r.principal(ctx, `SELECT u.account_id, u.id, p.id FROM sessions s
+		JOIN users u ON u.id = s.user_id JOIN accounts a ON a.id = u.account_id
+		LEFT JOIN products p ON p.account_id = u.account_id AND p.revoked = 0
+		WHERE s.id_hash = $1 AND u.revoked = 0 AND a.revoked = 0 ORDER BY p.id`, hash)
+	if err != nil {
+		return Principal{}, fmt.Errorf("read session: %w", err)
+	}
+	return who, nil
+}
+
+// slide moves the end of a living session on, or returns ErrUnauthorized.
+func (r *Registry) slide(ctx context.Context, hash string) error {
+	var created, expires int64
+	err := r.db.QueryRowContext(ctx, `SELECT created, expires FROM sessions WHERE id_hash = $1`, hash).
+		Scan(&created, &expires)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrUnauthorized
+	}
+	if err != nil {
+		return err
+	}
+	now, err := r.clock(ctx, r.db)
+	if err != nil {
+		return err
+	}
+	if expires <= micros(now) {
+		return ErrUnauthorized
+	}
+	end := min(micros(now.Add(sessionIdle)), micros(at(created).Add(sessionMax)))
+	if end-expires < sessionSlide.Microseconds() {
+		return nil
+	}
+	_, err = r.db.ExecContext(ctx, `UPDATE sessions SET expires = $1 WHERE id_hash = $2`, end, hash)
+	return err
 }
 
 // EndSession logs one session out; one that is not there is no error.
-func (r *Registry) EndSession(ctx context.Context, id string) error { return errStub }
+func (r *Registry) EndSession(ctx context.Context, id string) error {
+	if _, err := r.db.ExecContext(ctx, `DELETE FROM sessions WHERE id_hash = $1`, hashOf(id)); err != nil {
+		return fmt.Errorf("end session: %w", err)
+	}
+	r.sessions.forget()
+	return nil
+}
 
 // EndSessions logs every session of user out.
-func (r *Registry) EndSessions(ctx context.Context, user string) error { return errStub }
+func (r *Registry) EndSessions(ctx context.Context, user string) error {
+	if _, err := r.db.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = $1`, user); err != nil {
+		return fmt.Errorf("end sessions of user %q: %w", user, err)
+	}
+	r.sessions.forget()
+	return nil
+}

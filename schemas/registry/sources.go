@@ -2,6 +2,13 @@ package registry
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
 	"time"
 )
 
@@ -15,22 +22,104 @@ type Source struct {
 	Revoked       time.Time // zero while it is alive
 }
 
+// knownSource is a source with what its secret must hash to.
+type knownSource struct {
+	Source
+	hash [sha256.Size]byte
+}
+
 // CreateSource makes a data source of s.Product and returns its secret, which
 // cannot be had again.
 func (r *Registry) CreateSource(ctx context.Context, s Source) (Source, string, error) {
-	return Source{}, "", errStub
+	if s.RatePerSecond < 0 || math.IsNaN(s.RatePerSecond) || math.IsInf(s.RatePerSecond, 0) {
+		return Source{}, "", fmt.Errorf("create source: %w: a rate is a number of events a second, 0 for no limit", ErrInvalid)
+	}
+	if err := validText("name", s.Name); err != nil {
+		return Source{}, "", fmt.Errorf("create source: %w", err)
+	}
+	if _, err := r.Product(ctx, s.Product); err != nil {
+		return Source{}, "", fmt.Errorf("create source: %w", err)
+	}
+	secret := secretPrefix + newSecret()
+	s.Key, s.Created, s.Revoked = newID(sourcePrefix), stamp(), time.Time{}
+	_, err := r.db.ExecContext(ctx, `INSERT INTO sources (key, secret_hash, product_id, name, rate, created)
+		VALUES ($1, $2, $3, $4, $5, $6)`, s.Key, hashOf(secret), s.Product, s.Name, s.RatePerSecond, micros(s.Created))
+	if err != nil {
+		return Source{}, "", fmt.Errorf("create source of product %d: %w", s.Product, err)
+	}
+	return s, secret, nil
 }
 
 // AuthenticateSource returns the source whose key and secret these are, or
 // ErrUnauthorized. It asks the database at most once in two seconds for a key.
 func (r *Registry) AuthenticateSource(ctx context.Context, key, secret string) (Source, error) {
-	return Source{}, errStub
+	if !isSourceKey(key) {
+		return Source{}, ErrUnauthorized
+	}
+	sum := sha256.Sum256([]byte(secret))
+	known, err := r.source(ctx, key)
+	if err != nil {
+		return Source{}, err
+	}
+	if subtle.ConstantTimeCompare(sum[:], known.hash[:]) != 1 {
+		return Source{}, ErrUnauthorized
+	}
+	return known.Source, nil
+}
+
+// source looks before it asks: the closure of the question is worth an
+// allocation, the look is not.
+func (r *Registry) source(ctx context.Context, key string) (knownSource, error) {
+	if e, ok := r.sources.peek(key); ok {
+		return e.value, nil
+	}
+	return r.sources.get(ctx, key, func(ctx context.Context) (knownSource, error) { return r.loadSource(ctx, key) })
+}
+
+func (r *Registry) loadSource(ctx context.Context, key string) (knownSource, error) {
+	s := knownSource{Source: Source{Key: key}}
+	var hash string
+	var created int64
+	err := r.db.QueryRowContext(ctx, `SELECT s.product_id, s.name, s.rate, s.created, s.secret_hash FROM sources s
+		JOIN products p ON p.id = s.product_id JOIN accounts a ON a.id = p.account_id
+		WHERE s.key = $1 AND s.revoked = 0 AND p.revoked = 0 AND a.revoked = 0`, key).
+		Scan(&s.Product, &s.Name, &s.RatePerSecond, &created, &hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		return s, ErrUnauthorized
+	}
+	if err != nil {
+		return s, fmt.Errorf("read source %q: %w", key, err)
+	}
+	s.Created = at(created)
+	if n, err := hex.Decode(s.hash[:], []byte(hash)); err != nil || n != len(s.hash) {
+		return s, fmt.Errorf("read source %q: its stored hash is damaged", key)
+	}
+	return s, nil
 }
 
 // ListSources lists the sources of product, or of all products if it is 0.
 func (r *Registry) ListSources(ctx context.Context, product int64) ([]Source, error) {
-	return nil, errStub
+	all, err := list(ctx, r.db, func(row *sql.Rows) (Source, error) {
+		var s Source
+		var created, revoked int64
+		err := row.Scan(&s.Key, &s.Product, &s.Name, &s.RatePerSecond, &created, &revoked)
+		s.Created, s.Revoked = at(created), at(revoked)
+		return s, err
+	}, `SELECT key, product_id, name, rate, created, revoked FROM sources
+		WHERE CAST($1 AS BIGINT) = 0 OR product_id = $1 ORDER BY created, key`, product)
+	if err != nil {
+		return nil, fmt.Errorf("list sources: %w", err)
+	}
+	return all, nil
 }
 
 // RevokeSource ends the source with this key.
-func (r *Registry) RevokeSource(ctx context.Context, key string) error { return errStub }
+func (r *Registry) RevokeSource(ctx context.Context, key string) error {
+	err := changed(ctx, r.db, ErrNotFound, `UPDATE sources SET revoked = $1 WHERE key = $2 AND revoked = 0`,
+		micros(stamp()), key)
+	if err != nil {
+		return fmt.Errorf("revoke source %q: %w", key, err)
+	}
+	r.forget()
+	return nil
+}

@@ -2,6 +2,10 @@ package registry
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
 	"time"
 )
 
@@ -16,20 +20,102 @@ type User struct {
 
 // CreateUser makes u with a password.
 func (r *Registry) CreateUser(ctx context.Context, u User, password string) (User, error) {
-	return User{}, errStub
+	u.Email = foldEmail(u.Email)
+	if err := validEmail(u.Email); err != nil {
+		return User{}, fmt.Errorf("create user: %w", err)
+	}
+	if err := r.living(ctx, r.db, u.Account); err != nil {
+		return User{}, fmt.Errorf("create user: %w", err)
+	}
+	hash, err := r.hashPassword(ctx, password)
+	if err != nil {
+		return User{}, fmt.Errorf("create user %s: %w", u.Email, err)
+	}
+	u.ID, u.Created, u.Revoked = newID(userPrefix), stamp(), time.Time{}
+	err = changed(ctx, r.db, ErrExists, `INSERT INTO users (id, account_id, email, password_hash, created)
+		VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, u.ID, u.Account, u.Email, hash, micros(u.Created))
+	if err != nil {
+		return User{}, fmt.Errorf("create user %s: %w", u.Email, err)
+	}
+	return u, nil
 }
 
 // AuthenticateUser returns whose email and password these are, or
-// ErrUnauthorized. It is slow on purpose and at most two run at once; who
-// calls it throttles.
+// ErrUnauthorized. It is slow on purpose, takes as long for an email that
+// nobody has, and at most two run at once; who calls it throttles.
 func (r *Registry) AuthenticateUser(ctx context.Context, email, password string) (Principal, error) {
-	return Principal{}, errStub
+	var id, hash string
+	err := r.db.QueryRowContext(ctx, `SELECT u.id, u.password_hash FROM users u JOIN accounts a ON a.id = u.account_id
+		WHERE u.email = $1 AND u.revoked = 0 AND a.revoked = 0`, storable(foldEmail(email))).Scan(&id, &hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		id, hash, err = "", nobodysPassword, nil
+	}
+	if err != nil {
+		return Principal{}, fmt.Errorf("read user: %w", err)
+	}
+	matches, err := r.matchPassword(ctx, hash, password)
+	if err != nil {
+		return Principal{}, fmt.Errorf("authenticate user: %w", err)
+	}
+	if !matches || id == "" {
+		return Principal{}, ErrUnauthorized
+	}
+	who, err := r.principal(ctx, `SELECT u.account_id, u.id, p.id FROM users u
+		JOIN accounts a ON a.id = u.account_id
+		LEFT JOIN products p ON p.account_id = u.account_id AND p.revoked = 0
+		WHERE u.id = $1 AND u.revoked = 0 AND a.revoked = 0 ORDER BY p.id`, id)
+	if err != nil {
+		return Principal{}, fmt.Errorf("read user: %w", err)
+	}
+	return who, nil
 }
 
 // ListUsers lists the users of account, or of all accounts if it is "".
 func (r *Registry) ListUsers(ctx context.Context, account string) ([]User, error) {
-	return nil, errStub
+	all, err := list(ctx, r.db, func(row *sql.Rows) (User, error) {
+		var u User
+		var created, revoked int64
+		err := row.Scan(&u.ID, &u.Account, &u.Email, &created, &revoked)
+		u.Created, u.Revoked = at(created), at(revoked)
+		return u, err
+	}, `SELECT id, account_id, email, created, revoked FROM users
+		WHERE $1 = '' OR account_id = $1 ORDER BY created, id`, account)
+	if err != nil {
+		return nil, fmt.Errorf("list users: %w", err)
+	}
+	return all, nil
 }
 
 // RevokeUser ends a user, named by id or email, and all their sessions.
-func (r *Registry) RevokeUser(ctx context.Context, idOrEmail string) error { return errStub }
+func (r *Registry) RevokeUser(ctx context.Context, idOrEmail string) error {
+	err := r.update(ctx, func(tx *sql.Tx) error {
+		var id string
+		err := tx.QueryRowContext(ctx, `SELECT id FROM users WHERE (id = $1 OR email = $2) AND revoked = 0`,
+			idOrEmail, foldEmail(idOrEmail)).Scan(&id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE users SET revoked = $1 WHERE id = $2`, micros(stamp()), id); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = $1`, id)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("revoke user %q: %w", idOrEmail, err)
+	}
+	r.forget()
+	return nil
+}
+
+func foldEmail(email string) string { return strings.ToLower(strings.TrimSpace(email)) }
+
+func validEmail(email string) error {
+	if email == "" || strings.ContainsAny(email, " \t\r\n") {
+		return fmt.Errorf("%w: an email has no spaces and is not empty", ErrInvalid)
+	}
+	return validText("email", email)
+}

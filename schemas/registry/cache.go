@@ -1,0 +1,86 @@
+package registry
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+const (
+	cacheFor    = 2 * time.Second // a revocation acts within this and one load
+	loadTimeout = 2 * time.Second // of one question to the database
+	sweepEvery  = time.Minute
+)
+
+// cache remembers answers that let somebody in, for cacheFor, and nothing
+// else: what was refused is asked again, so that a new key works at once and
+// made-up keys take no memory.
+type cache[V any] struct {
+	entries sync.Map // string → *entry[V]
+	flights singleflight.Group
+	swept   atomic.Int64 // when sweep last ran; nanoseconds
+}
+
+type entry[V any] struct {
+	value V
+	asked time.Time // before the database was asked: the answer is at most this old
+}
+
+func (e *entry[V]) fresh() bool { return time.Since(e.asked) < cacheFor }
+
+// get returns the remembered answer or that of load. Callers who ask the same
+// at the same time share one load, so it outlives the context of any of them.
+func (c *cache[V]) get(ctx context.Context, key string, load func(context.Context) (V, error)) (V, error) {
+	if e, ok := c.peek(key); ok {
+		return e.value, nil
+	}
+	shared, err, _ := c.flights.Do(key, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
+		defer cancel()
+		return c.fill(ctx, key, load)
+	})
+	value, _ := shared.(V)
+	return value, err
+}
+
+func (c *cache[V]) peek(key string) (*entry[V], bool) {
+	found, ok := c.entries.Load(key)
+	if !ok {
+		return nil, false
+	}
+	e, ok := found.(*entry[V])
+	return e, ok && e.fresh()
+}
+
+func (c *cache[V]) fill(ctx context.Context, key string, load func(context.Context) (V, error)) (V, error) {
+	e := &entry[V]{asked: time.Now()}
+	var err error
+	if e.value, err = load(ctx); err != nil {
+		c.entries.Delete(key)
+		return e.value, err
+	}
+	c.entries.Store(key, e)
+	c.sweep(e.asked)
+	return e.value, nil
+}
+
+// sweep forgets what nobody asked for lately, so that sessions come and go.
+func (c *cache[V]) sweep(now time.Time) {
+	last := c.swept.Load()
+	if now.UnixNano()-last < int64(sweepEvery) || !c.swept.CompareAndSwap(last, now.UnixNano()) {
+		return
+	}
+	c.entries.Range(func(key, found any) bool {
+		if e, ok := found.(*entry[V]); ok && !e.fresh() {
+			c.entries.CompareAndDelete(key, found)
+		}
+		return true
+	})
+}
+
+// forget makes the next question go to the database. A load that is on its way
+// may still bring the old answer back, for cacheFor.
+func (c *cache[V]) forget() { c.entries.Clear() }

@@ -1,0 +1,117 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+// migrationLock is the advisory lock that migrating processes queue on in
+// PostgreSQL; the number only has to be the same for all of them.
+const migrationLock = 0x77656972 // "weir"
+
+// migration is one numbered file of migrations/.
+type migration struct {
+	version    int64
+	statements []string
+}
+
+// migrations reads the embedded files in order. Their numbers run from 1
+// without a gap, so that two branches cannot both add a "next" one unnoticed.
+func migrations() ([]migration, error) {
+	files, err := migrationFiles.ReadDir("migrations")
+	if err != nil {
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	var all []migration
+	for i, f := range files {
+		number, _, _ := strings.Cut(f.Name(), "_")
+		version, err := strconv.ParseInt(number, 10, 64)
+		if err != nil || version != int64(i+1) {
+			return nil, fmt.Errorf("migration %s: want number %d", f.Name(), i+1)
+		}
+		text, err := migrationFiles.ReadFile("migrations/" + f.Name())
+		if err != nil {
+			return nil, fmt.Errorf("read migration: %w", err)
+		}
+		all = append(all, migration{version, statements(string(text))})
+	}
+	return all, nil
+}
+
+// statements cuts a file at each semicolon that ends a line.
+func statements(text string) []string {
+	var all []string
+	for part := range strings.SplitSeq(text, ";\n") {
+		if strings.TrimSpace(part) != "" {
+			all = append(all, part)
+		}
+	}
+	return all
+}
+
+// migrate applies what the database lacks of list, all of it or nothing.
+// Processes that start together queue: SQLite's transaction is exclusive among
+// writers, PostgreSQL takes a lock that ends with the transaction.
+func (r *Registry) migrate(ctx context.Context, list []migration) error {
+	return r.update(ctx, func(tx *sql.Tx) error {
+		if err := r.lockSchema(ctx, tx); err != nil {
+			return err
+		}
+		have, err := schemaVersion(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if known := int64(len(list)); have > known {
+			return fmt.Errorf("%w: its schema is version %d, this one knows up to %d", ErrNewer, have, known)
+		}
+		for _, m := range list[have:] {
+			if err := m.apply(ctx, tx); err != nil {
+				return fmt.Errorf("migrate to version %d: %w", m.version, err)
+			}
+			r.log.InfoContext(ctx, "migrated registry", "version", m.version)
+		}
+		return nil
+	})
+}
+
+func (r *Registry) lockSchema(ctx context.Context, tx *sql.Tx) error {
+	if r.dialect == "sqlite" {
+		return nil
+	}
+	if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(migrationLock)); err != nil {
+		return fmt.Errorf("lock schema: %w", err)
+	}
+	return nil
+}
+
+func schemaVersion(ctx context.Context, tx *sql.Tx) (int64, error) {
+	_, err := tx.ExecContext(ctx,
+		`CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY, applied BIGINT NOT NULL)`)
+	if err != nil {
+		return 0, fmt.Errorf("create schema_version: %w", err)
+	}
+	var have int64
+	if err := tx.QueryRowContext(ctx, `SELECT COALESCE(MAX(version), 0) FROM schema_version`).Scan(&have); err != nil {
+		return 0, fmt.Errorf("read schema version: %w", err)
+	}
+	return have, nil
+}
+
+func (m migration) apply(ctx context.Context, tx *sql.Tx) error {
+	for _, s := range m.statements {
+		if _, err := tx.ExecContext(ctx, s); err != nil {
+			return err
+		}
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO schema_version (version, applied) VALUES ($1, $2)`,
+		m.version, micros(time.Now()))
+	return err
+}

@@ -1,0 +1,104 @@
+package registry
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/crypto/argon2"
+)
+
+// The cost of one password: RFC 9106's second recommendation, and two at a
+// time, so that a storm of logins waits instead of taking all memory.
+const (
+	argonMemory  = 64 << 10 // KiB
+	argonTime    = 3        // passes
+	argonThreads = 4
+	argonSalt    = 16 // bytes
+	argonKey     = 32 // bytes
+	maxPasswords = 2  // at work at once
+	maxPassword  = 1024
+)
+
+// nobodysPassword is matched when no user has the email, so that the answer
+// takes as long. Nothing hashes to its zeroes.
+const nobodysPassword = "$argon2id$v=19$m=65536,t=3,p=4$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" //nolint:gosec // not a credential: it matches nothing
+
+// argon is a stored password: parameters, salt and key.
+type argon struct {
+	memory, time uint32
+	threads      uint8
+	salt, key    []byte
+}
+
+// hashPassword returns password in the PHC form that is stored.
+func (r *Registry) hashPassword(ctx context.Context, password string) (string, error) {
+	if password == "" || len(password) > maxPassword {
+		return "", fmt.Errorf("%w: a password has 1 to %d bytes", ErrInvalid, maxPassword)
+	}
+	a := argon{memory: argonMemory, time: argonTime, threads: argonThreads, salt: make([]byte, argonSalt)}
+	_, _ = rand.Read(a.salt) // never fails: it ends the process instead
+	key, err := r.derive(ctx, a, password)
+	if err != nil {
+		return "", err
+	}
+	b64 := base64.RawStdEncoding
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, a.memory, a.time, a.threads,
+		b64.EncodeToString(a.salt), b64.EncodeToString(key)), nil
+}
+
+// matchPassword reports whether password is the stored one.
+func (r *Registry) matchPassword(ctx context.Context, stored, password string) (bool, error) {
+	if len(password) > maxPassword {
+		return false, nil
+	}
+	a, err := parseArgon(stored)
+	if err != nil {
+		return false, err
+	}
+	key, err := r.derive(ctx, a, password)
+	if err != nil {
+		return false, err
+	}
+	return subtle.ConstantTimeCompare(key, a.key) == 1, nil
+}
+
+// derive waits for a free place, then works.
+func (r *Registry) derive(ctx context.Context, a argon, password string) ([]byte, error) {
+	select {
+	case r.passwords <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-r.passwords }()
+	return argon2.IDKey([]byte(password), a.salt, a.time, a.memory, a.threads, argonKey), nil
+}
+
+var errDamaged = errors.New("stored password hash is damaged")
+
+// parseArgon reads the PHC form, and refuses costs that only damage or malice
+// could have put there.
+func parseArgon(stored string) (argon, error) {
+	parts := strings.Split(stored, "$")
+	if len(parts) != 6 || parts[1] != "argon2id" || parts[2] != fmt.Sprintf("v=%d", argon2.Version) {
+		return argon{}, errDamaged
+	}
+	var a argon
+	if n, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &a.memory, &a.time, &a.threads); err != nil || n != 3 {
+		return argon{}, errDamaged
+	}
+	if a.memory > 4*argonMemory || a.time < 1 || a.time > 100 || a.threads < 1 {
+		return argon{}, errDamaged
+	}
+	var errSalt, errKey error
+	a.salt, errSalt = base64.RawStdEncoding.DecodeString(parts[4])
+	a.key, errKey = base64.RawStdEncoding.DecodeString(parts[5])
+	if errSalt != nil || errKey != nil || len(a.key) != argonKey {
+		return argon{}, errDamaged
+	}
+	return a, nil
+}
