@@ -1,0 +1,83 @@
+package query
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/decimal128"
+
+	"weir/schemas/columns"
+)
+
+// exportRows reads the rows of one batch after the other.
+type exportRows struct {
+	columns.View
+	props *clientProps
+	data  eventData
+}
+
+func newExportRows() *exportRows { return &exportRows{props: newClientProps()} }
+
+// bind turns to rec, which stays the caller's.
+func (r *exportRows) bind(rec arrow.Record) error {
+	view, err := columns.Bind(rec)
+	if err != nil {
+		return err
+	}
+	r.View = view
+	r.props.forget(view.ClientProps.Codes())
+	return nil
+}
+
+// prop is a property of $client, by its place in clientKeys. It is "" when the
+// event did not say.
+func (r *exportRows) prop(slot, i int) string {
+	if r.ClientProps.Null(i) {
+		return ""
+	}
+	code := r.ClientProps.Code(i)
+	return r.props.of(code, r.ClientProps.At(i)).texts[slot]
+}
+
+// appendDecimal appends n · 10^-scale in its shortest form.
+func appendDecimal(dst []byte, n decimal128.Num, scale int) []byte {
+	if n.Sign() < 0 {
+		dst = append(dst, '-')
+		n = n.Negate()
+	}
+	var space [48]byte
+	digits := space[:0]
+	if n.HighBits() == 0 {
+		digits = strconv.AppendUint(digits, n.LowBits(), 10)
+	} else {
+		digits = n.BigInt().Append(digits, 10)
+	}
+	for len(digits) <= scale {
+		digits = append([]byte{'0'}, digits...)
+	}
+	end := len(digits)
+	for end > len(digits)-scale && digits[end-1] == '0' {
+		end--
+	}
+	point := len(digits) - scale
+	dst = append(dst, digits[:point]...)
+	if end == point {
+		return dst
+	}
+	dst = append(dst, '.')
+	return append(dst, digits[point:end]...)
+}
+
+// appendSeconds appends an instant as 2024-03-01T09:15:00, in UTC.
+func appendSeconds(dst []byte, at arrow.Timestamp) []byte {
+	dst = time.UnixMicro(int64(at)).UTC().AppendFormat(dst, time.RFC3339)
+	return dst[:len(dst)-1] // the Z
+}
+
+// appendMillis appends an instant as 2024-03-01T09:15:00.042Z.
+func appendMillis(dst []byte, at arrow.Timestamp) []byte {
+	dst = appendSeconds(dst, at)
+	ms := (at/1000%1000 + 1000) % 1000
+	return append(dst, '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
+}

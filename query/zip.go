@@ -1,0 +1,347 @@
+package query
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+	"time"
+
+	"github.com/klauspost/compress/flate"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	zipBlockBytes = 1 << 20    // of content, compressed on its own; 1 MiB loses 0.1 % against one long stream
+	deflateEnd    = "\x03\x00" // an empty last block: what makes the blocks before it a whole stream
+)
+
+// zipMember is the one file of an archive.
+type zipMember struct {
+	Name     string
+	Modified time.Time
+	Level    int // of deflate, 1 to 9
+	Workers  int // blocks compressed at once
+}
+
+// zipSizes are the figures of an archive.
+type zipSizes struct {
+	Raw    int64 // bytes of content
+	Packed int64 // bytes of content, compressed
+	CRC    uint32
+}
+
+// writeZip writes an archive of one member to out, as a stream: what fill
+// writes is cut into blocks, the blocks are compressed at once and independent
+// of one another, and their outputs stand one after the other, which is a
+// deflate stream like any other. At most 2·Workers+1 blocks are in memory.
+//
+// When fill or out fails everything stops, the archive has no directory, and
+// the error is returned. All goroutines have ended when writeZip returns.
+func writeZip(ctx context.Context, out io.Writer, m zipMember, fill func(context.Context, io.Writer) error) (zipSizes, error) {
+	g, ctx := errgroup.WithContext(ctx)
+	l := newZipLine(ctx, m)
+	g.Go(func() error {
+		if err := fill(ctx, l); err != nil {
+			return err
+		}
+		return l.end()
+	})
+	for range m.Workers {
+		g.Go(func() error { return l.deflate(m.Level) })
+	}
+	var sizes zipSizes
+	g.Go(func() (err error) {
+		sizes, err = l.collect(out, m)
+		return err
+	})
+	return sizes, g.Wait()
+}
+
+// zipBlock is a piece of the content on its way. Whoever holds it owns it: the
+// filler, then one worker, then the collector, then it is free again.
+type zipBlock struct {
+	raw    []byte
+	packed []byte
+	ready  chan struct{} // has one element when packed is there
+}
+
+// zipLine hands blocks from the filler to the workers and, in the order of
+// filling, to the collector.
+type zipLine struct {
+	ctx   context.Context //nolint:containedctx // lives as long as the one call of writeZip; io.Writer has no room for it
+	free  chan *zipBlock
+	work  chan *zipBlock
+	order chan *zipBlock
+	block *zipBlock // being filled; the filler's alone
+}
+
+func newZipLine(ctx context.Context, m zipMember) *zipLine {
+	blocks := 2*m.Workers + 1
+	l := &zipLine{
+		ctx:   ctx,
+		free:  make(chan *zipBlock, blocks),
+		work:  make(chan *zipBlock, blocks),
+		order: make(chan *zipBlock, blocks),
+	}
+	for range blocks {
+		l.free <- &zipBlock{ready: make(chan struct{}, 1)}
+	}
+	return l
+}
+
+// Write adds p to the content.
+func (l *zipLine) Write(p []byte) (int, error) {
+	written := 0
+	for len(p) > 0 {
+		if l.block == nil {
+			b, _, err := receive(l.ctx, l.free)
+			if err != nil {
+				return written, err
+			}
+			l.block = b
+		}
+		n := min(len(p), zipBlockBytes-len(l.block.raw))
+		l.block.raw = append(l.block.raw, p[:n]...)
+		p = p[n:]
+		written += n
+		if len(l.block.raw) == zipBlockBytes {
+			l.pass()
+		}
+	}
+	return written, nil
+}
+
+// pass hands the block over. Neither channel can be full: each has room for
+// every block there is.
+func (l *zipLine) pass() {
+	l.order <- l.block
+	l.work <- l.block
+	l.block = nil
+}
+
+// end says that the content is complete.
+func (l *zipLine) end() error {
+	if l.block != nil {
+		l.pass()
+	}
+	close(l.order)
+	close(l.work)
+	return l.ctx.Err()
+}
+
+// deflate compresses blocks until there are no more.
+func (l *zipLine) deflate(level int) error {
+	sink := &appendWriter{}
+	fw, err := flate.NewWriter(sink, level)
+	if err != nil {
+		return fmt.Errorf("deflate at level %d: %w", level, err)
+	}
+	for {
+		b, more, err := receive(l.ctx, l.work)
+		if err != nil || !more {
+			return err
+		}
+		sink.to = b.packed[:0]
+		fw.Reset(sink)
+		if _, err := fw.Write(b.raw); err != nil {
+			return err
+		}
+		// Flush ends at a byte's end without the mark of a last block, so that
+		// the next block can stand right behind it.
+		if err := fw.Flush(); err != nil {
+			return err
+		}
+		b.packed = sink.to
+		b.ready <- struct{}{}
+	}
+}
+
+// collect writes the archive: header, blocks in order, descriptor, directory.
+func (l *zipLine) collect(out io.Writer, m zipMember) (zipSizes, error) {
+	var s zipSizes
+	if _, err := out.Write(m.localHeader()); err != nil {
+		return s, err
+	}
+	for {
+		b, more, err := receive(l.ctx, l.order)
+		if err != nil {
+			return s, err
+		}
+		if !more {
+			break
+		}
+		if _, _, err := receive(l.ctx, b.ready); err != nil {
+			return s, err
+		}
+		s.Raw += int64(len(b.raw))
+		s.Packed += int64(len(b.packed))
+		s.CRC = crc32.Update(s.CRC, crc32.IEEETable, b.raw)
+		if _, err := out.Write(b.packed); err != nil {
+			return s, err
+		}
+		b.raw = b.raw[:0]
+		l.free <- b
+	}
+	s.Packed += int64(len(deflateEnd))
+	_, err := out.Write(m.trailer([]byte(deflateEnd), s))
+	return s, err
+}
+
+// receive waits for an element; there are no more once the channel is closed.
+func receive[T any](ctx context.Context, from <-chan T) (v T, more bool, err error) {
+	select {
+	case v, more = <-from:
+		return v, more, nil
+	case <-ctx.Done():
+		return v, false, ctx.Err()
+	}
+}
+
+// appendWriter is an io.Writer that grows a slice.
+type appendWriter struct{ to []byte }
+
+func (w *appendWriter) Write(p []byte) (int, error) {
+	w.to = append(w.to, p...)
+	return len(p), nil
+}
+
+// The records of a zip archive (APPNOTE.TXT 4.3), for one deflated member
+// whose sizes are known only behind it.
+const (
+	zipLocalSig      = 0x04034b50
+	zipDescriptorSig = 0x08074b50
+	zipCentralSig    = 0x02014b50
+	zip64EndSig      = 0x06064b50
+	zip64LocatorSig  = 0x07064b50
+	zipEndSig        = 0x06054b50
+
+	zipFlags      = 1<<3 | 1<<11 // sizes in a descriptor behind the data; names in UTF-8
+	zipDeflate    = 8
+	zipVersion    = 20
+	zip64Version  = 45
+	zipUnix       = 3 << 8
+	zipPlainFile  = 0o100644 << 16
+	zip64ExtraID  = 1
+	zip64EndBytes = 56
+	zipMax16      = math.MaxUint16
+	zipMax32      = math.MaxUint32
+)
+
+func (m zipMember) localHeader() []byte {
+	le := binary.LittleEndian
+	b := le.AppendUint32(nil, zipLocalSig)
+	b = le.AppendUint16(b, zipVersion)
+	b = m.appendCommon(b, zipSizes{})
+	b = le.AppendUint16(b, uint16(len(m.Name)))
+	b = le.AppendUint16(b, 0) // extra
+	return append(b, m.Name...)
+}
+
+// appendCommon appends what the local and the central header share: flags,
+// method, time, CRC, sizes.
+func (m zipMember) appendCommon(b []byte, s zipSizes) []byte {
+	le := binary.LittleEndian
+	date, clock := dosTime(m.Modified)
+	b = le.AppendUint16(b, zipFlags)
+	b = le.AppendUint16(b, zipDeflate)
+	b = le.AppendUint16(b, clock)
+	b = le.AppendUint16(b, date)
+	b = le.AppendUint32(b, s.CRC)
+	packed, raw := s.Packed, s.Raw
+	if s.large() {
+		packed, raw = zipMax32, zipMax32
+	}
+	b = le.AppendUint32(b, uint32(packed))
+	return le.AppendUint32(b, uint32(raw))
+}
+
+// large says whether the sizes need zip64.
+func (s zipSizes) large() bool { return s.Raw >= zipMax32 || s.Packed >= zipMax32 }
+
+// trailer appends all that follows the data: descriptor, directory, end.
+func (m zipMember) trailer(b []byte, s zipSizes) []byte {
+	le := binary.LittleEndian
+	before := len(b)
+	b = le.AppendUint32(b, zipDescriptorSig)
+	b = le.AppendUint32(b, s.CRC)
+	if s.large() {
+		b = le.AppendUint64(b, uint64(s.Packed))
+		b = le.AppendUint64(b, uint64(s.Raw))
+	} else {
+		b = le.AppendUint32(b, uint32(s.Packed))
+		b = le.AppendUint32(b, uint32(s.Raw))
+	}
+	directory := int64(len(m.localHeader())) + s.Packed + int64(len(b)-before)
+	start := len(b)
+	b = m.appendCentral(b, s)
+	return appendEnd(b, directory, int64(len(b)-start))
+}
+
+func (m zipMember) appendCentral(b []byte, s zipSizes) []byte {
+	le := binary.LittleEndian
+	version, extra := uint16(zipVersion), 0
+	if s.large() {
+		version, extra = zip64Version, 20
+	}
+	b = le.AppendUint32(b, zipCentralSig)
+	b = le.AppendUint16(b, zipUnix|version)
+	b = le.AppendUint16(b, version)
+	b = m.appendCommon(b, s)
+	b = le.AppendUint16(b, uint16(len(m.Name)))
+	b = le.AppendUint16(b, uint16(extra))
+	b = le.AppendUint16(b, 0) // comment
+	b = le.AppendUint16(b, 0) // disk
+	b = le.AppendUint16(b, 0) // internal attributes
+	b = le.AppendUint32(b, zipPlainFile)
+	b = le.AppendUint32(b, 0) // where the local header is
+	b = append(b, m.Name...)
+	if s.large() {
+		b = le.AppendUint16(b, zip64ExtraID)
+		b = le.AppendUint16(b, 16)
+		b = le.AppendUint64(b, uint64(s.Raw))
+		b = le.AppendUint64(b, uint64(s.Packed))
+	}
+	return b
+}
+
+// appendEnd appends the end of a directory of one entry that starts at at.
+func appendEnd(b []byte, at, size int64) []byte {
+	le := binary.LittleEndian
+	count, at32 := uint16(1), uint32(at)
+	if at >= zipMax32 {
+		count, at32 = zipMax16, zipMax32
+		b = le.AppendUint32(b, zip64EndSig)
+		b = le.AppendUint64(b, zip64EndBytes-12)
+		b = le.AppendUint16(b, zipUnix|zip64Version)
+		b = le.AppendUint16(b, zip64Version)
+		b = le.AppendUint32(b, 0) // this disk
+		b = le.AppendUint32(b, 0) // disk of the directory
+		b = le.AppendUint64(b, 1) // entries here
+		b = le.AppendUint64(b, 1) // entries
+		b = le.AppendUint64(b, uint64(size))
+		b = le.AppendUint64(b, uint64(at))
+		b = le.AppendUint32(b, zip64LocatorSig)
+		b = le.AppendUint32(b, 0)
+		b = le.AppendUint64(b, uint64(at+size))
+		b = le.AppendUint32(b, 1) // disks
+	}
+	b = le.AppendUint32(b, zipEndSig)
+	b = le.AppendUint16(b, 0)
+	b = le.AppendUint16(b, 0)
+	b = le.AppendUint16(b, count)
+	b = le.AppendUint16(b, count)
+	b = le.AppendUint32(b, uint32(size))
+	b = le.AppendUint32(b, at32)
+	return le.AppendUint16(b, 0) // comment
+}
+
+// dosTime is t in UTC, to two seconds.
+func dosTime(t time.Time) (date, clock uint16) {
+	t = t.UTC()
+	date = uint16((t.Year()-1980)<<9 | int(t.Month())<<5 | t.Day())
+	clock = uint16(t.Hour()<<11 | t.Minute()<<5 | t.Second()/2)
+	return date, clock
+}
