@@ -8,10 +8,26 @@ import (
 	"weir/schemas"
 )
 
+// rowBytes is what a row costs beside its strings: numbers, codes, offsets and
+// validity of all columns.
+const rowBytes = 160
+
 // Builder gathers events into batches. It belongs to one goroutine.
 type Builder struct {
-	rows  *array.RecordBuilder
-	bytes int64
+	schema *arrow.Schema
+	rows   int
+	bytes  int64
+
+	product, client, offset, runtime *array.Int64Builder
+	time, arrival                    *array.TimestampBuilder
+	value                            *array.Decimal128Builder
+	offline                          *array.BooleanBuilder
+	shard                            *array.Int32Builder
+
+	sessionID, randomID, exceptionMessage, exceptionStack, properties *array.StringBuilder
+
+	name, category, appKey, appName, appVersion, contentLocale, uiLocale, userAgent, ip, user, clientProps,
+	exceptionClass, exceptionMethod *coder
 }
 
 // Position is where the record of an event stands.
@@ -23,21 +39,172 @@ type Position struct {
 
 // NewBuilder returns an empty builder; Release ends it.
 func NewBuilder(mem memory.Allocator) *Builder {
-	return &Builder{rows: array.NewRecordBuilder(mem, Schema())}
+	instant := func() *array.TimestampBuilder {
+		return array.NewTimestampBuilder(mem, &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "UTC"})
+	}
+	return &Builder{
+		schema:  Schema(),
+		product: array.NewInt64Builder(mem), client: array.NewInt64Builder(mem),
+		offset: array.NewInt64Builder(mem), runtime: array.NewInt64Builder(mem),
+		time: instant(), arrival: instant(),
+		value: array.NewDecimal128Builder(mem, &arrow.Decimal128Type{
+			Precision: schemas.ValuePrecision, Scale: schemas.ValueScale,
+		}),
+		offline: array.NewBooleanBuilder(mem), shard: array.NewInt32Builder(mem),
+		sessionID: array.NewStringBuilder(mem), randomID: array.NewStringBuilder(mem),
+		exceptionMessage: array.NewStringBuilder(mem), exceptionStack: array.NewStringBuilder(mem),
+		properties: array.NewStringBuilder(mem),
+		name:       newCoder(mem), category: newCoder(mem), appKey: newCoder(mem), appName: newCoder(mem),
+		appVersion: newCoder(mem), contentLocale: newCoder(mem), uiLocale: newCoder(mem), userAgent: newCoder(mem),
+		ip: newCoder(mem), user: newCoder(mem), clientProps: newCoder(mem),
+		exceptionClass: newCoder(mem), exceptionMethod: newCoder(mem),
+	}
 }
 
 // Append adds e, copying all that it needs of it. Times beyond MaxTimeMS are
 // held to it.
-func (b *Builder) Append(e *schemas.Event, at Position) {}
+func (b *Builder) Append(e *schemas.Event, at Position) {
+	b.rows++
+	b.bytes += rowBytes
+	b.product.Append(e.Product)
+	b.client.Append(e.Client)
+	b.time.Append(instant(e.Time))
+	b.appendNumbers(e)
+	b.appendStrings(e)
+	b.appendException(e.Exception)
+	b.shard.Append(at.Shard)
+	b.offset.Append(at.Offset)
+	b.arrival.Append(instant(at.Arrival))
+}
+
+func (b *Builder) appendNumbers(e *schemas.Event) {
+	if e.Value != nil {
+		b.value.Append(*e.Value)
+	} else {
+		b.value.AppendNull()
+	}
+	if e.RuntimeMS != nil {
+		b.runtime.Append(*e.RuntimeMS)
+	} else {
+		b.runtime.AppendNull()
+	}
+	if e.Offline != nil {
+		b.offline.Append(*e.Offline)
+	} else {
+		b.offline.AppendNull()
+	}
+}
+
+func (b *Builder) appendStrings(e *schemas.Event) {
+	b.code(b.name, e.Name)
+	if e.Category != nil {
+		b.code(b.category, *e.Category)
+	} else {
+		b.category.null()
+	}
+	b.string(b.sessionID, e.SessionID)
+	b.randomID.Append(e.RandomID)
+	b.bytes += int64(len(e.RandomID))
+	b.codeOrNull(b.appKey, e.AppKey)
+	b.codeOrNull(b.appName, e.AppName)
+	b.codeOrNull(b.appVersion, e.AppVersion)
+	b.codeOrNull(b.contentLocale, e.ContentLocale)
+	b.codeOrNull(b.uiLocale, e.UILocale)
+	b.codeOrNull(b.userAgent, e.UserAgent)
+	b.codeOrNull(b.ip, e.IP)
+	b.codeJSON(b.user, e.User)
+	b.codeJSON(b.clientProps, e.ClientProps)
+	if e.Properties == nil {
+		b.properties.AppendNull()
+		return
+	}
+	b.properties.BinaryBuilder.Append(e.Properties)
+	b.bytes += int64(len(e.Properties))
+}
+
+// appendException keeps the class of every exception, if need be empty: a row
+// with a class is one.
+func (b *Builder) appendException(x *schemas.Exception) {
+	if x == nil {
+		b.exceptionClass.null()
+		b.exceptionMethod.null()
+		b.exceptionMessage.AppendNull()
+		b.exceptionStack.AppendNull()
+		return
+	}
+	b.code(b.exceptionClass, x.Class)
+	b.codeOrNull(b.exceptionMethod, x.Method)
+	b.string(b.exceptionMessage, x.Message)
+	b.string(b.exceptionStack, x.Stack)
+}
+
+func (b *Builder) string(to *array.StringBuilder, s string) {
+	if s == "" {
+		to.AppendNull()
+		return
+	}
+	to.Append(s)
+	b.bytes += int64(len(s))
+}
+
+func (b *Builder) code(to *coder, s string) { b.bytes += to.add(s) }
+
+func (b *Builder) codeOrNull(to *coder, s string) {
+	if s == "" {
+		to.null()
+		return
+	}
+	b.bytes += to.add(s)
+}
+
+func (b *Builder) codeJSON(to *coder, raw []byte) {
+	if len(raw) == 0 {
+		to.null()
+		return
+	}
+	b.bytes += to.addBytes(raw)
+}
 
 // Len is the number of rows since the last Batch.
-func (b *Builder) Len() int { return 0 }
+func (b *Builder) Len() int { return b.rows }
 
 // Bytes estimates the memory of the rows since the last Batch.
 func (b *Builder) Bytes() int64 { return b.bytes }
 
 // Batch returns the rows gathered and starts afresh. The caller releases it.
-func (b *Builder) Batch() arrow.Record { return b.rows.NewRecord() }
+func (b *Builder) Batch() arrow.Record {
+	cols := []arrow.Array{
+		b.product.NewArray(), b.client.NewArray(), b.time.NewArray(), b.name.array(), b.category.array(),
+		b.value.NewArray(), b.sessionID.NewArray(), b.runtime.NewArray(), b.randomID.NewArray(), b.appKey.array(),
+		b.appName.array(), b.appVersion.array(), b.contentLocale.array(), b.uiLocale.array(), b.offline.NewArray(),
+		b.userAgent.array(), b.ip.array(), b.user.array(), b.clientProps.array(), b.exceptionClass.array(),
+		b.exceptionMethod.array(), b.exceptionMessage.NewArray(), b.exceptionStack.NewArray(), b.properties.NewArray(),
+		b.shard.NewArray(), b.offset.NewArray(), b.arrival.NewArray(),
+	}
+	rec := array.NewRecord(b.schema, cols, int64(b.rows))
+	for _, c := range cols {
+		c.Release()
+	}
+	b.rows, b.bytes = 0, 0
+	return rec
+}
 
 // Release frees what was gathered and not taken.
-func (b *Builder) Release() { b.rows.Release() }
+func (b *Builder) Release() {
+	for _, c := range []array.Builder{
+		b.product, b.client, b.offset, b.runtime, b.time, b.arrival, b.value, b.offline, b.shard,
+		b.sessionID, b.randomID, b.exceptionMessage, b.exceptionStack, b.properties,
+	} {
+		c.Release()
+	}
+	for _, c := range []*coder{
+		b.name, b.category, b.appKey, b.appName, b.appVersion, b.contentLocale, b.uiLocale, b.userAgent, b.ip,
+		b.user, b.clientProps, b.exceptionClass, b.exceptionMethod,
+	} {
+		c.release()
+	}
+}
+
+func instant(ms int64) arrow.Timestamp {
+	return arrow.Timestamp(max(-MaxTimeMS, min(MaxTimeMS, ms)) * 1000)
+}

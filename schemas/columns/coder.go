@@ -1,0 +1,85 @@
+package columns
+
+import (
+	"strings"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+)
+
+// coder builds a coded column. Arrow's own dictionary builder copies every
+// value before it looks it up; this one copies only what is new.
+type coder struct {
+	of     map[string]int32 // code of each value; the keys are the coder's own
+	keys   []string         // value of each code: the keys of of
+	last   string           // value of the row before; events of one request are alike
+	code   int32            // code of last; −1 before the first
+	values *array.StringBuilder
+	codes  *array.Int32Builder
+}
+
+func newCoder(mem memory.Allocator) *coder {
+	return &coder{
+		of: map[string]int32{}, code: -1,
+		values: array.NewStringBuilder(mem), codes: array.NewInt32Builder(mem),
+	}
+}
+
+// add appends a row and returns the bytes that its value newly takes.
+func (c *coder) add(s string) int64 {
+	if c.code >= 0 && s == c.last {
+		c.codes.Append(c.code)
+		return 0
+	}
+	code, known := c.of[s]
+	if !known {
+		return c.addNew(strings.Clone(s))
+	}
+	c.last, c.code = c.keys[code], code
+	c.codes.Append(code)
+	return 0
+}
+
+// addBytes is add without making a string of a value that is known.
+func (c *coder) addBytes(raw []byte) int64 {
+	if c.code >= 0 && string(raw) == c.last {
+		c.codes.Append(c.code)
+		return 0
+	}
+	code, known := c.of[string(raw)]
+	if !known {
+		return c.addNew(string(raw))
+	}
+	c.last, c.code = c.keys[code], code
+	c.codes.Append(code)
+	return 0
+}
+
+func (c *coder) addNew(own string) int64 {
+	code := int32(len(c.keys))
+	c.of[own], c.keys = code, append(c.keys, own)
+	c.values.Append(own)
+	c.codes.Append(code)
+	c.last, c.code = own, code
+	return int64(2*len(own) + 48) // twice: the array's and the map's
+}
+
+func (c *coder) null() { c.codes.AppendNull() }
+
+// array returns the rows and starts afresh.
+func (c *coder) array() arrow.Array {
+	codes, values := c.codes.NewArray(), c.values.NewArray()
+	defer codes.Release()
+	defer values.Release()
+	clear(c.of)
+	clear(c.keys)
+	c.keys = c.keys[:0]
+	c.last, c.code = "", -1
+	return array.NewDictionaryArray(Coded(), codes, values)
+}
+
+func (c *coder) release() {
+	c.codes.Release()
+	c.values.Release()
+}
