@@ -85,7 +85,7 @@ type createdFile struct {
 	closed bool
 }
 
-func (f *createdFile) Write(p []byte) (int, error)              { return f.body.Write(p) }
+func (f *createdFile) Write(p []byte) (int, error)               { return f.body.Write(p) }
 func (f *createdFile) ReadFrom(r io.Reader) (n int64, err error) { return f.body.ReadFrom(r) }
 
 func (f *createdFile) Close() error {

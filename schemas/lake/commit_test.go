@@ -1,0 +1,319 @@
+package lake_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"weir/schemas/lake"
+	"weir/schemas/lake/laketest"
+)
+
+// quick is a Config whose retries cost no time.
+func quick() lake.Config { return lake.Config{Backoff: time.Nanosecond} }
+
+// state is a shard at next, having begun at 0, with everything stored.
+func state(next int64) lake.ShardState {
+	return lake.ShardState{Next: next, LogTime: 1000 + next, Counters: lake.Counters{Stored: next}}
+}
+
+// cut is a cut of shard from one offset to the next, with one file of its rows.
+func cut(t testing.TB, l *lake.Lake, tbl lake.Table, shard int32, from, to int64) lake.Cut {
+	t.Helper()
+	f, err := l.MakeFile(tbl, shard, from, to-from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := fmt.Sprintf("cut-%d-%d-%d", shard, from, to)
+	return lake.Cut{ID: id, Shard: shard, From: from, To: state(to), Files: []lake.DataFile{f}, Sealed: time.Now()}
+}
+
+func open(t testing.TB, w *laketest.World) *lake.Lake {
+	t.Helper()
+	l, err := w.Open(t.Context(), quick())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func load(t testing.TB, l *lake.Lake, tbl lake.Table) *lake.Snapshot {
+	t.Helper()
+	s, err := l.Load(t.Context(), tbl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func files(t testing.TB, s *lake.Snapshot) []string {
+	t.Helper()
+	list, err := s.Files(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var paths []string
+	for _, f := range list {
+		paths = append(paths, fmt.Sprintf("shard %d, %d rows from %d", f.Shard, f.Rows, f.Min.Offset))
+	}
+	return paths
+}
+
+// must commits cuts and expects outcomes.
+func must(t testing.TB, l *lake.Lake, cuts []lake.Cut, want ...lake.Outcome) {
+	t.Helper()
+	got, err := l.Commit(t.Context(), lake.Events, cuts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("outcomes (-want +got):\n%s", diff)
+	}
+}
+
+func TestAdvance(t *testing.T) {
+	at := func(next int64, cut string) lake.ShardState {
+		s := state(next)
+		s.Cut = cut
+		return s
+	}
+	to := func(id string, from, next int64) lake.Cut {
+		return lake.Cut{ID: id, Shard: 1, From: from, To: state(next)}
+	}
+	erased := at(10, "a")
+	erased.Counters.Erased, erased.First, erased.LogTime = 3, 4, 5000
+	later := at(20, "b")
+	later.Counters.Erased, later.First, later.LogTime = 3, 4, 5000
+
+	for _, c := range []struct {
+		name    string
+		current lake.Vector
+		cut     lake.Cut
+		want    lake.Vector
+		outcome lake.Outcome
+	}{
+		{"the first of a shard", nil, to("a", 0, 10), lake.Vector{1: at(10, "a")}, lake.Committed},
+		{"the first of a shard, from elsewhere", nil, to("a", 5, 10), lake.Vector{}, lake.Moved},
+		{"where it starts", lake.Vector{1: at(10, "a")}, to("b", 10, 20), lake.Vector{1: at(20, "b")}, lake.Committed},
+		{"ours already", lake.Vector{1: at(20, "b")}, to("b", 10, 20), lake.Vector{1: at(20, "b")}, lake.Committed},
+		{"at its end by somebody else", lake.Vector{1: at(20, "x")}, to("b", 10, 20), lake.Vector{1: at(20, "x")}, lake.Skipped},
+		{"past its end", lake.Vector{1: at(30, "x")}, to("b", 10, 20), lake.Vector{1: at(30, "x")}, lake.Skipped},
+		{"in the middle", lake.Vector{1: at(15, "x")}, to("b", 10, 20), lake.Vector{1: at(15, "x")}, lake.Moved},
+		{"before its start", lake.Vector{1: at(5, "x")}, to("b", 10, 20), lake.Vector{1: at(5, "x")}, lake.Moved},
+		{"of nothing", lake.Vector{1: at(10, "x")}, to("b", 10, 10), lake.Vector{1: at(10, "x")}, lake.Skipped},
+		{"other shards stay", lake.Vector{0: at(7, "o"), 1: at(10, "a")}, to("b", 10, 20), lake.Vector{0: at(7, "o"), 1: at(20, "b")}, lake.Committed},
+		{"beginning, erasures and log time stay", lake.Vector{1: erased}, to("b", 10, 20), lake.Vector{1: later}, lake.Committed},
+	} {
+		got, outcomes := lake.Advance(c.current, []lake.Cut{c.cut})
+		if diff := cmp.Diff(c.want, got); diff != "" || outcomes[0] != c.outcome {
+			t.Errorf("%s: outcome %v, want %v; vector (-want +got):\n%s", c.name, outcomes[0], c.outcome, diff)
+		}
+	}
+}
+
+func TestAdvanceDropsOneShardAlone(t *testing.T) {
+	current := lake.Vector{0: state(10), 1: state(15), 2: state(10)}
+	cuts := []lake.Cut{
+		{ID: "a", Shard: 0, From: 10, To: state(20)},
+		{ID: "b", Shard: 1, From: 10, To: state(20)},
+		{ID: "c", Shard: 2, From: 10, To: state(20)},
+	}
+	next, outcomes := lake.Advance(current, cuts)
+	if diff := cmp.Diff([]lake.Outcome{lake.Committed, lake.Moved, lake.Committed}, outcomes); diff != "" {
+		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
+	if next[0].Next != 20 || next[1] != current[1] || next[2].Next != 20 {
+		t.Errorf("vector = %v", next)
+	}
+	if current[0].Next != 10 {
+		t.Error("the current vector was changed")
+	}
+}
+
+func TestCommitCarriesFilesAndShardsTogether(t *testing.T) {
+	l := laketest.Lake(t, quick())
+	must(t, l, []lake.Cut{cut(t, l, lake.Events, 0, 0, 10), cut(t, l, lake.Events, 1, 0, 5)}, lake.Committed, lake.Committed)
+	must(t, l, []lake.Cut{cut(t, l, lake.Events, 1, 5, 7)}, lake.Committed)
+
+	s := load(t, l, lake.Events)
+	if s.Vector()[0].Next != 10 || s.Vector()[1].Next != 7 || s.Vector()[1].Cut != "cut-1-5-7" {
+		t.Errorf("vector = %v", s.Vector())
+	}
+	want := []string{"shard 1, 2 rows from 5", "shard 0, 10 rows from 0", "shard 1, 5 rows from 0"}
+	if diff := cmp.Diff(want, files(t, s)); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+}
+
+// An owner whose cut held only duplicates went 100 → 150, and a zombie's 120
+// was then accepted: properties alone do not move the snapshot.
+func TestZombieAgainstCutOfDuplicates(t *testing.T) {
+	w := laketest.New()
+	owner, zombie := open(t, w), open(t, w)
+	must(t, owner, []lake.Cut{cut(t, owner, lake.Events, 0, 0, 100)}, lake.Committed)
+	load(t, zombie, lake.Events)
+
+	before := load(t, owner, lake.Events).ID()
+	duplicates := lake.Cut{ID: "duplicates", From: 100, To: state(150), Sealed: time.Now()}
+	must(t, owner, []lake.Cut{duplicates}, lake.Committed)
+	if load(t, owner, lake.Events).ID() == before {
+		t.Error("a cut without files made no snapshot")
+	}
+	must(t, zombie, []lake.Cut{cut(t, zombie, lake.Events, 0, 100, 120)}, lake.Skipped)
+	if got := load(t, zombie, lake.Events).Vector()[0].Next; got != 150 {
+		t.Errorf("next = %d, want 150", got)
+	}
+}
+
+// Each step fails once, as lost and as applied; the cut is in the table once,
+// whether the same process goes on or another one starts.
+func TestCommitCrashTable(t *testing.T) {
+	kinds := map[string]laketest.Kind{"lost": laketest.Lost, "applied": laketest.Applied, "late": laketest.Late}
+	for _, step := range laketest.Steps()[1:] { // data files are put before Commit
+		for name, kind := range kinds {
+			t.Run(fmt.Sprintf("%s %s", step, name), func(t *testing.T) {
+				w := laketest.New()
+				l := open(t, w)
+				must(t, l, []lake.Cut{cut(t, l, lake.Events, 0, 0, 10), cut(t, l, lake.Events, 1, 0, 10)}, lake.Committed, lake.Committed)
+				c := cut(t, l, lake.Events, 0, 10, 20)
+
+				w.Faults.Once(step, kind)
+				must(t, l, []lake.Cut{c}, lake.Committed)
+				w.Faults.Deliver()
+
+				restarted := open(t, w)
+				must(t, restarted, []lake.Cut{c}, lake.Committed)
+				must(t, restarted, []lake.Cut{cut(t, restarted, lake.Events, 0, 20, 30)}, lake.Committed)
+				want := []string{"shard 0, 10 rows from 20", "shard 0, 10 rows from 10", "shard 0, 10 rows from 0", "shard 1, 10 rows from 0"}
+				if diff := cmp.Diff(want, files(t, load(t, l, lake.Events))); diff != "" {
+					t.Errorf("files (-want +got):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+// An attempt that was given up arrives before the one that repeats it.
+func TestCommitLateBeforeItsRepetition(t *testing.T) {
+	w := laketest.New()
+	l := open(t, w)
+	swaps := 0
+	w.Faults.Set(func(s laketest.Step) laketest.Kind {
+		if s != laketest.Swap {
+			return laketest.None
+		}
+		swaps++
+		if swaps == 1 {
+			return laketest.Late
+		}
+		w.Faults.Deliver()
+		return laketest.None
+	})
+	must(t, l, []lake.Cut{cut(t, l, lake.Events, 0, 0, 10)}, lake.Committed)
+	if diff := cmp.Diff([]string{"shard 0, 10 rows from 0"}, files(t, load(t, l, lake.Events))); diff != "" || swaps != 2 {
+		t.Errorf("%d swaps; files (-want +got):\n%s", swaps, diff)
+	}
+}
+
+// The process dies with the step: its error reaches nobody.
+func TestCommitCrashAtEachStep(t *testing.T) {
+	kinds := map[string]laketest.Kind{"lost": laketest.Lost, "applied": laketest.Applied}
+	for _, step := range laketest.Steps()[1:] {
+		for name, kind := range kinds {
+			t.Run(fmt.Sprintf("%s %s", step, name), func(t *testing.T) {
+				w := laketest.New()
+				l := open(t, w)
+				must(t, l, []lake.Cut{cut(t, l, lake.Events, 0, 0, 10)}, lake.Committed)
+				w.Faults.Set(func(s laketest.Step) laketest.Kind {
+					if s == step {
+						return kind
+					}
+					return laketest.None
+				})
+				c := cut(t, l, lake.Events, 0, 10, 20)
+				_, err := l.Commit(t.Context(), lake.Events, []lake.Cut{c})
+				wantErr := !(kind == laketest.Applied && step == laketest.Swap) // that one is found by its id
+				if wantErr != errors.Is(err, laketest.ErrInjected) {
+					t.Fatalf("commit while %s fails: %v", step, err)
+				}
+
+				w.Faults.Set(nil)
+				next := open(t, w)
+				from := load(t, next, lake.Events).Vector()[0].Next
+				if want := map[bool]int64{true: 10, false: 20}[wantErr]; from != want {
+					t.Fatalf("next = %d after the crash, want %d", from, want)
+				}
+				must(t, next, []lake.Cut{cut(t, next, lake.Events, 0, from, 30)}, lake.Committed)
+				rows := int64(0)
+				list, err := load(t, next, lake.Events).Files(t.Context())
+				for _, f := range list {
+					rows += f.Rows
+				}
+				if err != nil || rows != 30 {
+					t.Errorf("%d rows, %v; want 30", rows, err)
+				}
+			})
+		}
+	}
+}
+
+func TestCommitMeetsAnotherWriter(t *testing.T) {
+	w := laketest.New()
+	a, b := open(t, w), open(t, w)
+	must(t, a, []lake.Cut{cut(t, a, lake.Events, 0, 0, 10)}, lake.Committed)
+	load(t, b, lake.Events)
+	other := cut(t, a, lake.Events, 1, 0, 10)
+	w.Faults.Set(func(s laketest.Step) laketest.Kind {
+		if s == laketest.PutMetadata { // b has checked, and has not yet swapped
+			w.Faults.Set(nil)
+			must(t, a, []lake.Cut{other}, lake.Committed)
+		}
+		return laketest.None
+	})
+	must(t, b, []lake.Cut{cut(t, b, lake.Events, 0, 10, 20)}, lake.Committed)
+	if got := load(t, b, lake.Events).Vector(); got[0].Next != 20 || got[1].Next != 10 {
+		t.Errorf("vector = %v, want shard 0 at 20 and shard 1 at 10", got)
+	}
+}
+
+func TestCommitDropsOldCuts(t *testing.T) {
+	l := laketest.Lake(t, quick())
+	old := cut(t, l, lake.Events, 0, 0, 10)
+	old.Sealed = time.Now().Add(-25 * time.Hour)
+	must(t, l, []lake.Cut{old, cut(t, l, lake.Events, 1, 0, 10)}, lake.Moved, lake.Committed)
+	if _, known := load(t, l, lake.Events).Vector()[0]; known {
+		t.Error("the old cut shows")
+	}
+}
+
+// What was committed stays committed, however late somebody asks.
+func TestDecideKnowsOldCutThatIsIn(t *testing.T) {
+	at := state(10)
+	at.Cut = "a"
+	old := lake.Cut{ID: "a", To: state(10), Sealed: time.Now().Add(-48 * time.Hour)}
+	_, outcomes := lake.Decide(lake.Vector{0: at}, []lake.Cut{old}, time.Now())
+	if outcomes[0] != lake.Committed {
+		t.Errorf("outcome = %v, want committed", outcomes[0])
+	}
+}
+
+func TestCommitRefusesNonsense(t *testing.T) {
+	l := laketest.Lake(t, quick())
+	a := cut(t, l, lake.Events, 0, 0, 10)
+	other := a
+	other.Shard = 1
+	back := lake.Cut{ID: "x", From: 10, To: state(5)}
+	for name, cuts := range map[string][]lake.Cut{
+		"two of a shard":          {a, a},
+		"files of another shard":  {other},
+		"an end before its start": {back},
+		"no id":                   {{To: state(5)}},
+	} {
+		if _, err := l.Commit(t.Context(), lake.Events, cuts); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}

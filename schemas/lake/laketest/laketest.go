@@ -1,0 +1,45 @@
+// Package laketest is the lake in memory, for tests: an object store and a
+// catalog whose every step can fail both ways, as lost and as applied, and a
+// Check that holds the tables against the log they were made from.
+package laketest
+
+import (
+	"context"
+	"testing"
+
+	"weir/schemas/lake"
+)
+
+// Bucket is the bucket of every World.
+const Bucket = "weir"
+
+// World is what outlives the processes of a test: the objects, the catalog
+// and what will go wrong with them.
+type World struct {
+	Store    *Store
+	Pointers *Pointers
+	Faults   *Faults
+}
+
+// New is an empty world in which nothing goes wrong.
+func New() *World {
+	f := &Faults{}
+	return &World{Store: NewStore(f), Pointers: NewPointers(f), Faults: f}
+}
+
+// Open starts a process on w: a Lake with caches and locks of its own. cfg
+// needs no bucket.
+func (w *World) Open(ctx context.Context, cfg lake.Config) (*lake.Lake, error) {
+	cfg.Bucket = Bucket
+	return lake.Open(ctx, cfg, lake.NewCatalog(w.Pointers, w.Store), w.Store)
+}
+
+// Lake is a process on a world of its own, where nothing goes wrong.
+func Lake(t testing.TB, cfg lake.Config) *lake.Lake {
+	t.Helper()
+	l, err := New().Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
