@@ -1,0 +1,176 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+)
+
+// ExportFile is one build of an export: the events of a kind that arrived for
+// a product on some days.
+type ExportFile struct {
+	Product   int64
+	Kind      string    // "cust", "exc", "raw"
+	First     string    // YYYY-MM-DD, UTC
+	Last      string    // inclusive; First for a daily file
+	Version   int64     // 0 still grows and is replaced by the next build; 1 and up are for ever
+	Key       string    // of the object
+	Rows      int64     // events, without the header
+	CSVBytes  int64     // before compression
+	ZipBytes  int64     // of the object
+	Watermark string    // what it was built from
+	Built     time.Time // microseconds count
+}
+
+const exportColumns = `product_id, kind, first_day, last_day, version, object_key, row_count, csv_bytes, zip_bytes, watermark, built`
+
+// Exports lists the files of a product and a kind, of each file the newest
+// version, oldest day first.
+func (r *Registry) Exports(ctx context.Context, product int64, kind string) ([]ExportFile, error) {
+	files, err := list(ctx, r.db, scanExport, `SELECT `+exportColumns+` FROM export_files f
+		WHERE product_id = $1 AND kind = $2 AND version = (SELECT MAX(version) FROM export_files n
+			WHERE n.product_id = f.product_id AND n.kind = f.kind AND n.first_day = f.first_day AND n.last_day = f.last_day)
+		ORDER BY first_day, last_day`, product, kind)
+	if err != nil {
+		return nil, fmt.Errorf("list %s exports of product %d: %w", kind, product, err)
+	}
+	return files, nil
+}
+
+// ExportsWithin lists the closed files of all products that lie between two
+// days, both inclusive, of each file the newest version.
+func (r *Registry) ExportsWithin(ctx context.Context, first, last string) ([]ExportFile, error) {
+	files, err := list(ctx, r.db, scanExport, `SELECT `+exportColumns+` FROM export_files f
+		WHERE first_day >= $1 AND last_day <= $2 AND version > 0 AND version = (SELECT MAX(version) FROM export_files n
+			WHERE n.product_id = f.product_id AND n.kind = f.kind AND n.first_day = f.first_day AND n.last_day = f.last_day)
+		ORDER BY product_id, kind, first_day, last_day`, first, last)
+	if err != nil {
+		return nil, fmt.Errorf("list exports from %s to %s: %w", first, last, err)
+	}
+	return files, nil
+}
+
+func scanExport(row *sql.Rows) (ExportFile, error) {
+	var f ExportFile
+	var built int64
+	err := row.Scan(&f.Product, &f.Kind, &f.First, &f.Last, &f.Version, &f.Key, &f.Rows, &f.CSVBytes, &f.ZipBytes, &f.Watermark, &built)
+	f.Built = at(built)
+	return f, err
+}
+
+// BeginExport remembers an object before it is put, so that one whose build
+// dies is deleted after keep.
+func (r *Registry) BeginExport(ctx context.Context, key string, keep time.Duration) error {
+	return r.leave(ctx, r.db, key, keep)
+}
+
+// leave says that an object is to be deleted after keep.
+func (r *Registry) leave(ctx context.Context, q querier, key string, keep time.Duration) error {
+	now, err := r.clock(ctx, q)
+	if err != nil {
+		return err
+	}
+	_, err = q.ExecContext(ctx, `INSERT INTO export_leavings (object_key, delete_after) VALUES ($1, $2)
+		ON CONFLICT (object_key) DO UPDATE SET delete_after = excluded.delete_after`, key, micros(now.Add(keep)))
+	if err != nil {
+		return fmt.Errorf("leave object %s: %w", key, err)
+	}
+	return nil
+}
+
+// KeepExport records a closed file and keeps its object for ever. The first
+// one of a version stands; a later one is ErrExists and its object is left to
+// be deleted.
+func (r *Registry) KeepExport(ctx context.Context, f ExportFile) error {
+	err := r.update(ctx, func(tx *sql.Tx) error {
+		if err := changed(ctx, tx, ErrExists, insertExport+` ON CONFLICT DO NOTHING`, f.values()...); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `DELETE FROM export_leavings WHERE object_key = $1`, f.Key)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("record export %s: %w", f.Key, err)
+	}
+	return nil
+}
+
+// LendExport records a build of a file that still grows, in place of the one
+// before. Its object is deleted after keep.
+func (r *Registry) LendExport(ctx context.Context, f ExportFile, keep time.Duration) error {
+	f.Version = 0
+	err := r.update(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, insertExport+` ON CONFLICT (product_id, kind, first_day, last_day, version)
+			DO UPDATE SET object_key = excluded.object_key, row_count = excluded.row_count, csv_bytes = excluded.csv_bytes,
+				zip_bytes = excluded.zip_bytes, watermark = excluded.watermark, built = excluded.built`, f.values()...)
+		if err != nil {
+			return err
+		}
+		return r.leave(ctx, tx, f.Key, keep)
+	})
+	if err != nil {
+		return fmt.Errorf("record export %s: %w", f.Key, err)
+	}
+	return nil
+}
+
+const insertExport = `INSERT INTO export_files (` + exportColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+
+func (f ExportFile) values() []any {
+	return []any{f.Product, f.Kind, f.First, f.Last, f.Version, f.Key, f.Rows, f.CSVBytes, f.ZipBytes, f.Watermark, micros(f.Built)}
+}
+
+// ExportLeavings lists objects whose time has come, limit at most.
+func (r *Registry) ExportLeavings(ctx context.Context, limit int) ([]string, error) {
+	now, err := r.clock(ctx, r.db)
+	if err != nil {
+		return nil, fmt.Errorf("list leavings: %w", err)
+	}
+	keys, err := list(ctx, r.db, func(row *sql.Rows) (key string, err error) { return key, row.Scan(&key) },
+		`SELECT object_key FROM export_leavings WHERE delete_after <= $1 ORDER BY delete_after LIMIT $2`, micros(now), limit)
+	if err != nil {
+		return nil, fmt.Errorf("list leavings: %w", err)
+	}
+	return keys, nil
+}
+
+// ForgetExports forgets objects that are deleted, and the builds that were in
+// them.
+func (r *Registry) ForgetExports(ctx context.Context, keys ...string) error {
+	err := r.update(ctx, func(tx *sql.Tx) error {
+		for _, key := range keys {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM export_files WHERE object_key = $1 AND version = 0`, key); err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, `DELETE FROM export_leavings WHERE object_key = $1`, key); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("forget %d exports: %w", len(keys), err)
+	}
+	return nil
+}
+
+// ExportedThrough is the last day whose files are all built, "" before the
+// first. Every day before it is built too.
+func (r *Registry) ExportedThrough(ctx context.Context) (string, error) {
+	var day string
+	if err := r.db.QueryRowContext(ctx, `SELECT COALESCE(MAX(day), '') FROM export_days`).Scan(&day); err != nil {
+		return "", fmt.Errorf("read last exported day: %w", err)
+	}
+	return day, nil
+}
+
+// FinishExports records that every file of day is built.
+func (r *Registry) FinishExports(ctx context.Context, day, watermark string) error {
+	_, err := r.db.ExecContext(ctx, `INSERT INTO export_days (day, watermark, built) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
+		day, watermark, micros(time.Now()))
+	if err != nil {
+		return fmt.Errorf("record day %s as exported: %w", day, err)
+	}
+	return nil
+}

@@ -1,0 +1,166 @@
+package registry
+
+import (
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func openExports(t *testing.T) *Registry {
+	t.Helper()
+	r, err := Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "registry.db"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r
+}
+
+func exportOf(kind, first, last string, version int64, key string) ExportFile {
+	return ExportFile{
+		Product: 7, Kind: kind, First: first, Last: last, Version: version, Key: key, Rows: 3, CSVBytes: 2000, ZipBytes: 500,
+		Watermark: "0=12,1=7", Built: time.Date(2024, 3, 2, 0, 1, 0, 5000, time.UTC),
+	}
+}
+
+func TestClosedExportStands(t *testing.T) {
+	r, ctx := openExports(t), t.Context()
+	first := exportOf("cust", "2024-03-01", "2024-03-01", 1, "a")
+	late := exportOf("cust", "2024-03-01", "2024-03-01", 1, "b")
+	for _, f := range []ExportFile{first, late} {
+		if err := r.BeginExport(ctx, f.Key, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.KeepExport(ctx, first); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.KeepExport(ctx, late); !errors.Is(err, ErrExists) {
+		t.Errorf("second build: %v, want %v", err, ErrExists)
+	}
+	checkExports(t, r, "cust", first)
+	if got, _ := r.ExportLeavings(ctx, 10); !cmp.Equal(got, []string{"b"}) {
+		t.Errorf("leavings = %q, want the second build alone", got)
+	}
+	if err := r.ForgetExports(ctx, "b"); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := r.ExportLeavings(ctx, 10); len(got) != 0 {
+		t.Errorf("leavings = %q after they were forgotten", got)
+	}
+	checkExports(t, r, "cust", first)
+}
+
+func checkExports(t *testing.T, r *Registry, kind string, want ...ExportFile) {
+	t.Helper()
+	got, err := r.Exports(t.Context(), 7, kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("exports (-want +got):\n%s", diff)
+	}
+}
+
+func TestNewestVersionIsListed(t *testing.T) {
+	r, ctx := openExports(t), t.Context()
+	old := exportOf("raw", "2024-03-01", "2024-03-01", 1, "a")
+	rewritten := exportOf("raw", "2024-03-01", "2024-03-01", 2, "b")
+	next := exportOf("raw", "2024-03-02", "2024-03-02", 1, "c")
+	for _, f := range []ExportFile{old, next, rewritten, exportOf("cust", "2024-03-01", "2024-03-01", 1, "d")} {
+		if err := r.KeepExport(ctx, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	checkExports(t, r, "raw", rewritten, next)
+	within, err := r.ExportsWithin(ctx, "2024-03-02", "2024-03-31")
+	if err != nil || !cmp.Equal(within, []ExportFile{next}) {
+		t.Errorf("within = %v, %v; want %v", within, err, next)
+	}
+}
+
+func TestOpenExportIsReplacedAndDeleted(t *testing.T) {
+	r, ctx := openExports(t), t.Context()
+	one := exportOf("exc", "2024-03-03", "2024-03-03", 0, "one")
+	two := exportOf("exc", "2024-03-03", "2024-03-03", 0, "two")
+	if err := r.LendExport(ctx, one, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.LendExport(ctx, two, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	checkExports(t, r, "exc", two)
+	if got, _ := r.ExportLeavings(ctx, 10); !cmp.Equal(got, []string{"one"}) {
+		t.Errorf("leavings = %q, want the build that was replaced", got)
+	}
+	if err := r.ForgetExports(ctx, "one", "two"); err != nil {
+		t.Fatal(err)
+	}
+	checkExports(t, r, "exc")
+}
+
+func TestDaysAreFinishedInOrder(t *testing.T) {
+	r, ctx := openExports(t), t.Context()
+	check := func(want string) {
+		t.Helper()
+		if got, err := r.ExportedThrough(ctx); err != nil || got != want {
+			t.Errorf("exported through %q, %v; want %q", got, err, want)
+		}
+	}
+	check("")
+	for _, day := range []string{"2024-02-29", "2024-03-01", "2024-03-01"} {
+		if err := r.FinishExports(ctx, day, "0=1"); err != nil {
+			t.Fatal(err)
+		}
+		check(day)
+	}
+}
+
+func TestLogout(t *testing.T) {
+	r, ctx := openExports(t), t.Context()
+	account, err := r.CreateAccount(ctx, "A")
+	if err != nil {
+		t.Fatal(err)
+	}
+	user, err := r.CreateUser(ctx, User{Account: account.ID, Email: "a@example.org"}, "a long password")
+	if err != nil {
+		t.Fatal(err)
+	}
+	login := func() string {
+		s, err := r.NewSession(ctx, user.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.ID
+	}
+	alive := func(want bool, ids ...string) {
+		t.Helper()
+		for n, id := range ids {
+			if _, err := r.Session(ctx, id); (err == nil) != want {
+				t.Errorf("session %d: %v, want alive %v", n, err, want)
+			}
+		}
+	}
+	one, two, three := login(), login(), login()
+	if err := r.Logout(ctx, one, false); err != nil {
+		t.Fatal(err)
+	}
+	alive(false, one)
+	alive(true, two, three)
+	if err := r.Logout(ctx, one, false); err != nil {
+		t.Fatalf("second logout: %v", err)
+	}
+	alive(false, two, three)
+	if err := r.Logout(ctx, "nobody's", true); !errors.Is(err, ErrUnauthorized) {
+		t.Errorf("unknown session: %v, want %v", err, ErrUnauthorized)
+	}
+	four, five := login(), login()
+	if err := r.Logout(ctx, four, true); err != nil {
+		t.Fatal(err)
+	}
+	alive(false, four, five)
+}

@@ -1,0 +1,61 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// endedSessions is how long a session that was logged out is remembered.
+const endedSessions = time.Hour
+
+// Logout ends the session id, or every session of its user when all is true or
+// when this very session was logged out a short while ago: who logs out twice
+// means it. A session that nobody knows is ErrUnauthorized.
+func (r *Registry) Logout(ctx context.Context, id string, all bool) error {
+	who, err := r.Session(ctx, id)
+	if errors.Is(err, ErrUnauthorized) {
+		return r.logoutAgain(ctx, id)
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.rememberEnd(ctx, id, who.User); err != nil {
+		return err
+	}
+	if all {
+		return r.EndSessions(ctx, who.User)
+	}
+	return r.EndSession(ctx, id)
+}
+
+func (r *Registry) logoutAgain(ctx context.Context, id string) error {
+	var user string
+	err := r.db.QueryRowContext(ctx, `SELECT user_id FROM ended_sessions WHERE id_hash = $1 AND ended > $2`,
+		hashOf(id), micros(time.Now().Add(-endedSessions))).Scan(&user)
+	if errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("end session: %w", ErrUnauthorized)
+	}
+	if err != nil {
+		return fmt.Errorf("end session: %w", err)
+	}
+	return r.EndSessions(ctx, user)
+}
+
+func (r *Registry) rememberEnd(ctx context.Context, id, user string) error {
+	now := time.Now()
+	err := r.update(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM ended_sessions WHERE ended <= $1`, micros(now.Add(-endedSessions))); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `INSERT INTO ended_sessions (id_hash, user_id, ended) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
+			hashOf(id), user, micros(now))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("remember end of session: %w", err)
+	}
+	return nil
+}
