@@ -50,6 +50,7 @@ func (c Counters) Sum() int64 { return c.Stored + c.Duplicates + c.Dead + c.Cont
 // LogMark identifies the log and the last record that Next stands behind.
 type LogMark struct {
 	TopicID  string `json:"topic_id"`
-	Epoch    int32  `json:"epoch"`    // leader epoch of the last record; −1 unknown
-	Checksum uint32 `json:"checksum"` // CRC-32C of the last record's key and value
+	Epoch    int32  `json:"epoch"`          // leader epoch of the last record; −1 unknown
+	Checksum uint32 `json:"checksum"`       // CRC-32C of the last record's key and value; 0 unknown
+	Base     int64  `json:"base,omitempty"` // our offset − the log's; 0 unless an operator let a shard go on with another log
 }
