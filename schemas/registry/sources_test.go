@@ -1,0 +1,219 @@
+package registry
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestAuthenticateSource(t *testing.T) {
+	onEach(t, func(t *testing.T, db database) {
+		r, ctx := db.open(t), t.Context()
+		account(t, r, 1001)
+		made, secret, err := r.CreateSource(ctx, Source{Product: 1001, Name: "edge", RatePerSecond: 12.5})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // from the database, then from memory
+			got, err := r.AuthenticateSource(ctx, made.Key, secret)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(made, got); diff != "" {
+				t.Errorf("source: -made +authenticated\n%s", diff)
+			}
+		}
+		for what, pair := range map[string][2]string{
+			"another secret":     {made.Key, secret + "x"},
+			"no secret":          {made.Key, ""},
+			"unknown key":        {newID(sourcePrefix), secret},
+			"no key":             {"", ""},
+			"a key of bad bytes": {sourcePrefix + "\x00\xff", secret},
+			"the hash":           {made.Key, hashOf(secret)},
+			"key in upper case":  {strings.ToUpper(made.Key), secret},
+			"a quote":            {made.Key + "' OR ''='", secret},
+		} {
+			_, err := r.AuthenticateSource(ctx, pair[0], pair[1])
+			wantErr(t, what, err, ErrUnauthorized)
+		}
+		if err := r.RevokeSource(ctx, made.Key); err != nil {
+			t.Fatal(err)
+		}
+		_, err = r.AuthenticateSource(ctx, made.Key, secret)
+		wantErr(t, "a revoked source, in the process that revoked it", err, ErrUnauthorized)
+		wantErr(t, "revoke twice", r.RevokeSource(ctx, made.Key), ErrNotFound)
+		if got := must[[]Source](t)(r.ListSources(ctx, 1001)); len(got) != 1 || got[0].Revoked.IsZero() {
+			t.Errorf("sources = %+v, want the one, revoked", got)
+		}
+	})
+}
+
+func TestCreateSourceRefuses(t *testing.T) {
+	onEach(t, func(t *testing.T, db database) {
+		r := db.open(t)
+		account(t, r, 1001)
+		_, _, err := r.CreateSource(t.Context(), Source{Product: 1002})
+		wantErr(t, "no such product", err, ErrNotFound)
+		_, _, err = r.CreateSource(t.Context(), Source{Product: 1001, RatePerSecond: -1})
+		wantErr(t, "negative rate", err, ErrInvalid)
+	})
+}
+
+// TestRevocationActsElsewhereWithin5s runs in fake time, so it can be exact.
+func TestRevocationActsElsewhereWithin5s(t *testing.T) {
+	revocations := map[string]func(ctx context.Context, r *Registry, k keys) error{
+		"source":  func(ctx context.Context, r *Registry, k keys) error { return r.RevokeSource(ctx, k.source.Key) },
+		"token":   func(ctx context.Context, r *Registry, k keys) error { return r.RevokeToken(ctx, k.tokenID) },
+		"user":    func(ctx context.Context, r *Registry, k keys) error { return r.RevokeUser(ctx, k.user) },
+		"session": func(ctx context.Context, r *Registry, k keys) error { return r.EndSession(ctx, k.session) },
+		"product": func(ctx context.Context, r *Registry, _ keys) error { return r.RevokeProduct(ctx, 1001) },
+		"account": func(ctx context.Context, r *Registry, k keys) error { return r.RevokeAccount(ctx, k.account) },
+	}
+	ends := map[string]string{ // which of source, token, session it ends
+		"source": "source", "token": "token", "user": "session", "session": "session",
+		"product": "source", "account": "source token session",
+	}
+	for name, revoke := range revocations {
+		t.Run(name, func(t *testing.T) {
+			path := "sqlite:" + filepath.Join(t.TempDir(), "weir.db")
+			synctest.Test(t, func(t *testing.T) {
+				here := must[*Registry](t)(Open(t.Context(), path, slog.New(slog.DiscardHandler)))
+				defer here.Close()
+				there := must[*Registry](t)(Open(t.Context(), path, slog.New(slog.DiscardHandler)))
+				defer there.Close()
+				k := makeKeys(t, here)
+				if got := k.accepted(t.Context(), there); got != "source token session" {
+					t.Fatalf("before: accepted %q", got)
+				}
+				if err := revoke(t.Context(), here, k); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(5 * time.Second)
+				for _, ended := range strings.Fields(ends[name]) {
+					if got := k.accepted(t.Context(), there); strings.Contains(got, ended) {
+						t.Errorf("5s after: still accepted %q", got)
+					}
+				}
+				who, err := there.AuthenticateToken(t.Context(), k.token)
+				if name == "product" && (err != nil || who.May(1001)) {
+					t.Errorf("5s after: token sees %v (%v), want no product", who.Products, err)
+				}
+			})
+		})
+	}
+}
+
+// keys is one of everything that lets somebody in.
+type keys struct {
+	account, user, session, tokenID, token, secret string
+	source                                         Source
+}
+
+func makeKeys(t *testing.T, r *Registry) keys {
+	t.Helper()
+	k := keys{account: account(t, r, 1001).ID}
+	var err error
+	if k.source, k.secret, err = r.CreateSource(t.Context(), Source{Product: 1001}); err != nil {
+		t.Fatal(err)
+	}
+	tok, token, err := r.CreateToken(t.Context(), Token{Account: k.account})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.tokenID, k.token = tok.ID, token
+	k.user = must[User](t)(r.CreateUser(t.Context(), User{Account: k.account, Email: "ann@example.org"}, "pw")).ID
+	k.session = must[Session](t)(r.NewSession(t.Context(), k.user)).ID
+	return k
+}
+
+func (k keys) accepted(ctx context.Context, r *Registry) string {
+	var all []string
+	if _, err := r.AuthenticateSource(ctx, k.source.Key, k.secret); err == nil {
+		all = append(all, "source")
+	}
+	if _, err := r.AuthenticateToken(ctx, k.token); err == nil {
+		all = append(all, "token")
+	}
+	if _, err := r.Session(ctx, k.session); err == nil {
+		all = append(all, "session")
+	}
+	return strings.Join(all, " ")
+}
+
+func TestCacheSharesOneLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c cache[int]
+		var loads atomic.Int64
+		load := func(context.Context) (int, error) {
+			time.Sleep(time.Millisecond)
+			return int(loads.Add(1)), nil
+		}
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				if v, err := c.get(t.Context(), "k", load); v != 1 || err != nil {
+					t.Errorf("get = %d, %v; want 1", v, err)
+				}
+			})
+		}
+		wg.Wait()
+		time.Sleep(cacheFor)
+		if v, _ := c.get(t.Context(), "k", load); v != 2 {
+			t.Errorf("after its time: load %d, want the second", v)
+		}
+	})
+}
+
+func TestCacheForgetsWhatNobodyAsks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c cache[int]
+		load := func(context.Context) (int, error) { return 1, nil }
+		refuse := func(context.Context) (int, error) { return 0, ErrUnauthorized }
+		for i := range 100 {
+			c.get(t.Context(), string(rune('a'+i)), load)
+			c.get(t.Context(), "no"+string(rune('a'+i)), refuse)
+		}
+		time.Sleep(2 * sweepEvery)
+		c.get(t.Context(), "new", load)
+		left := 0
+		c.entries.Range(func(any, any) bool { left++; return true })
+		if left != 1 {
+			t.Errorf("%d entries are left, want the new one", left)
+		}
+	})
+}
+
+func BenchmarkAuthenticateSource(b *testing.B) {
+	ctx := b.Context()
+	r, err := Open(ctx, "sqlite:"+filepath.Join(b.TempDir(), "weir.db"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer r.Close()
+	a, err := r.CreateAccount(ctx, "Acme")
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := r.CreateProduct(ctx, Product{ID: 1001, Account: a.ID}); err != nil {
+		b.Fatal(err)
+	}
+	s, secret, err := r.CreateSource(ctx, Source{Product: 1001})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := r.AuthenticateSource(ctx, s.Key, secret); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "requests/s")
+}
