@@ -1,10 +1,136 @@
 package ingest
 
-import "net/http"
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"weir/schemas"
+)
+
+// Addresses of contract 1.
+const (
+	pathReport   = "/v1/event/report"
+	pathRegister = "/v1/user/register"
+)
 
 // Handler serves contract 1 and answers everything else with its envelope.
 func (s *Service) Handler() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusServiceUnavailable)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := s.now()
+		id := r.Header.Get("X-Request-Id")
+		if !wellFormed(id) {
+			id = uuid.NewString()
+		}
+		w.Header().Set("X-Request-Id", id)
+		seen := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
+
+		s.metrics.inFlight.Inc()
+		err := s.route(seen, r)
+		if err != nil {
+			s.fail(seen, r, err)
+		}
+		s.metrics.inFlight.Dec()
+		s.observe(r, seen.status, s.now().Sub(start))
 	})
+}
+
+func (s *Service) route(w http.ResponseWriter, r *http.Request) error {
+	if s.crossOrigin(w, r) {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	switch r.URL.Path {
+	case pathReport, pathRegister:
+	default:
+		return &schemas.RequestError{Status: http.StatusNotFound, Code: codeNotFound,
+			Detail: "no such address; events go to POST " + pathReport}
+	}
+	if r.Method != http.MethodPost {
+		return &schemas.RequestError{Status: http.StatusMethodNotAllowed, Code: codeMethod, Detail: "only POST is served here"}
+	}
+	if r.URL.Path == pathRegister {
+		return s.register(w, r)
+	}
+	return s.report(w, r)
+}
+
+// crossOrigin lets the configured origins send from a browser, and says whether
+// the request was only the browser's question whether it may.
+func (s *Service) crossOrigin(w http.ResponseWriter, r *http.Request) (preflight bool) {
+	origin := r.Header.Get("Origin")
+	if origin == "" || len(s.cfg.AllowedOrigins) == 0 {
+		return false
+	}
+	header := w.Header()
+	header.Add("Vary", "Origin")
+	if !slices.Contains(s.cfg.AllowedOrigins, "*") && !slices.Contains(s.cfg.AllowedOrigins, origin) {
+		return false
+	}
+	header.Set("Access-Control-Allow-Origin", origin)
+	header.Set("Access-Control-Expose-Headers", "X-Request-Id, Retry-After")
+	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+		return false
+	}
+	header.Set("Access-Control-Allow-Methods", http.MethodPost)
+	header.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Content-Encoding, X-Request-Id")
+	header.Set("Access-Control-Max-Age", "600")
+	return true
+}
+
+func (s *Service) observe(r *http.Request, status int, took time.Duration) {
+	endpoint := "other"
+	switch r.URL.Path {
+	case pathReport:
+		endpoint = "report"
+	case pathRegister:
+		endpoint = "register"
+	}
+	s.metrics.requests.WithLabelValues(endpoint, strconv.Itoa(status)).Inc()
+	s.metrics.seconds.WithLabelValues(endpoint).Observe(took.Seconds())
+	if ctx := r.Context(); s.deps.Log.Enabled(ctx, slog.LevelDebug) {
+		s.deps.Log.DebugContext(ctx, "request", "request_id", requestID(ctx), "endpoint", endpoint, "status", status,
+			"took_ms", took.Milliseconds())
+	}
+}
+
+// statusWriter remembers the status for log and metrics.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController reach the connection's deadlines.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+type requestIDKey struct{}
+
+func requestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey{}).(string)
+	return id
+}
+
+// wellFormed says whether a client's own request id may stand in our log.
+func wellFormed(id string) bool {
+	if id == "" || len(id) > 128 {
+		return false
+	}
+	for _, c := range []byte(id) {
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+		if !letter && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return true
 }

@@ -85,6 +85,8 @@ type Service struct {
 
 	decoders  sync.Pool // of *decoder
 	shipments sync.Pool // of *shipment
+	gzips     sync.Pool // of *gzip.Reader
+	zstds     sync.Pool // of *zstd.Decoder
 }
 
 // New makes the edge.
@@ -98,11 +100,13 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if deps.Full == nil {
 		deps.Full = func() error { return nil }
 	}
-	m, err := newMetrics(deps.Metrics)
+	s := &Service{cfg: cfg.withDefaults(), deps: deps, now: time.Now}
+	var err error
+	s.metrics, err = newMetrics(deps.Metrics, func() float64 { return float64(s.held.Load()) })
 	if err != nil {
 		return nil, err
 	}
-	return &Service{cfg: cfg.withDefaults(), deps: deps, metrics: m, now: time.Now}, nil
+	return s, nil
 }
 
 // KafkaOpts are the client options that the promises rest on. The caller adds

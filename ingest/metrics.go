@@ -16,10 +16,10 @@ type metrics struct {
 	bytes    prometheus.Counter
 	publish  prometheus.Histogram
 	inFlight prometheus.Gauge
-	held     prometheus.Gauge
+	held     prometheus.GaugeFunc
 }
 
-func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer, held func() float64) (*metrics, error) {
 	buckets := []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -43,9 +43,9 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "weir_ingest_in_flight_requests", Help: "Requests being worked on.",
 		}),
-		held: prometheus.NewGauge(prometheus.GaugeOpts{
+		held: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "weir_ingest_held_bytes", Help: "Bytes of bodies held in memory.",
-		}),
+		}, held),
 	}
 	if reg == nil {
 		return m, nil

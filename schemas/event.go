@@ -9,7 +9,8 @@ const (
 	MaxBatchEvents    = 1000            // events in a request
 	MaxBodyBytes      = 4 << 20         // body after decompression
 	MaxEventBytes     = 512 << 10       // one event as a record
-	MaxNameBytes      = 256             // event name, category, session id, random id
+	MaxNameBytes      = 256             // event name, category, session id, random id, app_key, a property's name in $client
+	MaxTextBytes      = 8 << 10         // any other text of its own column: versions, locales, user agent, one client property
 	MaxFutureMS       = 3600_000        // how far ahead of the edge's clock an event may be; milliseconds
 	MaxProperties     = 500             // own properties of one event
 	MaxNesting        = 64              // depth of a JSON value

@@ -1,0 +1,181 @@
+package ingest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"weir/schemas"
+)
+
+const acceptEncoding = "gzip, zstd, identity"
+
+// firstRead is how much room a body of unknown length gets at first.
+const firstRead = 64 << 10
+
+var errHeld = errors.New("requests hold as much memory as they may")
+
+// receive reads the body of r into d, decompressed and no longer than
+// MaxBodyBytes.
+func (s *Service) receive(w http.ResponseWriter, r *http.Request, d *decoder) error {
+	if err := checkContentType(r.Header.Get("Content-Type")); err != nil {
+		return err
+	}
+	if r.ContentLength > schemas.MaxBodyBytes {
+		return errBodyTooLarge()
+	}
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(s.now().Add(s.cfg.ReadTimeout)) // a recorder in a test has no connection
+	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
+
+	// A compressed body is bounded too: one that does not shrink is no reason to read more.
+	raw := http.MaxBytesReader(w, r.Body, schemas.MaxBodyBytes)
+	body, done, err := s.decompress(raw, r.Header.Get("Content-Encoding"))
+	if err != nil {
+		return bodyError(err)
+	}
+	defer done()
+	err = s.readAll(body, d, r.ContentLength)
+	if errors.Is(err, errHeld) {
+		return s.unavailable(r.Context(), err)
+	}
+	s.metrics.bytes.Add(float64(len(d.body)))
+	return bodyError(err)
+}
+
+// readAll reads to the end or one byte past the limit, and no further: what a
+// bomb would have become is never made.
+func (s *Service) readAll(body io.Reader, d *decoder, length int64) error {
+	d.body = d.body[:0]
+	if length < 0 {
+		length = firstRead
+	}
+	if err := s.grow(d, int(length)+bytes.MinRead); err != nil {
+		return err
+	}
+	for {
+		if len(d.body) == cap(d.body) {
+			if err := s.grow(d, 2*cap(d.body)); err != nil {
+				return err
+			}
+		}
+		n, err := body.Read(d.body[len(d.body):cap(d.body)])
+		d.body = d.body[:len(d.body)+n]
+		if len(d.body) > schemas.MaxBodyBytes {
+			return errBodyTooLarge()
+		}
+		if err == io.EOF { //nolint:errorlint // a reader returns it bare
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// grow gives the body room for n bytes and counts the room it has as held,
+// until release.
+func (s *Service) grow(d *decoder, n int) error {
+	n = max(n, cap(d.body))
+	if s.held.Add(int64(n-d.held)) > s.cfg.MaxHeldBytes {
+		s.held.Add(int64(d.held - n))
+		return errHeld
+	}
+	d.held = n
+	if n > cap(d.body) {
+		d.body = append(make([]byte, 0, n), d.body...)
+	}
+	return nil
+}
+
+// decompress reads through the encoding a body says it has. done gives the
+// decompressor back.
+func (s *Service) decompress(raw io.Reader, encoding string) (body io.Reader, done func(), err error) {
+	switch strings.ToLower(strings.TrimSpace(encoding)) {
+	case "", "identity":
+		return raw, func() {}, nil
+	case "gzip", "x-gzip":
+		return pooled(&s.gzips, raw, func() (*gzip.Reader, error) { return new(gzip.Reader), nil })
+	case "zstd":
+		return pooled(&s.zstds, raw, func() (*zstd.Decoder, error) {
+			return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+				zstd.WithDecoderMaxMemory(2*schemas.MaxBodyBytes), zstd.WithDecoderMaxWindow(2*schemas.MaxBodyBytes))
+		})
+	default:
+		return nil, nil, &schemas.RequestError{Status: http.StatusUnsupportedMediaType, Code: codeMediaType,
+			Detail: fmt.Sprintf("Content-Encoding %q is not known; use gzip or zstd", encoding)}
+	}
+}
+
+// decompressor is what gzip and zstd have in common.
+type decompressor interface {
+	io.Reader
+	Reset(io.Reader) error
+}
+
+func pooled[D decompressor](pool *sync.Pool, raw io.Reader, fresh func() (D, error)) (io.Reader, func(), error) {
+	d, ok := pool.Get().(D)
+	if !ok {
+		var err error
+		if d, err = fresh(); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := d.Reset(raw); err != nil {
+		return nil, nil, err
+	}
+	return d, func() {
+		_ = d.Reset(bytes.NewReader(nil)) // gzip wants a header and says so; either way raw is let go
+		pool.Put(d)
+	}, nil
+}
+
+func checkContentType(value string) error {
+	if value == "" || value == "application/json" {
+		return nil
+	}
+	media, params, err := mime.ParseMediaType(value)
+	if err != nil || media != "application/json" {
+		return &schemas.RequestError{Status: http.StatusUnsupportedMediaType, Code: codeMediaType,
+			Detail: fmt.Sprintf("Content-Type %q is not application/json", value)}
+	}
+	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return &schemas.RequestError{Status: http.StatusUnsupportedMediaType, Code: codeMediaType,
+			Detail: fmt.Sprintf("charset %q is not utf-8", charset)}
+	}
+	return nil
+}
+
+func errBodyTooLarge() error {
+	return &schemas.RequestError{Status: http.StatusRequestEntityTooLarge, Code: codeTooLarge,
+		Detail: fmt.Sprintf("the body is longer than %d bytes, before or after decompression", schemas.MaxBodyBytes)}
+}
+
+// bodyError says what a client did wrong when its body could not be read.
+func bodyError(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*schemas.RequestError](err); ok {
+		return err
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok || errors.Is(err, zstd.ErrWindowSizeExceeded) ||
+		errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+		return errBodyTooLarge()
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return &schemas.RequestError{Status: http.StatusRequestTimeout, Code: codeTimeout, Detail: "the body did not arrive in time"}
+	}
+	return &schemas.RequestError{Status: http.StatusBadRequest, Code: codeBadRequest,
+		Detail: "the body cannot be read: " + err.Error()}
+}

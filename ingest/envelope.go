@@ -1,0 +1,123 @@
+package ingest
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/go-json-experiment/json"
+
+	"weir/schemas"
+)
+
+// Every answer is {"code":int,"message":string}; code is 0 if and only if the
+// HTTP status is 200. The publisher of the contract documents 0, 40050 and
+// 40007; our own codes are 90000 and the HTTP status, so that they cannot be
+// taken for one of theirs. A client may branch on the status alone: 408, 429
+// and 5xx ask it to send the same request again, every other 4xx never
+// succeeds as it is.
+//
+//	code   status  why
+//	0      200     every event is durable; or the EUIDs are in data
+//	40007  400     an event has no euid, or an empty one
+//	40050  401     no, a wrong or a revoked key and secret
+//	90400  400     the body is broken, or an item is bad: see errors
+//	90404  404     no such address
+//	90405  405     not POST
+//	90408  408     the body did not arrive in time
+//	90413  413     too large: send it in smaller requests
+//	90415  415     not application/json, or an encoding other than gzip and zstd
+//	90429  429     too many requests in flight or too fast; see Retry-After
+//	90500  500     a fault of ours that we know nothing better about
+//	90503  503     events cannot be kept just now; see Retry-After
+//
+// A 400 for bad items has one more field, errors: up to maxItemErrors of
+// {"index":int,"field":string,"reason":string}.
+const (
+	codeEmptyEUID    = "empty_euid"
+	codeUnauthorized = "unauthorized"
+	codeBadRequest   = "bad_request"
+	codeBadItems     = "bad_items"
+	codeNotFound     = "not_found"
+	codeMethod       = "method_not_allowed"
+	codeTimeout      = "body_timeout"
+	codeTooLarge     = "too_large"
+	codeMediaType    = "unsupported_media_type"
+	codeTooMany      = "too_many_requests"
+	codeInternal     = "internal"
+	codeUnavailable  = "unavailable"
+)
+
+// maxItemErrors bounds how many bad items one answer names.
+const maxItemErrors = 100
+
+const success = `{"code":0,"message":"success"}`
+
+// envelope is an answer that is not the plain success.
+type envelope struct {
+	Code    int                 `json:"code"`
+	Message string              `json:"message"`
+	Data    []identity          `json:"data,omitempty"`
+	Errors  []schemas.ItemError `json:"errors,omitempty"`
+}
+
+// number is the code a client sees.
+func number(e *schemas.RequestError) int {
+	switch e.Code {
+	case codeUnauthorized:
+		return 40050
+	case codeEmptyEUID:
+		return 40007
+	default:
+		return 90000 + e.Status
+	}
+}
+
+// answer writes a success: the exact text of the contract when there is nothing
+// more to say.
+func answer(w http.ResponseWriter, data []identity) error {
+	body := []byte(success)
+	if data != nil {
+		var err error
+		if body, err = json.Marshal(envelope{Message: "success", Data: data}); err != nil {
+			return err
+		}
+	}
+	write(w, http.StatusOK, body)
+	return nil
+}
+
+// fail writes the answer for err and returns its status. What is no
+// RequestError is a bare 500 to the client and an error to the log.
+func (s *Service) fail(w http.ResponseWriter, r *http.Request, err error) {
+	re, ok := errors.AsType[*schemas.RequestError](err)
+	if !ok {
+		s.deps.Log.ErrorContext(r.Context(), "request failed", "request_id", requestID(r.Context()), "path", r.URL.Path, "err", err)
+		re = &schemas.RequestError{Status: http.StatusInternalServerError, Code: codeInternal, Detail: "internal error"}
+	}
+	header := w.Header()
+	if re.RetryAfter > 0 {
+		header.Set("Retry-After", strconv.Itoa(re.RetryAfter))
+	}
+	switch re.Status {
+	case http.StatusUnauthorized:
+		header.Set("WWW-Authenticate", `Basic realm="weir", charset="UTF-8"`)
+	case http.StatusUnsupportedMediaType:
+		header.Set("Accept-Encoding", acceptEncoding)
+	case http.StatusMethodNotAllowed:
+		header.Set("Allow", http.MethodPost)
+	}
+	s.metrics.refused.Add(float64(len(re.Items)))
+	body, err := json.Marshal(envelope{Code: number(re), Message: re.Detail, Errors: re.Items})
+	if err != nil {
+		body = []byte(`{"code":90500,"message":"internal error"}`)
+	}
+	write(w, re.Status, body)
+}
+
+func write(w http.ResponseWriter, status int, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client has gone; nobody is left to tell
+}

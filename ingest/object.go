@@ -1,0 +1,263 @@
+package ingest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"weir/schemas"
+)
+
+// clientProp is one property of $client: its dotted name and its value, a
+// scalar as JSON.
+type clientProp struct {
+	name  string
+	value jsontext.Value
+}
+
+// clientObject reads $client. Nested objects and dotted names are the same
+// thing; it is kept as one flat object, sorted by name, so that equal clients
+// are equal bytes. null stays: it clears a property. A list is no value for a
+// property of a client, and a name must not be given in both ways.
+func (d *decoder) clientObject(e *schemas.Event) error {
+	if ok, err := d.opens("properties.$client"); !ok || err != nil {
+		return err
+	}
+	d.client = d.client[:0]
+	if err := d.flatten("", 1); err != nil {
+		return err
+	}
+	if len(d.client) == 0 || d.item.bad {
+		return nil
+	}
+	slices.SortFunc(d.client, func(a, b clientProp) int { return strings.Compare(a.name, b.name) })
+	start := len(d.scratch)
+	for i, p := range d.client {
+		if i > 0 && p.name == d.client[i-1].name {
+			d.reject("properties.$client."+p.name, "is given twice, nested and dotted")
+			return nil
+		}
+		d.scratch = append(d.scratch, opening(i))
+		d.scratch, _ = jsontext.AppendQuote(d.scratch, p.name) // what was read as UTF-8 can be written
+		d.scratch = append(d.scratch, ':')
+		d.scratch = appendScalar(d.scratch, p.value)
+	}
+	d.scratch = append(d.scratch, '}')
+	e.ClientProps = d.scratch[start:len(d.scratch):len(d.scratch)]
+	return nil
+}
+
+func (d *decoder) flatten(prefix string, depth int) error {
+	return d.members(func(name string) error {
+		if prefix != "" {
+			name = prefix + "." + name
+		}
+		if name == "" || len(name) > schemas.MaxNameBytes {
+			d.reject("properties.$client", fmt.Sprintf("has a name that is empty or longer than %d bytes", schemas.MaxNameBytes))
+			return d.json.SkipValue()
+		}
+		if d.json.PeekKind() == '{' && depth < schemas.MaxNesting {
+			return d.flatten(name, depth+1)
+		}
+		v, err := d.json.ReadValue()
+		if err != nil {
+			return err
+		}
+		switch {
+		case v.Kind() == '[' || v.Kind() == '{':
+			d.reject("properties.$client."+name, "must be a string, number, boolean or null, or an object of such")
+		case len(v) > schemas.MaxTextBytes:
+			d.reject("properties.$client."+name, fmt.Sprintf("is longer than %d bytes", schemas.MaxTextBytes))
+		case len(d.client) == schemas.MaxProperties:
+			d.reject("properties.$client", fmt.Sprintf("has more than %d properties", schemas.MaxProperties))
+		default:
+			d.client = append(d.client, clientProp{name, v})
+		}
+		return nil
+	})
+}
+
+// userObject reads $user: an id and three lists, each of which may be a single
+// string. What else it holds is not kept.
+func (d *decoder) userObject(e *schemas.Event) error {
+	if ok, err := d.opens("properties.$user"); !ok || err != nil {
+		return err
+	}
+	var id string
+	var lists [3][]byte // realm, groups, roles
+	err := d.members(func(name string) (err error) {
+		switch name {
+		case "id":
+			id, err = d.member("properties.$user.id", schemas.MaxTextBytes)
+		case "realm":
+			lists[0], err = d.list("properties.$user.realm")
+		case "groups":
+			lists[1], err = d.list("properties.$user.groups")
+		case "roles":
+			lists[2], err = d.list("properties.$user.roles")
+		default:
+			err = d.json.SkipValue()
+		}
+		return err
+	})
+	if err != nil || d.item.bad {
+		return err
+	}
+	start, n := len(d.scratch), 0
+	if id != "" {
+		d.scratch = append(d.scratch, `{"id":`...)
+		d.scratch, _ = jsontext.AppendQuote(d.scratch, id) // what was read as UTF-8 can be written
+		n++
+	}
+	for i, name := range [...]string{"realm", "groups", "roles"} {
+		if lists[i] == nil {
+			continue
+		}
+		d.scratch = append(append(append(d.scratch, opening(n), '"'), name...), `":`...)
+		d.scratch = append(d.scratch, lists[i]...)
+		n++
+	}
+	if n > 0 {
+		d.scratch = append(d.scratch, '}')
+		e.User = d.scratch[start:len(d.scratch):len(d.scratch)]
+	}
+	return nil
+}
+
+// list reads a list of strings, or one string as a list of one, and returns it
+// as compact JSON; nil for null.
+func (d *decoder) list(field string) ([]byte, error) {
+	start := len(d.scratch)
+	switch d.json.PeekKind() {
+	case 'n':
+		return nil, d.json.SkipValue()
+	case '"':
+		v, err := d.json.ReadValue()
+		d.scratch = append(appendScalar(append(d.scratch, '['), v), ']')
+		return d.scratch[start:len(d.scratch):len(d.scratch)], err
+	case '[':
+	default:
+		v, err := d.json.ReadValue()
+		if err == nil {
+			d.reject(field, "must be a list of strings, not "+kindName(v))
+		}
+		return nil, err
+	}
+	if _, err := d.json.ReadToken(); err != nil {
+		return nil, err
+	}
+	d.scratch = append(d.scratch, '[')
+	for i := 0; d.json.PeekKind() != ']'; i++ {
+		v, err := d.json.ReadValue()
+		if err != nil {
+			return nil, err
+		}
+		if v.Kind() != '"' {
+			d.reject(fmt.Sprintf("%s[%d]", field, i), "must be a string, not "+kindName(v))
+			continue
+		}
+		if i > 0 {
+			d.scratch = append(d.scratch, ',')
+		}
+		d.scratch = appendScalar(d.scratch, v)
+	}
+	d.scratch = append(d.scratch, ']')
+	_, err := d.json.ReadToken()
+	return d.scratch[start:len(d.scratch):len(d.scratch)], err
+}
+
+// exceptionObject reads $exception.
+func (d *decoder) exceptionObject(e *schemas.Event) error {
+	if ok, err := d.opens("properties.$exception"); !ok || err != nil {
+		return err
+	}
+	x := d.exception(e)
+	return d.members(func(name string) (err error) {
+		switch name {
+		case "className":
+			x.Class, err = d.member("properties.$exception.className", schemas.MaxTextBytes)
+		case "methodName":
+			x.Method, err = d.member("properties.$exception.methodName", schemas.MaxTextBytes)
+		case "message":
+			x.Message, err = d.member("properties.$exception.message", schemas.MaxEventBytes)
+		case "stackTrace":
+			x.Stack, err = d.member("properties.$exception.stackTrace", schemas.MaxEventBytes)
+		default:
+			err = d.json.SkipValue()
+		}
+		return err
+	})
+}
+
+// finishException decides what $exception_class and $exception_message are, now
+// that the event's name is known, and makes an exception of every event that
+// is named so.
+func (d *decoder) finishException(e *schemas.Event) {
+	class, message := d.item.exceptionClass, d.item.exceptionMessage
+	if e.Name != schemas.ExceptionName {
+		if class != nil {
+			d.keep(jsontext.Value(`"$exception_class"`), class)
+		}
+		if message != nil {
+			d.keep(jsontext.Value(`"$exception_message"`), message)
+		}
+		return
+	}
+	x := d.exception(e)
+	if class != nil && x.Class == "" {
+		x.Class = d.bounded("properties.$exception_class", class, schemas.MaxTextBytes)
+	}
+	if message != nil && x.Message == "" {
+		x.Message = d.bounded("properties.$exception_message", message, schemas.MaxEventBytes)
+	}
+}
+
+func (d *decoder) exception(e *schemas.Event) *schemas.Exception {
+	if e.Exception == nil {
+		d.refs.exceptions = append(d.refs.exceptions, schemas.Exception{})
+		e.Exception = &d.refs.exceptions[len(d.refs.exceptions)-1]
+	}
+	return e.Exception
+}
+
+// opens says whether an object comes next. It has read whatever else does, and
+// rejected it unless it was null.
+func (d *decoder) opens(field string) (bool, error) {
+	if d.json.PeekKind() == '{' {
+		return true, nil
+	}
+	v, err := d.json.ReadValue()
+	if err == nil && v.Kind() != 'n' {
+		d.reject(field, "must be an object, not "+kindName(v))
+	}
+	return false, err
+}
+
+// member reads a string that may be null.
+func (d *decoder) member(field string, limit int) (string, error) {
+	v, err := d.json.ReadValue()
+	if err != nil || v.Kind() == 'n' {
+		return "", err
+	}
+	return d.bounded(field, v, limit), nil
+}
+
+// appendScalar appends a scalar in its one spelling: strings are escaped no
+// more than they need, all else is kept as it is.
+func appendScalar(dst []byte, v jsontext.Value) []byte {
+	if v.Kind() != '"' || slices.Index(v, '\\') < 0 {
+		return append(dst, v...)
+	}
+	plain, _ := jsontext.AppendUnquote(nil, v) // a value that was read is sound
+	dst, _ = jsontext.AppendQuote(dst, plain)
+	return dst
+}
+
+func opening(i int) byte {
+	if i == 0 {
+		return '{'
+	}
+	return ','
+}

@@ -1,0 +1,241 @@
+package ingest
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"weir/schemas"
+)
+
+// properties reads the properties of an event: the reserved ones into their
+// columns, its own ones as they are.
+//
+//	$category, $session_id                       up to 256 bytes
+//	$app_name, $app_version, $content_locale,
+//	$ui_locale, $user_agent, $ip                 up to 8 KiB
+//	$value                                       a number of at most 29 digits before the point;
+//	                                             more than 9 after it are rounded half to even
+//	$runtime                                     seconds, 0 or more, kept as whole milliseconds, half to even
+//	$offline                                     true, false, "true" or "false"
+//	$user, $client                               see object.go
+//	$exception                                   {className, methodName, message, stackTrace}
+//	$exception_class, $exception_message         the same, on an event named exception only
+//
+// null is as good as absent. Any other name is the event's own, names with a
+// $ that mean nothing to us too; its value is kept to the letter, but for the
+// white space between its tokens. The sender's address and user agent are
+// those that it states: what carried the request here is not the client.
+func (d *decoder) properties(e *schemas.Event) error {
+	switch d.json.PeekKind() {
+	case '{':
+	case 'n':
+		return d.json.SkipValue()
+	default:
+		v, err := d.json.ReadValue()
+		if err == nil {
+			d.reject("properties", "must be an object, not "+kindName(v))
+		}
+		return err
+	}
+	if _, err := d.json.ReadToken(); err != nil {
+		return err
+	}
+	for d.json.PeekKind() != '}' {
+		quoted, err := d.json.ReadValue()
+		if err != nil {
+			return err
+		}
+		name := d.text(quoted)
+		if name != "" && name[0] == '$' {
+			err = d.dollar(e, quoted, name)
+		} else {
+			err = d.ownProperty(quoted)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err := d.json.ReadToken()
+	return err
+}
+
+// dollar reads the value of a property whose name begins with $.
+func (d *decoder) dollar(e *schemas.Event, quoted jsontext.Value, name string) error {
+	switch name {
+	case "$client":
+		return d.clientObject(e)
+	case "$user":
+		return d.userObject(e)
+	case "$exception":
+		return d.exceptionObject(e)
+	}
+	if !scalar(name) {
+		return d.ownProperty(quoted)
+	}
+	v, err := d.json.ReadValue()
+	if err != nil || v.Kind() == 'n' {
+		return err
+	}
+	switch name {
+	case "$exception_class":
+		d.item.exceptionClass = v
+	case "$exception_message":
+		d.item.exceptionMessage = v
+	default:
+		d.reserved(e, name, v)
+	}
+	return nil
+}
+
+// scalar says whether a name is reserved for a single value.
+func scalar(name string) bool {
+	switch name {
+	case "$category", "$value", "$session_id", "$runtime", "$app_name", "$app_version", "$content_locale", "$ui_locale",
+		"$offline", "$user_agent", "$ip", "$exception_class", "$exception_message":
+		return true
+	}
+	return false
+}
+
+func (d *decoder) reserved(e *schemas.Event, name string, v jsontext.Value) {
+	switch name {
+	case "$category":
+		d.refs.texts = append(d.refs.texts, d.bounded("properties.$category", v, schemas.MaxNameBytes))
+		e.Category = &d.refs.texts[len(d.refs.texts)-1]
+	case "$value":
+		d.value(e, v)
+	case "$session_id":
+		e.SessionID = d.bounded("properties.$session_id", v, schemas.MaxNameBytes)
+	case "$runtime":
+		d.runtime(e, v)
+	case "$offline":
+		d.offline(e, v)
+	case "$app_name":
+		e.AppName = d.bounded("properties.$app_name", v, schemas.MaxTextBytes)
+	case "$app_version":
+		e.AppVersion = d.bounded("properties.$app_version", v, schemas.MaxTextBytes)
+	case "$content_locale":
+		e.ContentLocale = d.bounded("properties.$content_locale", v, schemas.MaxTextBytes)
+	case "$ui_locale":
+		e.UILocale = d.bounded("properties.$ui_locale", v, schemas.MaxTextBytes)
+	case "$user_agent":
+		e.UserAgent = d.bounded("properties.$user_agent", v, schemas.MaxTextBytes)
+	case "$ip":
+		e.IP = d.bounded("properties.$ip", v, schemas.MaxTextBytes)
+	}
+}
+
+func (d *decoder) value(e *schemas.Event, v jsontext.Value) {
+	n, err := schemas.ParseDecimal(v, schemas.ValueScale)
+	switch {
+	case v.Kind() != '0':
+		d.reject("properties.$value", "must be a number, not "+kindName(v))
+	case err != nil:
+		d.reject("properties.$value", err.Error()+": at most 29 are kept")
+	default:
+		d.refs.values = append(d.refs.values, n)
+		e.Value = &d.refs.values[len(d.refs.values)-1]
+	}
+}
+
+// millis is the scale of $runtime: seconds in, milliseconds kept.
+const millis = 3
+
+func (d *decoder) runtime(e *schemas.Event, v jsontext.Value) {
+	n, err := schemas.ParseDecimal(v, millis)
+	switch {
+	case v.Kind() != '0':
+		d.reject("properties.$runtime", "must be a number of seconds, not "+kindName(v))
+	case err != nil || n.Sign() < 0 || n.HighBits() != 0 || n.LowBits() > math.MaxInt64:
+		d.reject("properties.$runtime", "must be seconds from 0 to 9223372036854775")
+	default:
+		d.refs.runtimes = append(d.refs.runtimes, int64(n.LowBits()))
+		e.RuntimeMS = &d.refs.runtimes[len(d.refs.runtimes)-1]
+	}
+}
+
+func (d *decoder) offline(e *schemas.Event, v jsontext.Value) {
+	var offline bool
+	switch string(v) {
+	case "true", `"true"`:
+		offline = true
+	case "false", `"false"`:
+	default:
+		d.reject("properties.$offline", "must be true or false")
+		return
+	}
+	d.refs.flags = append(d.refs.flags, offline)
+	e.Offline = &d.refs.flags[len(d.refs.flags)-1]
+}
+
+// ownProperty keeps the value that comes next under its quoted name.
+func (d *decoder) ownProperty(quoted jsontext.Value) error {
+	v, err := d.json.ReadValue()
+	if err != nil {
+		return err
+	}
+	d.keep(quoted, v)
+	return nil
+}
+
+// keep adds one of the event's own properties.
+func (d *decoder) keep(quoted, v jsontext.Value) {
+	opening := byte('{')
+	if d.item.ownCount > 0 {
+		opening = ','
+	}
+	if d.item.ownCount++; d.item.ownCount > schemas.MaxProperties {
+		if d.item.ownCount == schemas.MaxProperties+1 {
+			d.reject("properties", fmt.Sprintf("has more than %d of its own", schemas.MaxProperties))
+		}
+		return
+	}
+	d.own = append(d.own, opening)
+	d.own = append(d.own, quoted...)
+	d.own = append(d.own, ':')
+	if k := v.Kind(); k != '{' && k != '[' {
+		d.own = append(d.own, v...)
+		return
+	}
+	var depth int
+	if d.own, depth = appendCompact(d.own, v); depth > schemas.MaxNesting {
+		d.reject("properties."+d.text(quoted), fmt.Sprintf("is nested deeper than %d", schemas.MaxNesting))
+	}
+}
+
+func (d *decoder) finishOwn(e *schemas.Event) {
+	if d.item.ownCount == 0 {
+		return
+	}
+	d.own = append(d.own, '}')
+	e.Properties = d.own[d.item.ownStart:len(d.own):len(d.own)]
+}
+
+// appendCompact appends sound JSON without the white space between its tokens
+// and says how deep it is nested.
+func appendCompact(dst []byte, v jsontext.Value) (_ []byte, deepest int) {
+	depth, quoted := 0, false
+	for i := 0; i < len(v); i++ {
+		c := v[i]
+		switch {
+		case quoted && c == '\\':
+			dst = append(dst, c)
+			i++
+			c = v[i]
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
+			continue
+		case c == '{' || c == '[':
+			depth++
+			deepest = max(deepest, depth)
+		case c == '}' || c == ']':
+			depth--
+		}
+		dst = append(dst, c)
+	}
+	return dst, deepest
+}

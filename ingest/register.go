@@ -1,0 +1,86 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"weir/schemas"
+	"weir/schemas/registry"
+)
+
+// identity is one answer of /v1/user/register.
+type identity struct {
+	Value string `json:"identity_value"`
+	EUID  int64  `json:"euid"`
+}
+
+// registration is what /v1/user/register is asked.
+type registration struct {
+	Name   string   `json:"identity_name"`
+	Values []string `json:"identity_values"`
+}
+
+// register answers with the EUID of each value, in the order of the request,
+// and makes those that are new. A value that is given twice is answered twice.
+func (s *Service) register(w http.ResponseWriter, r *http.Request) error {
+	source, err := s.authenticate(r)
+	if err != nil {
+		return err
+	}
+	gate, err := s.admit(r.Context(), source)
+	if err != nil {
+		return err
+	}
+	defer gate.leave()
+
+	d := s.decoder(source.Product)
+	defer s.release(d)
+	if err := s.receive(w, r, d); err != nil {
+		return err
+	}
+	want, err := decodeRegistration(d.body)
+	if err != nil {
+		return err
+	}
+	ids, err := s.deps.Registry.RegisterIdentities(r.Context(), source.Product, want.Name, want.Values)
+	if errors.Is(err, registry.ErrInvalid) {
+		return badRequest("identity_values: %v", err)
+	}
+	if err != nil {
+		return s.unavailable(r.Context(), fmt.Errorf("register %d identities of product %d: %w", len(want.Values), source.Product, err))
+	}
+	data := make([]identity, len(ids))
+	for i, id := range ids {
+		data[i] = identity{want.Values[i], id}
+	}
+	return answer(w, data)
+}
+
+func decodeRegistration(body []byte) (registration, error) {
+	var want registration
+	if err := json.Unmarshal(body, &want); err != nil {
+		if errors.Is(err, jsontext.ErrDuplicateName) {
+			return want, badRequest("a name is given twice: %v", err)
+		}
+		return want, badRequest(`the body is not like {"identity_name":"user_id","identity_values":["..."]}: %v`, err)
+	}
+	if !slices.Contains(registry.IdentityNames(), want.Name) {
+		return want, badRequest("identity_name %q is not one of %s", want.Name, strings.Join(registry.IdentityNames(), ", "))
+	}
+	if n := len(want.Values); n == 0 || n > schemas.MaxIdentityValues {
+		return want, badRequest("identity_values has %d values, not 1 to %d", n, schemas.MaxIdentityValues)
+	}
+	for i, v := range want.Values {
+		if n := utf8.RuneCountInString(v); n == 0 || n > schemas.MaxIdentityChars || strings.ContainsRune(v, 0) {
+			return want, badRequest("identity_values[%d] has %d characters, not 1 to %d, or holds U+0000", i, n, schemas.MaxIdentityChars)
+		}
+	}
+	return want, nil
+}
