@@ -1,10 +1,17 @@
 package rollup
 
 import (
+	"cmp"
+	"fmt"
 	"iter"
+	"math"
+	"slices"
+	"strings"
 
 	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/decimal128"
 
+	"weir/schemas"
 	"weir/schemas/columns"
 )
 
@@ -18,45 +25,343 @@ func Columns() []string {
 
 // Set gathers the rollup rows of the events added to it. It belongs to one
 // goroutine and keeps nothing of a batch once that was added.
-type Set struct{}
+type Set struct {
+	events int64
+	words  words // names and categories
+	props  parsed
+
+	dayOf map[dayKey]int32 // index in days
+	days  []day
+	rowOf map[eventKey]int32 // index in rows
+	rows  []eventRow
+
+	last           int32   // index in days of the row before; events of one client come in runs
+	names, cats    []int32 // of the batch being added: code → word, or unseen
+	clients        []int32 // of the batch being added: code → parsed, or unseen
+	start, stop    int32   // the words session_start and session_stop
+	propertyBytes  int64   // estimate of what days hold in properties
+	propertyStates int64   // properties that days hold
+}
+
+type dayKey struct {
+	product, client int64
+	day             int32
+}
+
+// day is the client's day being gathered. Properties that were said last are
+// kept as a reference to what was parsed once; only when others come are they
+// merged into the row's.
+type day struct {
+	row     ClientDay
+	pending int32 // index in parsed of what was said last; none before the first
+	time    int64 // of the latest event that said pending
+	offset  int64
+}
+
+type eventKey struct {
+	day, category, name int32 // index in days, words; category may be none
+}
+
+type eventRow struct {
+	key        eventKey
+	count      int64
+	valueSum   decimal128.Num
+	valueCount int64
+	first      int64
+}
+
+const (
+	none   = -1
+	unseen = math.MinInt32
+)
 
 // NewSet returns an empty set.
-func NewSet() *Set { return &Set{} }
+func NewSet() *Set {
+	s := &Set{
+		words: words{of: map[string]int32{}}, props: parsed{of: map[string]int32{}},
+		dayOf: map[dayKey]int32{}, rowOf: map[eventKey]int32{}, last: none,
+	}
+	s.start, s.stop = s.words.add(schemas.SessionStart), s.words.add(schemas.SessionStop)
+	return s
+}
 
 // AddBatch adds all rows of a batch that has at least Columns.
-func (s *Set) AddBatch(rec arrow.Record) error { return nil }
+func (s *Set) AddBatch(rec arrow.Record) error {
+	v, err := columns.Bind(rec)
+	if err != nil {
+		return fmt.Errorf("roll up: %w", err)
+	}
+	if v.Rows > 0 && (v.Product == nil || v.Client == nil || v.Time == nil || v.Offset == nil) {
+		return fmt.Errorf("roll up: batch lacks one of %s", strings.Join(Columns(), ", "))
+	}
+	s.begin(&v)
+	for i := range v.Rows {
+		s.addRow(&v, i)
+	}
+	return nil
+}
 
 // Add adds row i of v, which has at least Columns.
-func (s *Set) Add(v *columns.View, i int) {}
+func (s *Set) Add(v *columns.View, i int) {
+	s.begin(v)
+	s.addRow(v, i)
+}
 
-// AddClientDay merges a row; so do AddEventDay and AddClient. A row of one
-// kind changes no row of another kind. The set may keep what r points to.
-func (s *Set) AddClientDay(r *ClientDay) {}
+// begin forgets what codes of the batch before meant.
+func (s *Set) begin(v *columns.View) {
+	s.names, s.cats = unseenCodes(s.names, v.Name.Codes()), unseenCodes(s.cats, v.Category.Codes())
+	s.clients = unseenCodes(s.clients, v.ClientProps.Codes())
+}
 
-// AddEventDay merges a row.
-func (s *Set) AddEventDay(r *EventDay) {}
+func unseenCodes(codes []int32, n int) []int32 {
+	codes = slices.Grow(codes[:0], n)[:n]
+	for i := range codes {
+		codes[i] = unseen
+	}
+	return codes
+}
 
-// AddClient merges a row.
-func (s *Set) AddClient(r *Client) {}
+func (s *Set) addRow(v *columns.View, i int) {
+	at := v.TimeMS(i)
+	in := s.day(v.Product[i], v.Client[i], at)
+	d := &s.days[in]
+	name := s.word(&v.Name, s.names, i)
+	d.row.Events++
+	d.row.First, d.row.Last = min(d.row.First, at), max(d.row.Last, at)
+	switch name {
+	case s.start:
+		d.row.Sessions++
+	case s.stop:
+		if !v.Runtime.Null(i) {
+			d.row.RuntimeMS += v.Runtime.At(i)
+		}
+	}
+	if said := s.said(&v.ClientProps, i); said != none {
+		s.say(d, said, at, v.Offset[i])
+	}
 
-// Merge adds all rows of o.
-func (s *Set) Merge(o *Set) {}
+	r := s.row(eventKey{day: in, category: s.word(&v.Category, s.cats, i), name: name})
+	r.count++
+	r.first = min(r.first, at)
+	if !v.Value.Null(i) {
+		r.valueSum = r.valueSum.Add(v.Value.At(i))
+		r.valueCount++
+	}
+	s.events++
+}
+
+// day is the index of the day of a client at a time.
+func (s *Set) day(product, client, at int64) int32 {
+	on := Day(at)
+	if s.last >= 0 {
+		if d := &s.days[s.last].row; d.Client == client && d.Product == product && d.Day == on {
+			return s.last
+		}
+	}
+	key := dayKey{product: product, client: client, day: on}
+	in, known := s.dayOf[key]
+	if !known {
+		in = int32(len(s.days))
+		s.dayOf[key] = in
+		s.days = append(s.days, day{
+			row:     ClientDay{Product: product, Client: client, Day: on, First: math.MaxInt64, Last: math.MinInt64},
+			pending: none,
+		})
+	}
+	s.last = in
+	return in
+}
+
+// row is the row of key, made if need be.
+func (s *Set) row(key eventKey) *eventRow {
+	in, known := s.rowOf[key]
+	if !known {
+		in = int32(len(s.rows))
+		s.rowOf[key] = in
+		s.rows = append(s.rows, eventRow{key: key, first: math.MaxInt64})
+	}
+	return &s.rows[in]
+}
+
+// word is the word of row i, none without one. codes remembers the words of
+// the batch's codes.
+func (s *Set) word(col *columns.Strings, codes []int32, i int) int32 {
+	if col.Null(i) {
+		return none
+	}
+	if !col.Coded() {
+		return s.words.add(col.At(i))
+	}
+	code := col.Code(i)
+	if codes[code] == unseen {
+		codes[code] = s.words.add(col.Coding(code))
+	}
+	return codes[code]
+}
+
+// said is what row i says of the client's properties; none when nothing.
+func (s *Set) said(col *columns.Strings, i int) int32 {
+	if col.Null(i) {
+		return none
+	}
+	if !col.Coded() {
+		return s.props.add(col.At(i))
+	}
+	code := col.Code(i)
+	if s.clients[code] == unseen {
+		s.clients[code] = s.props.add(col.Coding(code))
+	}
+	return s.clients[code]
+}
+
+// say notes that an event said the properties said. To say the same again only
+// makes it later.
+func (s *Set) say(d *day, said int32, at, offset int64) {
+	if d.pending != said {
+		s.fold(d)
+		d.pending, d.time, d.offset = said, at, offset
+		return
+	}
+	if at > d.time || (at == d.time && offset > d.offset) {
+		d.time, d.offset = at, offset
+	}
+}
+
+// fold merges what was said last into the row's properties.
+func (s *Set) fold(d *day) {
+	if d.pending == none {
+		return
+	}
+	before := len(d.row.Properties)
+	d.row.Properties = d.row.Properties.Merge(s.props.at(d.pending, d.time, d.offset))
+	s.propertyStates += int64(len(d.row.Properties) - before)
+	d.pending = none
+}
+
+// Merge adds all that was added to o, which stays as it is.
+func (s *Set) Merge(o *Set) {
+	to := make([]int32, len(o.days)) // index in o.days → in s.days
+	for i := range o.days {
+		from := &o.days[i]
+		o.fold(from)
+		to[i] = s.day(from.row.Product, from.row.Client, from.row.First)
+		d := &s.days[to[i]]
+		s.fold(d)
+		before := len(d.row.Properties)
+		d.row.Merge(&from.row)
+		s.propertyStates += int64(len(d.row.Properties) - before)
+	}
+	for i := range o.rows {
+		from := &o.rows[i]
+		key := eventKey{day: to[from.key.day], category: none, name: s.words.add(o.words.list[from.key.name])}
+		if from.key.category != none {
+			key.category = s.words.add(o.words.list[from.key.category])
+		}
+		r := s.row(key)
+		r.count += from.count
+		r.first = min(r.first, from.first)
+		r.valueSum = r.valueSum.Add(from.valueSum)
+		r.valueCount += from.valueCount
+	}
+	s.events += o.events
+}
 
 // Events is how many events were added.
-func (s *Set) Events() int64 { return 0 }
+func (s *Set) Events() int64 { return s.events }
 
-// Len is how many rows the set has.
-func (s *Set) Len() int { return 0 }
+// Len is how many rows of client days and event days the set has.
+func (s *Set) Len() int { return len(s.days) + len(s.rows) }
 
 // Bytes estimates the memory of the set.
-func (s *Set) Bytes() int64 { return 0 }
+func (s *Set) Bytes() int64 {
+	const dayBytes, rowBytes, propertyBytes = 176 + 48, 72 + 32, 64 // each with its entry in a map
+	return int64(len(s.days))*dayBytes + int64(len(s.rows))*rowBytes +
+		s.propertyStates*propertyBytes + s.words.bytes + s.props.bytes
+}
 
 // ClientDays yields the rows in the order of Compare. A row is the set's: it
 // may be read until the set changes.
-func (s *Set) ClientDays() iter.Seq[*ClientDay] { return func(func(*ClientDay) bool) {} }
+func (s *Set) ClientDays() iter.Seq[*ClientDay] {
+	return func(yield func(*ClientDay) bool) {
+		for _, i := range s.sortedDays((*ClientDay).Compare) {
+			if !yield(&s.days[i].row) {
+				return
+			}
+		}
+	}
+}
 
-// EventDays yields the rows in the order of Compare, as ClientDays does.
-func (s *Set) EventDays() iter.Seq[*EventDay] { return func(func(*EventDay) bool) {} }
+// sortedDays are the indexes of all days in order, with nothing pending.
+func (s *Set) sortedDays(compare func(a, b *ClientDay) int) []int32 {
+	order := make([]int32, len(s.days))
+	for i := range s.days {
+		s.fold(&s.days[i])
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(a, b int32) int { return compare(&s.days[a].row, &s.days[b].row) })
+	return order
+}
 
-// Clients yields the rows in the order of Compare, as ClientDays does.
-func (s *Set) Clients() iter.Seq[*Client] { return func(func(*Client) bool) {} }
+// EventDays yields the rows in the order of Compare. A row is valid until the
+// next.
+func (s *Set) EventDays() iter.Seq[*EventDay] {
+	return func(yield func(*EventDay) bool) {
+		order := make([]int32, len(s.rows))
+		for i := range order {
+			order[i] = int32(i)
+		}
+		var a, b EventDay
+		slices.SortFunc(order, func(i, j int32) int {
+			s.eventDay(&a, i)
+			s.eventDay(&b, j)
+			return a.Compare(&b)
+		})
+		for _, i := range order {
+			s.eventDay(&a, i)
+			if !yield(&a) {
+				return
+			}
+		}
+	}
+}
+
+func (s *Set) eventDay(into *EventDay, i int32) {
+	r := &s.rows[i]
+	d := &s.days[r.key.day].row
+	*into = EventDay{
+		Product: d.Product, Client: d.Client, Day: d.Day, Name: s.words.list[r.key.name],
+		Count: r.count, ValueSum: r.valueSum, ValueCount: r.valueCount, First: r.first,
+	}
+	if r.key.category != none {
+		into.HasCategory, into.Category = true, s.words.list[r.key.category]
+	}
+}
+
+// Clients yields the rows in the order of Compare: a client is the sum of its
+// days. A row is valid until the next.
+func (s *Set) Clients() iter.Seq[*Client] {
+	return func(yield func(*Client) bool) {
+		order := s.sortedDays(func(a, b *ClientDay) int {
+			return cmp.Or(cmp.Compare(a.Product, b.Product), cmp.Compare(a.Client, b.Client), cmp.Compare(a.Day, b.Day))
+		})
+		for len(order) > 0 {
+			c := clientOf(&s.days[order[0]].row)
+			order = order[1:]
+			for len(order) > 0 && s.days[order[0]].row.Client == c.Client && s.days[order[0]].row.Product == c.Product {
+				next := clientOf(&s.days[order[0]].row)
+				c.Merge(&next)
+				order = order[1:]
+			}
+			if !yield(&c) {
+				return
+			}
+		}
+	}
+}
+
+func clientOf(d *ClientDay) Client {
+	return Client{
+		Product: d.Product, Client: d.Client, Events: d.Events, Sessions: d.Sessions, RuntimeMS: d.RuntimeMS,
+		First: d.First, Last: d.Last, Properties: d.Properties,
+	}
+}
