@@ -1,0 +1,290 @@
+package topic
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"flag"
+	"math"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow/go/v17/arrow/decimal128"
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+
+	"weir/schemas"
+	"weir/schemas/eventpb"
+)
+
+func ptr[T any](v T) *T { return &v }
+
+// full is an event with something in every field.
+func full() schemas.Event {
+	value := decimal128.FromI64(12_500_000_000)
+	return schemas.Event{
+		Product: 1001, Client: 8404172500676253691, Time: 1654076420772, Name: "exception",
+		RandomID: "5b102148-0d28-4a6a-8658-483f7d1c735e", Category: ptr("vcs"), Value: &value, SessionID: "s-1",
+		RuntimeMS: ptr(int64(90_500)), AppKey: "96441e4d73207a6517abfbbc", AppName: "ft/turnkey-portal", AppVersion: "4.3.32",
+		ContentLocale: "en-US", UILocale: "de-DE", Offline: ptr(false), UserAgent: "Mozilla/5.0", IP: "10.60.1.38",
+		User: []byte(`{"id":"u1","realm":["internal"]}`), ClientProps: []byte(`{"os.platform":"Linux","prodVersion":"1.0"}`),
+		Exception:  &schemas.Exception{Class: "Fix", Method: "run", Message: "fix typos", Stack: "a\nb"},
+		Properties: []byte(`{"files":8,"merge":false}`),
+	}
+}
+
+// least is an event with nothing that may be missing.
+func least() schemas.Event {
+	return schemas.Event{Product: 1, Client: 1, Name: "a", RandomID: "r"}
+}
+
+func samples() map[string]schemas.Event {
+	empty, tiny, low := least(), least(), least()
+	empty.Category, empty.Offline, empty.RuntimeMS = ptr(""), ptr(true), ptr(int64(0))
+	empty.Value, empty.Exception = ptr(decimal128.Num{}), new(schemas.Exception)
+	tiny.Value = ptr(decimal128.FromI64(-1))
+	low.Product, low.Client, low.Time = math.MaxInt64, math.MaxInt64, schemas.MaxTimeMS
+	low.Value = ptr(decimal128.GetMaxValue(38).Negate())
+	return map[string]schemas.Event{"full": full(), "least": least(), "present but empty": empty, "minus one unit": tiny, "extremes": low}
+}
+
+func TestRoundTrip(t *testing.T) {
+	for name, want := range samples() {
+		var got schemas.Event
+		kind, err := Decode(Append(nil, &want), &got)
+		if kind != Event || err != nil {
+			t.Errorf("%s: Decode = %v, %v", name, kind, err)
+		}
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(decimal128.Num{})); diff != "" {
+			t.Errorf("%s: round trip (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestAppendIsWhatTheGeneratedCodeReads holds the hand-written encoder to
+// event.proto, byte for byte.
+func TestAppendIsWhatTheGeneratedCodeReads(t *testing.T) {
+	for name, e := range samples() {
+		record := Append(nil, &e)
+		var message eventpb.Record
+		if err := proto.Unmarshal(record, &message); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(e, fromMessage(&message), cmp.AllowUnexported(decimal128.Num{})); diff != "" {
+			t.Errorf("%s: as the generated code has it (-want +got):\n%s", name, diff)
+		}
+		theirs, err := proto.MarshalOptions{Deterministic: true}.Marshal(&message)
+		if err != nil || !bytes.Equal(record, theirs) {
+			t.Errorf("%s: record %x, the generated code writes %x (%v)", name, record, theirs, err)
+		}
+	}
+}
+
+func fromMessage(m *eventpb.Record) schemas.Event {
+	e := schemas.Event{
+		Product: m.GetProductId(), Client: m.GetClientId(), Time: m.GetTimeMs(), Name: m.GetName(), RandomID: m.GetRandomId(),
+		Category: m.Category, SessionID: m.GetSessionId(), RuntimeMS: m.RuntimeMs, AppKey: m.GetAppKey(), AppName: m.GetAppName(),
+		AppVersion: m.GetAppVersion(), ContentLocale: m.GetContentLocale(), UILocale: m.GetUiLocale(), Offline: m.Offline,
+		UserAgent: m.GetUserAgent(), IP: m.GetIp(), User: orNil(m.GetUser()), ClientProps: orNil(m.GetClient()),
+		Properties: orNil(m.GetProperties()),
+	}
+	if v := m.GetValue(); v != nil {
+		e.Value = ptr(decimal128.New(v.GetHi(), v.GetLo()))
+	}
+	if x := m.GetException(); x != nil {
+		e.Exception = &schemas.Exception{Class: x.GetClassName(), Method: x.GetMethodName(), Message: x.GetMessage(), Stack: x.GetStackTrace()}
+	}
+	return e
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	check := func(name, want string, change func(*eventpb.Record)) {
+		t.Helper()
+		message := &eventpb.Record{Kind: eventpb.Kind_KIND_EVENT, ProductId: 1, ClientId: 1, Name: "a", RandomId: "r"}
+		change(message)
+		record, err := proto.Marshal(message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var e schemas.Event
+		if _, err := Decode(record, &e); err == nil || err.Error() != want {
+			t.Errorf("%s: Decode: %v, want %s", name, err, want)
+		}
+	}
+	check("no kind", "record kind 0 is unknown", func(m *eventpb.Record) { m.Kind = 0 })
+	check("later kind", "record kind 9 is unknown", func(m *eventpb.Record) { m.Kind = 9 })
+	check("no product", "product id is not positive", func(m *eventpb.Record) { m.ProductId = 0 })
+	check("no client", "client id is not positive", func(m *eventpb.Record) { m.ClientId = -1 })
+	check("no name", "event name is missing", func(m *eventpb.Record) { m.Name = "" })
+	check("no random id", "random id is missing", func(m *eventpb.Record) { m.RandomId = "" })
+	check("before 1970", "event time is outside the years 1970 to 9999", func(m *eventpb.Record) { m.TimeMs = -1 })
+	check("after 9999", "event time is outside the years 1970 to 9999", func(m *eventpb.Record) { m.TimeMs = math.MaxInt64 })
+	check("39 digits", "value has more than 38 digits", func(m *eventpb.Record) { m.Value = &eventpb.Decimal{Hi: math.MaxInt64} })
+	check("negative runtime", "runtime is negative", func(m *eventpb.Record) { m.RuntimeMs = ptr(int64(-1)) })
+	check("broken JSON", "properties is not a JSON object", func(m *eventpb.Record) { m.Properties = []byte(`{"a":}`) })
+	check("JSON list", "client is not a JSON object", func(m *eventpb.Record) { m.Client = []byte(`[1]`) })
+	check("JSON not UTF-8", "user is not a JSON object", func(m *eventpb.Record) { m.User = []byte("{\"a\":\"\xff\"}") })
+}
+
+func TestDecodeRefusesDamage(t *testing.T) {
+	e := full()
+	record := Append(nil, &e)
+	check := func(name, want string, damaged []byte) {
+		t.Helper()
+		var e schemas.Event
+		if _, err := Decode(damaged, &e); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: Decode: %v, want %s", name, err, want)
+		}
+	}
+	check("empty", "kind 0 is unknown", nil)
+	check("cut short", "damaged at byte", record[:len(record)-1])
+	check("text", "damaged at byte", []byte("hello"))
+	check("not UTF-8", "field 5 is not UTF-8", bytes.Replace(record, []byte("exception"), []byte("exc\xffption"), 1))
+	check("exception not UTF-8", "field 21 is not UTF-8", bytes.Replace(record, []byte("fix typos"), []byte("fix\xfftypos"), 1))
+}
+
+func TestDecodeSkipsWhatALaterVersionAdds(t *testing.T) {
+	want := full()
+	record := Append(nil, &want)
+	record = append(record, 0xb8, 0x3e, 0x07)                                           // field 999, varint
+	record = append(record, 0xc2, 0x3e, 0x03, 'n', 'e', 'w')                            // field 1000, bytes
+	record = append(record, 0xc9, 0x3e, 1, 2, 3, 4, 5, 6, 7, 8, 0xd5, 0x3e, 1, 2, 3, 4) // fixed64, fixed32
+	var got schemas.Event
+	if kind, err := Decode(record, &got); kind != Event || err != nil {
+		t.Fatalf("Decode = %v, %v", kind, err)
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(decimal128.Num{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestTick(t *testing.T) {
+	e := full()
+	if kind, err := Decode(AppendTick(nil), &e); kind != Tick || err != nil {
+		t.Errorf("Decode = %v, %v; want Tick", kind, err)
+	}
+	if e.Name != "" {
+		t.Errorf("a tick left %q of the event before it", e.Name)
+	}
+}
+
+var update = flag.Bool("update", false, "write testdata anew: only ever to add to it")
+
+// TestReleasedRecords decodes the bytes of every released version. The file is
+// only ever added to: what was written once must be read for ever.
+func TestReleasedRecords(t *testing.T) {
+	const file = "../testdata/records-v1.json"
+	type released struct {
+		Record string        `json:"record"` // hex
+		Event  schemas.Event `json:"event"`
+		Value  string        `json:"value,omitempty"` // of the event, as text
+	}
+	text := func(e *schemas.Event) (s string) {
+		if e.Value != nil {
+			s = string(schemas.AppendDecimal(nil, *e.Value, schemas.ValueScale))
+			e.Value = nil
+		}
+		return s
+	}
+	if *update {
+		all := make(map[string]released)
+		for name, e := range samples() {
+			record := hex.EncodeToString(Append(nil, &e))
+			value := text(&e)
+			all[name] = released{record, e, value}
+		}
+		out, err := json.MarshalIndent(all, "", "  ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, append(out, '\n'), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all map[string]released
+	if err := json.Unmarshal(in, &all); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range all {
+		record, err := hex.DecodeString(want.Record)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got schemas.Event
+		if kind, err := Decode(record, &got); kind != Event || err != nil {
+			t.Errorf("%s: Decode = %v, %v", name, kind, err)
+		}
+		if value := text(&got); value != want.Value {
+			t.Errorf("%s: value = %s, want %s", name, value, want.Value)
+		}
+		if diff := cmp.Diff(want.Event, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	if len(all) < len(samples()) {
+		t.Errorf("%d records in %s, want at least %d", len(all), file, len(samples()))
+	}
+}
+
+// FuzzDecode holds Decode against the generated code: whatever is an event to
+// us is the same event to it, and comes back from Append as it was.
+func FuzzDecode(f *testing.F) {
+	for _, e := range samples() {
+		f.Add(Append(nil, &e))
+	}
+	f.Add(AppendTick(nil))
+	f.Fuzz(func(t *testing.T, record []byte) {
+		var got schemas.Event
+		kind, err := Decode(record, &got)
+		var message eventpb.Record
+		theirs := proto.Unmarshal(record, &message)
+		if err != nil {
+			return
+		}
+		if theirs != nil {
+			t.Fatalf("Decode took what the generated code refuses: %v", theirs)
+		}
+		if kind != Event {
+			return
+		}
+		if diff := cmp.Diff(fromMessage(&message), got, cmp.AllowUnexported(decimal128.Num{})); diff != "" {
+			t.Fatalf("(-generated +ours):\n%s", diff)
+		}
+		var again schemas.Event
+		if _, err := Decode(Append(nil, &got), &again); err != nil {
+			t.Fatalf("Decode of what was decoded: %v", err)
+		}
+		if diff := cmp.Diff(got, again, cmp.AllowUnexported(decimal128.Num{})); diff != "" {
+			t.Fatalf("round trip (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func BenchmarkAppend(b *testing.B) {
+	e := full()
+	buf := Append(nil, &e)
+	b.SetBytes(int64(len(buf)))
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = Append(buf[:0], &e)
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}
+
+func BenchmarkDecode(b *testing.B) {
+	e := full()
+	record := Append(nil, &e)
+	b.SetBytes(int64(len(record)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Decode(record, &e); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}
