@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"weir/schemas/columns"
+	"weir/schemas/lake"
 )
 
 // A batch on the wire is closed at the first of these.
@@ -18,6 +19,16 @@ const (
 	batchRows  = 16 << 10
 	batchBytes = 4 << 20
 )
+
+// Select yields those rows of p that f wants, of the columns named. A batch is
+// valid until the next one is asked for.
+func (p *Part) Select(names []string, f lake.Filter, mem memory.Allocator) iter.Seq2[arrow.Record, error] {
+	sel, err := newSelection(Request{Filter: f, Columns: names}, mem)
+	if err != nil {
+		return func(yield func(arrow.Record, error) bool) { yield(nil, err) }
+	}
+	return sel.batches(p)
+}
 
 // selection picks the rows and columns that one request wants.
 type selection struct {

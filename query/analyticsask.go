@@ -1,0 +1,182 @@
+package query
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"weir/schemas"
+)
+
+const (
+	maxPerPage     = 1000
+	defaultPerPage = 10
+	secondLayout   = "2006-01-02T15:04:05"
+	minuteLayout   = "2006-01-02T15:04"
+)
+
+// analyticsQuestion is a question of contract 3, checked and with its defaults.
+type analyticsQuestion struct {
+	from, to      int64 // epoch milliseconds, half-open; whole seconds
+	names         []string
+	user          userFilter
+	page, perPage int64
+	oldestFirst   bool
+
+	products  []int64   // of who asks
+	watermark watermark // that was sent back; nil is none
+}
+
+// analyticsBody is the published request. Fields that it lacks are tolerated.
+type analyticsBody struct {
+	StartDate *string           `json:"startDate"`
+	EndDate   *string           `json:"endDate"`
+	Filters   *analyticsFilters `json:"filters"`
+	Paging    *analyticsPaging  `json:"paging"`
+	SortOrder *string           `json:"sortOrder"`
+}
+
+type analyticsFilters struct {
+	Name []string       `json:"name"`
+	User *analyticsUser `json:"user"`
+}
+
+type analyticsUser struct {
+	ID    oneOrMany `json:"id"`
+	Realm []string  `json:"realm"`
+	Group []string  `json:"group"`
+	Role  []string  `json:"role"`
+}
+
+type analyticsPaging struct {
+	Page    *int64 `json:"page"`
+	PerPage *int64 `json:"perPage"`
+}
+
+// oneOrMany is a string or a list of strings: the published documents have
+// both for user.id.
+type oneOrMany []string
+
+// UnmarshalJSONFrom is for package json.
+func (l *oneOrMany) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	if dec.PeekKind() == '"' {
+		var one string
+		if err := json.UnmarshalDecode(dec, &one); err != nil {
+			return err
+		}
+		*l = []string{one}
+		return nil
+	}
+	return json.UnmarshalDecode(dec, (*[]string)(l))
+}
+
+// decodeAnalytics reads and checks a question.
+func (s *Service) decodeAnalytics(body io.Reader) (*analyticsQuestion, error) {
+	var in analyticsBody
+	if err := json.UnmarshalRead(body, &in); err != nil {
+		return nil, badBody(err)
+	}
+	q := &analyticsQuestion{page: 1, perPage: defaultPerPage}
+	if err := q.setPeriod(&in, time.Now(), s.cfg.Lookback); err != nil {
+		return nil, err
+	}
+	if err := q.setPaging(in.Paging); err != nil {
+		return nil, err
+	}
+	if err := q.setOrder(in.SortOrder); err != nil {
+		return nil, err
+	}
+	if f := in.Filters; f != nil {
+		q.names = f.Name
+		if f.User != nil {
+			q.user = newUserFilter(f.User)
+		}
+	}
+	return q, nil
+}
+
+// setPeriod reads both dates. Without an end it is the end of the current
+// second, so that what has just come is in and the answer can say it in whole
+// seconds.
+func (q *analyticsQuestion) setPeriod(in *analyticsBody, now time.Time, lookback time.Duration) error {
+	if in.StartDate == nil {
+		return wrongField("missing_field", "startDate", "is required")
+	}
+	start, ok := parseDate(*in.StartDate)
+	if !ok {
+		return wrongField("bad_date", "startDate", "must be YYYY-mm-dd, YYYY-mm-ddTHH:MM or YYYY-mm-ddTHH:MM:SS")
+	}
+	end := now.UTC().Truncate(time.Second).Add(time.Second)
+	if in.EndDate != nil {
+		if end, ok = parseDate(*in.EndDate); !ok {
+			return wrongField("bad_date", "endDate", "must be YYYY-mm-dd, YYYY-mm-ddTHH:MM or YYYY-mm-ddTHH:MM:SS")
+		}
+	}
+	if !end.After(start) {
+		return wrongField("bad_period", "endDate", "must be later than startDate")
+	}
+	if lookback > 0 && start.Before(now.Add(-lookback)) {
+		return wrongField("bad_period", "startDate", fmt.Sprintf("must not be more than %s ago", lookback))
+	}
+	q.from, q.to = start.UnixMilli(), end.UnixMilli()
+	return nil
+}
+
+// parseDate reads the three published forms and nothing else: package time
+// would also take a fraction.
+func parseDate(text string) (time.Time, bool) {
+	for _, layout := range []string{time.DateOnly, minuteLayout, secondLayout} {
+		if len(text) != len(layout) {
+			continue
+		}
+		t, err := time.Parse(layout, text)
+		return t, err == nil
+	}
+	return time.Time{}, false
+}
+
+func (q *analyticsQuestion) setPaging(in *analyticsPaging) error {
+	if in == nil {
+		return nil
+	}
+	switch {
+	case in.Page == nil:
+		return wrongField("missing_field", "paging.page", "is required with paging")
+	case in.PerPage == nil:
+		return wrongField("missing_field", "paging.perPage", "is required with paging")
+	case *in.Page < 1:
+		return wrongField("bad_value", "paging.page", "must be at least 1")
+	case *in.PerPage < 1 || *in.PerPage > maxPerPage:
+		return wrongField("bad_value", "paging.perPage", fmt.Sprintf("must be from 1 to %d", maxPerPage))
+	}
+	q.page, q.perPage = *in.Page, *in.PerPage
+	return nil
+}
+
+// setOrder takes both spellings that are published, latestFirst and
+// LatestFirst.
+func (q *analyticsQuestion) setOrder(in *string) error {
+	switch {
+	case in == nil:
+		return nil
+	case slices.Contains([]string{"latestFirst", "LatestFirst"}, *in):
+		return nil
+	case slices.Contains([]string{"oldestFirst", "OldestFirst"}, *in):
+		q.oldestFirst = true
+		return nil
+	}
+	return wrongField("bad_value", "sortOrder", "must be LatestFirst or OldestFirst")
+}
+
+func wrongField(code, field, reason string) error {
+	return &schemas.RequestError{
+		Status: http.StatusBadRequest, Code: code, Detail: field + " " + reason,
+		Items: []schemas.ItemError{{Field: field, Reason: strings.TrimSpace(reason)}},
+	}
+}
