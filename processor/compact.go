@@ -1,9 +1,27 @@
 package processor
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/bits"
+	"slices"
+	"time"
 
 	"weir/schemas/lake"
+)
+
+// What the processor's own compaction looks for.
+const (
+	compactFiles = 8         // small data files of about one size that become one
+	compactBytes = 128 << 20 // data files of this size are left alone
+	compactUnit  = 128 << 10 // up to this size all are of one size
+	maintainers  = 0         // the owner of this shard looks after snapshots and orphans of all
+	orphanAge    = 7 * 24 * time.Hour
+	orphanEvery  = 24 * time.Hour
+	keepAtLeast  = 10 // snapshots of a table, however old
 )
 
 // CompactOptions say what Compact looks at. The zero value merges everything
@@ -13,6 +31,7 @@ type CompactOptions struct {
 	Owned    func(shard int32) bool // only shards it holds for; nil means all
 	MinFiles int                    // a partition of a shard with fewer small files is left alone; 0 means 2
 	MaxBytes int64                  // larger data files are left alone; 0 means none is
+	Tiered   bool                   // only files of about one size are merged, so that a row is rewritten a few times and not at every cut
 }
 
 // CompactResult is what Compact has done.
@@ -24,7 +43,141 @@ type CompactResult struct {
 }
 
 // Compact merges the small data files of l. It is safe beside running
-// processors and beside itself.
+// processors and beside itself: a group whose files somebody else has rewritten
+// is left alone, and what was written for it is an orphan. One group at a time,
+// so that memory is that of one merge.
 func Compact(ctx context.Context, l *lake.Lake, opts CompactOptions) (CompactResult, error) {
-	return CompactResult{}, errStub
+	var sum CompactResult
+	tables := opts.Tables
+	if tables == nil {
+		tables = lake.Tables()
+	}
+	for _, t := range tables {
+		s, err := l.Load(ctx, t)
+		if err != nil {
+			return sum, err
+		}
+		files, err := s.Files(ctx)
+		if err != nil {
+			return sum, err
+		}
+		for _, group := range opts.groups(files) {
+			if err := sum.merge(ctx, l, t, group); err != nil {
+				return sum, fmt.Errorf("compact %s: %w", t, err)
+			}
+		}
+	}
+	return sum, nil
+}
+
+// merge makes one data file of group.
+func (r *CompactResult) merge(ctx context.Context, l *lake.Lake, t lake.Table, group []lake.DataFile) error {
+	made, err := l.Merge(ctx, t, group)
+	if err != nil {
+		return err
+	}
+	err = l.Replace(ctx, t, group, made)
+	if errors.Is(err, lake.ErrInputsGone) {
+		r.Gone++
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r.Merged += len(group)
+	r.Made += len(made)
+	for _, f := range made {
+		r.Bytes += f.Bytes
+	}
+	return nil
+}
+
+// place is what the data files of a group have in common.
+type place struct {
+	shard     int32
+	partition int
+	tier      int // of their size; 0 without tiers
+}
+
+// groups are the data files to merge with one another, in a stable order.
+func (o CompactOptions) groups(files []lake.DataFile) [][]lake.DataFile {
+	byPlace := map[place][]lake.DataFile{}
+	for _, f := range files {
+		if o.Owned != nil && !o.Owned(f.Shard) || o.MaxBytes > 0 && f.Bytes >= o.MaxBytes {
+			continue
+		}
+		at := place{shard: f.Shard, partition: f.Partition}
+		if o.Tiered {
+			at.tier = bits.Len64(uint64(f.Bytes/compactUnit)) / 2
+		}
+		byPlace[at] = append(byPlace[at], f)
+	}
+	var groups [][]lake.DataFile
+	for _, at := range slices.SortedFunc(maps.Keys(byPlace), place.compare) {
+		if len(byPlace[at]) >= max(o.MinFiles, 2) {
+			groups = append(groups, byPlace[at])
+		}
+	}
+	return groups
+}
+
+func (a place) compare(b place) int {
+	return cmp.Or(cmp.Compare(a.shard, b.shard), cmp.Compare(a.partition, b.partition), cmp.Compare(a.tier, b.tier))
+}
+
+// maintain compacts the shards of this process and lets old snapshots go, time
+// and again until ctx ends. What goes wrong is tried again the next time.
+func (s *Service) maintain(ctx context.Context) error {
+	if s.cfg.CompactEvery < 0 {
+		return nil
+	}
+	every := time.NewTicker(s.cfg.CompactEvery)
+	defer every.Stop()
+	var cleaned time.Time
+	for {
+		select {
+		case <-every.C:
+		case <-ctx.Done():
+			return nil
+		}
+		s.compact(ctx)
+		if !s.owns(maintainers) {
+			continue
+		}
+		s.expire(ctx)
+		if time.Since(cleaned) < orphanEvery {
+			continue
+		}
+		if n, err := s.deps.Lake.Orphans(ctx, orphanAge); err == nil {
+			cleaned = time.Now()
+			s.log.InfoContext(ctx, "orphan files deleted", "files", n)
+		} else if ctx.Err() == nil {
+			s.log.WarnContext(ctx, "orphan files not deleted", "err", err)
+		}
+	}
+}
+
+func (s *Service) compact(ctx context.Context) {
+	for _, t := range lake.Tables() {
+		began := time.Now()
+		did, err := Compact(ctx, s.deps.Lake, CompactOptions{
+			Tables: []lake.Table{t}, Owned: s.owns, MinFiles: compactFiles, MaxBytes: compactBytes, Tiered: true,
+		})
+		s.metrics.compacted.WithLabelValues(string(t)).Add(float64(did.Merged))
+		if did.Merged > 0 {
+			s.log.InfoContext(ctx, "data files compacted", "table", t, "merged", did.Merged, "made", did.Made,
+				"bytes", did.Bytes, "gone", did.Gone, "took", time.Since(began))
+		}
+		if err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "compaction stopped, will be tried again", "table", t, "err", err)
+		}
+	}
+}
+
+func (s *Service) expire(ctx context.Context) {
+	for _, t := range lake.Tables() {
+		if err := s.deps.Lake.Expire(ctx, t, s.cfg.KeepSnapshots, keepAtLeast); err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "old snapshots not expired", "table", t, "err", err)
+		}
+	}
 }

@@ -7,16 +7,32 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/apache/arrow/go/v17/arrow/memory"
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
 
 	"weir/schemas/lake"
 	"weir/schemas/registry"
+	"weir/schemas/tail"
 	"weir/schemas/topic"
+)
+
+const (
+	heldCuts  = 3 // cuts whose rows are in memory at once: gathering, being committed, kept for the tail
+	hintGroup = "weir-processor"
+	hintEvery = 5 * time.Second
 )
 
 // Config says how a processor gathers, cuts and owns. The zero value works,
@@ -36,6 +52,8 @@ type Config struct {
 	DrainTimeout time.Duration // for the last cut when the process ends or gives a shard up; 0 means 30s
 	CompactEvery time.Duration // how often small data files are looked for; 0 means 5m, negative never
 
+	KeepSnapshots time.Duration // how long a scan or another engine may hold a snapshot of a table; commits grow slower the more there are; 0 means 15m
+
 	Adopt      bool   // a shard that is not in the lake may start at a log that does not start at 0
 	AcceptLoss string // what of the log an operator gives up, "shard@next,…" as the error names it; repeated starts with the same text are harmless
 }
@@ -48,6 +66,9 @@ func (c Config) withDefaults() Config {
 	c.LeaseTTL = cmp.Or(c.LeaseTTL, 10*time.Second)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 30*time.Second)
 	c.CompactEvery = cmp.Or(c.CompactEvery, 5*time.Minute)
+	c.KeepSnapshots = cmp.Or(c.KeepSnapshots, 15*time.Minute)
+	c.ID = cmp.Or(c.ID, "processor-"+uuid.NewString())
+	c.Scratch = cmp.Or(c.Scratch, os.TempDir())
 	return c
 }
 
@@ -72,26 +93,167 @@ type Leases interface {
 	Processors(ctx context.Context) ([]string, error)
 }
 
-// Service owns a fair share of the shards.
+// Service owns a fair share of the shards and takes them in.
 type Service struct {
-	cfg  Config
-	deps Deps
+	cfg      Config
+	deps     Deps
+	log      *slog.Logger
+	metrics  *metrics
+	accepted map[int32]acceptance
+	commits  *committer
+	writing  chan struct{} // as many places as cuts may be encoded at once
+	admin    *kgo.Client   // asks and writes ticks; set by Run
+	share    atomic.Int64  // shards this process should have
+	changed  chan struct{} // a worker has returned; room for one
+
+	mu     sync.Mutex // guards what follows
+	shards map[int32]*ownership
+	lease  error // why leases are not looked after; nil when they are
 }
 
 // New checks the configuration and returns a service that is not running yet.
 func New(cfg Config, deps Deps) (*Service, error) {
-	return &Service{cfg: cfg.withDefaults(), deps: deps}, errStub
+	cfg = cfg.withDefaults()
+	accepted, err := parseAcceptLoss(cfg.AcceptLoss)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.DedupeWindow < time.Hour || cfg.DedupeWindow > 30*24*time.Hour {
+		return nil, fmt.Errorf("dedupe window %s is not between 1h and 30 days", cfg.DedupeWindow)
+	}
+	if deps.Layout.Shards <= 0 {
+		return nil, errors.New("the topic's layout has no shards")
+	}
+	m, err := newMetrics(deps.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	log := deps.Log.With("processor", cfg.ID)
+	return &Service{
+		cfg: cfg, deps: deps, log: log, metrics: m, accepted: accepted,
+		commits: &committer{lake: deps.Lake, queue: make(chan *submission), metrics: m, log: log, done: map[int32]int64{}},
+		writing: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		changed: make(chan struct{}, 1), shards: map[int32]*ownership{}, lease: errors.New("leases not looked at yet"),
+	}, nil
 }
 
 // Run owns shards until ctx ends; then it commits what they have gathered,
 // within Config.DrainTimeout, and gives them up.
-func (s *Service) Run(context.Context) error { return errStub }
+func (s *Service) Run(ctx context.Context) error {
+	if err := os.MkdirAll(s.cfg.Scratch, 0o700); err != nil {
+		return fmt.Errorf("make scratch folder: %w", err)
+	}
+	admin, err := s.deps.Kafka(kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		return fmt.Errorf("connect to kafka: %w", err)
+	}
+	defer admin.Close()
+	s.admin = admin
+	commits, stop := context.WithCancel(context.WithoutCancel(ctx)) // shards that drain need the committer
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.commits.run(commits) })
+	g.Go(func() error {
+		defer stop()
+		return s.assign(ctx)
+	})
+	g.Go(func() error { return s.ticks(ctx) })
+	g.Go(func() error { return s.hints(ctx) })
+	g.Go(func() error { return s.maintain(ctx) })
+	return g.Wait()
+}
 
 // Handler serves the tail of the shards owned here to query processes. It
 // belongs on an internal listener.
-func (s *Service) Handler() http.Handler { return http.NotFoundHandler() }
+func (s *Service) Handler() http.Handler { return tail.Handler(s, s.cfg.Secret) }
+
+// Tail is what shard holds from offset `from` on, for Handler.
+func (s *Service) Tail(shard int32, from int64) (tail.Part, error) {
+	s.mu.Lock()
+	o := s.shards[shard]
+	s.mu.Unlock()
+	if o == nil {
+		return tail.Part{}, tail.ErrNotOwner
+	}
+	return o.worker.held.tail(from)
+}
 
 // Ready says why shards of this process are not being taken in, or nil.
-func (s *Service) Ready() error { return errStub }
+func (s *Service) Ready() error {
+	s.mu.Lock()
+	lease := s.lease
+	s.mu.Unlock()
+	if lease != nil {
+		return fmt.Errorf("leases: %w", lease)
+	}
+	var errs []error
+	for _, o := range s.owned() {
+		if err := o.worker.ready(); err != nil {
+			errs = append(errs, fmt.Errorf("shard %d: %w", o.worker.shard, err))
+		}
+	}
+	return errors.Join(errs...)
+}
 
-var errStub = errors.New("processor: not built yet")
+// assigned remembers whether the leases are looked after.
+func (s *Service) assigned(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lease = err
+}
+
+func (s *Service) owns(shard int32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.shards[shard] != nil
+}
+
+// newWorker is the worker of a shard just claimed.
+func (s *Service) newWorker(shard int32, epoch int64) *worker {
+	return &worker{
+		shard: shard, cfg: s.cfg, lake: s.deps.Lake, kafka: s.deps.Kafka, admin: s.admin, accepted: s.accepted,
+		commits: s.commits, writing: s.writing, memory: memory.DefaultAllocator,
+		gatherShare: func() int64 { return s.part(s.cfg.GatherBytes) / heldCuts },
+		dedupeShare: func() int64 { return s.part(s.cfg.DedupeBytes) },
+		metrics:     s.metrics.shard(shard),
+		log:         s.log.With("shard", shard),
+		held:        &held{shard: shard, epoch: epoch},
+	}
+}
+
+// part is what one of our shards may take of a budget of the process.
+func (s *Service) part(budget int64) int64 { return budget / max(s.share.Load(), 1) }
+
+// hints tells Kafka, for those who watch lag there, how far the lake has come.
+// Nothing ever reads it back (rule 2).
+func (s *Service) hints(ctx context.Context) error {
+	every := time.NewTicker(hintEvery)
+	defer every.Stop()
+	told := map[int32]int64{}
+	for {
+		select {
+		case <-every.C:
+		case <-ctx.Done():
+			return nil
+		}
+		offsets := kadm.Offsets{}
+		for shard, next := range s.commits.offsets() {
+			if told[shard] != next {
+				offsets.AddOffset(topic.Name, shard, next, -1)
+			}
+		}
+		if len(offsets) == 0 {
+			continue
+		}
+		if err := s.hint(ctx, offsets); err != nil {
+			s.log.DebugContext(ctx, "group offsets not committed", "err", err)
+			continue
+		}
+		offsets.Each(func(o kadm.Offset) { told[o.Partition] = o.At })
+	}
+}
+
+func (s *Service) hint(ctx context.Context, offsets kadm.Offsets) error {
+	ctx, cancel := context.WithTimeout(ctx, hintEvery)
+	defer cancel()
+	return kadm.NewClient(s.admin).CommitAllOffsets(ctx, hintGroup, offsets)
+}

@@ -1,0 +1,216 @@
+package processor
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/schemas"
+	"weir/schemas/columns"
+	"weir/schemas/lake"
+	"weir/schemas/topic"
+)
+
+// maxAhead is how far a record's timestamp may be ahead of our clock before
+// log time is held back (rule 6).
+const maxAhead = 5 * time.Minute
+
+// gatherer passes the verdict on every record of one shard, in order: stored,
+// duplicate, dead or control. It belongs to the shard's worker. What it has
+// come to is a function of the log from state.Next on, of the rows in the lake
+// and of the clock that log time is held to.
+type gatherer struct {
+	standing
+	shard  int32
+	from   int64 // offset at which the open cut starts
+	dedupe *dedupe
+	held   *held // the rows
+	table  *crc32.Table
+
+	letters     []lake.DeadLetter // of the open cut
+	letterBytes int64
+	since       time.Time     // when the open cut got its first offset; zero while it has none
+	before      lake.Counters // at from
+	event       schemas.Event // scratch
+}
+
+// sealed is a cut that gathers no more.
+type sealed struct {
+	id      string
+	shard   int32
+	from    int64
+	to      lake.ShardState
+	deadTo  int64          // dead_letters stood here when the shard was taken over
+	rows    []arrow.Record // released by who gets the cut
+	letters []lake.DeadLetter
+	at      time.Time     // when it was sealed
+	since   time.Time     // when it got its first record
+	counts  lake.Counters // of this cut alone
+}
+
+// errVerdict says that a record which was not dead when dead_letters passed it
+// cannot be decoded any more. A verdict is given once (rule 5).
+var errVerdict = errors.New("cannot decode what an earlier version could: run that version until the shard has passed this offset")
+
+// take passes the verdict on records and returns on how many: fewer than all
+// where the cut must end first. Records may be used again after it returns.
+func (g *gatherer) take(records []*kgo.Record, now time.Time) (int, error) {
+	g.held.mu.Lock()
+	defer g.held.mu.Unlock()
+	latest := now.Add(maxAhead).UnixMilli()
+	n := 0
+	for ; n < len(records) && !g.bound(); n++ {
+		taken, err := g.one(records[n], latest)
+		if err != nil {
+			return n, err
+		}
+		if !taken {
+			break
+		}
+	}
+	if n > 0 && records[n-1].Offset+g.state.Mark.Base+1 == g.state.Next {
+		g.state.Mark.Epoch, g.state.Mark.Checksum = records[n-1].LeaderEpoch, g.checksum(records[n-1])
+	}
+	g.held.moved(position{next: g.state.Next, logTime: g.state.LogTime})
+	if g.pending() && g.since.IsZero() {
+		g.since = now
+	}
+	return n, nil
+}
+
+// bound says that the cut must end here: dead_letters stands at this offset,
+// ahead of events, and the two go on together.
+func (g *gatherer) bound() bool { return g.from < g.deadTo && g.state.Next == g.deadTo }
+
+// pending says that the open cut has an offset.
+func (g *gatherer) pending() bool { return g.state.Next > g.from }
+
+// one passes the verdict on r; false when the cut must end before it.
+func (g *gatherer) one(r *kgo.Record, latest int64) (bool, error) {
+	offset := r.Offset + g.state.Mark.Base
+	if err := g.verify(r, offset); err != nil {
+		return false, err
+	}
+	if offset < g.state.Next {
+		return true, nil // fetched to be verified, committed long since
+	}
+	if g.state.Next < g.deadTo && offset >= g.deadTo {
+		g.skip(g.deadTo)
+		return false, nil
+	}
+	g.skip(offset)
+	g.state.LogTime = max(g.state.LogTime, min(r.Timestamp.UnixMilli(), latest))
+	if err := g.judge(r, offset); err != nil {
+		return false, err
+	}
+	g.state.Next = offset + 1
+	return true, nil
+}
+
+// judge counts r under exactly one verdict.
+func (g *gatherer) judge(r *kgo.Record, offset int64) error {
+	if g.dead[offset] {
+		g.state.Counters.Dead++
+		return nil
+	}
+	kind, err := topic.Decode(r.Value, &g.event)
+	if err != nil {
+		return g.bury(r, offset, err)
+	}
+	if kind == topic.Tick {
+		g.state.Counters.Control++
+		return nil
+	}
+	e := &g.event
+	duplicate, err := g.dedupe.duplicate(g.dedupe.hash(e.Product, e.Client, e.RandomID), g.state.LogTime)
+	if err != nil {
+		return fmt.Errorf("look up offset %d of shard %d: %w", offset, g.shard, err)
+	}
+	if duplicate {
+		g.state.Counters.Duplicates++
+		return nil
+	}
+	g.state.Counters.Stored++
+	g.held.rows.Append(e, columns.Position{Shard: g.shard, Offset: offset, Arrival: g.state.LogTime})
+	return nil
+}
+
+// bury makes a dead letter of r.
+func (g *gatherer) bury(r *kgo.Record, offset int64, reason error) error {
+	if offset < g.deadTo {
+		return fmt.Errorf("offset %d of shard %d, %w: %w", offset, g.shard, reason, errVerdict)
+	}
+	g.letters = append(g.letters, lake.DeadLetter{
+		Shard: g.shard, Offset: offset, Arrival: g.state.LogTime, Reason: reason.Error(),
+		Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value),
+	})
+	g.letterBytes += int64(len(r.Key) + len(r.Value) + 200)
+	g.state.Counters.Dead++
+	return nil
+}
+
+// skip passes over offsets without a record: lost ones below lostTo, control
+// batches above.
+func (g *gatherer) skip(to int64) {
+	if to <= g.state.Next {
+		return
+	}
+	c, lostTo := &g.state.Counters, min(max(g.lostTo, g.state.Next), to)
+	c.Lost += lostTo - g.state.Next
+	c.Control += to - lostTo
+	for offset := range g.dead {
+		switch {
+		case offset < g.state.Next, offset >= to:
+			continue
+		case offset < lostTo:
+			c.Lost--
+		default:
+			c.Control--
+		}
+		c.Dead++
+	}
+	g.state.Next = to
+}
+
+// verify compares r with what the lake was committed behind (rule 9).
+func (g *gatherer) verify(r *kgo.Record, offset int64) error {
+	for _, m := range g.marks {
+		if m.next == offset+1 && m.checksum != 0 && m.checksum != g.checksum(r) {
+			return &logError{shard: g.shard, next: m.next, what: fmt.Sprintf("the record at its offset %d is not the one that was taken in", r.Offset)}
+		}
+	}
+	return nil
+}
+
+func (g *gatherer) checksum(r *kgo.Record) uint32 {
+	return crc32.Update(crc32.Checksum(r.Key, g.table), g.table, r.Value)
+}
+
+// bytes is the memory of the open cut.
+func (g *gatherer) bytes() int64 { return g.held.bytes() + g.letterBytes }
+
+// seal ends the open cut and begins the next.
+func (g *gatherer) seal(now time.Time) *sealed {
+	c := &sealed{
+		id: fmt.Sprintf("%d-%d-%s", g.shard, g.from, uuid.NewString()), shard: g.shard,
+		from: g.from, to: g.state, deadTo: g.deadTo,
+		rows: g.held.seal(), letters: g.letters, at: now, since: g.since,
+		counts: minus(g.state.Counters, g.before),
+	}
+	g.from, g.before, g.since = g.state.Next, g.state.Counters, time.Time{}
+	g.letters, g.letterBytes = nil, 0
+	return c
+}
+
+func minus(a, b lake.Counters) lake.Counters {
+	return lake.Counters{
+		Stored: a.Stored - b.Stored, Duplicates: a.Duplicates - b.Duplicates, Dead: a.Dead - b.Dead,
+		Control: a.Control - b.Control, Lost: a.Lost - b.Lost,
+	}
+}

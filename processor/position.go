@@ -1,0 +1,187 @@
+package processor
+
+import (
+	"slices"
+	"sort"
+	"sync"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"weir/schemas/columns"
+	"weir/schemas/tail"
+)
+
+const (
+	flushRows  = 8192                   // rows that become a batch without anybody asking
+	flushEvery = 100 * time.Millisecond // how old the position of an answer may be: batches of a few rows cost more than they hold
+	batchBytes = 16 << 10               // what a batch costs beside its rows
+)
+
+// held is the rows of one shard that an answer may need: those gathered since
+// the last cut, those of the cut that is being committed, and those of the cut
+// before, for planners that have loaded the lake just before it changed. The
+// shard's worker writes it; anybody may ask for the tail. Batches are
+// immutable; the rows since the last batch become one when somebody asks.
+type held struct {
+	shard int32
+	epoch int64 // of the lease
+
+	mu      sync.Mutex       // guards what follows
+	rows    *columns.Builder // of the open piece, not in a batch yet
+	pieces  []piece          // oldest first, without gaps; the last one is open. None: the shard is not taken over, or given up
+	at      position
+	shown   position // what the batches reach to
+	flushed time.Time
+}
+
+// piece is the rows of one cut.
+type piece struct {
+	from    int64 // offset at which it starts
+	batches []arrow.Record
+	bytes   int64
+}
+
+// position is how far a shard has been gathered.
+type position struct {
+	next    int64 // first offset without a verdict
+	logTime int64 // epoch milliseconds
+}
+
+// begin makes the shard answer, from nothing held at p.
+func (h *held) begin(mem memory.Allocator, p position) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.rows = columns.NewBuilder(mem)
+	h.pieces = []piece{{from: p.next}}
+	h.at, h.shown = p, p
+}
+
+// end gives everything up; the shard does not answer any more.
+func (h *held) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, p := range h.pieces {
+		release(p.batches)
+	}
+	h.pieces = nil
+	if h.rows != nil {
+		h.rows.Release()
+		h.rows = nil
+	}
+}
+
+// moved says how far the rows in h.rows reach now. The lock is held by the
+// caller.
+func (h *held) moved(to position) {
+	h.at = to
+	if h.rows.Len() >= flushRows {
+		h.show()
+	}
+}
+
+// show makes a batch of the rows since the last one, and all that was gathered
+// a part of the next answers. The lock is held by the caller.
+func (h *held) show() {
+	if h.rows.Len() > 0 {
+		open := &h.pieces[len(h.pieces)-1]
+		open.bytes += h.rows.Bytes() + batchBytes
+		open.batches = append(open.batches, h.rows.Batch())
+	}
+	h.shown, h.flushed = h.at, time.Now()
+}
+
+// bytes is the memory of the open piece.
+func (h *held) bytes() int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.rows == nil {
+		return 0
+	}
+	return h.pieces[len(h.pieces)-1].bytes + h.rows.Bytes()
+}
+
+// seal ends the open piece and begins another. The caller releases the batches
+// it gets.
+func (h *held) seal() []arrow.Record {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.show()
+	sealed := slices.Clone(h.pieces[len(h.pieces)-1].batches)
+	retain(sealed)
+	h.pieces = append(h.pieces, piece{from: h.at.next})
+	return sealed
+}
+
+// committed drops what came before the cut that ends where the open piece
+// starts: that cut stays for one cut more.
+func (h *held) committed() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for len(h.pieces) > 2 {
+		release(h.pieces[0].batches)
+		h.pieces = slices.Delete(h.pieces, 0, 1)
+	}
+}
+
+// position is how far the shard is, for those who watch it.
+func (h *held) position() (position, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.at, h.pieces != nil
+}
+
+// tail is what is held from offset `from` on.
+func (h *held) tail(from int64) (tail.Part, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.pieces == nil {
+		return tail.Part{}, tail.ErrNotOwner
+	}
+	if h.at != h.shown && time.Since(h.flushed) >= flushEvery {
+		h.show()
+	}
+	if from > h.shown.next {
+		return tail.Part{}, tail.ErrBehind
+	}
+	if from < h.pieces[0].from {
+		return tail.Part{}, tail.ErrGone
+	}
+	part := tail.Part{Shard: h.shard, Epoch: h.epoch, From: from, Next: h.shown.next, LogTime: h.shown.logTime}
+	for _, p := range h.pieces {
+		for _, b := range p.batches {
+			if b = fromOffset(b, from); b != nil {
+				part.Rows = append(part.Rows, b)
+			}
+		}
+	}
+	return part, nil
+}
+
+// fromOffset is the part of b at and past an offset, retained; nil if none is.
+func fromOffset(b arrow.Record, from int64) arrow.Record {
+	column, ok := b.Column(b.Schema().FieldIndices(columns.Offset)[0]).(*array.Int64)
+	if !ok {
+		return nil // no batch of columns.Builder is like that
+	}
+	offsets := column.Int64Values()
+	first := sort.Search(len(offsets), func(i int) bool { return offsets[i] >= from })
+	if first == len(offsets) {
+		return nil
+	}
+	return b.NewSlice(int64(first), b.NumRows())
+}
+
+func retain(batches []arrow.Record) {
+	for _, b := range batches {
+		b.Retain()
+	}
+}
+
+func release(batches []arrow.Record) {
+	for _, b := range batches {
+		b.Release()
+	}
+}

@@ -1,0 +1,312 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow/memory"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/schemas/lake"
+	"weir/schemas/topic"
+)
+
+const (
+	chunkRecords = 512         // records judged before a tail request gets its turn
+	fetchBytes   = 1 << 20     // of the log in one fetch; three fetches of a shard are in memory at once
+	minPause     = time.Second // before a shard starts anew after an error
+	maxPause     = 30 * time.Second
+)
+
+// Why a life of a shard ends.
+var (
+	errMoved   = errors.New("the lake has moved on without this cut")
+	errStopped = errors.New("the shard is given up")
+)
+
+// worker takes one shard in, from the day its lease is claimed to the day it
+// is given up or lost. It lives one life after another: whatever goes wrong
+// ends a life, drops what it had gathered, and the next one begins with what
+// the lake says.
+type worker struct {
+	shard       int32
+	cfg         Config
+	lake        *lake.Lake
+	kafka       func(...kgo.Opt) (*kgo.Client, error)
+	admin       *kgo.Client
+	accepted    map[int32]acceptance
+	commits     *committer
+	writing     chan struct{} // as many places as cuts may be encoded at once
+	memory      memory.Allocator
+	gatherShare func() int64 // bytes of memory a cut may take now
+	dedupeShare func() int64
+	metrics     *shardMetrics
+	log         *slog.Logger
+
+	held *held
+
+	mu    sync.Mutex // guards what follows
+	state error      // nil: taking in; else why not
+}
+
+// fetched is what one poll of the log brought.
+type fetched struct {
+	records []*kgo.Record
+	end     int64 // of the log, as far as consumers may read
+	err     error
+}
+
+// run lives until ctx ends. Then it commits what it has gathered, unless the
+// cause is that the lease is gone.
+func (w *worker) run(ctx context.Context) {
+	defer w.say(errStopped)
+	for pause := minPause; ctx.Err() == nil; pause = min(2*pause, maxPause) {
+		w.say(errors.New("taking over"))
+		began := time.Now()
+		err := w.live(ctx)
+		if ctx.Err() != nil {
+			w.log.InfoContext(ctx, "shard given up", "left_undone", err)
+			return
+		}
+		w.say(err)
+		w.metrics.restarts.Inc()
+		if errors.Is(err, errMoved) {
+			w.log.WarnContext(ctx, "shard starts anew from the lake", "err", err)
+			pause = minPause / 10
+		} else {
+			w.log.ErrorContext(ctx, "shard stopped, will be tried again", "err", err, "pause", pause)
+		}
+		if time.Since(began) > maxPause {
+			pause = min(pause, minPause)
+		}
+		sleep(ctx, pause)
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+func (w *worker) say(state error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.state = state
+}
+
+// ready is nil while the shard is being taken in, else why it is not.
+func (w *worker) ready() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.state
+}
+
+// live takes the shard over, takes it in until ctx ends or something goes
+// wrong, and gives back all it held.
+func (w *worker) live(ctx context.Context) error {
+	began := time.Now()
+	g, err := w.takeOver(ctx)
+	if err != nil {
+		return err
+	}
+	defer g.dedupe.close()
+	w.held.begin(w.memory, position{next: g.state.Next, logTime: g.state.LogTime})
+	defer w.held.end()
+
+	// What is sealed is finished although ctx ends; giveUp ends that too.
+	work, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	var wait sync.WaitGroup
+	defer wait.Wait()
+	defer giveUp()
+	l := &life{worker: w, g: g, work: work, giveUp: giveUp, wait: &wait, in: make(chan fetched), finished: make(chan result, 1)}
+	cl, err := w.consume(g)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	wait.Go(func() { l.fetch(work, cl) })
+	w.say(nil)
+	w.log.InfoContext(ctx, "shard taken over", "next", g.state.Next, "log_time", time.UnixMilli(g.state.LogTime).UTC(),
+		"dead_to", g.deadTo, "took", time.Since(began))
+	return l.loop(ctx)
+}
+
+// consume is a client that fetches this shard from exactly where it goes on,
+// and nowhere else: an offset that is not in the log is an error, never a
+// reason to begin elsewhere (rule 9).
+func (w *worker) consume(g *gatherer) (*kgo.Client, error) {
+	at := kgo.NoResetOffset().At(g.fetch)
+	if e := g.state.Mark.Epoch; e >= 0 && g.state.Next > g.state.First {
+		at = at.WithEpoch(e)
+	}
+	cl, err := w.kafka(
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic.Name: {w.shard: at}}),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.FetchMaxPartitionBytes(fetchBytes),
+		kgo.FetchMaxBytes(fetchBytes),
+		kgo.FetchMaxWait(500*time.Millisecond),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("consume shard %d from offset %d: %w", w.shard, g.fetch, err)
+	}
+	return cl, nil
+}
+
+// life is the time between one take-over of a shard and the next. All but
+// fetch and finish runs in one goroutine.
+type life struct {
+	*worker
+	g      *gatherer
+	work   context.Context //nolint:containedctx // the life of this struct, and longer than that of its caller's context
+	giveUp context.CancelFunc
+	wait   *sync.WaitGroup
+	in     chan fetched
+
+	rest     []*kgo.Record // fetched and not judged yet
+	end      int64         // of the log, in our offsets
+	inFlight *sealed       // being written and committed; nil: none
+	finished chan result
+}
+
+// result is what became of the cut in flight.
+type result struct {
+	took time.Duration
+	err  error
+}
+
+// fetch hands over what the log has, one fetch at a time: a life that does not
+// take makes the log wait.
+func (l *life) fetch(ctx context.Context, cl *kgo.Client) {
+	for ctx.Err() == nil {
+		polled := cl.PollFetches(ctx)
+		f := fetched{records: polled.Records(), err: polled.Err()}
+		polled.EachPartition(func(p kgo.FetchTopicPartition) { f.end = p.HighWatermark })
+		select {
+		case l.in <- f:
+		case <-ctx.Done():
+		}
+		if f.err != nil {
+			return
+		}
+	}
+}
+
+// loop is the shard's day: take, cut when it is due, and hear what became of
+// the last cut.
+func (l *life) loop(ctx context.Context) error {
+	due := time.NewTimer(l.cfg.CutAge)
+	defer due.Stop()
+	for {
+		if err := l.advance(); err != nil {
+			return err
+		}
+		due.Stop()
+		if l.g.pending() && l.inFlight == nil {
+			due.Reset(time.Until(l.g.since.Add(l.cfg.CutAge)))
+		}
+		select {
+		case f := <-l.intake():
+			if f.err != nil {
+				return fmt.Errorf("fetch shard %d: %w", l.shard, f.err)
+			}
+			l.rest, l.end = f.records, f.end+l.g.state.Mark.Base
+		case <-due.C:
+		case r := <-l.finished:
+			if err := l.settle(ctx, r); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return l.drain(ctx)
+		}
+	}
+}
+
+// intake is where the next fetch comes from: nowhere as long as the last one
+// is not judged, which is when a full cut waits for the one before it.
+func (l *life) intake() chan fetched {
+	if len(l.rest) > 0 || l.full() && l.inFlight != nil {
+		return nil
+	}
+	return l.in
+}
+
+// advance judges what was fetched and cuts when it must, until it has to wait.
+func (l *life) advance() error {
+	for {
+		if l.due() && l.inFlight == nil {
+			l.cut()
+		}
+		if len(l.rest) == 0 || l.full() {
+			l.metrics.gathered(&l.g.state, l.end)
+			return nil
+		}
+		n, err := l.g.take(l.rest[:min(chunkRecords, len(l.rest))], time.Now())
+		if err != nil {
+			return err
+		}
+		l.rest = l.rest[n:]
+	}
+}
+
+// full says that the open cut takes no more.
+func (l *life) full() bool { return l.g.bound() || l.g.bytes() >= l.gatherShare() }
+
+// due says that the open cut should be sealed.
+func (l *life) due() bool {
+	return l.g.pending() && (l.full() || time.Since(l.g.since) >= l.cfg.CutAge)
+}
+
+// cut seals what is gathered and has it committed while the next is gathered.
+func (l *life) cut() {
+	c := l.g.seal(time.Now())
+	l.inFlight = c
+	l.wait.Go(func() {
+		began := time.Now()
+		err := l.finish(l.work, c)
+		release(c.rows)
+		l.finished <- result{took: time.Since(began), err: err} // has room for the only one
+	})
+}
+
+// settle hears what became of the cut in flight.
+func (l *life) settle(ctx context.Context, r result) error {
+	c := l.inFlight
+	l.inFlight = nil
+	l.metrics.cut(c, r)
+	if r.err != nil {
+		return fmt.Errorf("cut %s of shard %d from %d to %d: %w", c.id, c.shard, c.from, c.to.Next, r.err)
+	}
+	l.held.committed()
+	l.log.InfoContext(ctx, "cut committed", "cut", c.id, "from", c.from, "to", c.to.Next,
+		"stored", c.counts.Stored, "duplicates", c.counts.Duplicates, "dead", c.counts.Dead, "control", c.counts.Control,
+		"lost", c.counts.Lost, "waited", c.at.Sub(c.since), "took", r.took)
+	return nil
+}
+
+// drain commits what is gathered, within the drain timeout. A shard whose
+// lease is gone has nothing more to commit.
+func (l *life) drain(ctx context.Context) error {
+	if errors.Is(context.Cause(ctx), errLeaseLost) {
+		return context.Cause(ctx)
+	}
+	l.say(errStopped)
+	timer := time.AfterFunc(l.cfg.DrainTimeout, l.giveUp)
+	defer timer.Stop()
+	for l.inFlight != nil || l.g.pending() {
+		if l.inFlight == nil {
+			l.cut()
+		}
+		if err := l.settle(context.WithoutCancel(ctx), <-l.finished); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,354 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"weir/schemas/columns"
+	"weir/schemas/lake"
+	"weir/schemas/rollup"
+	"weir/schemas/topic"
+)
+
+// catchUpOffsets is how many offsets of events one step of a catch-up gathers.
+const catchUpOffsets = 250_000
+
+// standing is where a shard goes on when it is taken over.
+type standing struct {
+	state  lake.ShardState // of events
+	dead   map[int64]bool  // offsets from state.Next on that dead_letters holds already
+	deadTo int64           // where dead_letters stands when that is past events; else 0
+	lostTo int64           // offsets below it that have no record are lost: an operator said so
+	fetch  int64           // offset of the log to fetch from; one before Next where the last record can be verified
+	marks  []mark          // what the log must still be
+}
+
+// mark says which record stood before an offset.
+type mark struct {
+	next     int64
+	checksum uint32 // 0: not known
+}
+
+// logRange is what Kafka has of one shard.
+type logRange struct {
+	topicID    string
+	start, end int64 // offsets of the log
+}
+
+// logError says that the log is not what the lake was filled from. Only an
+// operator can tell what is right (rule 9).
+type logError struct {
+	shard int32
+	next  int64 // of the lake
+	what  string
+}
+
+func (e *logError) Error() string {
+	return fmt.Sprintf("log of shard %d does not fit the lake: %s; the shard is stopped. "+
+		"Restore the log, or give up what is missing with processor.accept_loss: \"%d@%d:OFFSET\", "+
+		"OFFSET being the offset of the log at which the shard shall go on", e.shard, e.what, e.shard, e.next)
+}
+
+// acceptance is an operator's word on one shard: when it stands at next, it
+// goes on at offset `log` of the log, whatever the log is.
+type acceptance struct{ next, log int64 }
+
+// parseAcceptLoss reads Config.AcceptLoss.
+func parseAcceptLoss(text string) (map[int32]acceptance, error) {
+	accepted := map[int32]acceptance{}
+	for part := range strings.SplitSeq(text, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		shard, rest, _ := strings.Cut(part, "@")
+		next, log, _ := strings.Cut(rest, ":")
+		s, err1 := strconv.ParseInt(shard, 10, 32)
+		n, err2 := strconv.ParseInt(next, 10, 64)
+		l, err3 := strconv.ParseInt(log, 10, 64)
+		if err := errors.Join(err1, err2, err3); err != nil {
+			return nil, fmt.Errorf("accepted loss %q is not shard@next:offset: %w", part, err)
+		}
+		accepted[int32(s)] = acceptance{next: n, log: l}
+	}
+	return accepted, nil
+}
+
+// takeOver reads from the lake all that the shard needs to go on, and from the
+// log that it may. The order counts: whoever else still commits to the shard
+// makes our first commit fail, and then all of this is done again.
+func (w *worker) takeOver(ctx context.Context) (*gatherer, error) {
+	events, err := w.lake.Load(ctx, lake.Events)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.catchUp(ctx, events); err != nil {
+		return nil, fmt.Errorf("catch up shard %d: %w", w.shard, err)
+	}
+	letters, err := w.lake.Load(ctx, lake.DeadLetters)
+	if err != nil {
+		return nil, err
+	}
+	log, err := w.logRange(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st, err := w.place(events.Vector(), letters.Vector(), log)
+	if err != nil {
+		return nil, err
+	}
+	if st.dead, err = w.deadAhead(ctx, letters, st); err != nil {
+		return nil, err
+	}
+	d, err := w.remember(ctx, events, st.state.LogTime)
+	if err != nil {
+		return nil, err
+	}
+	g := &gatherer{
+		standing: st, shard: w.shard, from: st.state.Next, dedupe: d, held: w.held,
+		table: crc32.MakeTable(crc32.Castagnoli), before: st.state.Counters,
+	}
+	g.state.Mark.TopicID = log.topicID
+	return g, nil
+}
+
+// catchUp brings the tables that are behind events up to it, from the rows of
+// events and from nothing else (rule 5). Dead letters that are gone are gone;
+// only their offset moves.
+func (w *worker) catchUp(ctx context.Context, events *lake.Snapshot) error {
+	to, known := events.Vector()[w.shard]
+	if !known {
+		return nil
+	}
+	for {
+		from, tables, end, err := w.behind(ctx, to)
+		if err != nil || len(tables) == 0 {
+			return err
+		}
+		end = min(end, from+catchUpOffsets)
+		files, err := w.rollupsOf(ctx, events, from, end, tables)
+		if err != nil {
+			return err
+		}
+		step := lake.ShardState{First: to.First, Next: end, Mark: lake.LogMark{TopicID: to.Mark.TopicID, Epoch: -1, Base: to.Mark.Base}}
+		if end == to.Next {
+			step, step.Counters = to, lake.Counters{}
+		}
+		id := "catch-up-" + uuid.NewString()
+		for _, t := range tables {
+			cut := lake.Cut{ID: id, Shard: w.shard, From: from, To: step, Files: files[t], Sealed: time.Now()}
+			outcomes, err := w.lake.Commit(ctx, t, []lake.Cut{cut})
+			if err != nil {
+				return err
+			}
+			if outcomes[0] == lake.Moved {
+				return errMoved
+			}
+		}
+		w.log.InfoContext(ctx, "rollups caught up", "from", from, "to", end, "tables", tables)
+	}
+}
+
+// behind finds the tables that are furthest behind `to`, where they stand, and
+// how far they can go together.
+func (w *worker) behind(ctx context.Context, to lake.ShardState) (from int64, tables []lake.Table, end int64, err error) {
+	from, end = to.Next, to.Next
+	for _, t := range append([]lake.Table{lake.DeadLetters}, lake.Rollups()...) {
+		s, err := w.lake.Load(ctx, t)
+		if err != nil {
+			return 0, nil, 0, err
+		}
+		next := to.First
+		if at, known := s.Vector()[w.shard]; known {
+			next = at.Next
+		}
+		switch {
+		case next < from:
+			end, from, tables = from, next, []lake.Table{t}
+		case next == from && from < to.Next:
+			tables = append(tables, t)
+		case next < end:
+			end = next
+		}
+	}
+	return from, tables, end, nil
+}
+
+// rollupsOf makes the data files of tables for the offsets from ≤ o < to.
+func (w *worker) rollupsOf(ctx context.Context, events *lake.Snapshot, from, to int64, tables []lake.Table) (map[lake.Table][]lake.DataFile, error) {
+	var rollups []lake.Table
+	for _, t := range tables {
+		if t != lake.DeadLetters {
+			rollups = append(rollups, t)
+		}
+	}
+	if len(rollups) == 0 {
+		return nil, nil
+	}
+	set := rollup.NewSet()
+	filter := lake.Filter{Shard: &w.shard, OffsetFrom: map[int32]int64{w.shard: from}, OffsetTo: map[int32]int64{w.shard: to}}
+	if err := w.scan(ctx, events, rollup.Columns(), filter, set.AddBatch); err != nil {
+		return nil, err
+	}
+	return w.lake.WriteRollups(ctx, w.shard, set, rollups...)
+}
+
+// logRange asks Kafka where the shard's log starts and ends.
+func (w *worker) logRange(ctx context.Context) (logRange, error) {
+	adm := kadm.NewClient(w.admin)
+	starts, err := adm.ListStartOffsets(ctx, topic.Name)
+	if err == nil {
+		err = starts.Error()
+	}
+	if err != nil {
+		return logRange{}, fmt.Errorf("list start offsets of %s: %w", topic.Name, err)
+	}
+	ends, err := adm.ListEndOffsets(ctx, topic.Name)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return logRange{}, fmt.Errorf("list end offsets of %s: %w", topic.Name, err)
+	}
+	topics, err := adm.ListTopics(ctx, topic.Name)
+	if err == nil {
+		err = topics[topic.Name].Err
+	}
+	if err != nil {
+		return logRange{}, fmt.Errorf("describe topic %s: %w", topic.Name, err)
+	}
+	start, ok1 := starts.Lookup(topic.Name, w.shard)
+	end, ok2 := ends.Lookup(topic.Name, w.shard)
+	if !ok1 || !ok2 {
+		return logRange{}, fmt.Errorf("topic %s has no partition %d", topic.Name, w.shard)
+	}
+	return logRange{topicID: topics[topic.Name].ID.String(), start: start.Offset, end: end.Offset}, nil
+}
+
+// place decides where the shard goes on. It holds the log against what the
+// lake says of it, unless an operator has said what to do.
+func (w *worker) place(events, letters lake.Vector, log logRange) (standing, error) {
+	state, known := events[w.shard]
+	ahead, knownAhead := letters[w.shard]
+	if !known && knownAhead { // dead_letters is committed first
+		state = lake.ShardState{First: ahead.First, Next: ahead.First, Mark: lake.LogMark{TopicID: ahead.Mark.TopicID, Base: ahead.Mark.Base}}
+	}
+	if !known && !knownAhead {
+		return w.placeNew(log)
+	}
+	st := standing{state: state, marks: []mark{{next: state.Next, checksum: state.Mark.Checksum}}}
+	reach := state
+	if knownAhead && ahead.Next > state.Next {
+		st.deadTo, reach = ahead.Next, ahead
+		st.marks = append(st.marks, mark{next: ahead.Next, checksum: ahead.Mark.Checksum})
+	}
+	if a, ok := w.accepted[w.shard]; ok && a.next == state.Next {
+		return st.accept(a, reach, log), nil
+	}
+	if err := w.verifyRange(state, reach, log); err != nil {
+		return standing{}, err
+	}
+	st.fetch = max(log.start, state.Next-1-state.Mark.Base)
+	return st, nil
+}
+
+// placeNew starts a shard of which the lake knows nothing.
+func (w *worker) placeNew(log logRange) (standing, error) {
+	if log.start != 0 && !w.cfg.Adopt {
+		return standing{}, fmt.Errorf("shard %d is not in the lake, but its log starts at offset %d: "+
+			"either this is the wrong lake, or set processor.adopt to begin there", w.shard, log.start)
+	}
+	return standing{fetch: log.start, state: lake.ShardState{First: log.start, Next: log.start}}, nil
+}
+
+// verifyRange holds the log against where the lake stands: state is that of
+// events, reach that of the table which has come furthest.
+func (w *worker) verifyRange(state, reach lake.ShardState, log logRange) error {
+	what := ""
+	switch next := state.Next - state.Mark.Base; {
+	case state.Mark.TopicID != "" && state.Mark.TopicID != log.topicID:
+		what = fmt.Sprintf("topic id is %s, the lake was filled from %s", log.topicID, state.Mark.TopicID)
+	case log.start > next:
+		what = fmt.Sprintf("it starts at offset %d, the next to take in is %d", log.start, next)
+	case log.end < reach.Next-reach.Mark.Base:
+		what = fmt.Sprintf("it ends at offset %d, the lake has taken in what is before %d", log.end, reach.Next-reach.Mark.Base)
+	default:
+		return nil
+	}
+	return &logError{shard: w.shard, next: state.Next, what: fmt.Sprintf("%s (the log has %d to %d)", what, log.start, log.end)}
+}
+
+// accept goes on at offset a.log of the log. Where that is further on in the
+// same log, what lies between is lost; in any other case our own offsets go
+// on from where they are, and the log's are counted from another base.
+func (st standing) accept(a acceptance, reach lake.ShardState, log logRange) standing {
+	st.marks, st.fetch = nil, a.log
+	m := &st.state.Mark
+	m.Epoch, m.Checksum = -1, 0
+	if at := a.log + m.Base; m.TopicID == log.topicID && at >= st.state.Next {
+		st.lostTo = at
+		return st
+	}
+	st.lostTo = reach.Next
+	m.Base = reach.Next - a.log
+	return st
+}
+
+// deadAhead is what dead_letters holds from where events stands on.
+func (w *worker) deadAhead(ctx context.Context, letters *lake.Snapshot, st standing) (map[int64]bool, error) {
+	if st.deadTo == 0 {
+		return nil, nil
+	}
+	files, err := letters.Files(ctx)
+	if err != nil {
+		return nil, err
+	}
+	filter := lake.Filter{Shard: &w.shard, OffsetFrom: map[int32]int64{w.shard: st.state.Next}}
+	dead := map[int64]bool{}
+	for letter, err := range w.lake.ReadDeadLetters(ctx, lake.Prune(files, filter), filter) {
+		if err != nil {
+			return nil, fmt.Errorf("read dead letters of shard %d: %w", w.shard, err)
+		}
+		dead[letter.Offset] = true
+	}
+	return dead, nil
+}
+
+// remember rebuilds the fingerprints from the rows of the very snapshot that
+// the shard's offset came from (rule 6).
+func (w *worker) remember(ctx context.Context, events *lake.Snapshot, logTime int64) (*dedupe, error) {
+	d := newDedupe(w.cfg.DedupeWindow, w.cfg.Scratch, w.dedupeShare)
+	d.now = logTime
+	filter := lake.Filter{Shard: &w.shard, ArrivalFrom: max(d.horizon()+1, 1)}
+	names := []string{columns.ProductID, columns.ClientID, columns.RandomID, columns.Arrival}
+	err := w.scan(ctx, events, names, filter, d.addBatch)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("rebuild fingerprints of shard %d: %w", w.shard, err), d.close())
+	}
+	return d, nil
+}
+
+// scan hands over the rows of a snapshot of events, batch by batch.
+func (w *worker) scan(ctx context.Context, events *lake.Snapshot, names []string, f lake.Filter, each func(arrow.Record) error) error {
+	files, err := events.Files(ctx)
+	if err != nil {
+		return err
+	}
+	for batch, err := range w.lake.ScanEvents(ctx, lake.Prune(files, f), names, f) {
+		if err == nil {
+			err = each(batch)
+		}
+		if err != nil {
+			return fmt.Errorf("scan events of shard %d: %w", w.shard, err)
+		}
+	}
+	return nil
+}
