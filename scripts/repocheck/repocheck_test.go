@@ -87,16 +87,16 @@ func mayImport(from, to string) bool {
 // homes says which folders alone may import an outside module: what ties us to
 // a vendor lives in one place.
 var homes = map[string][]string{
-	"github.com/aws/aws-sdk-go-v2":               {"schemas/objects", "deploy/embedded"}, // embedded: the store's own interface speaks in its types
-	"github.com/apache/iceberg-go":               {"schemas/lake"},
-	"github.com/parquet-go/parquet-go":           {"schemas/lake"},
-	"github.com/versity/versitygw":               {"deploy/embedded"},
-	"github.com/twmb/franz-go/pkg/kfake":         {"deploy/embedded"},
-	"github.com/jackc/pgx":                       {"schemas/registry"},
-	"modernc.org/sqlite":                         {"schemas/registry"},
-	"golang.org/x/crypto":                        {"schemas/registry"},
-	"google.golang.org/protobuf":                 {"schemas/eventpb", "schemas/topic"},
-	"gopkg.in/yaml.v3":                           {"deploy/weir"},
+	"github.com/aws/aws-sdk-go-v2":                 {"schemas/objects", "deploy/embedded"}, // embedded: the store's own interface speaks in its types
+	"github.com/apache/iceberg-go":                 {"schemas/lake"},
+	"github.com/parquet-go/parquet-go":             {"schemas/lake"},
+	"github.com/versity/versitygw":                 {"deploy/embedded"},
+	"github.com/twmb/franz-go/pkg/kfake":           {"deploy/embedded"},
+	"github.com/jackc/pgx":                         {"schemas/registry"},
+	"modernc.org/sqlite":                           {"schemas/registry"},
+	"golang.org/x/crypto":                          {"schemas/registry"},
+	"google.golang.org/protobuf":                   {"schemas/eventpb", "schemas/topic"},
+	"gopkg.in/yaml.v3":                             {"deploy/weir"},
 	"github.com/prometheus/client_golang/promhttp": {"deploy/weir"},
 }
 

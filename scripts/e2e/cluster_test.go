@@ -1,0 +1,104 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// run runs a tool to its end and returns all that it printed.
+func run(env []string, name string, args ...string) (string, error) {
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// server starts one of scripts/e2e/servers and returns the NAME=VALUE lines it
+// printed. The server is stopped when the test ends.
+func server(t *testing.T, name, dir string) map[string]string {
+	t.Helper()
+	script := "servers/" + name + ".sh"
+	out, err := exec.Command(script, "start", dir).Output()
+	if err != nil {
+		t.Fatalf("%s start: %v\n%s", script, err, stderrOf(err))
+	}
+	t.Cleanup(func() {
+		if out, err := run(nil, script, "stop", dir); err != nil {
+			t.Errorf("%s stop: %v\n%s", script, err, out)
+		}
+	})
+	values := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
+			values[name] = value
+		}
+	}
+	return values
+}
+
+func stderrOf(err error) string {
+	if exit, ok := err.(*exec.ExitError); ok {
+		return string(exit.Stderr)
+	}
+	return ""
+}
+
+// cluster starts Apache Kafka, an S3 server and PostgreSQL, and on them one
+// `weir ingest`, two `weir processor` and two `weir query`.
+func cluster(t *testing.T) *world {
+	t.Helper()
+	dir, err := os.MkdirTemp(scratchDir(t), "cluster-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kafka, s3, pg := server(t, "kafka", dir+"/kafka"), server(t, "s3", dir+"/s3"), server(t, "postgres", dir+"/postgres")
+	w := &world{
+		name:    "cluster",
+		catalog: strings.Replace(pg["URL"], "postgres://", "postgresql+psycopg2://", 1),
+		s3:      s3["ENDPOINT"],
+		s3Env:   []string{"AWS_ACCESS_KEY_ID=" + s3["ACCESS_KEY"], "AWS_SECRET_ACCESS_KEY=" + s3["SECRET_KEY"]},
+	}
+	w.reach = []string{
+		"--kafka.brokers=" + kafka["BROKERS"], "--topic.replication=1", "--topic.min-isr=1", "--topic.shards=6",
+		"--s3.endpoint=" + s3["ENDPOINT"], "--s3.access-key=" + s3["ACCESS_KEY"], "--s3.secret-key=" + s3["SECRET_KEY"],
+		"--database.url=" + pg["URL"], "--cluster.secret=only-for-this-test-" + kafka["BROKERS"],
+	}
+	w.edges = w.services(t, "ingest", 1)
+	w.owners = w.services(t, "processor", 2)
+	w.answerers = w.services(t, "query", 2)
+	for _, p := range w.all() {
+		p.launch(t)
+	}
+	t.Cleanup(func() {
+		for _, p := range w.all() {
+			p.end(t, syscall.SIGTERM)
+		}
+		if !t.Failed() {
+			os.RemoveAll(dir)
+		}
+	})
+	for _, p := range w.all() {
+		p.awaitReady(t)
+	}
+	return w
+}
+
+// services prepares n processes of one kind.
+func (w *world) services(t *testing.T, kind string, n int) []*process {
+	t.Helper()
+	var group []*process
+	for i := range n {
+		addr := freeAddr(t)
+		name := fmt.Sprintf("%s-%d", kind, i+1)
+		p := &process{name: "weir " + name, url: "http://" + addr, log: logFile(t, name)}
+		p.args = append(append([]string{kind, "--listen", addr}, w.reach...), settings...)
+		group = append(group, p)
+	}
+	return group
+}

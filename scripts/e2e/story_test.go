@@ -1,0 +1,285 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// worlds tells the same story to Weir in one process and to Weir on real
+// servers: what shows on the one shows on the other.
+func worlds(t *testing.T, story func(t *testing.T, w *world)) {
+	t.Run("all", func(t *testing.T) { story(t, allInOne(t)) })
+	t.Run("cluster", func(t *testing.T) { story(t, cluster(t)) })
+}
+
+// TestEveryFigure imports real events, asks for every expected figure, sends
+// all of it again, compacts, and asks again.
+func TestEveryFigure(t *testing.T) {
+	worlds(t, func(t *testing.T, w *world) {
+		c := events(t)
+		n := w.tenant(t, c.ids()...)
+		importAll(t, w, n, c)
+		sum := w.settle(t)
+		figures(t, w, n, c)
+
+		importAll(t, w, n, c)
+		again := w.settle(t)
+		if again.Stored != sum.Stored || again.Duplicates != sum.Duplicates+sum.Stored {
+			t.Errorf("sent again: stored %d and duplicates %d, were %d and %d: want every event a duplicate",
+				again.Stored, again.Duplicates, sum.Stored, sum.Duplicates)
+		}
+		figures(t, w, n, c)
+
+		w.admin(t, "compact")
+		figures(t, w, n, c, "--compacted")
+		w.check(t, "--deep")
+		downloads(t, w, n, c)
+		isolation(t, w, n, c)
+	})
+}
+
+func importAll(t *testing.T, w *world, n tenant, c corpus) {
+	t.Helper()
+	for product, file := range c.files {
+		begun := time.Now()
+		if err := w.importFile(t, n, product, file); err != nil {
+			t.Fatal(err)
+		}
+		events := c.products[product].Totals.Events
+		t.Logf("%s: imported %d events of %s, %.0f/s", w.name, events, product, float64(events)/time.Since(begun).Seconds())
+	}
+}
+
+// figures compares every expected figure: totals, names and years by contract
+// 3, one client by contract 2, all of them by Iceberg readers.
+func figures(t *testing.T, w *world, n tenant, c corpus, flags ...string) {
+	t.Helper()
+	for product, want := range c.products {
+		token := decoded[struct{ Token string }](t, w.admin(t, "token", "create", "--account", n.account, "--product", product)).Token
+		if got := w.total(t, 0, token, "1971-01-01", "2100-01-01"); got != want.Totals.Events {
+			t.Errorf("%s: %d events, want %d", product, got, want.Totals.Events)
+		}
+		for _, name := range want.ByName {
+			if got := w.total(t, 1, token, "1971-01-01", "2100-01-01", name.Name); got != name.N {
+				t.Errorf("%s: %d events named %s, want %d", product, got, name.Name, name.N)
+			}
+		}
+		for _, year := range want.ByYear {
+			from, to := fmt.Sprintf("%d-01-01", year.Year), fmt.Sprintf("%d-01-01", year.Year+1)
+			if got := w.total(t, 0, token, from, to); got != year.Events {
+				t.Errorf("%s: %d events in %d, want %d", product, got, year.Year, year.Events)
+			}
+		}
+		oneClient(t, w, token, want)
+	}
+	w.verify(t, c.expected, flags...)
+}
+
+// oneClient asks contract 2 for all events of one client, and compares how
+// many there are, their order and that ids are unique.
+func oneClient(t *testing.T, w *world, token string, want expectation) {
+	t.Helper()
+	question := map[string]string{"refId": want.OneClient.EUID, "from": "1971-01-01T00:00:00.000Z", "until": "2100-01-01T00:00:00.000Z"}
+	rows, _, err := post[[]struct {
+		ID        int64
+		DateEvent string
+	}](t, http.DefaultClient, w.answerers[0].url+"/api/v3/business/report/event/user", token, question)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen, last := map[int64]bool{}, ""
+	for _, r := range rows {
+		if seen[r.ID] || r.DateEvent < last {
+			t.Fatalf("id %d at %s: repeated, or earlier than %s", r.ID, r.DateEvent, last)
+		}
+		seen[r.ID], last = true, r.DateEvent
+	}
+	if len(rows) != want.OneClient.N {
+		t.Errorf("client %s: %d events, want %d", want.OneClient.EUID, len(rows), want.OneClient.N)
+	}
+}
+
+// downloads takes today's raw events by contract 4, checks the zip with tools
+// that are not ours, and that an altered link is refused.
+func downloads(t *testing.T, w *world, n tenant, c corpus) {
+	t.Helper()
+	client, url := w.session(t, 0, n)
+	for product, want := range c.products {
+		name := fmt.Sprintf("%s_%s.zip", product, time.Now().UTC().Format(time.DateOnly))
+		answer, _, err := post[struct {
+			DownloadURL string `json:"downloadUrl"`
+		}](t, client,
+			url+"/v3/rawEvents/download/getDownloadUrl/"+product, "", map[string]string{"fileName": name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(scratchDir(t), w.name+"-"+name)
+		get(t, http.DefaultClient, answer.DownloadURL, file)
+		if out, err := run(nil, "unzip", "-tq", file); err != nil {
+			t.Errorf("unzip -t %s: %v\n%s", name, err, out)
+		}
+		out, err := run(nil, python, "-c", `
+import csv, io, sys, zipfile
+z = zipfile.ZipFile(sys.argv[1])
+rows = csv.DictReader(io.TextIOWrapper(z.open(z.namelist()[0]), encoding="utf-8", newline=""), strict=True)
+print(len({(r["shard"], r["offset"]) for r in rows}))`, file)
+		if err != nil || strings.TrimSpace(out) != fmt.Sprint(want.Totals.Events) {
+			t.Errorf("rows of %s: %s %v, want %d", name, out, err, want.Totals.Events)
+		}
+		os.Remove(file)
+		altered := strings.Replace(answer.DownloadURL, "X-Amz-Signature=", "X-Amz-Signature=0", 1)
+		if resp, err := http.Get(altered); err != nil || resp.StatusCode != http.StatusForbidden {
+			t.Errorf("an altered link: %v %v, want 403", resp, err)
+		}
+	}
+}
+
+// isolation looks with another account's keys at what is not its own.
+func isolation(t *testing.T, w *world, n tenant, c corpus) {
+	t.Helper()
+	stranger := w.tenant(t, "777001")
+	if got := w.total(t, 0, stranger.token, "1971-01-01", "2100-01-01"); got != 0 {
+		t.Errorf("a stranger's token sees %d events", got)
+	}
+	client, url := w.session(t, 1, stranger)
+	for product := range c.products {
+		resp, err := client.Get(url + "/v3/rawEvents/download/listFiles/" + product)
+		if err != nil || resp.StatusCode != http.StatusForbidden {
+			t.Errorf("a stranger lists files of %s: %v %v, want 403", product, resp, err)
+		}
+	}
+}
+
+// TestFreshness sends events and asks for them at once, also of a query
+// process that is not the owner's; then with the owners gone.
+func TestFreshness(t *testing.T) {
+	worlds(t, func(t *testing.T, w *world) {
+		n := w.tenant(t, "2001")
+		today := time.Now().UTC().Format(time.DateOnly)
+		var slowest time.Duration
+		for i := range 20 {
+			name := fmt.Sprintf("fresh_%d", i)
+			w.report(t, n, "2001", name, time.Now())
+			begun := time.Now()
+			eventually(t, name+" is in the answer", func() error {
+				answer, _ := w.ask(t, i, n.token, map[string]any{"startDate": today, "filters": map[string]any{"name": []string{name}}})
+				if len(answer.Results) != 1 {
+					return fmt.Errorf("%d results", len(answer.Results))
+				}
+				return nil
+			})
+			slowest = max(slowest, time.Since(begun))
+		}
+		t.Logf("%s: an acknowledged event was in the answer after %s at the latest", w.name, slowest)
+		if slowest > time.Second {
+			t.Errorf("%s: an acknowledged event took %s to be in the answer, want a second at most", w.name, slowest)
+		}
+		if w.name == "cluster" {
+			ownersDown(t, w, n, today)
+		}
+	})
+}
+
+// ownersDown asks without any owner: the answer holds what the lake holds, and
+// says that it is not all. When the owners are back it holds everything.
+func ownersDown(t *testing.T, w *world, n tenant, today string) {
+	t.Helper()
+	w.settle(t)
+	for _, p := range w.owners {
+		p.end(t, syscall.SIGKILL)
+	}
+	w.report(t, n, "2001", "unseen", time.Now())
+	answer, resp := w.ask(t, 0, n.token, map[string]any{"startDate": today})
+	if answer.Paging.TotalCount != 20 {
+		t.Errorf("without owners: %d events, want the 20 of the lake", answer.Paging.TotalCount)
+	}
+	t.Logf("without owners: %v", weirHeaders(resp.Header))
+	if resp.Header.Get("Weir-Partial") == "" {
+		t.Errorf("without owners: headers %v do not say so", weirHeaders(resp.Header))
+	}
+	for _, p := range w.owners {
+		p.start(t)
+	}
+	eventually(t, "the owners have caught up", func() error {
+		if got, _ := w.ask(t, 1, n.token, map[string]any{"startDate": today}); got.Paging.TotalCount != 21 {
+			return fmt.Errorf("%d events", got.Paging.TotalCount)
+		}
+		return nil
+	})
+}
+
+func weirHeaders(h http.Header) map[string]string {
+	found := map[string]string{}
+	for name := range h {
+		if strings.HasPrefix(name, "Weir-") {
+			found[name] = h.Get(name)
+		}
+	}
+	return found
+}
+
+// TestKill ends processes at random moments of an import, and then counts.
+func TestKill(t *testing.T) {
+	for name, sig := range map[string]syscall.Signal{"KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM} {
+		t.Run(name, func(t *testing.T) {
+			worlds(t, func(t *testing.T, w *world) { killing(t, w, sig) })
+		})
+	}
+}
+
+const kills = 20
+
+func killing(t *testing.T, w *world, sig syscall.Signal) {
+	c := events(t)
+	const product = "1001"
+	n := w.tenant(t, product)
+	imported := make(chan error, 1)
+	// Slow enough that all the kills fall into the import.
+	rate := fmt.Sprint(c.products[product].Totals.Events / 75)
+	go func() { imported <- w.importFile(t, n, product, c.files[product], "--rate", rate) }()
+	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
+	all := w.all()
+	for i := range kills {
+		time.Sleep(time.Duration(300+random.IntN(2000)) * time.Millisecond)
+		p := all[i%len(all)]
+		p.end(t, sig)
+		p.start(t)
+	}
+	if err := <-imported; err != nil {
+		t.Fatal(err)
+	}
+	sum := w.settle(t)
+	if w.tooling != nil {
+		w.tooling(t)
+	}
+	if got, want := sum.Stored, c.products[product].Totals.Events; got != want || sum.Dead != 0 || sum.Lost != 0 {
+		t.Errorf("after %d times SIG%s: %+v, want %d stored", kills, sig, sum, want)
+	}
+	t.Logf("%s: %d times %s: %d stored, %d duplicates", w.name, kills, sig, sum.Stored, sum.Duplicates)
+	w.check(t, "--deep")
+	only := filepath.Join(scratchDir(t), "expected-"+product+".json")
+	onlyProduct(t, c.expected, product, only)
+	w.verify(t, only)
+	if got := w.total(t, 0, n.token, "1971-01-01", "2100-01-01"); got != c.products[product].Totals.Events {
+		t.Errorf("contract 3 counts %d, want %d", got, c.products[product].Totals.Events)
+	}
+}
+
+func onlyProduct(t *testing.T, from, product, to string) {
+	t.Helper()
+	text, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := decoded[map[string]any](t, string(text))
+	writeJSON(t, to, map[string]any{product: all[product]})
+}

@@ -1,0 +1,199 @@
+//go:build e2e
+
+// Package e2e tells whole stories to real processes: `weir all` in one, and
+// the services side by side on Apache Kafka, an S3 server and PostgreSQL. A
+// server that it needs it starts, or it fails. scripts/e2e/run.sh runs it.
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+var (
+	binary  = env("WEIR_E2E_BINARY", "../../bin/weir")
+	scratch = env("WEIR_E2E_DIR", "../../.e2e")
+	python  = env("WEIR_E2E_PYTHON", "../../.tools/venv/bin/python")
+	shared  = env("WEIR_E2E_DATA", "../../../shared/data")
+)
+
+func env(name, otherwise string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	abs, err := filepath.Abs(otherwise)
+	if err != nil {
+		return otherwise
+	}
+	return abs
+}
+
+// world is one installation of Weir.
+type world struct {
+	name      string
+	reach     []string           // flags by which admin, check and import's siblings reach it
+	edges     []*process         // take events
+	owners    []*process         // take shards in
+	answerers []*process         // answer
+	catalog   string             // SQLAlchemy URI of the catalog
+	s3        string             // endpoint of the object store
+	s3Env     []string           // its keys, as the AWS SDKs want them
+	tooling   func(t *testing.T) // refreshes catalog and s3 after a restart; may be nil
+}
+
+// settings of every world: short cuts, so that stories do not wait; no limit
+// to how far back one may ask.
+var settings = []string{"--processor.cut-age=3s", "--query.lookback=0", "--processor.compact-every=15s", "--log.format=text"}
+
+// allInOne starts `weir all` on a fresh folder.
+func allInOne(t *testing.T) *world {
+	t.Helper()
+	dir, err := os.MkdirTemp(scratchDir(t), "all-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := freeAddr(t)
+	p := &process{
+		name: "weir all", url: "http://" + addr, log: logFile(t, "all"),
+		args: append([]string{"all", "--data", dir, "--listen", addr}, settings...),
+	}
+	one := []*process{p}
+	w := &world{name: "all", reach: []string{"--data", dir}, edges: one, owners: one, answerers: one}
+	w.catalog = "sqlite:///" + filepath.Join(dir, "weir.db")
+	w.tooling = func(t *testing.T) { w.readRun(t, dir) }
+	p.start(t)
+	t.Cleanup(func() {
+		p.end(t, syscall.SIGTERM)
+		if !t.Failed() {
+			os.RemoveAll(dir)
+		}
+	})
+	w.tooling(t)
+	return w
+}
+
+// readRun learns from run.json where the object store listens.
+func (w *world) readRun(t *testing.T, dir string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "run.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := decoded[struct {
+		S3 struct {
+			Endpoint  string `json:"endpoint"`
+			AccessKey string `json:"access_key"`
+			SecretKey string `json:"secret_key"`
+		} `json:"s3"`
+	}](t, string(text))
+	w.s3 = run.S3.Endpoint
+	w.s3Env = []string{"AWS_ACCESS_KEY_ID=" + run.S3.AccessKey, "AWS_SECRET_ACCESS_KEY=" + run.S3.SecretKey}
+}
+
+func scratchDir(t *testing.T) string {
+	t.Helper()
+	if err := os.MkdirAll(scratch, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return scratch
+}
+
+// all is every process once.
+func (w *world) all() []*process {
+	if w.name == "all" {
+		return w.edges
+	}
+	var all []*process
+	for _, group := range [][]*process{w.edges, w.owners, w.answerers} {
+		all = append(all, group...)
+	}
+	return all
+}
+
+// admin runs `weir admin … --json` and returns the JSON it printed.
+func (w *world) admin(t *testing.T, args ...string) string {
+	t.Helper()
+	return w.adminWith(t, nil, args...)
+}
+
+func (w *world) adminWith(t *testing.T, env []string, args ...string) string {
+	t.Helper()
+	args = append(append([]string{"admin"}, args...), append([]string{"--json"}, w.reach...)...)
+	out, err := weir(t, env, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// balance is what `weir check --json` says of one shard.
+type balance struct {
+	Shard                                                                            int32
+	First, Committed, End, Stored, Duplicates, Dead, Control, Lost, Erased, InFlight int64
+	Closes                                                                           bool
+}
+
+// settle waits until nothing is in flight and returns the sums over all
+// shards. It fails when the balance does not close.
+func (w *world) settle(t *testing.T) (sum balance) {
+	t.Helper()
+	eventually(t, "nothing is in flight", func() error {
+		sum = w.check(t)
+		if sum.InFlight != 0 {
+			return fmt.Errorf("%d in flight", sum.InFlight)
+		}
+		return nil
+	})
+	return sum
+}
+
+// check runs `weir check` and adds up what it says. A balance that does not
+// close fails the test.
+func (w *world) check(t *testing.T, flags ...string) (sum balance) {
+	t.Helper()
+	out, err := weir(t, nil, append(append([]string{"check", "--json"}, flags...), w.reach...)...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	report := decoded[struct {
+		Closes bool
+		Shards []map[string]any
+	}](t, out)
+	if !report.Closes {
+		t.Fatalf("the balance does not close: %s", out)
+	}
+	for _, s := range report.Shards {
+		sum.End += number(s["end"])
+		sum.Committed += number(s["committed"])
+		sum.Stored += number(s["stored"])
+		sum.Duplicates += number(s["duplicates"])
+		sum.Dead += number(s["dead"])
+		sum.Lost += number(s["lost"])
+		sum.InFlight += number(s["in_flight"])
+	}
+	return sum
+}
+
+func number(v any) int64 {
+	f, ok := v.(float64)
+	if !ok {
+		return -1
+	}
+	return int64(f)
+}
+
+// verify asks pyiceberg and DuckDB for every figure of expected.
+func (w *world) verify(t *testing.T, expected string, flags ...string) {
+	t.Helper()
+	args := append([]string{"verify.py", "--catalog", w.catalog, "--s3", w.s3, expected}, flags...)
+	out, err := run(w.s3Env, python, args...)
+	if err != nil {
+		t.Errorf("%s: %v\n%s", strings.Join(args, " "), err, out)
+		return
+	}
+	t.Logf("%s: %s", w.name, strings.TrimSpace(out))
+}
