@@ -65,6 +65,7 @@ type tableState struct {
 	columns boundColumns
 
 	committer sync.Mutex // held while committing: one committer per process and table
+	encoders  sync.Pool  // of *encoder, between data files
 
 	mu        sync.Mutex            // guards what follows
 	latest    *Snapshot             // the last load; nil before the first

@@ -1,39 +1,122 @@
 package lake
 
 import (
+	"bytes"
 	"context"
-	"errors"
+	"fmt"
+	"io"
 
 	"github.com/apache/arrow/go/v17/arrow"
-
-	"weir/schemas/rollup"
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 )
 
-// DeadLetter is a record that could not be decoded.
-type DeadLetter struct {
-	Shard   int32
-	Offset  int64
-	Arrival int64  // log time; epoch milliseconds
-	Reason  string // why not
-	Key     []byte
-	Value   []byte
-}
+// puts is how many data files are on their way to the object store at once: a
+// backfill touches a hundred months in one cut.
+const puts = 8
 
 // WriteEvents puts the rows of batches, all of one shard and of EventsArrow,
 // as one data file for each month of event time. Rows are sorted over all
 // batches. Nothing shows until the files are committed.
 func (l *Lake) WriteEvents(ctx context.Context, shard int32, batches []arrow.Record) ([]DataFile, error) {
-	return nil, errors.New("write events: not built yet")
+	parts, err := sortEvents(batches)
+	if err != nil {
+		return nil, fmt.Errorf("write events of shard %d: %w", shard, err)
+	}
+	return l.writeParts(ctx, Events, shard, batches, parts)
 }
 
-// WriteRollups puts the rows of set as data files of tables, or of every
-// rollup table when none is named.
-func (l *Lake) WriteRollups(ctx context.Context, shard int32, set *rollup.Set, tables ...Table) (map[Table][]DataFile, error) {
-	return nil, errors.New("write rollups: not built yet")
+// writeParts encodes parts, rows of batches, one after the other and puts them
+// side by side. Their data files come in the order of parts.
+func (l *Lake) writeParts(ctx context.Context, t Table, shard int32, batches []arrow.Record, parts []part) ([]DataFile, error) {
+	if len(parts) == 0 {
+		return nil, nil
+	}
+	e, err := l.encoder(t)
+	if err != nil {
+		return nil, err
+	}
+	defer l.keepEncoder(e)
+	if err := e.bind(batches); err != nil {
+		return nil, fmt.Errorf("write %s of shard %d: %w", t, shard, err)
+	}
+	files := make([]DataFile, len(parts))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(puts)
+	for i, p := range parts {
+		var body bytes.Buffer
+		files[i], err = l.encode(e, &body, shard, p)
+		if err != nil || ctx.Err() != nil {
+			break
+		}
+		g.Go(func() error {
+			if err := l.store.Put(ctx, files[i].Path, body.Bytes()); err != nil {
+				return fmt.Errorf("put data file %s: %w", files[i].Path, err)
+			}
+			return nil
+		})
+	}
+	if errPut := g.Wait(); errPut != nil {
+		return nil, errPut
+	}
+	if err != nil {
+		return nil, err
+	}
+	return files, nil
 }
 
-// WriteDeadLetters puts letters, all of one shard, as one data file for each
-// month of arrival.
-func (l *Lake) WriteDeadLetters(ctx context.Context, shard int32, letters []DeadLetter) ([]DataFile, error) {
-	return nil, errors.New("write dead letters: not built yet")
+// encode writes one data file to out.
+func (l *Lake) encode(e *encoder, out io.Writer, shard int32, p part) (DataFile, error) {
+	key, err := l.dataKey(e.table, shard, p.partition)
+	if err != nil {
+		return DataFile{}, err
+	}
+	e.begin(out)
+	if err := e.write(p.rows); err != nil {
+		return DataFile{}, fmt.Errorf("encode data file %s: %w", key, err)
+	}
+	return l.finish(e, key, shard, p.partition)
+}
+
+// finish ends the data file that e writes to key.
+func (l *Lake) finish(e *encoder, key string, shard, partition int32) (DataFile, error) {
+	meta, err := e.finish()
+	if err != nil {
+		return DataFile{}, fmt.Errorf("encode data file %s: %w", key, err)
+	}
+	file, err := l.describe(e.table, key, partition, e.out.size, meta)
+	if err != nil {
+		return DataFile{}, err
+	}
+	if file.Shard != shard {
+		return DataFile{}, fmt.Errorf("encode data file %s: rows are of shard %d", key, file.Shard)
+	}
+	return file, nil
+}
+
+// dataKey is a new name for a data file of t.
+func (l *Lake) dataKey(t Table, shard, partition int32) (string, error) {
+	id, err := uuid.NewRandom()
+	if err != nil {
+		return "", fmt.Errorf("name a data file of %s: %w", t, err)
+	}
+	folder := "month=" + monthName(partition)
+	if t == Clients {
+		folder = fmt.Sprintf("bucket=%02d", partition)
+	}
+	return fmt.Sprintf("%s/data/%s/shard=%d/%s.parquet", l.tableKey(t), folder, shard, id), nil
+}
+
+// encoder is an encoder of t for the caller alone; keepEncoder gives it back.
+func (l *Lake) encoder(t Table) (*encoder, error) {
+	if e, ok := l.tables[t].encoders.Get().(*encoder); ok {
+		return e, nil
+	}
+	return newEncoder(t, l.cfg.Compression)
+}
+
+// keepEncoder keeps e for the next data file, but nothing of the last one.
+func (l *Lake) keepEncoder(e *encoder) {
+	e.release()
+	l.tables[e.table].encoders.Put(e)
 }

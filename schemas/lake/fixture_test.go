@@ -1,0 +1,74 @@
+package lake_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/decimal128"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"weir/schemas"
+	"weir/schemas/columns"
+)
+
+const testDayMS = 86_400_000
+
+func some[T any](v T) *T { return &v }
+
+// traffic makes believable events: clients with sessions, few names, text that
+// repeats.
+type traffic struct {
+	r       *rand.Rand
+	clients int64 // how many
+	start   int64 // of the first event; epoch milliseconds
+	step    int64 // mean milliseconds from one event to the next
+	n       int64
+}
+
+func (g *traffic) event() schemas.Event {
+	client := 1 + g.r.Int64N(g.clients)
+	g.start += g.r.Int64N(2*g.step + 1)
+	g.n++
+	e := schemas.Event{
+		Product: 1001 + client%3, Client: client<<32 + 7, Time: g.start - g.r.Int64N(5000),
+		Name:     []string{"edit", "edit", "edit", "commit", "open", schemas.SessionStart, schemas.SessionStop}[g.r.IntN(7)],
+		RandomID: fmt.Sprintf("%016x-%04x-%012x", g.r.Uint64(), g.n&0xffff, g.n),
+		Category: some([]string{"vcs", "config", "(root)"}[g.r.IntN(3)]), SessionID: fmt.Sprintf("9cc48ec0-8eea-c1e0-%d-%d", client, g.n/2000),
+		AppKey: "app-key", AppVersion: fmt.Sprintf("v1.%d.0", client%5),
+		User:        fmt.Appendf(nil, `{"id":"u%d","realm":["webmail"],"groups":["all","core"]}`, client),
+		ClientProps: fmt.Appendf(nil, `{"prodVersion":"v1.%d.0","prodEdition":"webmail","C01":"-0700"}`, client%5),
+		Properties:  fmt.Appendf(nil, `{"language":"Go","op":"add","n":%d}`, g.r.IntN(1000)),
+	}
+	switch {
+	case e.Name == schemas.SessionStop:
+		e.RuntimeMS = some(g.r.Int64N(3_600_000))
+	case e.Name == "edit":
+		e.Value = some(decimal128.FromI64(g.r.Int64N(100) * 1_000_000_000))
+	case g.n%50 == 0:
+		e.Exception = &schemas.Exception{Class: "IOError", Method: "read", Message: "eof", Stack: "at main\nat run"}
+	}
+	return e
+}
+
+// batches are n events in records of size rows, at offsets from first on.
+func (g *traffic) batches(t testing.TB, shard int32, first int64, n, size int) []arrow.Record {
+	b := columns.NewBuilder(memory.DefaultAllocator)
+	defer b.Release()
+	var out []arrow.Record
+	for i := range n {
+		e := g.event()
+		b.Append(&e, columns.Position{Shard: shard, Offset: first + int64(i), Arrival: g.start})
+		if b.Len() == size || i == n-1 {
+			rec := b.Batch()
+			t.Cleanup(rec.Release)
+			out = append(out, rec)
+		}
+	}
+	return out
+}
+
+func newTraffic(seed uint64, clients int64) *traffic {
+	return &traffic{r: rand.New(rand.NewPCG(seed, 0)), clients: clients, start: 1_700_000_000_000, step: 40}
+}

@@ -1,0 +1,86 @@
+package lake
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/iceberg-go"
+	"github.com/parquet-go/parquet-go/format"
+)
+
+// boundBytes is the longest string that goes to the manifests as a bound.
+const boundBytes = 64
+
+// describe makes the Iceberg data file of what an encoder wrote to key. Counts
+// and bounds are those of the footer.
+func (l *Lake) describe(t Table, key string, partition int32, size int64, meta *format.FileMetaData) (DataFile, error) {
+	b, err := iceberg.NewDataFileBuilder(partitionSpec(t), iceberg.EntryContentData, l.uri(key), iceberg.ParquetFile,
+		map[int]any{partitionFieldID: partition}, nil, nil, meta.NumRows, size)
+	if err != nil {
+		return DataFile{}, fmt.Errorf("describe data file %s: %w", key, err)
+	}
+	m := metricsOf(t, meta)
+	file := b.ColumnSizes(m.sizes).ValueCounts(m.values).NullValueCounts(m.nulls).
+		LowerBoundValues(m.lower).UpperBoundValues(m.upper).
+		SplitOffsets(m.splits).SortOrderID(sortOrderID).Build()
+	return newDataFile(t, file)
+}
+
+// fileMetrics are the metrics of a data file, by field id.
+type fileMetrics struct {
+	sizes, values, nulls map[int]int64
+	lower, upper         map[int][]byte
+	splits               []int64
+}
+
+func metricsOf(t Table, meta *format.FileMetaData) fileMetrics {
+	m := fileMetrics{
+		sizes: map[int]int64{}, values: map[int]int64{}, nulls: map[int]int64{},
+		lower: map[int][]byte{}, upper: map[int][]byte{},
+	}
+	fields := arrowSchema(t).Fields()
+	for i := range meta.RowGroups {
+		g := &meta.RowGroups[i]
+		m.splits = append(m.splits, g.FileOffset)
+		for j := range g.Columns {
+			id, c := j+1, &g.Columns[j].MetaData
+			m.sizes[id] += c.TotalCompressedSize
+			m.values[id] += c.NumValues
+			m.nulls[id] += c.Statistics.NullCount
+			if bounded(fields[j]) {
+				m.widen(id, fields[j].Type, &c.Statistics)
+			}
+		}
+	}
+	for id, v := range m.lower {
+		if len(v) > boundBytes || len(m.upper[id]) > boundBytes { // a cut upper bound would be too low
+			delete(m.lower, id)
+			delete(m.upper, id)
+		}
+	}
+	return m
+}
+
+// widen takes the bounds of a row group into those of the file. Iceberg and
+// Parquet write numbers and strings alike.
+func (m *fileMetrics) widen(id int, t arrow.DataType, s *format.Statistics) {
+	if s.MinValue == nil || s.MaxValue == nil { // nothing but nulls
+		return
+	}
+	if low, ok := m.lower[id]; !ok || lessBound(t, s.MinValue, low) {
+		m.lower[id] = bytes.Clone(s.MinValue)
+	}
+	if high, ok := m.upper[id]; !ok || lessBound(t, high, s.MaxValue) {
+		m.upper[id] = bytes.Clone(s.MaxValue)
+	}
+}
+
+func lessBound(t arrow.DataType, a, b []byte) bool {
+	switch t.ID() {
+	case arrow.INT64, arrow.INT32, arrow.DATE32, arrow.TIMESTAMP:
+		return number(a) < number(b)
+	default:
+		return bytes.Compare(a, b) < 0
+	}
+}

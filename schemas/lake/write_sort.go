@@ -1,0 +1,180 @@
+package lake
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow"
+
+	"weir/schemas/columns"
+)
+
+const dayMicros = 24 * 60 * 60 * 1_000_000
+
+// rowRef is one row of the batches being written.
+type rowRef struct{ batch, row uint32 }
+
+// part is the rows of one data file, in order.
+type part struct {
+	partition int32
+	rows      []rowRef
+}
+
+// eventSorter puts rows in the order (product, day, client, time, offset).
+// Rows are first counted into groups of one client's day, then groups are
+// sorted, and the rows within one only where they are not in order already:
+// records of a client mostly come in the order of their times.
+type eventSorter struct {
+	views  []columns.View
+	group  map[dayGroup]int32
+	groups []groupRows
+	of     []int32 // group of each row, batch after batch
+}
+
+type dayGroup struct {
+	product, client int64
+	day             int32
+}
+
+type groupRows struct {
+	dayGroup
+	rows  int32 // how many
+	start int32 // where in the order the next row goes
+}
+
+// sortEvents orders the rows of batches and splits them by month. Each month is
+// in the order of the table.
+func sortEvents(batches []arrow.Record) ([]part, error) {
+	s := eventSorter{group: map[dayGroup]int32{}}
+	rows := 0
+	for _, rec := range batches {
+		v, err := columns.Bind(rec)
+		if err != nil {
+			return nil, err
+		}
+		if v.Rows > 0 && (v.Product == nil || v.Client == nil || v.Time == nil || v.Offset == nil) {
+			return nil, fmt.Errorf("batch of %d rows is not of the schema of events", v.Rows)
+		}
+		s.views = append(s.views, v)
+		rows += v.Rows
+	}
+	s.count(rows)
+	order := make([]int32, len(s.groups))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(a, b int32) int { return s.groups[a].compare(&s.groups[b].dayGroup) })
+	return s.split(order, s.place(order, rows)), nil
+}
+
+// compare orders by month, product, day and client: a month is one data file.
+func (g *dayGroup) compare(o *dayGroup) int {
+	if g.day != o.day {
+		if c := cmp.Compare(monthOfDay(g.day), monthOfDay(o.day)); c != 0 {
+			return c
+		}
+	}
+	return cmp.Or(cmp.Compare(g.product, o.product), cmp.Compare(g.day, o.day), cmp.Compare(g.client, o.client))
+}
+
+// count finds the group of each row.
+func (s *eventSorter) count(rows int) {
+	s.of = make([]int32, 0, rows)
+	last, in := dayGroup{}, int32(-1)
+	for k := range s.views {
+		v := &s.views[k]
+		for i := range v.Rows {
+			g := dayGroup{product: v.Product[i], client: v.Client[i], day: dayOfMicros(int64(v.Time[i]))}
+			if in < 0 || g != last {
+				last, in = g, s.find(g)
+			}
+			s.groups[in].rows++
+			s.of = append(s.of, in)
+		}
+	}
+}
+
+func (s *eventSorter) find(g dayGroup) int32 {
+	in, known := s.group[g]
+	if !known {
+		in = int32(len(s.groups))
+		s.group[g] = in
+		s.groups = append(s.groups, groupRows{dayGroup: g})
+	}
+	return in
+}
+
+// place gives each row its place.
+func (s *eventSorter) place(order []int32, rows int) []rowRef {
+	next := int32(0)
+	for _, g := range order {
+		s.groups[g].start = next
+		next += s.groups[g].rows
+	}
+	out := make([]rowRef, rows)
+	n := 0
+	for k := range s.views {
+		for i := range s.views[k].Rows {
+			g := &s.groups[s.of[n]]
+			out[g.start] = rowRef{batch: uint32(k), row: uint32(i)}
+			g.start++
+			n++
+		}
+	}
+	for _, g := range order {
+		s.sortGroup(out[s.groups[g].start-s.groups[g].rows : s.groups[g].start])
+	}
+	return out
+}
+
+func (s *eventSorter) sortGroup(rows []rowRef) {
+	compare := func(a, b rowRef) int {
+		x, y := &s.views[a.batch], &s.views[b.batch]
+		return cmp.Or(cmp.Compare(x.Time[a.row], y.Time[b.row]), cmp.Compare(x.Offset[a.row], y.Offset[b.row]))
+	}
+	if !slices.IsSortedFunc(rows, compare) {
+		slices.SortFunc(rows, compare)
+	}
+}
+
+// split cuts the ordered rows where the month changes.
+func (s *eventSorter) split(order []int32, rows []rowRef) []part {
+	var parts []part
+	for _, g := range order {
+		month, n := monthOfDay(s.groups[g].day), int(s.groups[g].rows)
+		if last := len(parts) - 1; last >= 0 && parts[last].partition == month {
+			parts[last].rows = parts[last].rows[:len(parts[last].rows)+n]
+		} else {
+			parts = append(parts, part{partition: month, rows: rows[:n]})
+		}
+		rows = rows[n:]
+	}
+	return parts
+}
+
+// dayOfMicros is the UTC day of an epoch microsecond, in days since 1970.
+func dayOfMicros(us int64) int32 {
+	day := us / dayMicros
+	if us%dayMicros < 0 {
+		day--
+	}
+	return int32(day)
+}
+
+// monthOfDay is the month of a day since 1970, in months since January 1970:
+// Iceberg's month transform.
+func monthOfDay(day int32) int32 {
+	at := time.Unix(int64(day)*24*60*60, 0).UTC()
+	return int32((at.Year()-1970)*12 + int(at.Month()) - 1)
+}
+
+// monthName is how a month is written in the path of a data file.
+func monthName(month int32) string {
+	year, m := month/12, month%12
+	if m < 0 {
+		year, m = year-1, m+12
+	}
+	return fmt.Sprintf("%04d-%02d", 1970+year, m+1)
+}
