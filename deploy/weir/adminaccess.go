@@ -1,0 +1,241 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"weir/schemas/registry"
+)
+
+// maxPasswordInput bounds what --password-stdin reads; bytes.
+const maxPasswordInput = 4096
+
+func adminVerbs() []adminVerb {
+	return []adminVerb{
+		{"account", "create", "make an account", "name", "", createAccount},
+		{"account", "list", "list the accounts", "", "", listAccounts},
+		{"account", "revoke", "end an account and all it has", "id", "", revokeAccount},
+		{"product", "create", "make a product", "account", "id name", createProduct},
+		{"product", "list", "list products", "", "account", listProducts},
+		{"product", "revoke", "end a product: nobody writes or sees it", "id", "", revokeProduct},
+		{"source", "create", "make a data source: an API key and secret", "product", "name rate", createSource},
+		{"source", "list", "list data sources", "", "product", listSources},
+		{"source", "revoke", "end a data source", "id", "", revokeSource},
+		{"token", "create", "make a bearer token", "account", "product name", createToken},
+		{"token", "list", "list tokens", "", "account", listTokens},
+		{"token", "revoke", "end a token", "id", "", revokeToken},
+		{"user", "create", "make a user who logs in", "account email", "password-stdin", createUser},
+		{"user", "list", "list users", "", "account", listUsers},
+		{"user", "revoke", "end a user and log them out", "", "id email", revokeUser},
+		{"identity", "create", "get or make the client of a value", "product name value", "", createIdentity},
+		{"identity", "set", "make a value lead to a client", "product name value euid", "", setIdentity},
+		{"identity", "list", "list identities", "product", "euid", listIdentities},
+		{"identity", "revoke", "forget where a value leads", "product name value", "", revokeIdentity},
+	}
+}
+
+func createAccount(ctx context.Context, c *adminCall) (answer, error) {
+	a, err := c.reg.CreateAccount(ctx, c.name)
+	return answer{
+		json:  object{{"account_id", a.ID}},
+		lines: []string{"account  " + a.ID},
+		then:  "Next, give it a product: weir admin product create --account " + a.ID + " --name NAME",
+	}, err
+}
+
+func listAccounts(ctx context.Context, c *adminCall) (answer, error) {
+	all, err := c.reg.ListAccounts(ctx)
+	t := listing{columns: []string{"account_id", "name", "created", "revoked"}}
+	for _, a := range all {
+		t.add(a.ID, a.Name, a.Created, a.Revoked)
+	}
+	return t.answer(), err
+}
+
+func revokeAccount(ctx context.Context, c *adminCall) (answer, error) {
+	return revoked("account", c.which()), c.reg.RevokeAccount(ctx, c.which())
+}
+
+func createProduct(ctx context.Context, c *adminCall) (answer, error) {
+	p := registry.Product{Account: c.account, Name: c.name}
+	if c.which() != "" {
+		id, err := parseProduct(c.which())
+		if err != nil {
+			return answer{}, usageError{err}
+		}
+		p.ID = id
+	}
+	p, err := c.reg.CreateProduct(ctx, p)
+	id := strconv.FormatInt(p.ID, 10)
+	return answer{
+		json:  object{{"product_id", id}},
+		lines: []string{"product  " + id},
+		then:  "Next, give it a data source: weir admin source create --product " + id,
+	}, err
+}
+
+func listProducts(ctx context.Context, c *adminCall) (answer, error) {
+	all, err := c.reg.ListProducts(ctx, c.account)
+	t := listing{columns: []string{"product_id", "account_id", "name", "created", "revoked"}}
+	for _, p := range all {
+		t.add(p.ID, p.Account, p.Name, p.Created, p.Revoked)
+	}
+	return t.answer(), err
+}
+
+func revokeProduct(ctx context.Context, c *adminCall) (answer, error) {
+	id, err := parseProduct(c.which())
+	if err != nil {
+		return answer{}, usageError{err}
+	}
+	return revoked("product", c.which()), c.reg.RevokeProduct(ctx, id)
+}
+
+func createSource(ctx context.Context, c *adminCall) (answer, error) {
+	s, secret, err := c.reg.CreateSource(ctx, registry.Source{Product: c.product(), Name: c.name, RatePerSecond: c.rate})
+	return answer{
+		json:  object{{"key", s.Key}, {"secret", secret}},
+		lines: []string{"key     " + s.Key, "secret  " + secret},
+		then:  "Keep the secret now: it is stored only as a hash and is never shown again.",
+	}, err
+}
+
+func listSources(ctx context.Context, c *adminCall) (answer, error) {
+	all, err := c.reg.ListSources(ctx, c.product())
+	t := listing{columns: []string{"key", "product_id", "name", "rate", "created", "revoked"}}
+	for _, s := range all {
+		t.add(s.Key, s.Product, s.Name, s.RatePerSecond, s.Created, s.Revoked)
+	}
+	return t.answer(), err
+}
+
+func revokeSource(ctx context.Context, c *adminCall) (answer, error) {
+	return revoked("source", c.which()), c.reg.RevokeSource(ctx, c.which())
+}
+
+func createToken(ctx context.Context, c *adminCall) (answer, error) {
+	t, secret, err := c.reg.CreateToken(ctx, registry.Token{Account: c.account, Name: c.name, Products: c.products})
+	return answer{
+		json:  object{{"token_id", t.ID}, {"token", secret}},
+		lines: []string{"token_id  " + t.ID, "token     " + secret},
+		then:  "Keep the token now: it is stored only as a hash and is never shown again. Its token_id revokes it.",
+	}, err
+}
+
+func listTokens(ctx context.Context, c *adminCall) (answer, error) {
+	all, err := c.reg.ListTokens(ctx, c.account)
+	t := listing{columns: []string{"token_id", "account_id", "name", "products", "created", "revoked"}}
+	for _, k := range all {
+		t.add(k.ID, k.Account, k.Name, k.Products, k.Created, k.Revoked)
+	}
+	return t.answer(), err
+}
+
+// revokeToken answers with what was given unless that is the secret.
+func revokeToken(ctx context.Context, c *adminCall) (answer, error) {
+	name := c.which()
+	if !strings.HasPrefix(name, "tok_") {
+		name = "that was given"
+	}
+	return revoked("token", name), c.reg.RevokeToken(ctx, c.which())
+}
+
+func createUser(ctx context.Context, c *adminCall) (answer, error) {
+	password := rand.Text()
+	if c.passwordStdin {
+		var err error
+		if password, err = readPassword(c.stdin); err != nil {
+			return answer{}, err
+		}
+	}
+	u, err := c.reg.CreateUser(ctx, registry.User{Account: c.account, Email: c.email}, password)
+	a := answer{json: object{{"user_id", u.ID}}, lines: []string{"user      " + u.ID}}
+	switch {
+	case !c.passwordStdin:
+		a.json = append(a.json, jsonField{"password", password})
+		a.lines = append(a.lines, "password  "+password)
+		a.then = "Keep the password now: it is stored only as a hash and is never shown again."
+	case len(password) < 8:
+		a.then = "The password is short: 8 characters and more are harder to guess."
+	}
+	return a, err
+}
+
+// readPassword takes all of the input but the end of its line.
+func readPassword(stdin io.Reader) (string, error) {
+	text, err := io.ReadAll(io.LimitReader(stdin, maxPasswordInput))
+	if err != nil {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	text = bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
+	if len(text) == 0 {
+		return "", usagef("--password-stdin: no password on standard input")
+	}
+	if bytes.ContainsAny(text, "\r\n") {
+		return "", usagef("--password-stdin: the password is more than one line")
+	}
+	return string(text), nil
+}
+
+func listUsers(ctx context.Context, c *adminCall) (answer, error) {
+	all, err := c.reg.ListUsers(ctx, c.account)
+	t := listing{columns: []string{"user_id", "account_id", "email", "created", "revoked"}}
+	for _, u := range all {
+		t.add(u.ID, u.Account, u.Email, u.Created, u.Revoked)
+	}
+	return t.answer(), err
+}
+
+func revokeUser(ctx context.Context, c *adminCall) (answer, error) {
+	if (c.which() == "") == (c.email == "") {
+		return answer{}, usagef("user revoke needs --id or --email")
+	}
+	who := c.which() + c.email
+	return revoked("user", who), c.reg.RevokeUser(ctx, who)
+}
+
+func createIdentity(ctx context.Context, c *adminCall) (answer, error) {
+	euids, err := c.reg.RegisterIdentities(ctx, c.product(), c.name, []string{c.value})
+	if err != nil {
+		return answer{}, err
+	}
+	return identityAnswer(c, euids[0]), nil
+}
+
+func setIdentity(ctx context.Context, c *adminCall) (answer, error) {
+	id := registry.Identity{Product: c.product(), Name: c.name, Value: c.value, EUID: c.euid}
+	return identityAnswer(c, c.euid), c.reg.LinkIdentity(ctx, id)
+}
+
+func identityAnswer(c *adminCall, euid int64) answer {
+	id := strconv.FormatInt(euid, 10)
+	return answer{
+		json: object{
+			{"product_id", strconv.FormatInt(c.product(), 10)},
+			{"identity_name", c.name}, {"identity_value", c.value}, {"euid", id},
+		},
+		lines: []string{fmt.Sprintf("%s %s leads to client %s", c.name, c.value, id)},
+	}
+}
+
+func listIdentities(ctx context.Context, c *adminCall) (answer, error) {
+	all, err := c.reg.ListIdentities(ctx, c.product(), c.euid)
+	t := listing{columns: []string{"product_id", "identity_name", "identity_value", "euid", "created"}}
+	for _, id := range all {
+		t.add(id.Product, id.Name, id.Value, id.EUID, id.Created)
+	}
+	return t.answer(), err
+}
+
+func revokeIdentity(ctx context.Context, c *adminCall) (answer, error) {
+	id := registry.Identity{Product: c.product(), Name: c.name, Value: c.value}
+	return answer{
+		json:  object{{"revoked", c.name + " " + c.value}},
+		lines: []string{fmt.Sprintf("%s %s leads nowhere now", c.name, c.value)},
+	}, c.reg.UnlinkIdentity(ctx, id)
+}

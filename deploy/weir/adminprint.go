@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// answer is what a verb has to say, to a script and to a person.
+type answer struct {
+	json  object   // one object; nil when rows are the answer
+	rows  []object // a list
+	lines []string // for people
+	then  string   // what a person should know or do next
+}
+
+// object is a JSON object whose members keep their order. A member that is nil
+// is left out.
+type object []jsonField
+
+type jsonField struct {
+	name  string
+	value any
+}
+
+// MarshalJSONTo writes the members in order.
+func (o object) MarshalJSONTo(enc *jsontext.Encoder) error {
+	if err := enc.WriteToken(jsontext.BeginObject); err != nil {
+		return err
+	}
+	for _, m := range o {
+		if m.value == nil {
+			continue
+		}
+		if err := enc.WriteToken(jsontext.String(m.name)); err != nil {
+			return err
+		}
+		if err := json.MarshalEncode(enc, m.value); err != nil {
+			return err
+		}
+	}
+	return enc.WriteToken(jsontext.EndObject)
+}
+
+// print writes one line of JSON, or text.
+func (a answer) print(w io.Writer, asJSON bool) error {
+	if !asJSON {
+		text := strings.Join(a.lines, "\n") + "\n"
+		if a.then != "" {
+			text += "\n" + a.then + "\n"
+		}
+		_, err := io.WriteString(w, text)
+		return err
+	}
+	var out any = a.json
+	if a.json == nil {
+		out = a.rows
+	}
+	text, err := json.Marshal(out)
+	if err != nil {
+		return fmt.Errorf("write the answer: %w", err)
+	}
+	_, err = w.Write(append(text, '\n'))
+	return err
+}
+
+func revoked(noun, id string) answer {
+	return answer{
+		json:  object{{"revoked", id}},
+		lines: []string{fmt.Sprintf("%s %s is revoked; every server knows it within 5 seconds", noun, id)},
+	}
+}
+
+// listing is a list for a script and for a person.
+type listing struct {
+	columns []string
+	rows    [][]any
+}
+
+func (t *listing) add(values ...any) { t.rows = append(t.rows, values) }
+
+func (t *listing) answer() answer {
+	objects := make([]object, len(t.rows))
+	var text bytes.Buffer
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, strings.ToUpper(strings.Join(t.columns, "\t")))
+	for i, row := range t.rows {
+		cells := make([]string, len(row))
+		for j, value := range row {
+			objects[i] = append(objects[i], jsonField{t.columns[j], jsonCell(value)})
+			cells[j] = textCell(value)
+		}
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
+	}
+	_ = w.Flush() // into memory
+	var lines []string
+	for line := range strings.Lines(text.String()) {
+		lines = append(lines, strings.TrimRight(line, " \n"))
+	}
+	return answer{rows: objects, lines: lines}
+}
+
+// jsonCell is a value as scripts want it: ids are strings, and what is not is
+// left out.
+func jsonCell(value any) any {
+	switch v := value.(type) {
+	case int64:
+		return strconv.FormatInt(v, 10)
+	case []int64:
+		return idStrings(v)
+	case time.Time:
+		if v.IsZero() {
+			return nil
+		}
+		return v.Format(time.RFC3339)
+	}
+	return value
+}
+
+func textCell(value any) string {
+	switch v := value.(type) {
+	case string:
+		return shown(v)
+	case []int64:
+		if len(v) == 0 {
+			return "all"
+		}
+		return strings.Join(idStrings(v), ",")
+	case float64:
+		if v == 0 {
+			return "-"
+		}
+	case time.Time:
+		if v.IsZero() {
+			return "-"
+		}
+		return v.Format("2006-01-02 15:04:05")
+	}
+	return fmt.Sprint(value)
+}
+
+// shown is text that cannot move a terminal's cursor or break a table.
+func shown(text string) string {
+	if text == "" {
+		return "-"
+	}
+	quoted := strconv.Quote(text)
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+}
+
+func idStrings(ids []int64) []string {
+	all := make([]string, len(ids))
+	for i, id := range ids {
+		all[i] = strconv.FormatInt(id, 10)
+	}
+	return all
+}

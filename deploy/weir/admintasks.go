@@ -1,0 +1,5 @@
+package main
+
+// adminTasks are the things `weir admin` does to the lake rather than to the
+// registry.
+func adminTasks() []command { return nil }

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"weir/deploy/embedded"
+	"weir/schemas/lake"
+	"weir/schemas/topic"
+)
+
+// allMemory is the soft memory limit of `weir all` when nobody says.
+const allMemory = 512 << 20
+
+func helpAll() string {
+	var b strings.Builder
+	b.WriteString(`usage: weir all [--data DIR] [--listen HOST:PORT] [--SETTING VALUE]...
+
+Runs everything in one process: an embedded Kafka broker and an embedded S3
+server on loopback, SQLite, and the three services that a cluster has, over the
+very same protocols. Everything it keeps is in one folder.
+
+The first start makes an account, a product, a data source, a user and a token
+to try things with, prints how, and keeps them in DIR/demo.json. One process
+per folder: a second one is refused.
+
+Ends on SIGTERM or Ctrl-C after draining: requests in flight, then what has
+been gathered, then the embedded parts. A kill loses nothing acknowledged.
+
+Settings (a.b_c is the flag --a.b-c, the variable WEIR_A_B_C, and a.b_c of the
+YAML file that --config names):
+
+`)
+	var cfg Config
+	settings, sections := settingsOf(&cfg)
+	for _, s := range settings {
+		for len(sections) > 0 && strings.HasPrefix(s.key, sections[0].key+".") {
+			fmt.Fprintf(&b, "\n %s\n", sections[0].help)
+			sections = sections[1:]
+		}
+		def := ""
+		if s.def != "" {
+			def = " [" + s.def + "]"
+		}
+		fmt.Fprintf(&b, "  %-28s %s%s\n", s.flag(), s.help+s.choices(), def)
+	}
+	return b.String()
+}
+
+// runAll runs the three services over embedded parts until ctx ends.
+func runAll(ctx context.Context, p *process, args []string) (err error) {
+	cfg, err := p.loadAll(args)
+	if err != nil {
+		return err
+	}
+	unlock, err := openFolder(cfg.Data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+
+	log := p.logger(cfg.Log)
+	parts, err := embedded.Open(ctx, embedded.Config{
+		Dir: cfg.Data, ListenKafka: cfg.Embedded.KafkaListen, ListenS3: cfg.Embedded.S3Listen, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, parts.Close()) }()
+
+	cfg = embeddedSettings(cfg, cfg.Data, running{Kafka: parts.Kafka, S3: parts.S3})
+	w := p.newWiring(cfg, roles{ingest: true, processor: true, query: true})
+	defer func() { err = errors.Join(err, w.close()) }()
+	return p.serveAll(ctx, w, parts)
+}
+
+// loadAll reads the settings of one process and fills in what it has of its own.
+func (p *process) loadAll(args []string) (Config, error) {
+	cfg, rest, err := p.load(args, nil)
+	if err != nil {
+		return cfg, err
+	}
+	var foreign []error
+	for key, set := range map[string]bool{
+		"kafka.brokers": len(cfg.Kafka.Brokers) > 0, "s3.endpoint": cfg.S3.Endpoint != "", "database.url": cfg.Database.URL != "",
+	} {
+		if set {
+			foreign = append(foreign, fmt.Errorf("%s is set, but weir all brings its own: run weir ingest, processor and query instead", key))
+		}
+	}
+	if err := errors.Join(append(foreign, cfg.check(), noArguments(rest))...); err != nil {
+		return cfg, usageError{err}
+	}
+	if cfg.Memory.Limit == 0 {
+		cfg.Memory.Limit = allMemory
+	}
+	if cfg.Cluster.Secret == "" {
+		cfg.Cluster.Secret = randomText(32) // both ends are this process
+	}
+	if cfg.Processor.ID == "" {
+		cfg.Processor.ID = "all" // the folder's lock sees to it that there is one; so a restart gets its shards back at once
+	}
+	if cfg.Processor.Scratch == "" {
+		cfg.Processor.Scratch = filepath.Join(cfg.Data, scratchDir)
+	}
+	return cfg, nil
+}
+
+func randomText(bytes int) string {
+	b := make([]byte, bytes)
+	rand.Read(b) // never fails (crypto/rand)
+	return hex.EncodeToString(b)
+}
+
+// serveAll wires the services, makes what a first start makes, and serves.
+func (p *process) serveAll(ctx context.Context, w *wiring, parts *embedded.Parts) error {
+	if err := os.MkdirAll(w.cfg.Processor.Scratch, 0o700); err != nil {
+		return err
+	}
+	if err := w.connect(ctx); err != nil {
+		return err
+	}
+	made, err := ensureDemo(ctx, w.registry, w.cfg.Data, w.url())
+	if err != nil {
+		return fmt.Errorf("make the demo account: %w", err)
+	}
+	if err := w.addJanitor(parts); err != nil {
+		return err
+	}
+	w.add("embedded store", func(ctx context.Context) error {
+		select {
+		case err := <-parts.Failed():
+			return err
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	if err := w.build(ctx); err != nil {
+		return err
+	}
+	w.operators.HandleFunc("GET /check", w.serveBalance)
+	w.add("greeting", func(ctx context.Context) error {
+		w.greetWhenReady(ctx, p, made)
+		<-ctx.Done()
+		return nil
+	})
+	if err := writeRunning(w.cfg.Data, running{
+		PID: os.Getpid(), Version: version(), URL: w.url(), Admin: w.admin.Addr().String(), Kafka: parts.Kafka, S3: parts.S3,
+	}); err != nil {
+		return err
+	}
+	defer os.Remove(filepath.Join(w.cfg.Data, runFile)) // after a kill it stays, and the next start writes it anew
+	return w.members.run(ctx)
+}
+
+// addJanitor keeps the embedded log small. It is started first and so ends
+// last, with a look at what the last cut has committed.
+func (w *wiring) addJanitor(parts *embedded.Parts) error {
+	client, err := w.kafka()
+	if err != nil {
+		return err
+	}
+	w.onClose(func() error { client.Close(); return nil })
+	janitor := embedded.NewJanitor(embedded.JanitorConfig{
+		Topic: topic.Name, LogCap: int64(w.cfg.Embedded.LogCap), MinFree: int64(w.cfg.Embedded.MinFree),
+	}, embedded.JanitorDeps{
+		Dir: parts.LogAt, Admin: kadm.NewClient(client), Log: w.log,
+		Committed: func(ctx context.Context) (map[int32]int64, error) { return committed(ctx, w.lake) },
+	})
+	w.full = janitor.Full
+	w.add("janitor", func(ctx context.Context) error {
+		err := janitor.Run(ctx)
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyWait)
+		defer cancel()
+		if err := janitor.Clean(last); err != nil {
+			w.log.WarnContext(ctx, "embedded log not cleaned at the end", "err", err)
+		}
+		return err
+	})
+	return nil
+}
+
+// committed is, for each shard, the smallest next offset of all tables: up to
+// there nobody needs the log any more.
+func committed(ctx context.Context, l *lake.Lake) (map[int32]int64, error) {
+	var least map[int32]int64
+	for _, t := range lake.Tables() {
+		snapshot, err := l.Load(ctx, t)
+		if err != nil {
+			return nil, fmt.Errorf("load %s: %w", t, err)
+		}
+		next := make(map[int32]int64)
+		for shard, state := range snapshot.Vector() {
+			at, seen := least[shard]
+			if least == nil {
+				next[shard] = state.Next
+			} else if seen { // a shard that some table lacks has no offset that all are past
+				next[shard] = min(at, state.Next)
+			}
+		}
+		least = next
+	}
+	return least, nil
+}
+
+// greetWhenReady tells the terminal when things can be tried, and how. Secrets
+// go to the terminal and to demo.json, never into the log.
+func (w *wiring) greetWhenReady(ctx context.Context, p *process, made *demo) {
+	fmt.Fprintf(p.stdout, "weir is starting on %s, data in %s\nmetrics and profiles on http://%s\n", w.url(), w.cfg.Data, w.admin.Addr())
+	started := time.Now()
+	for readiness(ctx, w.probes) != nil {
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return
+		}
+	}
+	w.log.InfoContext(ctx, "ready", "url", w.url(), "admin", w.admin.Addr().String(), "waited", time.Since(started).Round(time.Millisecond), "version", version())
+	greeting := demoThere(w.cfg.Data, w.url())
+	if made != nil {
+		greeting = made.greeting(w.cfg.Data, isTerminal(p.stdout))
+	}
+	fmt.Fprintf(p.stdout, "weir is ready on %s\n%s", w.url(), greeting)
+	debug.FreeOSMemory() // starting reads the whole log; what that took is given back
+}

@@ -1,0 +1,239 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"text/tabwriter"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"weir/schemas/lake"
+	"weir/schemas/topic"
+)
+
+const helpCheck = `usage: weir check [--data DIR] [--json] [--deep] [--SETTING VALUE]...
+
+Prints, for every shard, whether each offset of the log is accounted for, from
+what is durably there: committed − first = stored + duplicates + dead + control
++ lost. in_flight is what the log has and the lake does not have yet.
+
+Works beside the running server, on a stopped folder (then it starts the
+embedded parts for itself), and on a cluster (--database.url, --kafka.brokers,
+--s3.endpoint …).
+
+  --json   for scripts
+  --deep   read the data files: every stored offset must be there once, rows =
+           stored − erased, and rollups must count the same events
+
+Exit code 0: it closes. 1: it does not, or could not be checked.
+`
+
+// balance is what check prints: promise 5 of every shard.
+type balance struct {
+	Closes bool           `json:"closes"`
+	Shards []shardBalance `json:"shards"`
+}
+
+type shardBalance struct {
+	Shard      int32  `json:"shard"`
+	First      int64  `json:"first"`     // first offset ever
+	Committed  int64  `json:"committed"` // next offset that is not in the lake
+	End        int64  `json:"end"`       // next offset of the log
+	Stored     int64  `json:"stored"`
+	Duplicates int64  `json:"duplicates"`
+	Dead       int64  `json:"dead"`
+	Control    int64  `json:"control"`
+	Lost       int64  `json:"lost"`
+	Erased     int64  `json:"erased"`
+	InFlight   int64  `json:"in_flight"`
+	Closes     bool   `json:"closes"`
+	Rows       *int64 `json:"rows,omitempty"` // found in data files; only of a deep check
+	Why        string `json:"why,omitempty"`  // it does not close
+}
+
+// fault notes a reason why the shard does not close.
+func (s *shardBalance) fault(format string, args ...any) {
+	s.Closes = false
+	if s.Why != "" {
+		s.Why += "; "
+	}
+	s.Why += fmt.Sprintf(format, args...)
+}
+
+// runCheck prints the balance and fails when it does not close.
+func runCheck(ctx context.Context, p *process, args []string) error {
+	var opts struct {
+		JSON bool `key:"json"`
+		Deep bool `key:"deep"`
+	}
+	cfg, rest, err := p.load(args, &opts)
+	if err != nil {
+		return err
+	}
+	if err := noArguments(rest); err != nil {
+		return err
+	}
+	b, err := p.balanceOf(ctx, cfg, opts.Deep)
+	if err != nil {
+		return err
+	}
+	if err := b.write(p.stdout, opts.JSON); err != nil {
+		return err
+	}
+	if !b.Closes {
+		return errors.New("the balance does not close")
+	}
+	return nil
+}
+
+// balanceOf opens what is needed to look, and looks.
+func (p *process) balanceOf(ctx context.Context, cfg Config, deep bool) (b balance, err error) {
+	cfg.Log.Level = cmp.Or(map[bool]string{true: cfg.Log.Level}[cfg.Log.Level != "info"], "warn")
+	log := p.logger(cfg.Log)
+	cfg, done, err := beside(ctx, cfg, log)
+	if err != nil {
+		return b, err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	reg, err := registryOf(ctx, cfg, log)
+	if err != nil {
+		return b, err
+	}
+	defer func() { err = errors.Join(err, reg.Close()) }()
+	store, err := openLake(ctx, cfg, reg)
+	if err != nil {
+		return b, err
+	}
+	recorded, err := reg.TopicLayout(ctx)
+	if err != nil {
+		return b, err
+	}
+	if recorded == "" {
+		return balance{Closes: true, Shards: []shardBalance{}}, nil // never started: nothing was ever taken
+	}
+	var layout topic.Layout
+	if err := json.Unmarshal([]byte(recorded), &layout); err != nil {
+		return b, fmt.Errorf("read the recorded layout of the topic: %w", err)
+	}
+	client, err := kafkaClient(cfg.Kafka, log)
+	if err != nil {
+		return b, err
+	}
+	defer client.Close()
+	return auditor{lake: store.lake, layout: layout, admin: kadm.NewClient(client), log: log}.audit(ctx, deep)
+}
+
+func (b balance) write(w io.Writer, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(w).Encode(b)
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "shard\tfirst\tcommitted\tend\tin flight\tstored\tduplicates\tdead\tcontrol\tlost\terased\tcloses\t")
+	for _, s := range b.Shards {
+		fmt.Fprintf(t, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%t\t%s\n", s.Shard, s.First, s.Committed, s.End,
+			s.InFlight, s.Stored, s.Duplicates, s.Dead, s.Control, s.Lost, s.Erased, s.Closes, s.Why)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "closes: %t\n", b.Closes)
+	return err
+}
+
+// auditor looks at what is durably there.
+type auditor struct {
+	lake   *lake.Lake
+	layout topic.Layout
+	admin  *kadm.Client
+	log    *slog.Logger
+}
+
+// audit adds up every shard. The lake is read before the log, so what comes in
+// meanwhile is in flight and never missing.
+func (a auditor) audit(ctx context.Context, deep bool) (balance, error) {
+	events, err := a.lake.Load(ctx, lake.Events)
+	if err != nil {
+		return balance{}, fmt.Errorf("load events: %w", err)
+	}
+	starts, err := a.admin.ListStartOffsets(ctx, a.layout.Topic)
+	if err != nil {
+		return balance{}, fmt.Errorf("read start offsets of %s: %w", a.layout.Topic, err)
+	}
+	ends, err := a.admin.ListEndOffsets(ctx, a.layout.Topic)
+	if err != nil {
+		return balance{}, fmt.Errorf("read end offsets of %s: %w", a.layout.Topic, err)
+	}
+	b := balance{Closes: true}
+	for shard := range int32(a.layout.Shards) {
+		start, _ := starts.Lookup(a.layout.Topic, shard)
+		end, known := ends.Lookup(a.layout.Topic, shard)
+		if err := errors.Join(start.Err, end.Err); err != nil || !known {
+			return balance{}, fmt.Errorf("offsets of shard %d are not known: %w", shard, cmp.Or(err, errors.New("no answer")))
+		}
+		state, begun := events.Vector()[shard]
+		if !begun {
+			state.First, state.Next = start.Offset, start.Offset
+		}
+		b.Shards = append(b.Shards, a.shard(shard, state, begun, start.Offset, end.Offset))
+	}
+	if deep {
+		if err := a.deep(ctx, events, b.Shards); err != nil {
+			return balance{}, err
+		}
+	}
+	for _, s := range b.Shards {
+		b.Closes = b.Closes && s.Closes
+	}
+	return b, nil
+}
+
+func (a auditor) shard(shard int32, state lake.ShardState, begun bool, start, end int64) shardBalance {
+	c := state.Counters
+	s := shardBalance{
+		Shard: shard, First: state.First, Committed: state.Next, End: end, InFlight: end - state.Next,
+		Stored: c.Stored, Duplicates: c.Duplicates, Dead: c.Dead, Control: c.Control, Lost: c.Lost, Erased: c.Erased,
+		Closes: true,
+	}
+	if moved := state.Next - state.First; c.Sum() != moved {
+		s.fault("%d offsets are committed and %d accounted for", moved, c.Sum())
+	}
+	if !begun {
+		return s
+	}
+	if s.InFlight < 0 {
+		s.fault("the log ends before what is committed")
+	}
+	if start > state.Next {
+		s.fault("the log begins at %d, after what is committed", start)
+	}
+	if id := state.Mark.TopicID; id != "" && id != a.layout.TopicID {
+		s.fault("committed offsets are of another log (%s, not %s)", id, a.layout.TopicID)
+	}
+	return s
+}
+
+// serveBalance is check over HTTP, for operators: ?deep=1 reads data files.
+func (w *wiring) serveBalance(rw http.ResponseWriter, r *http.Request) {
+	client, err := w.kafka()
+	if err == nil {
+		defer client.Close()
+		var b balance
+		b, err = auditor{lake: w.lake, layout: w.layout, admin: kadm.NewClient(client), log: w.log}.audit(r.Context(), r.FormValue("deep") == "1")
+		if err == nil {
+			rw.Header().Set("Content-Type", "application/json")
+			if !b.Closes {
+				rw.WriteHeader(http.StatusConflict)
+			}
+			_ = b.write(rw, true) // the operator has gone; nobody is left to tell
+			return
+		}
+	}
+	w.log.ErrorContext(r.Context(), "balance not read", "err", err)
+	http.Error(rw, err.Error(), http.StatusInternalServerError)
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+
+	"weir/schemas/lake"
+)
+
+// deep counts what lies in the data files of events and of the tables that
+// must agree with it, shard by shard.
+func (a auditor) deep(ctx context.Context, events *lake.Snapshot, shards []shardBalance) error {
+	for i := range shards {
+		if err := a.countRows(ctx, events, &shards[i]); err != nil {
+			return err
+		}
+	}
+	if err := a.countDead(ctx, shards); err != nil {
+		return err
+	}
+	return a.countRollups(ctx, shards)
+}
+
+// countRows reads the offsets of a shard's rows: each must be one that was
+// committed, and be there once.
+func (a auditor) countRows(ctx context.Context, events *lake.Snapshot, s *shardBalance) error {
+	files, err := events.Files(ctx)
+	if err != nil {
+		return fmt.Errorf("list the data files of events: %w", err)
+	}
+	f := lake.Filter{Shard: &s.Shard}
+	seen := make(bitmap, (s.Committed-s.First+63)/64)
+	var rows, outside, twice int64
+	for batch, err := range a.lake.ScanEvents(ctx, lake.Prune(files, f), []string{"offset"}, f) {
+		if err != nil {
+			return fmt.Errorf("scan events of shard %d: %w", s.Shard, err)
+		}
+		offsets, err := int64s(batch, "offset")
+		if err != nil {
+			return err
+		}
+		for _, offset := range offsets {
+			rows++
+			switch {
+			case offset < s.First || offset >= s.Committed:
+				outside++
+			case seen.set(offset - s.First):
+				twice++
+			}
+		}
+	}
+	s.Rows = &rows
+	if rows != s.Stored-s.Erased {
+		s.fault("%d rows lie in data files, want %d stored − %d erased", rows, s.Stored, s.Erased)
+	}
+	if outside > 0 {
+		s.fault("%d rows have offsets that were not committed", outside)
+	}
+	if twice > 0 {
+		s.fault("%d offsets are there twice", twice)
+	}
+	return nil
+}
+
+func int64s(batch arrow.Record, column string) ([]int64, error) {
+	for i, f := range batch.Schema().Fields() {
+		if f.Name != column {
+			continue
+		}
+		if c, ok := batch.Column(i).(*array.Int64); ok {
+			return c.Int64Values(), nil
+		}
+	}
+	return nil, fmt.Errorf("scan gave no int64 column %s", column)
+}
+
+// bitmap remembers which of the first 64·len numbers were seen.
+type bitmap []uint64
+
+// set marks i and tells whether it was marked before.
+func (b bitmap) set(i int64) bool {
+	word, bit := i/64, uint64(1)<<(i%64)
+	was := b[word]&bit != 0
+	b[word] |= bit
+	return was
+}
+
+// countDead compares the dead letters below each committed offset with the
+// counter.
+func (a auditor) countDead(ctx context.Context, shards []shardBalance) error {
+	snapshot, err := a.lake.Load(ctx, lake.DeadLetters)
+	if err != nil {
+		return fmt.Errorf("load dead letters: %w", err)
+	}
+	files, err := snapshot.Files(ctx)
+	if err != nil {
+		return fmt.Errorf("list the data files of dead letters: %w", err)
+	}
+	f := lake.Filter{OffsetTo: map[int32]int64{}}
+	for _, s := range shards {
+		f.OffsetTo[s.Shard] = s.Committed
+	}
+	dead := map[int32]int64{}
+	for letter, err := range a.lake.ReadDeadLetters(ctx, files, f) {
+		if err != nil {
+			return fmt.Errorf("read dead letters: %w", err)
+		}
+		dead[letter.Shard]++
+	}
+	for i := range shards {
+		if s := &shards[i]; dead[s.Shard] != s.Dead {
+			s.fault("%d dead letters lie in data files, want %d", dead[s.Shard], s.Dead)
+		}
+	}
+	return nil
+}
+
+// countRollups compares the events that event_days counts with the rows, for
+// shards where the table has come exactly as far as events.
+func (a auditor) countRollups(ctx context.Context, shards []shardBalance) error {
+	snapshot, err := a.lake.Load(ctx, lake.EventDays)
+	if err != nil {
+		return fmt.Errorf("load event days: %w", err)
+	}
+	files, err := snapshot.Files(ctx)
+	if err != nil {
+		return fmt.Errorf("list the data files of event days: %w", err)
+	}
+	for i := range shards {
+		s := &shards[i]
+		if snapshot.Vector()[s.Shard].Next != s.Committed {
+			continue // behind, or ahead of the snapshot that was counted: it catches up
+		}
+		f := lake.Filter{Shard: &s.Shard}
+		var count int64
+		for row, err := range a.lake.ScanEventDays(ctx, lake.Prune(files, f), f) {
+			if err != nil {
+				return fmt.Errorf("scan event days of shard %d: %w", s.Shard, err)
+			}
+			count += row.Count
+		}
+		if count != s.Stored-s.Erased {
+			s.fault("event_days counts %d events, want %d", count, s.Stored-s.Erased)
+		}
+	}
+	return nil
+}

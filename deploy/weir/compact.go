@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"weir/processor"
+)
+
+const helpCompact = `usage: weir admin compact [--data DIR] [--json] [--SETTING VALUE]...
+
+Merges small data files until each shard has one for each partition of each
+table, and rollup rows of one key into one. No answer changes. Safe beside the
+running server, on a stopped folder, and on a cluster (--database.url,
+--s3.endpoint …).
+`
+
+// runAdminOrCompact sends `weir admin compact` its own way: it works on the
+// lake, all other administration on the registry.
+func runAdminOrCompact(ctx context.Context, p *process, args []string) error {
+	if len(args) > 0 && args[0] == "compact" {
+		return runCompact(ctx, p, args[1:])
+	}
+	return runAdmin(ctx, p, args)
+}
+
+// runCompact merges what there is to merge.
+func runCompact(ctx context.Context, p *process, args []string) (err error) {
+	var opts struct {
+		JSON bool `key:"json"`
+	}
+	if wantsHelp(args) {
+		_, err := fmt.Fprint(p.stdout, helpCompact)
+		return err
+	}
+	cfg, rest, err := p.load(args, &opts)
+	if err != nil {
+		return err
+	}
+	if err := noArguments(rest); err != nil {
+		return err
+	}
+	log := p.logger(cfg.Log)
+	cfg, done, err := beside(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	reg, err := registryOf(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, reg.Close()) }()
+	store, err := openLake(ctx, cfg, reg)
+	if err != nil {
+		return err
+	}
+	result, err := processor.Compact(ctx, store.lake, processor.CompactOptions{})
+	if err != nil {
+		return err
+	}
+	if opts.JSON {
+		return json.NewEncoder(p.stdout).Encode(map[string]int64{
+			"merged": int64(result.Merged), "made": int64(result.Made), "bytes": result.Bytes, "gone": int64(result.Gone),
+		})
+	}
+	_, err = fmt.Fprintf(p.stdout, "merged %d data files into %d of %d bytes; left %d groups alone that somebody else had rewritten\n",
+		result.Merged, result.Made, result.Bytes, result.Gone)
+	return err
+}

@@ -1,0 +1,299 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Config is every setting there is. key, default and help of a field say how
+// it is written, what it is when nobody says, and what it means; the example
+// file and --help are made of them.
+type Config struct {
+	Data   string `key:"data" default:"weir-data" help:"folder in which weir all keeps everything; admin and check look there too"`
+	Listen string `key:"listen" default:"127.0.0.1:8080" help:"host:port that serves everything a client may ask"`
+
+	Log       logConfig       `key:"log" help:"What the process says, on standard error."`
+	TLS       tlsConfig       `key:"tls" help:"HTTPS on the main address; both or none. Without them, put a proxy that speaks TLS in front."`
+	HTTP      httpConfig      `key:"http" help:"Limits of every HTTP server of the process."`
+	Admin     adminConfig     `key:"admin" help:"Metrics, profiles and the balance: for operators, not for clients."`
+	Memory    memoryConfig    `key:"memory" help:"How much memory the process should live with."`
+	Embedded  embeddedConfig  `key:"embedded" help:"The broker and the object store inside weir all."`
+	Kafka     kafkaConfig     `key:"kafka" help:"The log, for ingest and processor. weir all brings its own."`
+	Topic     topicConfig     `key:"topic" help:"How the events topic is made, once. Afterwards these are only compared."`
+	S3        s3Config        `key:"s3" help:"The object store, for processor and query. weir all brings its own."`
+	Database  databaseConfig  `key:"database" help:"Accounts, keys, leases and the Iceberg catalog."`
+	Cluster   clusterConfig   `key:"cluster" help:"What the processes of one installation share."`
+	Lake      lakeConfig      `key:"lake" help:"The Iceberg tables."`
+	Ingest    ingestConfig    `key:"ingest" help:"The edge that takes events."`
+	Processor processorConfig `key:"processor" help:"From the log into the lake."`
+	Query     queryConfig     `key:"query" help:"Reports, lists and downloads."`
+}
+
+type logConfig struct {
+	Format string `key:"format" default:"auto" only:"auto,text,json" help:"text or json; auto is text on a terminal and json elsewhere"`
+	Level  string `key:"level" default:"info" only:"debug,info,warn,error" help:"the least important lines to write"`
+}
+
+type tlsConfig struct {
+	Cert string `key:"cert" help:"file with the certificate and its chain, PEM"`
+	Key  string `key:"key" help:"file with its private key, PEM"`
+}
+
+type httpConfig struct {
+	HeaderTimeout  time.Duration `key:"header_timeout" default:"10s" help:"for a request's header to arrive"`
+	IdleTimeout    time.Duration `key:"idle_timeout" default:"2m" help:"for which a connection without a request is kept"`
+	MaxHeaderBytes bytesize      `key:"max_header_bytes" default:"64KiB" help:"of one request"`
+	DrainTimeout   time.Duration `key:"drain_timeout" default:"30s" help:"for requests in flight to end when the process is asked to stop"`
+}
+
+type adminConfig struct {
+	Listen string `key:"listen" default:"127.0.0.1:0" help:"host:port of /metrics, /debug/pprof and /check; port 0 picks a free one, which is printed"`
+}
+
+type memoryConfig struct {
+	Limit bytesize `key:"limit" default:"0" help:"soft limit of the Go heap; 0 means 512MiB in weir all and none elsewhere. The variable GOMEMLIMIT wins"`
+}
+
+type embeddedConfig struct {
+	KafkaListen string   `key:"kafka_listen" default:"127.0.0.1:0" help:"loopback host:port of the broker; port 0 picks a free one"`
+	S3Listen    string   `key:"s3_listen" default:"127.0.0.1:0" help:"loopback host:port of the object store; port 0 picks a free one"`
+	LogCap      bytesize `key:"log_cap" default:"512MiB" help:"size of the log at which ingest answers 503; a restart after a crash reads all of it into memory"`
+	MinFree     bytesize `key:"min_free" default:"256MiB" help:"space that must be left on the disk; below it ingest answers 503"`
+}
+
+type kafkaConfig struct {
+	Brokers  []string `key:"brokers" help:"host:port of some brokers, comma-separated or a list"`
+	TLS      bool     `key:"tls" default:"false" help:"speak TLS to the brokers"`
+	SASL     string   `key:"sasl" default:"none" only:"none,plain,scram-sha-256,scram-sha-512" help:"how to log in to the brokers"`
+	User     string   `key:"user" help:"user of the log-in"`
+	Password string   `key:"password" secret:"yes" help:"password of the log-in"`
+}
+
+type topicConfig struct {
+	Shards      int `key:"shards" default:"0" help:"partitions; 0 means 4. They cannot be changed later: allow for growth"`
+	Replication int `key:"replication" default:"3" help:"copies of each record; weir all has one"`
+	MinISR      int `key:"min_isr" default:"2" help:"copies that must be in step for a record to be acknowledged; weir all has one"`
+}
+
+type s3Config struct {
+	Endpoint     string `key:"endpoint" help:"URL of the server; empty means AWS"`
+	Region       string `key:"region" default:"us-east-1" help:"region that requests are signed for"`
+	AccessKey    string `key:"access_key" help:"empty takes the AWS SDK's own chain: variables, profile, instance role"`
+	SecretKey    string `key:"secret_key" secret:"yes" help:"goes with access_key"`
+	PathStyle    bool   `key:"path_style" default:"true" help:"bucket in the path, as most servers but AWS want it"`
+	LakeBucket   string `key:"lake_bucket" default:"weir-lake" help:"bucket of the Iceberg tables; made if missing"`
+	ExportBucket string `key:"export_bucket" default:"weir-exports" help:"bucket of the downloads; made if missing"`
+}
+
+type databaseConfig struct {
+	URL string `key:"url" secret:"yes" help:"postgres://… for a cluster, sqlite:/absolute/path for processes of one machine; weir all has its own"`
+}
+
+type clusterConfig struct {
+	Secret string `key:"secret" secret:"yes" help:"random text that query processes show to processors; at least 16 characters"`
+}
+
+type lakeConfig struct {
+	Prefix      string `key:"prefix" help:"folder inside the bucket"`
+	Compression string `key:"compression" default:"zstd" only:"zstd,snappy,none" help:"of Parquet pages"`
+}
+
+type ingestConfig struct {
+	MaxInFlight    int           `key:"max_in_flight" default:"64" help:"requests that one key may have in flight"`
+	MaxHeldBytes   bytesize      `key:"max_held_bytes" default:"256MiB" help:"bodies held in memory by all requests"`
+	ReadTimeout    time.Duration `key:"read_timeout" default:"30s" help:"for one request's body to arrive"`
+	PublishTimeout time.Duration `key:"publish_timeout" default:"10s" help:"for Kafka to acknowledge one request"`
+	AllowedOrigins []string      `key:"allowed_origins" help:"origins that browsers may send events from, * for all"`
+}
+
+type processorConfig struct {
+	ID           string        `key:"id" help:"name of this process among the owners of shards; one that stays over restarts gets its shards back at once"`
+	Listen       string        `key:"listen" default:"127.0.0.1:0" help:"host:port on which query processes reach the tail; not for clients"`
+	Advertise    string        `key:"advertise" help:"host:port under which others reach processor.listen; empty means that very address"`
+	CutAge       time.Duration `key:"cut_age" default:"60s" help:"how long the first event of a shard waits for its Parquet file"`
+	GatherBytes  bytesize      `key:"gather_bytes" default:"128MiB" help:"memory for rows that are not in the lake yet, of all shards of the process"`
+	DedupeWindow time.Duration `key:"dedupe_window" default:"24h" help:"in which the same random_id counts once; 1h to 720h"`
+	DedupeBytes  bytesize      `key:"dedupe_bytes" default:"64MiB" help:"memory for fingerprints; older ones lie in scratch"`
+	Scratch      string        `key:"scratch" help:"folder for fingerprints, which may be lost at any time; empty means the system's own"`
+	LeaseTTL     time.Duration `key:"lease_ttl" default:"10s" help:"how long a shard waits for an owner that is gone"`
+	DrainTimeout time.Duration `key:"drain_timeout" default:"30s" help:"for the last cut when the process ends"`
+	CompactEvery time.Duration `key:"compact_every" default:"5m" help:"how often small data files are merged"`
+	Adopt        bool          `key:"adopt" default:"false" help:"a shard that is not in the lake may begin at a log that does not begin at 0"`
+	AcceptLoss   string        `key:"accept_loss" help:"what of the log an operator gives up, shard@offset,… as the error names it"`
+}
+
+type queryConfig struct {
+	Lookback       time.Duration `key:"lookback" default:"8760h" help:"how far back startDate of /analytics/api/v1/events may lie; 0 is no limit"`
+	ReachWait      time.Duration `key:"reach_wait" default:"2s" help:"how long a Weir-Watermark that is not reached yet is waited for"`
+	MaxScans       int           `key:"max_scans" default:"16" help:"questions that scan at once; more wait for scan_wait"`
+	ScanWait       time.Duration `key:"scan_wait" default:"10s" help:"how long a question waits for its turn before 503"`
+	WriteStall     time.Duration `key:"write_stall" default:"30s" help:"how long a client may take nothing of its answer"`
+	DownloadTTL    time.Duration `key:"download_ttl" default:"15m" help:"how long a download link works"`
+	PublicEndpoint string        `key:"public_endpoint" help:"URL of the object store as clients see it; empty passes downloads through the address that was asked"`
+	Origins        []string      `key:"origins" default:"https://analytics.revenera.com" help:"values of Origin that /v3 takes besides its own"`
+	TrustProxy     bool          `key:"trust_proxy" default:"false" help:"believe X-Forwarded-Proto: only behind a proxy that sets it"`
+	Builds         int           `key:"builds" default:"2" help:"download files built at once"`
+	DeflateLevel   int           `key:"deflate_level" default:"1" help:"of download files, 1 is fast and 9 is small"`
+	CloseEvery     time.Duration `key:"close_every" default:"1m" help:"how often to look for days that have closed"`
+}
+
+// load reads the settings of args, variables and file, and options, which are
+// flags of one command alone. What is neither comes back.
+func (p *process) load(args []string, options any) (cfg Config, rest []string, err error) {
+	settings, _ := settingsOf(&cfg)
+	var file struct {
+		Config string `key:"config"`
+	}
+	flags := settings
+	for _, more := range []any{&file, options} {
+		if more != nil {
+			own, _ := settingsOf(more)
+			flags = append(slices.Clone(flags), own...)
+		}
+	}
+	if err := setDefaults(flags); err != nil {
+		return cfg, nil, err
+	}
+	// Flags are read twice: first to find the file, at last to win over it.
+	file.Config = p.getenv("WEIR_CONFIG")
+	_, flagErr := fromArgs(args, flags)
+	var errs []error
+	if file.Config != "" {
+		errs = append(errs, readFile(file.Config, settings))
+	}
+	errs = append(errs, fromEnviron(p.environ, settings))
+	rest, _ = fromArgs(args, flags)
+	if err := errors.Join(append(errs, flagErr)...); err != nil {
+		return cfg, nil, usageError{err}
+	}
+	return cfg, rest, cfg.absolute()
+}
+
+func readFile(path string, settings []setting) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := fromYAML(text, settings); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// absolute makes every path independent of the folder the process stands in,
+// which the embedded store changes.
+func (c *Config) absolute() error {
+	for _, path := range []*string{&c.Data, &c.TLS.Cert, &c.TLS.Key, &c.Processor.Scratch} {
+		if *path == "" {
+			continue
+		}
+		whole, err := filepath.Abs(*path)
+		if err != nil {
+			return fmt.Errorf("resolve %s: %w", *path, err)
+		}
+		*path = whole
+	}
+	return nil
+}
+
+// check reports everything in c that cannot work, whatever runs.
+func (c *Config) check() error {
+	var errs []error
+	bad := func(key, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s %s", key, fmt.Sprintf(format, args...)))
+	}
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		bad("tls.cert", "and tls.key go together")
+	}
+	if w := c.Processor.DedupeWindow; w < time.Hour || w > 30*24*time.Hour {
+		bad("processor.dedupe_window", "is %s, want 1h to 720h", w)
+	}
+	if c.Topic.Shards < 0 {
+		bad("topic.shards", "is %d, want 1 or more", c.Topic.Shards)
+	}
+	if c.S3.LakeBucket == c.S3.ExportBucket {
+		bad("s3.export_bucket", "must not be s3.lake_bucket: downloads are served to clients")
+	}
+	if slices.Contains([]string{"v1", "v3", "api", "analytics", "healthz", "readyz"}, c.S3.ExportBucket) {
+		bad("s3.export_bucket", "is %q, which is a path of the API", c.S3.ExportBucket)
+	}
+	if l := c.Query.DeflateLevel; l < 1 || l > 9 {
+		bad("query.deflate_level", "is %d, want 1 to 9", l)
+	}
+	for key, n := range map[string]int64{
+		"ingest.max_in_flight": int64(c.Ingest.MaxInFlight), "ingest.max_held_bytes": int64(c.Ingest.MaxHeldBytes),
+		"processor.gather_bytes": int64(c.Processor.GatherBytes), "query.max_scans": int64(c.Query.MaxScans),
+		"query.builds": int64(c.Query.Builds), "http.max_header_bytes": int64(c.HTTP.MaxHeaderBytes),
+		"processor.cut_age": int64(c.Processor.CutAge), "processor.lease_ttl": int64(c.Processor.LeaseTTL),
+	} {
+		if n <= 0 {
+			bad(key, "must be more than 0")
+		}
+	}
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(errs...)
+}
+
+// needs reports which settings a service of a cluster cannot do without.
+func (c *Config) needs(keys ...string) error {
+	settings, _ := settingsOf(c)
+	var errs []error
+	for _, key := range keys {
+		i := slices.IndexFunc(settings, func(s setting) bool { return s.key == key })
+		if i < 0 || settings[i].field.IsZero() {
+			errs = append(errs, fmt.Errorf("%s is not set", key))
+		}
+	}
+	if secret := c.Cluster.Secret; secret != "" && len(secret) < 16 {
+		errs = append(errs, errors.New("cluster.secret must have at least 16 characters"))
+	}
+	return errors.Join(errs...)
+}
+
+// example is the example file: every setting at its default.
+func example() string {
+	var cfg Config
+	settings, sections := settingsOf(&cfg)
+	var b strings.Builder
+	b.WriteString(`# Every setting of Weir at its default. A setting a.b_c is the flag --a.b-c and the
+# variable WEIR_A_B_C; flags win over variables, variables over this file.
+# Sizes are "500", "64KiB", "16MiB", "2GiB"; times are "90s", "5m", "24h".
+`)
+	at := ""
+	for _, s := range settings {
+		parent, name := "", s.key
+		if i := strings.LastIndex(s.key, "."); i >= 0 {
+			parent, name = s.key[:i], s.key[i+1:]
+		}
+		if parent != at {
+			at = parent
+			i := slices.IndexFunc(sections, func(c section) bool { return c.key == parent })
+			fmt.Fprintf(&b, "\n# %s\n%s:\n", sections[i].help, parent)
+		}
+		indent := strings.Repeat("  ", strings.Count(s.key, "."))
+		fmt.Fprintf(&b, "%s# %s\n%s%s: %s\n", indent, s.help+s.choices(), indent, name, s.yamlDefault())
+	}
+	return b.String()
+}
+
+func (s setting) choices() string {
+	if len(s.only) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(s.only, ", ") + ")"
+}
+
+func (s setting) yamlDefault() string {
+	switch s.field.Interface().(type) {
+	case []string:
+		return "[" + s.def + "]"
+	case string:
+		return fmt.Sprintf("%q", s.def)
+	}
+	return s.def
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"weir/deploy/embedded"
+	"weir/schemas/registry"
+)
+
+const (
+	demoProduct = 1000
+	demoEmail   = "demo@example.com"
+	demoMade    = "demo.made" // registry setting: once it is there, the first start is over
+)
+
+// demo is what the first start makes to try things with, as demo.json has it.
+type demo struct {
+	URL      string `json:"url"`
+	Account  string `json:"account_id"`
+	Product  string `json:"product_id"`
+	Key      string `json:"key"` // of the data source
+	Secret   string `json:"secret"`
+	Token    string `json:"token"` // bearer
+	Email    string `json:"email"` // of the user
+	Password string `json:"password"`
+}
+
+// ensureDemo makes the demo account at the first start of a folder and returns
+// it; later it returns nil and changes nothing but the address in demo.json.
+// The file is written before the setting that ends the first start, so a start
+// that was killed in between is done over, with secrets that somebody has.
+func ensureDemo(ctx context.Context, reg *registry.Registry, dir, url string) (*demo, error) {
+	_, err := reg.Setting(ctx, demoMade)
+	if err == nil {
+		return nil, moveDemo(dir, url)
+	}
+	if !errors.Is(err, registry.ErrNotFound) {
+		return nil, err
+	}
+	d, err := makeDemo(ctx, reg)
+	if err != nil {
+		return nil, err
+	}
+	d.URL = url
+	if err := writeDemo(dir, d); err != nil {
+		return nil, err
+	}
+	if _, err := reg.SettingOnce(ctx, demoMade, "yes"); err != nil {
+		return nil, err
+	}
+	return &d, nil
+}
+
+func makeDemo(ctx context.Context, reg *registry.Registry) (demo, error) {
+	account, err := demoAccount(ctx, reg)
+	if err != nil {
+		return demo{}, err
+	}
+	d := demo{Account: account, Product: fmt.Sprint(demoProduct), Email: demoEmail, Password: randomText(12)}
+	source, secret, err := reg.CreateSource(ctx, registry.Source{Product: demoProduct, Name: "demo"})
+	if err != nil {
+		return d, err
+	}
+	d.Key, d.Secret = source.Key, secret
+	if _, d.Token, err = reg.CreateToken(ctx, registry.Token{Account: account, Name: "demo"}); err != nil {
+		return d, err
+	}
+	if err := reg.RevokeUser(ctx, demoEmail); err != nil && !errors.Is(err, registry.ErrNotFound) {
+		return d, err // one of a killed start, whose password nobody knows
+	}
+	_, err = reg.CreateUser(ctx, registry.User{Account: account, Email: d.Email}, d.Password)
+	return d, err
+}
+
+// demoAccount returns the account of the demo product, made if need be.
+func demoAccount(ctx context.Context, reg *registry.Registry) (string, error) {
+	product, err := reg.Product(ctx, demoProduct)
+	if err == nil {
+		return product.Account, nil
+	}
+	if !errors.Is(err, registry.ErrNotFound) {
+		return "", err
+	}
+	account, err := reg.CreateAccount(ctx, "Demo")
+	if err != nil {
+		return "", err
+	}
+	_, err = reg.CreateProduct(ctx, registry.Product{ID: demoProduct, Account: account.ID, Name: "Demo"})
+	return account.ID, err
+}
+
+func writeDemo(dir string, d demo) error {
+	text, err := json.MarshalIndent(d, "", "  ")
+	if err != nil {
+		return err
+	}
+	return embedded.WriteFile(filepath.Join(dir, demoFile), append(text, '\n'), 0o600)
+}
+
+// moveDemo writes the address of this start into demo.json, if that is there:
+// who wants its secrets gone deletes it.
+func moveDemo(dir, url string) error {
+	text, err := os.ReadFile(filepath.Join(dir, demoFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var d demo
+	if err := json.Unmarshal(text, &d); err != nil {
+		return fmt.Errorf("read %s: %w", demoFile, err)
+	}
+	if d.URL == url {
+		return nil
+	}
+	d.URL = url
+	return writeDemo(dir, d)
+}
+
+// greeting says how to send a first event and ask a first question. On a
+// terminal the lines carry the secrets; elsewhere, where somebody keeps what
+// is printed, they read them from demo.json.
+func (d *demo) greeting(dir string, terminal bool) string {
+	path := filepath.Join(dir, demoFile)
+	text := firstSteps
+	show := *d
+	if !terminal {
+		text = "demo() { sed -n 's/^  \"'$1'\": \"\\(.*\\)\",\\{0,1\\}$/\\1/p' '" + path + "'; }\n" + text
+		show.Key, show.Secret, show.Token = "$(demo key)", "$(demo secret)", "$(demo token)"
+		show.Email, show.Password = "'$(demo email)'", "'$(demo password)'"
+	}
+	return "\n" + strings.NewReplacer(
+		"URL", d.URL, "PRODUCT", d.Product, "KEY", show.Key, "SECRET", show.Secret, "TOKEN", show.Token,
+		"EMAIL", show.Email, "PASSWORD", show.Password,
+	).Replace(text) + "\nThese are kept in " + path + ", readable by you alone, and not shown again.\n"
+}
+
+const firstSteps = `# send an event: 200 means it is on disk
+curl -u "KEY:SECRET" -H 'Content-Type: application/json' URL/v1/event/report -d '{"data":[
+  {"euid":10000091198,"event_name":"sign_up","itime":'$(date +%s000)',"properties":{"plan":"pro"}}]}'
+
+# ask for the events of today: it is in the answer within a second
+curl -H "Authorization: Bearer TOKEN" -H 'Content-Type: application/json' URL/analytics/api/v1/events \
+  -d '{"startDate":"'$(date -u +%F)'"}'
+
+# log in to the reporting API and download today's events as a zipped CSV
+curl -s -c /tmp/weir.cookies URL/v3/request-csrf
+curl -s -b /tmp/weir.cookies -c /tmp/weir.cookies -H 'Content-Type: application/json' URL/v3/auth/web \
+  -d '{"userName":"EMAIL","password":"PASSWORD"}'
+curl -s -b /tmp/weir.cookies -H 'Content-Type: application/json' URL/v3/rawEvents/download/getDownloadUrl/PRODUCT \
+  -d '{"fileName":"PRODUCT_'$(date -u +%F)'.zip"}' | sed 's/.*"downloadUrl": *"\([^"]*\)".*/\1/' | xargs curl -s -o events.zip
+unzip -p events.zip
+`
+
+// demoThere says where things to try with are, after the first start.
+func demoThere(dir, url string) string {
+	path := filepath.Join(dir, demoFile)
+	if _, err := os.Stat(path); err != nil {
+		return ""
+	}
+	return fmt.Sprintf("keys to try it with are in %s; README.md has the curl lines for %s\n", path, url)
+}

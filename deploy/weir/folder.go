@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"weir/deploy/embedded"
+	"weir/schemas/objects"
+	"weir/schemas/registry"
+)
+
+// What lies in a data folder beside the parts of embedded.
+const (
+	formatFile   = "format.json" // which version of weir's format the folder has
+	runFile      = "run.json"    // how to reach the server that runs on it, 0600
+	demoFile     = "demo.json"   // what the first start made, 0600
+	databaseFile = "weir.db"     // SQLite: registry and catalog
+	scratchDir   = "scratch"     // may be lost at any time
+)
+
+// dataFormat is the version of the folder's layout that this weir writes. It
+// is raised when an older weir could no longer read what a newer one wrote.
+const dataFormat = 1
+
+type folderFormat struct {
+	Format int `json:"format"`
+}
+
+// openFolder takes the data folder for this process and makes it if need be.
+func openFolder(dir string) (unlock func() error, err error) {
+	if err := inspectFolder(dir); err != nil && !errors.Is(err, errNoFolder) {
+		return nil, err
+	}
+	unlock, err = embedded.Lock(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := claimFolder(dir); err != nil {
+		return nil, errors.Join(err, unlock())
+	}
+	return unlock, nil
+}
+
+// claimFolder writes the format into a new folder. It is called under the lock.
+func claimFolder(dir string) error {
+	err := inspectFolder(dir)
+	if !errors.Is(err, errNoFolder) {
+		return err
+	}
+	text, err := json.Marshal(folderFormat{dataFormat})
+	if err != nil {
+		return err
+	}
+	return embedded.WriteFile(filepath.Join(dir, formatFile), text, 0o600)
+}
+
+// errNoFolder means that there is nothing yet, and that it may be made.
+var errNoFolder = errors.New("no weir data folder")
+
+// inspectFolder tells whether this weir can work with dir.
+func inspectFolder(dir string) error {
+	text, err := os.ReadFile(filepath.Join(dir, formatFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return emptyFolder(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("read the format of %s: %w", dir, err)
+	}
+	var f folderFormat
+	if err := json.Unmarshal(text, &f); err != nil {
+		return fmt.Errorf("read %s of %s: %w", formatFile, dir, err)
+	}
+	if f.Format > dataFormat {
+		return fmt.Errorf("data folder %s has format %d and this weir knows %d: use the newer weir that wrote it", dir, f.Format, dataFormat)
+	}
+	return nil
+}
+
+// emptyFolder refuses to move into a folder that holds somebody else's files.
+func emptyFolder(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: %w", dir, errNoFolder)
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		// A start that was killed may have left the lock and a half-written format.
+		if name := e.Name(); name != "lock" && name != "lost+found" && !strings.HasPrefix(name, "."+formatFile) {
+			return fmt.Errorf("%s is not a weir data folder and not empty (%s): choose another --data", dir, name)
+		}
+	}
+	return fmt.Errorf("%s: %w", dir, errNoFolder)
+}
+
+// running is what run.json tells the commands that work beside the server.
+type running struct {
+	PID     int            `json:"pid"`
+	Version string         `json:"version"`
+	URL     string         `json:"url"`
+	Admin   string         `json:"admin"` // host:port of metrics, profiles and the balance
+	Kafka   string         `json:"kafka"` // host:port of the embedded broker
+	S3      objects.Config `json:"s3"`    // the embedded store, keys included
+}
+
+func writeRunning(dir string, r running) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return embedded.WriteFile(filepath.Join(dir, runFile), append(text, '\n'), 0o600)
+}
+
+// embeddedSettings turns the settings of a cluster into those of one process
+// on dir. The broker and the store stand where r says.
+func embeddedSettings(cfg Config, dir string, r running) Config {
+	cfg.Kafka = kafkaConfig{Brokers: []string{r.Kafka}, SASL: "none"}
+	cfg.S3.Endpoint, cfg.S3.Region, cfg.S3.PathStyle = r.S3.Endpoint, r.S3.Region, true
+	cfg.S3.AccessKey, cfg.S3.SecretKey = r.S3.AccessKey, r.S3.SecretKey
+	cfg.Database.URL = databaseURL(dir)
+	cfg.Topic.Replication, cfg.Topic.MinISR = 1, 1
+	return cfg
+}
+
+func databaseURL(dir string) string { return "sqlite:" + filepath.Join(dir, databaseFile) }
+
+// errNoBroker means that there is nothing to reach the log through.
+var errNoBroker = errors.New("the server on this folder is not up yet, or of another version")
+
+// beside makes cfg reach the parts of cfg.Data: those of the running server,
+// or, when none runs, parts that it starts for the caller alone. A cfg that
+// names a database of its own is a cluster's and stays as it is.
+func beside(ctx context.Context, cfg Config, log *slog.Logger) (_ Config, done func() error, err error) {
+	if cfg.Database.URL != "" {
+		return cfg, func() error { return nil }, nil
+	}
+	if err := inspectFolder(cfg.Data); err != nil {
+		return cfg, nil, err
+	}
+	unlock, err := embedded.Lock(cfg.Data)
+	if errors.Is(err, embedded.ErrLocked) {
+		r, err := readRunning(cfg.Data)
+		return embeddedSettings(cfg, cfg.Data, r), func() error { return nil }, err
+	}
+	if err != nil {
+		return cfg, nil, err
+	}
+	parts, err := embedded.Open(ctx, embedded.Config{Dir: cfg.Data, Log: log})
+	if err != nil {
+		return cfg, nil, errors.Join(err, unlock())
+	}
+	done = func() error { return errors.Join(parts.Close(), unlock()) }
+	return embeddedSettings(cfg, cfg.Data, running{Kafka: parts.Kafka, S3: parts.S3}), done, nil
+}
+
+func readRunning(dir string) (running, error) {
+	var r running
+	text, err := os.ReadFile(filepath.Join(dir, runFile))
+	if err != nil {
+		return r, fmt.Errorf("%w: %w", errNoBroker, err)
+	}
+	if err := json.Unmarshal(text, &r); err != nil {
+		return r, fmt.Errorf("%w: %w", errNoBroker, err)
+	}
+	return r, nil
+}
+
+// registryOf opens the registry that cfg means: that of a cluster, or the one
+// in the data folder, beside a running server or without one.
+func registryOf(ctx context.Context, cfg Config, log *slog.Logger) (*registry.Registry, error) {
+	url := cfg.Database.URL
+	if url == "" {
+		if err := inspectFolder(cfg.Data); err != nil {
+			return nil, err
+		}
+		url = databaseURL(cfg.Data)
+	}
+	return registry.Open(ctx, url, log)
+}

@@ -1,0 +1,180 @@
+// Command weir takes usage events over HTTP, keeps them in Kafka, turns them
+// into Iceberg tables on S3, and answers reports and exports from there: in one
+// process (`weir all`) or in many (`weir ingest`, `weir processor`, `weir
+// query`).
+//
+// This package alone touches the process: arguments, environment, signals,
+// listeners. It reads in the order of a start: main → config → wire → serve.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// Exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() { os.Exit(run()) }
+
+// run is main for those who go on afterwards: tests.
+func run() int {
+	answers := os.Stdout
+	os.Stdout = os.Stderr // what libraries print is no part of an answer
+	defer func() { os.Stdout = answers }()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // the first signal asks to drain, a second one kills
+	p := &process{stdin: os.Stdin, stdout: answers, stderr: os.Stderr, environ: os.Environ()}
+	return p.command(ctx, os.Args[1:])
+}
+
+// process is what a command may touch of the process.
+type process struct {
+	stdin   io.Reader
+	stdout  io.Writer // answers
+	stderr  io.Writer // logs, progress, errors
+	environ []string  // KEY=value
+}
+
+// getenv looks a variable up; "" when it is not there.
+func (p *process) getenv(name string) string {
+	for _, entry := range slices.Backward(p.environ) {
+		if value, ok := strings.CutPrefix(entry, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// isTerminal tells whether a person is at the other end.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// command is one subcommand.
+type command struct {
+	name    string
+	summary string // for `weir --help`
+	help    string // for `weir NAME --help`
+	run     func(ctx context.Context, p *process, args []string) error
+}
+
+func commands() []command {
+	return []command{
+		{"all", "run everything in one process, data in one folder (the default)", helpAll(), runAll},
+		{"ingest", "run the HTTP edge that takes events", helpIngest, runIngest},
+		{"processor", "run a processor that takes the log into the lake", helpProcessor, runProcessor},
+		{"query", "run the service that answers reports and makes downloads", helpQuery, runQuery},
+		{"admin", "accounts, products, data sources, users, tokens; compaction", "", runAdminOrCompact},
+		{"import", "send files of events through the HTTP edge", helpImport, runImport},
+		{"check", "audit: is every offset of the log accounted for?", helpCheck, runCheck},
+		{"version", "print the version", "usage: weir version\n", runVersion},
+	}
+}
+
+// usageError is a command line or a setting that cannot work: exit code 2.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// command runs the command that args name and returns the exit code.
+func (p *process) command(ctx context.Context, args []string) int {
+	name := "all"
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		name, args = args[0], args[1:]
+	} else if wantsHelp(args) {
+		name = "help"
+	}
+	if name == "help" {
+		return p.finish("", p.usage(args))
+	}
+	for _, c := range commands() {
+		if c.name != name {
+			continue
+		}
+		if c.help != "" && wantsHelp(args) {
+			_, err := io.WriteString(p.stdout, c.help)
+			return p.finish(name, err)
+		}
+		return p.finish(name, c.run(ctx, p, args))
+	}
+	return p.finish("", usagef("unknown command %q, see: weir --help", name))
+}
+
+func wantsHelp(args []string) bool {
+	for _, arg := range args {
+		switch arg {
+		case "--":
+			return false
+		case "--help", "-h", "-help":
+			return true
+		}
+	}
+	return false
+}
+
+// finish tells what went wrong and turns it into an exit code.
+func (p *process) finish(name string, err error) int {
+	if err == nil {
+		return exitDone
+	}
+	prefix := strings.TrimSpace("weir " + name)
+	fmt.Fprintf(p.stderr, "%s: %s\n", prefix, strings.ReplaceAll(err.Error(), "\n", "\n"+prefix+": "))
+	if _, ok := errors.AsType[usageError](err); ok {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// usage prints what there is. `weir help NAME` is `weir NAME --help`.
+func (p *process) usage(args []string) error {
+	var b strings.Builder
+	for _, c := range commands() {
+		if len(args) > 0 && args[0] == c.name && c.help != "" {
+			_, err := io.WriteString(p.stdout, c.help)
+			return err
+		}
+	}
+	b.WriteString(`weir takes usage events over HTTP, keeps them in Kafka, makes Iceberg tables of
+them on S3, and answers reports and zipped CSV downloads from there.
+
+usage: weir [COMMAND] [--SETTING VALUE]...
+
+`)
+	for _, c := range commands() {
+		fmt.Fprintf(&b, "  %-10s %s\n", c.name, c.summary)
+	}
+	b.WriteString(`
+Begin with "weir all": it needs no other setting, and prints how to send a first
+event and ask a first question. "weir COMMAND --help" says more of each.
+
+A setting a.b_c of the YAML file (--config FILE) is the flag --a.b-c and the
+variable WEIR_A_B_C; flags win over variables, variables over the file.
+"weir all --help" lists every setting.
+
+Exit codes: 0 done, 1 failed, 2 usage.
+`)
+	_, err := io.WriteString(p.stdout, b.String())
+	return err
+}

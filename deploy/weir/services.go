@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"errors"
+)
+
+const helpCluster = `
+Its settings are those of the example file, deploy/config.example.yaml; a
+setting a.b_c is the flag --a.b-c and the variable WEIR_A_B_C, and --config
+FILE reads a file. /healthz and /readyz are on the main address (--listen),
+/metrics and /debug/pprof on --admin.listen. SIGTERM drains and ends.
+`
+
+const helpIngest = `usage: weir ingest --database.url URL --kafka.brokers LIST [--SETTING VALUE]...
+
+Runs the HTTP edge: POST /v1/event/report and POST /v1/user/register. A 2xx
+means that Kafka has acknowledged every event. Any number of them may run.
+` + helpCluster
+
+const helpProcessor = `usage: weir processor --database.url URL --kafka.brokers LIST --cluster.secret TEXT
+         --s3.endpoint URL --processor.listen HOST:PORT [--SETTING VALUE]...
+
+Runs a processor: it owns a fair share of the shards, takes their records into
+the lake exactly once, and serves what is not yet there to query processes
+that know the cluster's secret. Up to one per shard may run; when one goes,
+the others take over. --processor.advertise is the host:port under which the
+others reach --processor.listen.
+` + helpCluster
+
+const helpQuery = `usage: weir query --database.url URL --cluster.secret TEXT --s3.endpoint URL [--SETTING VALUE]...
+
+Runs the service that answers reports and lists and makes downloads: /v3,
+/api/v3/business and /analytics. Any number of them may run. Download links
+lead through this address unless --query.public-endpoint names the store's.
+` + helpCluster
+
+func runIngest(ctx context.Context, p *process, args []string) error {
+	return p.runService(ctx, args, roles{ingest: true}, "database.url", "kafka.brokers")
+}
+
+func runProcessor(ctx context.Context, p *process, args []string) error {
+	return p.runService(ctx, args, roles{processor: true}, "database.url", "kafka.brokers", "cluster.secret")
+}
+
+func runQuery(ctx context.Context, p *process, args []string) error {
+	return p.runService(ctx, args, roles{query: true}, "database.url", "cluster.secret")
+}
+
+// runService runs one service of a cluster until ctx ends.
+func (p *process) runService(ctx context.Context, args []string, r roles, needs ...string) (err error) {
+	cfg, rest, err := p.load(args, nil)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(cfg.check(), cfg.needs(needs...), noArguments(rest)); err != nil {
+		return usageError{err}
+	}
+	w := p.newWiring(cfg, r)
+	defer func() { err = errors.Join(err, w.close()) }()
+	if err := w.connect(ctx); err != nil {
+		return err
+	}
+	if err := w.build(ctx); err != nil {
+		return err
+	}
+	w.log.InfoContext(ctx, "listening", "url", w.url(), "admin", w.admin.Addr().String(), "version", version())
+	return w.members.run(ctx)
+}
+
+func noArguments(rest []string) error {
+	if len(rest) > 0 {
+		return usagef("unexpected argument %q", rest[0])
+	}
+	return nil
+}

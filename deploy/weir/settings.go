@@ -1,0 +1,323 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// setting is one field of a struct whose fields have the tags key, default and
+// help. The same struct says what the file, the variables and the flags may
+// say, what the example file shows and what --help lists.
+type setting struct {
+	key    string // a.b_c
+	help   string
+	def    string
+	secret bool     // --help does not show what it is
+	only   []string // values it may have; nil is any
+	field  reflect.Value
+}
+
+// section is a struct of settings.
+type section struct {
+	key  string
+	help string
+}
+
+func (s setting) flag() string { return "--" + strings.ReplaceAll(s.key, "_", "-") }
+func (s setting) variable() string {
+	return "WEIR_" + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_"))
+}
+
+// settingsOf lists the settings of a struct, given by pointer, in the order of
+// its fields, and the sections that they stand in.
+func settingsOf(target any) (settings []setting, sections []section) {
+	return walkSettings(reflect.ValueOf(target).Elem(), "")
+}
+
+func walkSettings(v reflect.Value, prefix string) (settings []setting, sections []section) {
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		key := prefix + f.Tag.Get("key")
+		if f.Type.Kind() == reflect.Struct {
+			inner, deeper := walkSettings(v.Field(i), key+".")
+			settings = append(settings, inner...)
+			sections = append(append(sections, section{key, f.Tag.Get("help")}), deeper...)
+			continue
+		}
+		s := setting{
+			key: key, help: f.Tag.Get("help"), def: f.Tag.Get("default"),
+			secret: f.Tag.Get("secret") != "", field: v.Field(i),
+		}
+		if only := f.Tag.Get("only"); only != "" {
+			s.only = strings.Split(only, ",")
+		}
+		settings = append(settings, s)
+	}
+	return settings, sections
+}
+
+// bytesize is a number of bytes that is written with a unit.
+type bytesize int64
+
+// set reads text into the field.
+func (s setting) set(text string) error {
+	if len(s.only) > 0 && !slices.Contains(s.only, text) {
+		return fmt.Errorf("%q is none of %s", text, strings.Join(s.only, ", "))
+	}
+	switch field := s.field.Addr().Interface().(type) {
+	case *string:
+		*field = text
+	case *[]string:
+		*field = splitList(text)
+	case *bool:
+		return parsed(field, text, "true or false", strconv.ParseBool)
+	case *int:
+		return parsed(field, text, "a number", strconv.Atoi)
+	case *float64:
+		return parsed(field, text, "a number", parseFloat)
+	case *time.Duration:
+		return parsed(field, text, `a time like "90s", "5m" or "24h"`, parseDuration)
+	case *bytesize:
+		return parsed(field, text, `a size like "500", "64KiB", "16MiB" or "2GiB"`, parseBytes)
+	default:
+		return fmt.Errorf("no way to read a %T", field)
+	}
+	return nil
+}
+
+func parsed[T any](field *T, text, want string, parse func(string) (T, error)) error {
+	value, err := parse(text)
+	if err != nil {
+		return fmt.Errorf("%q is not %s", text, want)
+	}
+	*field = value
+	return nil
+}
+
+func parseFloat(text string) (float64, error) {
+	f, err := strconv.ParseFloat(text, 64)
+	if err == nil && (math.IsNaN(f) || math.IsInf(f, 0)) {
+		err = strconv.ErrRange
+	}
+	return f, err
+}
+
+func parseDuration(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err == nil && d < 0 {
+		err = strconv.ErrRange
+	}
+	return d, err
+}
+
+func parseBytes(text string) (bytesize, error) {
+	digits, unit := text, int64(1)
+	for _, u := range []struct {
+		suffix string
+		bytes  int64
+	}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"B", 1}} {
+		if rest, ok := strings.CutSuffix(text, u.suffix); ok {
+			digits, unit = strings.TrimSpace(rest), u.bytes
+			break
+		}
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err == nil && (n < 0 || n > math.MaxInt64/unit) {
+		err = strconv.ErrRange
+	}
+	return bytesize(n * unit), err
+}
+
+func splitList(text string) []string {
+	var list []string
+	for item := range strings.SplitSeq(text, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			list = append(list, item)
+		}
+	}
+	return list
+}
+
+// setDefaults gives every field what its tag says.
+func setDefaults(settings []setting) error {
+	var errs []error
+	for _, s := range settings {
+		if s.def == "" {
+			continue
+		}
+		if err := s.set(s.def); err != nil {
+			errs = append(errs, fmt.Errorf("default of %s: %w", s.key, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// fromArgs reads flags into settings and returns the other arguments. It
+// reports everything that is wrong, not just the first.
+func fromArgs(args []string, settings []setting) (rest []string, err error) {
+	var errs []error
+	for len(args) > 0 {
+		arg := args[0]
+		args = args[1:]
+		if arg == "--" {
+			return append(rest, args...), errors.Join(errs...)
+		}
+		if !strings.HasPrefix(arg, "-") || arg == "-" {
+			rest = append(rest, arg)
+			continue
+		}
+		name, text, given := strings.Cut("--"+strings.TrimLeft(arg, "-"), "=")
+		s, err := find(settings, name, setting.flag)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("unknown flag %w", err))
+			if !given && len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+				args = args[1:] // most likely its value
+			}
+			continue
+		}
+		switch {
+		case given:
+		case s.field.Kind() == reflect.Bool:
+			text = "true"
+		case len(args) == 0:
+			errs = append(errs, fmt.Errorf("flag %s needs a value", name))
+			continue
+		default:
+			text, args = args[0], args[1:]
+		}
+		if err := s.set(text); err != nil {
+			errs = append(errs, fmt.Errorf("flag %s: %w", name, err))
+		}
+	}
+	return rest, errors.Join(errs...)
+}
+
+// fromEnviron reads variables into settings. Variables that begin alike but
+// are no setting are left alone: an orchestrator makes up many of them.
+func fromEnviron(environ []string, settings []setting) error {
+	var errs []error
+	for _, entry := range environ {
+		name, text, _ := strings.Cut(entry, "=")
+		i := slices.IndexFunc(settings, func(s setting) bool { return s.variable() == name })
+		if i < 0 {
+			continue
+		}
+		if err := settings[i].set(text); err != nil {
+			errs = append(errs, fmt.Errorf("variable %s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// fromYAML reads a file's text into settings and reports every key that is
+// unknown, repeated or wrong, with its line.
+func fromYAML(text []byte, settings []setting) error {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		return err
+	}
+	if len(doc.Content) == 0 {
+		return nil // an empty file
+	}
+	return fromNode(doc.Content[0], "", settings)
+}
+
+func fromNode(node *yaml.Node, prefix string, settings []setting) error {
+	if node.Kind != yaml.MappingNode {
+		return fmt.Errorf("line %d: %s is a section: settings belong under it", node.Line, strings.TrimSuffix(prefix, "."))
+	}
+	var errs []error
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		name, value := node.Content[i], node.Content[i+1]
+		key := prefix + name.Value
+		at := func(err error) { errs = append(errs, fmt.Errorf("line %d: %w", name.Line, err)) }
+		if seen[key] {
+			at(fmt.Errorf("%s is set twice", key))
+			continue
+		}
+		seen[key] = true
+		if slices.ContainsFunc(settings, func(s setting) bool { return strings.HasPrefix(s.key, key+".") }) {
+			if value.Tag != "!!null" {
+				errs = append(errs, fromNode(value, key+".", settings))
+			}
+			continue
+		}
+		s, err := find(settings, key, func(s setting) string { return s.key })
+		if err != nil {
+			at(fmt.Errorf("unknown setting %w", err))
+			continue
+		}
+		if err := s.setNode(value); err != nil {
+			at(fmt.Errorf("%s: %w", key, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s setting) setNode(value *yaml.Node) error {
+	switch {
+	case value.Tag == "!!null":
+		return nil // as if it were not there
+	case value.Kind == yaml.ScalarNode:
+		return s.set(value.Value)
+	case value.Kind == yaml.SequenceNode && s.field.Type() == reflect.TypeFor[[]string]():
+		list := []string{}
+		for _, item := range value.Content {
+			if item.Kind != yaml.ScalarNode {
+				return errors.New("every item must be a plain value")
+			}
+			list = append(list, item.Value)
+		}
+		s.field.Set(reflect.ValueOf(list))
+		return nil
+	}
+	return errors.New("must be a plain value")
+}
+
+// find looks a setting up by one of its spellings. Its error names what was
+// most likely meant.
+func find(settings []setting, name string, spelling func(setting) string) (setting, error) {
+	best, distance := "", 4
+	for _, s := range settings {
+		if spelling(s) == name {
+			return s, nil
+		}
+		if d := editDistance(spelling(s), name); d < distance {
+			best, distance = spelling(s), d
+		}
+	}
+	if best == "" {
+		return setting{}, fmt.Errorf("%q", name)
+	}
+	return setting{}, fmt.Errorf("%q, do you mean %q?", name, best)
+}
+
+// editDistance counts the letters to add, drop or change between a and b.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
