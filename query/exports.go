@@ -2,22 +2,360 @@ package query
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"math"
 	"net/http"
+	"runtime"
+	"strconv"
+	"time"
+
+	"weir/query/export"
+	"weir/schemas"
+	"weir/schemas/columns"
+	"weir/schemas/lake"
+	"weir/schemas/objects"
+	"weir/schemas/registry"
 )
 
+const (
+	abandonedAfter = 24 * time.Hour // a build that is not finished by then is dead; its object is deleted
+	lendMargin     = time.Hour      // an object lives on after its last link has expired, for downloads that began in time
+	guessedWidth   = 256            // bytes of a row before any file was built
+)
+
+// exportBucket is the part of the object store that exports need.
+type exportBucket interface {
+	Upload(ctx context.Context, key string, r io.Reader) (int64, error)
+	Presign(ctx context.Context, in objects.PresignInput) (string, error)
+	Delete(ctx context.Context, keys ...string) error
+}
+
 // exportState is what exports keep in a Service.
-type exportState struct{}
+type exportState struct {
+	bucket  exportBucket  // nil gives no files out
+	builds  chan struct{} // one for each build that a client waits for
+	workers int           // of deflate, in each build
+	metrics *exportMetrics
+}
 
-func (s *Service) openExports() error { return nil }
-
-// reportingRoutes mounts contract 4.
-func (s *Service) reportingRoutes(*http.ServeMux) {}
-
-// runExports closes days and builds export files until ctx ends.
-func (s *Service) runExports(ctx context.Context) error {
-	<-ctx.Done()
+func (s *Service) openExports() error {
+	m, err := newExportMetrics(s.deps.Metrics)
+	if err != nil {
+		return err
+	}
+	s.exports = exportState{builds: make(chan struct{}, s.cfg.Builds), workers: runtime.GOMAXPROCS(0), metrics: m}
+	if s.deps.Exports != nil {
+		s.exports.bucket = s.deps.Exports
+	}
 	return nil
 }
 
-// publishedOrigin is the Origin that the published contract asks for.
-const publishedOrigin = "https://analytics.revenera.com"
+// openFile, dailyFile and monthlyFile are elements of a list of files.
+type openFile struct {
+	FileName           string  `json:"fileName"`
+	UncompressedSizeKB float64 `json:"uncompressedSizeKB"`
+	FileDate           string  `json:"fileDate"`
+	IsAvailable        bool    `json:"isAvailable"`
+}
+
+type dailyFile struct {
+	FileName           string  `json:"fileName"`
+	UncompressedSizeKB float64 `json:"uncompressedSizeKB"`
+	CompressedSizeKB   float64 `json:"compressedSizeKB"`
+	FileDate           string  `json:"fileDate"`
+}
+
+type monthlyFile struct {
+	FileName           string  `json:"fileName"`
+	UncompressedSizeKB float64 `json:"uncompressedSizeKB"`
+	CompressedSizeKB   float64 `json:"compressedSizeKB"`
+	FileStartDate      string  `json:"fileStartDate"`
+	FileStopDate       string  `json:"fileStopDate"`
+}
+
+// listFiles answers with the files of the two tracking exports.
+func (s *Service) listFiles(w http.ResponseWriter, r *http.Request, q exportQuestion) error {
+	all, err := s.shelf(r.Context(), w.Header(), q)
+	if err != nil {
+		return err
+	}
+	answer := struct {
+		Status       string        `json:"status"`
+		OpenFiles    []openFile    `json:"openDailyFiles"`
+		DailyFiles   []dailyFile   `json:"dailyFiles"`
+		MonthlyFiles []monthlyFile `json:"monthlyFiles"`
+	}{"OK", []openFile{}, []dailyFile{}, []monthlyFile{}}
+	for _, o := range all.open {
+		answer.OpenFiles = append(answer.OpenFiles, openFile{
+			FileName: q.kind.FileName(q.product.ID, o.day), UncompressedSizeKB: kilobytes(o.bytes),
+			FileDate: o.day.FirstDay(), IsAvailable: !o.closed,
+		})
+	}
+	for _, c := range all.closed {
+		name := q.kind.FileName(q.product.ID, c.days)
+		raw, packed := kilobytes(c.file.CSVBytes), kilobytes(c.file.ZipBytes)
+		if c.days.Daily() {
+			answer.DailyFiles = append(answer.DailyFiles, dailyFile{name, raw, packed, c.file.First})
+			continue
+		}
+		answer.MonthlyFiles = append(answer.MonthlyFiles, monthlyFile{name, raw, packed, c.file.First, c.file.Last})
+	}
+	return s.writeAnswer(w, answer)
+}
+
+// listRawFiles answers with the files of all events, newest first. What is
+// open is of a size that nobody knows yet: that of its last build, or 0.
+func (s *Service) listRawFiles(w http.ResponseWriter, r *http.Request, q exportQuestion) error {
+	all, err := s.shelf(r.Context(), w.Header(), q)
+	if err != nil {
+		return err
+	}
+	type rawFile struct {
+		FileName         string  `json:"fileName"`
+		FileDate         string  `json:"fileDate"`
+		CompressedSizeKB float64 `json:"compressedSizeKB"`
+	}
+	answer := struct {
+		FileList []rawFile `json:"fileList"`
+	}{[]rawFile{}}
+	for i := len(all.open) - 1; i >= 0; i-- {
+		o := all.open[i]
+		answer.FileList = append(answer.FileList, rawFile{q.kind.FileName(q.product.ID, o.day), o.day.FirstDay(), kilobytes(o.last.ZipBytes)})
+	}
+	for i := len(all.closed) - 1; i >= 0; i-- {
+		c := all.closed[i]
+		answer.FileList = append(answer.FileList, rawFile{q.kind.FileName(q.product.ID, c.days), c.file.First, kilobytes(c.file.ZipBytes)})
+	}
+	return s.writeAnswer(w, answer)
+}
+
+// kilobytes is n in units of 1024 bytes, to three digits.
+func kilobytes(n int64) float64 {
+	return math.Round(float64(n)/1024*1000) / 1000
+}
+
+// shelf is all files of one kind and product there are.
+type shelf struct {
+	open   []openDay
+	closed []closedFile
+}
+
+// openDay is a day whose file is not built for good.
+type openDay struct {
+	day    export.Days
+	closed bool                // no more events can come: the file is about to be built
+	rows   int64               // events there are now
+	bytes  int64               // of their CSV, about
+	last   registry.ExportFile // the last build; zero without one
+}
+
+type closedFile struct {
+	days export.Days
+	file registry.ExportFile
+}
+
+// shelf finds the files of q. Today's is always there; another open day only
+// if it has events.
+func (s *Service) shelf(ctx context.Context, h http.Header, q exportQuestion) (shelf, error) {
+	var all shelf
+	files, err := s.deps.Registry.Exports(ctx, q.product.ID, q.kind.Code)
+	if err != nil {
+		return all, err
+	}
+	built, width := map[string]registry.ExportFile{}, int64(guessedWidth)
+	for _, f := range files {
+		days, err := export.ParseDays(f.First, f.Last)
+		if err != nil {
+			return all, fmt.Errorf("export %s: %w", f.Key, err)
+		}
+		if f.Rows > 0 {
+			width = f.CSVBytes / f.Rows
+		}
+		if f.Version == 0 {
+			built[f.First] = f
+			continue
+		}
+		all.closed = append(all.closed, closedFile{days, f})
+	}
+	all.open, err = s.openDays(ctx, h, q)
+	if err != nil {
+		return all, err
+	}
+	for i := range all.open {
+		o := &all.open[i]
+		o.last = built[o.day.FirstDay()]
+		o.bytes = q.kind.HeaderBytes() + o.rows*width
+		if o.last.Rows == o.rows && o.last.CSVBytes > 0 {
+			o.bytes = o.last.CSVBytes
+		}
+	}
+	return all, nil
+}
+
+// openDays counts the events of the days that are not built yet, and says in
+// h what it included.
+func (s *Service) openDays(ctx context.Context, h http.Header, q exportQuestion) ([]openDay, error) {
+	done, err := s.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	state, err := s.closing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	first, today := state.next, export.DayOf(time.Now())
+	names := append(export.WantColumns(), columns.Arrival)
+	filter := lake.Filter{Products: []int64{q.product.ID}, ArrivalFrom: first.First.UnixMilli()}
+	v, err := s.plan(ctx, question{columns: names, filter: filter})
+	if err != nil {
+		return nil, err
+	}
+	defer v.close()
+	counts := map[time.Time]int64{}
+	rows := export.NewRows()
+	for rec, err := range v.events(ctx, names, filter) {
+		if err != nil {
+			return nil, err
+		}
+		if err := rows.Bind(rec); err != nil {
+			return nil, fmt.Errorf("read events: %w", err)
+		}
+		for i := range rows.Rows {
+			if q.kind.Wants(rows, i) {
+				counts[export.DayOf(time.UnixMicro(int64(rows.Arrival[i]))).First]++
+			}
+		}
+	}
+	v.headers(h)
+	var open []openDay
+	for d := first; !d.First.After(today.First); d = d.Next() {
+		if n := counts[d.First]; n > 0 || d == today {
+			open = append(open, openDay{day: d, rows: n, closed: !d.End().After(state.until)})
+		}
+	}
+	return open, nil
+}
+
+// getDownloadURL answers with a link to a file, made now and signed now.
+func (s *Service) getDownloadURL(w http.ResponseWriter, r *http.Request, q exportQuestion) error {
+	var body struct {
+		FileName *string `json:"fileName"`
+	}
+	if err := s.readBody(w, r, &body); err != nil {
+		return err
+	}
+	if body.FileName == nil {
+		return badField("fileName", "is missing")
+	}
+	if s.exports.bucket == nil {
+		return &schemas.RequestError{Status: http.StatusServiceUnavailable, Code: "no_exports", Detail: "no bucket for exports is configured"}
+	}
+	days, ok := q.kind.DaysOf(q.product.ID, *body.FileName)
+	if !ok {
+		return noFile(*body.FileName)
+	}
+	f, err := s.file(r.Context(), w.Header(), q, days)
+	if err != nil {
+		return err
+	}
+	link, err := s.exports.bucket.Presign(r.Context(), objects.PresignInput{
+		Key: f.Key, Endpoint: s.publicEndpoint(r), FileName: *body.FileName, TTL: s.cfg.DownloadTTL,
+	})
+	if err != nil {
+		return err
+	}
+	return s.writeAnswer(w, struct {
+		DownloadURL string `json:"downloadUrl"`
+	}{link})
+}
+
+func noFile(name string) error {
+	return notFound("fileName: there is no file " + strconv.Quote(name))
+}
+
+// publicEndpoint is the object store as the client sees it: where it asks us,
+// unless an operator says otherwise.
+func (s *Service) publicEndpoint(r *http.Request) string {
+	if s.cfg.PublicEndpoint != "" {
+		return s.cfg.PublicEndpoint
+	}
+	if s.https(r) {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
+}
+
+// file is the closed file of days, or a build of the open one that has all
+// events there are now.
+func (s *Service) file(ctx context.Context, h http.Header, q exportQuestion, days export.Days) (registry.ExportFile, error) {
+	files, err := s.deps.Registry.Exports(ctx, q.product.ID, q.kind.Code)
+	if err != nil {
+		return registry.ExportFile{}, err
+	}
+	var last registry.ExportFile
+	for _, f := range files {
+		if f.First != days.FirstDay() || f.Last != days.LastDay() {
+			continue
+		}
+		if f.Version > 0 {
+			h.Set(headerWatermark, f.Watermark)
+			h.Set(headerAsOf, days.End().Format(time.RFC3339))
+			return f, nil
+		}
+		last = f
+	}
+	state, err := s.closing(ctx)
+	if err != nil {
+		return registry.ExportFile{}, err
+	}
+	if !days.Daily() || days.First.Before(state.next.First) || days.First.After(time.Now()) {
+		return registry.ExportFile{}, noFile(q.kind.FileName(q.product.ID, days))
+	}
+	return s.openBuild(ctx, h, q, last, days)
+}
+
+// openBuild builds the file of an open day, unless last, the build before,
+// holds exactly what is there now.
+func (s *Service) openBuild(ctx context.Context, h http.Header, q exportQuestion, last registry.ExportFile, days export.Days) (registry.ExportFile, error) {
+	done, err := s.mayBuild(ctx)
+	if err != nil {
+		return last, err
+	}
+	defer done()
+	filter := days.Filter(q.product.ID)
+	v, err := s.plan(ctx, question{columns: q.kind.Columns, filter: filter})
+	if err != nil {
+		return last, err
+	}
+	defer v.close()
+	v.headers(h)
+	if last.Watermark == v.watermark.String() && time.Since(last.Built) < s.cfg.DownloadTTL {
+		return last, nil
+	}
+	job := exportJob{kind: q.kind, product: q.product.ID, days: days, rows: v.events(ctx, q.kind.Columns, filter)}
+	f, err := s.build(ctx, job, v.watermark.String())
+	if err != nil {
+		return f, err
+	}
+	// Links to it are given out for one DownloadTTL and work for another.
+	return f, s.deps.Registry.LendExport(ctx, f, 2*s.cfg.DownloadTTL+lendMargin)
+}
+
+// mayBuild waits for a place among the builds. The caller calls done when it
+// has built.
+func (s *Service) mayBuild(ctx context.Context) (done func(), err error) {
+	wait := time.NewTimer(s.cfg.ScanWait)
+	defer wait.Stop()
+	select {
+	case s.exports.builds <- struct{}{}:
+		return func() { <-s.exports.builds }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for a build: %w", ctx.Err())
+	case <-wait.C:
+		return nil, &schemas.RequestError{
+			Status: http.StatusServiceUnavailable, Code: "busy", Detail: "too many files are being built, try again", RetryAfter: 15,
+		}
+	}
+}

@@ -1,4 +1,4 @@
-package query
+package export
 
 import (
 	"strconv"
@@ -10,17 +10,18 @@ import (
 	"weir/schemas/columns"
 )
 
-// exportRows reads the rows of one batch after the other.
-type exportRows struct {
+// Rows reads the rows of one batch after the other.
+type Rows struct {
 	columns.View
 	props *clientProps
 	data  eventData
 }
 
-func newExportRows() *exportRows { return &exportRows{props: newClientProps()} }
+// NewRows reads nothing yet.
+func NewRows() *Rows { return &Rows{props: newClientProps()} }
 
-// bind turns to rec, which stays the caller's.
-func (r *exportRows) bind(rec arrow.Record) error {
+// Bind turns to rec, which stays the caller's.
+func (r *Rows) Bind(rec arrow.Record) error {
 	view, err := columns.Bind(rec)
 	if err != nil {
 		return err
@@ -32,7 +33,7 @@ func (r *exportRows) bind(rec arrow.Record) error {
 
 // prop is a property of $client, by its place in clientKeys. It is "" when the
 // event did not say.
-func (r *exportRows) prop(slot, i int) string {
+func (r *Rows) prop(slot, i int) string {
 	if r.ClientProps.Null(i) {
 		return ""
 	}

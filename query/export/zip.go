@@ -1,4 +1,4 @@
-package query
+package export
 
 import (
 	"context"
@@ -18,29 +18,29 @@ const (
 	deflateEnd    = "\x03\x00" // an empty last block: what makes the blocks before it a whole stream
 )
 
-// zipMember is the one file of an archive.
-type zipMember struct {
+// Member is the one file of an archive.
+type Member struct {
 	Name     string
 	Modified time.Time
 	Level    int // of deflate, 1 to 9
 	Workers  int // blocks compressed at once
 }
 
-// zipSizes are the figures of an archive.
-type zipSizes struct {
+// Sizes are the figures of an archive.
+type Sizes struct {
 	Raw    int64 // bytes of content
 	Packed int64 // bytes of content, compressed
 	CRC    uint32
 }
 
-// writeZip writes an archive of one member to out, as a stream: what fill
+// WriteZip writes an archive of one member to out, as a stream: what fill
 // writes is cut into blocks, the blocks are compressed at once and independent
 // of one another, and their outputs stand one after the other, which is a
 // deflate stream like any other. At most 2·Workers+1 blocks are in memory.
 //
 // When fill or out fails everything stops, the archive has no directory, and
-// the error is returned. All goroutines have ended when writeZip returns.
-func writeZip(ctx context.Context, out io.Writer, m zipMember, fill func(context.Context, io.Writer) error) (zipSizes, error) {
+// the error is returned. All goroutines have ended when WriteZip returns.
+func WriteZip(ctx context.Context, out io.Writer, m Member, fill func(context.Context, io.Writer) error) (Sizes, error) {
 	g, ctx := errgroup.WithContext(ctx)
 	l := newZipLine(ctx, m)
 	g.Go(func() error {
@@ -52,7 +52,7 @@ func writeZip(ctx context.Context, out io.Writer, m zipMember, fill func(context
 	for range m.Workers {
 		g.Go(func() error { return l.deflate(m.Level) })
 	}
-	var sizes zipSizes
+	var sizes Sizes
 	g.Go(func() (err error) {
 		sizes, err = l.collect(out, m)
 		return err
@@ -71,14 +71,14 @@ type zipBlock struct {
 // zipLine hands blocks from the filler to the workers and, in the order of
 // filling, to the collector.
 type zipLine struct {
-	ctx   context.Context //nolint:containedctx // lives as long as the one call of writeZip; io.Writer has no room for it
+	ctx   context.Context //nolint:containedctx // lives as long as the one call of WriteZip; io.Writer has no room for it
 	free  chan *zipBlock
 	work  chan *zipBlock
 	order chan *zipBlock
 	block *zipBlock // being filled; the filler's alone
 }
 
-func newZipLine(ctx context.Context, m zipMember) *zipLine {
+func newZipLine(ctx context.Context, m Member) *zipLine {
 	blocks := 2*m.Workers + 1
 	l := &zipLine{
 		ctx:   ctx,
@@ -160,8 +160,8 @@ func (l *zipLine) deflate(level int) error {
 }
 
 // collect writes the archive: header, blocks in order, descriptor, directory.
-func (l *zipLine) collect(out io.Writer, m zipMember) (zipSizes, error) {
-	var s zipSizes
+func (l *zipLine) collect(out io.Writer, m Member) (Sizes, error) {
+	var s Sizes
 	if _, err := out.Write(m.localHeader()); err != nil {
 		return s, err
 	}
@@ -230,11 +230,11 @@ const (
 	zipMax32      = math.MaxUint32
 )
 
-func (m zipMember) localHeader() []byte {
+func (m Member) localHeader() []byte {
 	le := binary.LittleEndian
 	b := le.AppendUint32(nil, zipLocalSig)
 	b = le.AppendUint16(b, zipVersion)
-	b = m.appendCommon(b, zipSizes{})
+	b = m.appendCommon(b, Sizes{})
 	b = le.AppendUint16(b, uint16(len(m.Name)))
 	b = le.AppendUint16(b, 0) // extra
 	return append(b, m.Name...)
@@ -242,7 +242,7 @@ func (m zipMember) localHeader() []byte {
 
 // appendCommon appends what the local and the central header share: flags,
 // method, time, CRC, sizes.
-func (m zipMember) appendCommon(b []byte, s zipSizes) []byte {
+func (m Member) appendCommon(b []byte, s Sizes) []byte {
 	le := binary.LittleEndian
 	date, clock := dosTime(m.Modified)
 	b = le.AppendUint16(b, zipFlags)
@@ -259,10 +259,10 @@ func (m zipMember) appendCommon(b []byte, s zipSizes) []byte {
 }
 
 // large says whether the sizes need zip64.
-func (s zipSizes) large() bool { return s.Raw >= zipMax32 || s.Packed >= zipMax32 }
+func (s Sizes) large() bool { return s.Raw >= zipMax32 || s.Packed >= zipMax32 }
 
 // trailer appends all that follows the data: descriptor, directory, end.
-func (m zipMember) trailer(b []byte, s zipSizes) []byte {
+func (m Member) trailer(b []byte, s Sizes) []byte {
 	le := binary.LittleEndian
 	before := len(b)
 	b = le.AppendUint32(b, zipDescriptorSig)
@@ -280,7 +280,7 @@ func (m zipMember) trailer(b []byte, s zipSizes) []byte {
 	return appendEnd(b, directory, int64(len(b)-start))
 }
 
-func (m zipMember) appendCentral(b []byte, s zipSizes) []byte {
+func (m Member) appendCentral(b []byte, s Sizes) []byte {
 	le := binary.LittleEndian
 	version, extra := uint16(zipVersion), 0
 	if s.large() {

@@ -1,4 +1,4 @@
-package query
+package export
 
 import (
 	"archive/zip"
@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-func member(workers int) zipMember {
-	return zipMember{Name: "data.csv", Modified: time.Date(2024, 3, 2, 1, 2, 4, 0, time.UTC), Level: 1, Workers: workers}
+func member(workers int) Member {
+	return Member{Name: "data.csv", Modified: time.Date(2024, 3, 2, 1, 2, 4, 0, time.UTC), Level: 1, Workers: workers}
 }
 
 // write fills in pieces of odd sizes, as rows come.
@@ -44,7 +44,7 @@ func TestZipReadsBack(t *testing.T) {
 		}
 		m := member(1 + n%4)
 		var out bytes.Buffer
-		sizes, err := writeZip(t.Context(), &out, m, write(content))
+		sizes, err := WriteZip(t.Context(), &out, m, write(content))
 		if err != nil {
 			t.Fatalf("%d bytes: %v", size, err)
 		}
@@ -55,7 +55,7 @@ func TestZipReadsBack(t *testing.T) {
 	}
 }
 
-func checkZip(t *testing.T, archive []byte, m zipMember, content []byte) {
+func checkZip(t *testing.T, archive []byte, m Member, content []byte) {
 	t.Helper()
 	r, err := zip.NewReader(bytes.NewReader(archive), int64(len(archive)))
 	if err != nil {
@@ -103,7 +103,7 @@ func (h hugeZip) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func TestZipBeyond4GiB(t *testing.T) {
-	for _, s := range []zipSizes{
+	for _, s := range []Sizes{
 		{Raw: zipMax32 - 1, Packed: 1 << 30, CRC: 7},
 		{Raw: zipMax32, Packed: 1 << 30, CRC: 7},
 		{Raw: 70 << 30, Packed: 5 << 30, CRC: 7},
@@ -156,7 +156,7 @@ func TestZipStops(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				if _, err := writeZip(t.Context(), c.out, member(2), c.fill); !errors.Is(err, c.want) {
+				if _, err := WriteZip(t.Context(), c.out, member(2), c.fill); !errors.Is(err, c.want) {
 					t.Errorf("err = %v, want %v", err, c.want)
 				}
 			})
@@ -167,7 +167,7 @@ func TestZipStops(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			go func() { time.Sleep(time.Second); cancel() }()
 			stuck := func(ctx context.Context, _ io.Writer) error { <-ctx.Done(); return ctx.Err() }
-			if _, err := writeZip(ctx, io.Discard, member(2), stuck); !errors.Is(err, context.Canceled) {
+			if _, err := WriteZip(ctx, io.Discard, member(2), stuck); !errors.Is(err, context.Canceled) {
 				t.Errorf("err = %v, want %v", err, context.Canceled)
 			}
 		})
@@ -175,7 +175,7 @@ func TestZipStops(t *testing.T) {
 	t.Run("level out of range", func(t *testing.T) {
 		m := member(1)
 		m.Level = 42
-		if _, err := writeZip(t.Context(), io.Discard, m, endless); err == nil {
+		if _, err := WriteZip(t.Context(), io.Discard, m, endless); err == nil {
 			t.Error("level 42 was taken")
 		}
 	})

@@ -1,0 +1,122 @@
+package export
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"iter"
+
+	"github.com/apache/arrow/go/v17/arrow"
+)
+
+// csvChunk is how much CSV is handed on at once.
+const csvChunk = 64 << 10
+
+// csvEnd ends a record. RFC 4180 wants both bytes.
+const csvEnd = "\r\n"
+
+// WriteCSV writes a header, and a record for each of rows that the kind wants.
+// It returns how many those were.
+func (k Kind) WriteCSV(ctx context.Context, w io.Writer, rows iter.Seq2[arrow.Record, error]) (int64, error) {
+	buf := k.appendHeader(make([]byte, 0, 2*csvChunk))
+	view, written := NewRows(), int64(0)
+	for rec, err := range rows {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return written, err
+		}
+		if err := view.Bind(rec); err != nil {
+			return written, fmt.Errorf("read events: %w", err)
+		}
+		for i := range view.Rows {
+			if !k.Wants(view, i) {
+				continue
+			}
+			written++
+			if buf = k.appendRecord(buf, view, i); len(buf) < csvChunk {
+				continue
+			}
+			if _, err := w.Write(buf); err != nil {
+				return written, err
+			}
+			buf = buf[:0]
+		}
+	}
+	_, err := w.Write(buf)
+	return written, err
+}
+
+// appendHeader appends the first record of the file.
+func (k Kind) appendHeader(dst []byte) []byte {
+	for n, f := range k.Fields {
+		if n > 0 {
+			dst = append(dst, ',')
+		}
+		start := len(dst)
+		dst = closeField(append(dst, f.Name...), start)
+	}
+	return append(dst, csvEnd...)
+}
+
+// appendRecord appends row i of r.
+func (k Kind) appendRecord(dst []byte, r *Rows, i int) []byte {
+	for n, f := range k.Fields {
+		if n > 0 {
+			dst = append(dst, ',')
+		}
+		start := len(dst)
+		dst = closeField(f.Append(dst, r, i), start)
+	}
+	return append(dst, csvEnd...)
+}
+
+// HeaderBytes is the length of the first record.
+func (k Kind) HeaderBytes() int64 { return int64(len(k.appendHeader(nil))) }
+
+// closeField turns what was appended to dst since start into one CSV field:
+// as it is, or in quotes where RFC 4180 needs them. Nothing else is done to a
+// value: what a spreadsheet would take for a formula stays as it was sent,
+// because these files are read by programs and a changed value is a wrong one.
+func closeField(dst []byte, start int) []byte {
+	if !needsQuotes(dst[start:]) {
+		return dst
+	}
+	return quoteTail(dst, start)
+}
+
+// needsQuotes looks for a byte that would end a field or a record. Nearly all
+// bytes of a text are above the comma.
+func needsQuotes(field []byte) bool {
+	for _, c := range field {
+		if c <= ',' && (c == ',' || c == '"' || c == '\n' || c == '\r') {
+			return true
+		}
+	}
+	return false
+}
+
+// quoteTail puts dst[start:] in quotes where it stands. It works from the end,
+// so that no byte is overwritten before it has moved.
+func quoteTail(dst []byte, start int) []byte {
+	quotes := bytes.Count(dst[start:], []byte{'"'})
+	from := len(dst) - 1
+	for range quotes + 2 {
+		dst = append(dst, '"')
+	}
+	to := len(dst) - 2 // the last byte is the closing quote
+	for ; quotes > 0; from-- {
+		dst[to] = dst[from]
+		to--
+		if dst[from] == '"' {
+			dst[to] = '"'
+			to--
+			quotes--
+		}
+	}
+	copy(dst[start+1:to+1], dst[start:from+1])
+	dst[start] = '"'
+	return dst
+}

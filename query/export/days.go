@@ -1,0 +1,89 @@
+package export
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"weir/schemas/lake"
+)
+
+// Days is a range of arrival days, UTC: midnights, both days inclusive.
+type Days struct{ First, Last time.Time }
+
+// DayOf is the day that an instant lies in.
+func DayOf(t time.Time) Days {
+	day := t.UTC().Truncate(24 * time.Hour)
+	return Days{day, day}
+}
+
+// MonthOf is the whole month that an instant lies in.
+func MonthOf(t time.Time) Days {
+	year, month, _ := t.UTC().Date()
+	first := time.Date(year, month, 1, 0, 0, 0, 0, time.UTC)
+	return Days{first, first.AddDate(0, 1, -1)}
+}
+
+// ParseDays reads what FirstDay and LastDay wrote.
+func ParseDays(first, last string) (Days, error) {
+	from, err := time.Parse(time.DateOnly, first)
+	if err != nil {
+		return Days{}, fmt.Errorf("first day: %w", err)
+	}
+	to, err := time.Parse(time.DateOnly, last)
+	if err != nil {
+		return Days{}, fmt.Errorf("last day: %w", err)
+	}
+	return Days{from, to}, nil
+}
+
+// End is the first instant that is not in d.
+func (d Days) End() time.Time { return d.Last.AddDate(0, 0, 1) }
+
+// Next is the day after d.
+func (d Days) Next() Days { return DayOf(d.End()) }
+
+// Daily says that d is one day.
+func (d Days) Daily() bool { return d.First.Equal(d.Last) }
+
+// FirstDay is the first day as YYYY-MM-DD.
+func (d Days) FirstDay() string { return d.First.Format(time.DateOnly) }
+
+// LastDay is the last day as YYYY-MM-DD.
+func (d Days) LastDay() string { return d.Last.Format(time.DateOnly) }
+
+// Filter asks for the events of products, or of all when none is named, that
+// arrived in d.
+func (d Days) Filter(products ...int64) lake.Filter {
+	return lake.Filter{Products: products, ArrivalFrom: d.First.UnixMilli(), ArrivalTo: d.End().UnixMilli()}
+}
+
+// FileName is the published name of the archive of a product and days.
+func (k Kind) FileName(product int64, d Days) string { return k.baseName(product, d) + ".zip" }
+
+// MemberName is the name of the file inside it.
+func (k Kind) MemberName(product int64, d Days) string { return k.baseName(product, d) + ".csv" }
+
+func (k Kind) baseName(product int64, d Days) string {
+	name := strconv.FormatInt(product, 10) + k.mark + "_" + d.FirstDay()
+	if !d.Daily() {
+		name += "_to_" + d.LastDay()
+	}
+	return name
+}
+
+// DaysOf reads what FileName wrote. Any other spelling is no file's name.
+func (k Kind) DaysOf(product int64, name string) (Days, bool) {
+	text, ok := strings.CutPrefix(name, strconv.FormatInt(product, 10)+k.mark+"_")
+	if !ok {
+		return Days{}, false
+	}
+	text, _ = strings.CutSuffix(text, ".zip")
+	first, last, monthly := strings.Cut(text, "_to_")
+	if !monthly {
+		last = first
+	}
+	d, err := ParseDays(first, last)
+	return d, err == nil && k.FileName(product, d) == name
+}

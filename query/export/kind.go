@@ -1,0 +1,219 @@
+// Package export says what an export file is: which events each kind of it has,
+// which columns, how they are written as CSV, and how a zip archive of them is
+// made as a stream.
+//
+// It promises that a file is what RFC 4180 and every zip reader take, that
+// memory does not grow with the number of rows, and that what fails half-way is
+// an error and no archive. It needs events as Arrow batches, and does no I/O of
+// its own.
+package export
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/apache/arrow/go/v17/arrow/decimal128"
+
+	"weir/schemas"
+	"weir/schemas/columns"
+)
+
+// Kind is one kind of export: which events it has and what it says of
+// each. Its files and its last lines are the same columns.
+type Kind struct {
+	Code    string   // in the registry and in object keys
+	mark    string   // in file names, behind the product id
+	Monthly bool     // has a file for each month too
+	Columns []string // of the events table that Wants and Fields read; WantColumns are among them
+	Fields  []Field
+	Wants   func(r *Rows, i int) bool // whether row i is an event of the kind
+}
+
+// Field is one column of an export.
+type Field struct {
+	Key    string                                  // in getLastLines
+	Name   string                                  // in the header of the CSV
+	Append func(dst []byte, r *Rows, i int) []byte // the value of row i as text; nothing for null
+}
+
+// WantColumns are what the Wants of all kinds read.
+func WantColumns() []string { return []string{columns.Name, columns.ExceptionClass} }
+
+// Kinds are all there are, in the order they are built.
+func Kinds() []Kind {
+	return []Kind{CustomEvents(), Exceptions(), RawEvents()}
+}
+
+// CustomEvents are all events but exceptions and the starts and stops of
+// sessions.
+func CustomEvents() Kind {
+	return Kind{
+		Code: "cust", mark: "_cust", Monthly: true,
+		Columns: []string{
+			columns.Time, columns.ClientID, columns.Name, columns.Category, columns.Client, columns.Properties, columns.ExceptionClass,
+		},
+		Fields: append(clientFields(),
+			Field{"event.category", "Event Category", func(dst []byte, r *Rows, i int) []byte { return append(dst, r.Category.At(i)...) }},
+			Field{"event.name", "Event Type", func(dst []byte, r *Rows, i int) []byte { return append(dst, r.Name.At(i)...) }},
+			Field{"event.data", "Event Data", func(dst []byte, r *Rows, i int) []byte { return r.data.append(dst, r.Properties.At(i)) }},
+		),
+		Wants: func(r *Rows, i int) bool {
+			name := r.Name.At(i)
+			return name != schemas.SessionStart && name != schemas.SessionStop && !isException(r, i)
+		},
+	}
+}
+
+// Exceptions are the events that tell of an exception.
+func Exceptions() Kind {
+	return Kind{
+		Code: "exc", mark: "_exc", Monthly: true,
+		Columns: []string{
+			columns.Time, columns.ClientID, columns.Name, columns.Client,
+			columns.ExceptionClass, columns.ExceptionMethod, columns.ExceptionMessage, columns.ExceptionStack,
+		},
+		Fields: append(clientFields(),
+			Field{"exception.className", "Exception Class", func(dst []byte, r *Rows, i int) []byte { return append(dst, r.ExceptionClass.At(i)...) }},
+			Field{"exception.methodName", "Exception Method", func(dst []byte, r *Rows, i int) []byte { return append(dst, r.ExceptionMethod.At(i)...) }},
+			Field{"exception.message", "Exception Message", func(dst []byte, r *Rows, i int) []byte { return append(dst, r.ExceptionMessage.At(i)...) }},
+			Field{"exception.stackTrace", "Exception Stack Trace", func(dst []byte, r *Rows, i int) []byte { return append(dst, r.ExceptionStack.At(i)...) }},
+		),
+		Wants: isException,
+	}
+}
+
+// isException says whether an event is an exception: what carries one has a
+// class, if need be an empty one.
+func isException(r *Rows, i int) bool {
+	return !r.ExceptionClass.Null(i) || r.Name.At(i) == schemas.ExceptionName
+}
+
+// RawEvents are all events.
+func RawEvents() Kind {
+	return Kind{
+		Code: "raw",
+		Columns: []string{
+			columns.RandomID, columns.Arrival, columns.Time, columns.ClientID, columns.Name, columns.Category, columns.Value,
+			columns.SessionID, columns.RuntimeMS, columns.AppKey, columns.Properties, columns.Shard, columns.Offset,
+			columns.ExceptionClass,
+		},
+		Fields: []Field{
+			rawField("id", func(dst []byte, r *Rows, i int) []byte { return append(dst, r.RandomID.At(i)...) }),
+			rawField("received", func(dst []byte, r *Rows, i int) []byte { return appendMillis(dst, r.Arrival[i]) }),
+			rawField("time", func(dst []byte, r *Rows, i int) []byte { return appendMillis(dst, r.Time[i]) }),
+			rawField("clientId", appendClient),
+			rawField("name", func(dst []byte, r *Rows, i int) []byte { return append(dst, r.Name.At(i)...) }),
+			rawField("category", func(dst []byte, r *Rows, i int) []byte { return append(dst, r.Category.At(i)...) }),
+			rawField("value", appendValue),
+			rawField("sessionId", func(dst []byte, r *Rows, i int) []byte { return append(dst, r.SessionID.At(i)...) }),
+			rawField("runtime", appendRuntime),
+			rawField("appKey", func(dst []byte, r *Rows, i int) []byte { return append(dst, r.AppKey.At(i)...) }),
+			rawField("properties", appendProperties),
+			rawField("shard", func(dst []byte, r *Rows, i int) []byte { return strconv.AppendInt(dst, int64(r.Shard[i]), 10) }),
+			rawField("offset", func(dst []byte, r *Rows, i int) []byte { return strconv.AppendInt(dst, r.Offset[i], 10) }),
+		},
+		Wants: func(*Rows, int) bool { return true },
+	}
+}
+
+// rawField is a column whose key is its name.
+func rawField(name string, value func(dst []byte, r *Rows, i int) []byte) Field {
+	return Field{Key: name, Name: name, Append: value}
+}
+
+func appendClient(dst []byte, r *Rows, i int) []byte {
+	return strconv.AppendInt(dst, r.Client[i], 10)
+}
+
+func appendValue(dst []byte, r *Rows, i int) []byte {
+	if r.Value.Null(i) {
+		return dst
+	}
+	return appendDecimal(dst, r.Value.At(i), schemas.ValueScale)
+}
+
+// appendRuntime appends the runtime in seconds, the unit it was sent in.
+func appendRuntime(dst []byte, r *Rows, i int) []byte {
+	if r.Runtime.Null(i) {
+		return dst
+	}
+	return appendDecimal(dst, decimal128.FromI64(r.Runtime.At(i)), 3)
+}
+
+// appendProperties appends the own properties: always JSON, an event without
+// any has an empty object.
+func appendProperties(dst []byte, r *Rows, i int) []byte {
+	if r.Properties.Null(i) {
+		return append(dst, "{}"...)
+	}
+	return append(dst, r.Properties.At(i)...)
+}
+
+// clientFields are the columns that both tracking files begin with: when, who,
+// and what the event itself said of its client.
+func clientFields() []Field {
+	return []Field{
+		{"timestamp", "Timestamp", func(dst []byte, r *Rows, i int) []byte { return appendSeconds(dst, r.Time[i]) }},
+		{"clientId", "Client ID", appendClient},
+		propField("prodEdition", "Edition"),
+		propField("prodVersion", "Version"),
+		propField("prodBuild", "Build"),
+		propField("prodLanguage", "Language"),
+		propField("licenseType", "License Type"),
+		flagField("licenseStatus.allowed", "Key Allowed"),
+		flagField("licenseStatus.blocked", "Key Blocked"),
+		flagField("licenseStatus.activated", "Key Activated"),
+		flagField("licenseStatus.expired", "Key Expired"),
+		propField("os.version", "OS Type"),
+		propField("osWordLength", "OS Architecture"),
+		propField("osLanguage", "OS Language"),
+		propField("cpuType", "CPU Type"),
+		propField("cpuCores", "CPU Cores"),
+		propField("ram", "RAM"),
+		propField("displayCount", "Number of Monitors"),
+		resolutionField(),
+		propField("dotNetVersion", ".NET Versions"),
+		propField("gpu.model", "GPU"),
+		propField("formFactor", "Computer Type"),
+		propField("geography.country", "Country"),
+		propField("geography.usState", "US State"),
+	}
+}
+
+// propField is a property of $client; one that is null is empty.
+func propField(key, name string) Field {
+	slot := slices.Index(clientKeys(), key)
+	return Field{key, name, func(dst []byte, r *Rows, i int) []byte {
+		return append(dst, r.prop(slot, i)...)
+	}}
+}
+
+// flagField is Y or N; a flag that nobody has set is N.
+func flagField(key, name string) Field {
+	slot := slices.Index(clientKeys(), key)
+	return Field{key, name, func(dst []byte, r *Rows, i int) []byte {
+		switch r.prop(slot, i) {
+		case "true", "1", "Y", "yes":
+			return append(dst, 'Y')
+		}
+		return append(dst, 'N')
+	}}
+}
+
+// resolutionField is what was sent as one text, or else as two numbers.
+func resolutionField() Field {
+	keys := clientKeys()
+	whole := slices.Index(keys, "resolution")
+	width, height := slices.Index(keys, "resolutionWidth"), slices.Index(keys, "resolutionHeight")
+	return Field{"resolution", "Screen Resolution", func(dst []byte, r *Rows, i int) []byte {
+		if text := r.prop(whole, i); text != "" {
+			return append(dst, text...)
+		}
+		w, h := r.prop(width, i), r.prop(height, i)
+		if w == "" || h == "" {
+			return dst
+		}
+		dst = append(append(dst, w...), 'x')
+		return append(dst, h...)
+	}}
+}

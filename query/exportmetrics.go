@@ -1,0 +1,61 @@
+package query
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"weir/schemas/registry"
+)
+
+// exportMetrics are the figures of exports.
+type exportMetrics struct {
+	files   *prometheus.CounterVec
+	rows    *prometheus.CounterVec
+	bytes   *prometheus.CounterVec
+	seconds prometheus.Histogram
+	through prometheus.Gauge
+}
+
+// newExportMetrics registers the figures with reg, unless that is nil.
+func newExportMetrics(reg prometheus.Registerer) (*exportMetrics, error) {
+	m := &exportMetrics{
+		files: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_query_export_files_total", Help: "Export files built, by kind.",
+		}, []string{"kind"}),
+		rows: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_query_export_rows_total", Help: "Events written to export files, by kind.",
+		}, []string{"kind"}),
+		bytes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_query_export_csv_bytes_total", Help: "Bytes of CSV written to export files before compression, by kind.",
+		}, []string{"kind"}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "weir_query_export_build_seconds", Help: "Time to build one export file and put it to the object store.",
+			Buckets: prometheus.ExponentialBuckets(0.01, 4, 10),
+		}),
+		through: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "weir_query_export_closed_through_timestamp_seconds",
+			Help: "End of the last day whose export files this process has built, in seconds since 1970.",
+		}),
+	}
+	if reg == nil {
+		return m, nil
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{m.files, m.rows, m.bytes, m.seconds, m.through} {
+		errs = append(errs, reg.Register(c))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("register export metrics: %w", err)
+	}
+	return m, nil
+}
+
+func (m *exportMetrics) built(f registry.ExportFile, took time.Duration) {
+	m.files.WithLabelValues(f.Kind).Inc()
+	m.rows.WithLabelValues(f.Kind).Add(float64(f.Rows))
+	m.bytes.WithLabelValues(f.Kind).Add(float64(f.CSVBytes))
+	m.seconds.Observe(took.Seconds())
+}
