@@ -1,0 +1,144 @@
+package laketest_test
+
+import (
+	"testing"
+
+	"weir/schemas/lake"
+)
+
+// The mistakes that random runs rarely meet, each on the way that leads to it:
+// right rules get through, broken ones are found.
+
+// calmWorld has a shard 0 with these records, and processes that own nothing.
+func calmWorld(r rules, log ...record) (*world, []*process) {
+	w := newWorld(0, r)
+	w.calm, w.log[0] = true, log
+	var processes []*process
+	for i := range 3 {
+		processes = append(processes, &process{w: w, index: i, version: 2, up: true})
+	}
+	return w, processes
+}
+
+// own gives shard 0 to p, which takes it over.
+func (p *process) own() *worker {
+	p.w.leases[0] = lease{epoch: p.w.leases[0].epoch + 1, owner: p.index}
+	p.sync()
+	p.work(p.workers[0])
+	p.work(p.workers[0])
+	return p.workers[0]
+}
+
+// pollTo polls shard 0 up to an offset.
+func (p *process) pollTo(k *worker, to int64) {
+	log := p.w.log[0]
+	p.w.log[0] = log[:to]
+	for k.pos < to {
+		p.poll(k)
+	}
+	p.w.log[0] = log
+}
+
+// commitAll commits what shard 0 has to all tables.
+func (p *process) commitAll() {
+	p.seal()
+	for p.job != nil {
+		p.commitStep()
+	}
+}
+
+// found runs a story by the right rules and by broken ones.
+func found(t *testing.T, broken rules, story func(r rules) *world) {
+	t.Helper()
+	if w := story(right()); w.violation != nil {
+		t.Errorf("by the right rules: %v", w.violation)
+	}
+	w := story(broken)
+	if w.violation == nil {
+		t.Error("the mistake was not found")
+	}
+	t.Log(w.violation)
+}
+
+func TestOwnerBehindTheLakeThatAnswers(t *testing.T) {
+	broken := right()
+	broken.behindAnswers = true
+	found(t, broken, func(r rules) *world {
+		w, ps := calmWorld(r, record{id: 0}, record{id: 1}, record{id: 2}, record{id: 3})
+		behind := ps[0].own()
+		ps[0].pollTo(behind, 2)
+		ps[1].pollTo(ps[1].own(), 4)
+		ps[1].commitAll()
+		w.leases[0].owner = 0 // has it again, and has not yet noticed that it ever lost it
+
+		reader := &reader{w: w}
+		for reader.shard == 0 {
+			reader.step(ps)
+		}
+		return w
+	})
+}
+
+func TestQuietShardLeftOutWhenADayCloses(t *testing.T) {
+	broken := right()
+	broken.dayOver = func(v lake.Vector, day int64) bool {
+		return v[1].LogTime >= (day+1)*dayLong && v[2].LogTime >= (day+1)*dayLong // shard 0 says nothing
+	}
+	found(t, broken, func(r rules) *world {
+		w, ps := calmWorld(r, record{id: 0, stamp: 10})
+		for s := 1; s < shards; s++ {
+			w.log[s] = []record{{stamp: dayLong + 5}}
+			w.leases[s] = lease{epoch: 1, owner: 0}
+		}
+		k := ps[0].own()
+		ps[0].pollTo(k, 1)
+		for s := 1; s < shards; s++ {
+			for other := ps[0].workers[s]; other.pos == 0; {
+				ps[0].work(other)
+			}
+		}
+		ps[0].commitAll()
+		w.closeDays()
+		if r.dayOver(lake.Vector{0: {}, 1: {}, 2: {}}, 0) || w.closed[1] {
+			t.Error("a day closed that no shard has passed")
+		}
+
+		w.log[0] = append(w.log[0], record{id: 1, stamp: 20}) // was under way all the time
+		ps[0].pollTo(k, 2)
+		ps[0].commitAll()
+		w.log[0] = append(w.log[0], record{kind: control, stamp: dayLong + 9}) // the owner's tick
+		ps[0].pollTo(k, 3)
+		ps[0].commitAll()
+		w.closeDays()
+		if !w.closed[0] {
+			t.Error("the day did not close after the tick")
+		}
+		return w
+	})
+}
+
+func TestZombieAgainstOwnerWithDuplicatesOnly(t *testing.T) {
+	broken := right()
+	broken.inPlace = true
+	found(t, broken, func(r rules) *world {
+		w, ps := calmWorld(r, record{id: 0}, record{id: 1}, record{id: 0}, record{id: 1}, record{id: 0})
+		zombie := ps[0].own()
+		ps[0].pollTo(zombie, 2)
+		ps[0].commitAll()
+		ps[0].pollTo(zombie, 3)
+		ps[0].seal()
+		for ps[0].job.tables[0] == lake.DeadLetters || ps[0].job.base == nil {
+			ps[0].commitStep()
+		}
+
+		ps[1].pollTo(ps[1].own(), 5) // duplicates, all of them
+		ps[1].commitAll()
+		for ps[0].job != nil {
+			ps[0].commitStep()
+		}
+		if got := w.tables[lake.Events].vector[0].Next; w.violation == nil && got != 5 {
+			t.Errorf("events are at %d, want 5", got)
+		}
+		return w
+	})
+}

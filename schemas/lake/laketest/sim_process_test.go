@@ -1,0 +1,396 @@
+package laketest_test
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"weir/schemas/lake"
+)
+
+// process is one running processor: it learns late what it owns, and may be
+// paused or crash at any step.
+type process struct {
+	w       *world
+	index   int
+	version int   // of the decoder
+	skew    int64 // of the clock
+	up      bool
+	asleep  int // steps until it goes on
+
+	epochs  [shards]int // of the leases it believes to hold; 0 none
+	workers [shards]*worker
+	job     *job
+	counted [shards]lake.Counters // a counter in memory (never right)
+}
+
+// worker is one shard's state in its owner.
+type worker struct {
+	shard     int32
+	looked    int             // how much of the lake it has looked at: 0, events, dead letters too
+	state     lake.ShardState // of events, as this owner last saw it committed
+	pos       int64           // next record to poll
+	logTime   int64
+	count     lake.Counters
+	seen      map[fingerprint]int64 // log time of the last stored row
+	deadNext  int64                 // of dead_letters
+	deadKnown map[int64]bool        // in dead_letters
+	tail      []row                 // stored rows from kept to pos
+	deadTail  []int64               // dead offsets that dead_letters lacks
+	kept      int64
+}
+
+// cut is what a shard brings to all tables.
+type cut struct {
+	owner  *worker
+	id     string
+	from   int64
+	to     lake.ShardState
+	rows   []row
+	dead   []int64
+	events *file
+	letter *file
+}
+
+// job is the one commit that a process is at.
+type job struct {
+	cuts   []*cut
+	tables []lake.Table // still to be committed to, in order
+
+	base     *snapshot // nil before the load
+	retry    bool
+	sent     []lake.Cut
+	files    []*file
+	next     lake.Vector
+	outcomes []lake.Outcome
+}
+
+func (p *process) crash() {
+	p.w.note("process %d crashes", p.index)
+	*p = process{w: p.w, index: p.index, version: p.version, skew: p.skew, counted: p.counted}
+}
+
+func (p *process) start() {
+	p.up, p.version, p.skew = true, 2, int64(p.w.rnd.IntN(7))-3
+	if p.w.upgrades && p.w.rnd.IntN(2) == 0 {
+		p.version = 1
+	}
+}
+
+// step does one small thing.
+func (p *process) step() {
+	switch n := p.w.rnd.IntN(10); {
+	case n < 5 && p.job != nil:
+		p.commitStep()
+	case n < 6 && p.job == nil:
+		p.seal()
+	case n < 7:
+		p.sync()
+	default:
+		for s := range p.workers {
+			if p.workers[s] != nil && p.w.rnd.IntN(2) == 0 {
+				p.work(p.workers[s])
+			}
+		}
+	}
+}
+
+// sync learns what the process owns.
+func (p *process) sync() {
+	for s, l := range p.w.leases {
+		switch {
+		case l.owner != p.index:
+			p.epochs[s], p.workers[s] = 0, nil
+		case p.epochs[s] != l.epoch || p.workers[s] == nil:
+			p.epochs[s], p.workers[s] = l.epoch, &worker{shard: int32(s)}
+		}
+	}
+}
+
+// work takes the shard over, step by step, and then polls.
+func (p *process) work(k *worker) {
+	switch k.looked {
+	case 0:
+		p.takeOver(k)
+	case 1:
+		p.readDeadLetters(k)
+	default:
+		p.poll(k)
+	}
+}
+
+// takeOver starts a shard from events: offset, log time, counters and
+// fingerprints are of one snapshot.
+func (p *process) takeOver(k *worker) {
+	events := p.w.tables[lake.Events]
+	k.looked, k.state = 1, events.vector[k.shard]
+	k.pos, k.kept, k.logTime, k.count = k.state.Next, k.state.Next, k.state.LogTime, k.state.Counters
+	k.seen, k.deadKnown = map[fingerprint]int64{}, map[int64]bool{}
+	if p.w.rules.groupOffset {
+		k.pos = p.w.group[k.shard]
+		k.kept = k.pos
+		k.state.Next = k.pos
+	}
+	if p.w.rules.memoryCounters {
+		k.count = p.counted[k.shard]
+	}
+	if p.w.rules.noFingerprints {
+		return
+	}
+	for _, r := range events.rowsOf(k.shard, 0, k.pos) {
+		k.seen[r.fingerprint] = r.at
+	}
+}
+
+func (p *process) readDeadLetters(k *worker) {
+	letters := p.w.tables[lake.DeadLetters]
+	k.looked, k.deadNext = 2, letters.vector[k.shard].Next
+	for _, f := range letters.files {
+		for _, o := range f.dead {
+			if f.shard == k.shard {
+				k.deadKnown[o] = true
+			}
+		}
+	}
+}
+
+// poll gives a few records their verdicts.
+func (p *process) poll(k *worker) {
+	for range p.w.rnd.IntN(8) {
+		if k.pos >= int64(len(p.w.log[k.shard])) {
+			return
+		}
+		r := p.w.log[k.shard][k.pos]
+		if k.pos < k.deadNext && !k.deadKnown[k.pos] && r.dead(p.version) {
+			// dead_letters has passed it: a newer decoder could read it, and may
+			// have stored it. This version must not overrule that; it waits for
+			// a newer one to take the shard.
+			return
+		}
+		k.logTime = max(k.logTime, r.stamp)
+		p.judge(k, r)
+		k.pos++
+		p.counted[k.shard] = k.count
+	}
+}
+
+func (p *process) judge(k *worker, r record) {
+	f := fingerprint{r.client, r.id}
+	seen, known := k.seen[f]
+	now := k.logTime
+	if p.w.rules.processClock {
+		now = p.w.now + p.skew
+	}
+	switch {
+	case r.kind == control:
+		k.count.Control++
+	case k.deadKnown[k.pos]: // dead once, dead for ever
+		k.count.Dead++
+	case r.dead(p.version):
+		k.count.Dead++
+		k.deadTail = append(k.deadTail, k.pos)
+	case known && now-seen < window:
+		k.count.Duplicates++
+	default:
+		k.count.Stored++
+		k.seen[f] = k.logTime
+		k.tail = append(k.tail, row{fingerprint: f, offset: k.pos, at: k.logTime})
+	}
+}
+
+// seal closes a cut of every shard that has something to commit.
+func (p *process) seal() {
+	j := &job{tables: p.w.rules.tables()}
+	for s, k := range p.workers {
+		if k == nil || k.looked < 2 || k.pos <= k.state.Next {
+			continue
+		}
+		c := &cut{owner: k, id: strconv.Itoa(p.w.name()), from: k.state.Next, dead: slices.Clone(k.deadTail)}
+		c.to = lake.ShardState{Next: k.pos, LogTime: k.logTime, Counters: k.count}
+		c.rows = slices.DeleteFunc(slices.Clone(k.tail), func(r row) bool { return r.offset < c.from })
+		c.events = &file{name: p.w.name(), shard: int32(s), rows: c.rows}
+		c.letter = &file{name: p.w.name(), shard: int32(s), dead: c.dead}
+		j.cuts = append(j.cuts, c)
+	}
+	if len(j.cuts) == 0 {
+		j = p.catchUp()
+	}
+	if len(j.cuts) > 0 {
+		p.job = j
+	}
+}
+
+// catchUp brings rollups that are behind to where events is, also when no
+// record follows.
+func (p *process) catchUp() *job {
+	j := &job{tables: simTables()[2:]}
+	for s, k := range p.workers {
+		if k == nil || k.looked < 2 {
+			continue
+		}
+		for _, t := range j.tables {
+			if p.w.tables[t].vector[int32(s)].Next < k.state.Next {
+				j.cuts = append(j.cuts, &cut{owner: k, id: strconv.Itoa(p.w.name()), from: k.state.Next, to: k.state})
+				break
+			}
+		}
+	}
+	return j
+}
+
+// commitStep goes one step further in the process's one commit: it loads and
+// checks, or it sends.
+func (p *process) commitStep() {
+	j := p.job
+	if len(j.cuts) == 0 || len(j.tables) == 0 {
+		p.finish()
+		return
+	}
+	if j.base == nil {
+		p.check(j)
+		return
+	}
+	if p.w.rules.otherLoad { // checked on one load, committed on another
+		j.base = p.w.tables[j.tables[0]]
+		j.next = j.overlay(j.base.vector)
+	}
+	r := request{table: j.tables[0], base: j.base.id, vector: j.next, add: j.files}
+	r.inPlace = p.w.rules.inPlace && len(r.add) == 0
+	if p.w.send(r) {
+		p.settle()
+		return
+	}
+	if p.w.rules.deleteFiles {
+		for _, f := range j.files {
+			p.w.deleted[f.name] = true
+		}
+		for _, t := range simTables() {
+			p.w.checkFiles(t, p.w.tables[t])
+		}
+	}
+	j.base, j.retry = nil, true // whatever the error says, look again
+}
+
+// check loads the table and decides on that load.
+func (p *process) check(j *job) {
+	t := j.tables[0]
+	j.base = p.w.tables[t]
+	if j.retry && p.w.rules.blindRetry {
+		j.next = j.overlay(j.base.vector)
+		return
+	}
+	j.sent, j.files = nil, nil
+	fresh := map[int32]*file{}
+	for _, c := range j.cuts {
+		sent, f := p.bring(t, c, j.base)
+		j.sent = append(j.sent, sent)
+		fresh[sent.Shard] = f
+	}
+	j.next, j.outcomes = p.w.rules.advance(j.base.vector, j.sent)
+	for i, sent := range j.sent {
+		f := fresh[sent.Shard]
+		if j.outcomes[i] == lake.Committed && j.base.vector[sent.Shard].Cut != sent.ID && f != nil {
+			j.files = append(j.files, f)
+		}
+	}
+	if maps.Equal(j.next, j.base.vector) {
+		p.settle()
+	}
+}
+
+// bring is what a cut means for table t, and its file.
+func (p *process) bring(t lake.Table, c *cut, base *snapshot) (lake.Cut, *file) {
+	s := c.owner.shard
+	out := lake.Cut{ID: c.id, Shard: s, From: c.from, To: c.to, Sealed: time.Time{}}
+	switch t {
+	case lake.Events:
+		if len(c.rows) == 0 {
+			return out, nil
+		}
+		return out, c.events
+	case lake.DeadLetters:
+		out.From, out.To.Counters = max(c.from, c.owner.deadNext), lake.Counters{}
+		if len(c.dead) == 0 {
+			return out, nil
+		}
+		return out, c.letter
+	}
+	// A rollup catches up from the rows of events, wherever it stands.
+	out.From = base.vector[s].Next
+	out.ID = c.id + "@" + strconv.FormatInt(out.From, 10)
+	out.To.Counters = lake.Counters{}
+	rows := p.w.tables[lake.Events].rowsOf(s, out.From, c.to.Next)
+	if p.w.rules.rollupsFirst && c.events != nil {
+		out.From, out.ID, rows = c.from, c.id, c.rows
+	}
+	if len(rows) == 0 {
+		return out, nil
+	}
+	return out, &file{name: p.w.name(), shard: s, counts: gather(t, rows)}
+}
+
+// overlay is v with the states that were decided on before.
+func (j *job) overlay(v lake.Vector) lake.Vector {
+	out := copyVector(v)
+	for i, c := range j.sent {
+		if j.outcomes[i] == lake.Committed {
+			out[c.Shard] = j.next[c.Shard]
+		}
+	}
+	return out
+}
+
+// settle takes the outcomes of one table and turns to the next.
+func (p *process) settle() {
+	j := p.job
+	t := j.tables[0]
+	var stay []*cut
+	for i, c := range j.cuts {
+		if p.keeps(t, c, j.outcomes[i]) {
+			stay = append(stay, c)
+		}
+	}
+	p.job = &job{cuts: stay, tables: j.tables[1:]}
+}
+
+// keeps says whether a cut goes on to the next table. If not, its shard starts
+// anew from the lake, and no other shard.
+func (p *process) keeps(t lake.Table, c *cut, o lake.Outcome) bool {
+	k := c.owner
+	switch {
+	case t == lake.DeadLetters && k.deadNext >= c.to.Next && len(c.dead) == 0:
+		return true // known to be past it since the take-over
+	case t != lake.DeadLetters && t != lake.Events:
+		return true // a function of events, whoever brought it there
+	case o != lake.Committed:
+		p.drop(k)
+		return false
+	case t == lake.DeadLetters:
+		k.deadNext = max(k.deadNext, c.to.Next)
+		k.deadTail = slices.DeleteFunc(k.deadTail, func(o int64) bool { return o < c.to.Next })
+		return true
+	}
+	k.state = p.w.tables[lake.Events].vector[k.shard]
+	k.state.Next = c.to.Next
+	p.w.group[k.shard] = c.to.Next
+	return true
+}
+
+func (p *process) drop(k *worker) {
+	if p.workers[k.shard] == k {
+		p.workers[k.shard] = nil
+	}
+}
+
+// finish keeps the rows of the committed cuts for one cut more.
+func (p *process) finish() {
+	for _, c := range p.job.cuts {
+		if c.events == nil {
+			continue // a catch-up
+		}
+		c.owner.kept = c.from
+		c.owner.tail = slices.DeleteFunc(c.owner.tail, func(r row) bool { return r.offset < c.from })
+	}
+	p.job = nil
+}

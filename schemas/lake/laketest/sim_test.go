@@ -1,0 +1,169 @@
+package laketest_test
+
+import (
+	"flag"
+	"testing"
+
+	"weir/schemas/lake"
+)
+
+var simSeeds = flag.Int("sim.seeds", 3000, "how many runs of the simulation") //nolint:gochecknoglobals // a test flag is one
+
+// The simulation of the protocol: three shards, three processes that commit to
+// four tables, compactors and readers with tail, all interleaved by a seed.
+// Commits are lost, late, or applied though they seem to have failed; processes
+// crash at each step, sleep and go on as zombies; shards change hands; decoders
+// of two versions run side by side. After every step that changes a table every
+// invariant is checked, and at the end everything must have been committed.
+// The decision on a cut is lake.Advance, the product's own.
+
+// rules are what the actors of a run do. The zero value of each field but the
+// functions is right; every other value is a mistake that must be found.
+type rules struct {
+	advance func(lake.Vector, []lake.Cut) (lake.Vector, []lake.Outcome)
+	dayOver func(v lake.Vector, day int64) bool
+	tables  func() []lake.Table // in the order of commits
+
+	noFingerprints, groupOffset, memoryCounters, processClock bool // on take-over
+	blindRetry, otherLoad, deleteFiles, rollupsFirst, inPlace bool // at a commit
+	sameInputs                                                bool // at compaction
+	tableByTable, oneOffset, behindAnswers                    bool // in an answer
+}
+
+// right are the rules of the protocol; the decision on a cut is the product's.
+func right() rules {
+	return rules{advance: lake.Advance, dayOver: dayOver, tables: simTables}
+}
+
+// dayOver says whether log time has passed the end of day in every shard.
+func dayOver(v lake.Vector, day int64) bool {
+	for s := range int32(shards) {
+		if v[s].LogTime < (day+1)*dayLong {
+			return false
+		}
+	}
+	return true
+}
+
+// run is one seeded run of steps, and then of calm until all is committed.
+func run(seed uint64, r rules, steps int) error {
+	w := newWorld(seed, r)
+	return w.run(steps)
+}
+
+func (w *world) run(steps int) error {
+	w.upgrades = w.rnd.IntN(3) == 0
+	var processes []*process
+	for i := range 3 {
+		p := &process{w: w, index: i}
+		p.start()
+		processes = append(processes, p)
+	}
+	for s := range w.leases {
+		w.leases[s] = lease{epoch: 1, owner: s}
+	}
+	compactors := []*compactor{{w: w}, {w: w}}
+	readers := []*reader{{w: w}, {w: w}}
+	for range steps {
+		if w.step(processes, compactors, readers); w.violation != nil {
+			return w.violation
+		}
+	}
+	w.settleDown(processes)
+	return w.violation
+}
+
+// step lets one thing happen.
+func (w *world) step(processes []*process, compactors []*compactor, readers []*reader) {
+	w.now += int64(w.rnd.IntN(3))
+	switch n := w.rnd.IntN(100); {
+	case n < 8:
+		w.produce(int32(w.rnd.IntN(shards)))
+	case n < 11:
+		w.deliver()
+	case n < 13:
+		w.rebalance()
+	case n < 15:
+		w.disturb(processes[w.rnd.IntN(len(processes))])
+	case n < 16:
+		w.closeDays()
+	case n < 26:
+		compactors[w.rnd.IntN(len(compactors))].step()
+	case n < 38:
+		readers[w.rnd.IntN(len(readers))].step(processes)
+	default:
+		p := processes[w.rnd.IntN(len(processes))]
+		switch {
+		case !p.up:
+			if w.rnd.IntN(4) == 0 {
+				p.start()
+			}
+		case p.asleep > 0:
+			p.asleep--
+		default:
+			p.step()
+		}
+	}
+}
+
+// rebalance gives a shard to somebody; whoever had it learns of it later.
+func (w *world) rebalance() {
+	s := w.rnd.IntN(shards)
+	w.leases[s] = lease{epoch: w.leases[s].epoch + 1, owner: w.rnd.IntN(3)}
+	w.note("shard %d goes to process %d", s, w.leases[s].owner)
+}
+
+// disturb stops a process for a while or for good.
+func (w *world) disturb(p *process) {
+	if w.rnd.IntN(2) == 0 {
+		p.crash()
+		return
+	}
+	p.asleep = w.rnd.IntN(30)
+}
+
+// settleDown ends all faults and wants everything committed: a rightful owner
+// is never stopped for good.
+func (w *world) settleDown(processes []*process) {
+	w.calm = true
+	for len(w.flying) > 0 {
+		w.deliver()
+	}
+	for _, p := range processes {
+		p.asleep = 0
+		if !p.up {
+			p.start()
+		}
+		p.version = 2
+	}
+	for range 600 {
+		for _, p := range processes {
+			p.step()
+		}
+		if w.violation != nil || w.done() {
+			break
+		}
+	}
+	w.closeDays()
+	w.checkDone()
+}
+
+// done says whether every table is at the end of the log.
+func (w *world) done() bool {
+	for _, t := range simTables() {
+		for s := range int32(shards) {
+			if w.tables[t].vector[s].Next != int64(len(w.log[s])) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func TestSimulation(t *testing.T) {
+	for seed := range uint64(*simSeeds) {
+		if err := run(seed, right(), 800); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+	}
+}
