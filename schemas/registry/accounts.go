@@ -79,7 +79,7 @@ func (r *Registry) RevokeAccount(ctx context.Context, id string) error {
 // CreateProduct makes p; a zero ID asks for a random one of ten digits, an
 // empty Name for the id as name.
 func (r *Registry) CreateProduct(ctx context.Context, p Product) (Product, error) {
-	if err := r.living(ctx, r.db, p.Account); err != nil {
+	if err := living(ctx, r.db, p.Account); err != nil {
 		return Product{}, fmt.Errorf("create product: %w", err)
 	}
 	if p.ID != 0 {
@@ -164,7 +164,7 @@ func (r *Registry) RevokeProduct(ctx context.Context, id int64) error {
 }
 
 // living is nil for an account that exists and is alive.
-func (r *Registry) living(ctx context.Context, q querier, account string) error {
+func living(ctx context.Context, q querier, account string) error {
 	var n int64
 	err := q.QueryRowContext(ctx, `SELECT COUNT(*) FROM accounts WHERE id = $1 AND revoked = 0`, account).Scan(&n)
 	if err != nil {

@@ -119,7 +119,7 @@ func list[T any](ctx context.Context, q querier, scan func(row *sql.Rows) (T, er
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // what it could tell, Err tells
 	var all []T
 	for rows.Next() {
 		one, err := scan(rows)

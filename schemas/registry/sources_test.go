@@ -97,7 +97,7 @@ func TestRevocationActsElsewhereWithin5s(t *testing.T) {
 					t.Fatal(err)
 				}
 				time.Sleep(5 * time.Second)
-				for _, ended := range strings.Fields(ends[name]) {
+				for ended := range strings.FieldsSeq(ends[name]) {
 					if got := k.accepted(t.Context(), there); strings.Contains(got, ended) {
 						t.Errorf("5s after: still accepted %q", got)
 					}
@@ -152,9 +152,9 @@ func TestCacheSharesOneLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c cache[int]
 		var loads atomic.Int64
-		load := func(context.Context) (int, error) {
+		load := func(ctx context.Context) (int, error) {
 			time.Sleep(time.Millisecond)
-			return int(loads.Add(1)), nil
+			return int(loads.Add(1)), ctx.Err()
 		}
 		var wg sync.WaitGroup
 		for range 50 {

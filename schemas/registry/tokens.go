@@ -41,15 +41,15 @@ func (r *Registry) CreateToken(ctx context.Context, t Token) (Token, string, err
 	secret := secretPrefix + newSecret()
 	t.ID, t.Created, t.Revoked = newID(tokenPrefix), stamp(), time.Time{}
 	t.Products = slices.Compact(slices.Sorted(slices.Values(t.Products)))
-	err := r.update(ctx, func(tx *sql.Tx) error { return r.insertToken(ctx, tx, t, hashOf(secret)) })
+	err := r.update(ctx, func(tx *sql.Tx) error { return insertToken(ctx, tx, t, hashOf(secret)) })
 	if err != nil {
 		return Token{}, "", fmt.Errorf("create token of account %q: %w", t.Account, err)
 	}
 	return t, secret, nil
 }
 
-func (r *Registry) insertToken(ctx context.Context, tx *sql.Tx, t Token, hash string) error {
-	if err := r.living(ctx, tx, t.Account); err != nil {
+func insertToken(ctx context.Context, tx *sql.Tx, t Token, hash string) error {
+	if err := living(ctx, tx, t.Account); err != nil {
 		return err
 	}
 	all := 0

@@ -24,7 +24,7 @@ func (r *Registry) CreateUser(ctx context.Context, u User, password string) (Use
 	if err := validEmail(u.Email); err != nil {
 		return User{}, fmt.Errorf("create user: %w", err)
 	}
-	if err := r.living(ctx, r.db, u.Account); err != nil {
+	if err := living(ctx, r.db, u.Account); err != nil {
 		return User{}, fmt.Errorf("create user: %w", err)
 	}
 	hash, err := r.hashPassword(ctx, password)
