@@ -142,3 +142,30 @@ func TestZombieAgainstOwnerWithDuplicatesOnly(t *testing.T) {
 		return w
 	})
 }
+
+// An old version's rollup is in the table when a new version reads the same
+// records otherwise.
+func TestRollupBeforeEventsAcrossAnUpgrade(t *testing.T) {
+	broken := right()
+	broken.rollupsFirst, broken.tables = true, rollupsFirst
+	found(t, broken, func(r rules) *world {
+		w, ps := calmWorld(r, record{id: 4}, record{id: 5})
+		ps[0].version = 1
+		ps[0].pollTo(ps[0].own(), 2)
+		ps[0].seal()
+		for len(ps[0].job.tables) > 1 {
+			ps[0].commitStep()
+		}
+		ps[0].crash() // all but the last table have the cut
+
+		ps[1].pollTo(ps[1].own(), 2)
+		ps[1].commitAll()
+		ps[1].commitAll()
+		for _, table := range simTables() {
+			if got := w.tables[table].vector[0].Next; got != 2 {
+				t.Errorf("%s is at %d, want 2", table, got)
+			}
+		}
+		return w
+	})
+}

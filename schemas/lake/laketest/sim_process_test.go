@@ -195,7 +195,7 @@ func (p *process) judge(k *worker, r record) {
 	default:
 		k.count.Stored++
 		k.seen[f] = k.logTime
-		k.tail = append(k.tail, row{fingerprint: f, offset: k.pos, at: k.logTime})
+		k.tail = append(k.tail, row{fingerprint: f, offset: k.pos, at: k.logTime, by: r.by(p.version)})
 	}
 }
 

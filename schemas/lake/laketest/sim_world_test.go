@@ -40,6 +40,14 @@ func (r record) dead(version int) bool {
 	return r.kind == poison || r.kind == newish && version < 2
 }
 
+// by is the version that a row of r shows, when it was decoded by version.
+func (r record) by(version int) int {
+	if r.id == 5 {
+		return version
+	}
+	return 0
+}
+
 // fingerprint is what makes two events one.
 type fingerprint struct{ client, id int }
 
@@ -47,12 +55,14 @@ type fingerprint struct{ client, id int }
 type row struct {
 	fingerprint
 	offset, at int64 // at: log time
+	by         int   // version of the decoder, where versions read differently
 }
 
 // group is the key of a rollup.
 type group struct {
 	client int
 	day    int64 // 0 in the table of clients
+	by     int
 }
 
 // file is a data file: of events, of dead letters or of a rollup.
@@ -291,7 +301,7 @@ func merge(into, from map[group]int) {
 func gather(t lake.Table, rows []row) map[group]int {
 	out := map[group]int{}
 	for _, r := range rows {
-		g := group{client: r.client}
+		g := group{client: r.client, by: r.by}
 		if t == lake.ClientDays {
 			g.day = r.at / dayLong
 		}
