@@ -217,7 +217,9 @@ func identityAnswer(c *adminCall, euid int64) answer {
 	return answer{
 		json: object{
 			{"product_id", strconv.FormatInt(c.product(), 10)},
-			{"identity_name", c.name}, {"identity_value", c.value}, {"euid", id},
+			{"identity_name", c.name},
+			{"identity_value", c.value},
+			{"euid", id},
 		},
 		lines: []string{fmt.Sprintf("%s %s leads to client %s", c.name, c.value, id)},
 	}
