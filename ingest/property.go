@@ -23,7 +23,7 @@ import (
 //	$exception                                   {className, methodName, message, stackTrace}
 //	$exception_class, $exception_message         the same, on an event named exception only
 //
-// null is as good as absent. Any other name is the event's own, names with a
+// null is as good as absent, and so is an empty string. Any other name is the event's own, names with a
 // $ that mean nothing to us too; its value is kept to the letter, but for the
 // white space between its tokens. The sender's address and user agent are
 // those that it states: what carried the request here is not the client.
@@ -102,8 +102,7 @@ func scalar(name string) bool {
 func (d *decoder) reserved(e *schemas.Event, name string, v jsontext.Value) {
 	switch name {
 	case "$category":
-		d.refs.texts = append(d.refs.texts, d.bounded("properties.$category", v, schemas.MaxNameBytes))
-		e.Category = &d.refs.texts[len(d.refs.texts)-1]
+		d.category(e, v)
 	case "$value":
 		d.value(e, v)
 	case "$session_id":
@@ -125,6 +124,15 @@ func (d *decoder) reserved(e *schemas.Event, name string, v jsontext.Value) {
 	case "$ip":
 		e.IP = d.bounded("properties.$ip", v, schemas.MaxTextBytes)
 	}
+}
+
+func (d *decoder) category(e *schemas.Event, v jsontext.Value) {
+	s := d.bounded("properties.$category", v, schemas.MaxNameBytes)
+	if s == "" {
+		return
+	}
+	d.refs.texts = append(d.refs.texts, s)
+	e.Category = &d.refs.texts[len(d.refs.texts)-1]
 }
 
 func (d *decoder) value(e *schemas.Event, v jsontext.Value) {

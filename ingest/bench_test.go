@@ -1,0 +1,76 @@
+package ingest
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math"
+	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"weir/schemas/topic"
+)
+
+// batchBody is a request of n events as most are: about 255 bytes each.
+func batchBody(n int) []byte {
+	var b bytes.Buffer
+	b.WriteString(`{"app_key":"96441e4d73207a6517abfbbc","data":[`)
+	for i := range n {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `{"euid":%d,"event_name":"edit","itime":%d,"random_id":"33c5991a-11ef-2eb7-02b1-%012x",`+
+			`"properties":{"$category":"modules","$value":%d.5,"$session_id":"s%05d","$client":{"prodVersion":"1.4.2","C01":"x"},`+
+			`"language":"Go","files":%d}}`, 10000091198+i, 1654076420772+i, i, i, i%7, i)
+	}
+	b.WriteString(`]}`)
+	return b.Bytes()
+}
+
+func BenchmarkDecode(b *testing.B) {
+	body := batchBody(100)
+	b.Run("tokens", func(b *testing.B) { // the floor: the same bytes, read token by token
+		var dec jsontext.Decoder
+		b.SetBytes(int64(len(body)))
+		for b.Loop() {
+			dec.Reset(bytes.NewBuffer(body))
+			for {
+				if _, err := dec.ReadToken(); err == io.EOF {
+					break
+				}
+			}
+		}
+		b.ReportMetric(float64(100*b.N)/b.Elapsed().Seconds(), "events/s")
+	})
+	b.Run("events", func(b *testing.B) {
+		d := new(decoder)
+		b.SetBytes(int64(len(body)))
+		b.ReportAllocs()
+		for b.Loop() {
+			d.reset(1001, math.MaxInt64)
+			d.body = append(d.body[:0], body...)
+			if _, err := d.decode(); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64(100*b.N)/b.Elapsed().Seconds(), "events/s")
+	})
+	b.Run("records", func(b *testing.B) {
+		d, sh := new(decoder), new(shipment)
+		b.SetBytes(int64(len(body)))
+		b.ReportAllocs()
+		for b.Loop() {
+			d.reset(1001, math.MaxInt64)
+			d.body = append(d.body[:0], body...)
+			events, err := d.decode()
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := sh.load(events, topic.DefaultShards); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64(100*b.N)/b.Elapsed().Seconds(), "events/s")
+	})
+}

@@ -1,0 +1,223 @@
+package ingest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/schemas"
+	"weir/schemas/registry"
+	"weir/schemas/topic"
+)
+
+// today is when the tests in a bubble happen: later than the examples of the
+// published document.
+var today = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// directory is a registry in memory.
+type directory struct {
+	mu      sync.Mutex
+	sources map[string]registry.Source // by key; the secret of K is K-secret
+	euids   map[string]int64
+	fault   error
+}
+
+func newDirectory() *directory {
+	return &directory{
+		sources: map[string]registry.Source{
+			"key1":  {Key: "key1", Product: 1001},
+			"key2":  {Key: "key2", Product: 2002}, // of another account
+			"slow":  {Key: "slow", Product: 1001, RatePerSecond: 10},
+			"limit": {Key: "limit", Product: 1001},
+		},
+		euids: make(map[string]int64),
+	}
+}
+
+func (d *directory) AuthenticateSource(_ context.Context, key, secret string) (registry.Source, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fault != nil {
+		return registry.Source{}, d.fault
+	}
+	source, ok := d.sources[key]
+	if !ok || secret != key+"-secret" {
+		return registry.Source{}, registry.ErrUnauthorized
+	}
+	return source, nil
+}
+
+func (d *directory) RegisterIdentities(_ context.Context, product int64, name string, values []string) ([]int64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fault != nil {
+		return nil, d.fault
+	}
+	ids := make([]int64, len(values))
+	for i, v := range values {
+		key := strings.Join([]string{name, v}, "\x00")
+		if d.euids[key] == 0 {
+			d.euids[key] = product*100 + int64(len(d.euids)) + 1
+		}
+		ids[i] = d.euids[key]
+	}
+	return ids, nil
+}
+
+func (d *directory) fail(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fault = err
+}
+
+// edge is the service with a Kafka of its own around it.
+type edge struct {
+	*Service
+	t       testing.TB
+	keys    *directory
+	cluster *kfake.Cluster
+	network *kfake.VirtualNetwork
+	metrics *prometheus.Registry
+	log     *strings.Builder
+}
+
+// newEdge starts an edge of four shards. In a bubble the clock is set to today.
+func newEdge(t testing.TB, cfg Config, opts ...kfake.Opt) *edge {
+	t.Helper()
+	if now := time.Now(); now.Year() == 2000 { // a bubble's clock starts there
+		time.Sleep(today.Sub(now))
+	}
+	e := &edge{t: t, keys: newDirectory(), network: new(kfake.VirtualNetwork), metrics: prometheus.NewRegistry(), log: new(strings.Builder)}
+	var err error
+	e.cluster, err = kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(e.network.Listen),
+		kfake.SeedTopics(topic.DefaultShards, topic.Name)}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.cluster.Close)
+	e.Service, err = New(cfg, Deps{
+		Registry: e.keys,
+		Kafka:    e.client(KafkaOpts()...),
+		Layout:   topic.Layout{Topic: topic.Name, Shards: topic.DefaultShards, Hash: topic.HashName},
+		Log:      slog.New(slog.NewTextHandler(&lockedWriter{b: e.log}, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Metrics:  e.metrics,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+type lockedWriter struct {
+	mu sync.Mutex
+	b  *strings.Builder
+}
+
+func (w *lockedWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.b.Write(p)
+}
+
+func (e *edge) client(opts ...kgo.Opt) *kgo.Client {
+	e.t.Helper()
+	cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers(e.cluster.ListenAddrs()...), kgo.Dialer(e.network.DialContext))...)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.t.Cleanup(cl.Close)
+	return cl
+}
+
+// post sends body to path as key, with more headers as pairs.
+func (e *edge) post(path, key, body string, headers ...string) *httptest.ResponseRecorder {
+	e.t.Helper()
+	r := httptest.NewRequestWithContext(e.t.Context(), http.MethodPost, path, strings.NewReader(body))
+	r.SetBasicAuth(key, key+"-secret")
+	r.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	e.Handler().ServeHTTP(w, r)
+	return w
+}
+
+func (e *edge) report(body string, headers ...string) *httptest.ResponseRecorder {
+	e.t.Helper()
+	return e.post(pathReport, "key1", body, headers...)
+}
+
+// stored reads every event in the log, by time and random id.
+func (e *edge) stored() []schemas.Event {
+	e.t.Helper()
+	var want int
+	for _, p := range e.cluster.PartitionInfos(topic.Name) {
+		want += int(p.HighWatermark)
+	}
+	cl := e.client(kgo.ConsumeTopics(topic.Name), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	defer cl.Close()
+	var events []schemas.Event
+	for len(events) < want {
+		fetches := cl.PollFetches(e.t.Context())
+		if err := errors.Join(fetches.Err()); err != nil {
+			e.t.Fatal(err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			var event schemas.Event
+			if kind, err := topic.Decode(r.Value, &event); kind != topic.Event || err != nil {
+				e.t.Fatalf("record %d/%d: %v, %v", r.Partition, r.Offset, kind, err)
+			}
+			if want := topic.Shard(event.Product, event.Client, topic.DefaultShards); r.Partition != want {
+				e.t.Errorf("client %d lies in shard %d, want %d", event.Client, r.Partition, want)
+			}
+			if want := topic.Key(nil, event.Product, event.Client); string(r.Key) != string(want) {
+				e.t.Errorf("key %x, want %x", r.Key, want)
+			}
+			events = append(events, event)
+		})
+	}
+	slices.SortStableFunc(events, func(a, b schemas.Event) int {
+		return cmp.Or(cmp.Compare(a.Product, b.Product), cmp.Compare(a.Time, b.Time), cmp.Compare(a.RandomID, b.RandomID))
+	})
+	return events
+}
+
+// counter reads a counter or a gauge, summed over the labels that are not given.
+func (e *edge) counter(name string, labels ...string) float64 {
+	e.t.Helper()
+	families, err := e.metrics.Gather()
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	var sum float64
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			match := true
+			for i := 0; i < len(labels); i += 2 {
+				for _, l := range m.GetLabel() {
+					match = match && (l.GetName() != labels[i] || l.GetValue() == labels[i+1])
+				}
+			}
+			if match {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return sum
+}

@@ -1,0 +1,163 @@
+package ingest
+
+import (
+	"bufio"
+	"bytes"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sort"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"weir/schemas"
+)
+
+var update = flag.Bool("update", false, "write the answers in testdata anew")
+
+// TestGolden sends the requests of testdata/*.txtar one after the other to one
+// edge and compares answers and, at the end, what lies in the log. A request is
+// HTTP as it goes over the wire; "Key: K" stands for the Basic authorization
+// of data source K. Made-up ids are shown as <made>.
+func TestGolden(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no testdata: %v", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { golden(t, file) })
+		})
+	}
+}
+
+func golden(t *testing.T, file string) {
+	want, err := txtar.ParseFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := newEdge(t, Config{AllowedOrigins: []string{"https://example.com"}})
+	got := &txtar.Archive{Comment: want.Comment}
+	for _, f := range want.Files {
+		if name, ok := strings.CutPrefix(f.Name, "request "); ok {
+			got.Files = append(got.Files, f, txtar.File{Name: "answer " + name, Data: e.play(t, f.Data)})
+		}
+	}
+	got.Files = append(got.Files, txtar.File{Name: "log", Data: e.show(string(txtar.Format(want)))})
+	text := txtar.Format(got)
+	if *update {
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(string(txtar.Format(want)), string(text)); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+}
+
+// play sends one request and shows its answer.
+func (e *edge) play(t *testing.T, request []byte) []byte {
+	t.Helper()
+	head, body, _ := bytes.Cut(request, []byte("\n\n"))
+	body = bytes.TrimSuffix(body, []byte("\n"))
+	wire := fmt.Sprintf("%s\nHost: weir\nContent-Length: %d\n\n%s", head, len(body), body)
+	first, rest, _ := strings.Cut(wire, "\n")
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(first + " HTTP/1.1\n" + rest)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key := r.Header.Get("Key"); key != "" {
+		r.SetBasicAuth(key, key+"-secret")
+	}
+	w := httptest.NewRecorder()
+	e.Handler().ServeHTTP(w, r.WithContext(t.Context()))
+
+	var b bytes.Buffer
+	answer := w.Result()
+	defer answer.Body.Close()
+	fmt.Fprintln(&b, answer.Status)
+	var names []string
+	for name := range answer.Header {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		value := strings.Join(answer.Header[name], ", ")
+		if name == "X-Request-Id" && r.Header.Get(name) != value {
+			value = "<made>"
+		}
+		fmt.Fprintf(&b, "%s: %s\n", name, value)
+	}
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(&b, "\n%s\n", text)
+	return b.Bytes()
+}
+
+var madeID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}`)
+
+// show is every event in the log, a line each.
+func (e *edge) show(script string) []byte {
+	e.t.Helper()
+	var lines []string
+	for _, event := range e.stored() {
+		line, err := json.Marshal(readable(event))
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		lines = append(lines, madeID.ReplaceAllStringFunc(string(line), func(id string) string {
+			if strings.Contains(script, id) {
+				return id
+			}
+			return "<made>"
+		}))
+	}
+	sort.Strings(lines)
+	return []byte(strings.Join(append(lines, ""), "\n"))
+}
+
+// readable is an event as one line of JSON shows it.
+func readable(e schemas.Event) any {
+	var value jsontext.Value
+	if e.Value != nil {
+		value = schemas.AppendDecimal(nil, *e.Value, schemas.ValueScale)
+	}
+	return struct {
+		Product   int64              `json:"product"`
+		Client    int64              `json:"client"`
+		Time      int64              `json:"time"`
+		Name      string             `json:"name"`
+		RandomID  string             `json:"random_id"`
+		Category  *string            `json:"category,omitempty"`
+		Value     jsontext.Value     `json:"value,omitempty"`
+		Session   string             `json:"session_id,omitempty"`
+		Runtime   *int64             `json:"runtime_ms,omitempty"`
+		AppKey    string             `json:"app_key,omitempty"`
+		App       string             `json:"app_name,omitempty"`
+		Version   string             `json:"app_version,omitempty"`
+		Content   string             `json:"content_locale,omitempty"`
+		UI        string             `json:"ui_locale,omitempty"`
+		Offline   *bool              `json:"offline,omitempty"`
+		Agent     string             `json:"user_agent,omitempty"`
+		IP        string             `json:"ip,omitempty"`
+		User      jsontext.Value     `json:"user,omitempty"`
+		Props     jsontext.Value     `json:"client_props,omitempty"`
+		Exception *schemas.Exception `json:"exception,omitempty"`
+		Own       jsontext.Value     `json:"properties,omitempty"`
+	}{e.Product, e.Client, e.Time, e.Name, e.RandomID, e.Category, value, e.SessionID, e.RuntimeMS, e.AppKey, e.AppName,
+		e.AppVersion, e.ContentLocale, e.UILocale, e.Offline, e.UserAgent, e.IP, e.User, e.ClientProps, e.Exception, e.Properties}
+}
