@@ -27,7 +27,7 @@ type Builder struct {
 	sessionID, randomID, exceptionMessage, exceptionStack, properties *array.StringBuilder
 
 	name, category, appKey, appName, appVersion, contentLocale, uiLocale, userAgent, ip, user, clientProps,
-	exceptionClass, exceptionMethod *coder
+	exceptionClass, exceptionMethod *Coder
 }
 
 // Position is where the record of an event stands.
@@ -39,14 +39,14 @@ type Position struct {
 
 // NewBuilder returns an empty builder; Release ends it.
 func NewBuilder(mem memory.Allocator) *Builder {
-	instant := func() *array.TimestampBuilder {
+	newInstant := func() *array.TimestampBuilder {
 		return array.NewTimestampBuilder(mem, &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "UTC"})
 	}
 	return &Builder{
 		schema:  Schema(),
 		product: array.NewInt64Builder(mem), client: array.NewInt64Builder(mem),
 		offset: array.NewInt64Builder(mem), runtime: array.NewInt64Builder(mem),
-		time: instant(), arrival: instant(),
+		time: newInstant(), arrival: newInstant(),
 		value: array.NewDecimal128Builder(mem, &arrow.Decimal128Type{
 			Precision: schemas.ValuePrecision, Scale: schemas.ValueScale,
 		}),
@@ -54,10 +54,10 @@ func NewBuilder(mem memory.Allocator) *Builder {
 		sessionID: array.NewStringBuilder(mem), randomID: array.NewStringBuilder(mem),
 		exceptionMessage: array.NewStringBuilder(mem), exceptionStack: array.NewStringBuilder(mem),
 		properties: array.NewStringBuilder(mem),
-		name:       newCoder(mem), category: newCoder(mem), appKey: newCoder(mem), appName: newCoder(mem),
-		appVersion: newCoder(mem), contentLocale: newCoder(mem), uiLocale: newCoder(mem), userAgent: newCoder(mem),
-		ip: newCoder(mem), user: newCoder(mem), clientProps: newCoder(mem),
-		exceptionClass: newCoder(mem), exceptionMethod: newCoder(mem),
+		name:       NewCoder(mem), category: NewCoder(mem), appKey: NewCoder(mem), appName: NewCoder(mem),
+		appVersion: NewCoder(mem), contentLocale: NewCoder(mem), uiLocale: NewCoder(mem), userAgent: NewCoder(mem),
+		ip: NewCoder(mem), user: NewCoder(mem), clientProps: NewCoder(mem),
+		exceptionClass: NewCoder(mem), exceptionMethod: NewCoder(mem),
 	}
 }
 
@@ -68,13 +68,13 @@ func (b *Builder) Append(e *schemas.Event, at Position) {
 	b.bytes += rowBytes
 	b.product.Append(e.Product)
 	b.client.Append(e.Client)
-	b.time.Append(instant(e.Time))
+	b.time.Append(Instant(e.Time))
 	b.appendNumbers(e)
 	b.appendStrings(e)
 	b.appendException(e.Exception)
 	b.shard.Append(at.Shard)
 	b.offset.Append(at.Offset)
-	b.arrival.Append(instant(at.Arrival))
+	b.arrival.Append(Instant(at.Arrival))
 }
 
 func (b *Builder) appendNumbers(e *schemas.Event) {
@@ -100,7 +100,7 @@ func (b *Builder) appendStrings(e *schemas.Event) {
 	if e.Category != nil {
 		b.code(b.category, *e.Category)
 	} else {
-		b.category.null()
+		b.category.Null()
 	}
 	b.string(b.sessionID, e.SessionID)
 	b.randomID.Append(e.RandomID)
@@ -126,8 +126,8 @@ func (b *Builder) appendStrings(e *schemas.Event) {
 // with a class is one.
 func (b *Builder) appendException(x *schemas.Exception) {
 	if x == nil {
-		b.exceptionClass.null()
-		b.exceptionMethod.null()
+		b.exceptionClass.Null()
+		b.exceptionMethod.Null()
 		b.exceptionMessage.AppendNull()
 		b.exceptionStack.AppendNull()
 		return
@@ -147,22 +147,22 @@ func (b *Builder) string(to *array.StringBuilder, s string) {
 	b.bytes += int64(len(s))
 }
 
-func (b *Builder) code(to *coder, s string) { b.bytes += to.add(s) }
+func (b *Builder) code(to *Coder, s string) { b.bytes += to.Add(s) }
 
-func (b *Builder) codeOrNull(to *coder, s string) {
+func (b *Builder) codeOrNull(to *Coder, s string) {
 	if s == "" {
-		to.null()
+		to.Null()
 		return
 	}
-	b.bytes += to.add(s)
+	b.bytes += to.Add(s)
 }
 
-func (b *Builder) codeJSON(to *coder, raw []byte) {
+func (b *Builder) codeJSON(to *Coder, raw []byte) {
 	if len(raw) == 0 {
-		to.null()
+		to.Null()
 		return
 	}
-	b.bytes += to.addBytes(raw)
+	b.bytes += to.AddBytes(raw)
 }
 
 // Len is the number of rows since the last Batch.
@@ -174,11 +174,11 @@ func (b *Builder) Bytes() int64 { return b.bytes }
 // Batch returns the rows gathered and starts afresh. The caller releases it.
 func (b *Builder) Batch() arrow.Record {
 	cols := []arrow.Array{
-		b.product.NewArray(), b.client.NewArray(), b.time.NewArray(), b.name.array(), b.category.array(),
-		b.value.NewArray(), b.sessionID.NewArray(), b.runtime.NewArray(), b.randomID.NewArray(), b.appKey.array(),
-		b.appName.array(), b.appVersion.array(), b.contentLocale.array(), b.uiLocale.array(), b.offline.NewArray(),
-		b.userAgent.array(), b.ip.array(), b.user.array(), b.clientProps.array(), b.exceptionClass.array(),
-		b.exceptionMethod.array(), b.exceptionMessage.NewArray(), b.exceptionStack.NewArray(), b.properties.NewArray(),
+		b.product.NewArray(), b.client.NewArray(), b.time.NewArray(), b.name.NewArray(), b.category.NewArray(),
+		b.value.NewArray(), b.sessionID.NewArray(), b.runtime.NewArray(), b.randomID.NewArray(), b.appKey.NewArray(),
+		b.appName.NewArray(), b.appVersion.NewArray(), b.contentLocale.NewArray(), b.uiLocale.NewArray(), b.offline.NewArray(),
+		b.userAgent.NewArray(), b.ip.NewArray(), b.user.NewArray(), b.clientProps.NewArray(), b.exceptionClass.NewArray(),
+		b.exceptionMethod.NewArray(), b.exceptionMessage.NewArray(), b.exceptionStack.NewArray(), b.properties.NewArray(),
 		b.shard.NewArray(), b.offset.NewArray(), b.arrival.NewArray(),
 	}
 	rec := array.NewRecord(b.schema, cols, int64(b.rows))
@@ -197,14 +197,15 @@ func (b *Builder) Release() {
 	} {
 		c.Release()
 	}
-	for _, c := range []*coder{
+	for _, c := range []*Coder{
 		b.name, b.category, b.appKey, b.appName, b.appVersion, b.contentLocale, b.uiLocale, b.userAgent, b.ip,
 		b.user, b.clientProps, b.exceptionClass, b.exceptionMethod,
 	} {
-		c.release()
+		c.Release()
 	}
 }
 
-func instant(ms int64) arrow.Timestamp {
+// Instant is an epoch millisecond as a batch keeps it, held to MaxTimeMS.
+func Instant(ms int64) arrow.Timestamp {
 	return arrow.Timestamp(max(-MaxTimeMS, min(MaxTimeMS, ms)) * 1000)
 }

@@ -8,9 +8,9 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 )
 
-// coder builds a coded column. Arrow's own dictionary builder copies every
+// Coder builds a coded column. Arrow's own dictionary builder copies every
 // value before it looks it up; this one copies only what is new.
-type coder struct {
+type Coder struct {
 	of     map[string]int32 // code of each value; the keys are the coder's own
 	keys   []string         // value of each code: the keys of of
 	last   string           // value of the row before; events of one request are alike
@@ -19,15 +19,16 @@ type coder struct {
 	codes  *array.Int32Builder
 }
 
-func newCoder(mem memory.Allocator) *coder {
-	return &coder{
+// NewCoder returns an empty coder; Release ends it.
+func NewCoder(mem memory.Allocator) *Coder {
+	return &Coder{
 		of: map[string]int32{}, code: -1,
 		values: array.NewStringBuilder(mem), codes: array.NewInt32Builder(mem),
 	}
 }
 
-// add appends a row and returns the bytes that its value newly takes.
-func (c *coder) add(s string) int64 {
+// Add appends a row and returns the bytes that its value newly takes.
+func (c *Coder) Add(s string) int64 {
 	if c.code >= 0 && s == c.last {
 		c.codes.Append(c.code)
 		return 0
@@ -41,8 +42,8 @@ func (c *coder) add(s string) int64 {
 	return 0
 }
 
-// addBytes is add without making a string of a value that is known.
-func (c *coder) addBytes(raw []byte) int64 {
+// AddBytes is Add without making a string of a value that is known.
+func (c *Coder) AddBytes(raw []byte) int64 {
 	if c.code >= 0 && string(raw) == c.last {
 		c.codes.Append(c.code)
 		return 0
@@ -56,7 +57,7 @@ func (c *coder) addBytes(raw []byte) int64 {
 	return 0
 }
 
-func (c *coder) addNew(own string) int64 {
+func (c *Coder) addNew(own string) int64 {
 	code := int32(len(c.keys))
 	c.of[own], c.keys = code, append(c.keys, own)
 	c.values.Append(own)
@@ -65,10 +66,11 @@ func (c *coder) addNew(own string) int64 {
 	return int64(2*len(own) + 48) // twice: the array's and the map's
 }
 
-func (c *coder) null() { c.codes.AppendNull() }
+// Null appends a row without a value.
+func (c *Coder) Null() { c.codes.AppendNull() }
 
-// array returns the rows and starts afresh.
-func (c *coder) array() arrow.Array {
+// NewArray returns the rows and starts afresh.
+func (c *Coder) NewArray() arrow.Array {
 	codes, values := c.codes.NewArray(), c.values.NewArray()
 	defer codes.Release()
 	defer values.Release()
@@ -79,7 +81,8 @@ func (c *coder) array() arrow.Array {
 	return array.NewDictionaryArray(Coded(), codes, values)
 }
 
-func (c *coder) release() {
+// Release frees what was gathered and not taken.
+func (c *Coder) Release() {
 	c.codes.Release()
 	c.values.Release()
 }
