@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/versity/versitygw/auth"
 	"github.com/versity/versitygw/backend"
 	"github.com/versity/versitygw/backend/meta"
 	"github.com/versity/versitygw/backend/posix"
@@ -104,6 +105,7 @@ func tryStore(ctx context.Context, cfg Config, keys rootKeys, port int) (*store,
 func serveStore(ctx context.Context, files backend.Backend, keys rootKeys, addr string, listens chan struct{}) error {
 	err := embedgw.RunVersityGW(ctx, files, &embedgw.Config{
 		RootUserAccess: keys.Access, RootUserSecret: keys.Secret,
+		IAMService:     auth.NewIAMServiceSingle(auth.Account{Access: keys.Access, Secret: keys.Secret, Role: auth.RoleAdmin}),
 		Ports:          []string{addr},
 		MaxConnections: maxConns, MaxRequests: maxConns,
 		MultipartMaxParts: maxParts,

@@ -3,8 +3,252 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
+
+	"weir/schemas"
 )
 
-const helpImport = "usage: weir import\n"
+const helpImport = `usage: WEIR_SECRET=… weir import --url URL --key KEY [FLAG]... FILE...
 
-func runImport(_ context.Context, _ *process, _ []string) error { return errors.New("not built yet") }
+Sends files of events through the HTTP edge. A line of a file is one event, as
+an item of data[] of POST /v1/event/report; files may be plain, gzip or zstd,
+and - is standard input. The secret of the data source comes from the variable
+WEIR_SECRET, so that it stands in no list of processes.
+
+  --url URL        of the edge, e.g. http://127.0.0.1:8080
+  --key KEY        of the data source
+  --parallel N     requests in flight [4]
+  --rate N         events a second at most; 0 is as fast as it goes [0]
+  --retry-for T    how long one request is tried again when the edge cannot be
+                   reached or answers 408, 429 or 5xx [10m]
+
+An event that the edge names as bad, and a line that is no JSON object, goes to
+FILE.rejected (- to stdin.rejected) with its line number and the reason, and
+the rest is sent; the exit code is then 1.
+
+A line without random_id gets one made of its content, so that sending a file
+again, whole or in part, counts nothing twice within the server's dedupe
+window. That makes two lines that are equal byte for byte one event: give them
+random_ids if they are two.
+
+Ctrl-C ends after the requests in flight; start it again to go on.
+`
+
+// importOptions are the flags of import.
+type importOptions struct {
+	URL      string        `key:"url"`
+	Key      string        `key:"key"`
+	Parallel int           `key:"parallel" default:"4"`
+	Rate     float64       `key:"rate" default:"0"`
+	RetryFor time.Duration `key:"retry_for" default:"10m"`
+}
+
+// What one request carries at most.
+const (
+	batchEvents = 500
+	batchBytes  = 2 << 20
+)
+
+// runImport sends the files that args name.
+func runImport(ctx context.Context, p *process, args []string) error {
+	var opts importOptions
+	settings, _ := settingsOf(&opts)
+	if err := setDefaults(settings); err != nil {
+		return err
+	}
+	files, err := fromArgs(args, settings)
+	if err := errors.Join(err, opts.check(files, p.getenv("WEIR_SECRET"))); err != nil {
+		return usageError{err}
+	}
+	im := newImporter(opts, p.getenv("WEIR_SECRET"))
+	return im.run(ctx, p, files)
+}
+
+func (o importOptions) check(files []string, secret string) error {
+	var errs []error
+	if u, err := url.Parse(o.URL); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		errs = append(errs, fmt.Errorf("--url is %q, want something like http://127.0.0.1:8080", o.URL))
+	}
+	if o.Key == "" {
+		errs = append(errs, errors.New("--key is not set: the key of a data source"))
+	}
+	if secret == "" {
+		errs = append(errs, errors.New("the variable WEIR_SECRET is not set: the secret that goes with --key"))
+	}
+	if o.Parallel < 1 || o.Parallel > 64 {
+		errs = append(errs, fmt.Errorf("--parallel is %d, want 1 to 64", o.Parallel))
+	}
+	if o.Rate < 0 {
+		errs = append(errs, errors.New("--rate must not be negative"))
+	}
+	if len(files) == 0 {
+		errs = append(errs, errors.New("no file is named; - is standard input"))
+	}
+	return errors.Join(errs...)
+}
+
+// importer sends batches of events and counts what becomes of them.
+type importer struct {
+	opts   importOptions
+	secret string
+	target string
+	client *http.Client
+	pace   *rate.Limiter // nil is none
+	batch  int           // events in a batch
+
+	sent, rejected, retries, read atomic.Int64 // events, events, requests, bytes of files
+}
+
+func newImporter(opts importOptions, secret string) *importer {
+	im := &importer{
+		opts: opts, secret: secret, batch: batchEvents,
+		target: strings.TrimSuffix(opts.URL, "/") + "/v1/event/report",
+		client: &http.Client{
+			Timeout:       time.Minute,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			Transport: &http.Transport{
+				Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: opts.Parallel, IdleConnTimeout: time.Minute,
+			},
+		},
+	}
+	if opts.Rate > 0 { // small batches make a small rate even
+		im.batch = min(batchEvents, max(1, int(opts.Rate/10)))
+		im.pace = rate.NewLimiter(rate.Limit(opts.Rate), im.batch)
+	}
+	return im
+}
+
+// errStopped means that somebody asked to end before all was sent.
+var errStopped = errors.New("stopped before the end: what was sent is safe, start it again for the rest")
+
+// run sends all files and tells the terminal how it goes. It returns nil only
+// when every event was taken.
+func (im *importer) run(ctx context.Context, p *process, files []string) error {
+	sources, err := openSources(files, p.stdin)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, s := range sources {
+			s.close()
+		}
+	}()
+	show := newProgress(p.stderr, im, totalSize(sources))
+	err = im.sendAll(ctx, sources)
+	show.end()
+	fmt.Fprint(p.stdout, im.summary(show.elapsed(), sources))
+	for _, s := range sources {
+		err = errors.Join(err, s.closeRejected())
+	}
+	if err == nil && ctx.Err() != nil {
+		err = errStopped
+	}
+	if err == nil && im.rejected.Load() > 0 {
+		err = fmt.Errorf("%d events were rejected", im.rejected.Load())
+	}
+	return err
+}
+
+// sendAll reads the files one after another, while opts.Parallel senders post
+// what was read. The first error that is nobody's bad event ends all.
+func (im *importer) sendAll(ctx context.Context, sources []*source) error {
+	batches := make(chan batch, im.opts.Parallel)
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(batches)
+		for _, s := range sources {
+			if err := im.readAll(gctx, s, batches); err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+		}
+		return nil
+	})
+	for range im.opts.Parallel {
+		g.Go(func() error {
+			for b := range batches {
+				if err := im.send(gctx, b); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	err := g.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil // run says that it was stopped
+	}
+	return err
+}
+
+// readAll cuts a file into batches and hands them to the senders.
+func (im *importer) readAll(ctx context.Context, s *source, to chan<- batch) error {
+	b := batch{source: s}
+	hand := func() error {
+		if len(b.items) == 0 {
+			return nil
+		}
+		select {
+		case to <- b:
+			b = batch{source: s}
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	for it, err := range s.items(&im.read) {
+		if err != nil {
+			return err
+		}
+		if it.bad != "" {
+			if err := im.reject(s, it, schemas.ItemError{Reason: it.bad}); err != nil {
+				return err
+			}
+			continue
+		}
+		if len(b.items) == im.batch || b.bytes+len(it.text) > batchBytes {
+			if err := hand(); err != nil {
+				return err
+			}
+		}
+		b.add(it)
+	}
+	return hand()
+}
+
+func (im *importer) reject(s *source, it item, why schemas.ItemError) error {
+	im.rejected.Add(1)
+	return s.reject(it, why)
+}
+
+// summary is what is said at the end.
+func (im *importer) summary(took time.Duration, sources []*source) string {
+	var b strings.Builder
+	sent := im.sent.Load()
+	perSecond := float64(sent) / max(took.Seconds(), 0.001)
+	fmt.Fprintf(&b, "sent %d events of %s in %s, %.0f a second", sent, plural(len(sources), "file"), took.Round(10*time.Millisecond), perSecond)
+	if n := im.retries.Load(); n > 0 {
+		fmt.Fprintf(&b, ", after trying again %s", plural(int(n), "time"))
+	}
+	b.WriteString("\n")
+	for _, s := range sources {
+		if n := s.rejectedCount(); n > 0 {
+			fmt.Fprintf(&b, "rejected %s, see %s\n", plural(n, "event"), s.rejectedPath())
+		}
+	}
+	return b.String()
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+const (
+	barWidth  = 24
+	barEvery  = 200 * time.Millisecond // on a terminal
+	lineEvery = 5 * time.Second        // elsewhere
+)
+
+// progress tells how an import goes: one line that changes on a terminal, a
+// line now and then elsewhere.
+type progress struct {
+	to       io.Writer
+	im       *importer
+	total    int64 // bytes of all files; 0 is not known
+	terminal bool
+	began    time.Time
+	stop     chan struct{}
+	stopped  chan struct{}
+}
+
+// newProgress begins to tell. end must be called.
+func newProgress(to io.Writer, im *importer, total int64) *progress {
+	p := &progress{
+		to: to, im: im, total: total, terminal: isTerminal(to), began: time.Now(),
+		stop: make(chan struct{}), stopped: make(chan struct{}),
+	}
+	go p.run()
+	return p
+}
+
+func (p *progress) run() {
+	defer close(p.stopped)
+	every := lineEvery
+	if p.terminal {
+		every = barEvery
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			p.show()
+		case <-p.stop:
+			if p.terminal {
+				p.show()
+				fmt.Fprintln(p.to)
+			}
+			return
+		}
+	}
+}
+
+// end tells for the last time.
+func (p *progress) end() {
+	close(p.stop)
+	<-p.stopped
+}
+
+func (p *progress) elapsed() time.Duration { return time.Since(p.began) }
+
+func (p *progress) show() {
+	line := p.line(p.elapsed())
+	if p.terminal {
+		fmt.Fprintf(p.to, "\r\x1b[K%s", line)
+		return
+	}
+	fmt.Fprintln(p.to, line)
+}
+
+// line is the state after elapsed.
+func (p *progress) line(elapsed time.Duration) string {
+	var b strings.Builder
+	done := float64(0)
+	if p.total > 0 {
+		done = min(1, float64(p.im.read.Load())/float64(p.total))
+		if p.terminal {
+			full := int(done * barWidth)
+			fmt.Fprintf(&b, "[%s%s] ", strings.Repeat("=", full), strings.Repeat(" ", barWidth-full))
+		}
+		fmt.Fprintf(&b, "%3.0f%%  ", 100*done)
+	}
+	sent := p.im.sent.Load()
+	fmt.Fprintf(&b, "%d events  %.0f/s", sent, float64(sent)/max(elapsed.Seconds(), 0.001))
+	if done > 0.01 && done < 1 {
+		fmt.Fprintf(&b, "  %s left", time.Duration(float64(elapsed)*(1-done)/done).Round(time.Second))
+	}
+	if n := p.im.rejected.Load(); n > 0 {
+		fmt.Fprintf(&b, "  %d rejected", n)
+	}
+	if n := p.im.retries.Load(); n > 0 {
+		fmt.Fprintf(&b, "  %d tried again", n)
+	}
+	return b.String()
+}

@@ -1,0 +1,299 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+	"github.com/klauspost/compress/zstd"
+
+	"weir/schemas"
+)
+
+const (
+	maxLine      = 1 << 20   // bytes of a line; an event is at most half of that
+	keptOfLong   = 1 << 10   // bytes of a longer line that go to the rejected file
+	readBuffer   = 256 << 10 // of each file
+	zstdMaxFrame = 128 << 20 // window of a zstd file that is still opened
+)
+
+// source is one file to send, and the file of what was not taken of it.
+type source struct {
+	name string
+	size int64 // bytes on disk; 0 is not known
+	in   io.ReadCloser
+
+	mu       sync.Mutex // guards what follows
+	rejected int
+	out      *os.File // nil before the first rejection
+}
+
+// item is one line of a file.
+type item struct {
+	line int
+	text []byte // the event as it stands in the file
+	bad  string // why it cannot be an event; empty when it can
+}
+
+// openSources opens every file before anything is sent, so that a misspelt
+// name is told first.
+func openSources(names []string, stdin io.Reader) ([]*source, error) {
+	var sources []*source
+	var errs []error
+	for _, name := range names {
+		s := &source{name: name}
+		sources = append(sources, s)
+		if name == "-" {
+			s.name, s.in = "stdin", io.NopCloser(stdin)
+			continue
+		}
+		f, err := os.Open(name)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		s.in = f
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			s.size = info.Size()
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		for _, s := range sources {
+			s.close()
+		}
+		return nil, err
+	}
+	return sources, nil
+}
+
+// totalSize is how many bytes all files have, or 0 when that is not known.
+func totalSize(sources []*source) int64 {
+	var sum int64
+	for _, s := range sources {
+		if s.size == 0 {
+			return 0
+		}
+		sum += s.size
+	}
+	return sum
+}
+
+func (s *source) close() {
+	if s.in != nil {
+		_ = s.in.Close() // only read
+	}
+}
+
+// items yields the lines of a file. read counts bytes as they lie on disk.
+func (s *source) items(read *atomic.Int64) iter.Seq2[item, error] {
+	return func(yield func(item, error) bool) {
+		text, done, err := decompress(&meter{s.in, read})
+		if err != nil {
+			yield(item{}, err)
+			return
+		}
+		defer done()
+		lines := bufio.NewReaderSize(text, readBuffer)
+		for n := 1; ; n++ {
+			line, long, err := readLine(lines)
+			if err != nil && !errors.Is(err, io.EOF) {
+				yield(item{}, fmt.Errorf("read line %d: %w", n, err))
+				return
+			}
+			if len(line) > 0 && !yield(newItem(n, line, long), nil) {
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}
+}
+
+// meter counts bytes read.
+type meter struct {
+	io.Reader
+
+	n *atomic.Int64
+}
+
+func (m *meter) Read(p []byte) (int, error) {
+	n, err := m.Reader.Read(p)
+	m.n.Add(int64(n))
+	return n, err
+}
+
+// decompress looks at the first bytes, not at the name: standard input has none.
+func decompress(r io.Reader) (_ io.Reader, done func(), err error) {
+	b := bufio.NewReaderSize(r, readBuffer)
+	magic, _ := b.Peek(4) // a shorter file is no compressed one
+	switch {
+	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
+		z, err := gzip.NewReader(b)
+		if err != nil {
+			return nil, nil, err
+		}
+		return z, func() { _ = z.Close() }, nil // only read
+	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		z, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(zstdMaxFrame))
+		if err != nil {
+			return nil, nil, err
+		}
+		return z, z.Close, nil
+	}
+	return b, func() {}, nil
+}
+
+// readLine reads one line without its end. Of a line that is too long it
+// keeps the beginning and reads over the rest.
+func readLine(r *bufio.Reader) (line []byte, long bool, err error) {
+	for {
+		part, err := r.ReadSlice('\n')
+		if len(line)+len(part) <= maxLine+1 {
+			line = append(line, part...)
+		} else {
+			long = true
+		}
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		if long {
+			line = line[:min(len(line), keptOfLong)]
+		}
+		return bytes.TrimSpace(line), long, err
+	}
+}
+
+func newItem(n int, line []byte, long bool) item {
+	it := item{line: n, text: line}
+	switch value := jsontext.Value(line); {
+	case long:
+		it.bad = fmt.Sprintf("line is longer than %d bytes", maxLine)
+	case value.Kind() != '{':
+		it.bad = "not a JSON object"
+	case !value.IsValid():
+		it.bad = "not valid JSON: " + syntaxError(line)
+	}
+	return it
+}
+
+// syntaxError says what is wrong with text, and where.
+func syntaxError(text []byte) string {
+	d := jsontext.NewDecoder(bytes.NewReader(text))
+	if _, err := d.ReadValue(); err != nil {
+		return err.Error()
+	}
+	return "something follows the object"
+}
+
+// event is the item as it is sent: one that has no random_id gets one made of
+// its content, the same whenever and with whatever else it is sent.
+func (it item) event() ([]byte, error) {
+	d := jsontext.NewDecoder(bytes.NewReader(it.text))
+	if _, err := d.ReadToken(); err != nil {
+		return nil, err
+	}
+	for d.PeekKind() != '}' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return nil, err
+		}
+		isID := name.String() == "random_id"
+		from := int(d.InputOffset())
+		value, err := d.ReadValue()
+		if err != nil {
+			return nil, err
+		}
+		if !isID {
+			continue
+		}
+		if value.Kind() != 'n' && string(value) != `""` {
+			return it.text, nil
+		}
+		// An empty id is put in place of: after the colon that follows the name.
+		to := int(d.InputOffset())
+		return fmt.Appendf(nil, "%s:%q%s", it.text[:from], it.contentID(), it.text[to:]), nil
+	}
+	rest := bytes.TrimSpace(it.text[1:])
+	comma := ","
+	if rest[0] == '}' {
+		comma = ""
+	}
+	return fmt.Appendf(nil, `{"random_id":%q%s%s`, it.contentID(), comma, rest), nil
+}
+
+// contentID is a UUID of the line's bytes. Its version, 8, says that the rest
+// is nobody's business.
+func (it item) contentID() string {
+	sum := sha256.Sum256(it.text)
+	var id uuid.UUID
+	copy(id[:], sum[:])
+	id[6] = id[6]&0x0f | 0x80
+	id[8] = id[8]&0x3f | 0x80
+	return id.String()
+}
+
+func (s *source) rejectedPath() string { return s.name + ".rejected" }
+
+// rejection is a line of the rejected file.
+type rejection struct {
+	Line   int             `json:"line"` // in the file that was sent, from 1
+	Field  string          `json:"field,omitempty"`
+	Reason string          `json:"reason"`
+	Event  json.RawMessage `json:"event,omitempty"` // the line, if it is JSON
+	Text   string          `json:"text,omitempty"`  // the line or its beginning, if it is not
+}
+
+// reject writes it to the rejected file, which the first rejection makes anew.
+func (s *source) reject(it item, why schemas.ItemError) error {
+	r := rejection{Line: it.line, Field: why.Field, Reason: why.Reason, Event: it.text}
+	if it.bad != "" {
+		r.Event, r.Text = nil, string(bytes.ToValidUTF8(it.text, []byte("\uFFFD")))
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", s.rejectedPath(), err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.out == nil {
+		if s.out, err = os.OpenFile(s.rejectedPath(), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600); err != nil {
+			return err
+		}
+	}
+	s.rejected++
+	_, err = s.out.Write(append(text, '\n'))
+	return err
+}
+
+func (s *source) rejectedCount() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rejected
+}
+
+// closeRejected closes the rejected file. One of an earlier run is removed
+// when nothing was rejected now: it would tell of faults that are gone.
+func (s *source) closeRejected() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.out != nil {
+		return s.out.Close()
+	}
+	if err := os.Remove(s.rejectedPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"weir/schemas"
+)
+
+const (
+	firstPause = 100 * time.Millisecond // before the second try; it doubles from there
+	longest    = 15 * time.Second       // pause, unless the edge asks for a longer one
+	maxAnswer  = 4 << 20                // bytes of an answer that are read
+)
+
+// batch is what one request carries.
+type batch struct {
+	source *source
+	items  []item
+	bytes  int
+}
+
+func (b *batch) add(it item) {
+	b.items = append(b.items, it)
+	b.bytes += len(it.text)
+}
+
+// send makes a batch durable: what the edge names as bad is rejected, the rest
+// is sent again until it is taken.
+func (im *importer) send(ctx context.Context, b batch) error {
+	if im.pace != nil {
+		if err := im.pace.WaitN(ctx, len(b.items)); err != nil {
+			return err
+		}
+	}
+	for len(b.items) > 0 {
+		a, err := im.post(ctx, b)
+		if err != nil {
+			return err
+		}
+		switch {
+		case a.status/100 == 2:
+			im.sent.Add(int64(len(b.items)))
+			return nil
+		case a.status != http.StatusBadRequest && a.status != http.StatusRequestEntityTooLarge:
+			return fmt.Errorf("the edge refuses: %s", a)
+		case len(a.Errors) > 0:
+			if b.items, err = im.rejectNamed(b, a.Errors); err != nil {
+				return err
+			}
+		case len(b.items) == 1:
+			return im.reject(b.source, b.items[0], schemas.ItemError{Reason: a.Message})
+		default:
+			return im.halve(ctx, b)
+		}
+	}
+	return nil
+}
+
+// rejectNamed rejects the items that an answer names and returns the others.
+func (im *importer) rejectNamed(b batch, named []schemas.ItemError) ([]item, error) {
+	reasons := map[int]schemas.ItemError{}
+	for _, e := range named {
+		if _, seen := reasons[e.Index]; !seen && e.Index >= 0 && e.Index < len(b.items) {
+			reasons[e.Index] = e
+		}
+	}
+	if len(reasons) == 0 {
+		return nil, fmt.Errorf("the edge names no item of the %d sent: %v", len(b.items), named)
+	}
+	var rest []item
+	for i, it := range b.items {
+		why, bad := reasons[i]
+		if !bad {
+			rest = append(rest, it)
+			continue
+		}
+		if err := im.reject(b.source, it, why); err != nil {
+			return nil, err
+		}
+	}
+	return rest, nil
+}
+
+// halve sends a batch that is refused as a whole in two parts: what is to
+// blame is found in a few steps.
+func (im *importer) halve(ctx context.Context, b batch) error {
+	middle := len(b.items) / 2
+	for _, half := range [][]item{b.items[:middle], b.items[middle:]} {
+		part := batch{source: b.source}
+		for _, it := range slices.Clip(half) {
+			part.add(it)
+		}
+		if err := im.send(ctx, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verdict is what the edge said.
+type verdict struct {
+	status  int
+	wait    time.Duration // Retry-After
+	Message string        `json:"message"`
+	Errors  []schemas.ItemError
+}
+
+func (a verdict) String() string {
+	return fmt.Sprintf("%d %s: %s", a.status, http.StatusText(a.status), a.Message)
+}
+
+// retryable tells whether the same request may be taken later.
+func (a verdict) retryable() bool {
+	return a.status == http.StatusRequestTimeout || a.status == http.StatusTooManyRequests || a.status >= 500
+}
+
+// post sends a batch until the edge says something final. It gives up when
+// opts.RetryFor has passed since the first try. When ctx ends the request in
+// flight is still waited for, but not repeated.
+func (im *importer) post(ctx context.Context, b batch) (verdict, error) {
+	body, err := b.body()
+	if err != nil {
+		return verdict{}, err
+	}
+	began, pause := time.Now(), firstPause
+	for {
+		a, err := im.postOnce(ctx, body)
+		if err == nil && !a.retryable() {
+			return a, nil
+		}
+		if err == nil {
+			err = errors.New(a.String())
+		}
+		wait := max(a.wait, pause/2+rand.N(pause)) // jitter: senders that failed together come back apart
+		if time.Since(began)+wait > im.opts.RetryFor {
+			return a, fmt.Errorf("given up after %s: %w", time.Since(began).Round(time.Second), err)
+		}
+		im.retries.Add(1)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return a, ctx.Err()
+		}
+		pause = min(2*pause, longest)
+	}
+}
+
+// body is the request for all items of b.
+func (b batch) body() ([]byte, error) {
+	body := make([]byte, 0, b.bytes+64*len(b.items)+16)
+	body = append(body, `{"data":[`...)
+	for i, it := range b.items {
+		event, err := it.event()
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", it.line, err)
+		}
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = append(body, event...)
+	}
+	return append(body, `]}`...), nil
+}
+
+func (im *importer) postOnce(ctx context.Context, body []byte) (verdict, error) {
+	var a verdict
+	r, err := http.NewRequestWithContext(context.WithoutCancel(ctx), http.MethodPost, im.target, bytes.NewReader(body))
+	if err != nil {
+		return a, err
+	}
+	r.SetBasicAuth(im.opts.Key, im.secret)
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := im.client.Do(r)
+	if err != nil {
+		return a, err
+	}
+	defer resp.Body.Close() // read as far as it is of use
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return a, err
+	}
+	a.status = resp.StatusCode
+	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
+		a.wait = time.Duration(seconds) * time.Second
+	}
+	if err := json.Unmarshal(text, &a); err != nil {
+		a.Message = string(text[:min(len(text), 200)]) // a proxy's own words
+	}
+	return a, nil
+}
