@@ -210,7 +210,7 @@ type exportOf struct {
 func (s *Service) census(ctx context.Context, v *view, day export.Days) (map[exportOf]int64, error) {
 	counts := map[exportOf]int64{}
 	kinds, rows := export.Kinds(), export.NewRows()
-	for rec, err := range v.events(ctx, append(export.WantColumns(), columns.ProductID), day.Filter()) {
+	for rec, err := range v.events(ctx, append(export.WantColumns(), columns.ProductID), arrivedIn(day)) {
 		if err != nil {
 			return nil, err
 		}
@@ -266,7 +266,7 @@ func (s *Service) buildClosed(ctx context.Context, v *view, days export.Days, wa
 	}
 	for _, k := range export.Kinds() {
 		for _, product := range productsOf(want, k.Code) {
-			filter := days.Filter(product)
+			filter := arrivedIn(days, product)
 			job := exportJob{kind: k, product: product, days: days, rows: v.events(ctx, k.Columns, filter)}
 			f, err := s.build(ctx, job, v.watermark.String())
 			if err != nil {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"weir/query/export"
+	"weir/schemas/lake"
 	"weir/schemas/registry"
 )
 
@@ -81,4 +82,10 @@ func (s *Service) member(job exportJob, at time.Time) export.Member {
 		Name: job.kind.MemberName(job.product, job.days), Modified: at,
 		Level: s.cfg.DeflateLevel, Workers: s.exports.workers,
 	}
+}
+
+// arrivedIn asks for the events of products, or of all when none is named,
+// that arrived in days.
+func arrivedIn(days export.Days, products ...int64) lake.Filter {
+	return lake.Filter{Products: products, ArrivalFrom: days.First.UnixMilli(), ArrivalTo: days.End().UnixMilli()}
 }

@@ -324,7 +324,7 @@ func (s *Service) openBuild(ctx context.Context, h http.Header, q exportQuestion
 		return last, err
 	}
 	defer done()
-	filter := days.Filter(q.product.ID)
+	filter := arrivedIn(days, q.product.ID)
 	v, err := s.plan(ctx, question{columns: q.kind.Columns, filter: filter})
 	if err != nil {
 		return last, err

@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"weir/schemas/lake"
 )
 
 // Days is a range of arrival days, UTC: midnights, both days inclusive.
@@ -52,12 +50,6 @@ func (d Days) FirstDay() string { return d.First.Format(time.DateOnly) }
 
 // LastDay is the last day as YYYY-MM-DD.
 func (d Days) LastDay() string { return d.Last.Format(time.DateOnly) }
-
-// Filter asks for the events of products, or of all when none is named, that
-// arrived in d.
-func (d Days) Filter(products ...int64) lake.Filter {
-	return lake.Filter{Products: products, ArrivalFrom: d.First.UnixMilli(), ArrivalTo: d.End().UnixMilli()}
-}
 
 // FileName is the published name of the archive of a product and days.
 func (k Kind) FileName(product int64, d Days) string { return k.baseName(product, d) + ".zip" }

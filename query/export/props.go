@@ -27,7 +27,7 @@ type clientProps struct {
 	slots  map[string]int        // place of each key in clientKeys
 	known  map[string]*propTexts // by JSON
 	byCode []*propTexts          // of this batch; nil until asked for
-	dec    *jsontext.Decoder     // of parse alone
+	from   jsonText              // of parse alone
 }
 
 // propTexts are the values of one $client, in the order of clientKeys: texts
@@ -74,17 +74,17 @@ func (p *clientProps) learn(json string) *propTexts {
 }
 
 func (p *clientProps) parse(object string, texts []string) error {
-	p.dec = rewound(p.dec, object)
-	if _, err := p.dec.ReadToken(); err != nil {
+	dec := p.from.rewound(object)
+	if _, err := dec.ReadToken(); err != nil {
 		return err
 	}
-	for p.dec.PeekKind() != '}' {
-		name, err := p.dec.ReadToken()
+	for dec.PeekKind() != '}' {
+		name, err := dec.ReadToken()
 		if err != nil {
 			return err
 		}
 		slot, wanted := p.slots[name.String()]
-		value, err := p.dec.ReadValue()
+		value, err := dec.ReadValue()
 		if err != nil {
 			return err
 		}
@@ -101,9 +101,7 @@ func (p *clientProps) parse(object string, texts []string) error {
 
 // eventData spells the own properties of an event as custom event files have
 // them: (key,value)&&(key,value), in the order they were sent.
-type eventData struct {
-	dec *jsontext.Decoder
-}
+type eventData struct{ from jsonText }
 
 // append appends the spelling of a JSON object. Nothing is escaped: the format
 // has no escape. What is no object is appended as it is.
@@ -120,23 +118,23 @@ func (d *eventData) append(dst []byte, object string) []byte {
 }
 
 func (d *eventData) spell(dst []byte, object string) ([]byte, error) {
-	d.dec = rewound(d.dec, object)
+	dec := d.from.rewound(object)
 	start := len(dst)
-	if _, err := d.dec.ReadToken(); err != nil {
+	if _, err := dec.ReadToken(); err != nil {
 		return dst, err
 	}
-	for d.dec.PeekKind() != '}' {
+	for dec.PeekKind() != '}' {
 		if len(dst) > start {
 			dst = append(dst, "&&"...)
 		}
-		name, err := d.dec.ReadValue()
+		name, err := dec.ReadValue()
 		if err != nil {
 			return dst, err
 		}
 		if dst, err = appendPlain(append(dst, '('), name); err != nil {
 			return dst, err
 		}
-		value, err := d.dec.ReadValue()
+		value, err := dec.ReadValue()
 		if err != nil {
 			return dst, err
 		}
@@ -148,16 +146,23 @@ func (d *eventData) spell(dst []byte, object string) ([]byte, error) {
 	return dst, nil
 }
 
-// rewound returns dec, or a new decoder, at the start of text. What the edge
-// has checked is not checked again.
-func rewound(dec *jsontext.Decoder, text string) *jsontext.Decoder {
-	from := bytes.NewBufferString(text)
-	opts := []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
-	if dec == nil {
-		return jsontext.NewDecoder(from, opts...)
+// jsonText reads one JSON text after the other.
+type jsonText struct {
+	text bytes.Buffer
+	dec  *jsontext.Decoder
+}
+
+// rewound returns a decoder at the start of text. What the edge has checked is
+// not checked again.
+func (j *jsonText) rewound(text string) *jsontext.Decoder {
+	j.text.Reset()
+	j.text.WriteString(text)
+	if j.dec == nil {
+		j.dec = jsontext.NewDecoder(&j.text, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+		return j.dec
 	}
-	dec.Reset(from, opts...)
-	return dec
+	j.dec.Reset(&j.text, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	return j.dec
 }
 
 // appendPlain appends a JSON value as a text: a string without its quotes,
