@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/apache/iceberg-go"
+	"github.com/google/uuid"
 )
 
 // MakeFile describes a data file of t that was never written: n rows of shard
@@ -30,7 +31,7 @@ func (l *Lake) MakeFile(t Table, shard int32, offset, n int64) (DataFile, error)
 			lower[f.ID], upper[f.ID] = long(1), long(9)
 		}
 	}
-	path := l.uri(fmt.Sprintf("%s/data/%d-%d-%d.parquet", l.tableKey(t), shard, offset, time.Now().UnixNano()))
+	path := l.uri(fmt.Sprintf("%s/data/%d-%d-%s.parquet", l.tableKey(t), shard, offset, uuid.NewString()))
 	spec := partitionSpec(t)
 	b, err := iceberg.NewDataFileBuilder(spec, iceberg.EntryContentData, path, iceberg.ParquetFile,
 		map[int]any{partitionFieldID: int32(657)}, nil, nil, n, 100*n)

@@ -116,16 +116,6 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[lake.Object, 
 	}
 }
 
-// Age makes every object older by d.
-func (s *Store) Age(d time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for key, o := range s.objects {
-		o.modified = o.modified.Add(-d)
-		s.objects[key] = o
-	}
-}
-
 func (s *Store) find(key string) (object, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,0 +1,152 @@
+package lake_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"weir/schemas/lake"
+	"weir/schemas/lake/laketest"
+)
+
+// threeCuts commits three files of shard 0 and one of shard 1.
+func threeCuts(t *testing.T, l *lake.Lake) {
+	t.Helper()
+	must(t, l, []lake.Cut{cut(t, l, lake.Events, 0, 0, 10), cut(t, l, lake.Events, 1, 0, 5)}, lake.Committed, lake.Committed)
+	must(t, l, []lake.Cut{cut(t, l, lake.Events, 0, 10, 20)}, lake.Committed)
+	must(t, l, []lake.Cut{cut(t, l, lake.Events, 0, 20, 30)}, lake.Committed)
+}
+
+// inputs are the files of shard 0, oldest first, and what takes their place.
+func inputs(t *testing.T, l *lake.Lake) (old, merged []lake.DataFile) {
+	t.Helper()
+	all, err := load(t, l, lake.Events).Files(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := int64(0)
+	for _, f := range all {
+		if f.Shard == 0 {
+			old = append(old, f)
+			rows += f.Rows
+		}
+	}
+	f, err := l.MakeFile(lake.Events, 0, 0, rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return old, []lake.DataFile{f}
+}
+
+func TestReplaceCopiesTheVector(t *testing.T) {
+	l := laketest.Lake(t, quick())
+	threeCuts(t, l)
+	before := load(t, l, lake.Events)
+	old, merged := inputs(t, l)
+	if err := l.Replace(t.Context(), lake.Events, old, merged); err != nil {
+		t.Fatal(err)
+	}
+	after := load(t, l, lake.Events)
+	if !maps.Equal(before.Vector(), after.Vector()) || before.ID() == after.ID() {
+		t.Errorf("vector %v, want %v", after.Vector(), before.Vector())
+	}
+	want := []string{"shard 0, 30 rows from 0", "shard 1, 5 rows from 0"}
+	if diff := cmp.Diff(want, files(t, after)); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	if got := len(files(t, before)); got != 4 {
+		t.Errorf("the snapshot before has %d files, want 4", got)
+	}
+	must(t, l, []lake.Cut{cut(t, l, lake.Events, 0, 30, 40)}, lake.Committed)
+}
+
+// Each step of a replacement fails, both ways, while a cut is committed in
+// between: rows are there once.
+func TestReplaceCrashTable(t *testing.T) {
+	kinds := map[string]laketest.Kind{"lost": laketest.Lost, "applied": laketest.Applied, "late": laketest.Late}
+	for _, step := range laketest.Steps()[1:] {
+		for name, kind := range kinds {
+			t.Run(fmt.Sprintf("%s %s", step, name), func(t *testing.T) {
+				w := laketest.New()
+				l, other := open(t, w), open(t, w)
+				threeCuts(t, l)
+				old, merged := inputs(t, l)
+				next := cut(t, other, lake.Events, 0, 30, 40)
+				w.Faults.Set(func(s laketest.Step) laketest.Kind {
+					if s != step {
+						return laketest.None
+					}
+					w.Faults.Set(nil)
+					must(t, other, []lake.Cut{next}, lake.Committed)
+					return kind
+				})
+				if err := l.Replace(t.Context(), lake.Events, old, merged); err != nil {
+					t.Fatal(err)
+				}
+				w.Faults.Deliver()
+				if err := l.Replace(t.Context(), lake.Events, old, merged); err != nil {
+					t.Fatalf("the same again: %v", err)
+				}
+				s := load(t, open(t, w), lake.Events)
+				if got := s.Vector()[0].Next; got != 40 {
+					t.Errorf("next = %d, want 40", got)
+				}
+				if got := len(files(t, s)); got != 3 {
+					t.Errorf("files = %q", files(t, s))
+				}
+			})
+		}
+	}
+}
+
+func TestReplaceLooksAtItsInputsAgain(t *testing.T) {
+	w := laketest.New()
+	a, b := open(t, w), open(t, w)
+	threeCuts(t, a)
+	oldA, mergedA := inputs(t, a)
+	oldB, mergedB := inputs(t, b)
+	w.Faults.Set(func(s laketest.Step) laketest.Kind {
+		if s == laketest.PutMetadata { // a has looked, and has not yet swapped
+			w.Faults.Set(nil)
+			if err := b.Replace(t.Context(), lake.Events, oldB, mergedB); err != nil {
+				t.Error(err)
+			}
+		}
+		return laketest.None
+	})
+	if err := a.Replace(t.Context(), lake.Events, oldA, mergedA); !errors.Is(err, lake.ErrInputsGone) {
+		t.Errorf("replace what is gone: %v", err)
+	}
+	want := []string{"shard 0, 30 rows from 0", "shard 1, 5 rows from 0"}
+	if diff := cmp.Diff(want, files(t, load(t, a, lake.Events))); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+}
+
+func TestReplaceRefusesToLoseRows(t *testing.T) {
+	l := laketest.Lake(t, quick())
+	threeCuts(t, l)
+	old, merged := inputs(t, l)
+	elsewhere, err := l.MakeFile(lake.Events, 1, 0, 30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ old, files []lake.DataFile }{
+		"nothing":          {nil, merged},
+		"fewer rows":       {old[1:], merged},
+		"no rows":          {old, nil},
+		"another shard":    {old, []lake.DataFile{elsewhere}},
+		"what may be gone": {old, []lake.DataFile{lake.SetMade(merged[0], time.Now().Add(-30*time.Hour))}},
+	} {
+		if err := l.Replace(t.Context(), lake.Events, c.old, c.files); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	if got := len(files(t, load(t, l, lake.Events))); got != 4 {
+		t.Errorf("%d files, want 4", got)
+	}
+}
