@@ -1,0 +1,141 @@
+package processor
+
+import (
+	"fmt"
+	"hash/crc32"
+	"testing"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow/decimal128"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/schemas"
+	"weir/schemas/lake"
+	"weir/schemas/lake/laketest"
+	"weir/schemas/rollup"
+	"weir/schemas/topic"
+)
+
+// sampleRecords is n records as the edge writes them, about 250 bytes each: a
+// few thousand clients, a few names, sessions with their start and stop.
+func sampleRecords(n int) []*kgo.Record {
+	category := "navigation"
+	start := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	names := []string{"page_view", "search", "open", "save", "session_start", "session_stop"}
+	records := make([]*kgo.Record, n)
+	for i := range records {
+		e := schemas.Event{
+			Product: 1001, Client: int64(i*7919%5000 + 1), Time: start.UnixMilli() + int64(i)*20,
+			Name: names[i*31%len(names)], RandomID: fmt.Sprintf("%08x-0000-4000-8000-%012x", i, i),
+			Category: &category, SessionID: fmt.Sprintf("s-%d", i/20), AppName: "demo", AppVersion: "1.4.2", UILocale: "en-GB",
+			ClientProps: []byte(`{"prodVersion":"1.4.2","os.platform":"linux"}`),
+			Properties:  fmt.Appendf(nil, `{"page":"/docs/%d","took":%d,"ok":true}`, i%97, i%1000),
+		}
+		if i%4 == 0 {
+			v := decimal128.FromI64(int64(i) * 1_000_000_000)
+			e.Value = &v
+		}
+		if e.Name == schemas.SessionStop {
+			ms := int64(i % 60_000)
+			e.RuntimeMS = &ms
+		}
+		records[i] = &kgo.Record{
+			Topic: topic.Name, Offset: int64(i), Timestamp: start.Add(time.Duration(i) * time.Millisecond),
+			Key: topic.Key(nil, e.Product, e.Client), Value: topic.Append(nil, &e),
+		}
+	}
+	return records
+}
+
+// benchGatherer is a gatherer at offset 0 of an empty shard.
+func benchGatherer(tb testing.TB) *gatherer {
+	g := &gatherer{
+		dedupe: newDedupe(24*time.Hour, tb.TempDir(), func() int64 { return 16 << 20 }),
+		held:   &held{}, table: crc32.MakeTable(crc32.Castagnoli),
+	}
+	g.held.begin(memory.DefaultAllocator, position{})
+	return g
+}
+
+func takeAll(tb testing.TB, g *gatherer, records []*kgo.Record) {
+	for rest := records; len(rest) > 0; {
+		n, err := g.take(rest[:min(chunkRecords, len(rest))], time.Now())
+		if err != nil {
+			tb.Fatal(err)
+		}
+		rest = rest[n:]
+	}
+}
+
+// BenchmarkDecodeOnly is the floor: the same bytes, decoded and dropped.
+func BenchmarkDecodeOnly(b *testing.B) {
+	records := sampleRecords(50_000)
+	var e schemas.Event
+	for b.Loop() {
+		for _, r := range records {
+			if _, err := topic.Decode(r.Value, &e); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	perSecond(b, len(records))
+}
+
+// BenchmarkGather decodes, looks up, and appends to columns.
+func BenchmarkGather(b *testing.B) {
+	records := sampleRecords(50_000)
+	for b.Loop() {
+		g := benchGatherer(b)
+		takeAll(b, g, records)
+		release(g.seal(time.Now()).rows)
+		g.held.end()
+		g.dedupe.close()
+	}
+	perSecond(b, len(records))
+}
+
+// BenchmarkGatherRollup is BenchmarkGather and the rollups of the cut.
+func BenchmarkGatherRollup(b *testing.B) {
+	records := sampleRecords(50_000)
+	for b.Loop() {
+		g := benchGatherer(b)
+		takeAll(b, g, records)
+		c := g.seal(time.Now())
+		set := rollup.NewSet()
+		for _, rows := range c.rows {
+			if err := set.AddBatch(rows); err != nil {
+				b.Fatal(err)
+			}
+		}
+		release(c.rows)
+		g.held.end()
+		g.dedupe.close()
+	}
+	perSecond(b, len(records))
+}
+
+// BenchmarkCut is a cut as the processor makes it, commits left out: decode,
+// look up, append, and encode events and rollups as Parquet.
+func BenchmarkCut(b *testing.B) {
+	records := sampleRecords(50_000)
+	l := laketest.Lake(b, lake.Config{})
+	w := &worker{lake: l, writing: make(chan struct{}, 1)}
+	for b.Loop() {
+		g := benchGatherer(b)
+		takeAll(b, g, records)
+		c := g.seal(time.Now())
+		if err := w.write(b.Context(), c, map[lake.Table][]lake.DataFile{}); err != nil {
+			b.Fatal(err)
+		}
+		release(c.rows)
+		g.held.end()
+		g.dedupe.close()
+	}
+	perSecond(b, len(records))
+}
+
+func perSecond(b *testing.B, events int) {
+	b.ReportMetric(float64(b.N*events)/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(0, "ns/op")
+}

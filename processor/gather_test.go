@@ -1,0 +1,244 @@
+package processor
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/schemas"
+	"weir/schemas/columns"
+	"weir/schemas/lake"
+	"weir/schemas/tail"
+	"weir/schemas/topic"
+)
+
+var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+
+// eventRecord is an event of client 1 at an offset, whose random id is id.
+func eventRecord(offset int64, id string, at time.Time) *kgo.Record {
+	e := schemas.Event{Product: 1, Client: 1, Time: at.UnixMilli(), Name: "open", RandomID: id}
+	return &kgo.Record{Offset: offset, Timestamp: at, Value: topic.Append(nil, &e)}
+}
+
+func tickRecord(offset int64, at time.Time) *kgo.Record {
+	return &kgo.Record{Offset: offset, Timestamp: at, Value: topic.AppendTick(nil)}
+}
+
+func poison(offset int64) *kgo.Record {
+	return &kgo.Record{Offset: offset, Timestamp: noon, Key: []byte("k"), Value: []byte{0xff, 0xff}}
+}
+
+// offsetsOf lists the offsets of batches, which it releases.
+func offsetsOf(t *testing.T, c *sealed) []int64 {
+	t.Helper()
+	var offsets []int64
+	for _, b := range c.rows {
+		v, err := columns.Bind(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		offsets = append(offsets, v.Offset...)
+	}
+	release(c.rows)
+	return offsets
+}
+
+func TestGatherVerdicts(t *testing.T) {
+	g := benchGatherer(t)
+	defer g.dedupe.close()
+	defer g.held.end()
+	n, err := g.take([]*kgo.Record{
+		eventRecord(0, "a", noon), eventRecord(1, "b", noon), eventRecord(2, "a", noon.Add(time.Hour)), poison(3),
+		tickRecord(4, noon), eventRecord(8, "c", noon), eventRecord(9, "a", noon.Add(24*time.Hour)),
+	}, noon.Add(48*time.Hour))
+	if n != 7 || err != nil {
+		t.Fatalf("take = %d, %v; want all 7", n, err)
+	}
+	c := g.seal(noon)
+	want := lake.Counters{Stored: 4, Duplicates: 1, Dead: 1, Control: 4}
+	if c.to.Counters != want || c.to.Next != 10 || want.Sum() != 10 {
+		t.Errorf("counters = %+v at %d, want %+v at 10", c.to.Counters, c.to.Next, want)
+	}
+	if diff := cmp.Diff([]int64{0, 1, 8, 9}, offsetsOf(t, c)); diff != "" {
+		t.Errorf("stored offsets (-want +got):\n%s", diff)
+	}
+	if len(c.letters) != 1 || c.letters[0].Offset != 3 || c.letters[0].Reason == "" || string(c.letters[0].Key) != "k" {
+		t.Errorf("dead letters = %+v, want that of offset 3 with its reason and key", c.letters)
+	}
+}
+
+func TestLogTimeNeverRunsBackwardsNorAhead(t *testing.T) {
+	g := benchGatherer(t)
+	defer g.dedupe.close()
+	defer g.held.end()
+	clock := noon
+	check := func(offset int64, stamp, want time.Time) {
+		t.Helper()
+		if _, err := g.take([]*kgo.Record{tickRecord(offset, stamp)}, clock); err != nil {
+			t.Fatal(err)
+		}
+		if got := g.state.LogTime; got != want.UnixMilli() {
+			t.Errorf("log time = %s, want %s", time.UnixMilli(got).UTC(), want)
+		}
+	}
+	check(0, noon, noon)
+	check(1, noon.Add(-time.Hour), noon)
+	check(2, noon.Add(5*time.Minute), noon.Add(5*time.Minute))
+	check(3, noon.Add(time.Hour), noon.Add(5*time.Minute)) // held back to five minutes ahead of the clock
+	clock = noon.Add(time.Minute)
+	check(4, noon.Add(time.Hour), noon.Add(6*time.Minute))
+	clock = noon.Add(-time.Hour) // the clock was set back: log time is not
+	check(5, noon.Add(time.Hour), noon.Add(6*time.Minute))
+}
+
+// TestDeadLettersAheadBoundTheCut: a shard was taken over between the commit to
+// dead_letters, which holds offset 1 and stands at 3, and that to events.
+func TestDeadLettersAheadBoundTheCut(t *testing.T) {
+	g := benchGatherer(t)
+	defer g.dedupe.close()
+	defer g.held.end()
+	g.deadTo, g.dead = 3, map[int64]bool{1: true}
+	records := []*kgo.Record{
+		eventRecord(0, "a", noon), eventRecord(1, "was dead once", noon), eventRecord(2, "b", noon), eventRecord(3, "c", noon),
+	}
+	n, err := g.take(records, noon)
+	if n != 3 || err != nil || !g.bound() {
+		t.Fatalf("take = %d, %v, bound %v; want 3 records and the bound", n, err, g.bound())
+	}
+	c := g.seal(noon)
+	if diff := cmp.Diff([]int64{0, 2}, offsetsOf(t, c)); diff != "" {
+		t.Errorf("stored offsets (-want +got):\n%s", diff)
+	}
+	if len(c.letters) != 0 || c.to.Counters.Dead != 1 {
+		t.Errorf("letters %v, dead %d; want no letter again and 1", c.letters, c.to.Counters.Dead)
+	}
+	if n, err := g.take(records[3:], noon); n != 1 || err != nil || g.bound() {
+		t.Errorf("take after the bound = %d, %v; want 1 record", n, err)
+	}
+}
+
+// TestGapOverTheBound: the records around the bound are gone from the log.
+func TestGapOverTheBound(t *testing.T) {
+	g := benchGatherer(t)
+	defer g.dedupe.close()
+	defer g.held.end()
+	g.deadTo, g.dead, g.lostTo = 3, map[int64]bool{1: true, 2: true}, 5
+	records := []*kgo.Record{eventRecord(7, "a", noon)}
+	if n, err := g.take(records, noon); n != 0 || err != nil || !g.bound() {
+		t.Fatalf("take = %d, %v, bound %v; want 0 and the bound", n, err, g.bound())
+	}
+	c := g.seal(noon)
+	if want := (lake.Counters{Dead: 2, Lost: 1}); c.to.Counters != want || c.to.Next != 3 {
+		t.Errorf("to the bound: %+v at %d, want %+v at 3", c.to.Counters, c.to.Next, want)
+	}
+	if n, err := g.take(records, noon); n != 1 || err != nil {
+		t.Fatalf("take = %d, %v; want 1", n, err)
+	}
+	c = g.seal(noon)
+	if want := (lake.Counters{Lost: 2, Control: 2, Stored: 1}); c.counts != want || c.to.Next != 8 || c.to.Counters.Sum() != 8 {
+		t.Errorf("past the bound: %+v at %d, want %+v at 8", c.counts, c.to.Next, want)
+	}
+	release(c.rows)
+}
+
+func TestVerdictIsGivenOnce(t *testing.T) {
+	g := benchGatherer(t)
+	defer g.dedupe.close()
+	defer g.held.end()
+	g.deadTo = 2
+	if _, err := g.take([]*kgo.Record{poison(0)}, noon); !errors.Is(err, errVerdict) {
+		t.Errorf("take: %v, want %v", err, errVerdict)
+	}
+}
+
+func TestLastRecordIsVerified(t *testing.T) {
+	last, other := eventRecord(4, "a", noon), eventRecord(4, "b", noon)
+	check := func(stopped bool, records ...*kgo.Record) {
+		t.Helper()
+		g := benchGatherer(t)
+		defer g.dedupe.close()
+		defer g.held.end()
+		g.state.Next, g.from = 5, 5
+		g.marks = []mark{{next: 5, checksum: g.checksum(last)}}
+		_, err := g.take(records, noon)
+		if stopped {
+			if e, ok := errors.AsType[*logError](err); !ok || e.next != 5 {
+				t.Errorf("take: %v, want that the log does not fit", err)
+			}
+			return
+		}
+		if err != nil || g.state.Counters.Stored != 1 {
+			t.Errorf("take: %v, stored %d; want the one new record", err, g.state.Counters.Stored)
+		}
+	}
+	check(false, last, eventRecord(5, "c", noon))
+	check(true, other, eventRecord(5, "c", noon))
+	check(false, eventRecord(6, "c", noon)) // the record is not there any more
+}
+
+// TestTailWhileCutting follows what an owner holds over two cuts.
+func TestTailWhileCutting(t *testing.T) {
+	g := benchGatherer(t)
+	defer g.dedupe.close()
+	check := func(from, next int64, want []int64, wantErr error) {
+		t.Helper()
+		part, err := g.held.tail(from)
+		if !errors.Is(err, wantErr) {
+			t.Errorf("tail from %d: %v, want %v", from, err, wantErr)
+		}
+		if wantErr != nil {
+			return
+		}
+		got := offsetsOf(t, &sealed{rows: part.Rows})
+		if part.Next != next || !cmp.Equal(got, want) {
+			t.Errorf("tail from %d: %v to %d, want %v to %d", from, got, part.Next, want, next)
+		}
+	}
+	take := func(offset int64) {
+		t.Helper()
+		if _, err := g.take([]*kgo.Record{eventRecord(offset, string(rune('a'+offset)), noon)}, noon); err != nil {
+			t.Fatal(err)
+		}
+		g.held.flushed = time.Time{}
+	}
+	take(0)
+	take(1)
+	check(0, 2, []int64{0, 1}, nil)
+	check(1, 2, []int64{1}, nil)
+	check(2, 2, nil, nil)
+	check(3, 0, nil, tail.ErrBehind)
+	release(g.seal(noon).rows)
+	take(2)
+	check(1, 3, []int64{1, 2}, nil) // while the cut is being committed
+	g.held.committed()
+	check(0, 3, []int64{0, 1, 2}, nil) // it stays for one cut more
+	release(g.seal(noon).rows)
+	take(3)
+	g.held.committed()
+	check(1, 0, nil, tail.ErrGone)
+	check(2, 4, []int64{2, 3}, nil)
+	g.held.end()
+	check(2, 0, nil, tail.ErrNotOwner)
+}
+
+func TestTailAnswersAreNotMadeOfCrumbs(t *testing.T) {
+	g := benchGatherer(t)
+	defer g.dedupe.close()
+	defer g.held.end()
+	for offset := range int64(50) {
+		if _, err := g.take([]*kgo.Record{eventRecord(offset, string(rune('a'+offset)), noon)}, noon); err != nil {
+			t.Fatal(err)
+		}
+		part, err := g.held.tail(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		part.Release()
+	}
+	if n := len(g.held.pieces[0].batches); n > 5 {
+		t.Errorf("%d batches for 50 requests in a moment, want few", n)
+	}
+}

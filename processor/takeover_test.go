@@ -1,0 +1,97 @@
+package processor
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"weir/schemas/lake"
+)
+
+func TestParseAcceptLoss(t *testing.T) {
+	got, err := parseAcceptLoss(" 3@100:250, 0@7:0 ")
+	want := map[int32]acceptance{3: {next: 100, log: 250}, 0: {next: 7, log: 0}}
+	if err != nil || !cmp.Equal(got, want, cmp.AllowUnexported(acceptance{})) {
+		t.Errorf("parseAcceptLoss = %v, %v; want %v", got, err, want)
+	}
+	for _, bad := range []string{"3", "3@100", "a@1:2", "3@1:", "3@1:2;4@1:2"} {
+		if _, err := parseAcceptLoss(bad); err == nil {
+			t.Errorf("parseAcceptLoss(%q) accepts it", bad)
+		}
+	}
+}
+
+// TestPlace is rule 9 as a table: what the lake says, what the log has, and
+// where the shard goes on.
+func TestPlace(t *testing.T) {
+	at := func(next int64) lake.ShardState {
+		return lake.ShardState{First: 0, Next: next, LogTime: 5, Mark: lake.LogMark{TopicID: "a", Epoch: 2, Checksum: 77}}
+	}
+	based := at(100)
+	based.Mark.Base = 90
+	cases := []struct {
+		name    string
+		events  *lake.ShardState
+		letters *lake.ShardState
+		log     logRange
+		adopt   bool
+		accept  string
+		next    int64 // where the cut starts
+		fetch   int64
+		deadTo  int64
+		lostTo  int64
+		base    int64
+		stopped string // part of the error; "" is none
+	}{
+		{name: "new shard", log: logRange{"a", 0, 10}},
+		{name: "new shard, log does not start at 0", log: logRange{"a", 4, 10}, stopped: "processor.adopt"},
+		{name: "new shard, adopted", log: logRange{"a", 4, 10}, adopt: true, next: 4, fetch: 4},
+		{name: "goes on, and looks at the last record", events: new(at(100)), log: logRange{"a", 50, 200}, next: 100, fetch: 99},
+		{name: "last record is gone", events: new(at(100)), log: logRange{"a", 100, 200}, next: 100, fetch: 100},
+		{name: "log at its end", events: new(at(100)), log: logRange{"a", 100, 100}, next: 100, fetch: 100},
+		{name: "another base", events: new(based), log: logRange{"a", 0, 20}, next: 100, fetch: 9, base: 90},
+		{name: "dead letters ahead", events: new(at(100)), letters: new(at(120)), log: logRange{"a", 0, 130}, next: 100, fetch: 99, deadTo: 120},
+		{name: "dead letters alone", letters: new(at(120)), log: logRange{"a", 0, 130}, next: 0, fetch: 0, deadTo: 120},
+		{name: "log starts past next", events: new(at(100)), log: logRange{"a", 101, 200}, stopped: "starts at offset 101"},
+		{name: "log ends before next", events: new(at(100)), log: logRange{"a", 0, 99}, stopped: "ends at offset 99"},
+		{name: "log ends before dead letters", events: new(at(100)), letters: new(at(120)), log: logRange{"a", 0, 119}, stopped: "before 120"},
+		{name: "another log", events: new(at(100)), log: logRange{"b", 0, 200}, stopped: "topic id is b"},
+		{name: "loss accepted", events: new(at(100)), log: logRange{"a", 101, 200}, accept: "0@100:101", next: 100, fetch: 101, lostTo: 101},
+		{name: "loss accepted for another offset", events: new(at(100)), log: logRange{"a", 101, 200}, accept: "0@90:101", stopped: "0@100:"},
+		{name: "short log accepted", events: new(at(100)), log: logRange{"a", 0, 20}, accept: "0@100:20", next: 100, fetch: 20, lostTo: 100, base: 80},
+		{name: "short log accepted, dead letters ahead", events: new(at(100)), letters: new(at(120)), log: logRange{"a", 0, 20}, accept: "0@100:0",
+			next: 100, fetch: 0, deadTo: 120, lostTo: 120, base: 120},
+		{name: "new log accepted", events: new(at(100)), log: logRange{"b", 0, 200}, accept: "0@100:0", next: 100, fetch: 0, lostTo: 100, base: 100},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			accepted, err := parseAcceptLoss(c.accept)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := &worker{cfg: Config{Adopt: c.adopt}, accepted: accepted}
+			st, err := w.place(vectorOf(c.events), vectorOf(c.letters), c.log)
+			if c.stopped != "" {
+				if err == nil || !strings.Contains(err.Error(), c.stopped) {
+					t.Fatalf("place: %v, want an error with %q", err, c.stopped)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := [5]int64{st.state.Next, st.fetch, st.deadTo, st.lostTo, st.state.Mark.Base}
+			if want := [5]int64{c.next, c.fetch, c.deadTo, c.lostTo, c.base}; got != want {
+				t.Errorf("next, fetch, deadTo, lostTo, base = %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+func vectorOf(s *lake.ShardState) lake.Vector {
+	if s == nil {
+		return lake.Vector{}
+	}
+	return lake.Vector{0: *s}
+}
