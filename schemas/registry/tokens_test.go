@@ -2,6 +2,7 @@ package registry
 
 import (
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -89,6 +90,30 @@ func TestTokenIsRefused(t *testing.T) {
 		got := must[[]Token](t)(r.ListTokens(ctx, ""))
 		if len(got) != 1 || got[0].Revoked.IsZero() || !slices.Equal(got[0].Products, []int64{1001}) {
 			t.Errorf("tokens = %+v, want the one, revoked, of product 1001", got)
+		}
+	})
+}
+
+// TestTokensOfManyAtOnce: a transaction that reads before it writes waits for
+// the others instead of failing.
+func TestTokensOfManyAtOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, db database) {
+		r := db.open(t)
+		a := account(t, r, 1001)
+		const callers, each = 8, 20
+		var wg sync.WaitGroup
+		for range callers {
+			wg.Go(func() {
+				for range each {
+					if _, _, err := r.CreateToken(t.Context(), Token{Account: a.ID, Products: []int64{1001}}); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if got := len(must[[]Token](t)(r.ListTokens(t.Context(), a.ID))); got != callers*each {
+			t.Errorf("%d tokens, want %d", got, callers*each)
 		}
 	})
 }
