@@ -2,4 +2,6 @@ package main
 
 // adminTasks are the things `weir admin` does to the lake rather than to the
 // registry.
-func adminTasks() []command { return nil }
+func adminTasks() []command {
+	return []command{{"compact", "merge small data files", helpCompact, runCompact}}
+}

@@ -17,23 +17,10 @@ running server, on a stopped folder, and on a cluster (--database.url,
 --s3.endpoint …).
 `
 
-// runAdminOrCompact sends `weir admin compact` its own way: it works on the
-// lake, all other administration on the registry.
-func runAdminOrCompact(ctx context.Context, p *process, args []string) error {
-	if len(args) > 0 && args[0] == "compact" {
-		return runCompact(ctx, p, args[1:])
-	}
-	return runAdmin(ctx, p, args)
-}
-
 // runCompact merges what there is to merge.
 func runCompact(ctx context.Context, p *process, args []string) (err error) {
 	var opts struct {
 		JSON bool `key:"json"`
-	}
-	if wantsHelp(args) {
-		_, err := fmt.Fprint(p.stdout, helpCompact)
-		return err
 	}
 	cfg, rest, err := p.load(args, &opts)
 	if err != nil {

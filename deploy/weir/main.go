@@ -83,7 +83,7 @@ func commands() []command {
 		{"ingest", "run the HTTP edge that takes events", helpIngest, runIngest},
 		{"processor", "run a processor that takes the log into the lake", helpProcessor, runProcessor},
 		{"query", "run the service that answers reports and makes downloads", helpQuery, runQuery},
-		{"admin", "accounts, products, data sources, users, tokens; compaction", "", runAdminOrCompact},
+		{"admin", "accounts, products, data sources, users, tokens; compaction", "", runAdmin},
 		{"import", "send files of events through the HTTP edge", helpImport, runImport},
 		{"check", "audit: is every offset of the log accounted for?", helpCheck, runCheck},
 		{"version", "print the version", "usage: weir version\n", runVersion},

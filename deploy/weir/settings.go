@@ -137,7 +137,7 @@ func parseBytes(text string) (bytesize, error) {
 }
 
 func splitList(text string) []string {
-	var list []string
+	list := []string{} // not nil: it was said, and it was none
 	for item := range strings.SplitSeq(text, ",") {
 		if item = strings.TrimSpace(item); item != "" {
 			list = append(list, item)
@@ -187,7 +187,7 @@ func fromArgs(args []string, settings []setting) (rest []string, err error) {
 		case given:
 		case s.field.Kind() == reflect.Bool:
 			text = "true"
-		case len(args) == 0:
+		case len(args) == 0 || strings.HasPrefix(args[0], "--"):
 			errs = append(errs, fmt.Errorf("flag %s needs a value", name))
 			continue
 		default:

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+var update = flag.Bool("update", false, "rewrite the files that tests compare with")
+
+// loaded reads settings as a command would.
+func loaded(t *testing.T, file string, environ, args []string) (Config, error) {
+	t.Helper()
+	p := &process{environ: environ}
+	if file != "" {
+		path := filepath.Join(t.TempDir(), "weir.yaml")
+		if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "--config", path)
+	}
+	cfg, _, err := p.load(args, nil)
+	return cfg, err
+}
+
+func TestFlagsWinOverVariablesOverFile(t *testing.T) {
+	cfg, err := loaded(t, "processor: {cut_age: 1s, dedupe_window: 2h}\ningest:\n  max_in_flight: 7\n",
+		[]string{"WEIR_PROCESSOR_CUT_AGE=2s", "WEIR_PROCESSOR_DEDUPE_WINDOW=3h"},
+		[]string{"--processor.cut-age", "3s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := cfg.Processor.CutAge, 3*time.Second; got != want {
+		t.Errorf("cut_age = %s, want the flag's %s", got, want)
+	}
+	if got, want := cfg.Processor.DedupeWindow, 3*time.Hour; got != want {
+		t.Errorf("dedupe_window = %s, want the variable's %s", got, want)
+	}
+	if got, want := cfg.Ingest.MaxInFlight, 7; got != want {
+		t.Errorf("max_in_flight = %d, want the file's %d", got, want)
+	}
+	if got, want := cfg.Query.Lookback, 8760*time.Hour; got != want {
+		t.Errorf("lookback = %s, want the default %s", got, want)
+	}
+}
+
+func TestEverySpellingOfAFlag(t *testing.T) {
+	for _, args := range [][]string{
+		{"--processor.cut-age", "5s"},
+		{"--processor.cut-age=5s"},
+		{"-processor.cut-age=5s"},
+	} {
+		cfg, err := loaded(t, "", nil, args)
+		if err != nil || cfg.Processor.CutAge != 5*time.Second {
+			t.Errorf("%q: cut age %s, %v; want 5s", args, cfg.Processor.CutAge, err)
+		}
+	}
+	cfg, err := loaded(t, "", nil, []string{"--processor.adopt", "--kafka.brokers", "a:1, b:2", "--kafka.tls=false"})
+	if err != nil || !cfg.Processor.Adopt || !slices.Equal(cfg.Kafka.Brokers, []string{"a:1", "b:2"}) {
+		t.Errorf("adopt %t, brokers %q, %v", cfg.Processor.Adopt, cfg.Kafka.Brokers, err)
+	}
+}
+
+func TestListsOfAFile(t *testing.T) {
+	for _, file := range []string{"kafka: {brokers: [a:1, b:2]}", "kafka:\n  brokers:\n  - a:1\n  - b:2\n", "kafka: {brokers: 'a:1,b:2'}"} {
+		cfg, err := loaded(t, file, nil, nil)
+		if err != nil || !slices.Equal(cfg.Kafka.Brokers, []string{"a:1", "b:2"}) {
+			t.Errorf("%q: %q, %v", file, cfg.Kafka.Brokers, err)
+		}
+	}
+}
+
+func TestEveryMistakeIsToldAtOnce(t *testing.T) {
+	_, err := loaded(t, "lissten: x\nprocessor:\n  cut_age: soon\n  cut_age: 1s\n  nonsense: 1\nquery: 5\nlog: {level: loud}\n",
+		[]string{"WEIR_INGEST_MAX_IN_FLIGHT=many", "WEIR_WEIR_SERVICE_HOST=10.0.0.1"},
+		[]string{"--embedded.log-cap", "12 parsecs", "--no-such-thing", "x", "--processor.adopt=perhaps", "--data"})
+	if err == nil {
+		t.Fatal("nothing was wrong")
+	}
+	for _, want := range []string{
+		`unknown setting "lissten", do you mean "listen"?`, `line 3: processor.cut_age: "soon" is not a time`,
+		"processor.cut_age is set twice", `unknown setting "processor.nonsense"`, "query is a section",
+		`"loud" is none of debug, info, warn, error`, `WEIR_INGEST_MAX_IN_FLIGHT: "many" is not a number`,
+		`--embedded.log-cap: "12 parsecs" is not a size`, `unknown flag "--no-such-thing"`,
+		`--processor.adopt: "perhaps" is not true or false`, "flag --data needs a value",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("not told: %s\nin:\n%v", want, err)
+		}
+	}
+	if strings.Contains(err.Error(), "SERVICE_HOST") {
+		t.Errorf("a variable that an orchestrator makes up is taken for a setting:\n%v", err)
+	}
+}
+
+func TestSizes(t *testing.T) {
+	for text, want := range map[string]int64{"0": 0, "500": 500, "1B": 1, "64KiB": 64 << 10, "16 MiB": 16 << 20, "2GiB": 2 << 30} {
+		if got, err := parseBytes(text); err != nil || int64(got) != want {
+			t.Errorf("%q = %d, %v; want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "-1", "1.5MiB", "MiB", "99999999999GiB", "1KB"} {
+		if got, err := parseBytes(text); err == nil {
+			t.Errorf("%q = %d, want an error", text, got)
+		}
+	}
+}
+
+// TestExampleFile holds deploy/config.example.yaml to the structs: run
+// `go test ./deploy/weir -run ExampleFile -update` after changing a setting.
+func TestExampleFile(t *testing.T) {
+	const path = "../config.example.yaml"
+	if *update {
+		if err := os.WriteFile(path, []byte(example()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(example(), string(file)); diff != "" {
+		t.Errorf("%s is out of date (-want +got); run this test with -update\n%s", path, diff)
+	}
+	fromFile, err := loaded(t, string(file), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fromNothing, err := loaded(t, "", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(fromNothing, fromFile, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("the example is not the defaults (-defaults +example):\n%s", diff)
+	}
+	if err := fromNothing.check(); err != nil {
+		t.Errorf("the defaults do not work: %v", err)
+	}
+}
+
+func TestSettingsThatCannotWork(t *testing.T) {
+	_, err := (&process{}).loadAll([]string{
+		"--tls.cert", "x.pem", "--processor.dedupe-window", "10m", "--s3.export-bucket", "v3",
+		"--kafka.brokers", "a:1", "--query.deflate-level", "12", "--ingest.max-in-flight", "0", "stray",
+	})
+	if err == nil {
+		t.Fatal("nothing was wrong")
+	}
+	for _, want := range []string{
+		"tls.cert and tls.key go together", "processor.dedupe_window is 10m0s", `s3.export_bucket is "v3"`,
+		"kafka.brokers is set, but weir all brings its own", "query.deflate_level is 12", "ingest.max_in_flight must be more than 0",
+		`unexpected argument "stray"`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("not told: %s\nin:\n%v", want, err)
+		}
+	}
+}
+
+func FuzzYAML(f *testing.F) {
+	f.Add([]byte("listen: 127.0.0.1:1\nquery: {lookback: 0s}\n"))
+	f.Add([]byte("a: &a [*a]\n? {b: c}\n: d\n"))
+	f.Fuzz(func(_ *testing.T, text []byte) {
+		var cfg Config
+		settings, _ := settingsOf(&cfg)
+		_ = fromYAML(text, settings) // any answer will do, but one must come
+	})
+}
