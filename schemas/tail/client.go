@@ -107,8 +107,8 @@ func (c *Client) post(ctx context.Context, addr string, req Request) (*http.Resp
 
 // read decodes an answer and holds it to what was asked.
 func (c *Client) read(body io.Reader, req Request) ([]Part, error) {
-	in := bufio.NewReaderSize(body, 64<<10)
-	heads, err := readHeader(in)
+	frames := &frameReader{r: bufio.NewReaderSize(body, 64<<10), mem: c.cfg.Allocator, left: c.cfg.MaxBytes}
+	heads, err := frames.header()
 	if err != nil {
 		return nil, err
 	}
@@ -116,8 +116,7 @@ func (c *Client) read(body io.Reader, req Request) ([]Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	frames := &frameReader{r: in, mem: c.cfg.Allocator, left: c.cfg.MaxBytes}
-	if err := frames.readAll(parts); err != nil {
+	if err := frames.batches(parts); err != nil {
 		for i := range parts {
 			parts[i].Release()
 		}

@@ -22,20 +22,17 @@ func newCopier(schema *arrow.Schema, mem memory.Allocator) *copier {
 
 func (c *copier) release() { c.b.Release() }
 
-// add copies rows of rec and yields whatever batch is full. It reports whether
-// more is wanted.
-func (c *copier) add(rec arrow.Record, rows []int32, yield func(arrow.Record, error) bool) bool {
-	columns, err := c.columns(rec)
-	if err != nil {
-		return yield(nil, err) && false
-	}
-	for len(rows) > 0 {
+// add copies the wanted rows of b and yields whatever batch is full. It reports
+// whether more is wanted.
+func (c *copier) add(b batch, yield func(arrow.Record, error) bool) bool {
+	for rows := b.rows; len(rows) > 0; {
 		// Few rows at a time, so that large ones cannot overshoot batchBytes by much.
-		n := min(len(rows), 256, batchRows-c.rows)
-		for i, col := range columns {
+		n := min(len(rows), 32, batchRows-c.rows)
+		for i, col := range b.columns {
 			size, err := appendRows(c.b.Field(i), col, rows[:n])
 			if err != nil {
-				return yield(nil, err) && false
+				yield(nil, err)
+				return false
 			}
 			c.bytes += size
 		}
@@ -46,19 +43,6 @@ func (c *copier) add(rec arrow.Record, rows []int32, yield func(arrow.Record, er
 		}
 	}
 	return true
-}
-
-func (c *copier) columns(rec arrow.Record) ([]arrow.Array, error) {
-	fields := c.b.Schema().Fields()
-	columns := make([]arrow.Array, len(fields))
-	for i, field := range fields {
-		at := rec.Schema().FieldIndices(field.Name)
-		if len(at) != 1 {
-			return nil, fmt.Errorf("tail batch: %w %q", errColumn, field.Name)
-		}
-		columns[i] = rec.Column(at[0])
-	}
-	return columns, nil
 }
 
 // flush yields what is gathered, if anything.

@@ -16,16 +16,15 @@ import (
 
 // An answer on the wire, integers little endian:
 //
-//	magic "WTL1"
-//	u32 n, then n bytes of JSON: the header, one partHeader for each shard asked
-//	frames: u32 part (index in the header), u32 n, u32 CRC-32C, then n bytes,
-//	  one Arrow IPC stream with any number of record batches
-//	end frame: part = endOfAnswer, n = 0, CRC = 0
+//	magic "WTL1", then frames: u32 kind, u32 n, u32 CRC-32C of the body, n bytes of body
+//	first frame: kind = headerFrame, JSON, one partHeader for each shard asked
+//	further frames: kind = index of a part in the header, one Arrow IPC stream
+//	last frame: kind = endFrame, no body
 const (
 	magic        = "WTL1"
-	endOfAnswer  = ^uint32(0)
-	maxHeader    = 4 << 20  // bytes of JSON
-	maxFrame     = 64 << 20 // bytes of one IPC stream
+	headerFrame  = ^uint32(0) - 1
+	endFrame     = ^uint32(0)
+	maxFrame     = 64 << 20 // bytes of a body
 	frameHeadLen = 12
 )
 
@@ -74,37 +73,6 @@ func fromWire(word string) error {
 	return fmt.Errorf("%w: unknown reason %q", ErrCorrupt, word)
 }
 
-func writeHeader(w io.Writer, parts []partHeader) error {
-	text, err := json.Marshal(parts)
-	if err != nil {
-		return fmt.Errorf("encode tail header: %w", err)
-	}
-	head := binary.LittleEndian.AppendUint32([]byte(magic), uint32(len(text)))
-	_, err = w.Write(append(head, text...))
-	return err
-}
-
-// readHeader reads the magic and the header.
-func readHeader(r io.Reader) ([]partHeader, error) {
-	var head [len(magic) + 4]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
-	n := binary.LittleEndian.Uint32(head[len(magic):])
-	if string(head[:len(magic)]) != magic || n > maxHeader {
-		return nil, fmt.Errorf("%w: not a tail header", ErrCorrupt)
-	}
-	text, err := readExactly(r, int(n))
-	if err != nil {
-		return nil, err
-	}
-	var parts []partHeader
-	if err := json.Unmarshal(text, &parts); err != nil {
-		return nil, fmt.Errorf("%w: header: %w", ErrCorrupt, err)
-	}
-	return parts, nil
-}
-
 // readExactly reads n bytes, and asks for memory only as bytes arrive: a
 // length that lies costs nothing.
 func readExactly(r io.Reader, n int) ([]byte, error) {
@@ -115,46 +83,57 @@ func readExactly(r io.Reader, n int) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// frameWriter turns batches into frames; it keeps one buffer.
+// frameWriter writes an answer; it keeps one buffer.
 type frameWriter struct {
 	w   io.Writer
 	buf bytes.Buffer
 }
 
-// write sends recs, all of one schema, as one frame of part.
-func (f *frameWriter) write(part int, recs ...arrow.Record) error {
-	f.buf.Reset()
-	f.buf.Write(make([]byte, frameHeadLen))
-	w := ipc.NewWriter(&f.buf, ipc.WithSchema(recs[0].Schema()))
-	for _, rec := range recs {
-		if err := w.Write(rec); err != nil {
-			return errors.Join(fmt.Errorf("encode tail batch: %w", err), w.Close())
-		}
+// header begins the answer.
+func (f *frameWriter) header(parts []partHeader) error {
+	if _, err := io.WriteString(f.w, magic); err != nil {
+		return err
 	}
-	if err := w.Close(); err != nil {
+	f.begin()
+	if err := json.MarshalWrite(&f.buf, parts); err != nil {
+		return fmt.Errorf("encode tail header: %w", err)
+	}
+	return f.send(headerFrame)
+}
+
+// batch sends rec as one frame of part.
+func (f *frameWriter) batch(part int, rec arrow.Record) error {
+	f.begin()
+	w := ipc.NewWriter(&f.buf, ipc.WithSchema(rec.Schema()))
+	if err := errors.Join(w.Write(rec), w.Close()); err != nil {
 		return fmt.Errorf("encode tail batch: %w", err)
 	}
-	frame := f.buf.Bytes()
-	if len(frame)-frameHeadLen > maxFrame {
-		return fmt.Errorf("tail frame of %d bytes: %w", len(frame), ErrTooLarge)
-	}
-	putFrameHead(frame, uint32(part), frame[frameHeadLen:])
-	_, err := f.w.Write(frame)
-	return err
+	return f.send(uint32(part))
 }
 
 // end says that the answer is whole.
 func (f *frameWriter) end() error {
-	var head [frameHeadLen]byte
-	putFrameHead(head[:], endOfAnswer, nil)
-	_, err := f.w.Write(head[:])
-	return err
+	f.begin()
+	return f.send(endFrame)
 }
 
-func putFrameHead(dst []byte, part uint32, body []byte) {
-	binary.LittleEndian.PutUint32(dst, part)
-	binary.LittleEndian.PutUint32(dst[4:], uint32(len(body)))
-	binary.LittleEndian.PutUint32(dst[8:], checksum(body))
+// begin leaves room for the head, which is known last.
+func (f *frameWriter) begin() {
+	f.buf.Reset()
+	f.buf.Write(make([]byte, frameHeadLen))
+}
+
+func (f *frameWriter) send(kind uint32) error {
+	frame := f.buf.Bytes()
+	body := frame[frameHeadLen:]
+	if len(body) > maxFrame {
+		return fmt.Errorf("tail frame of %d bytes: %w", len(body), ErrTooLarge)
+	}
+	binary.LittleEndian.PutUint32(frame, kind)
+	binary.LittleEndian.PutUint32(frame[4:], uint32(len(body)))
+	binary.LittleEndian.PutUint32(frame[8:], checksum(body))
+	_, err := f.w.Write(frame)
+	return err
 }
 
 func checksum(body []byte) uint32 {
@@ -165,27 +144,48 @@ func checksum(body []byte) uint32 {
 type frameReader struct {
 	r    io.Reader
 	mem  memory.Allocator
-	left int64 // bytes of frames that may still come
+	left int64 // bytes of bodies that may still come
 }
 
-// readAll reads frames up to the end frame and adds their batches to parts.
-func (f *frameReader) readAll(parts []Part) error {
+// header reads the magic and the header.
+func (f *frameReader) header() ([]partHeader, error) {
+	var word [len(magic)]byte
+	if _, err := io.ReadFull(f.r, word[:]); err != nil || string(word[:]) != magic {
+		return nil, fmt.Errorf("%w: not a tail answer", ErrCorrupt)
+	}
+	kind, body, err := f.next()
+	if err != nil {
+		return nil, err
+	}
+	if kind != headerFrame {
+		return nil, fmt.Errorf("%w: frame %d in place of the header", ErrCorrupt, kind)
+	}
+	var parts []partHeader
+	if err := json.Unmarshal(body, &parts); err != nil {
+		return nil, fmt.Errorf("%w: header: %w", ErrCorrupt, err)
+	}
+	return parts, nil
+}
+
+// batches reads frames up to the last and adds their batches to parts, also
+// where it fails.
+func (f *frameReader) batches(parts []Part) error {
 	for {
-		part, body, err := f.next()
+		kind, body, err := f.next()
 		if err != nil {
 			return err
 		}
-		if part == endOfAnswer {
+		if kind == endFrame {
 			return nil
 		}
-		if int64(part) >= int64(len(parts)) {
-			return fmt.Errorf("%w: frame of part %d of %d", ErrCorrupt, part, len(parts))
+		if int64(kind) >= int64(len(parts)) || parts[kind].Err != nil {
+			return fmt.Errorf("%w: frame %d of %d parts", ErrCorrupt, kind, len(parts))
 		}
 		recs, err := decodeBatches(body, f.mem)
 		if err != nil {
 			return err
 		}
-		parts[part].Rows = append(parts[part].Rows, recs...)
+		parts[kind].Rows = append(parts[kind].Rows, recs...)
 	}
 }
 
@@ -194,7 +194,7 @@ func (f *frameReader) next() (uint32, []byte, error) {
 	if _, err := io.ReadFull(f.r, head[:]); err != nil {
 		return 0, nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	part, n := binary.LittleEndian.Uint32(head[:]), binary.LittleEndian.Uint32(head[4:])
+	kind, n := binary.LittleEndian.Uint32(head[:]), binary.LittleEndian.Uint32(head[4:])
 	if n > maxFrame {
 		return 0, nil, fmt.Errorf("%w: frame of %d bytes", ErrCorrupt, n)
 	}
@@ -208,7 +208,7 @@ func (f *frameReader) next() (uint32, []byte, error) {
 	if checksum(body) != binary.LittleEndian.Uint32(head[8:]) {
 		return 0, nil, fmt.Errorf("%w: checksum of a frame", ErrCorrupt)
 	}
-	return part, body, nil
+	return kind, body, nil
 }
 
 // decodeBatches decodes one IPC stream. The caller releases the batches.

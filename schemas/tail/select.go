@@ -1,6 +1,7 @@
 package tail
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -14,10 +15,13 @@ import (
 	"weir/schemas/lake"
 )
 
-// A batch on the wire is closed at the first of these.
+var errColumn = errors.New("unknown column")
+
 const (
-	batchRows  = 16 << 10
-	batchBytes = 4 << 20
+	batchRows  = 16 << 10  // a batch on the wire is closed at this
+	batchBytes = 4 << 20   // or at this
+	minAsIs    = 1 << 10   // rows from which on a batch goes without a copy, if all of it is wanted
+	maxCoded   = 256 << 10 // bytes of dictionaries up to which it does
 )
 
 // Select yields those rows of p that f wants, of the columns named. A batch is
@@ -50,8 +54,8 @@ func newSelection(req Request, mem memory.Allocator) (*selection, error) {
 	return &selection{req: req, schema: arrow.NewSchema(fields, nil), mem: mem}, nil
 }
 
-// batches yields what the request wants of p, copied and compacted. A batch is
-// valid until the next one is asked for.
+// batches yields what the request wants of p. A batch is valid until the next
+// one is asked for.
 func (s *selection) batches(p *Part) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
 		if len(s.req.Columns) == 0 {
@@ -61,16 +65,93 @@ func (s *selection) batches(p *Part) iter.Seq2[arrow.Record, error] {
 		defer out.release()
 		for _, rec := range p.Rows {
 			rows, err := s.match(rec, p)
+			if err == nil && len(rows) == 0 {
+				continue
+			}
+			b := batch{rows: rows}
+			if err == nil {
+				b.columns, err = s.columnsOf(rec)
+			}
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			if !out.add(rec, rows, yield) {
+			if !s.pass(out, b, rec, yield) {
 				return
 			}
 		}
 		out.flush(yield)
 	}
+}
+
+// batch is what is wanted of one batch.
+type batch struct {
+	columns []arrow.Array
+	rows    []int32
+}
+
+// pass yields b as it is or copies it to out. It reports whether more is wanted.
+func (s *selection) pass(out *copier, b batch, rec arrow.Record, yield func(arrow.Record, error) bool) bool {
+	if int64(len(b.rows)) < rec.NumRows() || len(b.rows) < minAsIs || !b.divisible() {
+		return out.add(b, yield)
+	}
+	return out.flush(yield) && s.pieces(b, yield)
+}
+
+// divisible says that any rows of b are about as large as any others: pieces
+// of so many rows are pieces of so many bytes. Dictionaries count in full with
+// each piece, and a column of plain strings may have all its bytes in few rows.
+func (b *batch) divisible() bool {
+	var coded uint64
+	plain := false
+	for _, col := range b.columns {
+		switch col := col.(type) {
+		case *array.Dictionary:
+			coded += col.Dictionary().Data().SizeInBytes()
+		case *array.String:
+			plain = true
+		}
+	}
+	return coded <= maxCoded && (!plain || b.size() <= 4*batchBytes)
+}
+
+// pieces yields all rows of b without a copy, cut to size.
+func (s *selection) pieces(b batch, yield func(arrow.Record, error) bool) bool {
+	rows := int64(len(b.rows))
+	whole := array.NewRecord(s.schema, b.columns, rows)
+	defer whole.Release()
+	n := b.size()/batchBytes + 1
+	step := (rows + n - 1) / n
+	for from := int64(0); from < rows; from += step {
+		piece := whole.NewSlice(from, min(from+step, rows))
+		more := yield(piece, nil)
+		piece.Release()
+		if !more {
+			return false
+		}
+	}
+	return true
+}
+
+func (b *batch) size() int64 {
+	var n uint64
+	for _, col := range b.columns {
+		n += col.Data().SizeInBytes()
+	}
+	return int64(n)
+}
+
+// columnsOf returns the wanted columns of rec.
+func (s *selection) columnsOf(rec arrow.Record) ([]arrow.Array, error) {
+	chosen := make([]arrow.Array, len(s.req.Columns))
+	for i, name := range s.req.Columns {
+		at := rec.Schema().FieldIndices(name)
+		if len(at) != 1 {
+			return nil, fmt.Errorf("tail batch: %w %q", errColumn, name)
+		}
+		chosen[i] = rec.Column(at[0])
+	}
+	return chosen, nil
 }
 
 // match returns the rows of rec that are wanted, ascending.

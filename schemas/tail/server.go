@@ -2,9 +2,9 @@ package tail
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -53,11 +53,24 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	parts, heads, err := s.parts(req)
+	defer release(parts)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("Content-Type", "application/vnd.weir.tail")
-	if err := s.answer(w, r, sel); err != nil {
-		// What is on the wire has no end frame, so the asker sees that it is cut
-		// short; aborting tells it sooner.
-		conn.SetWriteDeadline(time.Now()) //nolint:errcheck // the connection is given up either way
+	a := &answer{sel: sel, parts: parts, heads: heads, conn: conn, out: bufio.NewWriterSize(w, 64<<10)}
+	if err := a.write(r.Context()); err != nil {
+		// What is on the wire has no last frame, so the asker sees that it was cut
+		// short. With its deadline behind it the connection ends here.
+		conn.SetWriteDeadline(time.Now().Add(-time.Second)) //nolint:errcheck // a writer without deadlines is a test's
+	}
+}
+
+func release(parts []Part) {
+	for i := range parts {
+		parts[i].Release()
 	}
 }
 
@@ -69,47 +82,9 @@ func (s *server) knows(r *http.Request) bool {
 	return subtle.ConstantTimeCompare(digest[:], s.secret[:]) == 1 && ok && s.open
 }
 
-// answer takes every shard's rows first, one right after the other, and only
-// then writes: no shard waits for the wire of another.
-func (s *server) answer(w http.ResponseWriter, r *http.Request, sel *selection) error {
-	parts, heads, err := s.parts(sel.req)
-	defer func() {
-		for i := range parts {
-			parts[i].Release()
-		}
-	}()
-	if err != nil {
-		http.Error(w, "internal", http.StatusInternalServerError)
-		return err
-	}
-	conn := http.NewResponseController(w)
-	out := bufio.NewWriterSize(w, 64<<10)
-	if err := writeHeader(out, heads); err != nil {
-		return err
-	}
-	frames := &frameWriter{w: out}
-	for i := range parts {
-		for rec, err := range sel.batches(&parts[i]) {
-			if err == nil {
-				err = r.Context().Err()
-			}
-			if err != nil {
-				return err
-			}
-			conn.SetWriteDeadline(time.Now().Add(writeTimeout)) //nolint:errcheck // a writer without deadlines is a test's
-			if err := frames.write(i, rec); err != nil {
-				return err
-			}
-		}
-		parts[i].Release()
-	}
-	if err := frames.end(); err != nil {
-		return err
-	}
-	return out.Flush()
-}
-
-// parts asks the source for every shard of req, in order of shards.
+// parts asks the source for every shard of req, in order of shards, one right
+// after the other: no shard waits for the wire of another. The caller releases
+// the parts, also after an error.
 func (s *server) parts(req Request) ([]Part, []partHeader, error) {
 	var parts []Part
 	var heads []partHeader
@@ -132,6 +107,41 @@ func (s *server) parts(req Request) ([]Part, []partHeader, error) {
 	return parts, heads, nil
 }
 
+// answer is one answer on its way out.
+type answer struct {
+	sel   *selection
+	parts []Part
+	heads []partHeader
+	conn  *http.ResponseController
+	out   *bufio.Writer
+}
+
+func (a *answer) write(ctx context.Context) error {
+	frames := &frameWriter{w: a.out}
+	if err := frames.header(a.heads); err != nil {
+		return err
+	}
+	for i := range a.parts {
+		for rec, err := range a.sel.batches(&a.parts[i]) {
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err != nil {
+				return err
+			}
+			a.conn.SetWriteDeadline(time.Now().Add(writeTimeout)) //nolint:errcheck // a writer without deadlines is a test's
+			if err := frames.batch(i, rec); err != nil {
+				return err
+			}
+		}
+		a.parts[i].Release()
+	}
+	if err := frames.end(); err != nil {
+		return err
+	}
+	return a.out.Flush()
+}
+
 func sortedShards[V any](m map[int32]V) []int32 {
 	shards := make([]int32, 0, len(m))
 	for shard := range m {
@@ -140,5 +150,3 @@ func sortedShards[V any](m map[int32]V) []int32 {
 	slices.Sort(shards)
 	return shards
 }
-
-var errColumn = errors.New("unknown column")

@@ -1,0 +1,433 @@
+package tail
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+	"github.com/google/go-cmp/cmp"
+
+	"weir/schemas"
+	"weir/schemas/columns"
+	"weir/schemas/lake"
+)
+
+const secret = "the cluster's secret"
+
+// stored is an event and where it lies.
+type stored struct {
+	event schemas.Event
+	at    columns.Position
+}
+
+// owner is a Source that holds events of shards in small batches.
+type owner struct {
+	mem    memory.Allocator
+	shards map[int32][]stored // ascending by offset
+	first  map[int32]int64    // first offset held
+	fail   error
+}
+
+func (o *owner) Tail(shard int32, from int64) (Part, error) {
+	rows, ok := o.shards[shard]
+	switch {
+	case o.fail != nil:
+		return Part{}, o.fail
+	case !ok:
+		return Part{}, fmt.Errorf("shard %d: %w", shard, ErrNotOwner)
+	case from < o.first[shard]:
+		return Part{}, fmt.Errorf("shard %d: %w", shard, ErrGone)
+	}
+	next := rows[len(rows)-1].at.Offset + 1
+	if from > next {
+		return Part{}, ErrBehind
+	}
+	p := Part{Epoch: 7, Next: next, LogTime: 1000 + next, ReadAt: 5000}
+	for some := range slices.Chunk(rows, 700) {
+		b := columns.NewBuilder(o.mem)
+		for _, row := range some {
+			b.Append(&row.event, row.at)
+		}
+		p.Rows = append(p.Rows, b.Batch())
+		b.Release()
+	}
+	return p, nil
+}
+
+// randomOwner holds n events of each shard, with gaps between offsets.
+func randomOwner(r *rand.Rand, mem memory.Allocator, shards, n int) *owner {
+	o := &owner{mem: mem, shards: map[int32][]stored{}, first: map[int32]int64{}}
+	for shard := range int32(shards) {
+		offset := int64(100)
+		o.first[shard] = offset
+		for range n {
+			offset += 1 + r.Int64N(3)
+			e := schemas.Event{
+				Product: 1 + r.Int64N(3), Client: 1 + r.Int64N(20), Time: 1e12 + r.Int64N(1e6),
+				Name: fmt.Sprint("name-", r.IntN(5)), RandomID: fmt.Sprint("id-", shard, "-", offset),
+				Properties: []byte(`{"a":"` + strings.Repeat("x", r.IntN(300)) + `"}`),
+			}
+			if r.IntN(2) == 0 {
+				offline, category := r.IntN(2) == 0, "c"
+				e.Offline, e.Category = &offline, &category
+			}
+			o.shards[shard] = append(o.shards[shard], stored{e, columns.Position{Shard: shard, Offset: offset, Arrival: 2e12 + offset}})
+		}
+	}
+	return o
+}
+
+func serve(t *testing.T, src Source, secret string) string {
+	t.Helper()
+	s := httptest.NewServer(Handler(src, secret))
+	t.Cleanup(s.Close)
+	return strings.TrimPrefix(s.URL, "http://")
+}
+
+func newTestClient(t *testing.T, cfg Config) *Client {
+	t.Helper()
+	c := NewClient(cfg)
+	t.Cleanup(c.Close)
+	return c
+}
+
+// row is what is compared of a row.
+type row struct {
+	Product, Client, Time, Offset int64
+	Shard                         int32
+	Name, RandomID, Category      string
+	Properties                    string
+	Offline                       string
+}
+
+func rowsOf(t *testing.T, recs []arrow.Record) []row {
+	t.Helper()
+	var rows []row
+	for _, rec := range recs {
+		v, err := columns.Bind(rec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range v.Rows {
+			offline := "none"
+			if !v.Offline.Null(i) {
+				offline = fmt.Sprint(v.Offline.At(i))
+			}
+			rows = append(rows, row{
+				Product: v.Product[i], Client: v.Client[i], Time: v.TimeMS(i), Offset: v.Offset[i], Shard: v.Shard[i],
+				Name: v.Name.At(i), RandomID: v.RandomID.At(i), Category: v.Category.At(i),
+				Properties: v.Properties.At(i), Offline: offline,
+			})
+		}
+	}
+	return rows
+}
+
+func (o *owner) want(shard int32, req Request) []row {
+	var rows []row
+	f := req.Filter
+	for _, s := range o.shards[shard] {
+		e, at := s.event, s.at
+		listed := req.Rows == nil || slices.Contains(req.Rows[shard], at.Offset)
+		to, bounded := f.OffsetTo[shard]
+		if !listed || at.Offset < req.From[shard] || at.Offset < f.OffsetFrom[shard] || bounded && at.Offset >= to ||
+			f.Shard != nil && *f.Shard != shard ||
+			f.Products != nil && !slices.Contains(f.Products, e.Product) ||
+			f.Clients != nil && !slices.Contains(f.Clients, e.Client) ||
+			f.TimeFrom != 0 && e.Time < f.TimeFrom || f.TimeTo != 0 && e.Time >= f.TimeTo ||
+			f.ArrivalFrom != 0 && at.Arrival < f.ArrivalFrom || f.ArrivalTo != 0 && at.Arrival >= f.ArrivalTo {
+			continue
+		}
+		r := row{
+			Product: e.Product, Client: e.Client, Time: e.Time, Offset: at.Offset, Shard: shard,
+			Name: e.Name, RandomID: e.RandomID, Properties: string(e.Properties), Offline: "none",
+		}
+		if e.Category != nil {
+			r.Category, r.Offline = *e.Category, fmt.Sprint(*e.Offline)
+		}
+		rows = append(rows, r)
+	}
+	return rows
+}
+
+func wantedColumns() []string {
+	return []string{
+		columns.Offset, columns.Shard, columns.ProductID, columns.ClientID, columns.Time, columns.Name, columns.RandomID,
+		columns.Category, columns.Properties, columns.Offline,
+	}
+}
+
+func randomRequest(r *rand.Rand, o *owner) Request {
+	req := Request{From: map[int32]int64{}, Columns: wantedColumns()}
+	for shard, rows := range o.shards {
+		req.From[shard] = rows[r.IntN(len(rows))].at.Offset
+	}
+	if r.IntN(2) == 0 {
+		req.Filter.Products = []int64{1, 3}[:r.IntN(3)]
+	}
+	if r.IntN(3) == 0 {
+		req.Filter.Clients = []int64{4, 5, 6}
+	}
+	if r.IntN(2) == 0 {
+		req.Filter.TimeFrom = 1e12 + r.Int64N(5e5)
+		req.Filter.ArrivalTo = 2e12 + r.Int64N(20_000)
+	}
+	if r.IntN(3) == 0 {
+		req.Filter.TimeTo = 1e12 + r.Int64N(1e6)
+		req.Filter.OffsetFrom = map[int32]int64{0: 500}
+		req.Filter.OffsetTo = map[int32]int64{0: 900, 1: 0}
+	}
+	if r.IntN(5) == 0 {
+		shard := int32(1)
+		req.Filter.Shard = &shard
+	}
+	if r.IntN(4) == 0 {
+		req.Rows = map[int32][]int64{0: {150, 151, 152, 400, 401, 402, 403}, 2: {}}
+	}
+	return req
+}
+
+func TestAskGivesExactlyWhatIsAskedFor(t *testing.T) {
+	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	defer mem.AssertSize(t, 0)
+	for seed := range uint64(12) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		o := randomOwner(r, mem, 3, 1500+r.IntN(3000))
+		addr, client := serve(t, o, secret), newTestClient(t, Config{Secret: secret, Allocator: mem})
+		for range 5 {
+			req := randomRequest(r, o)
+			parts, err := client.Ask(t.Context(), addr, req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range parts {
+				p := &parts[i]
+				next := o.shards[p.Shard][len(o.shards[p.Shard])-1].at.Offset + 1
+				if p.Err != nil || p.Epoch != 7 || p.From != req.From[p.Shard] || p.Next != next || p.LogTime != 1000+next || p.ReadAt != 5000 {
+					t.Errorf("seed %d: part = %+v", seed, p)
+				}
+				if diff := cmp.Diff(o.want(p.Shard, req), rowsOf(t, p.Rows)); diff != "" {
+					t.Fatalf("seed %d, shard %d, request %+v (-want +got):\n%s", seed, p.Shard, req, diff)
+				}
+				p.Release()
+			}
+		}
+	}
+}
+
+func TestAskForPositionsOnly(t *testing.T) {
+	o := randomOwner(rand.New(rand.NewPCG(1, 1)), memory.DefaultAllocator, 2, 50)
+	addr, client := serve(t, o, secret), newTestClient(t, Config{Secret: secret})
+	parts, err := client.Ask(t.Context(), addr, Request{From: map[int32]int64{0: 100, 1: 100}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range parts {
+		if p.Err != nil || p.Next <= 100 || p.Rows != nil {
+			t.Errorf("part = %+v, want a position without rows", p)
+		}
+	}
+}
+
+// TestLargeRowsTravelInBoundedFrames holds a batch to about batchBytes,
+// whatever the size of its rows.
+func TestLargeRowsTravelInBoundedFrames(t *testing.T) {
+	o := &owner{mem: memory.DefaultAllocator, shards: map[int32][]stored{}, first: map[int32]int64{}}
+	for i := range int64(200) {
+		o.shards[0] = append(o.shards[0], stored{
+			schemas.Event{
+				Product: 1, Client: 1, Name: "n", RandomID: "r",
+				Properties: bytes.Repeat([]byte{'x'}, schemas.MaxEventBytes),
+			},
+			columns.Position{Offset: i},
+		})
+	}
+	addr, client := serve(t, o, secret), newTestClient(t, Config{Secret: secret})
+	for name, clients := range map[string][]int64{"as it is": nil, "copied": {1}} {
+		parts, err := client.Ask(t.Context(), addr, Request{
+			From: map[int32]int64{0: 1}, Columns: []string{columns.Properties}, Filter: lake.Filter{Clients: clients},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := 0
+		for _, rec := range parts[0].Rows {
+			rows += int(rec.NumRows())
+			if size := rec.Column(0).Data().SizeInBytes(); size > 6*batchBytes {
+				t.Errorf("%s: a batch of %d bytes", name, size)
+			}
+		}
+		if rows != 199 {
+			t.Errorf("%s: %d rows, want 199", name, rows)
+		}
+		parts[0].Release()
+	}
+	_, err := newTestClient(t, Config{Secret: secret, MaxBytes: 50 << 20}).Ask(t.Context(), addr, Request{
+		From: map[int32]int64{0: 0}, Columns: []string{columns.Properties},
+	})
+	if !errors.Is(err, ErrTooLarge) {
+		t.Errorf("asker that may hold 50 MiB of 100: %v, want %v", err, ErrTooLarge)
+	}
+}
+
+func TestReasonsAreToldApart(t *testing.T) {
+	o := randomOwner(rand.New(rand.NewPCG(1, 1)), memory.DefaultAllocator, 3, 50)
+	addr, client := serve(t, o, secret), newTestClient(t, Config{Secret: secret})
+	parts, err := client.Ask(t.Context(), addr, Request{
+		From: map[int32]int64{0: 1e9, 1: 1, 2: 100, 3: 100}, Columns: []string{columns.Offset},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []error{ErrBehind, ErrGone, nil, ErrNotOwner} {
+		if got := parts[i]; !errors.Is(got.Err, want) || got.Shard != int32(i) || (want != nil) != (got.Next == 0) {
+			t.Errorf("shard %d: %+v, want %v", i, got, want)
+		}
+		parts[i].Release()
+	}
+	o.fail = errors.New("disk on fire")
+	if _, err := client.Ask(t.Context(), addr, Request{From: map[int32]int64{0: 100}}); err == nil || !strings.Contains(err.Error(), "disk on fire") {
+		t.Errorf("a source that fails: %v, want its error", err)
+	}
+}
+
+func TestSecretIsAskedFor(t *testing.T) {
+	o := randomOwner(rand.New(rand.NewPCG(1, 1)), memory.DefaultAllocator, 1, 5)
+	for _, c := range []struct{ server, client string }{
+		{secret, ""}, {secret, "other"}, {secret, secret + "x"}, {"", ""}, {"", secret},
+	} {
+		addr := serve(t, o, c.server)
+		_, err := newTestClient(t, Config{Secret: c.client}).Ask(t.Context(), addr, Request{From: map[int32]int64{0: 100}})
+		if !errors.Is(err, ErrDenied) {
+			t.Errorf("server %q, client %q: %v, want %v", c.server, c.client, err, ErrDenied)
+		}
+	}
+}
+
+func TestBadRequestsAreRefused(t *testing.T) {
+	h := Handler(randomOwner(rand.New(rand.NewPCG(1, 1)), memory.DefaultAllocator, 1, 5), secret)
+	for _, c := range []struct {
+		method, path, body string
+		status             int
+	}{
+		{http.MethodPost, Path, `{`, 400},
+		{http.MethodPost, Path, `{"from":{"x":1}}`, 400},
+		{http.MethodPost, Path, `{"from":{"0":1},"columns":["nobody"]}`, 400},
+		{http.MethodPost, Path, `{"from":` + strings.Repeat(" ", maxRequest) + `{}}`, 400},
+		{http.MethodGet, Path, ``, 404},
+		{http.MethodPost, "/other", `{}`, 404},
+	} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(c.method, c.path, strings.NewReader(c.body))
+		r.Header.Set("Authorization", "Bearer "+secret)
+		if h.ServeHTTP(w, r); w.Code != c.status {
+			t.Errorf("%s %s %.40q: status %d, want %d", c.method, c.path, c.body, w.Code, c.status)
+		}
+	}
+}
+
+// TestDamageNeverShows changes, cuts and lengthens an answer: it is refused,
+// or it is what it was.
+func TestDamageNeverShows(t *testing.T) {
+	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	defer mem.AssertSize(t, 0)
+	o := randomOwner(rand.New(rand.NewPCG(1, 1)), memory.DefaultAllocator, 2, 3)
+	req := Request{From: map[int32]int64{0: 100, 1: 100}, Columns: wantedColumns()}
+	whole := answerOf(t, o, req)
+	c := &Client{cfg: Config{Allocator: mem}.withDefaults()}
+	check := func(what string, body []byte) {
+		parts, err := c.read(bytes.NewReader(body), req)
+		if err == nil {
+			t.Errorf("%s was accepted", what)
+		}
+		release(parts)
+	}
+	for n := range whole {
+		check(fmt.Sprintf("the first %d of %d bytes", n, len(whole)), whole[:n])
+	}
+	for i := range whole {
+		changed := slices.Clone(whole)
+		changed[i] ^= 0x11
+		check(fmt.Sprintf("a change of byte %d", i), changed)
+	}
+}
+
+func answerOf(t testing.TB, src Source, req Request) []byte {
+	t.Helper()
+	body, err := encodeRequest(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodPost, Path, bytes.NewReader(body))
+	r.Header.Set("Authorization", "Bearer "+secret)
+	w := httptest.NewRecorder()
+	if Handler(src, secret).ServeHTTP(w, r); w.Code != http.StatusOK {
+		t.Fatalf("status %d: %s", w.Code, w.Body)
+	}
+	return w.Body.Bytes()
+}
+
+func TestAnswerOfOtherShardsIsRefused(t *testing.T) {
+	o := randomOwner(rand.New(rand.NewPCG(1, 1)), memory.DefaultAllocator, 3, 20)
+	whole := answerOf(t, o, Request{From: map[int32]int64{0: 100, 1: 100}})
+	c := &Client{cfg: Config{}.withDefaults()}
+	for _, from := range []map[int32]int64{{0: 100}, {0: 100, 2: 100}, {0: 100, 1: 101}, {0: 100, 1: 100, 2: 100}} {
+		if _, err := c.read(bytes.NewReader(whole), Request{From: from}); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("asked for %v: %v, want %v", from, err, ErrCorrupt)
+		}
+	}
+}
+
+func TestSilentOwnerIsGivenUp(t *testing.T) {
+	hold := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Write([]byte(magic))
+		w.(http.Flusher).Flush()
+		<-hold
+	}))
+	defer s.Close()
+	defer close(hold)
+	c := newTestClient(t, Config{Secret: secret, Timeout: 20 * time.Millisecond})
+	_, err := c.Ask(t.Context(), strings.TrimPrefix(s.URL, "http://"), Request{From: map[int32]int64{0: 0}})
+	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, ErrCorrupt) {
+		t.Errorf("an owner that stops in the middle: %v", err)
+	}
+}
+
+func TestSelectNarrowsAPart(t *testing.T) {
+	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	defer mem.AssertSize(t, 0)
+	o := randomOwner(rand.New(rand.NewPCG(3, 1)), mem, 1, 4000)
+	p, err := o.Tail(0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Release()
+	for _, f := range []lake.Filter{{}, {Products: []int64{2}}, {OffsetTo: map[int32]int64{0: 1000}}, {Products: []int64{}}} {
+		var got []row
+		for rec, err := range p.Select(wantedColumns(), f, mem) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, rowsOf(t, []arrow.Record{rec})...)
+		}
+		if diff := cmp.Diff(o.want(0, Request{Filter: f}), got); diff != "" {
+			t.Errorf("%+v (-want +got):\n%s", f, diff)
+		}
+	}
+	for _, err := range p.Select([]string{"nobody"}, lake.Filter{}, mem) {
+		if err == nil {
+			t.Error("a column that no event has was given")
+		}
+	}
+}
