@@ -1,0 +1,283 @@
+package laketest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"weir/schemas/columns"
+	"weir/schemas/lake"
+	"weir/schemas/rollup"
+)
+
+// Check holds every table of l against the log it was made from, at whatever
+// offsets the tables have come to, and reports what is not so:
+//
+//   - no table is ahead of the one it follows from;
+//   - next, log time and counters of each shard are those of the log, and the
+//     balance closes;
+//   - events has exactly the rows that must be stored, dead_letters exactly the
+//     dead records, each once; every data file lies where its bounds say;
+//   - each rollup counts exactly the rows of events up to its own offset.
+//
+// A process may go on committing meanwhile.
+func Check(t testing.TB, l *lake.Lake, log Log) {
+	t.Helper()
+	for _, problem := range Problems(t.Context(), l, log) {
+		t.Error(problem)
+	}
+}
+
+// CheckDone is Check, and wants every table at the end of the log.
+func CheckDone(t testing.TB, l *lake.Lake, log Log) {
+	t.Helper()
+	Check(t, l, log)
+	for _, table := range lake.Tables() {
+		s, err := l.Load(t.Context(), table)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		for shard, records := range log.Shards {
+			if got, want := s.Vector()[shard].Next, int64(len(records)); got != want {
+				t.Errorf("%s, shard %d: at %d, want %d", table, shard, got, want)
+			}
+		}
+	}
+}
+
+// Problems lists what Check would report.
+func Problems(ctx context.Context, l *lake.Lake, log Log) []error {
+	c := checker{ctx: ctx, lake: l, log: log, at: map[lake.Table]*lake.Snapshot{}, rows: map[int32][]Row{}, days: map[int32]map[int64]int32{}}
+	// Rollups first and dead letters last: what is loaded later may only be
+	// further on.
+	for _, t := range slices.Backward(lake.Tables()) {
+		s, err := l.Load(ctx, t)
+		if err != nil {
+			return append(c.problems, err)
+		}
+		c.at[t] = s
+	}
+	for shard := range log.Shards {
+		c.order(shard)
+		c.events(shard)
+		c.deadLetters(shard)
+	}
+	for shard := range log.Shards {
+		c.rollups(shard)
+	}
+	return c.problems
+}
+
+// checker is one look at all tables.
+type checker struct {
+	ctx      context.Context //nolint:containedctx // lives as long as one Check
+	lake     *lake.Lake
+	log      Log
+	at       map[lake.Table]*lake.Snapshot
+	rows     map[int32][]Row           // found in events
+	days     map[int32]map[int64]int32 // day of event time, by offset
+	problems []error
+}
+
+func (c *checker) found(format string, args ...any) {
+	c.problems = append(c.problems, fmt.Errorf(format, args...))
+}
+
+// order wants dead_letters ≥ events ≥ rollups, and nothing past the log.
+func (c *checker) order(shard int32) {
+	events := c.at[lake.Events].Vector()[shard].Next
+	if dead := c.at[lake.DeadLetters].Vector()[shard].Next; dead < events || dead > int64(len(c.log.Shards[shard])) {
+		c.found("shard %d: dead_letters at %d, events at %d of %d", shard, dead, events, len(c.log.Shards[shard]))
+	}
+	for _, t := range lake.Rollups() {
+		if next := c.at[t].Vector()[shard].Next; next > events {
+			c.found("shard %d: %s at %d, events at %d", shard, t, next, events)
+		}
+	}
+}
+
+// files are the data files of a shard of t.
+func (c *checker) files(t lake.Table, shard int32) []lake.DataFile {
+	all, err := c.at[t].Files(c.ctx)
+	if err != nil {
+		c.found("%w", err)
+		return nil
+	}
+	seen := map[string]bool{}
+	for _, f := range all {
+		if seen[f.Path] {
+			c.found("%s has %s twice", t, f.Path)
+		}
+		seen[f.Path] = true
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(f lake.DataFile) bool { return f.Shard != shard })
+}
+
+// events wants the state and the rows of the log's verdicts.
+func (c *checker) events(shard int32) {
+	is := c.at[lake.Events].Vector()[shard]
+	if is.Next > int64(len(c.log.Shards[shard])) {
+		return // order tells
+	}
+	want, _, at := c.log.Verdicts(shard, is.Next)
+	if is.LogTime != at.LogTime || is.Counters != at.Counters {
+		c.found("events, shard %d at %d: %+v, want log time %d, %+v", shard, is.Next, is, at.LogTime, at.Counters)
+	}
+	if is.Counters.Sum() != is.Next-is.First {
+		c.found("events, shard %d: the balance does not close: %+v", shard, is)
+	}
+	c.days[shard] = map[int64]int32{}
+	for _, f := range c.files(lake.Events, shard) {
+		c.readFile(shard, f)
+	}
+	slices.SortFunc(c.rows[shard], func(a, b Row) int { return cmp.Compare(a.Offset, b.Offset) })
+	if !slices.Equal(c.rows[shard], want) {
+		c.found("events, shard %d at %d: %s", shard, is.Next, difference(c.rows[shard], want))
+	}
+}
+
+// readFile gathers the rows of one data file, which must lie in its bounds.
+func (c *checker) readFile(shard int32, f lake.DataFile) {
+	before := len(c.rows[shard])
+	for rec, err := range c.lake.ScanEvents(c.ctx, []lake.DataFile{f}, nil, lake.Filter{}) {
+		if err != nil {
+			c.found("read %s: %w", f.Path, err)
+			return
+		}
+		if err := c.readBatch(shard, rec); err != nil {
+			c.found("read %s: %w", f.Path, err)
+			return
+		}
+	}
+	rows := c.rows[shard][before:]
+	if int64(len(rows)) != f.Rows {
+		c.found("%s has %d rows, the table says %d", f.Path, len(rows), f.Rows)
+	}
+	for _, r := range rows {
+		if r.Offset < f.Min.Offset || r.Offset > f.Max.Offset || r.Arrival < f.Min.Arrival || r.Arrival > f.Max.Arrival ||
+			r.Product < f.Min.Product || r.Product > f.Max.Product || r.Client < f.Min.Client || r.Client > f.Max.Client {
+			c.found("%s: row at offset %d lies outside its bounds %+v to %+v", f.Path, r.Offset, f.Min, f.Max)
+		}
+	}
+}
+
+func (c *checker) readBatch(shard int32, rec arrow.Record) error {
+	v, err := columns.Bind(rec)
+	if err != nil {
+		return err
+	}
+	for i := range int(rec.NumRows()) {
+		if v.Shard[i] != shard {
+			return fmt.Errorf("offset %d is of shard %d", v.Offset[i], v.Shard[i])
+		}
+		c.rows[shard] = append(c.rows[shard], Row{
+			Product: v.Product[i], Client: v.Client[i], RandomID: v.RandomID.At(i), Offset: v.Offset[i], Arrival: v.ArrivalMS(i),
+		})
+		c.days[shard][v.Offset[i]] = rollup.Day(v.TimeMS(i))
+	}
+	return nil
+}
+
+// difference names the first row that is there and should not be, or the other
+// way round.
+func difference(got, want []Row) string {
+	for i := range max(len(got), len(want)) {
+		switch {
+		case i >= len(got):
+			return fmt.Sprintf("%d rows, want %d; missing %+v", len(got), len(want), want[i])
+		case i >= len(want):
+			return fmt.Sprintf("%d rows, want %d; too many %+v", len(got), len(want), got[i])
+		case got[i] != want[i]:
+			return fmt.Sprintf("%d rows, want %d; got %+v, want %+v", len(got), len(want), got[i], want[i])
+		}
+	}
+	return "the same"
+}
+
+// deadLetters wants the dead records that the table has come past.
+func (c *checker) deadLetters(shard int32) {
+	next := c.at[lake.DeadLetters].Vector()[shard].Next
+	if next > int64(len(c.log.Shards[shard])) {
+		return // order tells
+	}
+	_, want, _ := c.log.Verdicts(shard, next)
+	var got []int64
+	for letter, err := range c.lake.ReadDeadLetters(c.ctx, c.files(lake.DeadLetters, shard), lake.Filter{}) {
+		if err != nil {
+			c.found("read dead letters of shard %d: %w", shard, err)
+			return
+		}
+		got = append(got, letter.Offset)
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		c.found("dead_letters, shard %d at %d: offsets %v, want %v", shard, next, got, want)
+	}
+}
+
+// tally counts events by what all rollups have in common.
+type tally map[tallyKey]int64
+
+type tallyKey struct {
+	product, client int64
+	day             int32 // 0 of clients
+}
+
+// rollups wants each of them to count the rows of events below its offset.
+func (c *checker) rollups(shard int32) {
+	for _, t := range lake.Rollups() {
+		next := c.at[t].Vector()[shard].Next
+		want := tally{}
+		for _, r := range c.rows[shard] {
+			if r.Offset >= next {
+				continue
+			}
+			k := tallyKey{product: r.Product, client: r.Client}
+			if t != lake.Clients {
+				k.day = c.days[shard][r.Offset]
+			}
+			want[k]++
+		}
+		got, err := c.tally(t, c.files(t, shard))
+		if err != nil {
+			c.found("read %s of shard %d: %w", t, shard, err)
+			continue
+		}
+		if !maps.Equal(got, want) {
+			c.found("%s, shard %d at %d: counts %v, want %v", t, shard, next, got, want)
+		}
+	}
+}
+
+func (c *checker) tally(t lake.Table, files []lake.DataFile) (tally, error) {
+	got := tally{}
+	switch t {
+	case lake.ClientDays:
+		for r, err := range c.lake.ScanClientDays(c.ctx, files, lake.Filter{}) {
+			if err != nil {
+				return nil, err
+			}
+			got[tallyKey{r.Product, r.Client, r.Day}] += r.Events
+		}
+	case lake.EventDays:
+		for r, err := range c.lake.ScanEventDays(c.ctx, files, lake.Filter{}) {
+			if err != nil {
+				return nil, err
+			}
+			got[tallyKey{r.Product, r.Client, r.Day}] += r.Count
+		}
+	default:
+		for r, err := range c.lake.ScanClients(c.ctx, files, lake.Filter{}) {
+			if err != nil {
+				return nil, err
+			}
+			got[tallyKey{r.Product, r.Client, 0}] += r.Events
+		}
+	}
+	return got, nil
+}

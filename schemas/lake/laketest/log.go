@@ -1,0 +1,74 @@
+package laketest
+
+import (
+	"cmp"
+	"time"
+
+	"weir/schemas/lake"
+)
+
+// Log is the log that the tables of a test were made from, as the test knows
+// it: the model that Check holds the lake against.
+type Log struct {
+	Window time.Duration      // of the dedupe; 0 means 24h
+	Shards map[int32][]Record // by shard, from offset 0 on
+}
+
+// Record is one record of a Log.
+type Record struct {
+	Is              Content
+	Product, Client int64
+	RandomID        string
+	Stamp           int64 // Kafka's timestamp, not ahead of the owner's clock; epoch milliseconds
+}
+
+// Content is what a record holds.
+type Content int
+
+// What a record holds.
+const (
+	Event   Content = iota
+	Poison          // bytes that no decoder reads
+	Control         // a tick, or a marker of Kafka's own
+)
+
+// Row is an event that must be stored.
+type Row struct {
+	Product, Client int64
+	RandomID        string
+	Offset          int64
+	Arrival         int64 // log time; epoch milliseconds
+}
+
+// Verdicts are the rows, the dead offsets, the counters and the log time that
+// the first n records of a shard leave (rule 6). It is written to be read
+// beside the rule, not to be fast.
+func (l Log) Verdicts(shard int32, n int64) (rows []Row, dead []int64, at lake.ShardState) {
+	type identity struct {
+		product, client int64
+		random          string
+	}
+	window := cmp.Or(l.Window, 24*time.Hour).Milliseconds()
+	stored := map[identity]int64{} // log time of the last stored row
+	for offset, r := range l.Shards[shard][:n] {
+		at.Next, at.LogTime = int64(offset)+1, max(at.LogTime, r.Stamp)
+		id := identity{r.Product, r.Client, r.RandomID}
+		last, known := stored[id]
+		switch {
+		case r.Is == Poison:
+			at.Counters.Dead++
+			dead = append(dead, int64(offset))
+		case r.Is == Control:
+			at.Counters.Control++
+		case known && at.LogTime-last < window:
+			at.Counters.Duplicates++
+		default:
+			at.Counters.Stored++
+			stored[id] = at.LogTime
+			rows = append(rows, Row{
+				Product: r.Product, Client: r.Client, RandomID: r.RandomID, Offset: int64(offset), Arrival: at.LogTime,
+			})
+		}
+	}
+	return rows, dead, at
+}
