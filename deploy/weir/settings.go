@@ -206,6 +206,9 @@ func fromEnviron(environ []string, settings []setting) error {
 	var errs []error
 	for _, entry := range environ {
 		name, text, _ := strings.Cut(entry, "=")
+		if text == "" {
+			continue // an empty variable is how many tools say "not set"
+		}
 		i := slices.IndexFunc(settings, func(s setting) bool { return s.variable() == name })
 		if i < 0 {
 			continue
