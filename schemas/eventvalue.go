@@ -22,7 +22,7 @@ func ParseDecimal(text []byte, scale int) (decimal128.Num, error) {
 		return decimal128.Num{}, err
 	}
 	whole := n.point + scale // how many of the digits stand before the rounding
-	if len(n.digits) == 0 || whole < 0 {
+	if n.len() == 0 || whole < 0 {
 		return decimal128.Num{}, nil // zero, or less than a twentieth of a unit
 	}
 	if whole > ValuePrecision {
@@ -31,13 +31,13 @@ func ParseDecimal(text []byte, scale int) (decimal128.Num, error) {
 	var hi, lo uint64
 	for i := range whole {
 		hi, lo = timesTen(hi, lo)
-		if i < len(n.digits) {
+		if i < n.len() {
 			var carry uint64
-			lo, carry = bits.Add64(lo, uint64(n.digits[i]-'0'), 0)
+			lo, carry = bits.Add64(lo, uint64(n.digit(i)-'0'), 0)
 			hi += carry
 		}
 	}
-	if whole < len(n.digits) && roundsUp(n.digits[whole:], lo&1 == 1) {
+	if n.roundsUp(whole, lo&1 == 1) {
 		var carry uint64
 		lo, carry = bits.Add64(lo, 1, 0)
 		hi += carry
@@ -69,37 +69,57 @@ func AppendDecimal(dst []byte, v decimal128.Num, scale int) []byte {
 	return append(dst, text...)
 }
 
-// number is a JSON number taken apart: 0.digits × 10^point.
+// number is a JSON number taken apart: 0.digits × 10^point. Its digits lie in
+// the text, before and after the point.
 type number struct {
-	negative bool
-	digits   []byte // without leading zeros; empty for zero
-	point    int
+	negative      bool
+	before, after []byte // without leading zeros; both empty for zero
+	point         int
+}
+
+func (n *number) len() int { return len(n.before) + len(n.after) }
+
+func (n *number) digit(i int) byte {
+	if i < len(n.before) {
+		return n.before[i]
+	}
+	return n.after[i-len(n.before)]
+}
+
+// roundsUp says whether the digits from i on are more than half of the one
+// before them, or just a half after an odd one.
+func (n *number) roundsUp(i int, odd bool) bool {
+	if i >= n.len() || n.digit(i) != '5' {
+		return i < n.len() && n.digit(i) > '5'
+	}
+	for i++; i < n.len(); i++ {
+		if n.digit(i) != '0' {
+			return true
+		}
+	}
+	return odd
 }
 
 // maxExponent bounds exponents; beyond it a number is zero or too large
 // whatever its digits, which are fewer than a body has bytes.
 const maxExponent = 1 << 40
 
-// scan takes a number apart. Its digits are copied only when they lie on both
-// sides of the point.
+// scan takes a number apart.
 func scan(text []byte) (number, error) {
 	var n number
 	rest := text
 	if len(rest) > 0 && rest[0] == '-' {
 		n.negative, rest = true, rest[1:]
 	}
-	whole, rest := digits(rest)
-	n.point = len(whole)
-	n.digits = whole
-	var fraction []byte
+	n.before, rest = digits(rest)
+	if len(n.before) == 0 {
+		return number{}, ErrNotNumber
+	}
+	n.point = len(n.before)
 	if len(rest) > 0 && rest[0] == '.' {
-		if fraction, rest = digits(rest[1:]); len(fraction) == 0 {
+		if n.after, rest = digits(rest[1:]); len(n.after) == 0 {
 			return number{}, ErrNotNumber
 		}
-		n.digits = append(whole[:len(whole):len(whole)], fraction...)
-	}
-	if len(whole) == 0 {
-		return number{}, ErrNotNumber
 	}
 	if len(rest) > 0 {
 		e, err := exponent(rest)
@@ -108,11 +128,21 @@ func scan(text []byte) (number, error) {
 		}
 		n.point += e
 	}
-	for len(n.digits) > 0 && n.digits[0] == '0' {
-		n.digits = n.digits[1:]
-		n.point--
+	zeros := 0
+	n.before, zeros = withoutZeros(n.before)
+	n.point -= zeros
+	if len(n.before) == 0 {
+		n.after, zeros = withoutZeros(n.after)
+		n.point -= zeros
 	}
 	return n, nil
+}
+
+func withoutZeros(b []byte) (_ []byte, zeros int) {
+	for zeros < len(b) && b[zeros] == '0' {
+		zeros++
+	}
+	return b[zeros:], zeros
 }
 
 func digits(b []byte) (number, rest []byte) {
@@ -137,18 +167,4 @@ func exponent(b []byte) (int, error) {
 func timesTen(hi, lo uint64) (uint64, uint64) {
 	carry, low := bits.Mul64(lo, 10)
 	return hi*10 + carry, low
-}
-
-// roundsUp says whether the digits after the last one kept are more than a
-// half, or just a half after an odd digit.
-func roundsUp(rest []byte, odd bool) bool {
-	if rest[0] != '5' {
-		return rest[0] > '5'
-	}
-	for _, d := range rest[1:] {
-		if d != '0' {
-			return true
-		}
-	}
-	return odd
 }
