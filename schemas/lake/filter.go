@@ -1,6 +1,15 @@
 package lake
 
-// Filter says which rows a scan yields. The zero Filter yields all.
+import (
+	"math"
+	"slices"
+
+	"weir/schemas/columns"
+)
+
+// Filter says which rows a scan yields. The zero Filter yields all. What a
+// table has no column for does not filter it: clients have no time, rollups no
+// arrival and no offset.
 type Filter struct {
 	Products    []int64         // any of them; nil is every product, empty is none
 	Clients     []int64         // any of them; nil is every client, empty is none
@@ -14,5 +23,155 @@ type Filter struct {
 }
 
 // Prune returns those of files that may have a row of f. Bounds that a table
-// lacks prune nothing.
-func Prune(files []DataFile, f Filter) []DataFile { return files }
+// lacks prune nothing; f must not have times for files of clients.
+func Prune(files []DataFile, f Filter) []DataFile {
+	out := make([]DataFile, 0, len(files))
+	for i := range files {
+		if f.mayHave(&files[i]) {
+			out = append(out, files[i])
+		}
+	}
+	return out
+}
+
+func (f *Filter) mayHave(file *DataFile) bool {
+	if f.Shard != nil && *f.Shard != file.Shard {
+		return false
+	}
+	from, to := f.offsets(file.Shard)
+	return overlaps(file.Min.Time, file.Max.Time, f.TimeFrom, f.TimeTo) &&
+		overlaps(file.Min.Arrival, file.Max.Arrival, f.ArrivalFrom, f.ArrivalTo) &&
+		(file.Max.Arrival == 0 || (file.Max.Offset >= from && file.Min.Offset < to)) &&
+		anyWithin(f.Products, file.Min.Product, file.Max.Product) &&
+		anyWithin(f.Clients, file.Min.Client, file.Max.Client)
+}
+
+// offsets is the range of offsets of a shard that f asks for.
+func (f *Filter) offsets(shard int32) (from, to int64) {
+	from, to = math.MinInt64, math.MaxInt64
+	if v, ok := f.OffsetFrom[shard]; ok {
+		from = v
+	}
+	if v, ok := f.OffsetTo[shard]; ok {
+		to = v
+	}
+	return from, to
+}
+
+// overlaps says that bounds low to high, both inclusive, meet the half-open
+// range from to; bounds of 0 and 0 are unknown.
+func overlaps(low, high, from, to int64) bool {
+	if low == 0 && high == 0 {
+		return true
+	}
+	return (from == 0 || high >= from) && (to == 0 || low < to)
+}
+
+// anyWithin says that one of wanted lies within the bounds; nil is all, bounds
+// of 0 and 0 are unknown.
+func anyWithin(wanted []int64, low, high int64) bool {
+	if wanted == nil || (low == 0 && high == 0) {
+		return wanted == nil || len(wanted) > 0
+	}
+	return slices.ContainsFunc(wanted, func(v int64) bool { return low <= v && v <= high })
+}
+
+// predicate is what a filter asks of one column of numbers.
+type predicate struct {
+	field     int   // id
+	low, high int64 // both inclusive
+	only      []int64
+	set       map[int64]struct{} // of only, where that is long
+}
+
+// longSet is from where on a list of values is looked up in a map.
+const longSet = 8
+
+// predicates is f for the rows of one shard of t.
+func (f *Filter) predicates(t Table, shard int32) []predicate {
+	var out []predicate
+	add := func(p predicate) {
+		if p.field != 0 && (p.low != math.MinInt64 || p.high != math.MaxInt64 || p.only != nil) {
+			out = append(out, p)
+		}
+	}
+	add(anyOf(fieldID(t, columns.ProductID), f.Products))
+	add(anyOf(fieldID(t, columns.ClientID), f.Clients))
+	add(instants(fieldID(t, columns.Time), f.TimeFrom, f.TimeTo))
+	add(days(fieldID(t, colDay), f.TimeFrom, f.TimeTo))
+	add(instants(fieldID(t, columns.Arrival), f.ArrivalFrom, f.ArrivalTo))
+	from, to := f.offsets(shard)
+	if to != math.MaxInt64 {
+		to-- // inclusive
+	}
+	add(predicate{field: fieldID(t, columns.Offset), low: from, high: to})
+	return out
+}
+
+func anyOf(field int, values []int64) predicate {
+	p := predicate{field: field, low: math.MinInt64, high: math.MaxInt64, only: values}
+	if len(values) >= longSet {
+		p.set = make(map[int64]struct{}, len(values))
+		for _, v := range values {
+			p.set[v] = struct{}{}
+		}
+	}
+	return p
+}
+
+// instants asks a timestamp column for milliseconds from to.
+func instants(field int, from, to int64) predicate {
+	p := predicate{field: field, low: math.MinInt64, high: math.MaxInt64}
+	if from != 0 {
+		p.low = int64(columns.Instant(from))
+	}
+	if to != 0 {
+		p.high = int64(columns.Instant(to)) - 1
+	}
+	return p
+}
+
+// days asks a date column for the days that start within milliseconds from to.
+func days(field int, from, to int64) predicate {
+	p := predicate{field: field, low: math.MinInt64, high: math.MaxInt64}
+	if from != 0 {
+		p.low = floorDay(from-1) + 1
+	}
+	if to != 0 {
+		p.high = floorDay(to - 1)
+	}
+	return p
+}
+
+func floorDay(ms int64) int64 {
+	day := ms / dayMS
+	if ms%dayMS < 0 {
+		day--
+	}
+	return day
+}
+
+// holds says that a value passes.
+func (p *predicate) holds(v int64) bool {
+	if v < p.low || v > p.high {
+		return false
+	}
+	if p.set != nil {
+		_, ok := p.set[v]
+		return ok
+	}
+	return p.only == nil || slices.Contains(p.only, v)
+}
+
+// judge says whether none or all of the values between low and high, both
+// inclusive, pass.
+func (p *predicate) judge(low, high int64) (none, all bool) {
+	if high < p.low || low > p.high {
+		return true, false
+	}
+	if p.only != nil {
+		within := func(v int64) bool { return low <= v && v <= high }
+		return !slices.ContainsFunc(p.only, within), low == high && p.holds(low)
+	}
+	return false, p.low <= low && high <= p.high
+}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/apache/iceberg-go/catalog"
 	"github.com/apache/iceberg-go/table"
 )
@@ -34,12 +35,13 @@ type Object struct {
 
 // Config says where the lake lies and how it commits.
 type Config struct {
-	Bucket      string        // bucket of all tables; required
-	Prefix      string        // folder inside the bucket; "" puts the tables at its root
-	Compression string        // of Parquet pages: "zstd", "snappy", "none"; "" means zstd
-	MaxCutAge   time.Duration // a cut sealed longer ago is dropped; 0 means 24h (rule 4)
-	Attempts    int           // how often a commit is built again after a conflict; 0 means 20
-	Backoff     time.Duration // longest wait after the first conflict, doubling up to 64 times it; 0 means 5ms
+	Bucket      string           // bucket of all tables; required
+	Prefix      string           // folder inside the bucket; "" puts the tables at its root
+	Compression string           // of Parquet pages: "zstd", "snappy", "none"; "" means zstd
+	MaxCutAge   time.Duration    // a cut sealed longer ago is dropped; 0 means 24h (rule 4)
+	Attempts    int              // how often a commit is built again after a conflict; 0 means 20
+	Memory      memory.Allocator // of the batches of scans; nil is Go's
+	Backoff     time.Duration    // longest wait after the first conflict, doubling up to 64 times it; 0 means 5ms
 }
 
 func (c Config) withDefaults() Config {
@@ -47,6 +49,9 @@ func (c Config) withDefaults() Config {
 	c.Compression = cmp.Or(c.Compression, "zstd")
 	c.MaxCutAge = cmp.Or(c.MaxCutAge, 24*time.Hour)
 	c.Attempts = cmp.Or(c.Attempts, 20)
+	if c.Memory == nil {
+		c.Memory = memory.DefaultAllocator
+	}
 	c.Backoff = cmp.Or(c.Backoff, 5*time.Millisecond)
 	return c
 }

@@ -2,40 +2,320 @@ package lake
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"io"
 	"iter"
+	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+	"github.com/parquet-go/parquet-go"
+)
 
-	"weir/schemas/rollup"
+// Sizes of the batches of a scan.
+const (
+	scanRows   = 16 << 10
+	scanBytes  = 16 << 20 // about; uncompressed
+	filesAhead = 2        // fetched beside the one being read
 )
 
 // ScanEvents yields the rows of files that f asks for, file by file in the
-// order of files, as batches of the named columns (nil is all of them). A
-// batch is valid until the next one is asked for; retain it to keep it.
+// order of files, as batches of the named columns (nil is all of them). Rows of
+// a file come in its order: product, day, client, time, offset. A batch is
+// valid until the next one is asked for; retain it to keep it.
 func (l *Lake) ScanEvents(ctx context.Context, files []DataFile, names []string, f Filter) iter.Seq2[arrow.Record, error] {
-	return func(yield func(arrow.Record, error) bool) { yield(nil, errors.New("scan events: not built yet")) }
+	return l.scan(ctx, Events, files, names, f)
 }
 
-// ScanClientDays yields the rows of files that f asks for. One key may come
-// several times: merge. A row is valid until the next one is asked for, what
-// its fields point to for ever; so with the other rollups.
-func (l *Lake) ScanClientDays(ctx context.Context, files []DataFile, f Filter) iter.Seq2[*rollup.ClientDay, error] {
-	return func(yield func(*rollup.ClientDay, error) bool) { yield(nil, errors.New("scan: not built yet")) }
+// scan yields the rows of files of t that f asks for.
+func (l *Lake) scan(ctx context.Context, t Table, files []DataFile, names []string, f Filter) iter.Seq2[arrow.Record, error] {
+	return func(yield func(arrow.Record, error) bool) {
+		s, err := newScanner(l, t, names, f)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		s.run(ctx, files, yield)
+	}
 }
 
-// ScanEventDays yields the rows of files that f asks for.
-func (l *Lake) ScanEventDays(ctx context.Context, files []DataFile, f Filter) iter.Seq2[*rollup.EventDay, error] {
-	return func(yield func(*rollup.EventDay, error) bool) { yield(nil, errors.New("scan: not built yet")) }
+// scanner reads data files of one table, one after the other.
+type scanner struct {
+	store  ObjectStore
+	mem    memory.Allocator
+	table  Table
+	filter Filter
+	schema *arrow.Schema // of the batches
+	fields []int         // field id of each column of schema
+	rows   int           // of a batch, at most
 }
 
-// ScanClients yields the rows of files that f asks for.
-func (l *Lake) ScanClients(ctx context.Context, files []DataFile, f Filter) iter.Seq2[*rollup.Client, error] {
-	return func(yield func(*rollup.Client, error) bool) { yield(nil, errors.New("scan: not built yet")) }
+func newScanner(l *Lake, t Table, names []string, f Filter) (*scanner, error) {
+	s := &scanner{store: l.store, mem: l.cfg.Memory, table: t, filter: f, rows: scanRows}
+	all := arrowSchema(t)
+	if names == nil {
+		for _, f := range all.Fields() {
+			names = append(names, f.Name)
+		}
+	}
+	var fields []arrow.Field
+	for _, name := range names {
+		at := all.FieldIndices(name)
+		if len(at) == 0 {
+			return nil, fmt.Errorf("scan %s: there is no column %s", t, name)
+		}
+		fields = append(fields, all.Field(at[0]))
+		s.fields = append(s.fields, at[0]+1)
+	}
+	s.schema = arrow.NewSchema(fields, nil)
+	return s, nil
 }
 
-// ReadDeadLetters yields the rows of files that f asks for. A row is valid for
-// ever.
-func (l *Lake) ReadDeadLetters(ctx context.Context, files []DataFile, f Filter) iter.Seq2[DeadLetter, error] {
-	return func(yield func(DeadLetter, error) bool) { yield(DeadLetter{}, errors.New("scan: not built yet")) }
+func (s *scanner) run(ctx context.Context, files []DataFile, yield func(arrow.Record, error) bool) {
+	var jobs []func(context.Context) (*source, error)
+	for i := range files {
+		if files[i].Rows > 0 && s.filter.mayHave(&files[i]) {
+			jobs = append(jobs, func(ctx context.Context) (*source, error) { return openSource(ctx, s.store, files[i]) })
+		}
+	}
+	for src, err := range ahead(ctx, filesAhead, jobs) {
+		if err != nil {
+			yield(nil, fmt.Errorf("scan %s: %w", s.table, err))
+			return
+		}
+		if !s.scanFile(ctx, src, yield) {
+			return
+		}
+	}
+}
+
+// group is one row group ready to be read.
+type group struct {
+	src    *source
+	at     io.ReaderAt
+	chunks []parquet.ColumnChunk
+	rows   int64
+	where  []predicate // that not all of its rows are known to pass
+}
+
+// scanFile yields the rows of one file and says whether to go on.
+func (s *scanner) scanFile(ctx context.Context, src *source, yield func(arrow.Record, error) bool) bool {
+	var jobs []func(context.Context) (*group, error)
+	for i, g := range src.file.RowGroups() {
+		where, some := prune(src, g, s.filter.predicates(s.table, src.Shard))
+		if !some {
+			continue
+		}
+		jobs = append(jobs, func(ctx context.Context) (*group, error) {
+			at, err := src.chunks(ctx, i, s.leaves(src, where))
+			return &group{src: src, at: at, chunks: g.ColumnChunks(), rows: g.NumRows(), where: where}, err
+		})
+	}
+	for g, err := range ahead(ctx, 1, jobs) {
+		if err == nil {
+			err = ctx.Err()
+		}
+		more := true
+		if err == nil {
+			more, err = s.scanGroup(g, yield)
+		}
+		if err != nil {
+			yield(nil, fmt.Errorf("scan %s: data file %s: %w", s.table, src.Path, err))
+			return false
+		}
+		if !more {
+			return false
+		}
+	}
+	return true
+}
+
+// prune drops the predicates that all rows of a row group pass by its
+// statistics; some is false when no row passes.
+func prune(src *source, g parquet.RowGroup, all []predicate) (where []predicate, some bool) {
+	for _, p := range all {
+		leaf, ok := src.leaves[p.field]
+		if !ok {
+			return nil, false // the column came after the file: nothing is known of its rows
+		}
+		chunk, ok := g.ColumnChunks()[leaf].(*parquet.FileColumnChunk)
+		if !ok {
+			return nil, false
+		}
+		low, high, known := chunk.Bounds()
+		if !known || low.IsNull() || high.IsNull() || chunk.NullCount() > 0 {
+			where = append(where, p)
+			continue
+		}
+		none, all := p.judge(integer(low), integer(high))
+		if none {
+			return nil, false
+		}
+		if !all {
+			where = append(where, p)
+		}
+	}
+	return where, true
+}
+
+// integer is a value of a column of ints or longs.
+func integer(v parquet.Value) int64 {
+	if v.Kind() == parquet.Int32 {
+		return int64(v.Int32())
+	}
+	return v.Int64()
+}
+
+// leaves are the columns of src to fetch.
+func (s *scanner) leaves(src *source, where []predicate) []int {
+	var out []int
+	add := func(field int) {
+		if leaf, ok := src.leaves[field]; ok && !slices.Contains(out, leaf) {
+			out = append(out, leaf)
+		}
+	}
+	for _, field := range s.fields {
+		add(field)
+	}
+	for _, p := range where {
+		add(p.field)
+	}
+	return out
+}
+
+// scanGroup yields the rows of one row group and says whether to go on.
+func (s *scanner) scanGroup(g *group, yield func(arrow.Record, error) bool) (more bool, err error) {
+	runs, numbers, err := g.filter()
+	if err != nil || len(runs) == 0 {
+		return true, err
+	}
+	readers, err := s.open(g, numbers, len(runs) > 1 || int64(runs[0].n) < g.rows)
+	defer func() {
+		for _, r := range readers {
+			if errClose := r.close(); err == nil {
+				err = errClose
+			}
+		}
+	}()
+	if err != nil {
+		return false, err
+	}
+	for _, part := range deal(runs, s.batchRows(g)) {
+		rec, err := s.batch(readers, part)
+		if err != nil {
+			return false, err
+		}
+		more := yield(rec, nil)
+		rec.Release()
+		if !more {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// batchRows is how many rows of g make a batch of about scanBytes.
+func (s *scanner) batchRows(g *group) int {
+	size := int64(1)
+	metas := g.src.file.Metadata().RowGroups[0].Columns // all row groups of a file are much alike
+	for _, leaf := range s.leaves(g.src, nil) {
+		size += metas[leaf].MetaData.TotalUncompressedSize
+	}
+	first := max(1, g.src.file.Metadata().RowGroups[0].NumRows)
+	return int(max(64, min(int64(s.rows), scanBytes*first/size)))
+}
+
+// batch reads the rows of runs.
+func (s *scanner) batch(readers []columnReader, runs []run) (arrow.Record, error) {
+	rows := 0
+	for _, r := range runs {
+		rows += r.n
+	}
+	cols := make([]arrow.Array, 0, len(readers))
+	defer func() {
+		for _, c := range cols {
+			c.Release()
+		}
+	}()
+	for i, reader := range readers {
+		reader.begin(rows)
+		for _, r := range runs {
+			if err := reader.read(int64(r.from), r.n); err != nil {
+				return nil, fmt.Errorf("column %s: %w", s.schema.Field(i).Name, err)
+			}
+		}
+		cols = append(cols, reader.array())
+	}
+	return array.NewRecord(s.schema, cols, int64(rows)), nil
+}
+
+// open makes a reader of each column. numbers are columns of which filter has
+// read all rows. Where rows are left out, readers skip pages.
+func (s *scanner) open(g *group, numbers map[int][]int64, sparse bool) ([]columnReader, error) {
+	out := make([]columnReader, 0, len(s.fields))
+	for i, field := range s.fields {
+		r, err := s.reader(g, s.schema.Field(i), field, numbers[field], sparse)
+		if err != nil {
+			return out, fmt.Errorf("column %s: %w", s.schema.Field(i).Name, err)
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+func (s *scanner) reader(g *group, f arrow.Field, field int, read []int64, sparse bool) (columnReader, error) {
+	leaf, there := g.src.leaves[field]
+	if !there {
+		if !f.Nullable {
+			return nil, fmt.Errorf("the file lacks it")
+		}
+		return &nullReader{as: f.Type, mem: s.mem}, nil
+	}
+	if read != nil && (f.Type.ID() == arrow.INT64 || f.Type.ID() == arrow.TIMESTAMP) {
+		return &readyReader{as: f.Type, valid: validity{mem: s.mem}, from: read}, nil
+	}
+	chunk, ok := g.chunks[leaf].(*parquet.FileColumnChunk)
+	if !ok || chunk.Type().Kind() != physical(f.Type) {
+		return nil, fmt.Errorf("the file has it as %s", g.chunks[leaf].Type())
+	}
+	c := openCursor(chunk, g.at)
+	if sparse {
+		c.index(g.src, chunk)
+	}
+	return newColumnReader(c, f.Type, s.mem), nil
+}
+
+// physical is the Parquet type of a column.
+func physical(t arrow.DataType) parquet.Kind {
+	switch t.ID() {
+	case arrow.INT64, arrow.TIMESTAMP:
+		return parquet.Int64
+	case arrow.INT32, arrow.DATE32:
+		return parquet.Int32
+	case arrow.BOOL:
+		return parquet.Boolean
+	case arrow.DECIMAL128:
+		return parquet.FixedLenByteArray
+	default:
+		return parquet.ByteArray
+	}
+}
+
+func newColumnReader(c *cursor, t arrow.DataType, mem memory.Allocator) columnReader {
+	valid := validity{mem: mem}
+	switch t.ID() {
+	case arrow.INT64, arrow.TIMESTAMP:
+		return newLongReader(c, t, mem)
+	case arrow.INT32, arrow.DATE32:
+		return newIntReader(c, t, mem)
+	case arrow.BOOL:
+		return &boolReader{cursor: c, mem: mem}
+	case arrow.DECIMAL128:
+		return &decimalReader{cursor: c, as: t, valid: valid}
+	case arrow.DICTIONARY:
+		return &codeReader{cursor: c, as: t, valid: valid}
+	default:
+		return &stringReader{cursor: c, as: t, valid: valid}
+	}
 }

@@ -1,0 +1,322 @@
+package lake
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/bitutil"
+	"github.com/apache/arrow/go/v17/arrow/decimal128"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/encoding"
+)
+
+// columnReader turns rows of a column chunk into Arrow arrays.
+type columnReader interface {
+	// begin starts an array of rows.
+	begin(rows int)
+	// read appends rows [row, row+n) of the group to it. Rows only go forward.
+	read(row int64, n int) error
+	// array ends it. The caller releases it.
+	array() arrow.Array
+	// close frees everything, an unfinished array too.
+	close() error
+}
+
+// validity is which rows of an array have a value.
+type validity struct {
+	mem  memory.Allocator
+	rows int // that the array will have
+	n    int // that it has
+	null int
+	bits *memory.Buffer // nil while every row has a value
+}
+
+func (v *validity) begin(rows int) { v.rows, v.n, v.null = rows, 0, 0 }
+
+// add appends the rows of p.
+func (v *validity) add(p piece) {
+	if p.levels != nil && v.bits == nil {
+		v.bits = memory.NewResizableBuffer(v.mem)
+		v.bits.Resize(int(bitutil.BytesForBits(int64(v.rows))))
+		memory.Set(v.bits.Bytes(), 0xff)
+	}
+	for i, level := range p.levels {
+		if level == 0 {
+			bitutil.ClearBit(v.bits.Bytes(), v.n+i)
+		}
+	}
+	v.n += p.rows
+	v.null += p.rows - p.values
+}
+
+// take is the bitmap of the array, nil when there is none. The caller owns it.
+func (v *validity) take() *memory.Buffer {
+	bits := v.bits
+	v.bits = nil
+	return bits
+}
+
+func (v *validity) release() {
+	if v.bits != nil {
+		v.bits.Release()
+		v.bits = nil
+	}
+}
+
+// newArray makes an array of n rows of buffers, the validity first, and gives
+// them up.
+func newArray(t arrow.DataType, v *validity, buffers ...*memory.Buffer) arrow.Array {
+	all := append([]*memory.Buffer{v.take()}, buffers...)
+	data := array.NewData(t, v.n, all, nil, v.null, 0)
+	defer data.Release()
+	for _, b := range all {
+		if b != nil {
+			b.Release()
+		}
+	}
+	return array.MakeFromData(data)
+}
+
+// fixedReader reads numbers of one width: V as pages hold them, and Arrow's
+// bytes as slices of V.
+type fixedReader[V int32 | int64] struct {
+	*cursor
+	as     arrow.DataType
+	valid  validity
+	values func(encoding.Values) []V
+	cast   func([]byte) []V
+	out    *memory.Buffer
+
+	dict  parquet.Dictionary // whose values are coded
+	coded []V
+}
+
+func newLongReader(c *cursor, as arrow.DataType, mem memory.Allocator) *fixedReader[int64] {
+	return &fixedReader[int64]{
+		cursor: c, as: as, valid: validity{mem: mem},
+		values: func(v encoding.Values) []int64 { return v.Int64() }, cast: arrow.Int64Traits.CastFromBytes,
+	}
+}
+
+func newIntReader(c *cursor, as arrow.DataType, mem memory.Allocator) *fixedReader[int32] {
+	return &fixedReader[int32]{
+		cursor: c, as: as, valid: validity{mem: mem},
+		values: func(v encoding.Values) []int32 { return v.Int32() }, cast: arrow.Int32Traits.CastFromBytes,
+	}
+}
+
+func (r *fixedReader[V]) begin(rows int) {
+	r.valid.begin(rows)
+	r.out = memory.NewResizableBuffer(r.valid.mem)
+	r.out.Resize(rows * binary.Size(V(0)))
+}
+
+func (r *fixedReader[V]) read(row int64, n int) error {
+	dst := r.cast(r.out.Bytes())
+	return r.each(row, n, func(p piece) error {
+		r.fill(dst[r.valid.n:r.valid.n+p.rows], p)
+		r.valid.add(p)
+		return nil
+	})
+}
+
+// fill puts the values of p into dst; rows without one become 0.
+func (r *fixedReader[V]) fill(dst []V, p piece) {
+	if dict := r.page.Dictionary(); dict != nil {
+		if dict != r.dict {
+			r.dict, r.coded = dict, r.values(dict.Page().Data())
+		}
+		scatter(dst, p, r.data.Int32(), func(code int32) V { return r.coded[code] })
+		return
+	}
+	from := r.values(r.data)
+	if p.levels == nil {
+		copy(dst, from[p.dense:p.dense+p.rows])
+		return
+	}
+	scatter(dst, p, from, func(v V) V { return v })
+}
+
+// scatter puts the values of p, of which from has only those that are there,
+// where they belong.
+func scatter[S, D any](dst []D, p piece, from []S, value func(S) D) {
+	if p.levels == nil {
+		for i, v := range from[p.dense : p.dense+p.rows] {
+			dst[i] = value(v)
+		}
+		return
+	}
+	clear(dst)
+	from = from[p.dense : p.dense+p.values]
+	k := 0
+	for i, level := range p.levels {
+		if level != 0 {
+			dst[i] = value(from[k])
+			k++
+		}
+	}
+}
+
+func (r *fixedReader[V]) array() arrow.Array {
+	out := r.out
+	r.out = nil
+	return newArray(r.as, &r.valid, out)
+}
+
+func (r *fixedReader[V]) close() error {
+	r.valid.release()
+	if r.out != nil {
+		r.out.Release()
+		r.out = nil
+	}
+	return r.cursor.close()
+}
+
+// decimalReader reads exact numbers, which pages hold big-endian.
+type decimalReader struct {
+	*cursor
+	as    arrow.DataType
+	valid validity
+	out   *memory.Buffer
+}
+
+func (r *decimalReader) begin(rows int) {
+	r.valid.begin(rows)
+	r.out = memory.NewResizableBuffer(r.valid.mem)
+	r.out.Resize(rows * arrow.Decimal128SizeBytes)
+}
+
+func (r *decimalReader) read(row int64, n int) error {
+	dst := arrow.Decimal128Traits.CastFromBytes(r.out.Bytes())
+	return r.each(row, n, func(p piece) error {
+		data := r.data
+		if dict := r.page.Dictionary(); dict != nil {
+			data = dict.Page().Data()
+		}
+		raw, size := data.FixedLenByteArray()
+		if size > arrow.Decimal128SizeBytes || size < 1 {
+			return fmt.Errorf("decimals have %d bytes, want 1 to 16", size)
+		}
+		number := func(i int32) decimal128.Num { return bigEndian(raw[int(i)*size : int(i+1)*size]) }
+		codes := r.numbers(p)
+		scatter(dst[r.valid.n:r.valid.n+p.rows], piece{rows: p.rows, levels: p.levels, values: p.values}, codes, number)
+		r.valid.add(p)
+		return nil
+	})
+}
+
+// numbers are where the values of p lie: their codes, or their own places.
+func (r *decimalReader) numbers(p piece) []int32 {
+	if r.page.Dictionary() != nil {
+		return r.data.Int32()[p.dense : p.dense+p.values]
+	}
+	out := make([]int32, p.values)
+	for i := range out {
+		out[i] = int32(p.dense + i)
+	}
+	return out
+}
+
+// bigEndian is the number of up to 16 bytes, the sign first.
+func bigEndian(raw []byte) decimal128.Num {
+	var full [16]byte
+	if raw[0] >= 0x80 {
+		for i := range full {
+			full[i] = 0xff
+		}
+	}
+	copy(full[16-len(raw):], raw)
+	return decimal128.New(int64(binary.BigEndian.Uint64(full[:8])), binary.BigEndian.Uint64(full[8:]))
+}
+
+func (r *decimalReader) array() arrow.Array {
+	out := r.out
+	r.out = nil
+	return newArray(r.as, &r.valid, out)
+}
+
+func (r *decimalReader) close() error {
+	r.valid.release()
+	if r.out != nil {
+		r.out.Release()
+		r.out = nil
+	}
+	return r.cursor.close()
+}
+
+// boolReader reads truth values, one by one: they are few.
+type boolReader struct {
+	*cursor
+	mem    memory.Allocator
+	out    *array.BooleanBuilder
+	of     parquet.Page // whose values are read
+	values parquet.ValueReader
+	next   int // row of the page that values stands at
+	buffer []parquet.Value
+}
+
+func (r *boolReader) begin(rows int) {
+	r.out = array.NewBooleanBuilder(r.mem)
+	r.out.Reserve(rows)
+}
+
+func (r *boolReader) read(row int64, n int) error {
+	return r.each(row, n, func(p piece) error {
+		if p.values == 0 {
+			r.out.AppendNulls(p.rows)
+			return nil
+		}
+		if r.of != r.page {
+			r.of, r.values, r.next = r.page, r.page.Values(), 0
+		}
+		for r.next < r.at+p.rows {
+			if cap(r.buffer) == 0 {
+				r.buffer = make([]parquet.Value, 512)
+			}
+			want := r.at + p.rows - r.next
+			if r.next < r.at {
+				want = r.at - r.next
+			}
+			got, err := r.values.ReadValues(r.buffer[:min(want, len(r.buffer))])
+			if got == 0 {
+				return fmt.Errorf("read truth values: %w", err)
+			}
+			r.take(r.buffer[:got])
+		}
+		return nil
+	})
+}
+
+// take appends values, unless they lie before the cursor.
+func (r *boolReader) take(values []parquet.Value) {
+	skip := r.next < r.at
+	r.next += len(values)
+	if skip {
+		return
+	}
+	for _, v := range values {
+		if v.IsNull() {
+			r.out.AppendNull()
+			continue
+		}
+		r.out.Append(v.Boolean())
+	}
+}
+
+func (r *boolReader) array() arrow.Array {
+	out := r.out.NewArray()
+	r.out.Release()
+	r.out = nil
+	return out
+}
+
+func (r *boolReader) close() error {
+	if r.out != nil {
+		r.out.Release()
+		r.out = nil
+	}
+	return r.cursor.close()
+}

@@ -1,0 +1,246 @@
+package lake
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+	"github.com/parquet-go/parquet-go/encoding"
+)
+
+// byteArrays are the bytes of v and where each value ends and the next begins.
+func byteArrays(v encoding.Values) ([]byte, []uint32) { return v.ByteArray() }
+
+// stringReader reads strings and binaries that the batch holds in full.
+type stringReader struct {
+	*cursor
+	as      arrow.DataType
+	valid   validity
+	offsets *memory.Buffer
+	data    *memory.Buffer
+}
+
+func (r *stringReader) begin(rows int) {
+	r.valid.begin(rows)
+	r.offsets = memory.NewResizableBuffer(r.valid.mem)
+	r.offsets.Resize((rows + 1) * arrow.Int32SizeBytes)
+	arrow.Int32Traits.CastFromBytes(r.offsets.Bytes())[0] = 0
+	r.data = memory.NewResizableBuffer(r.valid.mem)
+}
+
+func (r *stringReader) read(row int64, n int) error {
+	offsets := arrow.Int32Traits.CastFromBytes(r.offsets.Bytes())
+	return r.each(row, n, func(p piece) error {
+		err := r.fill(offsets[r.valid.n+1:r.valid.n+1+p.rows], p)
+		r.valid.add(p)
+		return err
+	})
+}
+
+// fill appends the values of p to data and their ends to ends.
+func (r *stringReader) fill(ends []int32, p piece) error {
+	if dict := r.page.Dictionary(); dict != nil {
+		raw, at := byteArrays(dict.Page().Data())
+		codes := r.cursor.data.Int32()[p.dense : p.dense+p.values]
+		return r.append(ends, p, func(i int) []byte { return raw[at[codes[i]]:at[codes[i]+1]] })
+	}
+	raw, at := byteArrays(r.cursor.data)
+	if p.levels == nil {
+		return r.appendRun(ends, raw[at[p.dense]:at[p.dense+p.rows]], at[p.dense:p.dense+p.rows+1])
+	}
+	return r.append(ends, p, func(i int) []byte { return raw[at[p.dense+i]:at[p.dense+i+1]] })
+}
+
+// appendRun appends values that lie one after the other.
+func (r *stringReader) appendRun(ends []int32, raw []byte, at []uint32) error {
+	end, err := r.grow(len(raw))
+	if err != nil {
+		return err
+	}
+	copy(r.data.Bytes()[end:], raw)
+	shift := int32(end) - int32(at[0])
+	for i := range ends {
+		ends[i] = int32(at[i+1]) + shift
+	}
+	return nil
+}
+
+// append appends the values of p one by one.
+func (r *stringReader) append(ends []int32, p piece, value func(i int) []byte) error {
+	size := 0
+	for i := range p.values {
+		size += len(value(i))
+	}
+	end, err := r.grow(size)
+	if err != nil {
+		return err
+	}
+	to, k := r.data.Bytes(), 0
+	for i := range ends {
+		if p.levels == nil || p.levels[i] != 0 {
+			end += copy(to[end:], value(k))
+			k++
+		}
+		ends[i] = int32(end)
+	}
+	return nil
+}
+
+// grow makes room for n bytes more and returns where they go.
+func (r *stringReader) grow(n int) (end int, err error) {
+	end = r.data.Len()
+	if end+n > math.MaxInt32 {
+		return 0, fmt.Errorf("a batch of %d rows has more than 2 GB of strings", r.valid.rows)
+	}
+	if end+n > r.data.Cap() {
+		r.data.Reserve(max(end+n, 2*r.data.Cap()))
+	}
+	r.data.ResizeNoShrink(end + n)
+	return end, nil
+}
+
+func (r *stringReader) array() arrow.Array {
+	offsets, data := r.offsets, r.data
+	r.offsets, r.data = nil, nil
+	return newArray(r.as, &r.valid, offsets, data)
+}
+
+func (r *stringReader) close() error {
+	r.valid.release()
+	if r.offsets != nil {
+		r.offsets.Release()
+		r.data.Release()
+		r.offsets, r.data = nil, nil
+	}
+	return r.cursor.close()
+}
+
+// codeReader reads strings as codes of a dictionary that the whole row group
+// shares. Values of pages that have none are coded here.
+type codeReader struct {
+	*cursor
+	as    arrow.DataType
+	valid validity
+	codes *memory.Buffer
+
+	loaded bool             // the chunk's dictionary is in list, with its own codes
+	list   [][]byte         // values of codes
+	of     map[string]int32 // code of each value; nil until a page needs it
+	values arrow.Array      // list as an array; nil when it must be made again
+}
+
+func (r *codeReader) begin(rows int) {
+	r.valid.begin(rows)
+	r.codes = memory.NewResizableBuffer(r.valid.mem)
+	r.codes.Resize(rows * arrow.Int32SizeBytes)
+}
+
+func (r *codeReader) read(row int64, n int) error {
+	dst := arrow.Int32Traits.CastFromBytes(r.codes.Bytes())
+	return r.each(row, n, func(p piece) error {
+		codes, err := r.pageCodes(p)
+		if err != nil {
+			return err
+		}
+		p.dense, codes = 0, codes[p.dense:]
+		scatter(dst[r.valid.n:r.valid.n+p.rows], p, codes, func(c int32) int32 { return c })
+		r.valid.add(p)
+		return nil
+	})
+}
+
+// pageCodes are codes of the page's values, those of p among them.
+func (r *codeReader) pageCodes(p piece) ([]int32, error) {
+	if err := r.load(); err != nil {
+		return nil, err
+	}
+	if r.page.Dictionary() != nil {
+		return r.data.Int32(), nil
+	}
+	if r.of == nil {
+		r.of = map[string]int32{}
+		for i, v := range r.list {
+			r.of[string(v)] = int32(i)
+		}
+	}
+	raw, at := byteArrays(r.data)
+	codes := make([]int32, p.dense+p.values)
+	for i := p.dense; i < len(codes); i++ {
+		codes[i] = r.code(raw[at[i]:at[i+1]])
+	}
+	return codes, nil
+}
+
+// code is the code of a value that may be new.
+func (r *codeReader) code(v []byte) int32 {
+	if code, known := r.of[string(v)]; known {
+		return code
+	}
+	code := int32(len(r.list))
+	own := append([]byte(nil), v...)
+	r.of[string(own)], r.list = code, append(r.list, own)
+	r.dropValues()
+	return code
+}
+
+// load makes the codes of the chunk's dictionary ours, before any other.
+func (r *codeReader) load() error {
+	if r.loaded {
+		return nil
+	}
+	r.loaded = true
+	dict, err := r.pages.ReadDictionary()
+	if err != nil || dict == nil {
+		return err
+	}
+	raw, at := byteArrays(dict.Page().Data())
+	for i := range dict.Len() {
+		r.list = append(r.list, raw[at[i]:at[i+1]])
+	}
+	return nil
+}
+
+func (r *codeReader) array() arrow.Array {
+	if r.values == nil {
+		r.values = r.dictionary()
+	}
+	codes := r.codes
+	r.codes = nil
+	indices := newArray(arrow.PrimitiveTypes.Int32, &r.valid, codes)
+	defer indices.Release()
+	return array.NewDictionaryArray(r.as, indices, r.values)
+}
+
+func (r *codeReader) dictionary() arrow.Array {
+	b := array.NewStringBuilder(r.valid.mem)
+	defer b.Release()
+	b.Reserve(len(r.list))
+	size := 0
+	for _, v := range r.list {
+		size += len(v)
+	}
+	b.ReserveData(size)
+	for _, v := range r.list {
+		b.BinaryBuilder.Append(v)
+	}
+	return b.NewArray()
+}
+
+func (r *codeReader) dropValues() {
+	if r.values != nil {
+		r.values.Release()
+		r.values = nil
+	}
+}
+
+func (r *codeReader) close() error {
+	r.valid.release()
+	r.dropValues()
+	if r.codes != nil {
+		r.codes.Release()
+		r.codes = nil
+	}
+	return r.cursor.close()
+}
