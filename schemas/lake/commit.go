@@ -76,7 +76,7 @@ func (l *Lake) Commit(ctx context.Context, t Table, cuts []Cut) ([]Outcome, erro
 			return base.at, nil
 		}
 		files := filesToAdd(base.vector, cuts, outcomes)
-		return base.at, l.publish(ctx, base, next, func(tx *table.Transaction, summary iceberg.Properties) error {
+		return base.at, publish(ctx, base, next, func(tx *table.Transaction, summary iceberg.Properties) error {
 			return addFiles(ctx, tx, files, summary)
 		})
 	})
@@ -219,7 +219,7 @@ func wait(ctx context.Context, most time.Duration) error {
 // change stages the files. It always makes a snapshot, also without files:
 // properties alone would not move the snapshot, and what the next writer
 // asserts would prove nothing (rule 3).
-func (l *Lake) publish(ctx context.Context, base *Snapshot, v Vector, change func(*table.Transaction, iceberg.Properties) error) error {
+func publish(ctx context.Context, base *Snapshot, v Vector, change func(*table.Transaction, iceberg.Properties) error) error {
 	encoded, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encode vector: %w", err)

@@ -20,10 +20,10 @@ func state(next int64) lake.ShardState {
 	return lake.ShardState{Next: next, LogTime: 1000 + next, Counters: lake.Counters{Stored: next}}
 }
 
-// cut is a cut of shard from one offset to the next, with one file of its rows.
-func cut(t testing.TB, l *lake.Lake, tbl lake.Table, shard int32, from, to int64) lake.Cut {
+// cut is a cut of events of shard from one offset to the next, with one file of its rows.
+func cut(t testing.TB, l *lake.Lake, shard int32, from, to int64) lake.Cut {
 	t.Helper()
-	f, err := l.MakeFile(tbl, shard, from, to-from)
+	f, err := l.MakeFile(lake.Events, shard, from, to-from)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,8 +135,8 @@ func TestAdvanceDropsOneShardAlone(t *testing.T) {
 
 func TestCommitCarriesFilesAndShardsTogether(t *testing.T) {
 	l := laketest.Lake(t, quick())
-	must(t, l, []lake.Cut{cut(t, l, lake.Events, 0, 0, 10), cut(t, l, lake.Events, 1, 0, 5)}, lake.Committed, lake.Committed)
-	must(t, l, []lake.Cut{cut(t, l, lake.Events, 1, 5, 7)}, lake.Committed)
+	must(t, l, []lake.Cut{cut(t, l, 0, 0, 10), cut(t, l, 1, 0, 5)}, lake.Committed, lake.Committed)
+	must(t, l, []lake.Cut{cut(t, l, 1, 5, 7)}, lake.Committed)
 
 	s := load(t, l, lake.Events)
 	if s.Vector()[0].Next != 10 || s.Vector()[1].Next != 7 || s.Vector()[1].Cut != "cut-1-5-7" {
@@ -153,7 +153,7 @@ func TestCommitCarriesFilesAndShardsTogether(t *testing.T) {
 func TestZombieAgainstCutOfDuplicates(t *testing.T) {
 	w := laketest.New()
 	owner, zombie := open(t, w), open(t, w)
-	must(t, owner, []lake.Cut{cut(t, owner, lake.Events, 0, 0, 100)}, lake.Committed)
+	must(t, owner, []lake.Cut{cut(t, owner, 0, 0, 100)}, lake.Committed)
 	load(t, zombie, lake.Events)
 
 	before := load(t, owner, lake.Events).ID()
@@ -162,7 +162,7 @@ func TestZombieAgainstCutOfDuplicates(t *testing.T) {
 	if load(t, owner, lake.Events).ID() == before {
 		t.Error("a cut without files made no snapshot")
 	}
-	must(t, zombie, []lake.Cut{cut(t, zombie, lake.Events, 0, 100, 120)}, lake.Skipped)
+	must(t, zombie, []lake.Cut{cut(t, zombie, 0, 100, 120)}, lake.Skipped)
 	if got := load(t, zombie, lake.Events).Vector()[0].Next; got != 150 {
 		t.Errorf("next = %d, want 150", got)
 	}
@@ -177,8 +177,8 @@ func TestCommitCrashTable(t *testing.T) {
 			t.Run(fmt.Sprintf("%s %s", step, name), func(t *testing.T) {
 				w := laketest.New()
 				l := open(t, w)
-				must(t, l, []lake.Cut{cut(t, l, lake.Events, 0, 0, 10), cut(t, l, lake.Events, 1, 0, 10)}, lake.Committed, lake.Committed)
-				c := cut(t, l, lake.Events, 0, 10, 20)
+				must(t, l, []lake.Cut{cut(t, l, 0, 0, 10), cut(t, l, 1, 0, 10)}, lake.Committed, lake.Committed)
+				c := cut(t, l, 0, 10, 20)
 
 				w.Faults.Once(step, kind)
 				must(t, l, []lake.Cut{c}, lake.Committed)
@@ -186,7 +186,7 @@ func TestCommitCrashTable(t *testing.T) {
 
 				restarted := open(t, w)
 				must(t, restarted, []lake.Cut{c}, lake.Committed)
-				must(t, restarted, []lake.Cut{cut(t, restarted, lake.Events, 0, 20, 30)}, lake.Committed)
+				must(t, restarted, []lake.Cut{cut(t, restarted, 0, 20, 30)}, lake.Committed)
 				want := []string{"shard 0, 10 rows from 20", "shard 0, 10 rows from 10", "shard 0, 10 rows from 0", "shard 1, 10 rows from 0"}
 				if diff := cmp.Diff(want, files(t, load(t, l, lake.Events))); diff != "" {
 					t.Errorf("files (-want +got):\n%s", diff)
@@ -212,7 +212,7 @@ func TestCommitLateBeforeItsRepetition(t *testing.T) {
 		w.Faults.Deliver()
 		return laketest.None
 	})
-	must(t, l, []lake.Cut{cut(t, l, lake.Events, 0, 0, 10)}, lake.Committed)
+	must(t, l, []lake.Cut{cut(t, l, 0, 0, 10)}, lake.Committed)
 	if diff := cmp.Diff([]string{"shard 0, 10 rows from 0"}, files(t, load(t, l, lake.Events))); diff != "" || swaps != 2 {
 		t.Errorf("%d swaps; files (-want +got):\n%s", swaps, diff)
 	}
@@ -226,16 +226,16 @@ func TestCommitCrashAtEachStep(t *testing.T) {
 			t.Run(fmt.Sprintf("%s %s", step, name), func(t *testing.T) {
 				w := laketest.New()
 				l := open(t, w)
-				must(t, l, []lake.Cut{cut(t, l, lake.Events, 0, 0, 10)}, lake.Committed)
+				must(t, l, []lake.Cut{cut(t, l, 0, 0, 10)}, lake.Committed)
 				w.Faults.Set(func(s laketest.Step) laketest.Kind {
 					if s == step {
 						return kind
 					}
 					return laketest.None
 				})
-				c := cut(t, l, lake.Events, 0, 10, 20)
+				c := cut(t, l, 0, 10, 20)
 				_, err := l.Commit(t.Context(), lake.Events, []lake.Cut{c})
-				wantErr := !(kind == laketest.Applied && step == laketest.Swap) // that one is found by its id
+				wantErr := kind != laketest.Applied || step != laketest.Swap // that one is found by its id
 				if wantErr != errors.Is(err, laketest.ErrInjected) {
 					t.Fatalf("commit while %s fails: %v", step, err)
 				}
@@ -246,7 +246,7 @@ func TestCommitCrashAtEachStep(t *testing.T) {
 				if want := map[bool]int64{true: 10, false: 20}[wantErr]; from != want {
 					t.Fatalf("next = %d after the crash, want %d", from, want)
 				}
-				must(t, next, []lake.Cut{cut(t, next, lake.Events, 0, from, 30)}, lake.Committed)
+				must(t, next, []lake.Cut{cut(t, next, 0, from, 30)}, lake.Committed)
 				rows := int64(0)
 				list, err := load(t, next, lake.Events).Files(t.Context())
 				for _, f := range list {
@@ -263,9 +263,9 @@ func TestCommitCrashAtEachStep(t *testing.T) {
 func TestCommitMeetsAnotherWriter(t *testing.T) {
 	w := laketest.New()
 	a, b := open(t, w), open(t, w)
-	must(t, a, []lake.Cut{cut(t, a, lake.Events, 0, 0, 10)}, lake.Committed)
+	must(t, a, []lake.Cut{cut(t, a, 0, 0, 10)}, lake.Committed)
 	load(t, b, lake.Events)
-	other := cut(t, a, lake.Events, 1, 0, 10)
+	other := cut(t, a, 1, 0, 10)
 	w.Faults.Set(func(s laketest.Step) laketest.Kind {
 		if s == laketest.PutMetadata { // b has checked, and has not yet swapped
 			w.Faults.Set(nil)
@@ -273,7 +273,7 @@ func TestCommitMeetsAnotherWriter(t *testing.T) {
 		}
 		return laketest.None
 	})
-	must(t, b, []lake.Cut{cut(t, b, lake.Events, 0, 10, 20)}, lake.Committed)
+	must(t, b, []lake.Cut{cut(t, b, 0, 10, 20)}, lake.Committed)
 	if got := load(t, b, lake.Events).Vector(); got[0].Next != 20 || got[1].Next != 10 {
 		t.Errorf("vector = %v, want shard 0 at 20 and shard 1 at 10", got)
 	}
@@ -281,9 +281,9 @@ func TestCommitMeetsAnotherWriter(t *testing.T) {
 
 func TestCommitDropsOldCuts(t *testing.T) {
 	l := laketest.Lake(t, quick())
-	old := cut(t, l, lake.Events, 0, 0, 10)
+	old := cut(t, l, 0, 0, 10)
 	old.Sealed = time.Now().Add(-25 * time.Hour)
-	must(t, l, []lake.Cut{old, cut(t, l, lake.Events, 1, 0, 10)}, lake.Moved, lake.Committed)
+	must(t, l, []lake.Cut{old, cut(t, l, 1, 0, 10)}, lake.Moved, lake.Committed)
 	if _, known := load(t, l, lake.Events).Vector()[0]; known {
 		t.Error("the old cut shows")
 	}
@@ -302,7 +302,7 @@ func TestDecideKnowsOldCutThatIsIn(t *testing.T) {
 
 func TestCommitRefusesNonsense(t *testing.T) {
 	l := laketest.Lake(t, quick())
-	a := cut(t, l, lake.Events, 0, 0, 10)
+	a := cut(t, l, 0, 0, 10)
 	other := a
 	other.Shard = 1
 	back := lake.Cut{ID: "x", From: 10, To: state(5)}

@@ -55,7 +55,7 @@ func (f fileIO) Create(name string) (iceio.FileWriter, error) {
 }
 
 // Remove keeps the file: see fileIO.
-func (f fileIO) Remove(string) error { return nil }
+func (fileIO) Remove(string) error { return nil }
 
 // openFile is an object read as a whole: metadata is small.
 type openFile struct {
@@ -64,7 +64,7 @@ type openFile struct {
 	size int64
 }
 
-func (f openFile) Close() error               { return nil }
+func (openFile) Close() error                 { return nil }
 func (f openFile) Stat() (fs.FileInfo, error) { return fileInfo(f), nil }
 
 // fileInfo describes an openFile.

@@ -76,7 +76,7 @@ func TestExpire(t *testing.T) {
 		if s.ID() != held.ID() || !maps.Equal(s.Vector(), before) || len(files(t, s)) != 2 {
 			t.Errorf("snapshot %d with %v and %q", s.ID(), s.Vector(), files(t, s))
 		}
-		must(t, again, []lake.Cut{cut(t, again, lake.Events, 0, 30, 40)}, lake.Committed)
+		must(t, again, []lake.Cut{cut(t, again, 0, 30, 40)}, lake.Committed)
 	})
 }
 
@@ -85,7 +85,7 @@ func TestExpireKeepsTheNewest(t *testing.T) {
 		w := laketest.New()
 		l := open(t, w)
 		for i := range int64(10) {
-			must(t, l, []lake.Cut{cut(t, l, lake.Events, 0, 10*i, 10*i+10)}, lake.Committed)
+			must(t, l, []lake.Cut{cut(t, l, 0, 10*i, 10*i+10)}, lake.Committed)
 		}
 		time.Sleep(48 * time.Hour)
 		if err := l.Expire(t.Context(), lake.Events, time.Hour, 4); err != nil {
@@ -104,7 +104,7 @@ func TestMetadataStaysSmall(t *testing.T) {
 	w := laketest.New()
 	l := open(t, w)
 	for i := range int64(60) {
-		must(t, l, []lake.Cut{cut(t, l, lake.Events, 0, 10*i, 10*i+10)}, lake.Committed)
+		must(t, l, []lake.Cut{cut(t, l, 0, 10*i, 10*i+10)}, lake.Committed)
 	}
 	if got := len(keys(t, w, ".metadata.json")); got > 25 {
 		t.Errorf("%d metadata files after 60 commits", got)
@@ -126,7 +126,7 @@ func TestOrphans(t *testing.T) {
 		for _, step := range []laketest.Step{laketest.PutList, laketest.PutMetadata, laketest.Swap} {
 			w.Faults.Once(step, laketest.Applied)
 			next := load(t, l, lake.Events).Vector()[0].Next
-			must(t, l, []lake.Cut{cut(t, l, lake.Events, 0, next, next+10)}, lake.Committed)
+			must(t, l, []lake.Cut{cut(t, l, 0, next, next+10)}, lake.Committed)
 		}
 		w.Faults.Set(nil)
 		orphan, err := l.MakeFile(lake.Events, 0, 500, 10)

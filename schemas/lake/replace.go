@@ -36,7 +36,7 @@ func (l *Lake) Replace(ctx context.Context, t Table, old, files []DataFile) erro
 		if done || err != nil {
 			return base.at, err
 		}
-		return base.at, l.publish(ctx, base, base.vector, func(tx *table.Transaction, summary iceberg.Properties) error {
+		return base.at, publish(ctx, base, base.vector, func(tx *table.Transaction, summary iceberg.Properties) error {
 			return rewriteFiles(ctx, tx, old, files, summary)
 		})
 	})

@@ -16,9 +16,9 @@ import (
 // threeCuts commits three files of shard 0 and one of shard 1.
 func threeCuts(t *testing.T, l *lake.Lake) {
 	t.Helper()
-	must(t, l, []lake.Cut{cut(t, l, lake.Events, 0, 0, 10), cut(t, l, lake.Events, 1, 0, 5)}, lake.Committed, lake.Committed)
-	must(t, l, []lake.Cut{cut(t, l, lake.Events, 0, 10, 20)}, lake.Committed)
-	must(t, l, []lake.Cut{cut(t, l, lake.Events, 0, 20, 30)}, lake.Committed)
+	must(t, l, []lake.Cut{cut(t, l, 0, 0, 10), cut(t, l, 1, 0, 5)}, lake.Committed, lake.Committed)
+	must(t, l, []lake.Cut{cut(t, l, 0, 10, 20)}, lake.Committed)
+	must(t, l, []lake.Cut{cut(t, l, 0, 20, 30)}, lake.Committed)
 }
 
 // inputs are the files of shard 0, oldest first, and what takes their place.
@@ -61,7 +61,7 @@ func TestReplaceCopiesTheVector(t *testing.T) {
 	if got := len(files(t, before)); got != 4 {
 		t.Errorf("the snapshot before has %d files, want 4", got)
 	}
-	must(t, l, []lake.Cut{cut(t, l, lake.Events, 0, 30, 40)}, lake.Committed)
+	must(t, l, []lake.Cut{cut(t, l, 0, 30, 40)}, lake.Committed)
 }
 
 // Each step of a replacement fails, both ways, while a cut is committed in
@@ -75,7 +75,7 @@ func TestReplaceCrashTable(t *testing.T) {
 				l, other := open(t, w), open(t, w)
 				threeCuts(t, l)
 				old, merged := inputs(t, l)
-				next := cut(t, other, lake.Events, 0, 30, 40)
+				next := cut(t, other, 0, 30, 40)
 				w.Faults.Set(func(s laketest.Step) laketest.Kind {
 					if s != step {
 						return laketest.None

@@ -18,12 +18,12 @@ func TestLoadOfAnEmptyTable(t *testing.T) {
 func TestLoadIsTheSameUntilSomethingChanges(t *testing.T) {
 	w := laketest.New()
 	l, other := open(t, w), open(t, w)
-	must(t, l, []lake.Cut{cut(t, l, lake.Events, 0, 0, 10)}, lake.Committed)
+	must(t, l, []lake.Cut{cut(t, l, 0, 0, 10)}, lake.Committed)
 	first := load(t, l, lake.Events)
 	if load(t, l, lake.Events) != first {
 		t.Error("loaded again though nothing changed")
 	}
-	must(t, other, []lake.Cut{cut(t, other, lake.Events, 0, 10, 20)}, lake.Committed)
+	must(t, other, []lake.Cut{cut(t, other, 0, 10, 20)}, lake.Committed)
 	if s := load(t, l, lake.Events); s == first || s.Vector()[0].Next != 20 {
 		t.Errorf("next = %d after another process committed, want 20", s.Vector()[0].Next)
 	}
@@ -48,7 +48,7 @@ func TestLoadWhileOthersCommit(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				must(t, other, []lake.Cut{cut(t, other, lake.Events, 0, i, i+10)}, lake.Committed)
+				must(t, other, []lake.Cut{cut(t, other, 0, i, i+10)}, lake.Committed)
 			}
 		}
 	}()

@@ -41,10 +41,10 @@ func sqliteFile(t testing.TB) *sql.DB {
 func TestSQLCatalog(t *testing.T) {
 	w, db := laketest.New(), sqliteFile(t)
 	a, b := onSQLite(t, w, db), onSQLite(t, w, db)
-	must(t, a, []lake.Cut{cut(t, a, lake.Events, 0, 0, 10)}, lake.Committed)
-	must(t, b, []lake.Cut{cut(t, b, lake.Events, 1, 0, 10)}, lake.Committed)
-	must(t, a, []lake.Cut{cut(t, a, lake.Events, 1, 0, 7)}, lake.Skipped)
-	must(t, a, []lake.Cut{cut(t, a, lake.Events, 0, 10, 20)}, lake.Committed)
+	must(t, a, []lake.Cut{cut(t, a, 0, 0, 10)}, lake.Committed)
+	must(t, b, []lake.Cut{cut(t, b, 1, 0, 10)}, lake.Committed)
+	must(t, a, []lake.Cut{cut(t, a, 1, 0, 7)}, lake.Skipped)
+	must(t, a, []lake.Cut{cut(t, a, 0, 10, 20)}, lake.Committed)
 	if v := load(t, b, lake.Events).Vector(); v[0].Next != 20 || v[1].Next != 10 {
 		t.Errorf("vector = %v", v)
 	}
@@ -80,7 +80,7 @@ func BenchmarkCommit(b *testing.B) {
 	for b.Loop() {
 		var cuts []lake.Cut
 		for shard := range int32(4) {
-			cuts = append(cuts, cut(b, l, lake.Events, shard, next, next+1000))
+			cuts = append(cuts, cut(b, l, shard, next, next+1000))
 		}
 		next += 1000
 		must(b, l, cuts, lake.Committed, lake.Committed, lake.Committed, lake.Committed)

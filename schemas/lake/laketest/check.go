@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow"
+
 	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/rollup"

@@ -84,7 +84,6 @@ type reader struct {
 type part struct {
 	watermark int64
 	rows      map[lake.Table][]row // beyond the table's own offset
-	asked     bool
 }
 
 // readTables are what an answer is made of, in the order of loading.

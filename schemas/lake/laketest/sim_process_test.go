@@ -315,9 +315,15 @@ func (p *process) bring(t lake.Table, c *cut, base *snapshot) (lake.Cut, *file) 
 			return out, nil
 		}
 		return out, c.letter
+	default:
+		return p.bringRollup(t, c, out, base.vector[s].Next)
 	}
-	// A rollup catches up from the rows of events, wherever it stands.
-	out.From = base.vector[s].Next
+}
+
+// bringRollup catches up from the rows of events, from where the rollup stands.
+func (p *process) bringRollup(t lake.Table, c *cut, out lake.Cut, from int64) (lake.Cut, *file) {
+	s := c.owner.shard
+	out.From = from
 	out.ID = c.id + "@" + strconv.FormatInt(out.From, 10)
 	out.To.Counters = lake.Counters{}
 	rows := p.w.tables[lake.Events].rowsOf(s, out.From, c.to.Next)

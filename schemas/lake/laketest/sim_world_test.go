@@ -207,8 +207,9 @@ func (w *world) send(r request) (accepted bool) {
 	case late:
 		w.flying = append(w.flying, r)
 		return false
+	default:
+		return w.swap(r) && f == fine
 	}
-	return w.swap(r) && f == fine
 }
 
 // swap is the catalog: it compares the snapshot and nothing else.

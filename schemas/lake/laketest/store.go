@@ -140,7 +140,7 @@ func NewPointers(faults *Faults) *Pointers {
 }
 
 // Prepare has nothing to do.
-func (p *Pointers) Prepare(ctx context.Context) error { return gone(ctx) }
+func (*Pointers) Prepare(ctx context.Context) error { return gone(ctx) }
 
 // Location is where a table's metadata is.
 func (p *Pointers) Location(ctx context.Context, name string) (string, error) {
