@@ -20,13 +20,17 @@ import (
 func (s *Service) authenticate(r *http.Request) (registry.Source, error) {
 	key, secret, ok := r.BasicAuth()
 	if !ok || key == "" {
-		return registry.Source{}, &schemas.RequestError{Status: http.StatusUnauthorized, Code: codeUnauthorized,
-			Detail: "send Authorization: Basic base64(api_key:api_secret)"}
+		return registry.Source{}, &schemas.RequestError{
+			Status: http.StatusUnauthorized, Code: codeUnauthorized,
+			Detail: "send Authorization: Basic base64(api_key:api_secret)",
+		}
 	}
 	source, err := s.deps.Registry.AuthenticateSource(r.Context(), key, secret)
 	if errors.Is(err, registry.ErrUnauthorized) || errors.Is(err, registry.ErrNotFound) {
-		return registry.Source{}, &schemas.RequestError{Status: http.StatusUnauthorized, Code: codeUnauthorized,
-			Detail: "API key or secret is wrong or was revoked"}
+		return registry.Source{}, &schemas.RequestError{
+			Status: http.StatusUnauthorized, Code: codeUnauthorized,
+			Detail: "API key or secret is wrong or was revoked",
+		}
 	}
 	if err != nil {
 		return registry.Source{}, s.unavailable(r.Context(), fmt.Errorf("authenticate key %s: %w", key, err))
@@ -45,8 +49,10 @@ func (s *Service) admit(ctx context.Context, source registry.Source) (*gate, err
 	}
 	g := s.gates.of(source.Key)
 	if !g.enter(int64(s.cfg.MaxInFlight)) {
-		return nil, &schemas.RequestError{Status: http.StatusTooManyRequests, Code: codeTooMany, RetryAfter: 1,
-			Detail: fmt.Sprintf("this key has %d requests in flight already", s.cfg.MaxInFlight)}
+		return nil, &schemas.RequestError{
+			Status: http.StatusTooManyRequests, Code: codeTooMany, RetryAfter: 1,
+			Detail: fmt.Sprintf("this key has %d requests in flight already", s.cfg.MaxInFlight),
+		}
 	}
 	return g, nil
 }
@@ -55,8 +61,10 @@ func (s *Service) admit(ctx context.Context, source registry.Source) (*gate, err
 // learns that it should come again, the log learns why.
 func (s *Service) unavailable(ctx context.Context, cause error) error {
 	s.deps.Log.WarnContext(ctx, "request refused for now", "request_id", requestID(ctx), "err", cause)
-	return &schemas.RequestError{Status: http.StatusServiceUnavailable, Code: codeUnavailable, RetryAfter: 2,
-		Detail: "events cannot be kept just now, send the request again"}
+	return &schemas.RequestError{
+		Status: http.StatusServiceUnavailable, Code: codeUnavailable, RetryAfter: 2,
+		Detail: "events cannot be kept just now, send the request again",
+	}
 }
 
 // gates keep the requests of each key apart. There is one for every key that
@@ -111,7 +119,9 @@ func (g *gate) spend(now time.Time, perSecond float64, n int) error {
 		return nil
 	}
 	missing := float64(n) - g.limiter.TokensAt(now)
-	return &schemas.RequestError{Status: http.StatusTooManyRequests, Code: codeTooMany,
+	return &schemas.RequestError{
+		Status: http.StatusTooManyRequests, Code: codeTooMany,
 		RetryAfter: max(1, int(math.Ceil(missing/perSecond))),
-		Detail:     fmt.Sprintf("this key may send %v events a second", perSecond)}
+		Detail:     fmt.Sprintf("this key may send %v events a second", perSecond),
+	}
 }

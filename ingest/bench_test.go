@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -40,7 +41,7 @@ func BenchmarkDecode(b *testing.B) {
 		for b.Loop() {
 			dec.Reset(bytes.NewBuffer(body))
 			for {
-				if _, err := dec.ReadToken(); err == io.EOF {
+				if _, err := dec.ReadToken(); errors.Is(err, io.EOF) {
 					break
 				}
 			}

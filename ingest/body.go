@@ -74,7 +74,7 @@ func (s *Service) readAll(body io.Reader, d *decoder, length int64) error {
 		if len(d.body) > schemas.MaxBodyBytes {
 			return errBodyTooLarge()
 		}
-		if err == io.EOF { //nolint:errorlint // a reader returns it bare
+		if err == io.EOF {
 			return nil
 		}
 		if err != nil {
@@ -112,8 +112,10 @@ func (s *Service) decompress(raw io.Reader, encoding string) (body io.Reader, do
 				zstd.WithDecoderMaxMemory(2*schemas.MaxBodyBytes), zstd.WithDecoderMaxWindow(2*schemas.MaxBodyBytes))
 		})
 	default:
-		return nil, nil, &schemas.RequestError{Status: http.StatusUnsupportedMediaType, Code: codeMediaType,
-			Detail: fmt.Sprintf("Content-Encoding %q is not known; use gzip or zstd", encoding)}
+		return nil, nil, &schemas.RequestError{
+			Status: http.StatusUnsupportedMediaType, Code: codeMediaType,
+			Detail: fmt.Sprintf("Content-Encoding %q is not known; use gzip or zstd", encoding),
+		}
 	}
 }
 
@@ -146,19 +148,25 @@ func checkContentType(value string) error {
 	}
 	media, params, err := mime.ParseMediaType(value)
 	if err != nil || media != "application/json" {
-		return &schemas.RequestError{Status: http.StatusUnsupportedMediaType, Code: codeMediaType,
-			Detail: fmt.Sprintf("Content-Type %q is not application/json", value)}
+		return &schemas.RequestError{
+			Status: http.StatusUnsupportedMediaType, Code: codeMediaType,
+			Detail: fmt.Sprintf("Content-Type %q is not application/json", value),
+		}
 	}
 	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
-		return &schemas.RequestError{Status: http.StatusUnsupportedMediaType, Code: codeMediaType,
-			Detail: fmt.Sprintf("charset %q is not utf-8", charset)}
+		return &schemas.RequestError{
+			Status: http.StatusUnsupportedMediaType, Code: codeMediaType,
+			Detail: fmt.Sprintf("charset %q is not utf-8", charset),
+		}
 	}
 	return nil
 }
 
 func errBodyTooLarge() error {
-	return &schemas.RequestError{Status: http.StatusRequestEntityTooLarge, Code: codeTooLarge,
-		Detail: fmt.Sprintf("the body is longer than %d bytes, before or after decompression", schemas.MaxBodyBytes)}
+	return &schemas.RequestError{
+		Status: http.StatusRequestEntityTooLarge, Code: codeTooLarge,
+		Detail: fmt.Sprintf("the body is longer than %d bytes, before or after decompression", schemas.MaxBodyBytes),
+	}
 }
 
 // bodyError says what a client did wrong when its body could not be read.
@@ -176,6 +184,8 @@ func bodyError(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return &schemas.RequestError{Status: http.StatusRequestTimeout, Code: codeTimeout, Detail: "the body did not arrive in time"}
 	}
-	return &schemas.RequestError{Status: http.StatusBadRequest, Code: codeBadRequest,
-		Detail: "the body cannot be read: " + err.Error()}
+	return &schemas.RequestError{
+		Status: http.StatusBadRequest, Code: codeBadRequest,
+		Detail: "the body cannot be read: " + err.Error(),
+	}
 }

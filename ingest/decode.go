@@ -71,12 +71,12 @@ func (d *decoder) decode() ([]schemas.Event, error) {
 	}
 	if d.json.PeekKind() != '{' {
 		if _, err := d.json.ReadValue(); err != nil {
-			return nil, d.syntax(err)
+			return nil, syntax(err)
 		}
 		return nil, badRequest(`the body is not an object like {"data":[...]}`)
 	}
 	if err := d.envelope(); err != nil {
-		return nil, d.syntax(err)
+		return nil, syntax(err)
 	}
 	if _, err := d.json.ReadToken(); err != io.EOF { //nolint:errorlint // the decoder returns it bare
 		return nil, badRequest("the body goes on after its end at byte %d", d.json.InputOffset())
@@ -145,8 +145,10 @@ func (d *decoder) data() error {
 	}
 	for d.index = 0; d.json.PeekKind() != ']'; d.index++ {
 		if d.index == schemas.MaxBatchEvents {
-			return &schemas.RequestError{Status: http.StatusRequestEntityTooLarge, Code: codeTooLarge,
-				Detail: fmt.Sprintf("data has more than %d events", schemas.MaxBatchEvents)}
+			return &schemas.RequestError{
+				Status: http.StatusRequestEntityTooLarge, Code: codeTooLarge,
+				Detail: fmt.Sprintf("data has more than %d events", schemas.MaxBatchEvents),
+			}
 		}
 		if err := d.event(); err != nil {
 			return err
@@ -221,7 +223,7 @@ func (d *decoder) badItems() error {
 }
 
 // syntax says where the body stops being JSON.
-func (d *decoder) syntax(err error) error {
+func syntax(err error) error {
 	if _, ok := errors.AsType[*schemas.RequestError](err); ok {
 		return err
 	}

@@ -101,8 +101,10 @@ func newEdge(t testing.TB, cfg Config, opts ...kfake.Opt) *edge {
 	}
 	e := &edge{t: t, keys: newDirectory(), network: new(kfake.VirtualNetwork), metrics: prometheus.NewRegistry(), log: new(strings.Builder)}
 	var err error
-	e.cluster, err = kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(e.network.Listen),
-		kfake.SeedTopics(topic.DefaultShards, topic.Name)}, opts...)...)
+	e.cluster, err = kfake.NewCluster(append([]kfake.Opt{
+		kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(e.network.Listen),
+		kfake.SeedTopics(topic.DefaultShards, topic.Name),
+	}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -158,6 +158,8 @@ func readable(e schemas.Event) any {
 		Props     jsontext.Value     `json:"client_props,omitempty"`
 		Exception *schemas.Exception `json:"exception,omitempty"`
 		Own       jsontext.Value     `json:"properties,omitempty"`
-	}{e.Product, e.Client, e.Time, e.Name, e.RandomID, e.Category, value, e.SessionID, e.RuntimeMS, e.AppKey, e.AppName,
-		e.AppVersion, e.ContentLocale, e.UILocale, e.Offline, e.UserAgent, e.IP, e.User, e.ClientProps, e.Exception, e.Properties}
+	}{
+		e.Product, e.Client, e.Time, e.Name, e.RandomID, e.Category, value, e.SessionID, e.RuntimeMS, e.AppKey, e.AppName,
+		e.AppVersion, e.ContentLocale, e.UILocale, e.Offline, e.UserAgent, e.IP, e.User, e.ClientProps, e.Exception, e.Properties,
+	}
 }

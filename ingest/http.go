@@ -49,8 +49,10 @@ func (s *Service) route(w http.ResponseWriter, r *http.Request) error {
 	switch r.URL.Path {
 	case pathReport, pathRegister:
 	default:
-		return &schemas.RequestError{Status: http.StatusNotFound, Code: codeNotFound,
-			Detail: "no such address; events go to POST " + pathReport}
+		return &schemas.RequestError{
+			Status: http.StatusNotFound, Code: codeNotFound,
+			Detail: "no such address; events go to POST " + pathReport,
+		}
 	}
 	if r.Method != http.MethodPost {
 		return &schemas.RequestError{Status: http.StatusMethodNotAllowed, Code: codeMethod, Detail: "only POST is served here"}

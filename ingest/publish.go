@@ -116,8 +116,10 @@ func (sh *shipment) load(events []schemas.Event, shards int) error {
 		})
 	}
 	if bad != nil {
-		return &schemas.RequestError{Status: http.StatusBadRequest, Code: codeBadItems, Items: bad,
-			Detail: fmt.Sprintf("data[%d] %s", bad[0].Index, bad[0].Reason)}
+		return &schemas.RequestError{
+			Status: http.StatusBadRequest, Code: codeBadItems, Items: bad,
+			Detail: fmt.Sprintf("data[%d] %s", bad[0].Index, bad[0].Reason),
+		}
 	}
 	return nil
 }

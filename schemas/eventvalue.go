@@ -128,21 +128,19 @@ func scan(text []byte) (number, error) {
 		}
 		n.point += e
 	}
-	zeros := 0
-	n.before, zeros = withoutZeros(n.before)
-	n.point -= zeros
-	if len(n.before) == 0 {
-		n.after, zeros = withoutZeros(n.after)
-		n.point -= zeros
+	for n.len() > 0 && n.digit(0) == '0' {
+		n.dropFirst()
 	}
 	return n, nil
 }
 
-func withoutZeros(b []byte) (_ []byte, zeros int) {
-	for zeros < len(b) && b[zeros] == '0' {
-		zeros++
+func (n *number) dropFirst() {
+	n.point--
+	if len(n.before) > 0 {
+		n.before = n.before[1:]
+		return
 	}
-	return b[zeros:], zeros
+	n.after = n.after[1:]
 }
 
 func digits(b []byte) (number, rest []byte) {

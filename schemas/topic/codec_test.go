@@ -18,16 +18,17 @@ import (
 	"weir/schemas/eventpb"
 )
 
-func ptr[T any](v T) *T { return &v }
+//go:fix inline
+func ptr[T any](v T) *T { return new(v) }
 
 // full is an event with something in every field.
 func full() schemas.Event {
 	value := decimal128.FromI64(12_500_000_000)
 	return schemas.Event{
 		Product: 1001, Client: 8404172500676253691, Time: 1654076420772, Name: "exception",
-		RandomID: "5b102148-0d28-4a6a-8658-483f7d1c735e", Category: ptr("vcs"), Value: &value, SessionID: "s-1",
-		RuntimeMS: ptr(int64(90_500)), AppKey: "96441e4d73207a6517abfbbc", AppName: "ft/turnkey-portal", AppVersion: "4.3.32",
-		ContentLocale: "en-US", UILocale: "de-DE", Offline: ptr(false), UserAgent: "Mozilla/5.0", IP: "10.60.1.38",
+		RandomID: "5b102148-0d28-4a6a-8658-483f7d1c735e", Category: new("vcs"), Value: &value, SessionID: "s-1",
+		RuntimeMS: new(int64(90_500)), AppKey: "96441e4d73207a6517abfbbc", AppName: "ft/turnkey-portal", AppVersion: "4.3.32",
+		ContentLocale: "en-US", UILocale: "de-DE", Offline: new(false), UserAgent: "Mozilla/5.0", IP: "10.60.1.38",
 		User: []byte(`{"id":"u1","realm":["internal"]}`), ClientProps: []byte(`{"os.platform":"Linux","prodVersion":"1.0"}`),
 		Exception:  &schemas.Exception{Class: "Fix", Method: "run", Message: "fix typos", Stack: "a\nb"},
 		Properties: []byte(`{"files":8,"merge":false}`),
@@ -41,11 +42,11 @@ func least() schemas.Event {
 
 func samples() map[string]schemas.Event {
 	empty, tiny, low := least(), least(), least()
-	empty.Category, empty.Offline, empty.RuntimeMS = ptr(""), ptr(true), ptr(int64(0))
-	empty.Value, empty.Exception = ptr(decimal128.Num{}), new(schemas.Exception)
-	tiny.Value = ptr(decimal128.FromI64(-1))
+	empty.Category, empty.Offline, empty.RuntimeMS = new(""), new(true), new(int64(0))
+	empty.Value, empty.Exception = new(decimal128.Num{}), new(schemas.Exception)
+	tiny.Value = new(decimal128.FromI64(-1))
 	low.Product, low.Client, low.Time = math.MaxInt64, math.MaxInt64, schemas.MaxTimeMS
-	low.Value = ptr(decimal128.GetMaxValue(38).Negate())
+	low.Value = new(decimal128.GetMaxValue(38).Negate())
 	return map[string]schemas.Event{"full": full(), "least": least(), "present but empty": empty, "minus one unit": tiny, "extremes": low}
 }
 
@@ -90,7 +91,7 @@ func fromMessage(m *eventpb.Record) schemas.Event {
 		Properties: orNil(m.GetProperties()),
 	}
 	if v := m.GetValue(); v != nil {
-		e.Value = ptr(decimal128.New(v.GetHi(), v.GetLo()))
+		e.Value = new(decimal128.New(v.GetHi(), v.GetLo()))
 	}
 	if x := m.GetException(); x != nil {
 		e.Exception = &schemas.Exception{Class: x.GetClassName(), Method: x.GetMethodName(), Message: x.GetMessage(), Stack: x.GetStackTrace()}
@@ -121,7 +122,7 @@ func TestDecodeRefuses(t *testing.T) {
 	check("before 1970", "event time is outside the years 1970 to 9999", func(m *eventpb.Record) { m.TimeMs = -1 })
 	check("after 9999", "event time is outside the years 1970 to 9999", func(m *eventpb.Record) { m.TimeMs = math.MaxInt64 })
 	check("39 digits", "value has more than 38 digits", func(m *eventpb.Record) { m.Value = &eventpb.Decimal{Hi: math.MaxInt64} })
-	check("negative runtime", "runtime is negative", func(m *eventpb.Record) { m.RuntimeMs = ptr(int64(-1)) })
+	check("negative runtime", "runtime is negative", func(m *eventpb.Record) { m.RuntimeMs = new(int64(-1)) })
 	check("broken JSON", "properties is not a JSON object", func(m *eventpb.Record) { m.Properties = []byte(`{"a":}`) })
 	check("JSON list", "client is not a JSON object", func(m *eventpb.Record) { m.Client = []byte(`[1]`) })
 	check("JSON not UTF-8", "user is not a JSON object", func(m *eventpb.Record) { m.User = []byte("{\"a\":\"\xff\"}") })

@@ -77,6 +77,7 @@ func setVarint(e *schemas.Event, num protowire.Number, v uint64) {
 	case fieldOffline:
 		offline := protowire.DecodeBool(v)
 		e.Offline = &offline
+	default: // of a later version
 	}
 }
 
@@ -95,12 +96,12 @@ func setBytes(e *schemas.Event, num protowire.Number, b []byte) error {
 		return setDecimal(e, b)
 	case fieldException:
 		return setException(e, b)
+	default:
+		if at := stringField(e, num); at != nil {
+			return setString(at, b, num)
+		}
+		return nil // of a later version
 	}
-	at := stringField(e, num)
-	if at == nil {
-		return nil
-	}
-	return setString(at, b, num)
 }
 
 // stringField is where a string field lies in e; nil when num is none.
@@ -129,8 +130,9 @@ func stringField(e *schemas.Event, num protowire.Number) *string {
 		return &e.UserAgent
 	case fieldIP:
 		return &e.IP
+	default:
+		return nil
 	}
-	return nil
 }
 
 func setString(at *string, b []byte, num protowire.Number) error {

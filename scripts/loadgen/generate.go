@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"iter"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -163,14 +164,14 @@ func (w *world) session(day int, c *client) {
 			return
 		}
 		w.left--
-		properties := map[string]any{"$session_id": id, "$app_name": "portal", "$app_version": c.version(day), "$ui_locale": c.locale,
-			"$client": c.properties(day)}
+		properties := map[string]any{
+			"$session_id": id, "$app_name": "portal", "$app_version": c.version(day), "$ui_locale": c.locale,
+			"$client": c.properties(day),
+		}
 		if c.edition == "enterprise" {
 			properties["$user"] = map[string]any{"id": c.user, "realm": []string{"internal"}, "groups": []string{c.country}}
 		}
-		for k, v := range more {
-			properties[k] = v
-		}
+		maps.Copy(properties, more)
 		w.items = append(w.items, Item{c.euid, name, at.UnixMilli(), w.uuid(), properties})
 	}
 	emit("session_start", nil)
@@ -179,8 +180,10 @@ func (w *world) session(day int, c *client) {
 		emit(w.action(c))
 	}
 	if w.rnd.IntN(40) == 0 {
-		emit("exception", map[string]any{"$exception": map[string]any{"className": oneOf(w.rnd, "TimeoutError", "TypeError", "OutOfMemory"),
-			"methodName": "render", "message": fmt.Sprintf("page %d", w.rnd.IntN(50)), "stackTrace": "render\nlayout\nmain"}})
+		emit("exception", map[string]any{"$exception": map[string]any{
+			"className":  oneOf(w.rnd, "TimeoutError", "TypeError", "OutOfMemory"),
+			"methodName": "render", "message": fmt.Sprintf("page %d", w.rnd.IntN(50)), "stackTrace": "render\nlayout\nmain",
+		}})
 	}
 	at = at.Add(time.Duration(1+w.rnd.IntN(60)) * time.Second)
 	emit("session_stop", map[string]any{"$runtime": float64(at.Sub(first).Milliseconds()/500) / 2})
@@ -193,8 +196,10 @@ func (w *world) action(c *client) (string, map[string]any) {
 	case n < 55:
 		return "view", map[string]any{"$category": oneOf(w.rnd, "docs", "docs", "blog", "pricing"), "page": w.rnd.IntN(200)}
 	case n < 80:
-		return "search", map[string]any{"$category": "docs", "terms": oneOf(w.rnd, "install", "api", "größe", "日本語", "a,\"b\""),
-			"results": w.rnd.IntN(40), "facets": []string{c.locale, c.platform}}
+		return "search", map[string]any{
+			"$category": "docs", "terms": oneOf(w.rnd, "install", "api", "größe", "日本語", "a,\"b\""),
+			"results": w.rnd.IntN(40), "facets": []string{c.locale, c.platform},
+		}
 	case n < 92:
 		return "edit", map[string]any{"$category": oneOf(w.rnd, "text", "image"), "$value": w.rnd.IntN(50), "saved": w.rnd.IntN(2) == 0}
 	case n < 97:

@@ -60,10 +60,15 @@ func (l Load) check() (*url.URL, error) {
 		return nil, errors.New("a load needs --key and WEIR_SECRET")
 	case l.Duration <= 0 || l.Duration > time.Hour:
 		return nil, errors.New("--duration must be up to an hour")
-	case l.Batch < 1 || l.Batch > 1000 || l.Connections < 1 || l.Connections > 512 || l.Rate < 0 || l.Clients < 1:
-		return nil, errors.New("--batch is 1 to 1000, --connections 1 to 512, --rate 0 or more, --load-clients 1 or more")
 	}
-	return u, nil
+	return u, l.checkSizes()
+}
+
+func (l Load) checkSizes() error {
+	if l.Batch < 1 || l.Batch > 1000 || l.Connections < 1 || l.Connections > 512 || l.Rate < 0 || l.Clients < 1 {
+		return errors.New("--batch is 1 to 1000, --connections 1 to 512, --rate 0 or more, --load-clients 1 or more")
+	}
+	return nil
 }
 
 // Run sends until the duration is over or ctx ends, and waits for the last

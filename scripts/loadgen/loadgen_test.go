@@ -113,11 +113,17 @@ func TestCounts(t *testing.T) {
 	})
 	x := "x"
 	want := Expectation{
-		Totals: Totals{Events: 4, Clients: 2, IDs: 3, MinTime: 1704067199000, MaxTime: 1704067400000, Sessions: 1,
-			RuntimeS: "200.5", ValueSum: "3.25", ClientDays: 3},
+		Totals: Totals{
+			Events: 4, Clients: 2, IDs: 3, MinTime: 1704067199000, MaxTime: 1704067400000, Sessions: 1,
+			RuntimeS: "200.5", ValueSum: "3.25", ClientDays: 3,
+		},
 		ByName: []NameRow{{"edit", 2, 2}, {"session_start", 1, 1}, {"session_stop", 1, 1}},
-		ByEvent: []EventRow{{"edit", nil, 1, 1, "2"}, {"edit", &x, 1, 1, "1.25"}, {"session_start", nil, 1, 1, "0"},
-			{"session_stop", nil, 1, 1, "0"}},
+		ByEvent: []EventRow{
+			{"edit", nil, 1, 1, "2"},
+			{"edit", &x, 1, 1, "1.25"},
+			{"session_start", nil, 1, 1, "0"},
+			{"session_stop", nil, 1, 1, "0"},
+		},
 		ByYear:    []YearRow{{2023, 1, 1}, {2024, 3, 2}},
 		NewByYear: []NewRow{{2023, 1}, {2024, 1}},
 		OneClient: ClientRow{"1", 3, 1704067199000, 1704067400000},
