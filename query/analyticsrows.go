@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +36,6 @@ type pageRows struct {
 	view   *view
 	keys   []rowKey // in the order of the answer
 	filter lake.Filter
-	limit  int // bytes held at once; 0 means pageBytes
 
 	rows  map[place]int // where in keys a row stands
 	made  [][]byte      // encoded rows, by their place in keys; nil where not held
@@ -198,10 +198,7 @@ func (p *pageRows) take(rec arrow.Record, first int) error {
 // shrink drops the last rows while more is held than may be; one row may
 // always be held.
 func (p *pageRows) shrink(first int) {
-	limit := p.limit
-	if limit == 0 {
-		limit = pageBytes
-	}
+	limit := cmp.Or(p.view.service.pageBytes, pageBytes)
 	for p.held > limit && p.whole > first+1 {
 		p.whole--
 		p.held -= len(p.made[p.whole])

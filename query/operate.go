@@ -38,7 +38,6 @@ type survey struct {
 	filter  lake.Filter // rows to look at
 	columns []string    // that wants reads; time, shard and offset come along
 	wants   func(*columns.View) func(i int) bool
-	limit   int64 // keys held at once; 0 means maxKeys
 }
 
 // window is an interval of the order. All three bounds are half-open; shards
@@ -144,7 +143,7 @@ func (t *tally) add(key rowKey, most int64) {
 	t.keys = nil
 }
 
-func (s *survey) most() int64 { return cmp.Or(s.limit, maxKeys) }
+func (s *survey) most() int64 { return cmp.Or(s.view.service.maxKeys, maxKeys) }
 
 // ranks yields the rows of t of rank from ≤ rank < to, ascending, in pieces.
 func (s *survey) ranks(ctx context.Context, t *tally, from, to int64) iter.Seq2[[]rowKey, error] {

@@ -105,6 +105,10 @@ type Service struct {
 	owners  *ownerList
 	basic   *basicAuth
 	turns   chan struct{} // one for each scan that runs
+
+	maxKeys   int64 // sort keys that one question holds at once; 0 means maxKeys. Tests lower it
+	pageBytes int   // of rows that one page holds at once; 0 means pageBytes. Tests lower it
+
 	exports exportState
 }
 

@@ -25,9 +25,8 @@ var errMoved = errors.New("owner no longer has what the plan saw")
 // view is what one answer is made of: one snapshot of `events` and what each
 // owner held from there on. It never changes once plan has returned it.
 type view struct {
+	service *Service
 	lake    *lake.Lake
-	client  *tail.Client
-	metrics *metrics
 
 	snap   *lake.Snapshot
 	files  []lake.DataFile
@@ -50,7 +49,7 @@ type view struct {
 // that is not known yet.
 func newView(s *Service, snap *lake.Snapshot, files []lake.DataFile, shards int) *view {
 	v := &view{
-		lake: s.deps.Lake, client: s.deps.Tail, metrics: s.metrics, snap: snap, files: files,
+		service: s, lake: s.deps.Lake, snap: snap, files: files,
 		watermark: watermark{}, holders: map[int32]string{}, known: map[int32]int64{}, next: map[int32]int64{},
 	}
 	for shard := range shards {
@@ -80,7 +79,7 @@ func (v *view) add(addr string, rows []registry.OwnerRow, parts []tail.Part, err
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if err != nil {
-		v.metrics.asked.WithLabelValues("failed").Add(float64(len(rows)))
+		v.service.metrics.asked.WithLabelValues("failed").Add(float64(len(rows)))
 		return
 	}
 	epochs := map[int32]int64{}
@@ -89,7 +88,7 @@ func (v *view) add(addr string, rows []registry.OwnerRow, parts []tail.Part, err
 	}
 	for _, p := range parts {
 		outcome := v.addPart(addr, p, epochs[p.Shard])
-		v.metrics.asked.WithLabelValues(outcome).Inc()
+		v.service.metrics.asked.WithLabelValues(outcome).Inc()
 	}
 }
 
@@ -226,7 +225,7 @@ func (v *view) below(f lake.Filter) lake.Filter {
 
 // fromLake reports whether more is wanted and nothing failed.
 func (v *view) fromLake(ctx context.Context, names []string, f lake.Filter, yield func(arrow.Record, error) bool) bool {
-	rows := v.metrics.scanned.WithLabelValues("lake")
+	rows := v.service.metrics.scanned.WithLabelValues("lake")
 	for rec, err := range v.lake.ScanEvents(ctx, lake.Prune(v.files, f), names, f) {
 		if err != nil {
 			yield(nil, fmt.Errorf("scan events: %w", err))
@@ -241,7 +240,7 @@ func (v *view) fromLake(ctx context.Context, names []string, f lake.Filter, yiel
 }
 
 func (v *view) fromTail(ctx context.Context, names []string, f lake.Filter, yield func(arrow.Record, error) bool) {
-	rows := v.metrics.scanned.WithLabelValues("tail")
+	rows := v.service.metrics.scanned.WithLabelValues("tail")
 	f = v.residual(f)
 	for i := range v.parts {
 		p := &v.parts[i]
@@ -302,7 +301,7 @@ func (v *view) tailRows(ctx context.Context, names []string, offsets map[int32][
 	}
 	var all []tail.Part
 	for addr, from := range byAddr {
-		parts, err := v.client.Ask(ctx, addr, tail.Request{From: from, Rows: offsets, Columns: names})
+		parts, err := v.service.deps.Tail.Ask(ctx, addr, tail.Request{From: from, Rows: offsets, Columns: names})
 		all = append(all, parts...)
 		if err = v.still(parts, err); err != nil {
 			for i := range all {
