@@ -20,7 +20,7 @@ run: build ## Run all of Weir in one process, data kept in ./weir-data.
 	@exec bin/weir all --data $(DATA) --listen $(LISTEN)
 
 demo: build ## Send a small believable sample to the running server and show answers.
-	@scripts/demo.sh $(DATA)
+	@$(GO) run ./scripts/demo $(DATA)
 
 build: ## Build bin/weir. The first build takes some minutes and says so.
 	@scripts/build.sh

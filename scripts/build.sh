@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 start=$SECONDS
-CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o bin/weir ./deploy/weir &
+CGO_ENABLED=0 go build -ldflags="-s -w" -o bin/weir ./deploy/weir &
 pid=$!
 trap 'kill "$pid" 2>/dev/null || true' INT TERM
 while kill -0 "$pid" 2>/dev/null; do
