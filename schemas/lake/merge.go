@@ -1,13 +1,113 @@
 package lake
 
 import (
+	"cmp"
 	"context"
-	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/apache/arrow/go/v17/arrow"
+
+	"weir/schemas/rollup"
+)
+
+// Sizes of a merge.
+const (
+	mergeTarget = 512 << 20 // a data file that has grown past this is followed by another
+	mergeRows   = 64 << 10  // rows that go to the encoder at once
+	mergeBytes  = 64 << 20  // about; of the batches of all files together
 )
 
 // Merge puts the rows of files, all of one shard and partition of t, as one
 // data file, or as several where it would pass 512 MB. Rollup rows of one key
-// become one row. The files themselves stay as they are: Replace them.
+// become one row. The files themselves stay as they are: Replace them. It holds
+// a row group of each file at most.
 func (l *Lake) Merge(ctx context.Context, t Table, files []DataFile) ([]DataFile, error) {
-	return nil, errors.New("merge: not built yet")
+	if len(files) == 0 {
+		return nil, nil
+	}
+	for _, f := range files {
+		if f.Shard != files[0].Shard || f.Partition != files[0].Partition {
+			return nil, fmt.Errorf("merge %s: data files %s and %s are not of one shard and partition", t, files[0].Path, f.Path)
+		}
+	}
+	out, err := l.newMergeOutput(t, files)
+	if err != nil {
+		return nil, err
+	}
+	defer out.release()
+	if err := l.mergeInto(ctx, out, t, files); err != nil {
+		return nil, fmt.Errorf("merge %d data files of %s: %w", len(files), t, err)
+	}
+	return out.finish(ctx)
+}
+
+func (l *Lake) mergeInto(ctx context.Context, out *mergeOutput, t Table, files []DataFile) error {
+	shard := files[0].Shard
+	switch t {
+	case Events:
+		return l.mergeEvents(ctx, out, files)
+	case ClientDays:
+		rows := sources(ctx, l, t, files, readClientDays)
+		return writeMerged(ctx, out, newClientDayRows(shard), mergeSorted(rows, (*rollup.ClientDay).Compare, (*rollup.ClientDay).Merge))
+	case EventDays:
+		rows := sources(ctx, l, t, files, readEventDays)
+		return writeMerged(ctx, out, newEventDayRows(shard), mergeSorted(rows, (*rollup.EventDay).Compare, (*rollup.EventDay).Merge))
+	case Clients:
+		rows := sources(ctx, l, t, files, readClients)
+		return writeMerged(ctx, out, newClientRows(shard), mergeSorted(rows, (*rollup.Client).Compare, (*rollup.Client).Merge))
+	default:
+		rows := sources(ctx, l, t, files, readDeadLetters)
+		return writeMerged(ctx, out, newDeadLetterRows(shard), mergeSorted(rows, compareOffsets, nil))
+	}
+}
+
+func compareOffsets(a, b *DeadLetter) int { return cmp.Compare(a.Offset, b.Offset) }
+
+// batchesOf are the batches of one of n files that are read side by side.
+func (l *Lake) batchesOf(ctx context.Context, t Table, file DataFile, n int) iter.Seq2[arrow.Record, error] {
+	return func(yield func(arrow.Record, error) bool) {
+		s, err := newScanner(l, t, nil, Filter{})
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		s.bytes = max(64<<10, mergeBytes/int64(n))
+		s.run(ctx, []DataFile{file}, yield)
+	}
+}
+
+// sources are the rows of each file, in its order.
+func sources[R any](ctx context.Context, l *Lake, t Table, files []DataFile, bind func(arrow.Record) func(int, *R) error) []iter.Seq2[*R, error] {
+	var out []iter.Seq2[*R, error]
+	for _, f := range files {
+		out = append(out, rowsOf(l.batchesOf(ctx, t, f, len(files)), bind))
+	}
+	return out
+}
+
+// writeMerged writes rows, batch by batch.
+func writeMerged[R any](ctx context.Context, out *mergeOutput, b *rowBuilder[R], rows iter.Seq2[*R, error]) error {
+	defer b.batch.release()
+	flush := func() error {
+		order := make([]rowRef, b.batch.rows)
+		for i := range order {
+			order[i].row = uint32(i)
+		}
+		rec := b.batch.record()
+		defer rec.Release()
+		return out.write(ctx, []arrow.Record{rec}, order)
+	}
+	for r, err := range rows {
+		if err != nil {
+			return err
+		}
+		b.append(b.batch, r)
+		if b.batch.rows == batchRows {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
 }

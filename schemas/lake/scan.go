@@ -49,10 +49,11 @@ type scanner struct {
 	schema *arrow.Schema // of the batches
 	fields []int         // field id of each column of schema
 	rows   int           // of a batch, at most
+	bytes  int64         // of a batch, about
 }
 
 func newScanner(l *Lake, t Table, names []string, f Filter) (*scanner, error) {
-	s := &scanner{store: l.store, mem: l.cfg.Memory, table: t, filter: f, rows: scanRows}
+	s := &scanner{store: l.store, mem: l.cfg.Memory, table: t, filter: f, rows: scanRows, bytes: scanBytes}
 	all := arrowSchema(t)
 	if names == nil {
 		for _, f := range all.Fields() {
@@ -215,7 +216,7 @@ func (s *scanner) scanGroup(g *group, yield func(arrow.Record, error) bool) (mor
 	return true, nil
 }
 
-// batchRows is how many rows of g make a batch of about scanBytes.
+// batchRows is how many rows of g make a batch.
 func (s *scanner) batchRows(g *group) int {
 	size := int64(1)
 	metas := g.src.file.Metadata().RowGroups[0].Columns // all row groups of a file are much alike
@@ -223,7 +224,7 @@ func (s *scanner) batchRows(g *group) int {
 		size += metas[leaf].MetaData.TotalUncompressedSize
 	}
 	first := max(1, g.src.file.Metadata().RowGroups[0].NumRows)
-	return int(max(64, min(int64(s.rows), scanBytes*first/size)))
+	return int(max(64, min(int64(s.rows), s.bytes*first/size)))
 }
 
 // batch reads the rows of runs.

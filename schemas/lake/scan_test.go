@@ -2,6 +2,7 @@ package lake_test
 
 import (
 	"fmt"
+	"iter"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -79,7 +80,7 @@ func build(t testing.TB, mem memory.Allocator, shard int32, first int64, size in
 	defer b.Release()
 	var out []arrow.Record
 	for i := range events {
-		b.Append(&events[i], columns.Position{Shard: shard, Offset: first + int64(i), Arrival: 1_700_000_000_000 + int64(i)})
+		b.Append(&events[i], columns.Position{Shard: shard, Offset: first + int64(i), Arrival: 1_700_000_000_000 + first + int64(i)})
 		if b.Len() == size || i == len(events)-1 {
 			out = append(out, b.Batch())
 		}
@@ -103,6 +104,18 @@ func scan(t testing.TB, l *lake.Lake, files []lake.DataFile, names []string, f l
 		out = append(out, lines(t, rec)...)
 	}
 	return out
+}
+
+// count is how many rows batches have.
+func count(t testing.TB, batches iter.Seq2[arrow.Record, error]) (rows int) {
+	t.Helper()
+	for rec, err := range batches {
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows += int(rec.NumRows())
+	}
+	return rows
 }
 
 func TestEventsComeBack(t *testing.T) {
@@ -148,9 +161,9 @@ func TestDataFilesOfEvents(t *testing.T) {
 			f.Shard, f.Partition, f.Rows, f.Min, f.Max))
 	}
 	want := []string{
-		"p/events/data/month=1969-12/shard=3/ 3 -1: 1 rows {1 9 -1 1700000000005 45} {1 9 -1 1700000000005 45}",
-		"p/events/data/month=2023-11/shard=3/ 3 646: 5 rows {1 8 1699999999000 1700000000000 40} {2 9 1700000000000 1700000000004 44}",
-		"p/events/data/month=9999-12/shard=3/ 3 96359: 1 rows {1 9 253402300799999 1700000000006 46} {1 9 253402300799999 1700000000006 46}",
+		"p/events/data/month=1969-12/shard=3/ 3 -1: 1 rows {1 9 -1 1700000000045 45} {1 9 -1 1700000000045 45}",
+		"p/events/data/month=2023-11/shard=3/ 3 646: 5 rows {1 8 1699999999000 1700000000040 40} {2 9 1700000000000 1700000000044 44}",
+		"p/events/data/month=9999-12/shard=3/ 3 96359: 1 rows {1 9 253402300799999 1700000000046 46} {1 9 253402300799999 1700000000046 46}",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -179,14 +192,10 @@ func TestScanFilters(t *testing.T) {
 	l := laketest.Lake(t, lake.Config{Memory: mem})
 	g := newTraffic(3, 300)
 	g.step = 60_000 // ten thousand events in a week
-	batches := g.batches(t, 2, 1000, 20_000, 512)
+	batches := g.batches(t, 2, 1000, 8000, 512)
 	files, err := l.WriteEvents(t.Context(), 2, batches)
 	if err != nil {
 		t.Fatal(err)
-	}
-	all := scan(t, l, files, nil, lake.Filter{})
-	if len(all) != 20_000 {
-		t.Fatalf("%d rows", len(all))
 	}
 	views := make([]columns.View, len(batches))
 	for i := range batches {
@@ -206,7 +215,7 @@ func TestScanFilters(t *testing.T) {
 			}
 		}
 		names := [][]string{nil, {"name", "time"}, {"offset"}, {"properties", "value", "client_id", "offline"}}[r.IntN(4)]
-		if got := len(scan(t, l, lake.Prune(files, f), names, f)); got != want {
+		if got := count(t, l.ScanEvents(t.Context(), lake.Prune(files, f), names, f)); got != want {
 			t.Errorf("%+v: %d rows, want %d", f, got, want)
 		}
 	}
@@ -233,8 +242,8 @@ func randomFilter(r *rand.Rand, g *traffic) (f lake.Filter) {
 		f.ArrivalFrom, f.ArrivalTo = span()
 	}
 	if r.IntN(3) == 0 {
-		f.OffsetFrom = map[int32]int64{2: 1000 + r.Int64N(20_000), 3: 0}
-		f.OffsetTo = map[int32]int64{2: 1000 + r.Int64N(20_000)}
+		f.OffsetFrom = map[int32]int64{2: 1000 + r.Int64N(8000), 3: 0}
+		f.OffsetTo = map[int32]int64{2: 1000 + r.Int64N(8000)}
 	}
 	if r.IntN(4) == 0 {
 		f.Shard = some(int32(1 + r.IntN(2)))

@@ -94,7 +94,14 @@ func (b *batchBuilder) coded(s string, there bool) {
 }
 
 // binary appends raw; nil is no value.
-func (b *batchBuilder) binary(raw []byte) { b.next().binaries.Append(raw) }
+func (b *batchBuilder) binary(raw []byte) {
+	to := b.next().binaries
+	if raw == nil {
+		to.AppendNull()
+		return
+	}
+	to.Append(raw)
+}
 
 // properties appends p as JSON; none at all is no value.
 func (b *batchBuilder) properties(p rollup.Properties) {

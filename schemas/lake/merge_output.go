@@ -1,0 +1,135 @@
+package lake
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"golang.org/x/sync/errgroup"
+)
+
+// uploadBytes is from where on a data file is streamed to the object store
+// rather than built in memory.
+const uploadBytes = 32 << 20
+
+// uploader is an object store that takes an object as a stream.
+type uploader interface {
+	Upload(ctx context.Context, key string, r io.Reader) (int64, error)
+}
+
+// mergeOutput writes the data files of one merge.
+type mergeOutput struct {
+	lake      *Lake
+	encoder   *encoder
+	shard     int32
+	partition int32
+	stream    uploader // nil: files are built in memory
+
+	key     string // of the file being written; "" between files
+	body    *bytes.Buffer
+	pipe    *io.PipeWriter
+	sending *errgroup.Group
+	files   []DataFile
+}
+
+func (l *Lake) newMergeOutput(t Table, files []DataFile) (*mergeOutput, error) {
+	e, err := l.encoder(t)
+	if err != nil {
+		return nil, err
+	}
+	o := &mergeOutput{lake: l, encoder: e, shard: files[0].Shard, partition: int32(files[0].Partition)}
+	size := int64(0)
+	for _, f := range files {
+		size += f.Bytes
+	}
+	if size > uploadBytes {
+		o.stream, _ = l.store.(uploader)
+	}
+	return o, nil
+}
+
+// write appends rows of batches, in the order of the table.
+func (o *mergeOutput) write(ctx context.Context, batches []arrow.Record, rows []rowRef) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	if err := o.begin(ctx); err != nil {
+		return err
+	}
+	if err := o.encoder.bind(batches); err != nil {
+		return err
+	}
+	if err := o.encoder.write(rows); err != nil {
+		return err
+	}
+	if o.encoder.out.size < mergeTarget {
+		return nil
+	}
+	return o.end(ctx)
+}
+
+// begin starts a data file unless one is being written.
+func (o *mergeOutput) begin(ctx context.Context) (err error) {
+	if o.key != "" {
+		return nil
+	}
+	if o.key, err = o.lake.dataKey(o.encoder.table, o.shard, o.partition); err != nil {
+		return err
+	}
+	if o.stream == nil {
+		o.body = &bytes.Buffer{}
+		o.encoder.begin(o.body)
+		return nil
+	}
+	r, w := io.Pipe()
+	o.pipe, o.sending = w, &errgroup.Group{}
+	o.encoder.begin(w)
+	key := o.key
+	o.sending.Go(func() error {
+		_, err := o.stream.Upload(ctx, key, r)
+		_ = r.CloseWithError(err) // whoever still writes learns why
+		return err
+	})
+	return nil
+}
+
+// end ends the data file and waits until it is stored.
+func (o *mergeOutput) end(ctx context.Context) error {
+	file, err := o.lake.finish(o.encoder, o.key, o.shard, o.partition)
+	if err != nil {
+		return err
+	}
+	if o.stream == nil {
+		err = o.lake.store.Put(ctx, o.key, o.body.Bytes())
+	} else {
+		_ = o.pipe.Close() // never fails
+		err = o.sending.Wait()
+	}
+	if err != nil {
+		return fmt.Errorf("put data file %s: %w", o.key, err)
+	}
+	o.files = append(o.files, file)
+	o.key, o.body, o.pipe = "", nil, nil
+	return nil
+}
+
+// finish ends the last data file and returns them all.
+func (o *mergeOutput) finish(ctx context.Context) ([]DataFile, error) {
+	if o.key != "" {
+		if err := o.end(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return o.files, nil
+}
+
+// release gives up a data file that was not ended, and the encoder.
+func (o *mergeOutput) release() {
+	if o.pipe != nil {
+		_ = o.pipe.CloseWithError(context.Canceled) // never fails
+		_ = o.sending.Wait()                        // the merge has an error of its own
+	}
+	o.lake.keepEncoder(o.encoder)
+}
