@@ -1,10 +1,17 @@
 package lake_test
 
 import (
+	"bytes"
+	"errors"
+	"io"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/parquet-go/parquet-go"
+
+	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/lake/laketest"
 )
@@ -40,4 +47,82 @@ func cpuTime(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkScan reads data files back: three columns, all columns, one client
+// of 5,000, and the floor under the first, the same pages read by parquet-go
+// and looked at no further.
+func BenchmarkScan(b *testing.B) {
+	w := laketest.New()
+	l, err := w.Open(b.Context(), lake.Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	files, err := l.WriteEvents(b.Context(), 0, newTraffic(1, 5000).batches(b, 0, 0, benchRows, 4096))
+	if err != nil {
+		b.Fatal(err)
+	}
+	three := []string{columns.ClientID, columns.Time, columns.Name}
+	measure := func(name string, rows int, scan func(b *testing.B) int) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			cpu := cpuTime(b)
+			for b.Loop() {
+				if got := scan(b); got != rows {
+					b.Fatalf("%d rows, want %d", got, rows)
+				}
+			}
+			b.ReportMetric(benchRows*float64(b.N)/(cpuTime(b)-cpu).Seconds(), "rows/cpu-s")
+		})
+	}
+	measure("three", benchRows, func(b *testing.B) int {
+		return count(b, l.ScanEvents(b.Context(), files, three, lake.Filter{}))
+	})
+	body, err := w.Store.Get(b.Context(), files[0].Path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	measure("three/floor", benchRows, func(b *testing.B) int { return readPages(b, body, three) })
+	measure("all", benchRows, func(b *testing.B) int {
+		return count(b, l.ScanEvents(b.Context(), files, nil, lake.Filter{}))
+	})
+	measure("all/floor", benchRows, func(b *testing.B) int { return readPages(b, body, nil) })
+	one := lake.Filter{Clients: []int64{77<<32 + 7}}
+	measure("client", count(b, l.ScanEvents(b.Context(), files, nil, one)), func(b *testing.B) int {
+		return count(b, l.ScanEvents(b.Context(), files, nil, one))
+	})
+}
+
+// readPages reads the pages of some columns and returns how many rows they
+// have.
+func readPages(b *testing.B, body []byte, names []string) (rows int) {
+	b.Helper()
+	f, err := parquet.OpenFile(bytes.NewReader(body), int64(len(body)), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, g := range f.RowGroups() {
+		for i, chunk := range g.ColumnChunks() {
+			if names != nil && !slices.Contains(names, f.Root().Columns()[i].Name()) {
+				continue
+			}
+			pages := chunk.Pages()
+			for {
+				page, err := pages.ReadPage()
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+				_ = page.Data()
+				parquet.Release(page)
+			}
+			if err := pages.Close(); err != nil {
+				b.Fatal(err)
+			}
+		}
+		rows += int(g.NumRows())
+	}
+	return rows
 }

@@ -120,7 +120,7 @@ func count(t testing.TB, batches iter.Seq2[arrow.Record, error]) (rows int) {
 
 func TestEventsComeBack(t *testing.T) {
 	for _, codec := range []string{"zstd", "snappy", "none"} {
-		for seed := range uint64(20) {
+		for seed := range uint64(5) {
 			mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
 			l := laketest.Lake(t, lake.Config{Compression: codec, Memory: mem})
 			r := rand.New(rand.NewPCG(seed, 7))
