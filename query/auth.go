@@ -171,13 +171,13 @@ func noSession() error {
 // setCookie sets a cookie that lives as long as the browser. Only the session
 // is hidden from scripts: the other one is there to be read.
 func (s *Service) setCookie(w http.ResponseWriter, r *http.Request, name, value string) {
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure where the client speaks https, HttpOnly where it is a secret
 		Name: name, Value: value, Path: "/", HttpOnly: name == cookieSession, Secure: s.https(r), SameSite: http.SameSiteLaxMode,
 	})
 }
 
 func (s *Service) dropCookie(w http.ResponseWriter, r *http.Request, name string) {
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // as it was set
 		Name: name, Path: "/", HttpOnly: name == cookieSession, Secure: s.https(r), SameSite: http.SameSiteLaxMode, MaxAge: -1,
 	})
 }

@@ -50,7 +50,11 @@ func (s *Service) runExports(ctx context.Context) error {
 
 // tend does what there is to do, unless another process does.
 func (s *Service) tend(ctx context.Context, owner string) error {
-	err := s.deps.Registry.Lock(ctx, exportLock, owner, lockTTL)
+	due, err := s.exportsDue(ctx)
+	if err != nil || !due {
+		return err
+	}
+	err = s.deps.Registry.Lock(ctx, exportLock, owner, lockTTL)
 	if errors.Is(err, registry.ErrHeld) {
 		return nil
 	}
@@ -64,6 +68,17 @@ func (s *Service) tend(ctx context.Context, owner string) error {
 	free, cancel := context.WithTimeout(context.WithoutCancel(ctx), lockRenewal)
 	defer cancel()
 	return errors.Join(err, s.deps.Registry.Unlock(free, exportLock, owner))
+}
+
+// exportsDue says whether a day has closed or an object can go. Looking writes
+// nothing, as most looks find nothing.
+func (s *Service) exportsDue(ctx context.Context) (bool, error) {
+	c, err := s.closing(ctx)
+	if err != nil || c.due() {
+		return err == nil, err
+	}
+	keys, err := s.deps.Registry.ExportLeavings(ctx, 1)
+	return len(keys) > 0, err
 }
 
 // holding runs fn and keeps the lock meanwhile; fn is cancelled when it is
@@ -99,6 +114,9 @@ type closingState struct {
 	snap  *lake.Snapshot // of events, by which this is so
 	none  bool           // nothing has ever been stored
 }
+
+// due says whether the next day has closed.
+func (c closingState) due() bool { return !c.none && !c.next.End().After(c.until) }
 
 // closing reads how far days have closed (rule 8). Every shard counts, also
 // one that was never written to: until its owner has written a tick into it,
@@ -155,7 +173,7 @@ func (s *Service) closeDays(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if c.none || c.next.End().After(c.until) {
+		if !c.due() {
 			return nil
 		}
 		if err := s.closeDay(ctx, c); err != nil {
@@ -175,7 +193,7 @@ func (s *Service) closeDay(ctx context.Context, c closingState) error {
 		return err
 	}
 	defer v.close()
-	want, err := s.census(ctx, v, c.next)
+	want, err := census(ctx, v, c.next)
 	if err != nil {
 		return err
 	}
@@ -207,7 +225,7 @@ type exportOf struct {
 }
 
 // census counts the events of a day by product and kind.
-func (s *Service) census(ctx context.Context, v *view, day export.Days) (map[exportOf]int64, error) {
+func census(ctx context.Context, v *view, day export.Days) (map[exportOf]int64, error) {
 	counts := map[exportOf]int64{}
 	kinds, rows := export.Kinds(), export.NewRows()
 	for rec, err := range v.events(ctx, append(export.WantColumns(), columns.ProductID), arrivedIn(day)) {

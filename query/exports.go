@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"runtime"
+	"slices"
 	"strconv"
 	"time"
 
@@ -119,12 +120,10 @@ func (s *Service) listRawFiles(w http.ResponseWriter, r *http.Request, q exportQ
 	answer := struct {
 		FileList []rawFile `json:"fileList"`
 	}{[]rawFile{}}
-	for i := len(all.open) - 1; i >= 0; i-- {
-		o := all.open[i]
+	for _, o := range slices.Backward(all.open) {
 		answer.FileList = append(answer.FileList, rawFile{q.kind.FileName(q.product.ID, o.day), o.day.FirstDay(), kilobytes(o.last.ZipBytes)})
 	}
-	for i := len(all.closed) - 1; i >= 0; i-- {
-		c := all.closed[i]
+	for _, c := range slices.Backward(all.closed) {
 		answer.FileList = append(answer.FileList, rawFile{q.kind.FileName(q.product.ID, c.days), c.file.First, kilobytes(c.file.ZipBytes)})
 	}
 	return s.writeAnswer(w, answer)
@@ -170,7 +169,7 @@ func (s *Service) shelf(ctx context.Context, h http.Header, q exportQuestion) (s
 			return all, fmt.Errorf("export %s: %w", f.Key, err)
 		}
 		if f.Rows > 0 {
-			width = f.CSVBytes / f.Rows
+			width = (f.CSVBytes - q.kind.HeaderBytes()) / f.Rows
 		}
 		if f.Version == 0 {
 			built[f.First] = f
@@ -301,7 +300,7 @@ func (s *Service) file(ctx context.Context, h http.Header, q exportQuestion, day
 		}
 		if f.Version > 0 {
 			h.Set(headerWatermark, f.Watermark)
-			h.Set(headerAsOf, days.End().Format(time.RFC3339))
+			h.Set(headerAsOf, days.End().Format("2006-01-02T15:04:05.000Z"))
 			return f, nil
 		}
 		last = f

@@ -135,6 +135,9 @@ func (s *Service) readBody(w http.ResponseWriter, r *http.Request, into any) err
 		return badField(fieldOf(wrong.JSONPointer), "is not of the type it must have")
 	}
 	if wrong, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		if errors.Is(err, jsontext.ErrDuplicateName) {
+			return badField(fieldOf(wrong.JSONPointer), "stands there twice")
+		}
 		return badField(fieldOf(wrong.JSONPointer), "is not valid JSON")
 	}
 	return badField("body", "cannot be read")

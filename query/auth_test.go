@@ -1,0 +1,89 @@
+package query
+
+import (
+	"crypto/tls"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestLoginIsThrottled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newExportWorld(t, Config{})
+		login := func(password, from string) *httptest.ResponseRecorder {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v3/auth/web",
+				strings.NewReader(`{"userName":"ann@example.org","password":"`+password+`"}`))
+			r.RemoteAddr = from + ":1234"
+			r.AddCookie(&http.Cookie{Name: cookieCsrf, Value: "any"})
+			out := httptest.NewRecorder()
+			w.Handler().ServeHTTP(out, r)
+			return out
+		}
+		for range basicBurst {
+			if out := login("guess", "192.0.2.1"); out.Code != http.StatusUnauthorized {
+				t.Fatalf("guess: %d %s", out.Code, out.Body)
+			}
+		}
+		out := login(worldPassword, "192.0.2.1")
+		if out.Code != http.StatusTooManyRequests || out.Header().Get("Retry-After") == "" {
+			t.Errorf("after %d guesses: %d, Retry-After %q", basicBurst, out.Code, out.Header().Get("Retry-After"))
+		}
+		if !strings.Contains(out.Body.String(), `"status":"AUTH ERROR"`) {
+			t.Errorf("body = %s", out.Body)
+		}
+		if out := login(worldPassword, "192.0.2.2"); out.Code != http.StatusOK {
+			t.Errorf("somebody else's guesses locked the user out: %d %s", out.Code, out.Body)
+		}
+		time.Sleep(time.Minute)
+		if out := login(worldPassword, "192.0.2.1"); out.Code != http.StatusOK {
+			t.Errorf("a minute later: %d %s", out.Code, out.Body)
+		}
+	})
+}
+
+func TestCookies(t *testing.T) {
+	for name, c := range map[string]struct {
+		trust  bool
+		change func(*http.Request)
+		secure bool
+	}{
+		"http":                    {false, func(*http.Request) {}, false},
+		"https":                   {false, func(r *http.Request) { r.TLS = &tls.ConnectionState{} }, true},
+		"a proxy that we believe": {true, func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "https") }, true},
+		"anybody's word":          {false, func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "https") }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newExportWorld(t, Config{TrustProxy: c.trust})
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v3/auth/web",
+				strings.NewReader(`{"userName":"ann@example.org","password":"`+worldPassword+`"}`))
+			r.AddCookie(&http.Cookie{Name: cookieCsrf, Value: "any"})
+			c.change(r)
+			out := httptest.NewRecorder()
+			w.Handler().ServeHTTP(out, r)
+			cookies := out.Result().Cookies()
+			if len(cookies) != 2 {
+				t.Fatalf("%d: cookies = %v", out.Code, cookies)
+			}
+			for _, k := range cookies {
+				if k.Secure != c.secure || k.Path != "/" || k.SameSite != http.SameSiteLaxMode || k.HttpOnly != (k.Name == cookieSession) {
+					t.Errorf("cookie = %v, want secure %v", k, c.secure)
+				}
+			}
+			link := w.publicEndpoint(r)
+			if got := strings.HasPrefix(link, "https://"); got != c.secure {
+				t.Errorf("links begin with %s", link)
+			}
+		})
+	}
+}
+
+func TestPublicEndpointIsConfigured(t *testing.T) {
+	w := newExportWorld(t, Config{PublicEndpoint: "https://s3.example.org"})
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil)
+	if got := w.publicEndpoint(r); got != "https://s3.example.org" {
+		t.Errorf("endpoint = %s", got)
+	}
+}

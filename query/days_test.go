@@ -1,0 +1,360 @@
+package query
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"encoding/csv"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/go-cmp/cmp"
+
+	"weir/query/export"
+	"weir/schemas/lake"
+	"weir/schemas/registry"
+)
+
+// run keeps the service's own work going until the test ends.
+func (w *exportWorld) run(s *Service) {
+	ctx, stop := context.WithCancel(w.t.Context())
+	done := make(chan error)
+	go func() { done <- s.Run(ctx) }()
+	w.t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			w.t.Errorf("run: %v", err)
+		}
+	})
+}
+
+// files is what listFiles says, in short: open files with their availability,
+// daily and monthly ones.
+func (w *exportWorld) files(path string) []string {
+	w.t.Helper()
+	out := w.ask(w.userA, http.MethodGet, path, "")
+	var answer struct {
+		OpenDailyFiles []struct {
+			FileName    string `json:"fileName"`
+			IsAvailable bool   `json:"isAvailable"`
+		} `json:"openDailyFiles"`
+		DailyFiles, MonthlyFiles []struct {
+			FileName string `json:"fileName"`
+		}
+	}
+	if err := json.Unmarshal(out.Body.Bytes(), &answer, json.MatchCaseInsensitiveNames(true)); err != nil || out.Code != http.StatusOK {
+		w.t.Fatalf("GET %s: %d %s: %v", path, out.Code, out.Body, err)
+	}
+	list := []string{}
+	for _, f := range answer.OpenDailyFiles {
+		word := "open "
+		if !f.IsAvailable {
+			word = "processing "
+		}
+		list = append(list, word+f.FileName)
+	}
+	for _, f := range slices.Concat(answer.DailyFiles, answer.MonthlyFiles) {
+		list = append(list, f.FileName)
+	}
+	return list
+}
+
+func (w *exportWorld) check(at string, want ...string) {
+	w.t.Helper()
+	if diff := cmp.Diff(want, w.files("/v3/customEventTracking/listFiles/1001")); diff != "" {
+		w.t.Errorf("%s: files (-want +got):\n%s", at, diff)
+	}
+}
+
+// download returns the rows of a file of product 1001, without the header.
+func (w *exportWorld) download(base, name string) [][]string {
+	w.t.Helper()
+	out := w.ask(w.userA, http.MethodPost, base+"getDownloadUrl/1001", `{"fileName":"`+name+`"}`)
+	var answer struct {
+		DownloadURL string `json:"downloadUrl"`
+	}
+	if err := json.Unmarshal(out.Body.Bytes(), &answer); err != nil || out.Code != http.StatusOK {
+		w.t.Fatalf("link to %s: %d %s", name, out.Code, out.Body)
+	}
+	archive := w.bucket.get(w.t, answer.DownloadURL)
+	z, err := zip.NewReader(bytes.NewReader(archive), int64(len(archive)))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if want := strings.TrimSuffix(name, ".zip") + ".csv"; len(z.File) != 1 || z.File[0].Name != want {
+		w.t.Fatalf("%s has %d members, first %s; want %s", name, len(z.File), z.File[0].Name, want)
+	}
+	body, err := z.File[0].Open()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	rows, err := csv.NewReader(body).ReadAll()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return rows[1:]
+}
+
+const (
+	custom = "/v3/customEventTracking/"
+	raw    = "/v3/rawEvents/download/"
+)
+
+// names are the event names in a file, sorted.
+func (w *exportWorld) names(base, name string) []string {
+	w.t.Helper()
+	column := map[string]int{custom: 25, raw: 4}[base]
+	names := []string{}
+	for _, row := range w.download(base, name) {
+		names = append(names, row[column])
+	}
+	slices.Sort(names)
+	return names
+}
+
+// TestDaysClose goes over a midnight with a shard that is quiet, and over the
+// end of a month.
+func TestDaysClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newExportWorld(t, Config{CloseEvery: time.Hour})
+		w.run(w.Service)
+		midnight := func(day int) time.Time { return time.Date(2000, 1, day, 0, 0, 0, 0, time.UTC) }
+		w.check("nothing has arrived", "open 1001_cust_2000-01-01.zip")
+
+		time.Sleep(10 * time.Hour)
+		w.arrive(0, time.Now(), event(1001, "a"), event(1001, "b"), sessionStop(1001))
+		w.arrive(1, time.Now(), event(1001, "c"), event(2001, "theirs"))
+		w.check("first day", "open 1001_cust_2000-01-01.zip")
+
+		time.Sleep(time.Until(midnight(2)) - time.Millisecond)
+		w.arrive(0, time.Now(), event(1001, "last of its day"))
+		time.Sleep(5 * time.Minute)
+		w.arrive(0, time.Now(), event(1001, "d"))
+		time.Sleep(2 * time.Hour)
+		w.check("shard 1 is quiet", "open 1001_cust_2000-01-01.zip", "open 1001_cust_2000-01-02.zip")
+
+		w.arrive(1, midnight(2)) // the tick that its owner writes, at the first instant of the day
+		w.check("closed, not built", "processing 1001_cust_2000-01-01.zip", "open 1001_cust_2000-01-02.zip")
+		if got, want := w.names(custom, "1001_cust_2000-01-01.zip"), []string{"a", "b", "c", "last of its day"}; !slices.Equal(got, want) {
+			t.Errorf("before it is built the file has %q, want %q", got, want)
+		}
+		time.Sleep(time.Hour)
+		w.check("built", "open 1001_cust_2000-01-02.zip", "1001_cust_2000-01-01.zip")
+		if got, want := w.names(custom, "1001_cust_2000-01-01.zip"), []string{"a", "b", "c", "last of its day"}; !slices.Equal(got, want) {
+			t.Errorf("first day = %q, want %q", got, want)
+		}
+		if got, want := w.names(custom, "1001_cust_2000-01-02.zip"), []string{"d"}; !slices.Equal(got, want) {
+			t.Errorf("second day = %q, want %q", got, want)
+		}
+		before := w.bucket.keys()
+
+		time.Sleep(time.Until(midnight(31)) + 12*time.Hour)
+		w.arrive(1, time.Now(), event(1001, "e"))
+		time.Sleep(time.Until(midnight(32)))
+		w.tick(time.Now())
+		time.Sleep(time.Hour)
+		w.check("the month is over", "open 1001_cust_2000-02-01.zip",
+			"1001_cust_2000-01-01.zip", "1001_cust_2000-01-02.zip", "1001_cust_2000-01-31.zip", "1001_cust_2000-01-01_to_2000-01-31.zip")
+		if got, want := w.names(custom, "1001_cust_2000-01-01_to_2000-01-31.zip"), []string{"a", "b", "c", "d", "e", "last of its day"}; !slices.Equal(got, want) {
+			t.Errorf("month = %q, want %q", got, want)
+		}
+		if got, want := w.names(raw, "1001_2000-01-01.zip"), []string{"a", "b", "c", "last of its day", "session_stop"}; !slices.Equal(got, want) {
+			t.Errorf("all events of the first day = %q, want %q", got, want)
+		}
+		after := w.bucket.keys()
+		for _, key := range before {
+			if strings.HasSuffix(key, "/1001_cust_2000-01-01.zip") && !slices.Contains(after, key) && !w.lent(key) {
+				t.Errorf("closed file %s is gone", key)
+			}
+		}
+	})
+}
+
+// lent says whether key is not one that the registry keeps.
+func (w *exportWorld) lent(key string) bool {
+	files, err := w.deps.Registry.ExportsWithin(w.t.Context(), "0000-01-01", "9999-12-31")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return !slices.ContainsFunc(files, func(f registry.ExportFile) bool { return f.Key == key })
+}
+
+// TestPassed is rule 8 alone: every shard counts.
+func TestPassed(t *testing.T) {
+	check := func(name string, shards int, want int64, v lake.Vector) {
+		t.Helper()
+		got := int64(0)
+		if until := passed(v, shards); !until.IsZero() {
+			got = until.UnixMilli()
+		}
+		if got != want {
+			t.Errorf("%s: %d, want %d", name, got, want)
+		}
+	}
+	at := func(ms int64) lake.ShardState { return lake.ShardState{LogTime: ms} }
+	check("the slowest counts", 2, 10, lake.Vector{0: at(20), 1: at(10)})
+	check("the order does not", 2, 10, lake.Vector{0: at(10), 1: at(20)})
+	check("a shard that was never committed", 3, 0, lake.Vector{0: at(20), 1: at(10)})
+	check("a shard without a log time", 2, 0, lake.Vector{0: at(0), 1: at(10)})
+	check("no topic yet", 0, 0, lake.Vector{})
+}
+
+// TestFilesAreBuiltOnce runs two processes side by side, and a store that
+// fails now and then.
+func TestFilesAreBuiltOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newExportWorld(t, Config{})
+		other, err := New(Config{}, w.deps)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other.exports.bucket = w.bucket
+		puts := map[string]int{}
+		w.bucket.fault = func(key string) error {
+			parts := strings.Split(key, "/")
+			if puts[parts[3]]++; puts[parts[3]] == 1 {
+				return errors.New("store is away")
+			}
+			return nil
+		}
+		w.arrive(0, time.Now(), event(1001, "a"), exception("b"), event(2001, "c"))
+		w.tick(time.Now().Add(24 * time.Hour))
+		w.run(w.Service)
+		w.run(other)
+		time.Sleep(time.Hour)
+
+		files, err := w.deps.Registry.ExportsWithin(t.Context(), "2000-01-01", "2000-01-01")
+		if err != nil || len(files) != 5 {
+			t.Fatalf("%d files, %v; want cust, exc and raw of 1001, cust and raw of 2001", len(files), err)
+		}
+		for name, n := range puts {
+			if n != 2 {
+				t.Errorf("%s was put %d times, want a failure and a success", name, n)
+			}
+		}
+		if keys := w.bucket.keys(); len(keys) != len(files) {
+			t.Errorf("objects = %q, want one for each file", keys)
+		}
+	})
+}
+
+// TestOpenBuilds: the file of today has what is there when it is asked for, is
+// built again only when there is more, and goes when its links have expired.
+func TestOpenBuilds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newExportWorld(t, Config{})
+		w.run(w.Service)
+		const name = "1001_cust_2000-01-01.zip"
+		link := func() string {
+			out := w.ask(w.userA, http.MethodPost, custom+"getDownloadUrl/1001", `{"fileName":"`+name+`"}`)
+			return out.Body.String()
+		}
+		empty := w.names(custom, name)
+		w.arrive(0, time.Now(), event(1001, "a"))
+		one := w.names(custom, name)
+		first := link()
+		if again := link(); again != first {
+			t.Errorf("nothing has arrived, but %s became %s", first, again)
+		}
+		w.arrive(1, time.Now(), event(1001, "b"))
+		two := w.names(custom, name)
+		if diff := cmp.Diff([][]string{{}, {"a"}, {"a", "b"}}, [][]string{empty, one, two}); diff != "" {
+			t.Errorf("builds (-want +got):\n%s", diff)
+		}
+		second := link()
+		time.Sleep(w.cfg.DownloadTTL + time.Minute)
+		if third := link(); third == second {
+			t.Error("a build that is about to be deleted is given out again")
+		}
+		time.Sleep(30 * time.Minute)
+		if got := len(w.bucket.keys()); got != 4 {
+			t.Errorf("%d objects, want 4: links work for a while", got)
+		}
+		time.Sleep(4 * time.Hour)
+		if got := w.bucket.keys(); len(got) != 0 {
+			t.Errorf("objects = %q, want none", got)
+		}
+		if got := w.names(custom, name); !slices.Equal(got, []string{"a", "b"}) {
+			t.Errorf("built anew = %q", got)
+		}
+	})
+}
+
+// TestClientGoesAway proves that a build stops with the client that asked for
+// it, and that what it has put is deleted.
+func TestClientGoesAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newExportWorld(t, Config{Builds: 1})
+		w.arrive(0, time.Now(), event(1001, "a"))
+		stuck := &stuckBucket{memBucket: w.bucket}
+		w.exports.bucket = stuck
+		ctx, leave := context.WithCancel(t.Context())
+		go func() { time.Sleep(time.Minute); leave() }()
+		q := exportQuestion{kind: export.CustomEvents(), product: registry.Product{ID: 1001}}
+		if _, err := w.file(ctx, http.Header{}, q, export.DayOf(time.Now())); !errors.Is(err, context.Canceled) {
+			t.Errorf("build: %v, want %v", err, context.Canceled)
+		}
+		w.exports.bucket = w.bucket
+		if _, err := w.file(t.Context(), http.Header{}, q, export.DayOf(time.Now())); err != nil {
+			t.Errorf("the place was not given back: %v", err)
+		}
+		time.Sleep(abandonedAfter + time.Minute)
+		if err := w.sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.bucket.keys(); len(got) != 0 {
+			t.Errorf("objects = %q, want none", got)
+		}
+	})
+}
+
+// stuckBucket takes the upload and never ends it.
+type stuckBucket struct{ *memBucket }
+
+func (*stuckBucket) Upload(ctx context.Context, _ string, r io.Reader) (int64, error) {
+	if _, err := r.Read(make([]byte, 10)); err != nil {
+		return 0, err
+	}
+	<-ctx.Done()
+	return 0, ctx.Err()
+}
+
+// TestEachEventIsInOneFile: whatever arrives when, over days and shards, each
+// event is in exactly one daily file of all events.
+func TestEachEventIsInOneFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newExportWorld(t, Config{CloseEvery: time.Hour})
+		w.run(w.Service)
+		want := map[string]int{}
+		for n := range 60 {
+			name := "e" + time.Duration(n).String()
+			e := event(1001, name)
+			e.Time = time.Date(1990+n%20, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli() // when it happened does not matter
+			w.arrive(int32(n%2), time.Now(), e)
+			want[name] = 1
+			time.Sleep(3*time.Hour + time.Duration(n)*time.Minute)
+		}
+		w.tick(time.Now().Add(24 * time.Hour))
+		time.Sleep(25 * time.Hour)
+		got := map[string]int{}
+		files, err := w.deps.Registry.Exports(t.Context(), 1001, "raw")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			for _, name := range w.names(raw, "1001_"+f.First+".zip") {
+				got[name]++
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("events in files (-want +got):\n%s", diff)
+		}
+	})
+}

@@ -1,0 +1,115 @@
+package query
+
+import (
+	"bufio"
+	"bytes"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+var updateReporting = flag.Bool("update-reporting", false, "rewrite testdata/reporting")
+
+// TestReporting plays testdata/reporting: conversations of requests and their
+// answers. It is 2000-01-01; what has arrived stands in history.
+func TestReporting(t *testing.T) {
+	scripts, err := filepath.Glob("testdata/reporting/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("%d scripts, %v", len(scripts), err)
+	}
+	for _, path := range scripts {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { play(t, path) })
+		})
+	}
+}
+
+// history is what has arrived by the time that the conversations take place:
+// the 30th and 31st of December are closed and built, today is open.
+func history(t *testing.T) *exportWorld {
+	w := newExportWorld(t, Config{})
+	day := func(d, hour int) time.Time { return time.Date(1999, 12, d, hour, 0, 0, 0, time.UTC) }
+	w.arrive(0, day(30, 9), event(1001, "Open"), event(1001, "Save"), exception("IOError"))
+	w.arrive(1, day(30, 10), event(1001, "Print"), event(2001, "Theirs"), sessionStop(1001))
+	w.arrive(0, day(31, 9), event(1001, "Close"), exception("Timeout"))
+	w.tick(day(31, 24))
+	if err := w.closeDays(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(12 * time.Hour)
+	w.arrive(0, day(31, 34), event(1001, "Today"), sessionStop(1001))
+	w.arrive(1, day(31, 35), event(1001, "Newest"), exception("Newest"))
+	return w
+}
+
+func play(t *testing.T, path string) {
+	archive, err := txtar.ParseFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := history(t)
+	sessions := strings.NewReplacer("{ann}", w.login(w.userA), "{bob}", w.login(w.userB), "{password}", worldPassword)
+	for n := 0; n+1 < len(archive.Files); n += 2 {
+		request, answer := archive.Files[n], &archive.Files[n+1]
+		got := converse(t, w.Handler(), sessions.Replace(string(request.Data)))
+		if *updateReporting {
+			answer.Data = []byte(got)
+			continue
+		}
+		if diff := cmp.Diff(string(answer.Data), got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", request.Name, diff)
+		}
+	}
+	if *updateReporting {
+		if err := os.WriteFile(path, txtar.Format(archive), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// converse sends a request that is written as on the wire, and returns what a
+// client sees of the answer. What is random is masked.
+func converse(t *testing.T, h http.Handler, text string) string {
+	t.Helper()
+	head, body, _ := strings.Cut(text, "\n\n")
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(head + "\n\n")))
+	if err != nil {
+		t.Fatalf("%v in:\n%s", err, text)
+	}
+	r = r.WithContext(t.Context())
+	r.RemoteAddr = "192.0.2.1:1234"
+	r.Body = io.NopCloser(strings.NewReader(body))
+	out := httptest.NewRecorder()
+	h.ServeHTTP(out, r)
+
+	var b bytes.Buffer
+	fmt.Fprintln(&b, out.Code, http.StatusText(out.Code))
+	for _, name := range []string{"Allow", "Content-Type", "Retry-After", "Set-Cookie", headerWatermark, headerAsOf, headerPartial} {
+		values := slices.Clone(out.Header().Values(name))
+		slices.Sort(values)
+		for _, v := range values {
+			fmt.Fprintf(&b, "%s: %s\n", name, v)
+		}
+	}
+	fmt.Fprintf(&b, "\n%s\n", strings.TrimSuffix(out.Body.String(), "\n"))
+	return mask(b.String())
+}
+
+func mask(text string) string {
+	text = regexp.MustCompile(`(RUI-[A-Za-z-]+)=[^;]+`).ReplaceAllString(text, "$1=RANDOM")
+	text = regexp.MustCompile(`(acc|usr)_[a-z2-7]{26}`).ReplaceAllString(text, "${1}_RANDOM")
+	return regexp.MustCompile(`/[A-Z2-7]{26}/`).ReplaceAllString(text, "/RANDOM/")
+}
