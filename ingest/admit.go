@@ -54,13 +54,22 @@ func (s *Service) admit(ctx context.Context, source registry.Source) (*gate, err
 			Detail: fmt.Sprintf("this key has %d requests in flight already", s.cfg.MaxInFlight),
 		}
 	}
+	if err := g.spend(s.now(), source.RatePerSecond, 0); err != nil {
+		g.leave()
+		return nil, err
+	}
 	return g, nil
 }
 
 // unavailable is the answer to a fault that is ours and will pass. The client
-// learns that it should come again, the log learns why.
+// learns that it should come again, the log learns why: once a second and how
+// often, or the log would fill the disk that is full already.
 func (s *Service) unavailable(ctx context.Context, cause error) error {
-	s.deps.Log.WarnContext(ctx, "request refused for now", "request_id", requestID(ctx), "err", cause)
+	now, last := s.now().UnixNano(), s.warned.Load()
+	s.unsaid.Add(1)
+	if now-last >= int64(time.Second) && s.warned.CompareAndSwap(last, now) {
+		s.deps.Log.WarnContext(ctx, "requests refused for now", "request_id", requestID(ctx), "requests", s.unsaid.Swap(0), "err", cause)
+	}
 	return &schemas.RequestError{
 		Status: http.StatusServiceUnavailable, Code: codeUnavailable, RetryAfter: 2,
 		Detail: "events cannot be kept just now, send the request again",
@@ -99,8 +108,9 @@ func (g *gate) enter(limit int64) bool {
 
 func (g *gate) leave() { g.inFlight.Add(-1) }
 
-// spend takes n events out of the key's rate, or says when to come again. A
-// bucket holds at least one full request, so that none is refused for ever.
+// spend takes n events out of the key's rate, or says when to come again; of 0
+// it says whether the bucket is dry, before a body is read in vain. A bucket
+// holds at least one full request, so that none is refused for ever.
 func (g *gate) spend(now time.Time, perSecond float64, n int) error {
 	if perSecond <= 0 {
 		return nil
@@ -115,10 +125,10 @@ func (g *gate) spend(now time.Time, perSecond float64, n int) error {
 		g.limiter.SetLimitAt(now, rate.Limit(perSecond))
 		g.limiter.SetBurstAt(now, burst)
 	}
-	if g.limiter.AllowN(now, n) {
+	missing := max(1, float64(n)) - g.limiter.TokensAt(now)
+	if missing <= 0 && g.limiter.AllowN(now, n) {
 		return nil
 	}
-	missing := float64(n) - g.limiter.TokensAt(now)
 	return &schemas.RequestError{
 		Status: http.StatusTooManyRequests, Code: codeTooMany,
 		RetryAfter: max(1, int(math.Ceil(missing/perSecond))),

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -67,7 +68,7 @@ func (d *directory) RegisterIdentities(_ context.Context, product int64, name st
 	}
 	ids := make([]int64, len(values))
 	for i, v := range values {
-		key := strings.Join([]string{name, v}, "\x00")
+		key := fmt.Sprint(product, name, "\x00", v)
 		if d.euids[key] == 0 {
 			d.euids[key] = product*100 + int64(len(d.euids)) + 1
 		}

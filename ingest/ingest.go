@@ -83,6 +83,9 @@ type Service struct {
 	held  atomic.Int64 // bytes of bodies in memory
 	stuck atomic.Int64 // shipments that outlived their request; see publish
 
+	warned atomic.Int64 // when a refusal was last logged; nanoseconds
+	unsaid atomic.Int64 // refusals since
+
 	decoders  sync.Pool // of *decoder
 	shipments sync.Pool // of *shipment
 	gzips     sync.Pool // of *gzip.Reader
@@ -127,6 +130,9 @@ func KafkaOpts() []kgo.Opt {
 func (s *Service) Ready(ctx context.Context) error {
 	if err := s.deps.Full(); err != nil {
 		return fmt.Errorf("ingest is full: %w", err)
+	}
+	if n := s.stuck.Load(); n > 0 {
+		return fmt.Errorf("%d requests still wait for kafka", n)
 	}
 	if err := s.deps.Kafka.Ping(ctx); err != nil {
 		return fmt.Errorf("ping kafka: %w", err)

@@ -1,15 +1,16 @@
 package ingest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"weir/schemas"
 	"weir/schemas/registry"
@@ -63,13 +64,23 @@ func (s *Service) register(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, data)
 }
 
+// wrongType says where a body has another shape than it should. The text of a
+// semantic error is left out: the library varies it from run to run.
+func wrongType(err error) error {
+	const shape = `the body is not like {"identity_name":"user_id","identity_values":["..."]}`
+	if se, ok := errors.AsType[*json.SemanticError](err); ok {
+		return badRequest("%s: %s has another type", shape, cmp.Or(string(se.JSONPointer), "all of it"))
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return badRequest("%s: it is cut short", shape)
+	}
+	return syntax(err)
+}
+
 func decodeRegistration(body []byte) (registration, error) {
 	var want registration
 	if err := json.Unmarshal(body, &want); err != nil {
-		if errors.Is(err, jsontext.ErrDuplicateName) {
-			return want, badRequest("a name is given twice: %v", err)
-		}
-		return want, badRequest(`the body is not like {"identity_name":"user_id","identity_values":["..."]}: %v`, err)
+		return want, wrongType(err)
 	}
 	if !slices.Contains(registry.IdentityNames(), want.Name) {
 		return want, badRequest("identity_name %q is not one of %s", want.Name, strings.Join(registry.IdentityNames(), ", "))

@@ -129,18 +129,22 @@ func create(ctx context.Context, cl *kgo.Client, opts Options) (Layout, error) {
 		"unclean.leader.election.enable": text("false"),
 	}
 	shards := cmp.Or(opts.Shards, DefaultShards)
-	_, err := kadm.NewClient(cl).CreateTopic(ctx, int32(shards), cmp.Or(opts.Replication, 1), configs, Name)
+	made, err := kadm.NewClient(cl).CreateTopic(ctx, int32(shards), cmp.Or(opts.Replication, 1), configs, Name)
 	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
 		return Layout{}, fmt.Errorf("create topic %s with %d shards: %w", Name, shards, err)
+	}
+	if err == nil && made.ID != (kadm.TopicID{}) {
+		return Layout{Topic: Name, Shards: int(made.NumPartitions), Hash: HashName, TopicID: made.ID.String()}, nil
 	}
 	return describeNew(ctx, cl)
 }
 
-// describeNew waits for the brokers to tell one another of a new topic.
+// describeNew waits for the brokers to tell one another of a topic that another
+// process has just made, and for the client to forget that there was none.
 func describeNew(ctx context.Context, cl *kgo.Client) (Layout, error) {
 	for tries := 0; ; tries++ {
 		found, err := describe(ctx, cl)
-		if !errors.Is(err, kerr.UnknownTopicOrPartition) || tries == 50 {
+		if !errors.Is(err, kerr.UnknownTopicOrPartition) || tries == 100 {
 			return found, err
 		}
 		select {
