@@ -218,7 +218,10 @@ func committed(ctx context.Context, l *lake.Lake) (map[int32]int64, error) {
 func (w *wiring) greetWhenReady(ctx context.Context, p *process, made *demo) {
 	fmt.Fprintf(p.stdout, "weir is starting on %s, data in %s\nmetrics and profiles on http://%s\n", w.url(), w.cfg.Data, w.admin.Addr())
 	started := time.Now()
-	for readiness(ctx, w.probes) != nil {
+	for {
+		if _, why := readiness(ctx, w.probes); why == nil {
+			break
+		}
 		select {
 		case <-time.After(50 * time.Millisecond):
 		case <-ctx.Done():

@@ -148,7 +148,7 @@ curl -u "KEY:SECRET" -H 'Content-Type: application/json' URL/v1/event/report -d 
   {"euid":10000091198,"event_name":"sign_up","itime":'$(date +%s000)',"properties":{"plan":"pro"}}]}'
 
 # ask for the events of today: it is in the answer within a second
-curl -H "Authorization: Bearer TOKEN" -H 'Content-Type: application/json' URL/analytics/api/v1/events \
+sleep 1; curl -H "Authorization: Bearer TOKEN" -H 'Content-Type: application/json' URL/analytics/api/v1/events \
   -d '{"startDate":"'$(date -u +%F)'"}'
 
 # log in to the reporting API and download today's events as a zipped CSV

@@ -89,17 +89,18 @@ type probe struct {
 // readyWait bounds one answer of /readyz.
 const readyWait = 5 * time.Second
 
-// readiness asks every probe and returns what is in the way, or nil.
-func readiness(ctx context.Context, probes []probe) error {
+// readiness asks every probe and returns the names of those that are not
+// ready, and why; nil when all are.
+func readiness(ctx context.Context, probes []probe) (missing []string, why error) {
 	ctx, cancel := context.WithTimeout(ctx, readyWait)
 	defer cancel()
-	var errs []error
 	for _, p := range probes {
 		if err := p.ready(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", p.name, err))
+			missing = append(missing, p.name)
+			why = errors.Join(why, fmt.Errorf("%s: %w", p.name, err))
 		}
 	}
-	return errors.Join(errs...)
+	return missing, why
 }
 
 // addHealth mounts /healthz and /readyz. Their answers name parts and no
@@ -110,25 +111,15 @@ func addHealth(mux *http.ServeMux, probes []probe, log *slog.Logger) {
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
-		err := readiness(r.Context(), probes)
-		if err == nil {
+		missing, why := readiness(r.Context(), probes)
+		if why == nil {
 			_, _ = io.WriteString(w, "ready\n") // see above
 			return
 		}
-		log.DebugContext(r.Context(), "not ready", "err", err)
+		log.DebugContext(r.Context(), "not ready", "err", why)
 		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = io.WriteString(w, "not ready: "+partsOf(err)+"\n") // see above
+		_, _ = io.WriteString(w, "not ready: "+strings.Join(missing, ", ")+"\n") // see above
 	})
-}
-
-// partsOf lists the names of the parts in an error of readiness.
-func partsOf(err error) string {
-	var names []string
-	for line := range strings.SplitSeq(err.Error(), "\n") {
-		name, _, _ := strings.Cut(line, ":")
-		names = append(names, name)
-	}
-	return strings.Join(names, ", ")
 }
 
 // adminMux serves operators: metrics, profiles, and what else the caller adds.

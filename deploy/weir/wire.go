@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -92,17 +93,24 @@ func (w *wiring) close() error {
 
 // connect opens what the services share, and takes the addresses.
 func (w *wiring) connect(ctx context.Context) error {
-	steps := []func(context.Context) error{w.takeAddresses, w.openRegistry}
-	if w.roles.ingest || w.roles.processor {
-		steps = append(steps, w.ensureTopic)
-	}
-	if w.roles.processor || w.roles.query {
-		steps = append(steps, w.openLake)
-	}
-	for _, step := range steps {
-		if err := step(ctx); err != nil {
+	for _, step := range []struct {
+		name   string
+		wanted bool
+		run    func(context.Context) error
+	}{
+		{"addresses", true, w.takeAddresses},
+		{"registry", true, w.openRegistry},
+		{"topic", w.roles.ingest || w.roles.processor, w.ensureTopic},
+		{"lake", w.roles.processor || w.roles.query, w.openLake},
+	} {
+		began := time.Now()
+		if !step.wanted {
+			continue
+		}
+		if err := step.run(ctx); err != nil {
 			return err
 		}
+		w.log.DebugContext(ctx, "connected", "to", step.name, "took", time.Since(began))
 	}
 	return nil
 }
@@ -136,7 +144,9 @@ func (w *wiring) openRegistry(ctx context.Context) (err error) {
 }
 
 func (w *wiring) ensureTopic(ctx context.Context) error {
-	client, err := w.kafka()
+	// The client answers from memory for 5 s unless told otherwise: a topic that
+	// was just made would be unknown for as long.
+	client, err := w.kafka(kgo.MetadataMinAge(50 * time.Millisecond))
 	if err != nil {
 		return err
 	}
