@@ -23,6 +23,7 @@ type columnEncoder struct {
 	to    *parquet.ColumnWriter
 	from  []columnSource // one of each bound batch
 	texts bool           // rows may have long strings
+	void  bool           // no row has a value
 }
 
 // columnSource is one column of one batch, taken apart.
@@ -57,8 +58,9 @@ func (c *columnEncoder) bind(col arrow.Array) error {
 		s.valid = col.NullBitmapBytes()
 	}
 	if len(c.from) == 0 {
-		c.texts = false
+		c.texts, c.void = false, true
 	}
+	c.void = c.void && s.void
 	if !s.void {
 		c.bindValues(&s, col)
 	}
@@ -133,27 +135,57 @@ func (c *columnEncoder) size(r rowRef) int64 {
 
 // fill makes the values of rows. numbers is memory for 16 bytes each.
 func (c *columnEncoder) fill(values []parquet.Value, numbers []byte, rows []rowRef) {
+	if c.void {
+		clear(values)
+		return
+	}
 	switch c.field.Type.ID() {
 	case arrow.INT64, arrow.TIMESTAMP:
-		c.fillEach(values, rows, func(s *columnSource, row uint32) parquet.Value { return parquet.Int64Value(s.ints[row]) })
+		c.fillLongs(values, rows)
 	case arrow.INT32, arrow.DATE32:
-		c.fillEach(values, rows, func(s *columnSource, row uint32) parquet.Value { return parquet.Int32Value(s.int32s[row]) })
+		for i, r := range rows {
+			values[i] = parquet.Int32Value(c.from[r.batch].int32s[r.row])
+		}
 	case arrow.BOOL:
-		c.fillEach(values, rows, func(s *columnSource, row uint32) parquet.Value {
-			return parquet.BooleanValue(s.bools.Value(int(row)))
-		})
+		c.fillBools(values, rows)
 	case arrow.DECIMAL128:
 		c.fillDecimals(values, numbers, rows)
 	case arrow.DICTIONARY:
 		c.fillCoded(values, rows)
 	default:
-		c.fillEach(values, rows, func(s *columnSource, row uint32) parquet.Value {
-			return parquet.ByteArrayValue(s.data[s.offsets[row]:s.offsets[row+1]])
-		})
+		c.fillTexts(values, rows)
 	}
 }
 
-func (c *columnEncoder) fillEach(values []parquet.Value, rows []rowRef, value func(*columnSource, uint32) parquet.Value) {
+func (c *columnEncoder) fillLongs(values []parquet.Value, rows []rowRef) {
+	if !c.field.Nullable {
+		for i, r := range rows {
+			values[i] = parquet.Int64Value(c.from[r.batch].ints[r.row])
+		}
+		return
+	}
+	for i, r := range rows {
+		s := &c.from[r.batch]
+		if s.null(r.row) {
+			values[i] = parquet.Value{}
+			continue
+		}
+		values[i] = parquet.Int64Value(s.ints[r.row]).Level(0, 1, c.index)
+	}
+}
+
+func (c *columnEncoder) fillBools(values []parquet.Value, rows []rowRef) {
+	for i, r := range rows {
+		s := &c.from[r.batch]
+		if s.null(r.row) {
+			values[i] = parquet.Value{}
+			continue
+		}
+		values[i] = parquet.BooleanValue(s.bools.Value(int(r.row))).Level(0, c.level(), c.index)
+	}
+}
+
+func (c *columnEncoder) fillTexts(values []parquet.Value, rows []rowRef) {
 	level := c.level()
 	for i, r := range rows {
 		s := &c.from[r.batch]
@@ -161,7 +193,11 @@ func (c *columnEncoder) fillEach(values []parquet.Value, rows []rowRef, value fu
 			values[i] = parquet.Value{}
 			continue
 		}
-		values[i] = value(s, r.row).Level(0, level, c.index)
+		v := parquet.ByteArrayValue(s.data[s.offsets[r.row]:s.offsets[r.row+1]])
+		if level > 0 {
+			v = v.Level(0, level, c.index)
+		}
+		values[i] = v
 	}
 }
 
