@@ -18,9 +18,6 @@ import (
 	"weir/schemas/eventpb"
 )
 
-//go:fix inline
-func ptr[T any](v T) *T { return new(v) }
-
 // full is an event with something in every field.
 func full() schemas.Event {
 	value := decimal128.FromI64(12_500_000_000)

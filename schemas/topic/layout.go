@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // DefaultShards is how many shards a topic is made with when nobody says.
@@ -103,17 +104,27 @@ func record(ctx context.Context, store LayoutStore, l Layout) (Layout, error) {
 	return parse(stands)
 }
 
-// describe is the topic as the brokers have it.
+// describe is the topic as the brokers have it this moment: the client's own
+// memory of topics is seconds old.
 func describe(ctx context.Context, cl *kgo.Client) (Layout, error) {
-	topics, err := kadm.NewClient(cl).ListTopics(ctx, Name)
+	wanted := kmsg.NewMetadataRequestTopic()
+	wanted.Topic = new(Name)
+	req := kmsg.NewPtrMetadataRequest()
+	req.Topics = append(req.Topics, wanted)
+	answer, err := req.RequestWith(ctx, cl)
 	if err != nil {
 		return Layout{}, fmt.Errorf("describe topic %s: %w", Name, err)
 	}
-	t := topics[Name]
-	if t.Err != nil {
-		return Layout{}, fmt.Errorf("describe topic %s: %w", Name, t.Err)
+	for _, t := range answer.Topics {
+		if t.Topic == nil || *t.Topic != Name {
+			continue
+		}
+		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
+			return Layout{}, fmt.Errorf("describe topic %s: %w", Name, err)
+		}
+		return Layout{Topic: Name, Shards: len(t.Partitions), Hash: HashName, TopicID: kadm.TopicID(t.TopicID).String()}, nil
 	}
-	return Layout{Topic: Name, Shards: len(t.Partitions), Hash: HashName, TopicID: t.ID.String()}, nil
+	return Layout{}, fmt.Errorf("describe topic %s: %w", Name, kerr.UnknownTopicOrPartition)
 }
 
 // create makes the topic. Retention is switched off: only what every table has
@@ -129,22 +140,18 @@ func create(ctx context.Context, cl *kgo.Client, opts Options) (Layout, error) {
 		"unclean.leader.election.enable": text("false"),
 	}
 	shards := cmp.Or(opts.Shards, DefaultShards)
-	made, err := kadm.NewClient(cl).CreateTopic(ctx, int32(shards), cmp.Or(opts.Replication, 1), configs, Name)
+	_, err := kadm.NewClient(cl).CreateTopic(ctx, int32(shards), cmp.Or(opts.Replication, 1), configs, Name)
 	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
 		return Layout{}, fmt.Errorf("create topic %s with %d shards: %w", Name, shards, err)
-	}
-	if err == nil && made.ID != (kadm.TopicID{}) {
-		return Layout{Topic: Name, Shards: int(made.NumPartitions), Hash: HashName, TopicID: made.ID.String()}, nil
 	}
 	return describeNew(ctx, cl)
 }
 
-// describeNew waits for the brokers to tell one another of a topic that another
-// process has just made, and for the client to forget that there was none.
+// describeNew waits for the brokers to tell one another of a new topic.
 func describeNew(ctx context.Context, cl *kgo.Client) (Layout, error) {
 	for tries := 0; ; tries++ {
 		found, err := describe(ctx, cl)
-		if !errors.Is(err, kerr.UnknownTopicOrPartition) || tries == 100 {
+		if !errors.Is(err, kerr.UnknownTopicOrPartition) || tries == 50 {
 			return found, err
 		}
 		select {

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -73,7 +72,6 @@ func TestEnsureRefuses(t *testing.T) {
 		}
 		refused := func(name, want string, store LayoutStore, opts Options) {
 			t.Helper()
-			time.Sleep(time.Minute) // the client remembers a topic for a moment
 			if _, err := Ensure(ctx, cl, store, opts); !errors.Is(err, ErrLayout) || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %v, want %q", name, err, want)
 			}
