@@ -17,9 +17,9 @@ usage: weir admin NOUN VERB [FLAGS]
 const helpAdminFlags = `
 Where to work, and how to answer:
   --data DIR       the data folder of weir all (default $WEIR_DATA, else weir-data)
-  --database URL   the database of a cluster: postgres://user:password@host/db, or
-                   sqlite:/absolute/path (default $WEIR_DATABASE_URL, which keeps the
-                   password out of the list of processes)
+  --database URL   the database of a cluster, postgres://… or sqlite:/absolute/path
+                   (default $WEIR_DATABASE_URL, which keeps its password out of the
+                   list of processes)
   --config FILE    the YAML file that the servers read (default $WEIR_CONFIG)
   --json           one line of JSON; ids are strings
   --help           after a NOUN it says more of that
@@ -39,31 +39,31 @@ Exit codes: 0 done, 1 failed, 2 usage.
 `
 
 // nounHelp is what the help of each noun adds to the flags of its verbs.
-func nounHelp() map[string]string {
-	return map[string]string{
-		"account": `An account is a business: users, tokens and products belong to it, and it sees
+func nounHelp(noun string) (text string, ok bool) {
+	for _, one := range []struct{ noun, text string }{
+		{"account", `An account is a business: users, tokens and products belong to it, and it sees
 nothing of another's. Revoking it ends all it has; its events stay stored.
 
   weir admin account create --name "Acme"
   weir admin account list
   weir admin account revoke --id acc_…
-`,
-		"product": `A product is what is measured; every event belongs to one. Its id is a number
+`},
+		{"product", `A product is what is measured; every event belongs to one. Its id is a number
 you choose with --id, or a random one of ten digits. --name defaults to the id.
 
   weir admin product create --account acc_… --id 1001 --name "Anvil"
   weir admin product list --account acc_…
   weir admin product revoke --id 1001
-`,
-		"source": `A data source is an API key and secret that write events to one product. The
+`},
+		{"source", `A data source is an API key and secret that write events to one product. The
 secret is shown once. --rate N lets it send N events a second; without it there
 is no limit.
 
   weir admin source create --product 1001 --name "web shop" --rate 500
   weir admin source list --product 1001
   weir admin source revoke --id src_…
-`,
-		"token": `A bearer token reads reports: of the whole account, products made later
+`},
+		{"token", `A bearer token reads reports: of the whole account, products made later
 included, or with --product (as often as you like) of those alone. The token is
 shown once; its token_id names it in lists and revokes it.
 
@@ -71,16 +71,16 @@ shown once; its token_id names it in lists and revokes it.
   weir admin token create --account acc_… --product 1001 --product 1002
   weir admin token list --account acc_…
   weir admin token revoke --id tok_…
-`,
-		"user": `A user logs in with email and password and sees every product of the account.
+`},
+		{"user", `A user logs in with email and password and sees every product of the account.
 The password comes from standard input with --password-stdin, so that it stands
 in no history and no list of processes; without it one is made up and shown once.
 
   weir admin user create --account acc_… --email ann@example.org --password-stdin < password.txt
   weir admin user list --account acc_…
   weir admin user revoke --email ann@example.org
-`,
-		"identity": `An identity is a name by which a client is known: user_id, anonymous_id,
+`},
+		{"identity", `An identity is a name by which a client is known: user_id, anonymous_id,
 registration_id (what producers register), ref_id or customer_id (what reports
 ask for). "create" answers with the client of a value, a new one if need be;
 "set" makes a value lead to the client you name with --euid.
@@ -89,8 +89,13 @@ ask for). "create" answers with the client of a value, a new one if need be;
   weir admin identity set --product 1001 --name ref_id --value R-17 --euid 4503599627370496
   weir admin identity list --product 1001 --euid 4503599627370496
   weir admin identity revoke --product 1001 --name ref_id --value R-17
-`,
+`},
+	} {
+		if one.noun == noun {
+			return one.text, true
+		}
 	}
+	return "", false
 }
 
 // adminHelp is the help that args ask for, if they do.
@@ -102,7 +107,7 @@ func adminHelp(args []string) (string, bool) {
 		return "", false
 	}
 	for _, arg := range args {
-		if text, ok := nounHelp()[arg]; ok {
+		if text, ok := nounHelp(arg); ok {
 			return helpOfNoun(arg, text), true
 		}
 	}

@@ -88,23 +88,29 @@ func (t *listing) add(values ...any) { t.rows = append(t.rows, values) }
 
 func (t *listing) answer() answer {
 	objects := make([]object, len(t.rows))
-	var text bytes.Buffer
-	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, strings.ToUpper(strings.Join(t.columns, "\t")))
+	lines := []string{strings.ToUpper(strings.Join(t.columns, "\t"))}
 	for i, row := range t.rows {
 		cells := make([]string, len(row))
 		for j, value := range row {
 			objects[i] = append(objects[i], jsonField{t.columns[j], jsonCell(value)})
 			cells[j] = textCell(value)
 		}
-		fmt.Fprintln(w, strings.Join(cells, "\t"))
+		lines = append(lines, strings.Join(cells, "\t"))
 	}
-	_ = w.Flush() // into memory
-	var lines []string
-	for line := range strings.Lines(text.String()) {
-		lines = append(lines, strings.TrimRight(line, " \n"))
+	return answer{rows: objects, lines: aligned(lines)}
+}
+
+// aligned puts cells that tabs separate under one another.
+func aligned(lines []string) []string {
+	var text bytes.Buffer
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	_, _ = io.WriteString(w, strings.Join(lines, "\n")) // into memory
+	_ = w.Flush()
+	var out []string
+	for line := range strings.SplitSeq(text.String(), "\n") {
+		out = append(out, strings.TrimRight(line, " "))
 	}
-	return answer{rows: objects, lines: lines}
+	return out
 }
 
 // jsonCell is a value as scripts want it: ids are strings, and what is not is
