@@ -46,7 +46,7 @@ check: lint ## What CI runs first: format, lint, repocheck and the tests under -
 	$(MAKE) race
 
 e2e: build ## The whole thing on Apache Kafka, an S3 server and PostgreSQL. Needs Java, Maven, Python, Debian packages.
-	@scripts/e2e/run.sh
+	@scripts/e2e/run.sh $(ARGS)
 
 $(TOOLS)/golangci-lint-$(GOLANGCI):
 	@echo "building golangci-lint $(GOLANGCI), once, about a minute"

@@ -85,9 +85,7 @@ func (w *world) readRun(t *testing.T, dir string) {
 	}
 	run := decoded[struct {
 		S3 struct {
-			Endpoint  string `json:"endpoint"`
-			AccessKey string `json:"access_key"`
-			SecretKey string `json:"secret_key"`
+			Endpoint, AccessKey, SecretKey string
 		} `json:"s3"`
 	}](t, string(text))
 	w.s3 = run.S3.Endpoint

@@ -9,7 +9,7 @@ minio=$tools/minio-$version/minio
 
 install() {
 	say "building MinIO, once, some minutes"
-	CGO_ENABLED=0 GOBIN=$(dirname "$minio") go install -trimpath -ldflags='-s -w' "github.com/minio/minio@$version" >&2
+	CGO_ENABLED=0 GOBIN=$(dirname "$minio") go install -ldflags='-s -w' "github.com/minio/minio@$version" >&2
 }
 
 start() {
