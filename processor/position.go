@@ -35,6 +35,7 @@ type held struct {
 	at      position
 	shown   position // what the batches reach to
 	flushed time.Time
+	begun   time.Time
 }
 
 // piece is the rows of one cut.
@@ -56,7 +57,7 @@ func (h *held) begin(mem memory.Allocator, p position) {
 	defer h.mu.Unlock()
 	h.rows = columns.NewBuilder(mem)
 	h.pieces = []piece{{from: p.next}}
-	h.at, h.shown = p, p
+	h.at, h.shown, h.begun = p, p, time.Now()
 }
 
 // end gives everything up; the shard does not answer any more.
@@ -126,11 +127,15 @@ func (h *held) committed() {
 	}
 }
 
-// position is how far the shard is, for those who watch it.
-func (h *held) position() (position, bool) {
+// position is how far the shard is, and since when it answers: zero if it does
+// not.
+func (h *held) position() (position, time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.at, h.pieces != nil
+	if h.pieces == nil {
+		return position{}, time.Time{}
+	}
+	return h.at, h.begun
 }
 
 // tail is what is held from offset `from` on.

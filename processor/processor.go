@@ -1,6 +1,33 @@
-// Package processor takes the log into the lake: it owns shards, decodes their
-// records, drops duplicates, gathers rows, cuts, and commits every cut together
-// with the offset it leads to (design §6).
+// Package processor takes the log into the lake: it owns shards, passes one
+// verdict on each of their records (stored, duplicate, dead or control), gathers
+// rows, and commits every cut together with the offset it leads to. Until a cut
+// is committed, and for one cut more, it serves the rows as the tail.
+//
+// It promises what design §4 calls 2 to 5 and 7 to 9, and needs the registry
+// for leases, Kafka for the log and the lake for everything else. It keeps no
+// state of its own: a shard that is taken over begins with what the lake says.
+// A shard that cannot go on stops alone, says why in log, metrics and Ready,
+// and is tried again; its neighbours go on.
+//
+// What a crash or a fault leaves behind, and what puts it right:
+//
+//	after                                 what is there                    what happens
+//	gathering, before any put             nothing                          the log is read again from the next of events
+//	some or all data files are put        files no table knows             the same; orphan clean-up deletes them
+//	the commit to dead_letters            letters ahead of events          they stay dead; the first cut ends where they end
+//	the commit to events                  rollups behind events            they catch up from the rows of events
+//	a commit to some of the rollups       some rollups behind              the same, each from where it stands
+//	a commit of unknown result, applied   the table shows the cut's id     it counts as committed
+//	a commit of unknown result, lost      the table stands at From         the same files are committed
+//	a commit of unknown result, too late  the swap's base is gone          nothing: the assertion fails
+//	a lease is lost, or stolen            two owners of one shard          the first commit to events stands, the other starts anew
+//	an owner was paused past its lease    a cut that starts behind         dropped, its shard starts anew from the lake
+//	compaction has merged, not replaced   a file no table knows            the next compaction merges again
+//	compaction meets another              inputs that are gone             it leaves the group alone
+//	object store or catalog are down      a cut that waits                 it is tried again; memory full, the log waits
+//	the drain timeout                     gathered, not committed          as a crash
+//	scratch files are lost                nothing                          fingerprints are rebuilt at take-over
+//	the log has lost, or is another       offsets that do not fit          the shard stops until an operator decides
 package processor
 
 import (

@@ -19,7 +19,8 @@ const (
 	chunkRecords = 512         // records judged before a tail request gets its turn
 	fetchBytes   = 1 << 20     // of the log in one fetch; three fetches of a shard are in memory at once
 	minPause     = time.Second // before a shard starts anew after an error
-	maxPause     = 30 * time.Second
+	maxPause     = 10 * time.Second
+	movedPause   = 100 * time.Millisecond // before a shard starts anew because the lake has moved
 )
 
 // Why a life of a shard ends.
@@ -74,15 +75,15 @@ func (w *worker) run(ctx context.Context) {
 		}
 		w.say(err)
 		w.metrics.restarts.Inc()
+		if time.Since(began) > maxPause {
+			pause = minPause
+		}
 		if errors.Is(err, errMoved) {
 			w.log.WarnContext(ctx, "shard starts anew from the lake", "err", err)
-			pause = minPause / 10
-		} else {
-			w.log.ErrorContext(ctx, "shard stopped, will be tried again", "err", err, "pause", pause)
+			sleep(ctx, movedPause)
+			continue
 		}
-		if time.Since(began) > maxPause {
-			pause = min(pause, minPause)
-		}
+		w.log.ErrorContext(ctx, "shard stopped, will be tried again", "err", err, "pause", pause)
 		sleep(ctx, pause)
 	}
 }
@@ -152,7 +153,6 @@ func (w *worker) consume(g *gatherer) (*kgo.Client, error) {
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchMaxPartitionBytes(fetchBytes),
 		kgo.FetchMaxBytes(fetchBytes),
-		kgo.FetchMaxWait(500*time.Millisecond),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("consume shard %d from offset %d: %w", w.shard, g.fetch, err)

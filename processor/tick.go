@@ -14,6 +14,7 @@ import (
 const (
 	tickEvery = 15 * time.Second // how often shards are looked at
 	tickAfter = 15 * time.Second // past midnight: what is under way then moves the shard by itself
+	tickNew   = 2 * time.Minute  // for a shard that never had a record: its first may be on the way
 	dayMS     = 24 * 3600 * 1000
 )
 
@@ -33,8 +34,11 @@ func (s *Service) ticks(ctx context.Context) error {
 		today := time.Now().Add(-tickAfter).UnixMilli() / dayMS
 		for _, o := range s.owned() {
 			shard := o.worker.shard
-			at, taken := o.worker.held.position()
-			if !taken || at.logTime/dayMS >= today || ticked[shard] == today {
+			at, since := o.worker.held.position()
+			if at.logTime/dayMS >= today || ticked[shard] == today || since.IsZero() {
+				continue
+			}
+			if at.logTime == 0 && time.Since(since) < tickNew {
 				continue
 			}
 			if err := s.tick(ctx, shard); err != nil {

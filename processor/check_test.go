@@ -1,0 +1,67 @@
+package processor
+
+import (
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/schemas"
+	"weir/schemas/lake/laketest"
+	"weir/schemas/topic"
+)
+
+// check holds every table against what the log has, at whatever offsets they
+// have come to.
+func (w *world) check() {
+	w.t.Helper()
+	laketest.Check(w.t, w.reader, w.content())
+}
+
+// checkDone is check, and wants every table at the end of the log.
+func (w *world) checkDone() {
+	w.t.Helper()
+	laketest.CheckDone(w.t, w.reader, w.content())
+}
+
+// content reads the whole log.
+func (w *world) content() laketest.Log {
+	w.t.Helper()
+	ends, err := kadm.NewClient(w.producer).ListEndOffsets(w.t.Context(), topic.Name)
+	w.must(err)
+	log := laketest.Log{Window: w.window, Shards: map[int32][]laketest.Record{}}
+	left, parts := int64(0), map[int32]kgo.Offset{}
+	for shard := range int32(w.layout.Shards) {
+		end, _ := ends.Lookup(topic.Name, shard)
+		left += end.Offset
+		parts[shard] = kgo.NewOffset().At(0)
+		log.Shards[shard] = nil
+	}
+	if left == 0 {
+		return log
+	}
+	cl, err := w.kafka(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic.Name: parts}))
+	w.must(err)
+	defer cl.Close()
+	for left > 0 {
+		for _, r := range cl.PollFetches(w.t.Context()).Records() {
+			if r.Offset != int64(len(log.Shards[r.Partition])) {
+				w.t.Fatalf("log of shard %d has offset %d where %d should be", r.Partition, r.Offset, len(log.Shards[r.Partition]))
+			}
+			log.Shards[r.Partition] = append(log.Shards[r.Partition], recordOf(r))
+			left--
+		}
+	}
+	return log
+}
+
+func recordOf(r *kgo.Record) laketest.Record {
+	var e schemas.Event
+	kind, err := topic.Decode(r.Value, &e)
+	is := laketest.Event
+	switch {
+	case err != nil:
+		is = laketest.Poison
+	case kind == topic.Tick:
+		is = laketest.Control
+	}
+	return laketest.Record{Is: is, Product: e.Product, Client: e.Client, RandomID: e.RandomID, Stamp: r.Timestamp.UnixMilli()}
+}

@@ -1,0 +1,122 @@
+package processor
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"weir/schemas/lake"
+	"weir/schemas/lake/laketest"
+)
+
+// stepsOfACut is more than the number of times that one kind of step is taken
+// while a cut goes to five tables.
+const stepsOfACut = 6
+
+// eachStep calls story for the n-th time that each step is taken, failing each
+// way.
+func eachStep(t *testing.T, story func(t *testing.T, step laketest.Step, n int, kind laketest.Kind)) {
+	for _, step := range laketest.Steps() {
+		for n := range stepsOfACut {
+			for name, kind := range map[string]laketest.Kind{"lost": laketest.Lost, "applied": laketest.Applied, "late": laketest.Late} {
+				if kind == laketest.Late && step != laketest.Swap {
+					continue // a late put is one that was applied
+				}
+				t.Run(fmt.Sprintf("%s %d %s", step, n, name), func(t *testing.T) { story(t, step, n, kind) })
+			}
+		}
+	}
+}
+
+// failing makes the n-th step of its kind fail, counted from now, and tells
+// whether it has. `then` decides about all steps after it; nil is None.
+func (w *world) failing(step laketest.Step, n int, kind laketest.Kind, then laketest.Kind) (failed func() bool) {
+	var mu sync.Mutex
+	seen, done := 0, false
+	w.lake.Faults.Set(func(at laketest.Step) laketest.Kind {
+		mu.Lock()
+		defer mu.Unlock()
+		if done {
+			return then
+		}
+		if at != step {
+			return laketest.None
+		}
+		seen++
+		if seen <= n {
+			return laketest.None
+		}
+		done = true
+		return kind
+	})
+	return func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return done
+	}
+}
+
+// someOfEverything posts records of each verdict.
+func (w *world) someOfEverything(round string) {
+	w.t.Helper()
+	w.post(0, round+"a", "twice")
+	w.record(0, []byte("poison"))
+	w.post(0, "twice", round+"b")
+}
+
+// wantEverything is what the lake must have after two rounds.
+func (w *world) wantEverything() {
+	w.t.Helper()
+	control := w.counters(0).Control // ticks past midnight
+	w.wantCounters(0, lake.Counters{Stored: 5, Duplicates: 3, Dead: 2, Control: control})
+	w.check()
+}
+
+// TestEachStepFails: a step of a cut fails, and the process goes on.
+func TestEachStepFails(t *testing.T) {
+	eachStep(t, func(t *testing.T, step laketest.Step, n int, kind laketest.Kind) {
+		inWorld(t, 1, func(t *testing.T, w *world) {
+			p := w.start("p", Config{})
+			w.someOfEverything("1")
+			time.Sleep(time.Second)
+			failed := w.failing(step, n, kind, laketest.None)
+			time.Sleep(2 * time.Minute)
+			if !failed() && n < 3 {
+				t.Fatal("the fault was never met")
+			}
+			w.lake.Faults.Set(nil)
+			w.lake.Faults.Deliver()
+			w.check()
+			w.someOfEverything("2")
+			time.Sleep(2 * time.Minute)
+			p.end()
+			w.wantEverything()
+		})
+	})
+}
+
+// TestEachStepCrashes: the process dies at a step of a cut, and another goes
+// on.
+func TestEachStepCrashes(t *testing.T) {
+	eachStep(t, func(t *testing.T, step laketest.Step, n int, kind laketest.Kind) {
+		inWorld(t, 1, func(t *testing.T, w *world) {
+			p := w.start("p", Config{})
+			w.someOfEverything("1")
+			time.Sleep(time.Second)
+			w.failing(step, n, kind, laketest.Lost)
+			time.Sleep(61 * time.Second)
+			p.crash()
+			w.lake.Faults.Set(nil)
+			w.check()
+			q := w.start("q", Config{})
+			time.Sleep(20 * time.Second)
+			w.lake.Faults.Deliver() // of the dead
+			w.check()
+			w.someOfEverything("2")
+			time.Sleep(3 * time.Minute)
+			q.end()
+			w.wantEverything()
+		})
+	})
+}

@@ -1,0 +1,268 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/schemas"
+	"weir/schemas/lake"
+	"weir/schemas/lake/laketest"
+	"weir/schemas/registry"
+	"weir/schemas/tail"
+	"weir/schemas/topic"
+)
+
+// world is what outlives the processors of a test: Kafka, the registry, and
+// the lake with its faults. It lives in a synctest bubble.
+type world struct {
+	t        *testing.T
+	lake     *laketest.World
+	registry *registry.Registry
+	network  *kfake.VirtualNetwork
+	producer *kgo.Client
+	layout   topic.Layout
+	reader   *lake.Lake    // a process that only looks
+	window   time.Duration // of every processor
+	log      *slog.Logger
+}
+
+// inWorld runs story in a bubble of its own, in which it is noon.
+func inWorld(t *testing.T, shards int, story func(t *testing.T, w *world)) {
+	t.Helper()
+	scratch := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(12 * time.Hour)
+		w := &world{t: t, window: 24 * time.Hour, lake: laketest.New(), network: &kfake.VirtualNetwork{}, log: slog.New(slog.NewTextHandler(logTo{t}, nil))}
+		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(w.network.Listen))
+		w.must(err)
+		defer cluster.Close()
+		w.registry, err = registry.Open(t.Context(), "sqlite:"+filepath.Join(scratch, fmt.Sprintf("registry-%d.db", time.Now().UnixNano())), w.log)
+		w.must(err)
+		defer w.registry.Close()
+		w.producer, err = w.kafka(kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		w.must(err)
+		defer w.producer.Close()
+		w.layout, err = topic.Ensure(t.Context(), w.producer, w.registry, topic.Options{Shards: shards})
+		w.must(err)
+		w.reader = w.open()
+		story(t, w)
+	})
+}
+
+// logTo writes a log into the test's own.
+type logTo struct{ t *testing.T }
+
+func (l logTo) Write(b []byte) (int, error) {
+	l.t.Log(strings.TrimSpace(string(b)))
+	return len(b), nil
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) kafka(opts ...kgo.Opt) (*kgo.Client, error) {
+	base := []kgo.Opt{
+		kgo.SeedBrokers("localhost:9092"), kgo.Dialer(func(ctx context.Context, network, host string) (net.Conn, error) {
+			return w.network.DialContext(ctx, network, host)
+		}),
+		kgo.ProducerBatchCompression(kgo.SnappyCompression()), kgo.DisableClientMetrics(),
+	}
+	return kgo.NewClient(append(base, opts...)...)
+}
+
+func (w *world) open() *lake.Lake {
+	w.t.Helper()
+	l, err := w.lake.Open(w.t.Context(), lake.Config{Compression: "snappy"})
+	w.must(err)
+	return l
+}
+
+// post writes events of client 1 into shard, one for each random id.
+func (w *world) post(shard int32, ids ...string) {
+	w.t.Helper()
+	for _, id := range ids {
+		e := schemas.Event{Product: 1, Client: 1, Time: time.Now().UnixMilli(), Name: "open", RandomID: id}
+		w.record(shard, topic.Append(nil, &e))
+	}
+}
+
+// record writes one record of any content.
+func (w *world) record(shard int32, value []byte) {
+	w.t.Helper()
+	r := &kgo.Record{Topic: topic.Name, Partition: shard, Key: topic.Key(nil, 1, 1), Value: value, Timestamp: time.Now()}
+	w.producer.Produce(w.t.Context(), r, func(_ *kgo.Record, err error) {
+		if err != nil {
+			w.t.Errorf("produce: %v", err)
+		}
+	})
+	w.must(w.producer.Flush(w.t.Context()))
+}
+
+// process is a processor and the ways it can be cut off from the world.
+type process struct {
+	w       *world
+	service *Service
+	lake    *lake.Lake
+	leases  *leases
+	stop    context.CancelFunc
+	done    chan error
+}
+
+// leases are the registry as one process sees it.
+type leases struct {
+	Leases
+	dead atomic.Bool // nothing reaches the registry any more
+	deaf atomic.Bool // and yet it believes that all is well
+}
+
+var errCutOff = errors.New("cut off from the registry")
+
+func (l *leases) Renew(ctx context.Context, shard int32, epoch int64, ttl time.Duration) error {
+	switch {
+	case l.deaf.Load():
+		return nil
+	case l.dead.Load():
+		return errCutOff
+	}
+	return l.Leases.Renew(ctx, shard, epoch, ttl)
+}
+
+func (l *leases) Heartbeat(ctx context.Context, id string, ttl time.Duration) error {
+	switch {
+	case l.deaf.Load():
+		return nil
+	case l.dead.Load():
+		return errCutOff
+	}
+	return l.Leases.Heartbeat(ctx, id, ttl)
+}
+
+func (l *leases) Release(ctx context.Context, shard int32, epoch int64) error {
+	if l.dead.Load() || l.deaf.Load() {
+		return errCutOff
+	}
+	return l.Leases.Release(ctx, shard, epoch)
+}
+
+func (l *leases) Leave(ctx context.Context, id string) error {
+	if l.dead.Load() || l.deaf.Load() {
+		return errCutOff
+	}
+	return l.Leases.Leave(ctx, id)
+}
+
+func (l *leases) Claim(ctx context.Context, shard int32, o registry.Owner, ttl time.Duration) (int64, error) {
+	if l.dead.Load() || l.deaf.Load() {
+		return 0, errCutOff
+	}
+	return l.Leases.Claim(ctx, shard, o, ttl)
+}
+
+// start runs a processor. Compaction is for the story to ask for.
+func (w *world) start(id string, cfg Config) *process {
+	w.t.Helper()
+	cfg.ID, cfg.CompactEvery, cfg.Scratch, cfg.DedupeWindow = id, -1, w.t.TempDir(), w.window
+	p := &process{w: w, lake: w.open(), leases: &leases{Leases: w.registry}, done: make(chan error, 1)}
+	var err error
+	p.service, err = New(cfg, Deps{Registry: p.leases, Lake: p.lake, Kafka: w.kafka, Layout: w.layout, Log: w.log})
+	w.must(err)
+	ctx, stop := context.WithCancel(w.t.Context())
+	p.stop = stop
+	go func() { p.done <- p.service.Run(ctx) }()
+	return p
+}
+
+// end stops p in good order and waits for it.
+func (p *process) end() {
+	p.w.t.Helper()
+	p.stop()
+	if err := <-p.done; err != nil {
+		p.w.t.Errorf("run: %v", err)
+	}
+}
+
+// crash ends p at once: nothing that it still tries reaches the lake or the
+// registry. Its leases stay until they run out.
+func (p *process) crash() {
+	p.w.t.Helper()
+	p.leases.dead.Store(true)
+	for _, o := range p.service.owned() {
+		o.stop(errLeaseLost)
+	}
+	p.end()
+}
+
+// settled waits until the lake has everything, and returns the state of events.
+func (w *world) settled() lake.Vector {
+	w.t.Helper()
+	time.Sleep(5 * time.Minute)
+	return w.vector(lake.Events)
+}
+
+func (w *world) vector(t lake.Table) lake.Vector {
+	w.t.Helper()
+	s, err := w.reader.Load(w.t.Context(), t)
+	w.must(err)
+	return s.Vector()
+}
+
+// counters is what events says of one shard.
+func (w *world) counters(shard int32) lake.Counters { return w.vector(lake.Events)[shard].Counters }
+
+// wantCounters holds a shard's counters and offset against what they should be.
+func (w *world) wantCounters(shard int32, want lake.Counters) {
+	w.t.Helper()
+	s := w.vector(lake.Events)[shard]
+	if diff := cmp.Diff(want, s.Counters); diff != "" {
+		w.t.Errorf("shard %d counters (-want +got):\n%s", shard, diff)
+	}
+	if s.Next-s.First != s.Counters.Sum() {
+		w.t.Errorf("shard %d: balance does not close: %d to %d, %+v", shard, s.First, s.Next, s.Counters)
+	}
+}
+
+// tailOf asks p for what it holds of shard from an offset on.
+func (p *process) tailOf(shard int32, from int64) (next int64, offsets []int64, err error) {
+	p.w.t.Helper()
+	time.Sleep(2 * flushEvery)
+	part, err := p.service.Tail(shard, from)
+	if err != nil {
+		return 0, nil, err
+	}
+	return part.Next, offsetsOf(p.w.t, &sealed{rows: part.Rows}), nil
+}
+
+var _ tail.Source = (*Service)(nil)
+
+// forgetLog makes the lake believe that it was filled from another log.
+func (w *world) forgetLog(shard int32) {
+	w.t.Helper()
+	for _, t := range lake.Tables() {
+		at := w.vector(t)[shard]
+		to := at
+		to.Next, to.Mark.TopicID = at.Next+1, "another log"
+		to.Counters.Lost++
+		if t != lake.Events {
+			to.Counters = lake.Counters{}
+		}
+		_, err := w.reader.Commit(w.t.Context(), t, []lake.Cut{{ID: "test", Shard: shard, From: at.Next, To: to, Sealed: time.Now()}})
+		w.must(err)
+	}
+}
