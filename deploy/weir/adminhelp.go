@@ -145,10 +145,10 @@ func (v adminVerb) flags() string {
 		"password-stdin": "--password-stdin", "rate": "--rate N", "value": "--value VALUE", "euid": "--euid N",
 	}
 	var b strings.Builder
-	for _, name := range strings.Fields(v.needs) {
+	for name := range strings.FieldsSeq(v.needs) {
 		b.WriteString(" " + words[name])
 	}
-	for _, name := range strings.Fields(v.takes) {
+	for name := range strings.FieldsSeq(v.takes) {
 		b.WriteString(" [" + words[name] + "]")
 	}
 	return b.String()
