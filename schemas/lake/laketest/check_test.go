@@ -1,0 +1,182 @@
+package laketest_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"weir/schemas"
+	"weir/schemas/columns"
+	"weir/schemas/lake"
+	"weir/schemas/lake/laketest"
+	"weir/schemas/rollup"
+)
+
+// someLog is a log of two shards with all that a log can have.
+func someLog() laketest.Log {
+	log := laketest.Log{Shards: map[int32][]laketest.Record{}}
+	for i := range 60 {
+		r := laketest.Record{
+			Product: 1001, Client: int64(i % 4), RandomID: fmt.Sprint(i % 17),
+			Stamp: 1_700_000_000_000 + int64(i)*5_000_000,
+		}
+		switch i % 13 {
+		case 5:
+			r.Is = laketest.Poison
+		case 6:
+			r.Is = laketest.Control
+		}
+		shard := int32(i % 2)
+		log.Shards[shard] = append(log.Shards[shard], r)
+	}
+	return log
+}
+
+// filler commits a log to a lake as a processor does, unless it is told to do
+// it wrong.
+type filler struct {
+	t     *testing.T
+	lake  *lake.Lake
+	log   laketest.Log
+	spoil func(t lake.Table, c *lake.Cut, rows *[]laketest.Row)
+}
+
+// fill commits each shard in two cuts.
+func (f *filler) fill() {
+	for shard, records := range f.log.Shards {
+		half, end := int64(len(records)/2), int64(len(records))
+		f.cut(shard, 0, half)
+		f.cut(shard, half, end)
+	}
+}
+
+func (f *filler) cut(shard int32, from, to int64) {
+	f.t.Helper()
+	rows, dead, at := f.log.Verdicts(shard, to)
+	rows = slices.DeleteFunc(rows, func(r laketest.Row) bool { return r.Offset < from })
+	dead = slices.DeleteFunc(dead, func(o int64) bool { return o < from })
+	for _, table := range lake.Tables() {
+		c := lake.Cut{ID: fmt.Sprint(shard, from), Shard: shard, From: from, To: at, Sealed: time.Now()}
+		if table != lake.Events {
+			c.To.Counters = lake.Counters{}
+		}
+		mine := slices.Clone(rows)
+		if f.spoil != nil {
+			f.spoil(table, &c, &mine)
+		}
+		if c.ID == "" {
+			continue
+		}
+		c.Files = f.write(table, shard, mine, dead)
+		if _, err := f.lake.Commit(f.t.Context(), table, []lake.Cut{c}); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+}
+
+func (f *filler) write(table lake.Table, shard int32, rows []laketest.Row, dead []int64) []lake.DataFile {
+	f.t.Helper()
+	ctx := f.t.Context()
+	var files []lake.DataFile
+	var err error
+	switch batch := f.batch(shard, rows); table {
+	case lake.DeadLetters:
+		var letters []lake.DeadLetter
+		for _, o := range dead {
+			letters = append(letters, lake.DeadLetter{Shard: shard, Offset: o, Arrival: f.log.Shards[shard][o].Stamp, Reason: "poison"})
+		}
+		files, err = f.lake.WriteDeadLetters(ctx, shard, letters)
+	case lake.Events:
+		files, err = f.lake.WriteEvents(ctx, shard, []arrow.Record{batch})
+	default:
+		set := rollup.NewSet()
+		if err := set.AddBatch(batch); err != nil {
+			f.t.Fatal(err)
+		}
+		var all map[lake.Table][]lake.DataFile
+		all, err = f.lake.WriteRollups(ctx, shard, set, table)
+		files = all[table]
+	}
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return files
+}
+
+func (f *filler) batch(shard int32, rows []laketest.Row) arrow.Record {
+	b := columns.NewBuilder(memory.DefaultAllocator)
+	defer b.Release()
+	for _, r := range rows {
+		e := schemas.Event{Product: r.Product, Client: r.Client, RandomID: r.RandomID, Name: "edit", Time: r.Arrival - 1000}
+		b.Append(&e, columns.Position{Shard: shard, Offset: r.Offset, Arrival: r.Arrival})
+	}
+	return b.Batch()
+}
+
+func TestCheckOfALakeThatIsRight(t *testing.T) {
+	f := &filler{t: t, lake: laketest.Lake(t, lake.Config{}), log: someLog()}
+	laketest.Check(t, f.lake, f.log)
+	f.fill()
+	laketest.CheckDone(t, f.lake, f.log)
+}
+
+// Each thing that can be wrong is found, and named.
+func TestCheckFinds(t *testing.T) {
+	only := func(table lake.Table, do func(c *lake.Cut, rows *[]laketest.Row)) func(lake.Table, *lake.Cut, *[]laketest.Row) {
+		return func(at lake.Table, c *lake.Cut, rows *[]laketest.Row) {
+			if at == table && c.Shard == 1 && c.From > 0 {
+				do(c, rows)
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		spoil func(lake.Table, *lake.Cut, *[]laketest.Row)
+		want  string
+	}{
+		"a lost row":                       {only(lake.Events, func(_ *lake.Cut, rows *[]laketest.Row) { *rows = (*rows)[1:] }), "24 rows, want 25"},
+		"a row twice":                      {only(lake.Events, func(_ *lake.Cut, rows *[]laketest.Row) { *rows = append(*rows, (*rows)[0]) }), "26 rows, want 25"},
+		"another arrival":                  {only(lake.Events, func(_ *lake.Cut, rows *[]laketest.Row) { (*rows)[2].Arrival++ }), "got {"},
+		"a wrong counter":                  {only(lake.Events, func(c *lake.Cut, _ *[]laketest.Row) { c.To.Counters.Stored++ }), "balance does not close"},
+		"log time":                         {only(lake.Events, func(c *lake.Cut, _ *[]laketest.Row) { c.To.LogTime++ }), "want log time"},
+		"a rollup too many":                {only(lake.EventDays, func(_ *lake.Cut, rows *[]laketest.Row) { *rows = append(*rows, (*rows)[0]) }), "event_days, shard 1 at 30: counts"},
+		"a rollup too few":                 {only(lake.Clients, func(_ *lake.Cut, rows *[]laketest.Row) { *rows = (*rows)[1:] }), "clients, shard 1 at 30: counts"},
+		"events before their dead letters": {only(lake.DeadLetters, func(c *lake.Cut, _ *[]laketest.Row) { c.ID = "" }), "dead_letters at 15, events at 30"},
+		"a rollup before its events":       {only(lake.Events, func(c *lake.Cut, _ *[]laketest.Row) { c.ID = "" }), "clients at 30, events at 15"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &filler{t: t, lake: laketest.Lake(t, lake.Config{}), log: someLog(), spoil: c.spoil}
+			f.fill()
+			problems := fmt.Sprint(laketest.Problems(t.Context(), f.lake, f.log))
+			if !strings.Contains(problems, c.want) {
+				t.Errorf("problems = %s, want one with %q", problems, c.want)
+			}
+		})
+	}
+}
+
+func TestVerdicts(t *testing.T) {
+	log := laketest.Log{Window: 10 * time.Millisecond, Shards: map[int32][]laketest.Record{0: {
+		{RandomID: "a", Stamp: 100},
+		{RandomID: "a", Stamp: 109},          // within the window
+		{RandomID: "a", Stamp: 90},           // log time does not run back
+		{RandomID: "a", Stamp: 110},          // the window is over
+		{RandomID: "a", Stamp: 119},          // and counts from the stored row
+		{RandomID: "a", Stamp: 1, Client: 7}, // somebody else's
+		{Is: laketest.Poison, Stamp: 200},
+		{Is: laketest.Control, Stamp: 300},
+	}}}
+	rows, dead, at := log.Verdicts(0, 8)
+	var stored []int64
+	for _, r := range rows {
+		stored = append(stored, r.Offset)
+	}
+	want := lake.Counters{Stored: 3, Duplicates: 3, Dead: 1, Control: 1}
+	if !slices.Equal(stored, []int64{0, 3, 5}) || !slices.Equal(dead, []int64{6}) || at.Counters != want || at.LogTime != 300 || at.Next != 8 {
+		t.Errorf("stored %v, dead %v, %+v", stored, dead, at)
+	}
+}
