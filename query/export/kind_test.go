@@ -211,3 +211,32 @@ func TestFileNames(t *testing.T) {
 		}
 	}
 }
+
+// FuzzFileName: a name that is read is the name that would be given.
+func FuzzFileName(f *testing.F) {
+	f.Add("11111_cust_2024-03-01.zip")
+	f.Add("11111_cust_2024-03-01_to_2024-03-31.zip")
+	f.Add("11111_cust_2024-03-01_to_.zip")
+	f.Fuzz(func(t *testing.T, name string) {
+		k := CustomEvents()
+		if d, ok := k.DaysOf(11111, name); ok && k.FileName(11111, d) != name {
+			t.Errorf("%q was read as %s to %s", name, d.FirstDay(), d.LastDay())
+		}
+	})
+}
+
+// FuzzProps: whatever stands in $client or in the properties, a row comes out,
+// and it is the same each time.
+func FuzzProps(f *testing.F) {
+	f.Add(`{"prodVersion":"1","ram":8}`, `{"a":{"b":[1,"x"]}}`)
+	f.Add(`{`, `[`)
+	f.Add(`{"ram":{}}`, `{"a":1,"a":2}`)
+	f.Fuzz(func(t *testing.T, client, properties string) {
+		p, d := newClientProps(), &eventData{}
+		first := strings.Join(p.of(-1, client).texts, "|") + string(d.append(nil, properties))
+		_, _ = p.of(-1, `{"ram":1}`), d.append(nil, `{"other":true}`)
+		if again := strings.Join(p.of(-1, client).texts, "|") + string(d.append(nil, properties)); again != first {
+			t.Errorf("%q then %q", first, again)
+		}
+	})
+}
