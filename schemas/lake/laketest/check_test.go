@@ -72,40 +72,36 @@ func (f *filler) cut(shard int32, from, to int64) {
 		if c.ID == "" {
 			continue
 		}
-		c.Files = f.write(table, shard, mine, dead)
+		var err error
+		if c.Files, err = f.files(table, shard, mine, dead); err != nil {
+			f.t.Fatal(err)
+		}
 		if _, err := f.lake.Commit(f.t.Context(), table, []lake.Cut{c}); err != nil {
 			f.t.Fatal(err)
 		}
 	}
 }
 
-func (f *filler) write(table lake.Table, shard int32, rows []laketest.Row, dead []int64) []lake.DataFile {
-	f.t.Helper()
+// files puts the data files of a cut.
+func (f *filler) files(table lake.Table, shard int32, rows []laketest.Row, dead []int64) ([]lake.DataFile, error) {
 	ctx := f.t.Context()
-	var files []lake.DataFile
-	var err error
 	switch batch := f.batch(shard, rows); table {
 	case lake.DeadLetters:
 		var letters []lake.DeadLetter
 		for _, o := range dead {
 			letters = append(letters, lake.DeadLetter{Shard: shard, Offset: o, Arrival: f.log.Shards[shard][o].Stamp, Reason: "poison"})
 		}
-		files, err = f.lake.WriteDeadLetters(ctx, shard, letters)
+		return f.lake.WriteDeadLetters(ctx, shard, letters)
 	case lake.Events:
-		files, err = f.lake.WriteEvents(ctx, shard, []arrow.Record{batch})
+		return f.lake.WriteEvents(ctx, shard, []arrow.Record{batch})
 	default:
 		set := rollup.NewSet()
 		if err := set.AddBatch(batch); err != nil {
-			f.t.Fatal(err)
+			return nil, err
 		}
-		var all map[lake.Table][]lake.DataFile
-		all, err = f.lake.WriteRollups(ctx, shard, set, table)
-		files = all[table]
+		all, err := f.lake.WriteRollups(ctx, shard, set, table)
+		return all[table], err
 	}
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	return files
 }
 
 func (f *filler) batch(shard int32, rows []laketest.Row) arrow.Record {

@@ -1,0 +1,132 @@
+package laketest_test
+
+import (
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"weir/schemas/lake"
+	"weir/schemas/lake/laketest"
+)
+
+// story is the real lake, in memory, under seeded processes that cut, compact
+// and expire while every step of theirs may fail.
+type story struct {
+	*filler
+	rnd   *rand.Rand
+	world *laketest.World
+	lakes []*lake.Lake // one process each
+}
+
+func TestStories(t *testing.T) {
+	for seed := range uint64(4) {
+		s := &story{filler: &filler{t: t, log: someLog()}, rnd: rand.New(rand.NewPCG(seed, 1)), world: laketest.New()}
+		for range 3 {
+			l, err := s.world.Open(t.Context(), lake.Config{Backoff: time.Nanosecond, Compression: "snappy"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.lakes = append(s.lakes, l)
+		}
+		for range 25 {
+			s.step()
+			if problems := laketest.Problems(t.Context(), s.lakes[0], s.log); len(problems) > 0 {
+				t.Fatalf("seed %d: %v", seed, problems)
+			}
+		}
+		s.world.Faults.Set(nil)
+		s.world.Faults.Deliver()
+		for shard, records := range s.log.Shards {
+			s.reach(shard, int64(len(records)))
+		}
+		laketest.CheckDone(t, s.lakes[1], s.log)
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
+
+// step lets a process do one thing, with faults.
+func (s *story) step() {
+	s.lake = s.lakes[s.rnd.IntN(len(s.lakes))]
+	s.world.Faults.Set(func(laketest.Step) laketest.Kind {
+		return map[int]laketest.Kind{0: laketest.Lost, 1: laketest.Applied, 2: laketest.Late}[s.rnd.IntN(40)]
+	})
+	shard := int32(s.rnd.IntN(len(s.log.Shards)))
+	switch s.rnd.IntN(8) {
+	case 0:
+		s.world.Faults.Deliver()
+	case 1, 2:
+		s.compact(lake.Tables()[s.rnd.IntN(5)], shard)
+	case 3:
+		_ = s.lake.Expire(s.t.Context(), lake.Tables()[s.rnd.IntN(5)], time.Millisecond, 2)
+	default:
+		end := int64(len(s.log.Shards[shard]))
+		s.reach(shard, min(s.next(lake.Events, shard)+s.rnd.Int64N(8)+1, end))
+	}
+}
+
+func (s *story) next(t lake.Table, shard int32) int64 {
+	at, err := s.lake.Load(s.t.Context(), t)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return at.Vector()[shard].Next
+}
+
+// reach brings every table of a shard to an offset, each from where it is,
+// until one fails.
+func (s *story) reach(shard int32, to int64) {
+	all, allDead, state := s.log.Verdicts(shard, to)
+	for _, table := range lake.Tables() {
+		from := s.next(table, shard)
+		if from >= to {
+			continue
+		}
+		rows := slices.DeleteFunc(slices.Clone(all), func(r laketest.Row) bool { return r.Offset < from })
+		dead := slices.DeleteFunc(slices.Clone(allDead), func(o int64) bool { return o < from })
+		c := lake.Cut{ID: uuid.NewString(), Shard: shard, From: from, To: state, Sealed: time.Now()}
+		if table != lake.Events {
+			c.To.Counters = lake.Counters{}
+		}
+		var err error
+		if c.Files, err = s.files(table, shard, rows, dead); err == nil {
+			_, err = s.lake.Commit(s.t.Context(), table, []lake.Cut{c})
+		}
+		if err != nil {
+			return // the process dies of it
+		}
+	}
+}
+
+// compact makes one file of all that a shard has in a partition.
+func (s *story) compact(t lake.Table, shard int32) {
+	at, err := s.lake.Load(s.t.Context(), t)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	files, err := at.Files(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var old []lake.DataFile
+	for _, f := range files {
+		if f.Shard == shard && (len(old) == 0 || old[0].Partition == f.Partition) {
+			old = append(old, f)
+		}
+	}
+	if len(old) < 2 {
+		return
+	}
+	merged, err := s.lake.Merge(s.t.Context(), t, old)
+	if err == nil {
+		err = s.lake.Replace(s.t.Context(), t, old, merged)
+	}
+	if err != nil && !errors.Is(err, laketest.ErrInjected) && !errors.Is(err, lake.ErrInputsGone) {
+		s.t.Errorf("compact %s: %v", t, err)
+	}
+}
