@@ -25,17 +25,19 @@ type traffic struct {
 	start   int64 // of the first event; epoch milliseconds
 	step    int64 // mean milliseconds from one event to the next
 	n       int64
+	seen    map[int64]int64 // events of each client
 }
 
 func (g *traffic) event() schemas.Event {
 	client := 1 + g.r.Int64N(g.clients)
 	g.start += g.r.Int64N(2*g.step + 1)
 	g.n++
+	g.seen[client]++
 	e := schemas.Event{
 		Product: 1001 + client%3, Client: client<<32 + 7, Time: g.start - g.r.Int64N(5000),
 		Name:     []string{"edit", "edit", "edit", "commit", "open", schemas.SessionStart, schemas.SessionStop}[g.r.IntN(7)],
 		RandomID: fmt.Sprintf("%016x-%04x-%012x", g.r.Uint64(), g.n&0xffff, g.n),
-		Category: some([]string{"vcs", "config", "(root)"}[g.r.IntN(3)]), SessionID: fmt.Sprintf("9cc48ec0-8eea-c1e0-%d-%d", client, g.n/2000),
+		Category: some([]string{"vcs", "config", "(root)"}[g.r.IntN(3)]), SessionID: fmt.Sprintf("9cc48ec0-8eea-c1e0-%d-%d", client, g.seen[client]/20),
 		AppKey: "app-key", AppVersion: fmt.Sprintf("v1.%d.0", client%5),
 		User:        fmt.Appendf(nil, `{"id":"u%d","realm":["webmail"],"groups":["all","core"]}`, client),
 		ClientProps: fmt.Appendf(nil, `{"prodVersion":"v1.%d.0","prodEdition":"webmail","C01":"-0700"}`, client%5),
@@ -70,5 +72,5 @@ func (g *traffic) batches(t testing.TB, shard int32, first int64, n, size int) [
 }
 
 func newTraffic(seed uint64, clients int64) *traffic {
-	return &traffic{r: rand.New(rand.NewPCG(seed, 0)), clients: clients, start: 1_700_000_000_000, step: 40}
+	return &traffic{r: rand.New(rand.NewPCG(seed, 0)), clients: clients, start: 1_700_000_000_000, step: 40, seen: map[int64]int64{}}
 }

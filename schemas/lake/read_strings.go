@@ -140,6 +140,11 @@ func (r *codeReader) begin(rows int) {
 func (r *codeReader) read(row int64, n int) error {
 	dst := arrow.Int32Traits.CastFromBytes(r.codes.Bytes())
 	return r.each(row, n, func(p piece) error {
+		if p.values == 0 {
+			clear(dst[r.valid.n : r.valid.n+p.rows])
+			r.valid.add(p)
+			return nil
+		}
 		codes, err := r.pageCodes(p)
 		if err != nil {
 			return err

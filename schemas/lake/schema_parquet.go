@@ -19,7 +19,8 @@ import (
 const (
 	rowGroupRows  = 64 << 10
 	rowGroupBytes = 32 << 20  // of uncompressed strings
-	pageBytes     = 128 << 10 // uncompressed
+	pageBytes     = 128 << 10 // of strings, uncompressed
+	pageRows      = 16 << 10
 )
 
 // parquetSchema is the Parquet schema of t: its Arrow schema with field ids
@@ -99,7 +100,7 @@ func (f *orderedField) Value(base reflect.Value) reflect.Value { return base }
 // decimals, which parquet-go compares as bytes, that is wrongly.
 func bounded(f arrow.Field) bool {
 	switch f.Type.ID() {
-	case arrow.INT64, arrow.INT32, arrow.DATE32, arrow.TIMESTAMP, arrow.BOOL:
+	case arrow.INT64, arrow.INT32, arrow.DATE32, arrow.TIMESTAMP:
 		return true
 	case arrow.DICTIONARY:
 		return f.Name == columns.Name || f.Name == columns.Category

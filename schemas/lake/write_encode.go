@@ -2,11 +2,14 @@ package lake
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 )
@@ -18,49 +21,75 @@ const (
 	chunkBytes = 4 << 20
 )
 
-// encoder writes data files of one table, one after the other. Its buffers are
-// worth keeping. It belongs to one goroutine at a time.
+// magic begins and ends a Parquet file.
+const magic = "PAR1"
+
+// encoder writes data files of one table, one after the other: pages by the
+// encodings of parquet-go, straight from the columns of batches, since its own
+// writer takes every value by itself and hashes each coded one again. Its
+// buffers are worth keeping. It belongs to one goroutine at a time.
 type encoder struct {
 	table   Table
-	writer  *parquet.Writer
-	out     tailWriter
-	columns []columnEncoder
-	values  []parquet.Value
-	numbers []byte // memory of the decimals of a chunk
+	blank   format.FileMetaData // what every footer has: the schema
+	columns []columnWriter
+	pages   pageEncoder
+	out     counter
 
+	groups     []format.RowGroup // of the file
+	indexes    []groupIndex
 	rows       int64 // of the file
+	group      int   // numbers row groups, over all files
 	groupRows  int64 // of the row group being written
 	groupBytes int64 // of its strings
 }
 
-// newEncoder returns an encoder of t whose pages are compressed as cfg says.
+// groupIndex is the page index of a row group, by column.
+type groupIndex struct {
+	columns []format.ColumnIndex // without pages where the column has no bounds
+	offsets []format.OffsetIndex
+}
+
+// newEncoder returns an encoder of t whose pages are compressed by the codec of
+// that name.
 func newEncoder(t Table, compression string) (*encoder, error) {
 	codec, err := parquetCodec(compression)
 	if err != nil {
 		return nil, err
 	}
-	options := []parquet.WriterOption{
-		parquetSchema(t), parquet.Compression(codec), parquet.PageBufferSize(pageBytes), parquet.WriteBufferSize(0),
+	schema := parquetSchema(t)
+	empty := parquet.NewWriter(io.Discard, schema)
+	if err := empty.Close(); err != nil {
+		return nil, fmt.Errorf("make schema of %s: %w", t, err)
 	}
-	fields := arrowSchema(t).Fields()
-	for _, f := range fields {
-		if !bounded(f) {
-			options = append(options, parquet.SkipPageBounds(f.Name))
+	e := &encoder{table: t, blank: *empty.File().Metadata()}
+	for i, f := range arrowSchema(t).Fields() {
+		c := columnWriter{field: f, form: formOf(i, schema.Fields()[i], codec)}
+		if c.form.coded {
+			c.dict.numbers, c.dict.texts = map[int64]int32{}, map[string]int32{}
 		}
+		e.columns = append(e.columns, c)
 	}
-	e := &encoder{table: t, values: make([]parquet.Value, chunkRows), numbers: make([]byte, 16*chunkRows)}
-	e.writer = parquet.NewWriter(&e.out, options...)
-	for i, f := range fields {
-		e.columns = append(e.columns, columnEncoder{field: f, index: i, to: e.writer.ColumnWriters()[i]})
-	}
+	e.begin(io.Discard)
 	return e, nil
 }
 
 // begin starts a data file that is written to out.
 func (e *encoder) begin(out io.Writer) {
-	e.out = tailWriter{to: out}
-	e.writer.Reset(&e.out)
-	e.rows, e.groupRows, e.groupBytes = 0, 0, 0
+	e.out = counter{to: out}
+	e.groups, e.indexes = nil, nil
+	e.rows = 0
+	e.beginGroup()
+}
+
+func (e *encoder) beginGroup() {
+	e.group++
+	e.groupRows, e.groupBytes = 0, 0
+	for i := range e.columns {
+		c := &e.columns[i]
+		c.dict.reset()
+		c.chunk.reset()
+		c.nextPage()
+	}
 }
 
 // bind makes batches those that rows refer to. They must have the columns of
@@ -68,7 +97,7 @@ func (e *encoder) begin(out io.Writer) {
 func (e *encoder) bind(batches []arrow.Record) error {
 	for i := range e.columns {
 		c := &e.columns[i]
-		c.from = c.from[:0]
+		c.unbind()
 		for _, rec := range batches {
 			if i >= int(rec.NumCols()) || rec.ColumnName(i) != c.field.Name {
 				return fmt.Errorf("batch lacks column %d, %s", i, c.field.Name)
@@ -81,19 +110,29 @@ func (e *encoder) bind(batches []arrow.Record) error {
 	return nil
 }
 
+// release lets go of the batches and of what was written.
+func (e *encoder) release() {
+	for i := range e.columns {
+		e.columns[i].unbind()
+	}
+	e.begin(io.Discard)
+}
+
 // write appends rows of the bound batches.
 func (e *encoder) write(rows []rowRef) error {
 	for len(rows) > 0 {
 		n, size := e.take(rows)
 		for i := range e.columns {
 			c := &e.columns[i]
-			c.fill(e.values[:n], e.numbers, rows[:n])
-			if _, err := c.to.WriteRowValues(e.values[:n]); err != nil {
-				return fmt.Errorf("write column %s: %w", c.field.Name, err)
+			c.append(rows[:n], e.group)
+			if !c.page.full() {
+				continue
+			}
+			if err := e.pages.flush(c); err != nil {
+				return err
 			}
 		}
 		rows = rows[n:]
-		e.rows += int64(n)
 		e.groupRows += int64(n)
 		e.groupBytes += size
 		if e.groupRows >= rowGroupRows || e.groupBytes >= rowGroupBytes {
@@ -108,12 +147,17 @@ func (e *encoder) write(rows []rowRef) error {
 // take is how many rows go to the columns at once, and the bytes of their
 // strings.
 func (e *encoder) take(rows []rowRef) (n int, size int64) {
-	for n < min(len(rows), chunkRows) && size < chunkBytes {
-		for i := range e.columns {
-			if e.columns[i].texts {
-				size += e.columns[i].size(rows[n])
+	rows = rows[:min(len(rows), chunkRows)]
+	sizes := make([]int64, len(rows))
+	for i := range e.columns {
+		if c := &e.columns[i]; c.texts {
+			for k, r := range rows {
+				sizes[k] += c.size(r)
 			}
 		}
+	}
+	for n < len(rows) && size < chunkBytes {
+		size += sizes[n]
 		n++
 	}
 	return n, size
@@ -121,79 +165,164 @@ func (e *encoder) take(rows []rowRef) (n int, size int64) {
 
 // flush ends the row group.
 func (e *encoder) flush() error {
-	if err := e.writer.Flush(); err != nil {
-		return fmt.Errorf("write row group: %w", err)
+	if e.groupRows == 0 {
+		return nil
 	}
-	e.groupRows, e.groupBytes = 0, 0
+	if err := e.writeMagic(); err != nil {
+		return err
+	}
+	g := format.RowGroup{NumRows: e.groupRows, FileOffset: e.out.size, Ordinal: int16(len(e.groups))}
+	var index groupIndex
+	for i := range e.columns {
+		c := &e.columns[i]
+		if err := e.pages.flush(c); err != nil {
+			return err
+		}
+		meta, err := e.writeChunk(c)
+		if err != nil {
+			return err
+		}
+		g.Columns = append(g.Columns, format.ColumnChunk{MetaData: meta})
+		g.TotalByteSize += meta.TotalUncompressedSize
+		g.TotalCompressedSize += meta.TotalCompressedSize
+		index.columns = append(index.columns, c.chunk.index)
+		index.offsets = append(index.offsets, format.OffsetIndex{PageLocations: offsetBy(c.chunk.pages, meta.DataPageOffset)})
+	}
+	e.groups, e.indexes = append(e.groups, g), append(e.indexes, index)
+	e.rows += e.groupRows
+	e.beginGroup()
 	return nil
 }
 
-// finish ends the file and returns its footer, valid until begin.
+// writeMagic begins the file, if need be.
+func (e *encoder) writeMagic() error {
+	if e.out.size > 0 {
+		return nil
+	}
+	_, err := io.WriteString(&e.out, magic)
+	return err
+}
+
+func offsetBy(pages []format.PageLocation, from int64) []format.PageLocation {
+	out := slices.Clone(pages)
+	for i := range out {
+		out[i].Offset += from
+	}
+	return out
+}
+
+// writeChunk writes the pages of one column, its dictionary first.
+func (e *encoder) writeChunk(c *columnWriter) (format.ColumnMetaData, error) {
+	m := format.ColumnMetaData{
+		Type: e.blank.Schema[1+c.form.index].Type.V, PathInSchema: []string{c.field.Name}, Codec: codecOf(c.form.codec),
+		NumValues: e.groupRows, Statistics: c.chunk.stats, Encoding: []format.Encoding{format.RLE},
+	}
+	var dict chunk
+	if err := e.pages.dictionary(c, &dict); err != nil {
+		return m, err
+	}
+	if dict.size > 0 {
+		m.DictionaryPageOffset = e.out.size
+		m.EncodingStats = append(m.EncodingStats, format.PageEncodingStats{PageType: format.DictionaryPage, Count: 1})
+	}
+	m.DataPageOffset = e.out.size + int64(dict.body.Len())
+	m.TotalCompressedSize = int64(dict.body.Len() + c.chunk.body.Len())
+	m.TotalUncompressedSize = dict.size + c.chunk.size
+	if c.chunk.plain > 0 {
+		m.EncodingStats = append(m.EncodingStats, pageStats(format.Plain, c.chunk.plain))
+	}
+	if c.chunk.others > 0 {
+		m.EncodingStats = append(m.EncodingStats, pageStats(c.form.encoding.Encoding(), c.chunk.others))
+	}
+	for _, s := range m.EncodingStats {
+		if !slices.Contains(m.Encoding, s.Encoding) {
+			m.Encoding = append(m.Encoding, s.Encoding)
+		}
+	}
+	for _, body := range [][]byte{dict.body.Bytes(), c.chunk.body.Bytes()} {
+		if _, err := e.out.Write(body); err != nil {
+			return m, fmt.Errorf("write column %s: %w", c.field.Name, err)
+		}
+	}
+	return m, nil
+}
+
+func pageStats(how format.Encoding, n int32) format.PageEncodingStats {
+	return format.PageEncodingStats{PageType: format.DataPageV2, Encoding: how, Count: n}
+}
+
+func codecOf(codec compress.Codec) format.CompressionCodec {
+	if codec == nil {
+		return format.Uncompressed
+	}
+	return codec.CompressionCodec()
+}
+
+// finish ends the file and returns its footer.
 func (e *encoder) finish() (*format.FileMetaData, error) {
 	if err := e.flush(); err != nil {
 		return nil, err
 	}
-	e.out.held = &bytes.Buffer{}
-	if err := e.writer.Close(); err != nil {
+	if err := e.writeMagic(); err != nil {
+		return nil, err
+	}
+	if err := e.writeIndexes(); err != nil {
+		return nil, fmt.Errorf("write page index: %w", err)
+	}
+	meta := e.blank
+	meta.NumRows, meta.RowGroups = e.rows, e.groups
+	footer, err := thrift.Marshal(new(thrift.CompactProtocol), &meta)
+	if err != nil {
 		return nil, fmt.Errorf("write footer: %w", err)
 	}
-	meta := e.writer.File().Metadata()
-	if err := e.out.endWith(meta); err != nil {
+	footer = binary.LittleEndian.AppendUint32(footer, uint32(len(footer)))
+	if _, err := e.out.Write(append(footer, magic...)); err != nil {
 		return nil, fmt.Errorf("write footer: %w", err)
 	}
-	return meta, nil
+	return &meta, nil
 }
 
-// release lets go of the batches and of what was written.
-func (e *encoder) release() {
-	for i := range e.columns {
-		clear(e.columns[i].from)
-		e.columns[i].from = e.columns[i].from[:0]
+// writeIndexes writes the page indexes of all row groups, bounds first.
+func (e *encoder) writeIndexes() error {
+	var tail bytes.Buffer
+	to := thrift.NewEncoder(new(thrift.CompactProtocol).NewWriter(&tail))
+	put := func(v any) (offset int64, size int32, err error) {
+		before := tail.Len()
+		err = to.Encode(v)
+		return e.out.size + int64(before), int32(tail.Len() - before), err
 	}
-	clear(e.values)
-	e.begin(io.Discard)
-}
-
-// tailWriter counts what goes to a data file, and holds its tail back: the page
-// indexes and the footer.
-type tailWriter struct {
-	to   io.Writer
-	size int64
-	held *bytes.Buffer // nil until the tail begins
-}
-
-func (w *tailWriter) Write(p []byte) (int, error) {
-	if w.held != nil {
-		return w.held.Write(p)
-	}
-	n, err := w.to.Write(p)
-	w.size += int64(n)
-	return n, err
-}
-
-// endWith writes the tail with a footer that no longer points at the column
-// indexes of unbounded columns: parquet-go writes those with empty strings for
-// bounds, by which other readers would skip pages that have what they look for.
-func (w *tailWriter) endWith(meta *format.FileMetaData) error {
-	for i := range meta.RowGroups {
-		chunks := meta.RowGroups[i].Columns
-		for j := range chunks {
-			if len(chunks[j].MetaData.Statistics.MinValue) == 0 {
-				chunks[j].ColumnIndexOffset, chunks[j].ColumnIndexLength = 0, 0
+	var err error
+	for g := range e.groups {
+		for i := range e.groups[g].Columns {
+			c, index := &e.groups[g].Columns[i], &e.indexes[g].columns[i]
+			if len(index.NullPages) == 0 {
+				continue
+			}
+			if c.ColumnIndexOffset, c.ColumnIndexLength, err = put(index); err != nil {
+				return err
 			}
 		}
 	}
-	footer, err := thrift.Marshal(new(thrift.CompactProtocol), meta)
-	if err != nil {
-		return err
+	for g := range e.groups {
+		for i := range e.groups[g].Columns {
+			c := &e.groups[g].Columns[i]
+			if c.OffsetIndexOffset, c.OffsetIndexLength, err = put(&e.indexes[g].offsets[i]); err != nil {
+				return err
+			}
+		}
 	}
-	tail := w.held.Bytes()
-	end := tail[len(tail)-8:] // length of the old footer, magic
-	old := int(uint32(end[0]) | uint32(end[1])<<8 | uint32(end[2])<<16 | uint32(end[3])<<24)
-	body := append(tail[:len(tail)-8-old:len(tail)-8-old], footer...)
-	n := len(footer)
-	body = append(body, byte(n), byte(n>>8), byte(n>>16), byte(n>>24), 'P', 'A', 'R', '1')
-	w.held = nil
-	_, err = w.Write(body)
+	_, err = e.out.Write(tail.Bytes())
 	return err
+}
+
+// counter counts what goes to a data file.
+type counter struct {
+	to   io.Writer
+	size int64
+}
+
+func (w *counter) Write(p []byte) (int, error) {
+	n, err := w.to.Write(p)
+	w.size += int64(n)
+	return n, err
 }
