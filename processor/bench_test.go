@@ -17,13 +17,15 @@ import (
 	"weir/schemas/topic"
 )
 
-// sampleRecords is n records as the edge writes them, about 250 bytes each: a
+const samples = 50_000
+
+// sampleRecords are records as the edge writes them, about 250 bytes each: a
 // few thousand clients, a few names, sessions with their start and stop.
-func sampleRecords(n int) []*kgo.Record {
+func sampleRecords() []*kgo.Record {
 	category := "navigation"
 	start := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 	names := []string{"page_view", "search", "open", "save", "session_start", "session_stop"}
-	records := make([]*kgo.Record, n)
+	records := make([]*kgo.Record, samples)
 	for i := range records {
 		e := schemas.Event{
 			Product: 1001, Client: int64(i*7919%5000 + 1), Time: start.UnixMilli() + int64(i)*20,
@@ -70,7 +72,7 @@ func takeAll(tb testing.TB, g *gatherer, records []*kgo.Record) {
 
 // BenchmarkDecodeOnly is the floor: the same bytes, decoded and dropped.
 func BenchmarkDecodeOnly(b *testing.B) {
-	records := sampleRecords(50_000)
+	records := sampleRecords()
 	var e schemas.Event
 	for b.Loop() {
 		for _, r := range records {
@@ -79,12 +81,12 @@ func BenchmarkDecodeOnly(b *testing.B) {
 			}
 		}
 	}
-	perSecond(b, len(records))
+	perSecond(b)
 }
 
 // BenchmarkGather decodes, looks up, and appends to columns.
 func BenchmarkGather(b *testing.B) {
-	records := sampleRecords(50_000)
+	records := sampleRecords()
 	for b.Loop() {
 		g := benchGatherer(b)
 		takeAll(b, g, records)
@@ -92,12 +94,12 @@ func BenchmarkGather(b *testing.B) {
 		g.held.end()
 		g.dedupe.close()
 	}
-	perSecond(b, len(records))
+	perSecond(b)
 }
 
 // BenchmarkGatherRollup is BenchmarkGather and the rollups of the cut.
 func BenchmarkGatherRollup(b *testing.B) {
-	records := sampleRecords(50_000)
+	records := sampleRecords()
 	for b.Loop() {
 		g := benchGatherer(b)
 		takeAll(b, g, records)
@@ -112,13 +114,13 @@ func BenchmarkGatherRollup(b *testing.B) {
 		g.held.end()
 		g.dedupe.close()
 	}
-	perSecond(b, len(records))
+	perSecond(b)
 }
 
 // BenchmarkCut is a cut as the processor makes it, commits left out: decode,
 // look up, append, and encode events and rollups as Parquet.
 func BenchmarkCut(b *testing.B) {
-	records := sampleRecords(50_000)
+	records := sampleRecords()
 	l := laketest.Lake(b, lake.Config{})
 	w := &worker{lake: l, writing: make(chan struct{}, 1)}
 	for b.Loop() {
@@ -132,10 +134,10 @@ func BenchmarkCut(b *testing.B) {
 		g.held.end()
 		g.dedupe.close()
 	}
-	perSecond(b, len(records))
+	perSecond(b)
 }
 
-func perSecond(b *testing.B, events int) {
-	b.ReportMetric(float64(b.N*events)/b.Elapsed().Seconds(), "events/s")
+func perSecond(b *testing.B) {
+	b.ReportMetric(float64(b.N*samples)/b.Elapsed().Seconds(), "events/s")
 	b.ReportMetric(0, "ns/op")
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -89,9 +90,7 @@ func (w *worker) write(ctx context.Context, c *sealed, files map[lake.Table][]la
 	if err != nil {
 		return err
 	}
-	for t, f := range made {
-		files[t] = f
-	}
+	maps.Copy(files, made)
 	return nil
 }
 
@@ -242,9 +241,5 @@ func cutsFor(t lake.Table, subs []*submission) []lake.Cut {
 func (c *committer) offsets() map[int32]int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	offsets := make(map[int32]int64, len(c.done))
-	for shard, next := range c.done {
-		offsets[shard] = next
-	}
-	return offsets
+	return maps.Clone(c.done)
 }

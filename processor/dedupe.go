@@ -174,19 +174,28 @@ func (d *dedupe) tidy() error {
 		}
 	}
 	if d.merge == nil {
-		d.runs = slices.DeleteFunc(d.runs, func(r *run) bool {
-			old := r.newest <= d.horizon()
-			if old {
-				r.close()
-			}
-			return old
-		})
+		if err := d.dropOld(); err != nil {
+			return err
+		}
 		if from, to := mergeable(d.runs); to > from {
 			d.merge = startMerge(d.dir, slices.Clone(d.runs[from:to]), d.horizon())
 		}
 	}
 	fold(d.runs, d.share()/2)
 	return nil
+}
+
+// dropOld gives up the runs that are past the horizon.
+func (d *dedupe) dropOld() error {
+	var errs []error
+	d.runs = slices.DeleteFunc(d.runs, func(r *run) bool {
+		if r.newest > d.horizon() {
+			return false
+		}
+		errs = append(errs, r.close())
+		return true
+	})
+	return errors.Join(errs...)
 }
 
 // takeMerge puts the result of the merge in the place of its inputs, which
@@ -200,10 +209,15 @@ func (d *dedupe) takeMerge() error {
 	}
 	first := slices.Index(d.runs, m.inputs[0])
 	d.runs = slices.Replace(d.runs, first, first+len(m.inputs), made)
-	for _, r := range m.inputs {
-		r.close()
+	return closeAll(m.inputs)
+}
+
+func closeAll(runs []*run) error {
+	var errs []error
+	for _, r := range runs {
+		errs = append(errs, r.close())
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // close gives up memory and disk.
@@ -213,16 +227,14 @@ func (d *dedupe) close() error {
 		d.merge.stop()
 		made, err := d.merge.wait()
 		if made != nil {
-			made.close()
+			errs = append(errs, made.close())
 		}
 		if !errors.Is(err, errMergeStopped) {
 			errs = append(errs, err)
 		}
 		d.merge = nil
 	}
-	for _, r := range d.runs {
-		r.close()
-	}
+	errs = append(errs, closeAll(d.runs))
 	d.runs, d.recent = nil, table{}
 	return errors.Join(errs...)
 }

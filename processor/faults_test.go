@@ -100,7 +100,7 @@ func TestEachStepFails(t *testing.T) {
 // on.
 func TestEachStepCrashes(t *testing.T) {
 	eachStep(t, func(t *testing.T, step laketest.Step, n int, kind laketest.Kind) {
-		inWorld(t, 1, func(t *testing.T, w *world) {
+		inWorld(t, 1, func(_ *testing.T, w *world) {
 			p := w.start("p", Config{})
 			w.someOfEverything("1")
 			time.Sleep(time.Second)

@@ -56,8 +56,7 @@ func (m *merge) run(dir string, horizon int64) (*run, error) {
 	}
 	w.run.level = m.inputs[0].level + 1
 	if err := m.copyTo(w, horizon); err != nil {
-		w.run.close()
-		return nil, err
+		return nil, errors.Join(err, w.run.close())
 	}
 	return w.close()
 }

@@ -49,10 +49,7 @@ func (r *run) find(f fingerprint, buf *[]byte) (at int64, found bool, err error)
 	return 0, false, nil
 }
 
-func (r *run) close() {
-	r.entries.Close()
-	r.index.Close()
-}
+func (r *run) close() error { return errors.Join(r.entries.Close(), r.index.Close()) }
 
 // mergeable is the range of runs to merge next: the newest ones of one level
 // that are enough. Levels never fall from one run to the next.
@@ -102,8 +99,7 @@ func newRunWriter(dir string, n int) (*runWriter, error) {
 	}
 	index, err := nameless(dir)
 	if err != nil {
-		entries.Close()
-		return nil, err
+		return nil, errors.Join(err, entries.Close())
 	}
 	r := &run{
 		entries: entries, index: index, newest: minTime,
@@ -120,8 +116,7 @@ func nameless(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("create fingerprint file: %w", err)
 	}
 	if err := os.Remove(f.Name()); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("unlink fingerprint file: %w", err)
+		return nil, errors.Join(fmt.Errorf("unlink fingerprint file: %w", err), f.Close())
 	}
 	return f, nil
 }
@@ -154,8 +149,7 @@ func (w *runWriter) startBuckets(last uint64) {
 func (w *runWriter) close() (*run, error) {
 	w.startBuckets(1 << (64 - w.run.shift))
 	if err := errors.Join(w.err, w.entries.Flush(), w.index.Flush()); err != nil {
-		w.run.close()
-		return nil, fmt.Errorf("write fingerprints: %w", err)
+		return nil, errors.Join(fmt.Errorf("write fingerprints: %w", err), w.run.close())
 	}
 	return w.run, nil
 }

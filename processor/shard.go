@@ -112,13 +112,13 @@ func (w *worker) ready() error {
 
 // live takes the shard over, takes it in until ctx ends or something goes
 // wrong, and gives back all it held.
-func (w *worker) live(ctx context.Context) error {
+func (w *worker) live(ctx context.Context) (err error) {
 	began := time.Now()
 	g, err := w.takeOver(ctx)
 	if err != nil {
 		return err
 	}
-	defer g.dedupe.close()
+	defer func() { err = errors.Join(err, g.dedupe.close()) }()
 	w.held.begin(w.memory, position{next: g.state.Next, logTime: g.state.LogTime})
 	defer w.held.end()
 

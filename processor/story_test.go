@@ -67,7 +67,7 @@ func TestDrainCommitsWhatIsGathered(t *testing.T) {
 }
 
 func TestRestartGoesOnFromTheLake(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+	inWorld(t, 1, func(_ *testing.T, w *world) {
 		p := w.start("p", Config{})
 		w.post(0, "a", "b")
 		time.Sleep(90 * time.Second)
@@ -83,7 +83,7 @@ func TestRestartGoesOnFromTheLake(t *testing.T) {
 }
 
 func TestDuplicatesAcrossRestartAndWindow(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+	inWorld(t, 1, func(_ *testing.T, w *world) {
 		w.window = time.Hour
 		w.start("p", Config{}).endAfter(func() {
 			w.post(0, "a")
@@ -180,7 +180,7 @@ func TestTwoProcessesShareAndTakeOver(t *testing.T) {
 // TestZombie: a process whose lease was stolen goes on believing in it. Its
 // cut and the rightful owner's overlap; one of them stands.
 func TestZombie(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+	inWorld(t, 1, func(_ *testing.T, w *world) {
 		zombie := w.start("zombie", Config{CutAge: 10 * time.Minute})
 		time.Sleep(time.Second)
 		w.post(0, "a", "b")
@@ -201,7 +201,7 @@ func TestZombie(t *testing.T) {
 // TestZombieAgainstOnlyDuplicates: the rightful owner's cuts move the offset
 // without a single row.
 func TestZombieAgainstOnlyDuplicates(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+	inWorld(t, 1, func(_ *testing.T, w *world) {
 		w.start("first", Config{}).endAfter(func() { w.post(0, "a", "b") })
 		zombie := w.start("zombie", Config{CutAge: 10 * time.Minute})
 		time.Sleep(time.Second)

@@ -272,7 +272,7 @@ func (w *worker) placeNew(log logRange) (standing, error) {
 // verifyRange holds the log against where the lake stands: state is that of
 // events, reach that of the table which has come furthest.
 func (w *worker) verifyRange(state, reach lake.ShardState, log logRange) error {
-	what := ""
+	var what string
 	switch next := state.Next - state.Mark.Base; {
 	case state.Mark.TopicID != "" && state.Mark.TopicID != log.topicID:
 		what = fmt.Sprintf("topic id is %s, the lake was filled from %s", log.topicID, state.Mark.TopicID)

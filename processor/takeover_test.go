@@ -60,8 +60,7 @@ func TestPlace(t *testing.T) {
 		{name: "loss accepted", events: new(at(100)), log: logRange{"a", 101, 200}, accept: "0@100:101", next: 100, fetch: 101, lostTo: 101},
 		{name: "loss accepted for another offset", events: new(at(100)), log: logRange{"a", 101, 200}, accept: "0@90:101", stopped: "0@100:"},
 		{name: "short log accepted", events: new(at(100)), log: logRange{"a", 0, 20}, accept: "0@100:20", next: 100, fetch: 20, lostTo: 100, base: 80},
-		{name: "short log accepted, dead letters ahead", events: new(at(100)), letters: new(at(120)), log: logRange{"a", 0, 20}, accept: "0@100:0",
-			next: 100, fetch: 0, deadTo: 120, lostTo: 120, base: 120},
+		{name: "short log accepted, dead letters ahead", events: new(at(100)), letters: new(at(120)), log: logRange{"a", 0, 20}, accept: "0@100:0", next: 100, deadTo: 120, lostTo: 120, base: 120},
 		{name: "new log accepted", events: new(at(100)), log: logRange{"b", 0, 200}, accept: "0@100:0", next: 100, fetch: 0, lostTo: 100, base: 100},
 	}
 	for _, c := range cases {
