@@ -3,15 +3,11 @@ package query
 import (
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-
-	"weir/schemas"
 )
 
 const (
@@ -172,11 +168,4 @@ func (q *analyticsQuestion) setOrder(in *string) error {
 		return nil
 	}
 	return wrongField("bad_value", "sortOrder", "must be LatestFirst or OldestFirst")
-}
-
-func wrongField(code, field, reason string) error {
-	return &schemas.RequestError{
-		Status: http.StatusBadRequest, Code: code, Detail: field + " " + reason,
-		Items: []schemas.ItemError{{Field: field, Reason: strings.TrimSpace(reason)}},
-	}
 }

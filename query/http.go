@@ -188,13 +188,23 @@ func badBody(err error) error {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return &schemas.RequestError{Status: http.StatusRequestEntityTooLarge, Code: "too_large", Detail: "The body is too large"}
 	}
-	re := &schemas.RequestError{Status: http.StatusBadRequest, Code: "bad_json", Detail: "The body is not valid JSON: " + err.Error()}
-	if wrong, ok := errors.AsType[*json.SemanticError](err); ok {
-		field := dotted(wrong.JSONPointer)
-		re.Code, re.Detail = "bad_type", field+" has the wrong type"
-		re.Items = []schemas.ItemError{{Field: field, Reason: "wrong type"}}
+	wrong, ok := errors.AsType[*json.SemanticError](err)
+	switch {
+	case !ok:
+		reason := strings.TrimPrefix(err.Error(), "jsontext: ")
+		return &schemas.RequestError{Status: http.StatusBadRequest, Code: "bad_json", Detail: "The body is not valid JSON: " + reason}
+	case wrong.JSONPointer == "":
+		return &schemas.RequestError{Status: http.StatusBadRequest, Code: "bad_type", Detail: "The body must be a JSON object"}
 	}
-	return re
+	return wrongField("bad_type", dotted(wrong.JSONPointer), "has the wrong type")
+}
+
+// wrongField names the field that is to blame.
+func wrongField(code, field, reason string) error {
+	return &schemas.RequestError{
+		Status: http.StatusBadRequest, Code: code, Detail: field + " " + reason,
+		Items: []schemas.ItemError{{Field: field, Reason: reason}},
+	}
 }
 
 // dotted spells the place of a value as a.b.0.

@@ -43,11 +43,12 @@ type stored struct {
 // product 9.
 type listWorld struct {
 	*Service
-	t      *testing.T
-	mem    *memory.CheckedAllocator
-	lake   *laketest.World
-	shards [listShards]*holder
-	tokens map[string]string // by name: "A", "A2" for product 2 alone, "B", "none"
+	t       *testing.T
+	mem     *peak // checked: all of it is released in the end
+	lake    *laketest.World
+	shards  [listShards]*holder
+	account string            // id of A
+	tokens  map[string]string // by name: "A", "A2" for product 2 alone, "B", "none"
 }
 
 // holder is the owner of one shard: a tail.Source of what is not committed.
@@ -64,13 +65,14 @@ type holder struct {
 	state lake.ShardState // of the last commit
 	fail  error           // instead of an answer
 	asked int
-	after func() // once, after the next answer
+	first func() // once, when it is next asked, before it looks
 }
 
 func newListWorld(t *testing.T, cfg Config) *listWorld {
 	t.Helper()
-	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
-	t.Cleanup(func() { mem.AssertSize(t, 0) })
+	checked := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	t.Cleanup(func() { checked.AssertSize(t, 0) })
+	mem := &peak{Allocator: checked}
 	w := &listWorld{t: t, mem: mem, lake: laketest.New(), tokens: map[string]string{}}
 	l, err := w.lake.Open(t.Context(), lake.Config{Compression: "snappy", Memory: mem})
 	if err != nil {
@@ -121,8 +123,7 @@ func (w *listWorld) accounts() {
 	token("A2", a.ID, 2)
 	token("B", b.ID)
 	token("none", c.ID)
-	_, err = reg.CreateUser(ctx, registry.User{Account: a.ID, Email: "ann@example.org"}, listPassword)
-	must(err)
+	w.account = a.ID
 	_, err = reg.PutTopicLayout(ctx, fmt.Sprintf(`{"topic":"events","shards":%d,"hash":"murmur2","topic_id":"x"}`, listShards))
 	must(err)
 }
@@ -181,8 +182,14 @@ func (hs holders) Tail(shard int32, from int64) (tail.Part, error) {
 
 func (h *holder) tail(from int64) (tail.Part, error) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.asked++
+	if first := h.first; first != nil {
+		h.first = nil
+		h.mu.Unlock()
+		first()
+		h.mu.Lock()
+	}
+	defer h.mu.Unlock()
 	switch {
 	case h.fail != nil:
 		return tail.Part{}, h.fail
@@ -190,9 +197,6 @@ func (h *holder) tail(from int64) (tail.Part, error) {
 		return tail.Part{}, tail.ErrBehind
 	case from < h.base && (from > 0 || h.base > listFirst):
 		return tail.Part{}, tail.ErrGone
-	}
-	if h.after != nil {
-		defer func(f func()) { h.after = nil; f() }(h.after)
 	}
 	p := tail.Part{Epoch: h.epoch, Next: h.next, LogTime: arrivalAt(h.next - 1)}
 	var held []stored

@@ -15,8 +15,8 @@
 //     read its log to the end, when it last saw that; otherwise the log time at
 //     the shard's watermark. A shard that was never written to and has no owner
 //     does not count. Where a watermark that was sent back cuts a shard short of
-//     what is there, it is the newest arrival of a whole data file, or of a
-//     batch of the tail, that lies below the cut: a lower bound.
+//     what is there, it is the newest arrival in a data file that lies below the
+//     cut as a whole: a lower bound. Where there is none the header is left out.
 //   - `Weir-Partial: 1,3` lists the shards that the answer could not take to
 //     their newest event (no owner answers), or to the watermark that was asked
 //     for. The answer is right, and as old as Weir-As-Of says. Without the

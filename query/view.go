@@ -162,10 +162,13 @@ func (v *view) mark(q question) {
 	v.asOf = v.oldest()
 }
 
+// unknown is for a shard of which no time is known up to which it is included.
+const unknown = -1
+
 // knownBelow is a time up to which shard is known to be included below offset
 // end: the newest arrival of the data files that lie below it.
 func (v *view) knownBelow(shard int32, end int64) int64 {
-	var newest int64
+	newest := int64(unknown)
 	for _, f := range v.files {
 		if f.Shard == shard && f.Max.Offset < end {
 			newest = max(newest, f.Max.Arrival)
@@ -174,10 +177,14 @@ func (v *view) knownBelow(shard int32, end int64) int64 {
 	return newest
 }
 
+// oldest is zero if a shard's time is unknown, or if no shard counts.
 func (v *view) oldest() time.Time {
 	var oldest int64
 	for _, ms := range v.known {
-		if ms > 0 && (oldest == 0 || ms < oldest) {
+		switch {
+		case ms == unknown:
+			return time.Time{}
+		case ms > 0 && (oldest == 0 || ms < oldest):
 			oldest = ms
 		}
 	}

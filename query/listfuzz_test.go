@@ -1,0 +1,139 @@
+package query
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/schemas"
+)
+
+// bad says that err is one that a client may read, of a status that blames it.
+func bad(err error) bool {
+	re, ok := errors.AsType[*schemas.RequestError](err)
+	return ok && re.Status == http.StatusBadRequest && re.Detail != ""
+}
+
+// FuzzDecodeAnalytics reads anything as a question of contract 3: it is refused
+// with a 400, or it is within every limit.
+func FuzzDecodeAnalytics(f *testing.F) {
+	for _, body := range []string{
+		`{"startDate":"2024-01-01","endDate":"2024-05-01T00:00","filters":{"name":["khub.search"],"user":{"id":"x","realm":["a"]}},` +
+			`"paging":{"page":1,"perPage":1},"sortOrder":"latestFirst"}`,
+		`{"startDate":"2024-01-01T00:00:00","filters":{"user":{"id":["x"],"group":[],"role":null}},"sortOrder":"OldestFirst"}`,
+		`{"startDate":"2024-01-01","x":"` + "\xff" + `"}`, `{"startDate":"2024-01-01","startDate":"2024-01-01"}`,
+		`{"startDate":"2024-01-01","paging":{"page":9223372036854775807,"perPage":1000}}`,
+		`{"startDate":"0000-01-01","endDate":"9999-12-31T23:59:59"}`,
+	} {
+		f.Add(body)
+	}
+	s := &Service{}
+	f.Fuzz(func(t *testing.T, body string) {
+		q, err := s.decodeAnalytics(strings.NewReader(body))
+		if err != nil {
+			if !bad(err) {
+				t.Errorf("%q: %v", body, err)
+			}
+			return
+		}
+		if q.from >= q.to || q.page < 1 || q.perPage < 1 || q.perPage > maxPerPage {
+			t.Errorf("%q: %+v", body, q)
+		}
+		for _, total := range []int64{0, 1, 10, 1<<62 + 1} {
+			if r := q.ranks(total); r.from < 0 || r.to > total || r.width() < 0 || r.width() > q.perPage {
+				t.Errorf("%q: ranks %+v of %d", body, r, total)
+			}
+			if empty := q.ranks(total).width() == 0; empty && !(&analyticsAnswer{ask: q, total: total}).lastPage() {
+				t.Errorf("%q: an empty page of %d is not the last", body, total)
+			}
+		}
+	})
+}
+
+// FuzzDecodeUserEvents does the same for contract 2.
+func FuzzDecodeUserEvents(f *testing.F) {
+	for _, body := range []string{
+		`{"customerId":2847,"refId":"CB6150","from":"2025-06-01T00:00:00.000Z","until":"2025-06-23T23:59:00.000Z"}`,
+		`{"refId":"x","from":"2025-06-01","until":"2025-06-23T23:59+0530"}`,
+		`{"refId":"x","from":"0000-01-01T00:00:00,0001-12","until":"9999-12-31T23:59:59.999999999Z"}`,
+	} {
+		f.Add(body)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		q, err := decodeUserEvents(strings.NewReader(body))
+		if err != nil {
+			if !bad(err) {
+				t.Errorf("%q: %v", body, err)
+			}
+			return
+		}
+		if q.ref == "" || q.from > q.to {
+			t.Errorf("%q: %+v", body, q)
+		}
+	})
+}
+
+// FuzzWatermark: what is read is written as it was meant.
+func FuzzWatermark(f *testing.F) {
+	for _, text := range []string{"", "0=123,1=456", "0=0", "1023=9223372036854775807", "0=1,0=1", " 0=1 , 2=3 "} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		w, ok := parseWatermark(text)
+		if !ok {
+			return
+		}
+		again, ok := parseWatermark(w.String())
+		if !ok || again.String() != w.String() || len(again) != len(w) {
+			t.Errorf("%q: %s, then %s", text, w, again)
+		}
+	})
+}
+
+func TestInstantsThatAreRead(t *testing.T) {
+	want := time.Date(2025, 6, 4, 20, 58, 33, 0, time.UTC)
+	for _, text := range []string{
+		"2025-06-04T20:58:33Z", "2025-06-04T20:58:33", "2025-06-04T20:58:33.000Z", "2025-06-04T20:58:33,000000000Z",
+		"2025-06-04T22:58:33+02:00", "2025-06-04T22:58:33+0200", "2025-06-04T22:58:33+02", "2025-06-04T16:28:33.0-04:30",
+	} {
+		if got, ok := parseInstant(text); !ok || !got.Equal(want) {
+			t.Errorf("%s: %v %v", text, got, ok)
+		}
+	}
+	for _, text := range []string{
+		"", "2025", "2025-06", "04.06.2025", "2025-06-04 20:58:33", "2025-06-04T25:00Z", "2025-06-31", "1749070713", "2025-06-04T20:58:33ZZ",
+		"2025-06-04T20:58:33+25:00", " 2025-06-04", "20250604T205833Z",
+	} {
+		if got, ok := parseInstant(text); ok {
+			t.Errorf("%q was read as %v", text, got)
+		}
+	}
+}
+
+// TestEventIDs are unique and below 2^53, up to the last shard and offset.
+func TestEventIDs(t *testing.T) {
+	last, err := eventID(maxShards-1, maxOffset-1)
+	if err != nil || last != 1<<53-1 {
+		t.Errorf("the last id is %d, %v; want %d", last, err, int64(1<<53-1))
+	}
+	seen := map[int64]bool{}
+	for _, shard := range []int32{0, 1, maxShards - 1} {
+		for _, offset := range []int64{0, 1, 1023, 1024, maxOffset - 1} {
+			id, err := eventID(shard, offset)
+			if err != nil || seen[id] || id%maxShards != int64(shard) || id/maxShards != offset {
+				t.Errorf("shard %d, offset %d: %d, %v", shard, offset, id, err)
+			}
+			seen[id] = true
+		}
+	}
+	for _, c := range []struct {
+		shard  int32
+		offset int64
+	}{{-1, 0}, {maxShards, 0}, {0, -1}, {0, maxOffset}} {
+		if id, err := eventID(c.shard, c.offset); err == nil {
+			t.Errorf("shard %d, offset %d has id %d", c.shard, c.offset, id)
+		}
+	}
+}

@@ -1,0 +1,187 @@
+package query
+
+import (
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/schemas"
+	"weir/schemas/registry"
+)
+
+func basic(email, password string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(email+":"+password))
+}
+
+func TestWhoMayAsk(t *testing.T) {
+	w := newListWorld(t, Config{})
+	if _, err := w.deps.Registry.CreateUser(t.Context(), registry.User{Account: w.account, Email: "ann@example.org"}, listPassword); err != nil {
+		t.Fatal(err)
+	}
+	token := w.tokens["A"]
+	user := `{"refId":"1","from":"2025-01-01T00:00Z","until":"2025-01-02T00:00Z"}`
+	for _, c := range []struct {
+		auth            string
+		analytics, list int
+	}{
+		{"Bearer " + token, 200, 404},
+		{"bearer  " + token, 200, 404},
+		{token, 200, 401},
+		{basic("ann@example.org", listPassword), 200, 401},
+		{basic("ANN@example.org", listPassword), 200, 401},
+		{basic("ann@example.org", "wrong"), 401, 401},
+		{basic(token, ""), 401, 401},
+		{"", 401, 401},
+		{"Bearer", 401, 401},
+		{"Bearer ", 401, 401},
+		{"Bearer x", 401, 401},
+		{"Basic !!!", 401, 401},
+		{"Digest " + token, 401, 401},
+	} {
+		if rec := w.post(analyticsPath, c.auth, everything().body()); rec.Code != c.analytics {
+			t.Errorf("contract 3 with %.30q: %d, want %d", c.auth, rec.Code, c.analytics)
+		}
+		if rec := w.post(userEventsPath, c.auth, user); rec.Code != c.list {
+			t.Errorf("contract 2 with %.30q: %d, want %d", c.auth, rec.Code, c.list)
+		}
+	}
+}
+
+// TestWrongPasswordsAreSlowedDown: who gives many wrong ones has to wait, and
+// nobody else has.
+func TestWrongPasswordsAreSlowedDown(t *testing.T) {
+	b := newBasicAuth(nil)
+	ann, bob := [32]byte{1}, [32]byte{2}
+	for range basicBurst {
+		if !b.mayTry(ann) {
+			t.Fatal("turned away too soon")
+		}
+		b.missed(ann)
+	}
+	if b.mayTry(ann) || !b.mayTry(bob) {
+		t.Error("ann may try on, or bob may not")
+	}
+}
+
+// TestRevokedTokenIsRefused is at once in the process that revoked it.
+func TestRevokedTokenIsRefused(t *testing.T) {
+	w := newListWorld(t, Config{})
+	w.post(analyticsPath, "Bearer "+w.tokens["A"], everything().body())
+	if err := w.deps.Registry.RevokeToken(t.Context(), w.tokens["A"]); err != nil {
+		t.Fatal(err)
+	}
+	if rec := w.post(analyticsPath, "Bearer "+w.tokens["A"], everything().body()); rec.Code != http.StatusUnauthorized {
+		t.Errorf("status %d, want 401", rec.Code)
+	}
+}
+
+func TestRequestIDComesBack(t *testing.T) {
+	w := newListWorld(t, Config{})
+	for given, kept := range map[string]bool{
+		"abc-1.2_Z": true, "": false, "a b": false, strings.Repeat("x", 65): false, "<x>": false, "a@b": false, "[x]": false,
+	} {
+		rec := w.post(analyticsPath, "", "", headerRequestID, given)
+		got := rec.Header().Get(headerRequestID)
+		if (got == given) != kept || got == "" {
+			t.Errorf("given %q: %q", given, got)
+		}
+	}
+}
+
+func TestMethodAndSize(t *testing.T) {
+	w := newListWorld(t, Config{MaxBody: 1000})
+	for _, path := range []string{analyticsPath, userEventsPath} {
+		rec := httptest.NewRecorder()
+		w.Handler().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
+		if rec.Code != http.StatusMethodNotAllowed || rec.Header().Get("Allow") != "POST" {
+			t.Errorf("GET %s: %d %v", path, rec.Code, rec.Header())
+		}
+		if rec := w.post(path, "Bearer "+w.tokens["A"], strings.Repeat(" ", 1001)+"{}"); rec.Code != http.StatusRequestEntityTooLarge {
+			t.Errorf("large body on %s: %d", path, rec.Code)
+		}
+	}
+}
+
+// TestTooManyQuestionsWait holds every turn; the next question is answered 503
+// and told when to come back.
+func TestTooManyQuestionsWait(t *testing.T) {
+	w := newListWorld(t, Config{MaxScans: 1, ScanWait: time.Millisecond})
+	done, err := w.turn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := w.post(analyticsPath, "Bearer "+w.tokens["A"], everything().body())
+	if rec.Code != http.StatusServiceUnavailable || rec.Header().Get("Retry-After") == "" {
+		t.Errorf("%d %v", rec.Code, rec.Header())
+	}
+	done()
+	if rec := w.post(analyticsPath, "Bearer "+w.tokens["A"], everything().body()); rec.Code != http.StatusOK {
+		t.Errorf("after that: %d", rec.Code)
+	}
+}
+
+// TestLookback: the published limit is the default of a deployment; 0 is none.
+func TestLookback(t *testing.T) {
+	now := time.Now().UTC()
+	for _, c := range []struct {
+		lookback time.Duration
+		start    time.Time
+		status   int
+	}{
+		{DefaultLookback, now.AddDate(0, 0, -364), 200},
+		{DefaultLookback, now.AddDate(0, 0, -366), 400},
+		{time.Hour, now.Add(-50 * time.Minute), 200},
+		{time.Hour, now.Add(-70 * time.Minute), 400},
+		{0, time.Unix(0, 0), 200},
+	} {
+		w := newListWorld(t, Config{Lookback: c.lookback})
+		body := fmt.Sprintf(`{"startDate":%q}`, c.start.UTC().Format(secondLayout))
+		if rec := w.post(analyticsPath, "Bearer "+w.tokens["A"], body); rec.Code != c.status {
+			t.Errorf("lookback %v, start %v: %d %s", c.lookback, c.start, rec.Code, rec.Body)
+		}
+	}
+}
+
+// TestEndIsNow: an event of this very second is in the answer, and what the
+// echo says asks for the same again.
+func TestEndIsNow(t *testing.T) {
+	w := newListWorld(t, Config{})
+	w.append(0, schemas.Event{Product: 1, Client: 1, Time: time.Now().UnixMilli(), Name: "now", RandomID: "r"})
+	rec := w.post(analyticsPath, "Bearer "+w.tokens["A"], fmt.Sprintf(`{"startDate":%q}`, time.Now().UTC().Format(time.DateOnly)))
+	answer := generic(rec.Body.Bytes()).(map[string]any)
+	if len(answer["results"].([]any)) != 1 {
+		t.Fatalf("%s", rec.Body)
+	}
+	again := w.post(analyticsPath, "Bearer "+w.tokens["A"],
+		fmt.Sprintf(`{"startDate":%q,"endDate":%q}`, answer["startDate"], answer["endDate"]))
+	if again.Body.String() != rec.Body.String() {
+		t.Errorf("asked again: %s, first: %s", again.Body, rec.Body)
+	}
+}
+
+// TestConnectionIsCutWhenAnAnswerFails sends half an answer over a real
+// connection: the client must see that it is not whole.
+func TestConnectionIsCutWhenAnAnswerFails(t *testing.T) {
+	w := newListWorld(t, Config{})
+	s := httptest.NewServer(w.route(endpoint{
+		name: "half", method: http.MethodGet, spell: spellUserEventsError,
+		answer: func(rw http.ResponseWriter, _ *http.Request) error {
+			rw.Write([]byte(`[{"id":1}`))
+			return fmt.Errorf("disk on fire")
+		},
+	}))
+	defer s.Close()
+	resp, err := http.Get(s.URL)
+	if err != nil {
+		return // cut before its first byte was sent: as good
+	}
+	defer resp.Body.Close()
+	if _, err := io.ReadAll(resp.Body); err == nil {
+		t.Error("half an answer ends like a whole one")
+	}
+}
