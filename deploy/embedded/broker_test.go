@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -242,34 +243,36 @@ func TestJanitorSaysWhenThereIsNoRoom(t *testing.T) {
 	b := openBroker(t, t.TempDir())
 	defer b.close()
 	c, admin := client(t, b.addr)
-	if _, err := admin.CreateTopic(t.Context(), 1, 1, nil, "log"); err != nil {
+	if _, err := admin.CreateTopic(t.Context(), 2, 1, nil, "log"); err != nil {
 		t.Fatal(err)
 	}
-	big := make([]byte, 600<<10)
-	if _, err := io.ReadFull(noise(int64(len(big))), big); err != nil {
-		t.Fatal(err)
-	}
+	committed := map[int32]int64{}
 	check := func(cfg JanitorConfig, want error) {
 		t.Helper()
 		cfg.Topic = "log"
 		j := NewJanitor(cfg, JanitorDeps{
-			Dir: t.TempDir(), Admin: admin, Log: slog.New(slog.DiscardHandler),
-			Committed: func(context.Context) (map[int32]int64, error) { return nil, nil },
+			Dir: b.dir, Admin: admin, Log: slog.New(slog.DiscardHandler),
+			Committed: func(context.Context) (map[int32]int64, error) { return committed, nil },
 		})
-		j.dir = filepath.Dir(j.dir) // a folder above, which the log below is not in
-		if cfg.LogCap > 0 {
-			j.dir = b.dir
-		}
 		if err := j.Clean(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if err := j.Full(); !errors.Is(err, want) {
-			t.Errorf("%+v: full = %v, want %v", cfg, err, want)
+			t.Errorf("%+v, committed %v: full = %v, want %v", cfg, committed, err, want)
 		}
 	}
-	check(JanitorConfig{LogCap: 500 << 10}, nil)
-	produce(t, c, "log", big)
-	check(JanitorConfig{LogCap: 500 << 10}, ErrLogFull)
+	small := JanitorConfig{LogCap: 500 << 10}
+	check(small, nil)
+	big := make([]byte, 100<<10)
+	if _, err := io.ReadFull(noise(int64(len(big))), big); err != nil {
+		t.Fatal(err)
+	}
+	produce(t, c, "log", slices.Repeat([][]byte{big}, 6)...)
+	check(small, ErrLogFull)
 	check(JanitorConfig{LogCap: 10 << 20}, nil)
+	committed[0] = 2 // 400 KiB wait, although the file keeps its size
+	check(small, nil)
+	committed[0] = 0
+	check(small, ErrLogFull)
 	check(JanitorConfig{MinFree: 1 << 62}, ErrDiskFull)
 }

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -25,7 +29,7 @@ var ErrDiskFull = errors.New("disk is nearly full")
 // JanitorConfig says how large the embedded log may grow.
 type JanitorConfig struct {
 	Topic    string        // whose records are deleted
-	LogCap   int64         // bytes of the whole log; 0 means 512 MiB. A restart after a crash reads all of it into memory
+	LogCap   int64         // bytes that wait for the lake; 0 means 512 MiB. A restart after a crash reads the log into memory: this much, and up to 16 MiB more for each shard
 	MinFree  int64         // bytes the disk must have left; 0 means 256 MiB
 	Interval time.Duration // between two looks; 0 means 2s
 }
@@ -101,10 +105,13 @@ func (j *Janitor) Run(ctx context.Context) error {
 
 // Clean deletes what may be deleted and measures what is left.
 func (j *Janitor) Clean(ctx context.Context) error {
-	trimErr := j.trim(ctx)
-	full, err := j.measure()
+	shards, err := j.look(ctx)
 	if err != nil {
-		return errors.Join(trimErr, err)
+		return err
+	}
+	full, err := j.measure(shards)
+	if err != nil {
+		return err
 	}
 	j.mu.Lock()
 	was := j.full
@@ -116,33 +123,44 @@ func (j *Janitor) Clean(ctx context.Context) error {
 	case full == nil && was != nil:
 		j.log.InfoContext(ctx, "room for events again")
 	}
-	return trimErr
+	return j.trim(ctx, shards)
 }
 
-func (j *Janitor) trim(ctx context.Context) error {
-	next, err := j.committed(ctx)
+// span is a shard's log: [start, end), of which the lake has what lies before
+// committed.
+type span struct{ start, committed, end int64 }
+
+func (j *Janitor) look(ctx context.Context) (map[int32]span, error) {
+	committed, err := j.committed(ctx)
 	if err != nil {
-		return fmt.Errorf("read committed offsets: %w", err)
+		return nil, fmt.Errorf("read committed offsets: %w", err)
 	}
 	starts, err := j.admin.ListStartOffsets(ctx, j.cfg.Topic)
 	if err != nil {
-		return fmt.Errorf("read start offsets of %s: %w", j.cfg.Topic, err)
+		return nil, fmt.Errorf("read start offsets of %s: %w", j.cfg.Topic, err)
 	}
 	ends, err := j.admin.ListEndOffsets(ctx, j.cfg.Topic)
 	if err != nil {
-		return fmt.Errorf("read end offsets of %s: %w", j.cfg.Topic, err)
+		return nil, fmt.Errorf("read end offsets of %s: %w", j.cfg.Topic, err)
 	}
-	upTo := make(kadm.Offsets)
+	shards := make(map[int32]span)
 	starts.Each(func(start kadm.ListedOffset) {
 		end, ok := ends.Lookup(start.Topic, start.Partition)
-		if !ok || start.Err != nil || end.Err != nil {
-			return
-		}
-		to := min(next[start.Partition], end.Offset) - 1
-		if to > start.Offset {
-			upTo.AddOffset(start.Topic, start.Partition, to, -1)
+		if ok && start.Err == nil && end.Err == nil {
+			shards[start.Partition] = span{start.Offset, min(committed[start.Partition], end.Offset), end.Offset}
 		}
 	})
+	return shards, nil
+}
+
+// trim deletes up to the last committed record. Only whole files go.
+func (j *Janitor) trim(ctx context.Context, shards map[int32]span) error {
+	upTo := make(kadm.Offsets)
+	for shard, s := range shards {
+		if to := s.committed - 1; to > s.start {
+			upTo.AddOffset(j.cfg.Topic, shard, to, -1)
+		}
+	}
 	if len(upTo) == 0 {
 		return nil
 	}
@@ -157,13 +175,17 @@ func (j *Janitor) trim(ctx context.Context) error {
 }
 
 // measure tells whether log or disk are full.
-func (j *Janitor) measure() (full error, err error) {
-	size, err := folderSize(j.dir)
-	if err != nil {
-		return nil, fmt.Errorf("measure %s: %w", j.dir, err)
+func (j *Janitor) measure(shards map[int32]span) (full error, err error) {
+	var waiting int64
+	for shard, s := range shards {
+		n, err := s.waiting(filepath.Join(j.dir, "partitions", fmt.Sprintf("%s-%d", j.cfg.Topic, shard)))
+		if err != nil {
+			return nil, fmt.Errorf("measure shard %d: %w", shard, err)
+		}
+		waiting += n
 	}
-	if size >= j.cfg.LogCap {
-		return fmt.Errorf("%w: %d of %d bytes", ErrLogFull, size, j.cfg.LogCap), nil
+	if waiting >= j.cfg.LogCap {
+		return fmt.Errorf("%w: %d of %d bytes", ErrLogFull, waiting, j.cfg.LogCap), nil
 	}
 	var disk syscall.Statfs_t
 	if err := syscall.Statfs(j.dir, &disk); err != nil {
@@ -175,26 +197,56 @@ func (j *Janitor) measure() (full error, err error) {
 	return nil, nil
 }
 
-// folderSize adds up the files below dir. Files that go while it looks count
-// nothing.
-func folderSize(dir string) (int64, error) {
+// waiting is how many bytes of the files in dir are not committed. The size of
+// the folder would not do: the file that is being written stays, however much
+// of it is committed, and many shards could be full for ever of nothing.
+func (s span) waiting(dir string) (int64, error) {
+	files, err := segments(dir)
+	if err != nil {
+		return 0, err
+	}
 	var sum int64
-	err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
+	for i, f := range files {
+		to := s.end
+		if i+1 < len(files) {
+			to = files[i+1].base
 		}
-		if err != nil || e.IsDir() {
-			return err
+		if left := to - max(f.base, s.committed); left > 0 {
+			sum += int64(float64(f.size) * float64(left) / float64(to-f.base))
+		}
+	}
+	return sum, nil
+}
+
+// segment is one file of a shard's log.
+type segment struct{ base, size int64 }
+
+// segments lists the files of a shard in order. Those that go while it looks
+// count nothing.
+func segments(dir string) ([]segment, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // nothing was ever written to the shard
+	}
+	if err != nil {
+		return nil, err
+	}
+	var files []segment
+	for _, e := range entries {
+		name, isLog := strings.CutSuffix(e.Name(), ".dat")
+		base, err := strconv.ParseInt(name, 10, 64)
+		if !isLog || err != nil {
+			continue
 		}
 		info, err := e.Info()
-		if errors.Is(err, os.ErrNotExist) {
-			return nil
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
-		sum += info.Size()
-		return nil
-	})
-	return sum, err
+		files = append(files, segment{base, info.Size()})
+	}
+	slices.SortFunc(files, func(a, b segment) int { return cmp.Compare(a.base, b.base) })
+	return files, nil
 }

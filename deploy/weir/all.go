@@ -20,7 +20,7 @@ import (
 )
 
 // allMemory is the soft memory limit of `weir all` when nobody says.
-const allMemory = 512 << 20
+const allMemory = 448 << 20
 
 func helpAll() string {
 	var b strings.Builder

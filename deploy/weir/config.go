@@ -56,13 +56,13 @@ type adminConfig struct {
 }
 
 type memoryConfig struct {
-	Limit bytesize `key:"limit" default:"0" help:"soft limit of the Go heap; 0 means 512MiB in weir all and none elsewhere. The variable GOMEMLIMIT wins"`
+	Limit bytesize `key:"limit" default:"0" help:"soft limit of the Go heap; 0 means 448MiB in weir all and none elsewhere. The variable GOMEMLIMIT wins"`
 }
 
 type embeddedConfig struct {
 	KafkaListen string   `key:"kafka_listen" default:"127.0.0.1:0" help:"loopback host:port of the broker; port 0 picks a free one"`
 	S3Listen    string   `key:"s3_listen" default:"127.0.0.1:0" help:"loopback host:port of the object store; port 0 picks a free one"`
-	LogCap      bytesize `key:"log_cap" default:"512MiB" help:"size of the log at which ingest answers 503; a restart after a crash reads all of it into memory"`
+	LogCap      bytesize `key:"log_cap" default:"512MiB" help:"bytes of events waiting for the lake at which ingest answers 503; a restart after a crash reads them into memory"`
 	MinFree     bytesize `key:"min_free" default:"256MiB" help:"space that must be left on the disk; below it ingest answers 503"`
 }
 

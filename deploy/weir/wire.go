@@ -144,9 +144,7 @@ func (w *wiring) openRegistry(ctx context.Context) (err error) {
 }
 
 func (w *wiring) ensureTopic(ctx context.Context) error {
-	// The client answers from memory for 5 s unless told otherwise: a topic that
-	// was just made would be unknown for as long.
-	client, err := w.kafka(kgo.MetadataMinAge(50 * time.Millisecond))
+	client, err := w.kafka()
 	if err != nil {
 		return err
 	}
