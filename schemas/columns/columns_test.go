@@ -12,23 +12,21 @@ import (
 	"weir/schemas"
 )
 
-func some[T any](v T) *T { return &v }
-
 // events are one that has everything, one that has nothing it need not have,
 // and one of the far past.
 func events() []schemas.Event {
 	return []schemas.Event{
 		{
 			Product: 1001, Client: math.MaxInt64, Time: 1_700_000_000_123, Name: "edit", RandomID: "r1",
-			Category: some(""), Value: some(decimal128.FromI64(-1_500_000_000)), SessionID: "s1", RuntimeMS: some(int64(0)),
-			AppKey: "k", AppName: "n", AppVersion: "v", ContentLocale: "de", UILocale: "en", Offline: some(false),
+			Category: new(""), Value: new(decimal128.FromI64(-1_500_000_000)), SessionID: "s1", RuntimeMS: new(int64(0)),
+			AppKey: "k", AppName: "n", AppVersion: "v", ContentLocale: "de", UILocale: "en", Offline: new(false),
 			UserAgent: "ua", IP: "::1", User: []byte(`{"id":"u"}`), ClientProps: []byte(`{"prodVersion":"1"}`),
 			Exception:  &schemas.Exception{Class: "c", Method: "m", Message: "msg", Stack: "at"},
 			Properties: []byte(`{"a":1}`),
 		},
 		{Product: 1, Client: 2, Time: 3, Name: "x", RandomID: "r2"},
 		{
-			Product: 1, Client: 2, Time: math.MinInt64, Name: "edit", RandomID: "r3", Category: some("c"),
+			Product: 1, Client: 2, Time: math.MinInt64, Name: "edit", RandomID: "r3", Category: new("c"),
 			Exception: &schemas.Exception{},
 		},
 	}

@@ -75,7 +75,7 @@ func floorRows(b *testing.B, batches []arrow.Record) []floorRow {
 			if s.Null(i) {
 				return nil
 			}
-			return some(s.At(i))
+			return new(s.At(i))
 		}
 		for i := range v.Rows {
 			r := floorRow{
@@ -91,7 +91,7 @@ func floorRows(b *testing.B, batches []arrow.Record) []floorRow {
 				r.Value = &[16]byte{15: byte(v.Value.At(i).LowBits())}
 			}
 			if !v.Runtime.Null(i) {
-				r.RuntimeMS = some(v.Runtime.At(i))
+				r.RuntimeMS = new(v.Runtime.At(i))
 			}
 			out = append(out, r)
 		}

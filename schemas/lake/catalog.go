@@ -220,6 +220,7 @@ func tableProperties(schema *iceberg.Schema) (iceberg.Properties, error) {
 		table.CommitNumRetriesKey:                 "0", // we load, check and build again ourselves (rule 2)
 		table.ManifestMergeEnabledKey:             "true",
 		table.ManifestMinMergeCountKey:            "30",
+		table.ManifestTargetSizeBytesKey:          "1048576", // what one merge rewrites, at the most
 		table.MetadataDeleteAfterCommitEnabledKey: "true",
 		table.MetadataPreviousVersionsMaxKey:      "20",
 		table.DefaultNameMappingKey:               string(names), // set once, so that no commit adds it

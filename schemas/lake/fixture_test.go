@@ -15,8 +15,6 @@ import (
 
 const testDayMS = 86_400_000
 
-func some[T any](v T) *T { return &v }
-
 // traffic makes believable events: clients with sessions, few names, text that
 // repeats.
 type traffic struct {
@@ -37,7 +35,7 @@ func (g *traffic) event() schemas.Event {
 		Product: 1001 + client%3, Client: client<<32 + 7, Time: g.start - g.r.Int64N(5000),
 		Name:     []string{"edit", "edit", "edit", "commit", "open", schemas.SessionStart, schemas.SessionStop}[g.r.IntN(7)],
 		RandomID: fmt.Sprintf("%016x-%04x-%012x", g.r.Uint64(), g.n&0xffff, g.n),
-		Category: some([]string{"vcs", "config", "(root)"}[g.r.IntN(3)]), SessionID: fmt.Sprintf("9cc48ec0-8eea-c1e0-%d-%d", client, g.seen[client]/20),
+		Category: new([]string{"vcs", "config", "(root)"}[g.r.IntN(3)]), SessionID: fmt.Sprintf("9cc48ec0-8eea-c1e0-%d-%d", client, g.seen[client]/20),
 		AppKey: "app-key", AppVersion: fmt.Sprintf("v1.%d.0", client%5),
 		User:        fmt.Appendf(nil, `{"id":"u%d","realm":["webmail"],"groups":["all","core"]}`, client),
 		ClientProps: fmt.Appendf(nil, `{"prodVersion":"v1.%d.0","prodEdition":"webmail","C01":"-0700"}`, client%5),
@@ -45,9 +43,9 @@ func (g *traffic) event() schemas.Event {
 	}
 	switch {
 	case e.Name == schemas.SessionStop:
-		e.RuntimeMS = some(g.r.Int64N(3_600_000))
+		e.RuntimeMS = new(g.r.Int64N(3_600_000))
 	case e.Name == "edit":
-		e.Value = some(decimal128.FromI64(g.r.Int64N(100) * 1_000_000_000))
+		e.Value = new(decimal128.FromI64(g.r.Int64N(100) * 1_000_000_000))
 	case g.n%50 == 0:
 		e.Exception = &schemas.Exception{Class: "IOError", Method: "read", Message: "eof", Stack: "at main\nat run"}
 	}

@@ -30,7 +30,7 @@ func bulky(r *rand.Rand, n int) []schemas.Event {
 			RandomID: fmt.Sprint(i), Properties: fmt.Appendf(nil, `{"noise":%q}`, hex.EncodeToString(noise)),
 		}
 		if i%3 == 0 {
-			out[i].Offline = some(i%2 == 0)
+			out[i].Offline = new(i%2 == 0)
 		}
 	}
 	return out
@@ -79,8 +79,11 @@ func TestLargeFiles(t *testing.T) {
 // checkLarge reads few rows and all rows, and compares them to what was sent.
 func checkLarge(t *testing.T, l *lake.Lake, files []lake.DataFile, events []schemas.Event) {
 	filters := []lake.Filter{
-		{}, {Clients: []int64{7}}, {Clients: []int64{7, 1999}, TimeFrom: 1_700_300_000_000},
-		{TimeFrom: 1_700_300_000_000, TimeTo: 1_700_300_060_000}, {OffsetFrom: map[int32]int64{0: 159_990}},
+		{},
+		{Clients: []int64{7}},
+		{Clients: []int64{7, 1999}, TimeFrom: 1_700_300_000_000},
+		{TimeFrom: 1_700_300_000_000, TimeTo: 1_700_300_060_000},
+		{OffsetFrom: map[int32]int64{0: 159_990}},
 	}
 	for _, f := range filters {
 		want := 0

@@ -58,8 +58,8 @@ func TestMergeEvents(t *testing.T) {
 		if len(merged) != 1 || merged[0].Rows != one.Rows || merged[0].Min != one.Min || merged[0].Max != one.Max {
 			t.Errorf("merged %d files to %+v, want %+v", len(parts[one.Partition]), merged, one)
 		}
-		rows := scan(t, l, merged, nil, lake.Filter{})
-		if diff := cmp.Diff(scan(t, l, []lake.DataFile{one}, nil, lake.Filter{}), rows); diff != "" {
+		rows := scan(t, l, merged, nil)
+		if diff := cmp.Diff(scan(t, l, []lake.DataFile{one}, nil), rows); diff != "" {
 			t.Errorf("order of month %d: %s", one.Partition, diff)
 		}
 		got = append(got, rows...)

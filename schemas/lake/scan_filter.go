@@ -163,4 +163,4 @@ type nullReader struct {
 func (r *nullReader) begin(int)                 { r.rows = 0 }
 func (r *nullReader) read(_ int64, n int) error { r.rows += n; return nil }
 func (r *nullReader) array() arrow.Array        { return array.MakeArrayOfNull(r.mem, r.as, r.rows) }
-func (r *nullReader) close() error              { return nil }
+func (*nullReader) close() error                { return nil }

@@ -55,16 +55,16 @@ func wild(r *rand.Rand, n int) []schemas.Event {
 			UserAgent: text(), IP: text(), User: raw(), ClientProps: raw(), Properties: raw(),
 		}
 		if r.IntN(2) == 0 {
-			e.Category = some(text())
+			e.Category = new(text())
 		}
 		if r.IntN(2) == 0 {
-			e.Value = some(decimal128.New(r.Int64N(1<<40)-1<<39, r.Uint64()))
+			e.Value = new(decimal128.New(r.Int64N(1<<40)-1<<39, r.Uint64()))
 		}
 		if r.IntN(2) == 0 {
-			e.RuntimeMS = some(r.Int64() - r.Int64())
+			e.RuntimeMS = new(r.Int64() - r.Int64())
 		}
 		if r.IntN(2) == 0 {
-			e.Offline = some(r.IntN(2) == 0)
+			e.Offline = new(r.IntN(2) == 0)
 		}
 		if r.IntN(2) == 0 {
 			e.Exception = &schemas.Exception{Class: text(), Method: text(), Message: text(), Stack: text()}
@@ -93,11 +93,11 @@ func build(t testing.TB, mem memory.Allocator, shard int32, first int64, size in
 	return out
 }
 
-// scan is all rows of a scan as text.
-func scan(t testing.TB, l *lake.Lake, files []lake.DataFile, names []string, f lake.Filter) []string {
+// scan is all rows of files as text.
+func scan(t testing.TB, l *lake.Lake, files []lake.DataFile, names []string) []string {
 	t.Helper()
 	var out []string
-	for rec, err := range l.ScanEvents(t.Context(), files, names, f) {
+	for rec, err := range l.ScanEvents(t.Context(), files, names, lake.Filter{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -129,7 +129,7 @@ func TestEventsComeBack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, got := lines(t, batches...), scan(t, l, files, nil, lake.Filter{})
+			want, got := lines(t, batches...), scan(t, l, files, nil)
 			slices.Sort(want)
 			slices.Sort(got)
 			if diff := cmp.Diff(want, got); diff != "" {
@@ -168,7 +168,7 @@ func TestDataFilesOfEvents(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	order := scan(t, l, files, []string{"random_id"}, lake.Filter{})
+	order := scan(t, l, files, []string{"random_id"})
 	if want := []string{"random_id=6 ", "random_id=4 ", "random_id=3 ", "random_id=5 ", "random_id=2 ", "random_id=1 ", "random_id=7 "}; !slices.Equal(order, want) {
 		t.Errorf("order %q, want %q", order, want)
 	}
@@ -246,7 +246,7 @@ func randomFilter(r *rand.Rand, g *traffic) (f lake.Filter) {
 		f.OffsetTo = map[int32]int64{2: 1000 + r.Int64N(8000)}
 	}
 	if r.IntN(4) == 0 {
-		f.Shard = some(int32(1 + r.IntN(2)))
+		f.Shard = new(int32(1 + r.IntN(2)))
 	}
 	return f
 }

@@ -93,7 +93,7 @@ type orderedField struct {
 func (f *orderedField) Name() string { return f.name }
 
 // Value is for rows as Go structs, which the lake never writes.
-func (f *orderedField) Value(base reflect.Value) reflect.Value { return base }
+func (*orderedField) Value(base reflect.Value) reflect.Value { return base }
 
 // bounded says that pages and row groups of a column have a smallest and a
 // largest value: not those of long texts, of which nobody asks for a range, nor

@@ -93,9 +93,9 @@ type chunk struct {
 	size   int64 // uncompressed, headers included
 }
 
-func (c *chunk) reset() {
-	c.body.Reset()
-	*c = chunk{body: c.body, pages: c.pages[:0]}
+func (k *chunk) reset() {
+	k.body.Reset()
+	*k = chunk{body: k.body, pages: k.pages[:0]}
 }
 
 // pageEncoder turns pages into bytes. Columns share it: it is scratch memory.
@@ -295,6 +295,7 @@ func formOf(index int, leaf parquet.Node, codec compress.Codec) columnForm {
 		f.width = 8
 	case parquet.FixedLenByteArray:
 		f.width = 16
+	default: // strings
 	}
 	if f.encoding == nil {
 		f.encoding = &parquet.Plain

@@ -17,8 +17,6 @@ import (
 	"weir/schemas/columns"
 )
 
-func some[T any](v T) *T { return &v }
-
 // batch is events as Arrow, with offsets from first on.
 func batch(t testing.TB, first int64, events ...schemas.Event) arrow.Record {
 	b := columns.NewBuilder(memory.DefaultAllocator)
@@ -83,8 +81,8 @@ func TestDefinitions(t *testing.T) {
 		`event 7/9 1 false "" "session_stop": 1, 0.000000000 of 0 from 86400000`,
 		`client 7/9 installed 0: 2 events 1 sessions 5000 ms 86399999..86400000 {}`,
 	},
-		e(day-1, schemas.SessionStart, func(e *schemas.Event) { e.RuntimeMS = some(int64(77)) }),
-		e(day, schemas.SessionStop, func(e *schemas.Event) { e.RuntimeMS = some(int64(5000)) }))
+		e(day-1, schemas.SessionStart, func(e *schemas.Event) { e.RuntimeMS = new(int64(77)) }),
+		e(day, schemas.SessionStop, func(e *schemas.Event) { e.RuntimeMS = new(int64(5000)) }))
 
 	check("before 1970, and categories: none is not the empty one", []string{
 		`day 7/9 -1: 3 events 0 sessions 0 ms -1..-1 {}`,
@@ -94,8 +92,8 @@ func TestDefinitions(t *testing.T) {
 		`client 7/9 installed -1: 3 events 0 sessions 0 ms -1..-1 {}`,
 	},
 		e(-1, "x", nil),
-		e(-1, "x", func(e *schemas.Event) { e.Category, e.Value = some(""), some(decimal128.FromI64(100_000_000)) }),
-		e(-1, "x", func(e *schemas.Event) { e.Category, e.Value = some("c"), some(decimal128.FromI64(-300_000_000)) }))
+		e(-1, "x", func(e *schemas.Event) { e.Category, e.Value = new(""), new(decimal128.FromI64(100_000_000)) }),
+		e(-1, "x", func(e *schemas.Event) { e.Category, e.Value = new("c"), new(decimal128.FromI64(-300_000_000)) }))
 
 	check("last by time per property: absent leaves, null and empty clear, a late event does not undo", []string{
 		`day 7/9 0: 5 events 0 sessions 0 ms 1..9 {"a":{"v":"2","t":5,"o":1},"b":{"v":null,"t":9,"o":3},"c":{"v":null,"t":9,"o":3},"d":{"v":3,"t":1,"o":2}}`,
@@ -127,13 +125,13 @@ func randomEvents(r *rand.Rand, n int) []schemas.Event {
 			Name: []string{"a", "b", schemas.SessionStart, schemas.SessionStop}[r.IntN(4)],
 		}
 		if r.IntN(2) == 0 {
-			e.Category = some([]string{"", "c"}[r.IntN(2)])
+			e.Category = new([]string{"", "c"}[r.IntN(2)])
 		}
 		if r.IntN(2) == 0 {
-			e.Value = some(decimal128.New(r.Int64N(3)-1, r.Uint64()))
+			e.Value = new(decimal128.New(r.Int64N(3)-1, r.Uint64()))
 		}
 		if r.IntN(2) == 0 {
-			e.RuntimeMS = some(r.Int64N(1000))
+			e.RuntimeMS = new(r.Int64N(1000))
 		}
 		if r.IntN(3) > 0 {
 			e.ClientProps = []byte(texts[r.IntN(len(texts))])

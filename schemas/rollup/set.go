@@ -39,7 +39,6 @@ type Set struct {
 	names, cats    []int32 // of the batch being added: code → word, or unseen
 	clients        []int32 // of the batch being added: code → parsed, or unseen
 	start, stop    int32   // the words session_start and session_stop
-	propertyBytes  int64   // estimate of what days hold in properties
 	propertyStates int64   // properties that days hold
 }
 
