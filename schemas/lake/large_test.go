@@ -47,11 +47,11 @@ func TestLargeFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	events := bulky(rand.New(rand.NewPCG(1, 1)), 160_000)
+	events := bulky(rand.New(rand.NewPCG(1, 1)), 90_000)
 	var files []lake.DataFile
 	for half := range 2 {
-		first := half * 80_000
-		more, err := l.WriteEvents(t.Context(), 0, build(t, memory.DefaultAllocator, 0, int64(first), 4096, events[first:first+80_000]))
+		first := half * 45_000
+		more, err := l.WriteEvents(t.Context(), 0, build(t, memory.DefaultAllocator, 0, int64(first), 4096, events[first:first+45_000]))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,7 +61,7 @@ func TestLargeFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(merged) != 1 || merged[0].Rows != 160_000 || store.uploads != 1 || files[0].Bytes < 8<<20 {
+	if len(merged) != 1 || merged[0].Rows != 90_000 || store.uploads != 1 || files[0].Bytes < 8<<20 {
 		t.Fatalf("%d uploads, %+v", store.uploads, merged)
 	}
 	size, err := store.Stat(t.Context(), merged[0].Path)
@@ -83,7 +83,7 @@ func checkLarge(t *testing.T, l *lake.Lake, files []lake.DataFile, events []sche
 		{Clients: []int64{7}},
 		{Clients: []int64{7, 1999}, TimeFrom: 1_700_300_000_000},
 		{TimeFrom: 1_700_300_000_000, TimeTo: 1_700_300_060_000},
-		{OffsetFrom: map[int32]int64{0: 159_990}},
+		{OffsetFrom: map[int32]int64{0: 89_990}},
 	}
 	for _, f := range filters {
 		want := 0

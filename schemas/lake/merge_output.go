@@ -12,7 +12,7 @@ import (
 
 // uploadBytes is from where on a data file is streamed to the object store
 // rather than built in memory.
-const uploadBytes = 32 << 20
+const uploadBytes = 16 << 20
 
 // uploader is an object store that takes an object as a stream.
 type uploader interface {
