@@ -85,7 +85,7 @@ func (f *filler) cut(shard int32, from, to int64) {
 // files puts the data files of a cut.
 func (f *filler) files(table lake.Table, shard int32, rows []laketest.Row, dead []int64) ([]lake.DataFile, error) {
 	ctx := f.t.Context()
-	switch batch := f.batch(shard, rows); table {
+	switch rec := batch(shard, rows); table {
 	case lake.DeadLetters:
 		var letters []lake.DeadLetter
 		for _, o := range dead {
@@ -93,10 +93,10 @@ func (f *filler) files(table lake.Table, shard int32, rows []laketest.Row, dead 
 		}
 		return f.lake.WriteDeadLetters(ctx, shard, letters)
 	case lake.Events:
-		return f.lake.WriteEvents(ctx, shard, []arrow.Record{batch})
+		return f.lake.WriteEvents(ctx, shard, []arrow.Record{rec})
 	default:
 		set := rollup.NewSet()
-		if err := set.AddBatch(batch); err != nil {
+		if err := set.AddBatch(rec); err != nil {
 			return nil, err
 		}
 		all, err := f.lake.WriteRollups(ctx, shard, set, table)
@@ -104,7 +104,7 @@ func (f *filler) files(table lake.Table, shard int32, rows []laketest.Row, dead 
 	}
 }
 
-func (f *filler) batch(shard int32, rows []laketest.Row) arrow.Record {
+func batch(shard int32, rows []laketest.Row) arrow.Record {
 	b := columns.NewBuilder(memory.DefaultAllocator)
 	defer b.Release()
 	for _, r := range rows {
