@@ -10,18 +10,23 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"weir/schemas/lake"
 )
 
 // What the processor's own compaction looks for.
 const (
-	compactFiles = 8         // small data files of about one size that become one
-	compactBytes = 128 << 20 // data files of this size are left alone
-	compactUnit  = 128 << 10 // up to this size all are of one size
-	maintainers  = 0         // the owner of this shard looks after snapshots and orphans of all
-	orphanAge    = 7 * 24 * time.Hour
-	orphanEvery  = 24 * time.Hour
-	keepAtLeast  = 10 // snapshots of a table, however old
+	compactFiles  = 8         // small data files of about one size that become one
+	compactBytes  = 128 << 20 // data files of this size are left alone
+	compactUnit   = 128 << 10 // up to this size all are of one size
+	replaceGroups = 256       // that one commit puts in place
+	replaceBytes  = 32 << 20  // of the data files of such groups; a larger group goes alone
+	mergesAtOnce  = 4
+	maintainers   = 0 // the owner of this shard looks after snapshots and orphans of all
+	orphanAge     = 7 * 24 * time.Hour
+	orphanEvery   = 24 * time.Hour
+	keepAtLeast   = 10 // snapshots of a table, however old
 )
 
 // CompactOptions say what Compact looks at. The zero value merges everything
@@ -44,8 +49,10 @@ type CompactResult struct {
 
 // Compact merges the small data files of l. It is safe beside running
 // processors and beside itself: a group whose files somebody else has rewritten
-// is left alone, and what was written for it is an orphan. One group at a time,
-// so that memory is that of one merge.
+// is left alone, and what was written for it is an orphan. Small groups are
+// merged side by side and put in place together, since a commit reads all of
+// the table's manifests; a large group is merged alone, so that memory is that
+// of one large merge.
 func Compact(ctx context.Context, l *lake.Lake, opts CompactOptions) (CompactResult, error) {
 	var sum CompactResult
 	tables := opts.Tables
@@ -61,8 +68,12 @@ func Compact(ctx context.Context, l *lake.Lake, opts CompactOptions) (CompactRes
 		if err != nil {
 			return sum, err
 		}
-		for _, group := range opts.groups(files) {
-			if err := sum.merge(ctx, l, t, group); err != nil {
+		for _, batch := range batches(opts.groups(files)) {
+			merged, err := mergeAll(ctx, l, t, batch)
+			if err == nil {
+				err = sum.replace(ctx, l, t, merged)
+			}
+			if err != nil {
 				return sum, fmt.Errorf("compact %s: %w", t, err)
 			}
 		}
@@ -70,25 +81,74 @@ func Compact(ctx context.Context, l *lake.Lake, opts CompactOptions) (CompactRes
 	return sum, nil
 }
 
-// merge makes one data file of group.
-func (r *CompactResult) merge(ctx context.Context, l *lake.Lake, t lake.Table, group []lake.DataFile) error {
-	made, err := l.Merge(ctx, t, group)
-	if err != nil {
-		return err
+// merged is a group of data files and what stands in their place.
+type merged struct {
+	old, made []lake.DataFile
+}
+
+// batches are groups that are put in place by one commit.
+func batches(groups [][]lake.DataFile) [][][]lake.DataFile {
+	var out [][][]lake.DataFile
+	var size int64
+	for _, g := range groups {
+		bytes := bytesOf(g)
+		if len(out) == 0 || size+bytes > replaceBytes || len(out[len(out)-1]) == replaceGroups {
+			out, size = append(out, nil), 0
+		}
+		out[len(out)-1] = append(out[len(out)-1], g)
+		size += bytes
 	}
-	err = l.Replace(ctx, t, group, made)
+	return out
+}
+
+func bytesOf(files []lake.DataFile) (bytes int64) {
+	for _, f := range files {
+		bytes += f.Bytes
+	}
+	return bytes
+}
+
+// mergeAll makes one data file of each group.
+func mergeAll(ctx context.Context, l *lake.Lake, t lake.Table, groups [][]lake.DataFile) ([]merged, error) {
+	out := make([]merged, len(groups))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(mergesAtOnce)
+	for i, group := range groups {
+		g.Go(func() error {
+			made, err := l.Merge(ctx, t, group)
+			out[i] = merged{old: group, made: made}
+			return err
+		})
+	}
+	return out, g.Wait()
+}
+
+// replace puts merged groups in place: all at once, or, where somebody else has
+// rewritten a file of one of them, each on its own.
+func (r *CompactResult) replace(ctx context.Context, l *lake.Lake, t lake.Table, groups []merged) error {
+	var all merged
+	for _, g := range groups {
+		all.old, all.made = append(all.old, g.old...), append(all.made, g.made...)
+	}
+	err := l.Replace(ctx, t, all.old, all.made)
 	if errors.Is(err, lake.ErrInputsGone) {
-		r.Gone++
+		if len(groups) == 1 {
+			r.Gone++
+			return nil
+		}
+		for _, g := range groups {
+			if err := r.replace(ctx, l, t, []merged{g}); err != nil {
+				return err
+			}
+		}
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	r.Merged += len(group)
-	r.Made += len(made)
-	for _, f := range made {
-		r.Bytes += f.Bytes
-	}
+	r.Merged += len(all.old)
+	r.Made += len(all.made)
+	r.Bytes += bytesOf(all.made)
 	return nil
 }
 
