@@ -110,6 +110,7 @@ func (s *Service) holding(ctx context.Context, owner string, fn func(context.Con
 // closingState is how far days have closed.
 type closingState struct {
 	next  export.Days    // the first day whose files are not all built
+	today export.Days    // the day that events arrive on; next, when logs are already past the midnight to come
 	until time.Time      // the log of every shard has passed this: days that end by then are closed
 	snap  *lake.Snapshot // of events, by which this is so
 	none  bool           // nothing has ever been stored
@@ -122,6 +123,15 @@ func (c closingState) due() bool { return !c.none && !c.next.End().After(c.until
 // one that was never written to: until its owner has written a tick into it,
 // nobody knows that nothing is on its way.
 func (s *Service) closing(ctx context.Context) (closingState, error) {
+	c, err := s.closed(ctx)
+	c.today = export.DayOf(time.Now())
+	if c.next.First.After(c.today.First) {
+		c.today = c.next
+	}
+	return c, err
+}
+
+func (s *Service) closed(ctx context.Context) (closingState, error) {
 	var c closingState
 	snap, err := s.deps.Lake.Load(ctx, lake.Events)
 	if err != nil {

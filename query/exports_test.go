@@ -110,11 +110,35 @@ func TestLastLinesGoBack(t *testing.T) {
 	}
 }
 
+// TestWatermarkIsSentBack: who has seen an event finds it in the file, or hears
+// that it is not there yet.
+func TestWatermarkIsSentBack(t *testing.T) {
+	w := newExportWorld(t, Config{ReachWait: time.Millisecond})
+	w.arrive(0, time.Now(), event(1001, "a"))
+	get := func(mark string) *httptest.ResponseRecorder {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, custom+"listFiles/1001", nil)
+		r.AddCookie(&http.Cookie{Name: cookieSession, Value: w.login(w.userA)})
+		r.Header.Set(headerWatermark, mark)
+		out := httptest.NewRecorder()
+		w.Handler().ServeHTTP(out, r)
+		return out
+	}
+	if out := get("0=1"); out.Code != http.StatusOK || out.Header().Get(headerWatermark) != "0=1,1=0" {
+		t.Errorf("reached: %d, %s", out.Code, out.Header().Get(headerWatermark))
+	}
+	if out := get("0=9"); out.Code != http.StatusOK || !strings.Contains(out.Header().Get(headerPartial), "0") {
+		t.Errorf("not reached: %d, partial %q", out.Code, out.Header().Get(headerPartial))
+	}
+	if out := get("nonsense"); out.Code != http.StatusBadRequest || !strings.Contains(out.Body.String(), headerWatermark) {
+		t.Errorf("nonsense: %d %s", out.Code, out.Body)
+	}
+}
+
 // TestStoreFails: an answer of contract 4 says that it is our fault, and no
 // more.
 func TestStoreFails(t *testing.T) {
 	w := newExportWorld(t, Config{})
-	w.bucket.fault = func(string) error { return errors.New("the store's secret") }
+	w.bucket.fault = func(int) error { return errors.New("the store's secret") }
 	name := export.RawEvents().FileName(1001, export.DayOf(time.Now()))
 	out := w.ask(w.userA, http.MethodPost, raw+"getDownloadUrl/1001", `{"fileName":"`+name+`"}`)
 	if want := `{"status":"SERVER ERROR","reason":"Internal server error"}`; out.Code != http.StatusInternalServerError || strings.TrimSpace(out.Body.String()) != want {

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -180,19 +181,35 @@ func sessionStop(product int64) schemas.Event {
 type memBucket struct {
 	mu      sync.Mutex // guards what follows
 	objects map[string][]byte
-	fault   func(key string) error // of Upload; after reading half
+	tried   map[string]int          // uploads begun, by the last part of the key
+	fault   func(attempt int) error // of Upload, before anything is read
 }
 
-func newMemBucket() *memBucket { return &memBucket{objects: map[string][]byte{}} }
+func newMemBucket() *memBucket {
+	return &memBucket{objects: map[string][]byte{}, tried: map[string]int{}}
+}
+
+// begin counts an upload, and fails it if it is to fail.
+func (b *memBucket) begin(key string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	name := path.Base(key)
+	b.tried[name]++
+	if b.fault == nil {
+		return nil
+	}
+	return b.fault(b.tried[name])
+}
+
+func (b *memBucket) attempts() map[string]int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.tried)
+}
 
 func (b *memBucket) Upload(_ context.Context, key string, r io.Reader) (int64, error) {
-	b.mu.Lock()
-	fault := b.fault
-	b.mu.Unlock()
-	if fault != nil {
-		if err := fault(key); err != nil {
-			return 0, err
-		}
+	if err := b.begin(key); err != nil {
+		return 0, err
 	}
 	body, err := io.ReadAll(r)
 	if err != nil {

@@ -84,7 +84,7 @@ func newestFirst(a, b lineKey) int {
 // reads those alone. Says in h what it included.
 func (s *Service) lastLines(ctx context.Context, h http.Header, q exportQuestion, count int) ([][]byte, error) {
 	names := append(export.WantColumns(), columns.Arrival, columns.Shard, columns.Offset)
-	v, err := s.plan(ctx, question{columns: names, filter: lake.Filter{Products: []int64{q.product.ID}}})
+	v, err := s.plan(ctx, question{columns: names, filter: lake.Filter{Products: []int64{q.product.ID}}, watermark: q.want})
 	if err != nil {
 		return nil, err
 	}

@@ -27,6 +27,27 @@ const (
 )
 
 // reportingRoutes mounts contract 4, whose paths all begin with /v3.
+//
+// Where the contract is silent it was decided:
+//
+//   - Errors are {"status", "reason"}: SYNTAX ERROR for what is asked wrongly or
+//     is not there, AUTH ERROR for 401, 403, 429, a missing cookie and a foreign
+//     Origin, SERVER ERROR, a word of our own, for what is our fault.
+//   - The session cookie is all that a request must bring. The CSRF cookie must
+//     be there for a login, with any value.
+//   - A logout ends one session; with {"all": true}, or a second time with the
+//     same cookie within an hour, every session of the user.
+//   - getLastLines answers with "result", the newest arrival first; 10 lines
+//     unless asked for otherwise, 1000 at most.
+//   - openDailyFiles are the days that are not closed, today's always, others
+//     if they have events; a day that is closed and about to be built is there
+//     with isAvailable false, and can be downloaded nevertheless. Sizes of open
+//     files are those of the last build if nothing was added, else the number of
+//     events times the width of a row. A kilobyte is 1024 bytes.
+//   - fileList of raw events has today's file too, first, with the size of its
+//     last build, 0 without one. There are no monthly raw files.
+//   - Rows of a file stand in no order. Null is an empty field; event times are
+//     UTC; what would be a formula in a spreadsheet is left as it was sent.
 func (s *Service) reportingRoutes(mux *http.ServeMux) {
 	at := func(method, path, name string, answer func(http.ResponseWriter, *http.Request) error) {
 		mux.Handle(path, s.route(endpoint{name: name, method: method, answer: sameOrigin(s.cfg.Origins, answer), spell: spellReportingError}))
@@ -78,6 +99,7 @@ func sameOrigin(allowed []string, answer func(http.ResponseWriter, *http.Request
 type exportQuestion struct {
 	kind    export.Kind
 	product registry.Product
+	want    watermark // sent back by who has seen it; the answer includes at least that
 }
 
 // ofProduct lets through who has a session and may see the product of the
@@ -92,7 +114,11 @@ func (s *Service) ofProduct(kind export.Kind, answer func(http.ResponseWriter, *
 		if err != nil {
 			return err
 		}
-		return answer(w, r, exportQuestion{kind: kind, product: product})
+		want, err := watermarkOf(r)
+		if err != nil {
+			return err
+		}
+		return answer(w, r, exportQuestion{kind: kind, product: product, want: want})
 	}
 }
 

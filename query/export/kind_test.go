@@ -35,15 +35,21 @@ func sample() []schemas.Event {
 		`"cpuType":"Intel \"Core\" i7","cpuCores":4,"ram":8192,"displayCount":1,"resolution":"1920x1080","dotNetVersion":"2.0;3.5 SP1",` +
 		`"gpu.model":"GTX, 980","formFactor":"Laptop","geography.country":"DE","geography.usState":null,"C01":"own"}`)
 	return []schemas.Event{
-		{Product: 1001, Client: client, Time: 1709284500000, Name: "Open", RandomID: "r-1", Category: text("File"),
+		{
+			Product: 1001, Client: client, Time: 1709284500000, Name: "Open", RandomID: "r-1", Category: text("File"),
 			Value: decimal(0, 2_500_000_000), AppKey: "app", SessionID: "s-1", ClientProps: full,
-			Properties: []byte(`{"Key1":"Value1","n":1.50,"ok":true,"none":null,"deep":{"a": [1, "x,y"]}}`)},
-		{Product: 1001, Client: 42, Time: -1, Name: "Save\nall", RandomID: "r,2",
-			ClientProps: []byte(`{"prodVersion":"<NULL>","prodBuild":"","resolutionWidth":800,"resolutionHeight":600,"licenseStatus.blocked":1}`)},
+			Properties: []byte(`{"Key1":"Value1","n":1.50,"ok":true,"none":null,"deep":{"a": [1, "x,y"]}}`),
+		},
+		{
+			Product: 1001, Client: 42, Time: -1, Name: "Save\nall", RandomID: "r,2",
+			ClientProps: []byte(`{"prodVersion":"<NULL>","prodBuild":"","resolutionWidth":800,"resolutionHeight":600,"licenseStatus.blocked":1}`),
+		},
 		{Product: 1001, Client: 42, Time: 1709284501042, Name: "session_start", RandomID: "r-3", SessionID: "s-2"},
 		{Product: 1001, Client: 42, Time: 1709284502000, Name: "session_stop", RandomID: "r-4", SessionID: "s-2", RuntimeMS: ms(12345)},
-		{Product: 1001, Client: 42, Time: 1709284503000, Name: "exception", RandomID: "r-5", ClientProps: full,
-			Exception: &schemas.Exception{Class: "IOError", Method: "File.read", Message: `no "such" file`, Stack: "at a\r\nat b"}},
+		{
+			Product: 1001, Client: 42, Time: 1709284503000, Name: "exception", RandomID: "r-5", ClientProps: full,
+			Exception: &schemas.Exception{Class: "IOError", Method: "File.read", Message: `no "such" file`, Stack: "at a\r\nat b"},
+		},
 		{Product: 1001, Client: 42, Time: 1709284504000, Name: "crash", RandomID: "r-6", Exception: &schemas.Exception{Message: "=1+1"}},
 		{Product: 1001, Client: 42, Time: 1709284505999, Name: "grüße", RandomID: "r-7", Value: decimal(-1, 1<<64-1), Category: text("")},
 	}
