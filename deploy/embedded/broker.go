@@ -52,10 +52,7 @@ func startBroker(dir string, cfg Config) (*broker, error) {
 	return &broker{dir: dir, cluster: cluster, addr: cluster.ListenAddrs()[0]}, nil
 }
 
-func (b *broker) close() error {
-	b.cluster.Close()
-	return nil
-}
+func (b *broker) close() { b.cluster.Close() }
 
 // loopbackPort takes the port out of a host:port that must be on loopback:
 // neither part knows passwords worth the name of a network.
@@ -89,8 +86,9 @@ func (l brokerLog) Logf(level kfake.LogLevel, format string, args ...any) {
 		ours = slog.LevelError
 	case kfake.LogLevelWarn:
 		ours = slog.LevelWarn
+	default:
 	}
-	ctx := context.Background()
+	ctx := context.Background() //nolint:forbidigo // the library has none to give
 	if !l.log.Enabled(ctx, ours) {
 		return
 	}

@@ -69,7 +69,7 @@ func WriteFile(path string, text []byte, perm os.FileMode) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	defer os.Remove(f.Name()) // gone already when all went well
+	defer func() { _ = os.Remove(f.Name()) }() // gone already when all went well
 	if err := writeSynced(f, text, perm); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -80,7 +80,7 @@ func WriteFile(path string, text []byte, perm os.FileMode) error {
 }
 
 func writeSynced(f *os.File, text []byte, perm os.FileMode) error {
-	defer f.Close() // a second close is harmless; the first one's error is returned
+	defer func() { _ = f.Close() }() // a second close is harmless; the first one's error is returned
 	if err := f.Chmod(perm); err != nil {
 		return err
 	}
@@ -94,11 +94,11 @@ func writeSynced(f *os.File, text []byte, perm os.FileMode) error {
 }
 
 func syncPath(path string) error {
-	f, err := os.Open(path)
+	f, err := os.Open(path) //nolint:gosec // the paths are those of our own data folder
 	if err != nil {
 		return fmt.Errorf("sync %s: %w", path, err)
 	}
-	defer f.Close() // read-only
+	defer func() { _ = f.Close() }() // only read
 	if err := f.Sync(); err != nil {
 		return fmt.Errorf("sync %s: %w", path, err)
 	}

@@ -11,7 +11,6 @@ package embedded
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -64,7 +63,8 @@ func Open(ctx context.Context, cfg Config) (*Parts, error) {
 	}
 	s, err := startStore(ctx, cfg)
 	if err != nil {
-		return nil, errors.Join(err, b.close())
+		b.close()
+		return nil, err
 	}
 	return &Parts{Kafka: b.addr, S3: s.reach, LogAt: filepath.Join(dir, logFolder), broker: b, store: s}, nil
 }
@@ -73,8 +73,9 @@ func Open(ctx context.Context, cfg Config) (*Parts, error) {
 func (p *Parts) Failed() <-chan error { return p.store.failed }
 
 // Close stops both. What was acknowledged is on disk before and after it.
-func (p *Parts) Close() error {
-	return errors.Join(p.store.close(), p.broker.close())
+func (p *Parts) Close() {
+	p.store.close()
+	p.broker.close()
 }
 
 // makeFolder makes a folder that only its owner may enter.

@@ -3,7 +3,6 @@ package embedded
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"testing"
 
@@ -14,23 +13,19 @@ import (
 var parts *Parts
 
 func TestMain(m *testing.M) {
-	os.Exit(withParts(m))
-}
-
-func withParts(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "embedded")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		return 1
+		return
 	}
 	defer os.RemoveAll(dir)
-	parts, err = Open(context.Background(), Config{Dir: dir, Log: slog.New(slog.DiscardHandler)})
+	parts, err = Open(context.Background(), Config{Dir: dir}) //nolint:forbidigo // no test is running yet
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		return 1
+		return
 	}
 	defer parts.Close()
-	return m.Run()
+	m.Run()
 }
 
 func bucket(t *testing.T, name string) *objects.Bucket {

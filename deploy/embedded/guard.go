@@ -19,7 +19,7 @@ const (
 // api key before the broker does: it would allocate any length and dies of a
 // key that it does not know.
 func listenGuarded(network, address string) (net.Listener, error) {
-	l, err := net.Listen(network, address)
+	l, err := net.Listen(network, address) //nolint:noctx // the broker gives no context
 	if err != nil {
 		return nil, err
 	}

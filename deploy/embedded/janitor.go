@@ -191,7 +191,7 @@ func (j *Janitor) measure(shards map[int32]span) (full error, err error) {
 	if err := syscall.Statfs(j.dir, &disk); err != nil {
 		return nil, fmt.Errorf("measure the disk of %s: %w", j.dir, err)
 	}
-	if free := int64(disk.Bavail) * int64(disk.Bsize); free < j.cfg.MinFree {
+	if free := int64(disk.Bavail) * disk.Bsize; free < j.cfg.MinFree {
 		return fmt.Errorf("%w: %d bytes left, want %d", ErrDiskFull, free, j.cfg.MinFree), nil
 	}
 	return nil, nil

@@ -1,12 +1,14 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -70,7 +72,7 @@ func tryStore(ctx context.Context, cfg Config, keys rootKeys, port int) (*store,
 	if err != nil {
 		return nil, err
 	}
-	if port, err = freePort(port); err != nil {
+	if port, err = freePort(ctx, port); err != nil {
 		return nil, err
 	}
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
@@ -86,7 +88,8 @@ func tryStore(ctx context.Context, cfg Config, keys rootKeys, port int) (*store,
 	listens := make(chan struct{})
 	go func() {
 		defer close(s.ended)
-		if err := serveStore(running, files, keys, addr, listens); err != nil {
+		err := serveStore(running, files, keys, addr, listens)
+		if running.Err() == nil { // nobody told it to end
 			s.failed <- err
 		}
 	}()
@@ -99,11 +102,14 @@ func tryStore(ctx context.Context, cfg Config, keys rootKeys, port int) (*store,
 	case <-time.After(storeStart):
 		err = fmt.Errorf("not listening after %s", storeStart)
 	}
-	return nil, errors.Join(err, s.close())
+	s.close()
+	return nil, err
 }
 
+// serveStore serves until ctx ends. It returns why it ended, which is worth
+// telling only if that was too early.
 func serveStore(ctx context.Context, files backend.Backend, keys rootKeys, addr string, listens chan struct{}) error {
-	err := embedgw.RunVersityGW(ctx, files, &embedgw.Config{
+	ended := embedgw.RunVersityGW(ctx, files, &embedgw.Config{
 		RootUserAccess: keys.Access, RootUserSecret: keys.Secret,
 		IAMService:     auth.NewIAMServiceSingle(auth.Account{Access: keys.Access, Secret: keys.Secret, Role: auth.RoleAdmin}),
 		Ports:          []string{addr},
@@ -114,19 +120,12 @@ func serveStore(ctx context.Context, files backend.Backend, keys rootKeys, addr 
 		DisableACLs:       true,
 		S3Options:         []s3api.Option{s3api.WithOnListen(func() { close(listens) })},
 	})
-	if ctx.Err() != nil {
-		return nil // it was told to end
-	}
-	if err == nil {
-		err = errors.New("ended by itself")
-	}
-	return fmt.Errorf("embedded store: %w", err)
+	return fmt.Errorf("embedded store ended by itself: %w", cmp.Or(ended, io.EOF))
 }
 
-func (s *store) close() error {
+func (s *store) close() {
 	s.stop()
 	<-s.ended
-	return nil
 }
 
 // openFiles opens the folder of objects. Their metadata lies in extended
@@ -193,11 +192,12 @@ func dropEmptyBuckets(root string) error {
 }
 
 // freePort returns port, or a free one for 0.
-func freePort(port int) (int, error) {
+func freePort(ctx context.Context, port int) (int, error) {
 	if port != 0 {
 		return port, nil
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, fmt.Errorf("look for a free port: %w", err)
 	}
@@ -217,7 +217,7 @@ type rootKeys struct {
 
 func storeKeys(path string) (rootKeys, error) {
 	var keys rootKeys
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(path) //nolint:gosec // the operator names the folder
 	if err == nil {
 		if err := json.Unmarshal(text, &keys); err != nil {
 			return keys, fmt.Errorf("read %s: %w", path, err)
@@ -228,7 +228,7 @@ func storeKeys(path string) (rootKeys, error) {
 		return keys, fmt.Errorf("read %s: %w", path, err)
 	}
 	keys = rootKeys{Access: "weir" + randomHex(8), Secret: randomHex(32)}
-	if text, err = json.Marshal(keys); err != nil {
+	if text, err = json.Marshal(keys); err != nil { //nolint:gosec // keeping the keys is what the file is for
 		return keys, fmt.Errorf("write %s: %w", path, err)
 	}
 	return keys, WriteFile(path, text, 0o600)

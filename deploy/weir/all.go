@@ -76,7 +76,7 @@ func runAll(ctx context.Context, p *process, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, parts.Close()) }()
+	defer parts.Close()
 
 	cfg = embeddedSettings(cfg, cfg.Data, running{Kafka: parts.Kafka, S3: parts.S3})
 	w := p.newWiring(cfg, roles{ingest: true, processor: true, query: true})
@@ -159,7 +159,7 @@ func (p *process) serveAll(ctx context.Context, w *wiring, parts *embedded.Parts
 	}); err != nil {
 		return err
 	}
-	defer os.Remove(filepath.Join(w.cfg.Data, runFile)) // after a kill it stays, and the next start writes it anew
+	defer func() { _ = os.Remove(filepath.Join(w.cfg.Data, runFile)) }() //nolint:gosec // after a kill it stays, and the next start writes it anew
 	return w.members.run(ctx)
 }
 
@@ -216,7 +216,7 @@ func committed(ctx context.Context, l *lake.Lake) (map[int32]int64, error) {
 // greetWhenReady tells the terminal when things can be tried, and how. Secrets
 // go to the terminal and to demo.json, never into the log.
 func (w *wiring) greetWhenReady(ctx context.Context, p *process, made *demo) {
-	fmt.Fprintf(p.stdout, "weir is starting on %s, data in %s\nmetrics and profiles on http://%s\n", w.url(), w.cfg.Data, w.admin.Addr())
+	p.say("weir is starting on %s, data in %s\nmetrics and profiles on http://%s\n", w.url(), w.cfg.Data, w.admin.Addr())
 	started := time.Now()
 	for {
 		if _, why := readiness(ctx, w.probes); why == nil {
@@ -233,6 +233,6 @@ func (w *wiring) greetWhenReady(ctx context.Context, p *process, made *demo) {
 	if made != nil {
 		greeting = made.greeting(w.cfg.Data, isTerminal(p.stdout))
 	}
-	fmt.Fprintf(p.stdout, "weir is ready on %s\n%s", w.url(), greeting)
+	p.say("weir is ready on %s\n%s", w.url(), greeting)
 	debug.FreeOSMemory() // starting reads the whole log; what that took is given back
 }

@@ -133,10 +133,10 @@ func (b balance) write(w io.Writer, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(b)
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "shard\tfirst\tcommitted\tend\tin flight\tstored\tduplicates\tdead\tcontrol\tlost\terased\tcloses\t")
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight) // its errors show when it is flushed
+	_, _ = fmt.Fprintln(t, "shard\tfirst\tcommitted\tend\tin flight\tstored\tduplicates\tdead\tcontrol\tlost\terased\tcloses\t")
 	for _, s := range b.Shards {
-		fmt.Fprintf(t, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%t\t%s\n", s.Shard, s.First, s.Committed, s.End,
+		_, _ = fmt.Fprintf(t, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%t\t%s\n", s.Shard, s.First, s.Committed, s.End,
 			s.InFlight, s.Stored, s.Duplicates, s.Dead, s.Control, s.Lost, s.Erased, s.Closes, s.Why)
 	}
 	if err := t.Flush(); err != nil {

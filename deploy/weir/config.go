@@ -175,7 +175,7 @@ func (p *process) load(args []string, options any) (cfg Config, rest []string, e
 }
 
 func readFile(path string, settings []setting) error {
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // member is one long-running part of the process. It returns when its context
@@ -31,8 +32,8 @@ func (c crew) run(ctx context.Context) error {
 	case <-early:
 	}
 	var errs []error
-	for i := len(ends) - 1; i >= 0; i-- {
-		errs = append(errs, ends[i]())
+	for _, end := range slices.Backward(ends) {
+		errs = append(errs, end())
 	}
 	return errors.Join(errs...)
 }

@@ -57,7 +57,7 @@ func TestOneThatCannotGoOnEndsAll(t *testing.T) {
 			time.Sleep(time.Minute)
 			return errGone
 		}}
-		silent := member{"query", func(ctx context.Context) error {
+		silent := member{"query", func(context.Context) error {
 			time.Sleep(time.Minute)
 			return nil
 		}}

@@ -97,7 +97,7 @@ func demoAccount(ctx context.Context, reg *registry.Registry) (string, error) {
 }
 
 func writeDemo(dir string, d demo) error {
-	text, err := json.MarshalIndent(d, "", "  ")
+	text, err := json.MarshalIndent(d, "", "  ") //nolint:gosec // keeping the secrets is what the file is for
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func writeDemo(dir string, d demo) error {
 // moveDemo writes the address of this start into demo.json, if that is there:
 // who wants its secrets gone deletes it.
 func moveDemo(dir, url string) error {
-	text, err := os.ReadFile(filepath.Join(dir, demoFile))
+	text, err := readKept(dir, demoFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -163,7 +163,7 @@ unzip -p events.zip
 // demoThere says where things to try with are, after the first start.
 func demoThere(dir, url string) string {
 	path := filepath.Join(dir, demoFile)
-	if _, err := os.Stat(path); err != nil {
+	if _, err := os.Stat(path); err != nil { //nolint:gosec // the operator names the folder
 		return ""
 	}
 	return fmt.Sprintf("keys to try it with are in %s; README.md has the curl lines for %s\n", path, url)

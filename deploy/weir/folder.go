@@ -29,6 +29,11 @@ const (
 // is raised when an older weir could no longer read what a newer one wrote.
 const dataFormat = 1
 
+// readKept reads one of the files above.
+func readKept(dir, name string) ([]byte, error) {
+	return os.ReadFile(filepath.Join(dir, name)) //nolint:gosec // the operator names the folder
+}
+
 type folderFormat struct {
 	Format int `json:"format"`
 }
@@ -66,7 +71,7 @@ var errNoFolder = errors.New("no weir data folder")
 
 // inspectFolder tells whether this weir can work with dir.
 func inspectFolder(dir string) error {
-	text, err := os.ReadFile(filepath.Join(dir, formatFile))
+	text, err := readKept(dir, formatFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return emptyFolder(dir)
 	}
@@ -157,13 +162,13 @@ func beside(ctx context.Context, cfg Config, log *slog.Logger) (_ Config, done f
 	if err != nil {
 		return cfg, nil, errors.Join(err, unlock())
 	}
-	done = func() error { return errors.Join(parts.Close(), unlock()) }
+	done = func() error { parts.Close(); return unlock() }
 	return embeddedSettings(cfg, cfg.Data, running{Kafka: parts.Kafka, S3: parts.S3}), done, nil
 }
 
 func readRunning(dir string) (running, error) {
 	var r running
-	text, err := os.ReadFile(filepath.Join(dir, runFile))
+	text, err := readKept(dir, runFile)
 	if err != nil {
 		return r, fmt.Errorf("%w: %w", errNoBroker, err)
 	}

@@ -144,7 +144,7 @@ func (im *importer) run(ctx context.Context, p *process, files []string) error {
 	show := newProgress(p.stderr, im, totalSize(sources))
 	err = im.sendAll(ctx, sources)
 	show.end()
-	fmt.Fprint(p.stdout, im.summary(show.elapsed(), sources))
+	p.say("%s", im.summary(show.elapsed(), sources))
 	for _, s := range sources {
 		err = errors.Join(err, s.closeRejected())
 	}

@@ -50,7 +50,7 @@ func (p *progress) run() {
 		case <-p.stop:
 			if p.terminal {
 				p.show()
-				fmt.Fprintln(p.to)
+				p.write("\n")
 			}
 			return
 		}
@@ -68,10 +68,14 @@ func (p *progress) elapsed() time.Duration { return time.Since(p.began) }
 func (p *progress) show() {
 	line := p.line(p.elapsed())
 	if p.terminal {
-		fmt.Fprintf(p.to, "\r\x1b[K%s", line)
+		p.write("\r\x1b[K" + line)
 		return
 	}
-	fmt.Fprintln(p.to, line)
+	p.write(line + "\n")
+}
+
+func (p *progress) write(text string) {
+	_, _ = io.WriteString(p.to, text) // who does not see it loses nothing
 }
 
 // line is the state after elapsed.

@@ -141,7 +141,7 @@ func (im *importer) post(ctx context.Context, b batch) (verdict, error) {
 		if err == nil {
 			err = errors.New(a.String())
 		}
-		wait := max(a.wait, pause/2+rand.N(pause)) // jitter: senders that failed together come back apart
+		wait := max(a.wait, pause/2+rand.N(pause)) //nolint:gosec // jitter: senders that failed together come back apart
 		if time.Since(began)+wait > im.opts.RetryFor {
 			return a, fmt.Errorf("given up after %s: %w", time.Since(began).Round(time.Second), err)
 		}
@@ -184,7 +184,7 @@ func (im *importer) postOnce(ctx context.Context, body []byte) (verdict, error) 
 	if err != nil {
 		return a, err
 	}
-	defer resp.Body.Close() // read as far as it is of use
+	defer func() { _ = resp.Body.Close() }() // read as far as it is of use
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return a, err

@@ -59,6 +59,11 @@ func (p *process) getenv(name string) string {
 	return ""
 }
 
+// say tells the person at the other end, if there is one.
+func (p *process) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(p.stdout, format, args...) // nobody is left to tell otherwise
+}
+
 // isTerminal tells whether a person is at the other end.
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
@@ -140,7 +145,7 @@ func (p *process) finish(name string, err error) int {
 		return exitDone
 	}
 	prefix := strings.TrimSpace("weir " + name)
-	fmt.Fprintf(p.stderr, "%s: %s\n", prefix, strings.ReplaceAll(err.Error(), "\n", "\n"+prefix+": "))
+	_, _ = fmt.Fprintf(p.stderr, "%s: %s\n", prefix, strings.ReplaceAll(err.Error(), "\n", "\n"+prefix+": "))
 	if _, ok := errors.AsType[usageError](err); ok {
 		return exitUsage
 	}

@@ -76,7 +76,7 @@ func (s site) run(ctx context.Context) error {
 		s.log.WarnContext(ctx, "requests cut off", "site", s.name, "after", s.cfg.DrainTimeout)
 		err = server.Close()
 	}
-	<-ended
+	<-ended //nolint:errcheck // that it was closed, which we did
 	return err
 }
 

@@ -94,12 +94,14 @@ func TestSiteDrainsRequestsInFlight(t *testing.T) {
 		t.Fatal(err)
 	}
 	entered, release := make(chan struct{}), make(chan struct{})
-	s := site{name: "main", listener: l, log: slog.New(slog.DiscardHandler), cfg: httpConfig{DrainTimeout: time.Minute, MaxHeaderBytes: 1 << 16},
+	s := site{
+		name: "main", listener: l, log: slog.New(slog.DiscardHandler), cfg: httpConfig{DrainTimeout: time.Minute, MaxHeaderBytes: 1 << 16},
 		handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			close(entered)
 			<-release
 			_, _ = io.WriteString(w, "done")
-		})}
+		}),
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.run(ctx) }()

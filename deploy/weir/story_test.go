@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -34,7 +35,7 @@ func TestFirstLight(t *testing.T) {
 		t.Helper()
 		s.waitFor(fmt.Sprintf("counting %d events", want), func() error {
 			if n, err := s.count(today); err != nil || n != want {
-				return fmt.Errorf("%d, %v", n, err)
+				return fmt.Errorf("counted %d: %w", n, errors.Join(err, errors.New("not what is wanted")))
 			}
 			return nil
 		})

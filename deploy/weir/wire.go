@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -84,8 +85,8 @@ func (w *wiring) onClose(f func() error) { w.closers = append(w.closers, f) }
 // close lets go of everything, last opened first.
 func (w *wiring) close() error {
 	var errs []error
-	for i := len(w.closers) - 1; i >= 0; i-- {
-		errs = append(errs, w.closers[i]())
+	for _, closer := range slices.Backward(w.closers) {
+		errs = append(errs, closer())
 	}
 	w.closers = nil
 	return errors.Join(errs...)

@@ -120,7 +120,7 @@ func (b *Bucket) read(ctx context.Context, key string, bytesOf *string) ([]byte,
 
 // readAll reads a body of known length into one buffer.
 func readAll(out *s3.GetObjectOutput) ([]byte, error) {
-	defer out.Body.Close() // nothing left to lose: the bytes are read or the error is told
+	defer func() { _ = out.Body.Close() }() // nothing left to lose: the bytes are read or the error is told
 	if out.ContentLength == nil {
 		return io.ReadAll(out.Body)
 	}
