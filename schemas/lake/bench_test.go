@@ -14,6 +14,7 @@ import (
 	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/lake/laketest"
+	"weir/schemas/rollup"
 )
 
 const benchRows = 200_000
@@ -125,4 +126,59 @@ func readPages(b *testing.B, body []byte, names []string) (rows int) {
 		rows += int(g.NumRows())
 	}
 	return rows
+}
+
+// BenchmarkRollups reads a cut's rollup rows back as rows, and merges the data
+// files of eight cuts.
+func BenchmarkRollups(b *testing.B) {
+	l := laketest.Lake(b, lake.Config{})
+	g := newTraffic(1, 20_000)
+	var days, events []lake.DataFile
+	for cut := range int64(8) {
+		set, batches := rollup.NewSet(), g.batches(b, 0, cut*benchRows/8, benchRows/8, 4096)
+		for _, rec := range batches {
+			if err := set.AddBatch(rec); err != nil {
+				b.Fatal(err)
+			}
+		}
+		files, err := l.WriteRollups(b.Context(), 0, set, lake.ClientDays)
+		if err != nil {
+			b.Fatal(err)
+		}
+		days = append(days, files[lake.ClientDays]...)
+		more, err := l.WriteEvents(b.Context(), 0, batches)
+		if err != nil {
+			b.Fatal(err)
+		}
+		events = append(events, more...)
+	}
+	measure := func(name string, files []lake.DataFile, do func(b *testing.B)) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			rows, cpu := int64(0), cpuTime(b)
+			for _, f := range files {
+				rows += f.Rows
+			}
+			for b.Loop() {
+				do(b)
+			}
+			b.ReportMetric(float64(rows)*float64(b.N)/(cpuTime(b)-cpu).Seconds(), "rows/cpu-s")
+		})
+	}
+	measure("scan client days", days, func(b *testing.B) {
+		for _, err := range l.ScanClientDays(b.Context(), days, lake.Filter{}) {
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	merge := func(t lake.Table, files []lake.DataFile) func(*testing.B) {
+		return func(b *testing.B) {
+			if _, err := l.Merge(b.Context(), t, files); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	measure("merge client days", days, merge(lake.ClientDays, days))
+	measure("merge events", events, merge(lake.Events, events))
 }

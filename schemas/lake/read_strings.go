@@ -20,6 +20,7 @@ type stringReader struct {
 	valid   validity
 	offsets *memory.Buffer
 	data    *memory.Buffer
+	before  int // bytes of the array before: this one will have about as many
 }
 
 func (r *stringReader) begin(rows int) {
@@ -28,6 +29,7 @@ func (r *stringReader) begin(rows int) {
 	r.offsets.Resize((rows + 1) * arrow.Int32SizeBytes)
 	arrow.Int32Traits.CastFromBytes(r.offsets.Bytes())[0] = 0
 	r.data = memory.NewResizableBuffer(r.valid.mem)
+	r.data.Reserve(r.before + r.before/16)
 }
 
 func (r *stringReader) read(row int64, n int) error {
@@ -103,7 +105,7 @@ func (r *stringReader) grow(n int) (end int, err error) {
 
 func (r *stringReader) array() arrow.Array {
 	offsets, data := r.offsets, r.data
-	r.offsets, r.data = nil, nil
+	r.offsets, r.data, r.before = nil, nil, r.data.Len()
 	return newArray(r.as, &r.valid, offsets, data)
 }
 
