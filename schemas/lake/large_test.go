@@ -1,6 +1,7 @@
 package lake_test
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -125,6 +126,34 @@ func sameEvent(v *columns.View, i int, e *schemas.Event) string {
 		return "offline"
 	}
 	return ""
+}
+
+func TestWriteEventsOfManyMonths(t *testing.T) {
+	world := laketest.New()
+	l, err := world.Open(t.Context(), lake.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := newTraffic(3, 300)
+	g.step = 120_000_000 // eleven years
+	batches := g.batches(t, 2, 0, 3000, 512)
+	files, err := l.WriteEvents(t.Context(), 2, batches)
+	if err != nil || len(files) < 120 {
+		t.Fatalf("%d files: %v", len(files), err)
+	}
+	if got := count(t, l.ScanEvents(t.Context(), files, []string{columns.Time}, lake.Filter{})); got != 3000 {
+		t.Errorf("%d rows", got)
+	}
+
+	world.Faults.Once(laketest.PutData, laketest.Lost)
+	if files, err := l.WriteEvents(t.Context(), 2, batches); err == nil || files != nil {
+		t.Errorf("a put was lost: %d files, %v", len(files), err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if files, err := l.WriteEvents(ctx, 2, batches); !errors.Is(err, context.Canceled) || files != nil {
+		t.Errorf("canceled: %d files, %v", len(files), err)
+	}
 }
 
 func TestScanStopsEarly(t *testing.T) {

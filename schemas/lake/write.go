@@ -45,8 +45,10 @@ func (l *Lake) writeParts(ctx context.Context, t Table, shard int32, batches []a
 	g.SetLimit(puts)
 	for i, p := range parts {
 		var body bytes.Buffer
-		files[i], err = l.encode(e, &body, shard, p)
-		if err != nil || ctx.Err() != nil {
+		if files[i], err = l.encode(e, &body, shard, p); err != nil {
+			break
+		}
+		if err = ctx.Err(); err != nil {
 			break
 		}
 		g.Go(func() error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/memory"
@@ -181,7 +182,7 @@ func newDeadLetterRows(shard int32) *rowBuilder[DeadLetter] {
 			b.integer(r.Shard)
 			b.long(r.Offset)
 			b.instant(r.Arrival)
-			b.coded(r.Reason, true)
+			b.coded(strings.ToValidUTF8(r.Reason, "\uFFFD"), true)
 			b.binary(r.Key)
 			b.binary(r.Value)
 			b.endRow()
