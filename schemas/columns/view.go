@@ -76,14 +76,52 @@ func (v *View) bind(name string, col arrow.Array) error {
 
 // strings is where the string column name is bound; nil for any other name.
 func (v *View) strings(name string) *Strings {
-	at := map[string]*Strings{
-		Name: &v.Name, Category: &v.Category, SessionID: &v.SessionID, RandomID: &v.RandomID, AppKey: &v.AppKey,
-		AppName: &v.AppName, AppVersion: &v.AppVersion, ContentLocale: &v.ContentLocale, UILocale: &v.UILocale,
-		UserAgent: &v.UserAgent, IP: &v.IP, User: &v.User, Client: &v.ClientProps, ExceptionClass: &v.ExceptionClass,
-		ExceptionMethod: &v.ExceptionMethod, ExceptionMessage: &v.ExceptionMessage, ExceptionStack: &v.ExceptionStack,
-		Properties: &v.Properties,
+	switch name {
+	case Name:
+		return &v.Name
+	case Category:
+		return &v.Category
+	case SessionID:
+		return &v.SessionID
+	case RandomID:
+		return &v.RandomID
+	case AppKey:
+		return &v.AppKey
+	case AppName:
+		return &v.AppName
+	case AppVersion:
+		return &v.AppVersion
+	case ContentLocale:
+		return &v.ContentLocale
+	case UILocale:
+		return &v.UILocale
+	case UserAgent:
+		return &v.UserAgent
+	case IP:
+		return &v.IP
+	case User:
+		return &v.User
 	}
-	return at[name]
+	return v.details(name)
+}
+
+// details is strings for what few events have.
+func (v *View) details(name string) *Strings {
+	switch name {
+	case Client:
+		return &v.ClientProps
+	case ExceptionClass:
+		return &v.ExceptionClass
+	case ExceptionMethod:
+		return &v.ExceptionMethod
+	case ExceptionMessage:
+		return &v.ExceptionMessage
+	case ExceptionStack:
+		return &v.ExceptionStack
+	case Properties:
+		return &v.Properties
+	}
+	return nil
 }
 
 func int64s(col arrow.Array) ([]int64, bool) {
