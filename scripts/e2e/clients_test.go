@@ -47,7 +47,7 @@ func (w *world) tenant(t *testing.T, products ...string) tenant {
 func (w *world) user(t *testing.T, n tenant) {
 	t.Helper()
 	args := append([]string{"admin", "user", "create", "--account", n.account, "--email", n.email, "--password-stdin", "--json"}, w.reach...)
-	if out, err := runWithInput(n.password, binary, args...); err != nil {
+	if out, err := runWithInput(w.env, n.password, binary, args...); err != nil {
 		t.Fatalf("user create: %v\n%s", err, out)
 	}
 }

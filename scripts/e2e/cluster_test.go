@@ -64,10 +64,10 @@ func cluster(t *testing.T) *world {
 		s3:      s3["ENDPOINT"],
 		s3Env:   []string{"AWS_ACCESS_KEY_ID=" + s3["ACCESS_KEY"], "AWS_SECRET_ACCESS_KEY=" + s3["SECRET_KEY"]},
 	}
-	w.reach = []string{
-		"--kafka.brokers=" + kafka["BROKERS"], "--topic.replication=1", "--topic.min-isr=1", "--topic.shards=6",
-		"--s3.endpoint=" + s3["ENDPOINT"], "--s3.access-key=" + s3["ACCESS_KEY"], "--s3.secret-key=" + s3["SECRET_KEY"],
-		"--database.url=" + pg["URL"], "--cluster.secret=only-for-this-test-" + kafka["BROKERS"],
+	w.env = []string{
+		"WEIR_KAFKA_BROKERS=" + kafka["BROKERS"], "WEIR_TOPIC_REPLICATION=1", "WEIR_TOPIC_MIN_ISR=1", "WEIR_TOPIC_SHARDS=6",
+		"WEIR_S3_ENDPOINT=" + s3["ENDPOINT"], "WEIR_S3_ACCESS_KEY=" + s3["ACCESS_KEY"], "WEIR_S3_SECRET_KEY=" + s3["SECRET_KEY"],
+		"WEIR_DATABASE_URL=" + pg["URL"], "WEIR_CLUSTER_SECRET=only-for-this-test-" + kafka["BROKERS"],
 	}
 	w.edges = w.services(t, "ingest", 1)
 	w.owners = w.services(t, "processor", 2)
@@ -96,8 +96,8 @@ func (w *world) services(t *testing.T, kind string, n int) []*process {
 	for i := range n {
 		addr := freeAddr(t)
 		name := fmt.Sprintf("%s-%d", kind, i+1)
-		p := &process{name: "weir " + name, url: "http://" + addr, log: logFile(t, name)}
-		p.args = append(append([]string{kind, "--listen", addr}, w.reach...), settings...)
+		p := &process{name: "weir " + name, url: "http://" + addr, log: logFile(t, name), env: w.env}
+		p.args = append([]string{kind, "--listen", addr}, settings...)
 		group = append(group, p)
 	}
 	return group

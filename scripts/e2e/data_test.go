@@ -119,8 +119,9 @@ func (c corpus) ids() []string {
 	return ids
 }
 
-func runWithInput(input, name string, args ...string) (string, error) {
+func runWithInput(env []string, input, name string, args ...string) (string, error) {
 	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdin = io.Reader(strings.NewReader(input))
 	out, err := cmd.CombinedOutput()
 	return string(out), err

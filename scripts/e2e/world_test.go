@@ -35,7 +35,8 @@ func env(name, otherwise string) string {
 // world is one installation of Weir.
 type world struct {
 	name      string
-	reach     []string           // flags by which admin, check and import's siblings reach it
+	reach     []string           // flags by which admin and check find it
+	env       []string           // variables by which every process finds the others
 	edges     []*process         // take events
 	owners    []*process         // take shards in
 	answerers []*process         // answer
@@ -115,13 +116,8 @@ func (w *world) all() []*process {
 // admin runs `weir admin … --json` and returns the JSON it printed.
 func (w *world) admin(t *testing.T, args ...string) string {
 	t.Helper()
-	return w.adminWith(t, nil, args...)
-}
-
-func (w *world) adminWith(t *testing.T, env []string, args ...string) string {
-	t.Helper()
 	args = append(append([]string{"admin"}, args...), append([]string{"--json"}, w.reach...)...)
-	out, err := weir(t, env, args...)
+	out, err := weir(t, w.env, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +149,7 @@ func (w *world) settle(t *testing.T) (sum balance) {
 // close fails the test.
 func (w *world) check(t *testing.T, flags ...string) (sum balance) {
 	t.Helper()
-	out, err := weir(t, nil, append(append([]string{"check", "--json"}, flags...), w.reach...)...)
+	out, err := weir(t, w.env, append(append([]string{"check", "--json"}, flags...), w.reach...)...)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
