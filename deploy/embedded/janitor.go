@@ -146,9 +146,14 @@ func (j *Janitor) look(ctx context.Context) (map[int32]span, error) {
 	shards := make(map[int32]span)
 	starts.Each(func(start kadm.ListedOffset) {
 		end, ok := ends.Lookup(start.Topic, start.Partition)
-		if ok && start.Err == nil && end.Err == nil {
-			shards[start.Partition] = span{start.Offset, min(committed[start.Partition], end.Offset), end.Offset}
+		if !ok || start.Err != nil || end.Err != nil {
+			return
 		}
+		upTo := committed[start.Partition]
+		if upTo > end.Offset {
+			upTo = 0 // the lake was filled from another log: nothing of this one may go
+		}
+		shards[start.Partition] = span{start.Offset, upTo, end.Offset}
 	})
 	return shards, nil
 }

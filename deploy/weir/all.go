@@ -67,7 +67,7 @@ func runAll(ctx context.Context, p *process, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, unlock()) }()
+	defer func() { err = asked(ctx, errors.Join(err, unlock())) }()
 
 	log := p.logger(cfg.Log)
 	parts, err := embedded.Open(ctx, embedded.Config{

@@ -180,7 +180,8 @@ func (a auditor) audit(ctx context.Context, deep bool) (balance, error) {
 		if !begun {
 			state.First, state.Next = start.Offset, start.Offset
 		}
-		b.Shards = append(b.Shards, a.shard(shard, state, begun, start.Offset, end.Offset))
+		base := state.Mark.Base // our offsets go on where a log was made anew
+		b.Shards = append(b.Shards, a.shard(shard, state, begun, start.Offset+base, end.Offset+base))
 	}
 	if deep {
 		if err := a.deep(ctx, events, b.Shards); err != nil {

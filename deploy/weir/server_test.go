@@ -176,12 +176,16 @@ func (b balance) totals() (t shardBalance) {
 // count asks contract 3 how many events there are since a day.
 func (s *server) count(since string) (int, error) {
 	s.t.Helper()
+	return countAt(s.url(), s.demo().Token, since)
+}
+
+func countAt(url, token, since string) (int, error) {
 	body := fmt.Sprintf(`{"startDate":%q,"paging":{"page":1,"perPage":1}}`, since)
-	r, err := http.NewRequest("POST", s.url()+"/analytics/api/v1/events", strings.NewReader(body))
+	r, err := http.NewRequest("POST", url+"/analytics/api/v1/events", strings.NewReader(body))
 	if err != nil {
 		return 0, err
 	}
-	r.Header.Set("Authorization", "Bearer "+s.demo().Token)
+	r.Header.Set("Authorization", "Bearer "+token)
 	r.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {

@@ -57,7 +57,7 @@ func (p *process) runService(ctx context.Context, args []string, r roles, needs 
 		return usageError{err}
 	}
 	w := p.newWiring(cfg, r)
-	defer func() { err = errors.Join(err, w.close()) }()
+	defer func() { err = asked(ctx, errors.Join(err, w.close())) }()
 	if err := w.connect(ctx); err != nil {
 		return err
 	}

@@ -80,6 +80,15 @@ func (p *process) logger(cfg logConfig) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(p.stderr, opts))
 }
 
+// asked turns the error of a start that a signal broke off into none: the
+// process was asked to end, and it does.
+func asked(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
 func (w *wiring) onClose(f func() error) { w.closers = append(w.closers, f) }
 
 // close lets go of everything, last opened first.

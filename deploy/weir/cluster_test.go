@@ -1,0 +1,177 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"weir/deploy/embedded"
+)
+
+// cluster is the services as processes of their own, over a log and a store
+// that stand beside them.
+type cluster struct {
+	t     *testing.T
+	parts *embedded.Parts
+	flags []string // of every process
+	log   lockedBuffer
+}
+
+func newCluster(t *testing.T) *cluster {
+	t.Helper()
+	dir := t.TempDir()
+	t.Chdir(dir) // the store changes the folder; this changes it back
+	parts, err := embedded.Open(t.Context(), embedded.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cluster{t: t, parts: parts, flags: []string{
+		"--database.url", "sqlite:" + filepath.Join(dir, "registry.db"),
+		"--kafka.brokers", parts.Kafka,
+		"--s3.endpoint", parts.S3.Endpoint, "--s3.access-key", parts.S3.AccessKey, "--s3.secret-key", parts.S3.SecretKey,
+		"--topic.replication", "1", "--topic.min-isr", "1",
+		"--cluster.secret", "sixteen characters and more",
+		"--processor.lease-ttl", "2s", "--processor.cut-age", "1s",
+	}}
+	t.Cleanup(func() {
+		parts.Close()
+		if t.Failed() {
+			t.Logf("standard error of the processes:\n%s", tailOf(c.log.String(), 8000))
+		}
+	})
+	return c
+}
+
+// service is one process of a cluster.
+type service struct {
+	url string
+	cmd *exec.Cmd
+}
+
+func (c *cluster) start(name string) service {
+	c.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	_ = l.Close()
+	s := service{url: "http://" + addr, cmd: weir(c.t.Context(), append([]string{name, "--listen", addr}, c.flags...)...)}
+	s.cmd.Stderr = &c.log
+	if err := s.cmd.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { s.end(syscall.SIGKILL) })
+	return s
+}
+
+func (s service) end(signal syscall.Signal) {
+	_ = s.cmd.Process.Signal(signal)
+	_ = s.cmd.Wait() // a second wait fails, which is as well
+}
+
+func (c *cluster) waitReady(services ...service) {
+	c.t.Helper()
+	for _, s := range services {
+		c.eventually(s.url+" ready", func() error {
+			resp, err := http.Get(s.url + "/readyz")
+			if err != nil {
+				return err
+			}
+			defer resp.Body.Close()
+			if body, _ := io.ReadAll(resp.Body); resp.StatusCode != 200 {
+				return fmt.Errorf("%d %s", resp.StatusCode, body)
+			}
+			return nil
+		})
+	}
+}
+
+func (c *cluster) eventually(what string, try func() error) {
+	c.t.Helper()
+	(&server{t: c.t}).waitFor(what, try)
+}
+
+// admin runs `weir admin` and returns a field of its answer.
+func (c *cluster) admin(field string, args ...string) string {
+	c.t.Helper()
+	cmd := weir(c.t.Context(), append(append([]string{"admin"}, args...), "--json", "--database.url", c.flags[1])...)
+	out, err := cmd.Output()
+	var answer map[string]any
+	if jsonErr := json.Unmarshal(out, &answer); err != nil || jsonErr != nil {
+		c.t.Fatalf("weir admin %q: %v %s", args, err, out)
+	}
+	return fmt.Sprint(answer[field])
+}
+
+// TestServicesApartAreOne runs a cluster: what is acknowledged by one process
+// is in the answers of another before it is in the lake, an owner that dies is
+// followed by the other, and the balance closes.
+func TestServicesApartAreOne(t *testing.T) {
+	c := newCluster(t)
+	edge := c.start("ingest")
+	owners := []service{c.start("processor"), c.start("processor")}
+	asked := c.start("query")
+	c.waitReady(append(owners, edge, asked)...)
+
+	account := c.admin("account_id", "account", "create", "--name", "A")
+	c.admin("product_id", "product", "create", "--account", account, "--id", "1001", "--name", "P")
+	token := c.admin("token", "token", "create", "--account", account)
+	source := weir(t.Context(), "admin", "source", "create", "--product", "1001", "--json", "--database.url", c.flags[1])
+	var key struct{ Key, Secret string }
+	if out, err := source.Output(); err != nil || json.Unmarshal(out, &key) != nil {
+		t.Fatalf("source create: %v %s", err, out)
+	}
+	sent := 0
+	send := func(n int) {
+		t.Helper()
+		var items []string
+		for range n {
+			items = append(items, fmt.Sprintf(`{"euid":%d,"event_name":"e","itime":%d,"random_id":"%d"}`, 1+sent%50, time.Now().UnixMilli(), sent))
+			sent++
+		}
+		(&server{t: t, addr: strings.TrimPrefix(edge.url, "http://")}).post("/v1/event/report", key.Key, key.Secret, `{"data":[`+strings.Join(items, ",")+`]}`)
+	}
+	counted := func() {
+		t.Helper()
+		c.eventually(fmt.Sprintf("counting %d events", sent), func() error {
+			n, err := countAt(asked.url, token, time.Now().UTC().Format(time.DateOnly))
+			if err != nil || n != sent {
+				return fmt.Errorf("counted %d of %d, error %w", n, sent, err)
+			}
+			return nil
+		})
+	}
+	send(200)
+	counted()
+	owners[0].end(syscall.SIGKILL)
+	send(200)
+	counted()
+	c.closes(int64(sent))
+	owners[1].end(syscall.SIGTERM)
+	counted() // without any owner the lake alone answers, and has it all
+}
+
+// closes waits until all is in the lake and checks the balance.
+func (c *cluster) closes(stored int64) {
+	c.t.Helper()
+	c.eventually("in the lake", func() error {
+		out, err := weir(c.t.Context(), append([]string{"check", "--json", "--deep"}, c.flags...)...).Output()
+		var b balance
+		if jsonErr := json.Unmarshal(out, &b); jsonErr != nil {
+			return fmt.Errorf("check: %w, %s", err, out)
+		}
+		if sum := b.totals(); !b.Closes || sum.InFlight > 0 || sum.Stored != stored {
+			return fmt.Errorf("not yet: %+v", b)
+		}
+		return nil
+	})
+}
