@@ -60,8 +60,9 @@ type Janitor struct {
 	committed func(context.Context) (map[int32]int64, error)
 	log       *slog.Logger
 
-	mu   sync.Mutex // guards full
-	full error      // what Full says
+	mu      sync.Mutex // guards what follows
+	full    error      // what Full says
+	waiting int64      // what Waiting says
 }
 
 // JanitorDeps are what a Janitor works with.
@@ -87,6 +88,13 @@ func (j *Janitor) Full() error {
 	return j.full
 }
 
+// Waiting says how many bytes of the log are not yet in the lake.
+func (j *Janitor) Waiting() int64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.waiting
+}
+
 // Run cleans up every interval until ctx ends.
 func (j *Janitor) Run(ctx context.Context) error {
 	tick := time.NewTicker(j.cfg.Interval)
@@ -109,13 +117,17 @@ func (j *Janitor) Clean(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	full, err := j.measure(shards)
+	waiting, err := j.measureLog(shards)
+	if err != nil {
+		return err
+	}
+	full, err := j.noRoom(waiting)
 	if err != nil {
 		return err
 	}
 	j.mu.Lock()
 	was := j.full
-	j.full = full
+	j.full, j.waiting = full, waiting
 	j.mu.Unlock()
 	switch {
 	case full != nil && was == nil:
@@ -179,16 +191,20 @@ func (j *Janitor) trim(ctx context.Context, shards map[int32]span) error {
 	return nil
 }
 
-// measure tells whether log or disk are full.
-func (j *Janitor) measure(shards map[int32]span) (full error, err error) {
-	var waiting int64
+// measureLog adds up what is not committed of all shards.
+func (j *Janitor) measureLog(shards map[int32]span) (waiting int64, err error) {
 	for shard, s := range shards {
 		n, err := s.waiting(filepath.Join(j.dir, "partitions", fmt.Sprintf("%s-%d", j.cfg.Topic, shard)))
 		if err != nil {
-			return nil, fmt.Errorf("measure shard %d: %w", shard, err)
+			return 0, fmt.Errorf("measure shard %d: %w", shard, err)
 		}
 		waiting += n
 	}
+	return waiting, nil
+}
+
+// noRoom tells why nothing more should be taken, or nil.
+func (j *Janitor) noRoom(waiting int64) (full error, err error) {
 	if waiting >= j.cfg.LogCap {
 		return fmt.Errorf("%w: %d of %d bytes", ErrLogFull, waiting, j.cfg.LogCap), nil
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"weir/deploy/embedded"
@@ -68,6 +69,10 @@ func runAll(ctx context.Context, p *process, args []string) (err error) {
 		return err
 	}
 	defer func() { err = asked(ctx, errors.Join(err, unlock())) }()
+
+	if err := forgetRunning(cfg.Data); err != nil { // that of a life that was killed
+		return err
+	}
 
 	log := p.logger(cfg.Log)
 	parts, err := embedded.Open(ctx, embedded.Config{
@@ -159,8 +164,7 @@ func (p *process) serveAll(ctx context.Context, w *wiring, parts *embedded.Parts
 	}); err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(filepath.Join(w.cfg.Data, runFile)) }() //nolint:gosec // after a kill it stays, and the next start writes it anew
-	return w.members.run(ctx)
+	return errors.Join(w.members.run(ctx), forgetRunning(w.cfg.Data))
 }
 
 // addJanitor keeps the embedded log small. It is started first and so ends
@@ -178,6 +182,9 @@ func (w *wiring) addJanitor(parts *embedded.Parts) error {
 		Committed: func(ctx context.Context) (map[int32]int64, error) { return committed(ctx, w.lake) },
 	})
 	w.full = janitor.Full
+	w.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "weir_embedded_log_waiting_bytes", Help: "Bytes of the embedded log that are not yet in the lake.",
+	}, func() float64 { return float64(janitor.Waiting()) }))
 	w.add("janitor", func(ctx context.Context) error {
 		err := janitor.Run(ctx)
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyWait)

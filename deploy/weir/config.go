@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -213,6 +214,9 @@ func (c *Config) check() error {
 	if w := c.Processor.DedupeWindow; w < time.Hour || w > 30*24*time.Hour {
 		bad("processor.dedupe_window", "is %s, want 1h to 720h", w)
 	}
+	if host, _, err := net.SplitHostPort(c.Processor.Listen); err == nil && c.Processor.Advertise == "" && everywhere(host) {
+		bad("processor.advertise", "must be set: processor.listen is %s, which is no address to call", c.Processor.Listen)
+	}
 	if c.Topic.Shards < 0 {
 		bad("topic.shards", "is %d, want 1 or more", c.Topic.Shards)
 	}
@@ -237,6 +241,12 @@ func (c *Config) check() error {
 	}
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(errs...)
+}
+
+// everywhere tells whether host is every address of the machine.
+func everywhere(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || ip != nil && ip.IsUnspecified()
 }
 
 // needs reports which settings a service of a cluster cannot do without.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"weir/deploy/embedded"
 	"weir/schemas/objects"
@@ -124,6 +125,14 @@ func writeRunning(dir string, r running) error {
 	return embedded.WriteFile(filepath.Join(dir, runFile), append(text, '\n'), 0o600)
 }
 
+// forgetRunning removes what only holds while a server runs.
+func forgetRunning(dir string) error {
+	if err := os.Remove(filepath.Join(dir, runFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 // embeddedSettings turns the settings of a cluster into those of one process
 // on dir. The broker and the store stand where r says.
 func embeddedSettings(cfg Config, dir string, r running) Config {
@@ -137,8 +146,8 @@ func embeddedSettings(cfg Config, dir string, r running) Config {
 
 func databaseURL(dir string) string { return "sqlite:" + filepath.Join(dir, databaseFile) }
 
-// errNoBroker means that there is nothing to reach the log through.
-var errNoBroker = errors.New("the server on this folder is not up yet, or of another version")
+// startWait is how long who works beside a server waits for it to come up.
+const startWait = 30 * time.Second
 
 // beside makes cfg reach the parts of cfg.Data: those of the running server,
 // or, when none runs, parts that it starts for the caller alone. A cfg that
@@ -150,13 +159,12 @@ func beside(ctx context.Context, cfg Config, log *slog.Logger) (_ Config, done f
 	if err := inspectFolder(cfg.Data); err != nil {
 		return cfg, nil, err
 	}
-	unlock, err := embedded.Lock(cfg.Data)
-	if errors.Is(err, embedded.ErrLocked) {
-		r, err := readRunning(cfg.Data)
-		return embeddedSettings(cfg, cfg.Data, r), func() error { return nil }, err
-	}
+	r, unlock, err := runningOrLock(ctx, cfg.Data)
 	if err != nil {
 		return cfg, nil, err
+	}
+	if unlock == nil {
+		return embeddedSettings(cfg, cfg.Data, r), func() error { return nil }, nil
 	}
 	parts, err := embedded.Open(ctx, embedded.Config{Dir: cfg.Data, Log: log})
 	if err != nil {
@@ -166,16 +174,30 @@ func beside(ctx context.Context, cfg Config, log *slog.Logger) (_ Config, done f
 	return embeddedSettings(cfg, cfg.Data, running{Kafka: parts.Kafka, S3: parts.S3}), done, nil
 }
 
-func readRunning(dir string) (running, error) {
-	var r running
-	text, err := readKept(dir, runFile)
-	if err != nil {
-		return r, fmt.Errorf("%w: %w", errNoBroker, err)
+// runningOrLock returns how to reach the server on dir, or, when there is
+// none, the lock that keeps one away. A server that is starting is waited for.
+func runningOrLock(ctx context.Context, dir string) (r running, unlock func() error, err error) {
+	ctx, cancel := context.WithTimeout(ctx, startWait)
+	defer cancel()
+	for {
+		unlock, err := embedded.Lock(dir)
+		if !errors.Is(err, embedded.ErrLocked) {
+			return r, unlock, err
+		}
+		text, err := readKept(dir, runFile)
+		if err == nil {
+			err = json.Unmarshal(text, &r)
+			return r, nil, err
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return r, nil, err
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return r, nil, fmt.Errorf("the server on %s does not come up: %w", dir, ctx.Err())
+		}
 	}
-	if err := json.Unmarshal(text, &r); err != nil {
-		return r, fmt.Errorf("%w: %w", errNoBroker, err)
-	}
-	return r, nil
 }
 
 // registryOf opens the registry that cfg means: that of a cluster, or the one

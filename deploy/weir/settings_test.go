@@ -148,14 +148,14 @@ func TestExampleFile(t *testing.T) {
 func TestSettingsThatCannotWork(t *testing.T) {
 	_, err := (&process{}).loadAll([]string{
 		"--tls.cert", "x.pem", "--processor.dedupe-window", "10m", "--s3.export-bucket", "v3",
-		"--kafka.brokers", "a:1", "--query.deflate-level", "12", "--ingest.max-in-flight", "0", "stray",
+		"--processor.listen", ":9095", "--kafka.brokers", "a:1", "--query.deflate-level", "12", "--ingest.max-in-flight", "0", "stray",
 	})
 	if err == nil {
 		t.Fatal("nothing was wrong")
 	}
 	for _, want := range []string{
 		"tls.cert and tls.key go together", "processor.dedupe_window is 10m0s", `s3.export_bucket is "v3"`,
-		"kafka.brokers is set, but weir all brings its own", "query.deflate_level is 12", "ingest.max_in_flight must be more than 0",
+		"processor.advertise must be set", "kafka.brokers is set, but weir all brings its own", "query.deflate_level is 12", "ingest.max_in_flight must be more than 0",
 		`unexpected argument "stray"`,
 	} {
 		if !strings.Contains(err.Error(), want) {

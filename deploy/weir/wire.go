@@ -374,7 +374,7 @@ func (w *wiring) url() string {
 	if err != nil {
 		return scheme + "://" + w.main.Addr().String()
 	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+	if everywhere(host) {
 		host = "127.0.0.1"
 		if name, err := os.Hostname(); err == nil && w.cfg.TLS.Cert != "" {
 			host = name // the certificate hardly says 127.0.0.1
