@@ -35,19 +35,19 @@ func (q *analyticsQuestion) columns() []string {
 	return names
 }
 
-// wants says which rows of a batch pass the filters. What a value of a coded
+// wants says which rows of a batch pass the filters, nil if all do. What a value of a coded
 // column is worth is decided once for all rows that have it.
 func (q *analyticsQuestion) wants(rows *columns.View) func(int) bool {
-	named := wantsOf(&rows.Name, func(name string) bool { return slices.Contains(q.names, name) })
-	user := wantsOf(&rows.User, q.user.wants)
-	if len(q.names) == 0 {
-		named = func(int) bool { return true }
+	var named func(int) bool
+	if len(q.names) > 0 {
+		named = wantsOf(&rows.Name, func(name string) bool { return slices.Contains(q.names, name) })
 	}
 	if q.user.empty() {
 		return named
 	}
+	user := wantsOf(&rows.User, q.user.wants)
 	return func(i int) bool {
-		if !named(i) {
+		if named != nil && !named(i) {
 			return false
 		}
 		if rows.User.Null(i) {

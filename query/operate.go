@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	maxKeys    = 1 << 18 // sort keys that one question holds at once; 24 bytes each
+	maxKeys    = 1 << 16 // sort keys that one question holds at once; 24 bytes each
 	maxBuckets = 1 << 16 // counters of one tally; 8 bytes each
 )
 
@@ -34,10 +34,10 @@ func compareKeys(a, b rowKey) int {
 // first, and looks again, only where it must, for those that are asked for.
 type survey struct {
 	view    *view
-	period  window      // all of it
-	filter  lake.Filter // rows to look at
-	columns []string    // that wants reads; time, shard and offset come along
-	wants   func(*columns.View) func(i int) bool
+	period  window                               // all of it
+	filter  lake.Filter                          // rows to look at
+	columns []string                             // that wants reads; time, shard and offset come along
+	wants   func(*columns.View) func(i int) bool // of a batch; a nil function is all of its rows
 }
 
 // window is an interval of the order. All three bounds are half-open; shards
@@ -62,14 +62,14 @@ func (v *view) period(from, to int64) window {
 }
 
 // axis is what w is cut along next, and where a row lies on it.
-func (w *window) axis() (*interval, func(*columns.View, int) int64) {
+func (w *window) axis() (*interval, func(rowKey) int64) {
 	switch {
 	case w.time.width() > 1:
-		return &w.time, (*columns.View).TimeMS
+		return &w.time, func(k rowKey) int64 { return k.time }
 	case w.shard.width() > 1:
-		return &w.shard, func(v *columns.View, i int) int64 { return int64(v.Shard[i]) }
+		return &w.shard, func(k rowKey) int64 { return int64(k.shard) }
 	}
-	return &w.offset, func(v *columns.View, i int) int64 { return v.Offset[i] }
+	return &w.offset, func(k rowKey) int64 { return k.offset }
 }
 
 // part is the part of w that is along on its axis.
@@ -92,9 +92,9 @@ func (w window) narrow(f lake.Filter) lake.Filter {
 	return f
 }
 
-// has holds row i to w exactly.
-func (w *window) has(v *columns.View, i int) bool {
-	return w.time.has(v.TimeMS(i)) && w.shard.has(int64(v.Shard[i])) && w.offset.has(v.Offset[i])
+// has holds a row to w exactly.
+func (w *window) has(k rowKey) bool {
+	return w.time.has(k.time) && w.shard.has(int64(k.shard)) && w.offset.has(k.offset)
 }
 
 // tally is what a window holds: how many rows in each interval of its axis,
@@ -113,6 +113,7 @@ func (s *survey) tally(ctx context.Context, w window) (*tally, error) {
 	last := axis.width() - 1
 	t := &tally{window: w, shift: max(0, bits.Len64(uint64(last))-bits.Len(maxBuckets-1))}
 	t.counts = make([]int64, last>>t.shift+1)
+	most := s.most()
 	names := append([]string{columns.Time, columns.Shard, columns.Offset}, s.columns...)
 	for rec, err := range s.view.events(ctx, names, w.narrow(s.filter)) {
 		if err != nil {
@@ -124,9 +125,10 @@ func (s *survey) tally(ctx context.Context, w window) (*tally, error) {
 		}
 		wants := s.wants(&rows)
 		for i := range rows.Rows {
-			if w.has(&rows, i) && wants(i) {
-				t.counts[(at(&rows, i)-axis.from)>>t.shift]++
-				t.add(rowKey{time: rows.TimeMS(i), shard: rows.Shard[i], offset: rows.Offset[i]}, s.most())
+			key := rowKey{time: rows.TimeMS(i), shard: rows.Shard[i], offset: rows.Offset[i]}
+			if w.has(key) && (wants == nil || wants(i)) {
+				t.counts[(at(key)-axis.from)>>t.shift]++
+				t.add(key, most)
 			}
 		}
 	}

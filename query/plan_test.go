@@ -3,6 +3,7 @@ package query
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -211,9 +212,7 @@ func TestExactWatermarkIsGivenExactly(t *testing.T) {
 
 // marked is base with the shards of over as they stand there.
 func marked(base, over watermark) watermark {
-	for shard, next := range over {
-		base[shard] = next
-	}
+	maps.Copy(base, over)
 	return base
 }
 

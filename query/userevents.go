@@ -237,15 +237,13 @@ func (us users) filter() lake.Filter {
 	return f
 }
 
-func (us users) columns() []string {
-	return []string{columns.ProductID, columns.ClientID}
-}
+func userColumns() []string { return []string{columns.ProductID, columns.ClientID} }
 
 func (us users) question(ask userEventsQuestion, want watermark) question {
 	f := us.filter()
 	f.TimeFrom, f.TimeTo = ask.from, ask.to
 	return question{
-		columns: append(us.columns(), columns.Time, columns.Shard, columns.Offset),
+		columns: append(userColumns(), columns.Time, columns.Shard, columns.Offset),
 		filter:  f, watermark: want, exact: true,
 	}
 }
@@ -257,7 +255,7 @@ func (us users) survey(v *view, ask userEventsQuestion) *survey {
 		return func(i int) bool { return slices.Contains(us, user{rows.Product[i], rows.Client[i]}) }
 	}
 	return &survey{
-		view: v, filter: us.filter(), columns: us.columns(), wants: wants, period: v.period(ask.from, ask.to),
+		view: v, filter: us.filter(), columns: userColumns(), wants: wants, period: v.period(ask.from, ask.to),
 	}
 }
 

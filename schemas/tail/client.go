@@ -71,7 +71,7 @@ func (c *Client) Ask(ctx context.Context, addr string, req Request) ([]Part, err
 	if err != nil {
 		return nil, fmt.Errorf("ask %s for its tail: %w", addr, err)
 	}
-	defer resp.Body.Close()
+	defer resp.Body.Close() //nolint:errcheck // what was read is what counts
 	parts, err := c.read(resp.Body, req)
 	if err != nil {
 		return nil, fmt.Errorf("read tail of %s: %w", addr, err)
@@ -97,8 +97,8 @@ func (c *Client) post(ctx context.Context, addr string, req Request) (*http.Resp
 	if resp.StatusCode == http.StatusOK {
 		return resp, nil
 	}
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // the status is what counts
-	resp.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // as much as there is: the status is what counts
+	resp.Body.Close()                                       //nolint:errcheck // as above
 	if resp.StatusCode == http.StatusUnauthorized {
 		return nil, ErrDenied
 	}

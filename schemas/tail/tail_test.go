@@ -314,6 +314,17 @@ func TestSecretIsAskedFor(t *testing.T) {
 	}
 }
 
+// TestWithoutASecretNobodyIsLetIn asks the handler itself: on the wire the end
+// of an empty secret would be trimmed.
+func TestWithoutASecretNobodyIsLetIn(t *testing.T) {
+	r := httptest.NewRequest(http.MethodPost, Path, strings.NewReader(`{"from":{}}`))
+	r.Header.Set("Authorization", "Bearer ")
+	w := httptest.NewRecorder()
+	if Handler(&owner{}, "").ServeHTTP(w, r); w.Code != http.StatusUnauthorized {
+		t.Errorf("status %d, want 401", w.Code)
+	}
+}
+
 func TestBadRequestsAreRefused(t *testing.T) {
 	h := Handler(randomOwner(rand.New(rand.NewPCG(1, 1)), memory.DefaultAllocator, 1, 5), secret)
 	for _, c := range []struct {
