@@ -37,12 +37,12 @@ func (w *worker) finish(ctx context.Context, c *sealed) error {
 // retry tries until it works, or can work no more.
 func (w *worker) retry(ctx context.Context, c *sealed, what string, try func() error) error {
 	for pause := time.Second; ; pause = min(2*pause, maxRetryPause) {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		err := try()
 		if err == nil || errors.Is(err, errMoved) {
 			return err
-		}
-		if ctx.Err() != nil {
-			return errors.Join(context.Cause(ctx), err)
 		}
 		if time.Since(c.at) > maxCutAge {
 			return errors.Join(errTooOld, err)

@@ -70,7 +70,7 @@ func (w *world) wantEverything() {
 	w.t.Helper()
 	control := w.counters(0).Control // ticks past midnight
 	w.wantCounters(0, lake.Counters{Stored: 5, Duplicates: 3, Dead: 2, Control: control})
-	w.check()
+	w.checkDone()
 }
 
 // TestEachStepFails: a step of a cut fails, and the process goes on.

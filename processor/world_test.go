@@ -99,12 +99,19 @@ func (w *world) post(shard int32, ids ...string) {
 	w.t.Helper()
 	for _, id := range ids {
 		e := schemas.Event{Product: 1, Client: 1, Time: time.Now().UnixMilli(), Name: "open", RandomID: id}
-		w.record(shard, topic.Append(nil, &e))
+		w.produce(shard, topic.Append(nil, &e))
 	}
+	w.must(w.producer.Flush(w.t.Context()))
 }
 
 // record writes one record of any content.
 func (w *world) record(shard int32, value []byte) {
+	w.t.Helper()
+	w.produce(shard, value)
+	w.must(w.producer.Flush(w.t.Context()))
+}
+
+func (w *world) produce(shard int32, value []byte) {
 	w.t.Helper()
 	r := &kgo.Record{Topic: topic.Name, Partition: shard, Key: topic.Key(nil, 1, 1), Value: value, Timestamp: time.Now()}
 	w.producer.Produce(w.t.Context(), r, func(_ *kgo.Record, err error) {
@@ -112,7 +119,15 @@ func (w *world) record(shard int32, value []byte) {
 			w.t.Errorf("produce: %v", err)
 		}
 	})
-	w.must(w.producer.Flush(w.t.Context()))
+}
+
+// numbered are n random ids.
+func numbered(n int) []string {
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = fmt.Sprint(i)
+	}
+	return ids
 }
 
 // process is a processor and the ways it can be cut off from the world.
@@ -178,7 +193,10 @@ func (l *leases) Claim(ctx context.Context, shard int32, o registry.Owner, ttl t
 // start runs a processor. Compaction is for the story to ask for.
 func (w *world) start(id string, cfg Config) *process {
 	w.t.Helper()
-	cfg.ID, cfg.CompactEvery, cfg.Scratch, cfg.DedupeWindow = id, -1, w.t.TempDir(), w.window
+	cfg.ID, cfg.Scratch, cfg.DedupeWindow = id, w.t.TempDir(), w.window
+	if cfg.CompactEvery == 0 {
+		cfg.CompactEvery = -1
+	}
 	p := &process{w: w, lake: w.open(), leases: &leases{Leases: w.registry}, done: make(chan error, 1)}
 	var err error
 	p.service, err = New(cfg, Deps{Registry: p.leases, Lake: p.lake, Kafka: w.kafka, Layout: w.layout, Log: w.log})

@@ -1,0 +1,46 @@
+package processor
+
+import (
+	"testing"
+
+	"weir/schemas/lake"
+)
+
+// TestWhatStands is the decision after each table: a cut whose outcome there
+// is o goes on, or its shard starts anew.
+func TestWhatStands(t *testing.T) {
+	plain := &sealed{from: 10, to: lake.ShardState{Next: 20}}
+	known := &sealed{from: 10, to: lake.ShardState{Next: 20}, deadTo: 20}
+	check := func(c *sealed, table lake.Table, o lake.Outcome, want bool) {
+		t.Helper()
+		if got := c.stands(table, o); got != want {
+			t.Errorf("%s %s, dead_letters known to stand at %d: stands = %v, want %v", table, o, c.deadTo, got, want)
+		}
+	}
+	for _, table := range lake.Tables() {
+		check(plain, table, lake.Committed, true)
+		check(plain, table, lake.Moved, false)
+		check(known, table, lake.Moved, false)
+	}
+	for _, table := range lake.Rollups() {
+		check(plain, table, lake.Skipped, true) // somebody has gathered the same rows
+	}
+	check(plain, lake.Events, lake.Skipped, false)      // the rows there are somebody else's verdict
+	check(known, lake.Events, lake.Skipped, false)      //
+	check(plain, lake.DeadLetters, lake.Skipped, false) // somebody has passed it since the take-over
+	check(known, lake.DeadLetters, lake.Skipped, true)  // it stood there already
+}
+
+// TestCountersAreOfEventsAlone: what other tables carry must not be added up.
+func TestCountersAreOfEventsAlone(t *testing.T) {
+	s := &submission{cut: &sealed{id: "c", from: 0, to: lake.ShardState{Next: 2, Counters: lake.Counters{Stored: 2}}}}
+	for _, table := range lake.Tables() {
+		want := int64(0)
+		if table == lake.Events {
+			want = 2
+		}
+		if got := cutsFor(table, []*submission{s})[0].To.Counters.Stored; got != want {
+			t.Errorf("%s: stored = %d, want %d", table, got, want)
+		}
+	}
+}

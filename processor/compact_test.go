@@ -1,0 +1,131 @@
+package processor
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"weir/schemas/lake"
+	"weir/schemas/lake/laketest"
+)
+
+func TestGroupsToCompact(t *testing.T) {
+	file := func(shard int32, partition int, kib int64) lake.DataFile {
+		return lake.DataFile{Path: fmt.Sprint(shard, partition, kib), Shard: shard, Partition: partition, Bytes: kib << 10}
+	}
+	files := []lake.DataFile{
+		file(0, 1, 10), file(0, 1, 20), file(0, 1, 9000), file(0, 2, 10), file(1, 1, 10), file(1, 1, 11), file(1, 1, 12),
+	}
+	check := func(name string, o CompactOptions, want ...int) {
+		t.Helper()
+		var sizes []int
+		for _, g := range o.groups(files) {
+			sizes = append(sizes, len(g))
+			for _, f := range g {
+				if f.Shard != g[0].Shard || f.Partition != g[0].Partition {
+					t.Errorf("%s: a group of several shards or partitions: %v", name, g)
+				}
+			}
+		}
+		if diff := cmp.Diff(want, sizes); diff != "" {
+			t.Errorf("%s: sizes of groups (-want +got):\n%s", name, diff)
+		}
+	}
+	check("all", CompactOptions{}, 3, 3)
+	check("small ones", CompactOptions{MaxBytes: 1 << 20}, 2, 3)
+	check("many ones", CompactOptions{MaxBytes: 1 << 20, MinFiles: 3}, 3)
+	check("of one size", CompactOptions{Tiered: true}, 2, 3)
+	check("of our shards", CompactOptions{Owned: func(shard int32) bool { return shard == 0 }}, 3)
+}
+
+// fewCuts fills the tables with several data files of shard 0.
+func (w *world) fewCuts(n int) {
+	w.t.Helper()
+	p := w.start("filler", Config{CutAge: 10 * time.Second})
+	for i := range n {
+		w.someOfEverything(fmt.Sprint(i))
+		time.Sleep(15 * time.Second)
+	}
+	p.end()
+}
+
+func TestCompactLeavesOneDataFile(t *testing.T) {
+	inWorld(t, 2, func(t *testing.T, w *world) {
+		w.fewCuts(5)
+		did, err := Compact(t.Context(), w.open(), CompactOptions{})
+		if err != nil || did.Merged != 25 || did.Made != 5 {
+			t.Errorf("compact = %+v, %v; want 25 data files to become 5", did, err)
+		}
+		for _, table := range lake.Tables() {
+			if n := len(w.files(table)); n != 1 {
+				t.Errorf("%s has %d data files, want 1", table, n)
+			}
+		}
+		w.checkDone()
+		if did, err := Compact(t.Context(), w.open(), CompactOptions{}); err != nil || did.Merged != 0 {
+			t.Errorf("compact again = %+v, %v; want nothing to do", did, err)
+		}
+	})
+}
+
+// TestEachStepOfCompactionFails: it dies, and the next one goes on.
+func TestEachStepOfCompactionFails(t *testing.T) {
+	eachStep(t, func(t *testing.T, step laketest.Step, n int, kind laketest.Kind) {
+		inWorld(t, 1, func(t *testing.T, w *world) {
+			w.fewCuts(2)
+			w.failing(step, n, kind, laketest.Lost)
+			_, err := Compact(t.Context(), w.open(), CompactOptions{})
+			w.lake.Faults.Set(nil)
+			w.check()
+			if did, err := Compact(t.Context(), w.open(), CompactOptions{}); err != nil {
+				t.Errorf("compact again = %+v, %v", did, err)
+			}
+			w.lake.Faults.Deliver()
+			w.checkDone()
+			for _, table := range lake.Tables() {
+				if n := len(w.files(table)); n != 1 {
+					t.Errorf("%s has %d data files, want 1 (the first compaction said %v)", table, n, err)
+				}
+			}
+		})
+	})
+}
+
+// TestTwoCompactionsMeet: whoever comes second leaves the group alone.
+func TestTwoCompactionsMeet(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		w.fewCuts(3)
+		other, met := w.open(), false
+		w.lake.Faults.Set(func(step laketest.Step) laketest.Kind {
+			if step == laketest.PutData && !met { // the first has read, and has not replaced
+				met = true
+				if _, err := Compact(t.Context(), other, CompactOptions{}); err != nil {
+					t.Errorf("compact in between: %v", err)
+				}
+			}
+			return laketest.None
+		})
+		did, err := Compact(t.Context(), w.open(), CompactOptions{Tables: []lake.Table{lake.Events}})
+		if err != nil || did.Gone != 1 || did.Merged != 0 {
+			t.Errorf("compact = %+v, %v; want one group that is gone", did, err)
+		}
+		w.checkDone()
+	})
+}
+
+func TestProcessorCompactsItsShards(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		p := w.start("p", Config{CutAge: 5 * time.Second, CompactEvery: time.Minute})
+		for i := range 20 {
+			w.someOfEverything(fmt.Sprint(i))
+			time.Sleep(10 * time.Second)
+		}
+		p.end()
+		if n := len(w.files(lake.Events)); n >= 20 {
+			t.Errorf("events has %d data files after 20 cuts, want fewer", n)
+		}
+		w.checkDone()
+	})
+}
