@@ -41,39 +41,49 @@ func (s *Service) analyticsEvents(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	defer done()
+	a, err := s.prepareAnalytics(r.Context(), ask)
+	if err != nil {
+		return err
+	}
+	defer a.view.close()
+	a.view.headers(w.Header())
+	w.Header().Set("Content-Type", "application/json")
+	return s.writeAnalytics(w, r, a)
+}
+
+// prepareAnalytics does all that may have to be planned anew: after it an
+// answer can be written. The caller closes the view.
+func (s *Service) prepareAnalytics(ctx context.Context, ask *analyticsQuestion) (*analyticsAnswer, error) {
 	for attempt := 1; ; attempt++ {
-		err := s.answerAnalytics(w, r, ask)
+		v, err := s.plan(ctx, ask.question())
+		if err != nil {
+			return nil, err
+		}
+		a, err := ask.on(ctx, v)
+		if err == nil {
+			return a, nil
+		}
+		v.close()
 		if !errors.Is(err, errMoved) || attempt == analyticsAttempts {
-			return err
+			return nil, err
 		}
 		s.metrics.replans.Inc()
 	}
 }
 
-// answerAnalytics plans, counts, finds the page and writes it. errMoved comes
-// only before the first byte.
-func (s *Service) answerAnalytics(w http.ResponseWriter, r *http.Request, ask *analyticsQuestion) error {
-	v, err := s.plan(r.Context(), ask.question())
+// on counts the events of v, finds the page, and loads its first rows.
+func (q *analyticsQuestion) on(ctx context.Context, v *view) (*analyticsAnswer, error) {
+	of := q.survey(v)
+	all, err := of.tally(ctx, of.period)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer v.close()
-	of := ask.survey(v)
-	all, err := of.tally(r.Context(), of.period)
+	keys, err := of.page(ctx, all, q)
 	if err != nil {
-		return err
-	}
-	keys, err := of.page(r.Context(), all, ask)
-	if err != nil {
-		return err
+		return nil, err
 	}
 	rows := &pageRows{view: v, keys: keys, filter: of.filter}
-	if err := rows.load(r.Context()); err != nil {
-		return err
-	}
-	v.headers(w.Header())
-	w.Header().Set("Content-Type", "application/json")
-	return s.writeAnalytics(w, r, &analyticsAnswer{ask: ask, total: all.total, rows: rows})
+	return &analyticsAnswer{ask: q, view: v, total: all.total, rows: rows}, rows.load(ctx)
 }
 
 // question is what a plan must hold to count: no more columns than that.
@@ -125,6 +135,7 @@ func (q *analyticsQuestion) ranks(total int64) interval {
 // analyticsAnswer is the whole answer of contract 3.
 type analyticsAnswer struct {
 	ask   *analyticsQuestion
+	view  *view
 	total int64
 	rows  *pageRows
 }

@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	pageBytes = 32 << 20 // of encoded rows that a page holds at once
-	tailRows  = 100      // rows of the tail that are asked for at once
+	pageBytes = 8 << 20 // of encoded rows that a page holds at once
+	tailRows  = 100     // rows of the tail that are asked for at once
 )
 
 // resultColumns are all that a result of contract 3 is made of.

@@ -39,6 +39,7 @@ func (s *Service) route(e endpoint) http.Handler {
 		id := requestID(r)
 		w.Header().Set(headerRequestID, id)
 		out := &response{ResponseWriter: w}
+		s.hurry(out)
 		err := methodOf(e, r)
 		if err == nil {
 			err = e.answer(out, r)
@@ -210,6 +211,11 @@ func wrongField(code, field, reason string) error {
 // dotted spells the place of a value as a.b.0.
 func dotted(at jsontext.Pointer) string {
 	return strings.Join(slices.Collect(at.Tokens()), ".")
+}
+
+// hurry gives the client Config.WriteStall to send its question.
+func (s *Service) hurry(w http.ResponseWriter) {
+	http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.WriteStall)) //nolint:errcheck // a writer without deadlines is a test's
 }
 
 // turn waits until the question may scan. The caller calls done when it has

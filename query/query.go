@@ -57,7 +57,7 @@ type Config struct {
 	ReachWait   time.Duration // how long a watermark that is not reached yet is waited for; 0 means 2s
 	MaxScans    int           // questions that scan at once; 0 means 16, more wait for ScanWait
 	ScanWait    time.Duration // how long a question waits for its turn before 503; 0 means 10s
-	WriteStall  time.Duration // how long a client may take nothing of its answer; 0 means 30s
+	WriteStall  time.Duration // how long a client may take nothing of its answer, or may take to send its question; 0 means 30s
 	MaxBody     int64         // bytes of a question; 0 means 1 MiB
 	DownloadTTL time.Duration // how long a presigned download URL lives; 0 means 15m
 
