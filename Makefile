@@ -40,6 +40,7 @@ bench: ## Run the benchmarks of the hot paths beside their floors.
 lint: $(TOOLS)/golangci-lint-$(GOLANGCI) ## Format and lint.
 	$< fmt --diff
 	$< run ./...
+	$< run --build-tags e2e ./scripts/e2e
 
 check: lint ## What CI runs first: format, lint, repocheck and the tests under -race.
 	$(GO) test ./scripts/repocheck

@@ -57,7 +57,7 @@ func run(ctx context.Context, dir string) error {
 
 func read(path string) (credentials, error) {
 	var who credentials
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(path) //nolint:gosec // the caller's own data folder
 	if errors.Is(err, fs.ErrNotExist) {
 		return who, fmt.Errorf("%s is not there: run `make run` in another terminal first", path)
 	}
@@ -79,7 +79,7 @@ func ready(ctx context.Context, who credentials) error {
 	if err != nil {
 		return fmt.Errorf("nobody answers on %s: run `make run` in another terminal first", who.URL)
 	}
-	defer resp.Body.Close()
+	defer resp.Body.Close() //nolint:errcheck // only read from
 	if resp.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1000))
 		return fmt.Errorf("%s: %s, try again in a moment", who.URL, bytes.TrimSpace(text))
@@ -94,7 +94,7 @@ func send(ctx context.Context, who credentials) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer os.RemoveAll(dir) //nolint:errcheck // the system's temporary folder is cleaned anyway
 	file := filepath.Join(dir, "sample.ndjson")
 	if err := command(ctx, nil, "go", "run", "./scripts/loadgen", "--product", who.Product, "--seed", "7", "--start", "today",
 		"--days", "30", "--events", "20000", "--clients", "300", "--out", file); err != nil {
@@ -105,7 +105,7 @@ func send(ctx context.Context, who credentials) error {
 }
 
 func command(ctx context.Context, env []string, name string, args ...string) error {
-	cmd := exec.CommandContext(ctx, name, args...)
+	cmd := exec.CommandContext(ctx, name, args...) //nolint:gosec // go and bin/weir, with our own arguments
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
@@ -168,7 +168,7 @@ func ask(ctx context.Context, who credentials, path, question string) ([]byte, e
 	if err != nil {
 		return nil, err
 	}
-	defer resp.Body.Close()
+	defer resp.Body.Close() //nolint:errcheck // only read from
 	answer, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return nil, err

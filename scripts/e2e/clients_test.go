@@ -60,8 +60,14 @@ func (w *world) importFile(t *testing.T, n tenant, product, file string, flags .
 	return err
 }
 
+// reply is what an answer says besides its body.
+type reply struct {
+	status int
+	header http.Header
+}
+
 // post sends JSON and decodes a JSON answer.
-func post[T any](t *testing.T, client *http.Client, url, bearer string, body any) (answer T, resp *http.Response, err error) {
+func post[T any](t *testing.T, client *http.Client, url, bearer string, body any) (answer T, about reply, err error) {
 	t.Helper()
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -75,19 +81,20 @@ func post[T any](t *testing.T, client *http.Client, url, bearer string, body any
 	if bearer != "" {
 		req.Header.Set("Authorization", "Bearer "+bearer)
 	}
-	resp, err = client.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
-		return answer, nil, err
+		return answer, about, err
 	}
 	defer resp.Body.Close()
+	about = reply{status: resp.StatusCode, header: resp.Header}
 	got, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return answer, resp, err
+		return answer, about, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return answer, resp, fmt.Errorf("%s: %d %s", url, resp.StatusCode, got)
+		return answer, about, fmt.Errorf("%s: %d %s", url, resp.StatusCode, got)
 	}
-	return answer, resp, json.Unmarshal(got, &answer)
+	return answer, about, json.Unmarshal(got, &answer)
 }
 
 // page is an answer of contract 3.
@@ -105,13 +112,13 @@ type page struct {
 }
 
 // ask puts a question of contract 3 to answerer i.
-func (w *world) ask(t *testing.T, i int, token string, question map[string]any) (page, *http.Response) {
+func (w *world) ask(t *testing.T, i int, token string, question map[string]any) (page, http.Header) {
 	t.Helper()
-	answer, resp, err := post[page](t, http.DefaultClient, w.answerers[i%len(w.answerers)].url+"/analytics/api/v1/events", token, question)
+	answer, about, err := post[page](t, http.DefaultClient, w.answerers[i%len(w.answerers)].url+"/analytics/api/v1/events", token, question)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer, resp
+	return answer, about.header
 }
 
 // total asks contract 3 how many events there are from one date to another.
@@ -135,8 +142,8 @@ func (w *world) session(t *testing.T, i int, n tenant) (*http.Client, string) {
 	}
 	client, url := &http.Client{Jar: jar}, w.answerers[i%len(w.answerers)].url
 	login := map[string]string{"userName": n.email, "password": n.password}
-	if _, resp, _ := post[any](t, client, url+"/v3/auth/web", "", login); resp == nil || resp.StatusCode != http.StatusBadRequest {
-		t.Fatalf("login without the cookie: %v, want 400", resp)
+	if _, about, err := post[any](t, client, url+"/v3/auth/web", "", login); about.status != http.StatusBadRequest {
+		t.Fatalf("login without the cookie: %v, want 400", err)
 	}
 	if _, _, err := post[any](t, client, url+"/v3/auth/web", "", login); err != nil {
 		t.Fatal(err)

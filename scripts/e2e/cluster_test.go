@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -43,7 +44,7 @@ func server(t *testing.T, name, dir string) map[string]string {
 }
 
 func stderrOf(err error) string {
-	if exit, ok := err.(*exec.ExitError); ok {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return string(exit.Stderr)
 	}
 	return ""
@@ -53,10 +54,7 @@ func stderrOf(err error) string {
 // `weir ingest`, two `weir processor` and two `weir query`.
 func cluster(t *testing.T) *world {
 	t.Helper()
-	dir, err := os.MkdirTemp(scratchDir(t), "cluster-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := folder(t, "cluster-")
 	kafka, s3, pg := server(t, "kafka", dir+"/kafka"), server(t, "s3", dir+"/s3"), server(t, "postgres", dir+"/postgres")
 	w := &world{
 		name:    "cluster",
@@ -78,9 +76,6 @@ func cluster(t *testing.T) *world {
 	t.Cleanup(func() {
 		for _, p := range w.all() {
 			p.end(t, syscall.SIGTERM)
-		}
-		if !t.Failed() {
-			os.RemoveAll(dir)
 		}
 	})
 	for _, p := range w.all() {

@@ -44,7 +44,7 @@ func TestEveryFigure(t *testing.T) {
 		figures(t, w, n, c, "--compacted")
 		w.check(t, "--deep")
 		downloads(t, w, n, c)
-		isolation(t, w, n, c)
+		isolation(t, w, c)
 	})
 }
 
@@ -145,7 +145,7 @@ print(len({(r["shard"], r["offset"]) for r in rows}))`, file)
 }
 
 // isolation looks with another account's keys at what is not its own.
-func isolation(t *testing.T, w *world, n tenant, c corpus) {
+func isolation(t *testing.T, w *world, c corpus) {
 	t.Helper()
 	stranger := w.tenant(t, "777001")
 	if got := w.total(t, 0, stranger.token, "1971-01-01", "2100-01-01"); got != 0 {
@@ -199,13 +199,13 @@ func ownersDown(t *testing.T, w *world, n tenant, today string) {
 		p.end(t, syscall.SIGKILL)
 	}
 	w.report(t, n, "2001", "unseen", time.Now())
-	answer, resp := w.ask(t, 0, n.token, map[string]any{"startDate": today})
+	answer, header := w.ask(t, 0, n.token, map[string]any{"startDate": today})
 	if answer.Paging.TotalCount != 20 {
 		t.Errorf("without owners: %d events, want the 20 of the lake", answer.Paging.TotalCount)
 	}
-	t.Logf("without owners: %v", weirHeaders(resp.Header))
-	if resp.Header.Get("Weir-Partial") == "" {
-		t.Errorf("without owners: headers %v do not say so", weirHeaders(resp.Header))
+	t.Logf("without owners: %v", weirHeaders(header))
+	if header.Get("Weir-Partial") == "" {
+		t.Errorf("without owners: headers %v do not say so", weirHeaders(header))
 	}
 	for _, p := range w.owners {
 		p.start(t)

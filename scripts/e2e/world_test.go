@@ -53,10 +53,7 @@ var settings = []string{"--processor.cut-age=3s", "--query.lookback=0", "--proce
 // allInOne starts `weir all` on a fresh folder.
 func allInOne(t *testing.T) *world {
 	t.Helper()
-	dir, err := os.MkdirTemp(scratchDir(t), "all-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := folder(t, "all-")
 	addr := freeAddr(t)
 	p := &process{
 		name: "weir all", url: "http://" + addr, log: logFile(t, "all"),
@@ -67,12 +64,7 @@ func allInOne(t *testing.T) *world {
 	w.catalog = "sqlite:///" + filepath.Join(dir, "weir.db")
 	w.tooling = func(t *testing.T) { w.readRun(t, dir) }
 	p.start(t)
-	t.Cleanup(func() {
-		p.end(t, syscall.SIGTERM)
-		if !t.Failed() {
-			os.RemoveAll(dir)
-		}
-	})
+	t.Cleanup(func() { p.end(t, syscall.SIGTERM) })
 	w.tooling(t)
 	return w
 }
@@ -91,6 +83,21 @@ func (w *world) readRun(t *testing.T, dir string) {
 	}](t, string(text))
 	w.s3 = run.S3.Endpoint
 	w.s3Env = []string{"AWS_ACCESS_KEY_ID=" + run.S3.AccessKey, "AWS_SECRET_ACCESS_KEY=" + run.S3.SecretKey}
+}
+
+// folder is one of this test, kept when the test fails.
+func folder(t *testing.T, prefix string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(scratchDir(t), prefix) //nolint:usetesting // kept when the test fails
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if !t.Failed() {
+			os.RemoveAll(dir)
+		}
+	})
+	return dir
 }
 
 func scratchDir(t *testing.T) string {
