@@ -169,6 +169,17 @@ func get(t *testing.T, client *http.Client, url, file string) {
 	}
 }
 
+// statusOf is what a GET of url answers.
+func statusOf(t *testing.T, client *http.Client, url string) int {
+	t.Helper()
+	resp, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode
+}
+
 // report sends one event and returns when it is acknowledged.
 func (w *world) report(t *testing.T, n tenant, product, name string, at time.Time) {
 	t.Helper()
