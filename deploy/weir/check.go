@@ -110,6 +110,7 @@ func (p *process) balanceOf(ctx context.Context, cfg Config, deep bool) (b balan
 	if err != nil {
 		return b, err
 	}
+	defer store.close()
 	recorded, err := reg.TopicLayout(ctx)
 	if err != nil {
 		return b, err

@@ -44,6 +44,7 @@ func runCompact(ctx context.Context, p *process, args []string) (err error) {
 	if err != nil {
 		return err
 	}
+	defer store.close()
 	result, err := processor.Compact(ctx, store.lake, processor.CompactOptions{})
 	if err != nil {
 		return err

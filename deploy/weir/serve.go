@@ -137,16 +137,24 @@ func adminMux(metrics *prometheus.Registry, probes []probe, log *slog.Logger) *h
 	return mux
 }
 
-// downloads passes signed links on to the object store, so that one address
-// serves everything. The Host stays as it came: it is part of the signature.
-// Nothing else passes: no other method, no other bucket, no request without a
+// links passes signed links on to the object store, so that one address serves
+// everything. The Host stays as it came: it is part of the signature. Nothing
+// else passes: no other method, no other bucket, no request without a
 // signature, and no credentials of ours.
-func downloads(bucket, endpoint string, log *slog.Logger) (http.Handler, error) {
+type links struct {
+	prefix    string // "/bucket/"
+	proxy     *httputil.ReverseProxy
+	transport *http.Transport
+}
+
+func newLinks(bucket, endpoint string, log *slog.Logger) (*links, error) {
 	store, err := url.Parse(endpoint)
 	if err != nil || store.Host == "" {
 		return nil, fmt.Errorf("s3.endpoint %q is not a URL", endpoint)
 	}
-	proxy := &httputil.ReverseProxy{
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true}
+	return &links{prefix: "/" + bucket + "/", transport: transport, proxy: &httputil.ReverseProxy{
+		Transport: transport,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host = store.Scheme, store.Host
 			r.Out.Host = r.In.Host
@@ -159,23 +167,27 @@ func downloads(bucket, endpoint string, log *slog.Logger) (http.Handler, error) 
 			return nil
 		},
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}}, nil
+}
+
+// close lets go of idle connections.
+func (l *links) close() { l.transport.CloseIdleConnections() }
+
+// ServeHTTP passes one download on.
+func (l *links) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "downloads are only read", http.StatusMethodNotAllowed)
+		return
 	}
-	prefix := "/" + bucket + "/"
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "downloads are only read", http.StatusMethodNotAllowed)
-			return
-		}
-		key, inside := strings.CutPrefix(r.URL.Path, prefix)
-		if !inside || key == "" || path.Clean(r.URL.Path) != r.URL.Path {
-			http.NotFound(w, r)
-			return
-		}
-		if r.URL.Query().Get("X-Amz-Signature") == "" {
-			http.Error(w, "this download needs a signed link", http.StatusForbidden)
-			return
-		}
-		proxy.ServeHTTP(w, r)
-	}), nil
+	key, inside := strings.CutPrefix(r.URL.Path, l.prefix)
+	if !inside || key == "" || path.Clean(r.URL.Path) != r.URL.Path {
+		http.NotFound(w, r)
+		return
+	}
+	if r.URL.Query().Get("X-Amz-Signature") == "" {
+		http.Error(w, "this download needs a signed link", http.StatusForbidden)
+		return
+	}
+	l.proxy.ServeHTTP(w, r)
 }

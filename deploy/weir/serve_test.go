@@ -30,7 +30,7 @@ func TestDownloadsPassSignedLinksOnly(t *testing.T) {
 		_, _ = io.WriteString(w, "zip")
 	}))
 	defer store.Close()
-	links, err := downloads("weir-exports", store.URL, slog.New(slog.DiscardHandler))
+	links, err := newLinks("weir-exports", store.URL, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -174,6 +174,7 @@ func (w *wiring) openLake(ctx context.Context) error {
 		return err
 	}
 	w.lake, w.exports = opened.lake, opened.exports
+	w.onClose(func() error { opened.close(); return nil })
 	return nil
 }
 
@@ -181,6 +182,7 @@ func (w *wiring) openLake(ctx context.Context) error {
 type storage struct {
 	lake    *lake.Lake
 	exports *objects.Bucket
+	close   func()
 }
 
 // openLake makes buckets and tables that are missing.
@@ -206,7 +208,7 @@ func openLake(ctx context.Context, cfg Config, reg *registry.Registry) (storage,
 	if err != nil {
 		return storage{}, fmt.Errorf("open the lake: %w", err)
 	}
-	return storage{l, exports}, nil
+	return storage{l, exports, client.Close}, nil
 }
 
 // maxProduce is the largest request a client sends to a broker: the embedded
@@ -332,10 +334,11 @@ func (w *wiring) buildQuery(context.Context) error {
 		w.mux.Handle(prefix, service.Handler())
 	}
 	if w.cfg.S3.Endpoint != "" && c.PublicEndpoint == "" {
-		links, err := downloads(w.cfg.S3.ExportBucket, w.cfg.S3.Endpoint, w.log)
+		links, err := newLinks(w.cfg.S3.ExportBucket, w.cfg.S3.Endpoint, w.log)
 		if err != nil {
 			return err
 		}
+		w.onClose(func() error { links.close(); return nil })
 		w.mux.Handle("/"+w.cfg.S3.ExportBucket+"/", links)
 	}
 	w.add("query", service.Run)

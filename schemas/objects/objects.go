@@ -45,8 +45,12 @@ type Config struct {
 // Client is a connection to one store, shared by all its buckets.
 type Client struct {
 	api    *s3.Client
+	idle   func() // closes idle connections
 	region string
 }
+
+// Close lets go of idle connections: a server that drains waits for them.
+func (c *Client) Close() { c.idle() }
 
 // Open makes a client. It does not talk to the store yet.
 func Open(ctx context.Context, cfg Config) (*Client, error) {
@@ -64,6 +68,14 @@ func Open(ctx context.Context, cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load S3 settings: %w", err)
 	}
+	idle := func() {}
+	// Frozen only now: AWS_CA_BUNDLE has to find a client that it can change.
+	if b, ok := loaded.HTTPClient.(*awshttp.BuildableClient); ok {
+		loaded.HTTPClient = b.Freeze()
+	}
+	if c, ok := loaded.HTTPClient.(*http.Client); ok {
+		idle = c.CloseIdleConnections
+	}
 	api := s3.NewFromConfig(loaded, func(o *s3.Options) {
 		o.UsePathStyle = cfg.PathStyle
 		if cfg.Endpoint != "" {
@@ -75,7 +87,7 @@ func Open(ctx context.Context, cfg Config) (*Client, error) {
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		o.DisableLogOutputChecksumValidationSkipped = true
 	})
-	return &Client{api: api, region: region}, nil
+	return &Client{api: api, idle: idle, region: region}, nil
 }
 
 // newRetryer backs off with jitter, and slows all calls down when the store
