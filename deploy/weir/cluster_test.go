@@ -138,7 +138,7 @@ func TestServicesApartAreOne(t *testing.T) {
 			items = append(items, fmt.Sprintf(`{"euid":%d,"event_name":"e","itime":%d,"random_id":"%d"}`, 1+sent%50, time.Now().UnixMilli(), sent))
 			sent++
 		}
-		(&server{t: t, addr: strings.TrimPrefix(edge.url, "http://")}).post("/v1/event/report", key.Key, key.Secret, `{"data":[`+strings.Join(items, ",")+`]}`)
+		(&server{t: t, addr: strings.TrimPrefix(edge.url, "http://")}).postEvents(key.Key, key.Secret, `{"data":[`+strings.Join(items, ",")+`]}`)
 	}
 	counted := func() {
 		t.Helper()

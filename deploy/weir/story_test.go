@@ -28,7 +28,7 @@ func TestFirstLight(t *testing.T) {
 
 	event := fmt.Sprintf(`{"data":[{"euid":9007199254740993,"event_name":"sign_up","itime":%d,"random_id":"once","properties":{"plan":"pro"}}]}`, time.Now().UnixMilli())
 	for range 2 { // the second is a duplicate, and a success like the first
-		s.post("/v1/event/report", d.Key, d.Secret, event)
+		s.postEvents(d.Key, d.Secret, event)
 	}
 	today := time.Now().UTC().Format(time.DateOnly)
 	counts := func(want int) {
@@ -70,8 +70,8 @@ func TestFirstLight(t *testing.T) {
 	if again := s.demo(); again != d {
 		t.Errorf("the second start changed %s", demoFile)
 	}
-	s.post("/v1/event/report", d.Key, d.Secret, event) // the window survives a restart
-	s.post("/v1/event/report", d.Key, d.Secret, strings.Replace(event, "once", "other", 1))
+	s.postEvents(d.Key, d.Secret, event) // the window survives a restart
+	s.postEvents(d.Key, d.Secret, strings.Replace(event, "once", "other", 1))
 	counts(2)
 	settled(2, 2)
 
@@ -111,13 +111,13 @@ func (s *server) keepsSecrets(secrets []string) {
 	}
 }
 
-func (s *server) post(path, user, password, body string) {
+func (s *server) postEvents(key, secret, body string) {
 	s.t.Helper()
-	r, err := http.NewRequest("POST", s.url()+path, strings.NewReader(body))
+	r, err := http.NewRequest("POST", s.url()+"/v1/event/report", strings.NewReader(body))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	r.SetBasicAuth(user, password)
+	r.SetBasicAuth(key, secret)
 	r.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
@@ -125,7 +125,7 @@ func (s *server) post(path, user, password, body string) {
 	}
 	defer resp.Body.Close()
 	if text, _ := io.ReadAll(resp.Body); resp.StatusCode != 200 {
-		s.t.Fatalf("POST %s: %d %s", path, resp.StatusCode, text)
+		s.t.Fatalf("send events: %d %s", resp.StatusCode, text)
 	}
 }
 
