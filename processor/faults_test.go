@@ -10,9 +10,9 @@ import (
 	"weir/schemas/lake/laketest"
 )
 
-// stepsOfACut is more than the number of times that one kind of step is taken
-// while a cut goes to five tables.
-const stepsOfACut = 6
+// stepsOfACut is how often one kind of step is taken while a cut goes to five
+// tables.
+const stepsOfACut = 5
 
 // eachStep calls story for the n-th time that each step is taken, failing each
 // way.
