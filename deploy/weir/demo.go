@@ -152,10 +152,10 @@ sleep 1; curl -H "Authorization: Bearer TOKEN" -H 'Content-Type: application/jso
   -d '{"startDate":"'$(date -u +%F)'"}'
 
 # log in to the reporting API and download today's events as a zipped CSV
-curl -s -c /tmp/weir.cookies URL/v3/request-csrf
-curl -s -b /tmp/weir.cookies -c /tmp/weir.cookies -H 'Content-Type: application/json' URL/v3/auth/web \
+curl -s -c weir.cookies URL/v3/request-csrf
+curl -s -b weir.cookies -c weir.cookies -H 'Content-Type: application/json' URL/v3/auth/web \
   -d '{"userName":"EMAIL","password":"PASSWORD"}'
-curl -s -b /tmp/weir.cookies -H 'Content-Type: application/json' URL/v3/rawEvents/download/getDownloadUrl/PRODUCT \
+curl -s -b weir.cookies -H 'Content-Type: application/json' URL/v3/rawEvents/download/getDownloadUrl/PRODUCT \
   -d '{"fileName":"PRODUCT_'$(date -u +%F)'.zip"}' | sed 's/.*"downloadUrl": *"\([^"]*\)".*/\1/' | xargs curl -s -o events.zip
 unzip -p events.zip
 `
