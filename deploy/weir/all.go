@@ -16,7 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"weir/deploy/embedded"
-	"weir/schemas/lake"
+	"weir/processor"
 	"weir/schemas/topic"
 )
 
@@ -179,7 +179,7 @@ func (w *wiring) addJanitor(parts *embedded.Parts) error {
 		Topic: topic.Name, LogCap: int64(w.cfg.Embedded.LogCap), MinFree: int64(w.cfg.Embedded.MinFree),
 	}, embedded.JanitorDeps{
 		Dir: parts.LogAt, Admin: kadm.NewClient(client), Log: w.log,
-		Committed: func(ctx context.Context) (map[int32]int64, error) { return committed(ctx, w.lake) },
+		Committed: func(ctx context.Context) (map[int32]int64, error) { return processor.Committed(ctx, w.lake) },
 	})
 	w.full = janitor.Full
 	w.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -195,29 +195,6 @@ func (w *wiring) addJanitor(parts *embedded.Parts) error {
 		return err
 	})
 	return nil
-}
-
-// committed is, for each shard, the smallest next offset of all tables: up to
-// there nobody needs the log any more.
-func committed(ctx context.Context, l *lake.Lake) (map[int32]int64, error) {
-	var least map[int32]int64
-	for _, t := range lake.Tables() {
-		snapshot, err := l.Load(ctx, t)
-		if err != nil {
-			return nil, fmt.Errorf("load %s: %w", t, err)
-		}
-		next := make(map[int32]int64)
-		for shard, state := range snapshot.Vector() {
-			at, seen := least[shard]
-			if least == nil {
-				next[shard] = state.Next
-			} else if seen { // a shard that some table lacks has no offset that all are past
-				next[shard] = min(at, state.Next)
-			}
-		}
-		least = next
-	}
-	return least, nil
 }
 
 // greetWhenReady tells the terminal when things can be tried, and how. Secrets
