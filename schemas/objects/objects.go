@@ -45,12 +45,12 @@ type Config struct {
 // Client is a connection to one store, shared by all its buckets.
 type Client struct {
 	api    *s3.Client
-	idle   func() // closes idle connections
+	http   *http.Client
 	region string
 }
 
 // Close lets go of idle connections: a server that drains waits for them.
-func (c *Client) Close() { c.idle() }
+func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Open makes a client. It does not talk to the store yet.
 func Open(ctx context.Context, cfg Config) (*Client, error) {
@@ -68,14 +68,13 @@ func Open(ctx context.Context, cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load S3 settings: %w", err)
 	}
-	idle := func() {}
-	// Frozen only now: AWS_CA_BUNDLE has to find a client that it can change.
+	// Only now: AWS_CA_BUNDLE wants to find the SDK's own client, which cannot
+	// close its idle connections.
+	caller := &http.Client{Transport: http.DefaultTransport, CheckRedirect: sameRequestOnly}
 	if b, ok := loaded.HTTPClient.(*awshttp.BuildableClient); ok {
-		loaded.HTTPClient = b.Freeze()
+		caller.Transport = b.GetTransport()
 	}
-	if c, ok := loaded.HTTPClient.(*http.Client); ok {
-		idle = c.CloseIdleConnections
-	}
+	loaded.HTTPClient = caller
 	api := s3.NewFromConfig(loaded, func(o *s3.Options) {
 		o.UsePathStyle = cfg.PathStyle
 		if cfg.Endpoint != "" {
@@ -87,7 +86,7 @@ func Open(ctx context.Context, cfg Config) (*Client, error) {
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		o.DisableLogOutputChecksumValidationSkipped = true
 	})
-	return &Client{api: api, idle: idle, region: region}, nil
+	return &Client{api: api, http: caller, region: region}, nil
 }
 
 // newRetryer backs off with jitter, and slows all calls down when the store
@@ -111,6 +110,18 @@ func httpClient() *awshttp.BuildableClient {
 			t.ResponseHeaderTimeout = headerWait
 			t.WriteBufferSize, t.ReadBufferSize = 32<<10, 32<<10
 		})
+}
+
+// sameRequestOnly follows redirects that ask for the same request elsewhere;
+// the others are answers.
+func sameRequestOnly(r *http.Request, via []*http.Request) error {
+	switch code := r.Response.StatusCode; {
+	case len(via) > maxAttempts:
+		return http.ErrUseLastResponse
+	case code == http.StatusTemporaryRedirect, code == http.StatusPermanentRedirect:
+		return nil
+	}
+	return http.ErrUseLastResponse
 }
 
 // Bucket is a bucket of the store. It need not exist yet.

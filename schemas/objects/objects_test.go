@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -70,6 +71,27 @@ func TestForbiddenIsNotMissing(t *testing.T) {
 	if _, err := b.Stat(t.Context(), "k"); err == nil || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("stat of what we may not see: %v, want an error that is not ErrNotExist", err)
 	}
+}
+
+func TestCloseLetsGoOfConnections(t *testing.T) {
+	closed := make(chan struct{})
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateClosed {
+			close(closed)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	c, err := Open(t.Context(), Config{Endpoint: server.URL, AccessKey: "a", SecretKey: "b", PathStyle: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Bucket("lake").Put(t.Context(), "k", nil); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	<-closed // or the test never ends
 }
 
 func TestPresignSignsThePublicHost(t *testing.T) {
