@@ -231,7 +231,9 @@ func weirHeaders(h http.Header) map[string]string {
 func TestKill(t *testing.T) {
 	for name, sig := range map[string]syscall.Signal{"KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM} {
 		t.Run(name, func(t *testing.T) {
-			worlds(t, func(t *testing.T, w *world) { killing(t, w, sig) })
+			t.Parallel() // they mostly wait
+			t.Run("all", func(t *testing.T) { t.Parallel(); killing(t, allInOne(t), sig) })
+			t.Run("cluster", func(t *testing.T) { t.Parallel(); killing(t, cluster(t), sig) })
 		})
 	}
 }
@@ -266,7 +268,7 @@ func killing(t *testing.T, w *world, sig syscall.Signal) {
 	}
 	t.Logf("%s: %d times %s: %d stored, %d duplicates", w.name, kills, sig, sum.Stored, sum.Duplicates)
 	w.check(t, "--deep")
-	only := filepath.Join(scratchDir(t), "expected-"+product+".json")
+	only := logFile(t, "expected")
 	onlyProduct(t, c.expected, product, only)
 	w.verify(t, only)
 	if got := w.total(t, 0, n.token, "1971-01-01", "2100-01-01"); got != c.products[product].Totals.Events {
