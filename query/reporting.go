@@ -68,13 +68,7 @@ func (s *Service) reportingRoutes(mux *http.ServeMux) {
 	}
 	at(http.MethodGet, "/v3/rawEvents/download/listFiles/{product_id}", "raw_events_list_files", s.ofProduct(export.RawEvents(), s.listRawFiles))
 	at(http.MethodPost, "/v3/rawEvents/download/getDownloadUrl/{product_id}", "raw_events_download_url", s.ofProduct(export.RawEvents(), s.getDownloadURL))
-	mux.HandleFunc("/v3/", func(w http.ResponseWriter, r *http.Request) {
-		s.route(endpoint{name: "reporting_unknown", method: r.Method, answer: unknownPath, spell: spellReportingError}).ServeHTTP(w, r)
-	})
-}
-
-func unknownPath(_ http.ResponseWriter, r *http.Request) error {
-	return notFound("no such path: " + r.URL.Path)
+	s.unknown(mux, "/v3/", "reporting_unknown", spellReportingError)
 }
 
 // sameOrigin refuses what a page of somebody else makes a browser send. Who

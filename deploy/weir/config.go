@@ -137,7 +137,7 @@ type queryConfig struct {
 	DownloadTTL    time.Duration `key:"download_ttl" default:"15m" help:"how long a download link works"`
 	PublicEndpoint string        `key:"public_endpoint" help:"URL of the object store as clients see it; empty passes downloads through the address that was asked, or, when s3.endpoint is empty, links straight to AWS"`
 	Origins        []string      `key:"origins" default:"https://analytics.revenera.com" help:"values of Origin that /v3 takes besides its own"`
-	TrustProxy     bool          `key:"trust_proxy" default:"false" help:"believe X-Forwarded-Proto: only behind a proxy that sets it"`
+	TrustProxy     bool          `key:"trust_proxy" default:"false" help:"believe X-Forwarded-Proto and the last address of X-Forwarded-For: only behind a proxy that sets both"`
 	Builds         int           `key:"builds" default:"2" help:"download files built at once"`
 	DeflateLevel   int           `key:"deflate_level" default:"1" help:"of download files, 1 is fast and 9 is small"`
 	CloseEvery     time.Duration `key:"close_every" default:"1m" help:"how often to look for days that have closed"`
