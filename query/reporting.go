@@ -50,7 +50,8 @@ const (
 //     UTC; what would be a formula in a spreadsheet is left as it was sent.
 func (s *Service) reportingRoutes(mux *http.ServeMux) {
 	at := func(method, path, name string, answer func(http.ResponseWriter, *http.Request) error) {
-		mux.Handle(path, s.route(endpoint{name: name, method: method, answer: sameOrigin(s.cfg.Origins, answer), spell: spellReportingError}))
+		e := endpoint{name: name, method: method, answer: sameOrigin(s.cfg.Origins, answer), spell: spellReportingError}
+		mux.Handle(path, s.crossOrigin(method, s.route(e)))
 	}
 	at(http.MethodGet, "/v3/request-csrf", "request_csrf", s.requestCsrf)
 	at(http.MethodPost, "/v3/auth/web", "auth_web", s.login)
