@@ -156,3 +156,21 @@ func TestAdoptedLogIsAnsweredFromZero(t *testing.T) {
 		}
 	})
 }
+
+// TestPositionWithoutRowsIsShownAtOnce: what makes no batch need not wait for
+// one.
+func TestPositionWithoutRowsIsShownAtOnce(t *testing.T) {
+	g := benchGatherer(t)
+	defer g.dedupe.close()
+	defer g.held.end()
+	for offset, r := range []*kgo.Record{eventRecord(0, "a", noon), tickRecord(1, noon), poison(2)} {
+		if _, err := g.take([]*kgo.Record{r}, noon); err != nil {
+			t.Fatal(err)
+		}
+		part, err := g.held.tail(0)
+		if err != nil || part.Next != int64(offset)+1 {
+			t.Errorf("next %d, %v; want %d", part.Next, err, offset+1)
+		}
+		part.Release()
+	}
+}

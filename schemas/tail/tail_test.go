@@ -506,3 +506,23 @@ func TestAskerThatLeavesIsNotWaitedFor(t *testing.T) {
 		}
 	})
 }
+
+// goneOwner has a backlog in shard 0, and has dropped what is asked of shard 1.
+type goneOwner struct{ behindOwner }
+
+func (o *goneOwner) Tail(shard int32, from int64) (Part, error) {
+	if shard == 1 {
+		return Part{}, ErrGone
+	}
+	return o.behindOwner.Tail(shard, from)
+}
+
+// TestDroppedShardIsToldAtOnce: the asker begins anew, so no shard is waited for.
+func TestDroppedShardIsToldAtOnce(t *testing.T) {
+	o := &goneOwner{behindOwner{began: time.Now(), end: 1e9}}
+	s := &server{src: o}
+	parts, err := s.reach(t.Context(), Request{From: map[int32]int64{0: 0, 1: 0}})
+	if err != nil || o.asked != 1 || len(parts) != 2 || !errors.Is(parts[1].Err, ErrGone) {
+		t.Errorf("parts %+v, %v after %d looks; want them after one", parts, err, o.asked)
+	}
+}
