@@ -80,10 +80,20 @@ func TestCookies(t *testing.T) {
 	}
 }
 
-func TestPublicEndpointIsConfigured(t *testing.T) {
-	w := newExportWorld(t, Config{PublicEndpoint: "https://s3.example.org"})
-	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil)
-	if got := w.publicEndpoint(r); got != "https://s3.example.org" {
-		t.Errorf("endpoint = %s", got)
+func TestPublicEndpoint(t *testing.T) {
+	for _, c := range []struct {
+		cfg  Config
+		want string
+	}{
+		{Config{PublicEndpoint: "https://s3.example.org"}, "https://s3.example.org"},
+		{Config{PublicEndpoint: "https://s3.example.org", DirectLinks: true}, "https://s3.example.org"},
+		{Config{DirectLinks: true}, ""}, // to objects.Presign: the store's own
+		{Config{}, "http://example.com"},
+	} {
+		w := newExportWorld(t, c.cfg)
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil)
+		if got := w.publicEndpoint(r); got != c.want {
+			t.Errorf("%+v: endpoint = %q, want %q", c.cfg, got, c.want)
+		}
 	}
 }

@@ -53,7 +53,7 @@ const DefaultLookback = 8760 * time.Hour
 
 // Config says how questions are answered. The zero value works.
 type Config struct {
-	Lookback    time.Duration // how far back startDate of contract 3 may lie; 0 is no limit, DefaultLookback is as published
+	Lookback    time.Duration // how far back the day of startDate of contract 3 may lie; 0 is no limit, DefaultLookback is as published
 	ReachWait   time.Duration // how long a watermark that is not reached yet is waited for; 0 means 2s
 	MaxScans    int           // questions that scan at once; 0 means 16, more wait for ScanWait
 	ScanWait    time.Duration // how long a question waits for its turn before 503; 0 means 10s
@@ -61,7 +61,8 @@ type Config struct {
 	MaxBody     int64         // bytes of a question; 0 means 1 MiB
 	DownloadTTL time.Duration // how long a presigned download URL lives; 0 means 15m
 
-	PublicEndpoint string        // URL of the object store as clients see it; "" means scheme and Host of the asking request
+	PublicEndpoint string        // URL of the object store as clients see it; "" means scheme and Host of the asking request, or see DirectLinks
+	DirectLinks    bool          // without PublicEndpoint links lead to the store's own address: nobody passes them on here
 	Origins        []string      // values of Origin that contract 4 takes besides its own host; nil means https://analytics.revenera.com
 	TrustProxy     bool          // believe X-Forwarded-Proto, for Secure cookies and https links
 	Builds         int           // export files built at once; 0 means 2

@@ -151,6 +151,9 @@ func (s *Service) readBody(w http.ResponseWriter, r *http.Request, into any) err
 	if err == nil {
 		return nil
 	}
+	if late, ok := isLate(err); ok {
+		return late
+	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return &schemas.RequestError{
 			Status: http.StatusRequestEntityTooLarge, Code: "body_too_large",

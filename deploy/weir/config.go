@@ -135,7 +135,7 @@ type queryConfig struct {
 	ScanWait       time.Duration `key:"scan_wait" default:"10s" help:"how long a question waits for its turn before 503"`
 	WriteStall     time.Duration `key:"write_stall" default:"30s" help:"how long a client may take nothing of its answer"`
 	DownloadTTL    time.Duration `key:"download_ttl" default:"15m" help:"how long a download link works"`
-	PublicEndpoint string        `key:"public_endpoint" help:"URL of the object store as clients see it; empty passes downloads through the address that was asked"`
+	PublicEndpoint string        `key:"public_endpoint" help:"URL of the object store as clients see it; empty passes downloads through the address that was asked, or, when s3.endpoint is empty, links straight to AWS"`
 	Origins        []string      `key:"origins" default:"https://analytics.revenera.com" help:"values of Origin that /v3 takes besides its own"`
 	TrustProxy     bool          `key:"trust_proxy" default:"false" help:"believe X-Forwarded-Proto: only behind a proxy that sets it"`
 	Builds         int           `key:"builds" default:"2" help:"download files built at once"`

@@ -323,7 +323,8 @@ func (w *wiring) buildQuery(context.Context) error {
 	service, err := query.New(query.Config{
 		Lookback: c.Lookback, ReachWait: c.ReachWait, MaxScans: c.MaxScans, ScanWait: c.ScanWait,
 		WriteStall: c.WriteStall, DownloadTTL: c.DownloadTTL, PublicEndpoint: c.PublicEndpoint,
-		Origins: c.Origins, TrustProxy: c.TrustProxy, Builds: c.Builds, DeflateLevel: c.DeflateLevel, CloseEvery: c.CloseEvery,
+		DirectLinks: w.cfg.S3.Endpoint == "", // AWS: clients reach it, and nothing is mounted here
+		Origins:     c.Origins, TrustProxy: c.TrustProxy, Builds: c.Builds, DeflateLevel: c.DeflateLevel, CloseEvery: c.CloseEvery,
 	}, query.Deps{
 		Registry: w.registry, Lake: w.lake, Exports: w.exports, Tail: asker, Log: w.log, Metrics: w.metrics,
 	})
