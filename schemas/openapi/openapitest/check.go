@@ -9,10 +9,24 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
+
+// read reads the documents once for all tests of a package.
+var read = sync.OnceValues(New)
+
+// Wrap is Checker.Wrap of all documents.
+func Wrap(t testing.TB, h http.Handler) http.Handler {
+	t.Helper()
+	c, err := read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Wrap(t, h)
+}
 
 // Wrap serves by h and fails t for an exchange that is not documented. What a
 // client did not wait for is not looked at.
