@@ -44,6 +44,33 @@ func TestLoginIsThrottled(t *testing.T) {
 	})
 }
 
+func TestClientAddress(t *testing.T) {
+	for _, c := range []struct {
+		trust     bool
+		forwarded []string
+		want      string
+	}{
+		{false, nil, "192.0.2.1"},
+		{false, []string{"203.0.113.7"}, "192.0.2.1"}, // anybody's word
+		{true, nil, "192.0.2.1"},
+		{true, []string{"203.0.113.7"}, "203.0.113.7"},
+		{true, []string{"10.9.9.9, 203.0.113.7"}, "203.0.113.7"},
+		{true, []string{"203.0.113.7", "10.9.9.9,203.0.113.8"}, "203.0.113.8"},
+		{true, []string{"203.0.113.7:4711"}, "203.0.113.7"},
+		{true, []string{"2001:db8::1"}, "2001:db8::1"},
+		{true, []string{"[2001:db8::1]:4711"}, "2001:db8::1"},
+		{true, []string{"::ffff:203.0.113.7"}, "203.0.113.7"},
+		{true, []string{"203.0.113.7, unknown"}, "192.0.2.1"},
+		{true, []string{""}, "192.0.2.1"},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil)
+		r.Header["X-Forwarded-For"] = c.forwarded
+		if got := newBasicAuth(nil, c.trust).client(r); got != c.want {
+			t.Errorf("trust %v, %q: %s, want %s", c.trust, c.forwarded, got, c.want)
+		}
+	}
+}
+
 func TestCookies(t *testing.T) {
 	for name, c := range map[string]struct {
 		trust  bool

@@ -60,6 +60,17 @@ func (s *Service) route(e endpoint) http.Handler {
 	})
 }
 
+// unknown answers what is not there below prefix in the shape of its contract.
+func (s *Service) unknown(mux *http.ServeMux, prefix, name string, spell func(http.ResponseWriter, *schemas.RequestError)) {
+	mux.HandleFunc(prefix, func(w http.ResponseWriter, r *http.Request) {
+		s.route(endpoint{name: name, method: r.Method, answer: unknownPath, spell: spell}).ServeHTTP(w, r)
+	})
+}
+
+func unknownPath(_ http.ResponseWriter, r *http.Request) error {
+	return notFound("no such path: " + r.URL.Path)
+}
+
 // requestID keeps what a proxy or client calls the request, if it can stand in
 // a log line and a header as it is.
 func requestID(r *http.Request) string {

@@ -55,7 +55,7 @@ func TestWhoMayAsk(t *testing.T) {
 // TestWrongPasswordsAreSlowedDown: who gives many wrong ones has to wait, and
 // nobody else has.
 func TestWrongPasswordsAreSlowedDown(t *testing.T) {
-	b := newBasicAuth(nil)
+	b := newBasicAuth(nil, false)
 	ann, bob := [32]byte{1}, [32]byte{2}
 	for range basicBurst {
 		if !b.mayTry(ann) {
@@ -103,6 +103,21 @@ func TestMethodAndSize(t *testing.T) {
 		}
 		if rec := w.post(path, "Bearer "+w.tokens["A"], strings.Repeat(" ", 1001)+"{}"); rec.Code != http.StatusRequestEntityTooLarge {
 			t.Errorf("large body on %s: %d", path, rec.Code)
+		}
+	}
+}
+
+func TestUnknownPaths(t *testing.T) {
+	w := newListWorld(t, Config{})
+	for path, want := range map[string]string{
+		"/api/v3/business/report/nothing": `{"error":"no such path: /api/v3/business/report/nothing"}`,
+		"/analytics/api/v1/nothing":       `{"status":404,"code":"not_found","message":"no such path: /analytics/api/v1/nothing"}`,
+		"/v3/nothing":                     `{"status":"SYNTAX ERROR","reason":"no such path: /v3/nothing"}`,
+	} {
+		rec := w.post(path, "", "{}")
+		if rec.Code != http.StatusNotFound || strings.TrimSpace(rec.Body.String()) != want ||
+			rec.Header().Get("Content-Type") != "application/json" {
+			t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
 		}
 	}
 }

@@ -64,7 +64,7 @@ type Config struct {
 	PublicEndpoint string        // URL of the object store as clients see it; "" means scheme and Host of the asking request, or see DirectLinks
 	DirectLinks    bool          // without PublicEndpoint links lead to the store's own address: nobody passes them on here
 	Origins        []string      // values of Origin that contract 4 takes besides its own host; nil means https://analytics.revenera.com
-	TrustProxy     bool          // believe X-Forwarded-Proto, for Secure cookies and https links
+	TrustProxy     bool          // believe X-Forwarded-Proto, for Secure cookies and https links, and the last X-Forwarded-For, for wrong passwords
 	Builds         int           // export files built at once; 0 means 2
 	DeflateLevel   int           // of export files, 1 (fast) to 9 (small); 0 means 1
 	CloseEvery     time.Duration // how often to look for days that have closed; 0 means 1m
@@ -122,7 +122,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	s := &Service{
 		cfg: cfg, deps: deps, log: deps.Log,
 		owners: &ownerList{registry: deps.Registry},
-		basic:  newBasicAuth(deps.Registry),
+		basic:  newBasicAuth(deps.Registry, cfg.TrustProxy),
 		turns:  make(chan struct{}, cfg.MaxScans),
 	}
 	var err error
@@ -141,6 +141,8 @@ func (s *Service) Handler() http.Handler {
 	mux.Handle("/analytics/api/v1/events", s.route(endpoint{
 		name: "analytics_events", method: http.MethodPost, answer: s.analyticsEvents, spell: spellAnalyticsError,
 	}))
+	s.unknown(mux, "/api/v3/business/", "business_unknown", spellUserEventsError)
+	s.unknown(mux, "/analytics/", "analytics_unknown", spellAnalyticsError)
 	s.reportingRoutes(mux)
 	return mux
 }

@@ -305,7 +305,7 @@ func (w *wiring) buildProcessor(context.Context) error {
 		ID: c.ID, Address: cmp.Or(c.Advertise, w.tail.Addr().String()), Secret: w.cfg.Cluster.Secret,
 		CutAge: c.CutAge, GatherBytes: int64(c.GatherBytes),
 		DedupeWindow: c.DedupeWindow, DedupeBytes: int64(c.DedupeBytes), Scratch: c.Scratch,
-		LeaseTTL: c.LeaseTTL, DrainTimeout: c.DrainTimeout, CompactEvery: c.CompactEvery,
+		LeaseTTL: c.LeaseTTL, DrainTimeout: c.DrainTimeout, CompactEvery: c.CompactEvery, KeepSnapshots: c.KeepSnapshots,
 		Adopt: c.Adopt, AcceptLoss: c.AcceptLoss,
 	}, processor.Deps{
 		Registry: w.registry, Lake: w.lake, Kafka: w.kafka, Layout: w.layout, Log: w.log, Metrics: w.metrics,
