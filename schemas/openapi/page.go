@@ -2,6 +2,7 @@ package openapi
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed" // the page's template
 	"fmt"
 	"html/template"
@@ -101,8 +102,13 @@ func (p *painter) document() documentView {
 		}
 		v.Security = append(v.Security, f)
 	}
+	shown := map[*yaml.Node]bool{} // what several paths share is shown once
 	for path, item := range members(at(p.root, "paths")) {
 		for method, op := range members(item) {
+			if shown[op] {
+				continue
+			}
+			shown[op] = true
 			v.Operations = append(v.Operations, p.operation(path, method, op))
 		}
 	}
@@ -118,7 +124,7 @@ func (p *painter) anchor(name string) string { return p.name + "." + name }
 
 func (p *painter) operation(path, method string, op *yaml.Node) operationView {
 	v := operationView{
-		Anchor: p.anchor(textAt(op, "operationId")), Method: strings.ToUpper(method), Path: path,
+		Anchor: p.anchor(cmp.Or(textAt(op, "operationId"), method)), Method: strings.ToUpper(method), Path: path,
 		Summary: textAt(op, "summary"), Description: prose(textAt(op, "description")), Security: p.security(op),
 	}
 	for tag := range items(at(op, "tags")) {

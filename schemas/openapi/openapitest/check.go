@@ -93,7 +93,7 @@ func (c *Checker) Check(x Exchange) error {
 	case op != nil:
 		documented, ok := op.answers[status]
 		if !ok {
-			return fmt.Errorf("%s answers %v", op.id, op.statuses())
+			return fmt.Errorf("documented are %v", op.statuses())
 		}
 		if x.Status < 300 {
 			if err := op.checkRequest(x); err != nil {

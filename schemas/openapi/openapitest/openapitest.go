@@ -40,13 +40,13 @@ type Checker struct {
 
 // operation is one method of a path.
 type operation struct {
-	id, method string
-	path       []string // its parts; {name} fits any
-	security   []map[string]scheme
-	params     []param
-	body       *content // of a request; nil has none
-	needsBody  bool
-	answers    map[string]answer // by status
+	method    string
+	path      []string // its parts; {name} fits any
+	security  []map[string]scheme
+	params    []param
+	body      *content // of a request; nil has none
+	needsBody bool
+	answers   map[string]answer // by status
 }
 
 type scheme struct{ kind, in, name string }

@@ -98,7 +98,7 @@ func (r *reader) compile(p place) *jsonschema.Schema {
 
 func (r *reader) operation(path, method string, p place) operation {
 	op := operation{
-		id: p.text("operationId"), method: strings.ToUpper(method), path: strings.Split(strings.TrimPrefix(path, "/"), "/"),
+		method: strings.ToUpper(method), path: strings.Split(strings.TrimPrefix(path, "/"), "/"),
 		answers: map[string]answer{},
 	}
 	security := p.at("security")
