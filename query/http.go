@@ -110,6 +110,9 @@ func (s *Service) fail(w *response, r *http.Request, e endpoint, err error) int 
 		w.cut()
 		return re.Status
 	}
+	for _, name := range []string{headerWatermark, headerAsOf, headerPartial} {
+		w.Header().Del(name) // an error includes nothing
+	}
 	if re.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(re.RetryAfter))
 	}

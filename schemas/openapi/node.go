@@ -52,8 +52,9 @@ func appendJSON(dst []byte, n *yaml.Node) ([]byte, error) {
 		return append(dst, ']'), nil
 	case yaml.ScalarNode:
 		return appendScalar(dst, n)
+	default:
+		return nil, fmt.Errorf("line %d: a node of kind %d", n.Line, n.Kind)
 	}
-	return nil, fmt.Errorf("line %d: a node of kind %d", n.Line, n.Kind)
 }
 
 // appendScalar spells a scalar as YAML 1.2 reads it: there is no type for

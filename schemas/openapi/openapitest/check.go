@@ -188,8 +188,8 @@ func (p param) of(op *operation, r *http.Request) (string, bool) {
 			return c.Value, true
 		}
 	case "header":
-		values := r.Header.Values(p.name)
-		return strings.Join(values, ", "), len(values) > 0
+		value := strings.Join(r.Header.Values(p.name), ", ")
+		return value, value != "" // an empty one says nothing
 	}
 	return "", false
 }
