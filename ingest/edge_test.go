@@ -33,8 +33,6 @@ type directory struct {
 	mu      sync.Mutex
 	sources map[string]registry.Source // by key; the secret of K is K-secret
 	euids   map[string]int64
-	next    map[int64]int64 // by product; 1<<52 if absent
-	asked   int             // NextClient
 	fault   error
 }
 
@@ -46,7 +44,7 @@ func newDirectory() *directory {
 			"slow":  {Key: "slow", Product: 1001, RatePerSecond: 10},
 			"limit": {Key: "limit", Product: 1001},
 		},
-		euids: make(map[string]int64), next: make(map[int64]int64),
+		euids: make(map[string]int64),
 	}
 }
 
@@ -78,13 +76,6 @@ func (d *directory) RegisterIdentities(_ context.Context, product int64, name st
 		ids[i] = d.euids[key]
 	}
 	return ids, nil
-}
-
-func (d *directory) NextClient(_ context.Context, product int64) (int64, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.asked++
-	return max(d.next[product], 1<<52), d.fault
 }
 
 func (d *directory) fail(err error) {

@@ -59,7 +59,6 @@ func (c Config) withDefaults() Config {
 type Directory interface {
 	AuthenticateSource(ctx context.Context, key, secret string) (registry.Source, error)
 	RegisterIdentities(ctx context.Context, product int64, name string, values []string) ([]int64, error)
-	NextClient(ctx context.Context, product int64) (int64, error)
 }
 
 // Deps is what the edge works with. All but Full and Metrics are required.
@@ -81,7 +80,6 @@ type Service struct {
 	now     func() time.Time
 
 	gates gates
-	next  nextClients
 	held  atomic.Int64 // bytes of bodies in memory
 	stuck atomic.Int64 // shipments that outlived their request; see publish
 

@@ -29,9 +29,6 @@ func (s *Service) report(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.givenOut(r.Context(), source.Product, events); err != nil {
-		return err
-	}
 	if err := gate.spend(s.now(), source.RatePerSecond, len(events)); err != nil {
 		return err
 	}

@@ -18,9 +18,9 @@
 //     what is there, it is the newest arrival in a data file that lies below the
 //     cut as a whole: a lower bound. Where there is none the header is left out.
 //   - `Weir-Partial: 1,3` lists the shards that the answer could not take to
-//     their newest event (no owner answers), or to the watermark that was asked
-//     for. The answer is right, and as old as Weir-As-Of says. Without the
-//     header it is complete.
+//     their newest event (no owner answers, or the one that does has a backlog),
+//     or to the watermark that was asked for. The answer is right, and as old
+//     as Weir-As-Of says. Without the header it is complete.
 //
 // It needs the registry, the lake and, for freshness, owners that answer; it
 // changes nothing but exports. It fails by an error in the shape of the

@@ -186,24 +186,6 @@ func (r *Registry) ResolveIdentity(ctx context.Context, product int64, name, val
 	return euid, nil
 }
 
-// Allocated says whether an EUID is of the range that the registry gives out.
-func Allocated(euid int64) bool { return euid >= firstClient && euid < endOfClient }
-
-// NextClient returns the EUID that the next new client of a product will get:
-// those of the range below it have been given out, the others not. It only
-// grows.
-func (r *Registry) NextClient(ctx context.Context, product int64) (int64, error) {
-	var next int64
-	err := r.db.QueryRowContext(ctx, `SELECT next_client FROM products WHERE id = $1`, product).Scan(&next)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = ErrNotFound
-	}
-	if err != nil {
-		return 0, fmt.Errorf("next client of product %d: %w", product, err)
-	}
-	return next, nil
-}
-
 // LinkIdentity makes id.Value lead to id.EUID, whatever it led to before. An
 // EUID of the range we give out must have been given out.
 func (r *Registry) LinkIdentity(ctx context.Context, id Identity) error {

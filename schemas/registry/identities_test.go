@@ -106,22 +106,6 @@ func TestRegisterManyAtOnce(t *testing.T) {
 	})
 }
 
-func TestNextClient(t *testing.T) {
-	onEach(t, func(t *testing.T, db database) {
-		r, ctx := db.open(t), t.Context()
-		account(t, r, 1001)
-		if next := must[int64](t)(r.NextClient(ctx, 1001)); next != firstClient {
-			t.Errorf("of a new product: %d", next)
-		}
-		ann := must[[]int64](t)(r.RegisterIdentities(ctx, 1001, "user_id", []string{"ann"}))[0]
-		if next := must[int64](t)(r.NextClient(ctx, 1001)); next != ann+1 || !Allocated(ann) {
-			t.Errorf("after %d: %d", ann, next)
-		}
-		_, err := r.NextClient(ctx, 9)
-		wantErr(t, "no such product", err, ErrNotFound)
-	})
-}
-
 func TestLinkIdentity(t *testing.T) {
 	onEach(t, func(t *testing.T, db database) {
 		r, ctx := db.open(t), t.Context()
