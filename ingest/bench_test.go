@@ -86,7 +86,7 @@ func BenchmarkDecode(b *testing.B) {
 func BenchmarkEdge(b *testing.B) {
 	e := newEdge(b, Config{}, kfake.BlackholeProduce())
 	body := batchBody(100)
-	handler := e.Handler()
+	handler := e.Service.Handler()
 	b.SetBytes(int64(len(body)))
 	b.SetParallelism(64 / runtime.GOMAXPROCS(0))
 	b.ReportAllocs()

@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"weir/schemas"
+	"weir/schemas/openapi/openapitest"
 	"weir/schemas/registry"
 	"weir/schemas/topic"
 )
@@ -93,6 +94,9 @@ type edge struct {
 	metrics *prometheus.Registry
 	log     *strings.Builder
 }
+
+// Handler is the service's; what goes through it is held to its document.
+func (e *edge) Handler() http.Handler { return openapitest.Wrap(e.t, e.Service.Handler()) }
 
 // newEdge starts an edge of four shards. In a bubble the clock is set to today.
 func newEdge(t testing.TB, cfg Config, opts ...kfake.Opt) *edge {

@@ -27,6 +27,7 @@ import (
 	"weir/schemas/lake"
 	"weir/schemas/lake/laketest"
 	"weir/schemas/objects"
+	"weir/schemas/openapi/openapitest"
 	"weir/schemas/registry"
 	"weir/schemas/tail"
 )
@@ -41,6 +42,9 @@ type exportWorld struct {
 	userA  registry.User
 	userB  registry.User
 }
+
+// Handler is the service's; what goes through it is held to the documents.
+func (w *exportWorld) Handler() http.Handler { return openapitest.Wrap(w.t, w.Service.Handler()) }
 
 const worldPassword = "correct horse battery staple"
 

@@ -110,6 +110,9 @@ func (s *Service) fail(w *response, r *http.Request, e endpoint, err error) int 
 		w.cut()
 		return re.Status
 	}
+	for _, name := range []string{headerWatermark, headerAsOf, headerPartial} {
+		w.Header().Del(name) // an error includes nothing
+	}
 	if re.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(re.RetryAfter))
 	}
@@ -265,7 +268,7 @@ type hurriedBody struct {
 func (b *hurriedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	switch {
-	case err == io.EOF: //nolint:errorlint // a reader's end is bare
+	case err == io.EOF: // a reader's end is bare
 		_ = b.control.SetReadDeadline(time.Time{}) // a writer without deadlines is a test's
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = &lateBody{err}

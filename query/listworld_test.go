@@ -20,6 +20,7 @@ import (
 	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/lake/laketest"
+	"weir/schemas/openapi/openapitest"
 	"weir/schemas/registry"
 	"weir/schemas/tail"
 )
@@ -50,6 +51,9 @@ type listWorld struct {
 	account string            // id of A
 	tokens  map[string]string // by name: "A", "A2" for product 2 alone, "B", "none"
 }
+
+// Handler is the service's; what goes through it is held to the documents.
+func (w *listWorld) Handler() http.Handler { return openapitest.Wrap(w.t, w.Service.Handler()) }
 
 // holder is the owner of one shard: a tail.Source of what is not committed.
 type holder struct {

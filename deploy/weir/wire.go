@@ -26,6 +26,7 @@ import (
 	"weir/query"
 	"weir/schemas/lake"
 	"weir/schemas/objects"
+	"weir/schemas/openapi"
 	"weir/schemas/registry"
 	"weir/schemas/tail"
 	"weir/schemas/topic"
@@ -283,6 +284,9 @@ func (w *wiring) build(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := w.addDocuments(); err != nil {
+		return err
+	}
 	addHealth(w.mux, w.probes, w.log)
 	w.add("main server", site{
 		name: "main", listener: w.main, handler: w.mux,
@@ -365,6 +369,20 @@ func (w *wiring) buildIngest(context.Context) error {
 	}
 	w.mux.Handle("/v1/", service.Handler())
 	w.probes = append(w.probes, probe{"ingest", service.Ready})
+	return nil
+}
+
+// addDocuments mounts the documents of the contracts where any of them is
+// served.
+func (w *wiring) addDocuments() error {
+	if !w.roles.ingest && !w.roles.query {
+		return nil
+	}
+	documents, err := openapi.Handler()
+	if err != nil {
+		return fmt.Errorf("read the documents of the contracts: %w", err)
+	}
+	w.mux.Handle("/openapi/", documents)
 	return nil
 }
 

@@ -96,7 +96,8 @@ var homes = map[string][]string{
 	"modernc.org/sqlite":                           {"schemas/registry"},
 	"golang.org/x/crypto":                          {"schemas/registry"},
 	"google.golang.org/protobuf":                   {"schemas/eventpb", "schemas/topic"},
-	"gopkg.in/yaml.v3":                             {"deploy/weir"},
+	"github.com/santhosh-tekuri/jsonschema":        {"schemas/openapi/openapitest"},
+	"gopkg.in/yaml.v3":                             {"deploy/weir", "schemas/openapi"}, // settings; the documents, to make the page
 	"github.com/prometheus/client_golang/promhttp": {"deploy/weir"},
 }
 
@@ -156,7 +157,7 @@ func TestDirectModules(t *testing.T) {
 	modules := requiredModules(t)
 	used := map[string]bool{}
 	for _, f := range sources(t) {
-		if f.test || region(f.dir) == "scripts" || path.Base(f.dir) == "laketest" {
+		if f.test || region(f.dir) == "scripts" || forTests(f.dir) {
 			continue
 		}
 		for _, imported := range f.imports {
@@ -177,6 +178,11 @@ func TestDirectModules(t *testing.T) {
 	if text := strings.Join(got, "\n") + "\n"; text != string(want) {
 		t.Errorf("direct modules are\n%s\nand modules.txt says\n%s\nif the change is meant, change modules.txt with its reason in the commit", text, want)
 	}
+}
+
+// forTests says of a folder that its package is for tests alone.
+func forTests(dir string) bool {
+	return slices.Contains([]string{"laketest", "openapitest"}, path.Base(dir))
 }
 
 func requiredModules(t *testing.T) []string {

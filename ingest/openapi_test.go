@@ -1,0 +1,32 @@
+package ingest
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"weir/schemas/openapi/openapitest"
+)
+
+// TestDocumentedPathsAreServed: what a document has there is a handler for.
+// That nothing is served that they do not have is seen to by every other test.
+func TestDocumentedPathsAreServed(t *testing.T) {
+	e := newEdge(t, Config{})
+	documents, err := openapitest.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, operation := range documents.Operations() {
+		method, path, _ := strings.Cut(operation, " ")
+		if !strings.HasPrefix(path, "/v1/") || method == http.MethodOptions {
+			continue
+		}
+		r := httptest.NewRequestWithContext(t.Context(), method, path, nil)
+		w := httptest.NewRecorder()
+		e.Handler().ServeHTTP(w, r)
+		if w.Code == http.StatusNotFound || w.Code == http.StatusMethodNotAllowed {
+			t.Errorf("%s: %d %s", operation, w.Code, w.Body)
+		}
+	}
+}
