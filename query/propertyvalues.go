@@ -2,15 +2,17 @@ package query
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/http"
 	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"weir/schemas/columns"
 	"weir/schemas/lake"
-	"weir/schemas/rollup"
 )
 
 const (
@@ -55,19 +57,20 @@ func (s *Service) propertyValues(w http.ResponseWriter, r *http.Request, q produ
 		return err
 	}
 	defer done()
-	rolled, err := s.roll(r.Context(), lake.ClientDays, q.product.ID, q.want, columns.Client)
+	filter := lake.Filter{Products: []int64{q.product.ID}}
+	v, err := s.plan(r.Context(), question{columns: []string{columns.Client}, filter: filter, watermark: q.want})
 	if err != nil {
 		return err
 	}
-	defer rolled.close()
+	defer v.close()
 	seen := values{wants: wants, limit: valuesPage, of: map[string]struct{}{}}
 	if body.StartAfter != nil {
 		seen.after = *body.StartAfter
 	}
-	if err := seen.gather(r.Context(), rolled, name); err != nil {
+	if err := seen.gather(r.Context(), v, filter, name); err != nil {
 		return err
 	}
-	rolled.headers(w.Header())
+	v.headers(w.Header())
 	return s.writeAnswer(w, seen.answer(strings.HasPrefix(name, "os.")))
 }
 
@@ -130,20 +133,54 @@ type values struct {
 	high  string
 }
 
-func (v *values) gather(ctx context.Context, r *rolled, name string) error {
-	last := "" // as it is kept: days of one client mostly say the same
-	for day, err := range r.clientDays(ctx) {
+// gather reads what events say of their clients. Rollups would not do: which
+// values of a day they still have depends on what was merged already.
+func (v *values) gather(ctx context.Context, from *view, f lake.Filter, name string) error {
+	for rec, err := range from.events(ctx, []string{columns.Client}, f) {
 		if err != nil {
 			return err
 		}
-		i, found := slices.BinarySearchFunc(day.Properties, name, func(p rollup.Property, name string) int { return strings.Compare(p.Name, name) })
-		if !found || day.Properties[i].Value == last {
-			continue
+		rows, err := columns.Bind(rec)
+		if err != nil {
+			return fmt.Errorf("read events: %w", err)
 		}
-		last = strings.Clone(day.Properties[i].Value)
-		v.add(propertyText(last))
+		seen := make([]bool, rows.ClientProps.Codes())
+		for i := range rows.Rows {
+			code := rows.ClientProps.Code(i)
+			if rows.ClientProps.Null(i) || code >= 0 && seen[code] {
+				continue
+			}
+			if code >= 0 {
+				seen[code] = true
+			}
+			v.add(clientProperty(rows.ClientProps.At(i), name))
+		}
 	}
 	return nil
+}
+
+// clientProperty is the text of a property in what an event says of its client,
+// "" when it says nothing of it, or null.
+func clientProperty(object, name string) string {
+	dec := jsontext.NewDecoder(strings.NewReader(object))
+	if tok, err := dec.ReadToken(); err != nil || tok.Kind() != '{' {
+		return ""
+	}
+	for dec.PeekKind() == '"' {
+		key, err := dec.ReadToken()
+		if err != nil {
+			return ""
+		}
+		found := key.String() == name
+		value, err := dec.ReadValue()
+		if err != nil {
+			return ""
+		}
+		if found {
+			return propertyText(string(value))
+		}
+	}
+	return ""
 }
 
 func (v *values) add(value string) {

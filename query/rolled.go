@@ -52,10 +52,6 @@ func (r *rolled) eventDays(ctx context.Context) iter.Seq2[*rollup.EventDay, erro
 	return both(r.lake.ScanEventDays(ctx, lake.Prune(r.files, r.filter), r.filter), r.sets(ctx), (*rollup.Set).EventDays)
 }
 
-func (r *rolled) clientDays(ctx context.Context) iter.Seq2[*rollup.ClientDay, error] {
-	return both(r.lake.ScanClientDays(ctx, lake.Prune(r.files, r.filter), r.filter), r.sets(ctx), (*rollup.Set).ClientDays)
-}
-
 func (r *rolled) clients(ctx context.Context) iter.Seq2[*rollup.Client, error] {
 	return both(r.lake.ScanClients(ctx, lake.Prune(r.files, r.filter), r.filter), r.sets(ctx), (*rollup.Set).Clients)
 }

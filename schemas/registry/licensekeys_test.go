@@ -31,7 +31,8 @@ func TestLicenseKeys(t *testing.T) {
 		account(t, r, 2001)
 		if n := must[int](t)(r.UpdateLicenseKeys(ctx, 1001, []LicenseKeyUpdate{
 			{Key: "b", Type: new("purchased"), Activated: new(true), Expiry: new("2030-01-31"), Quota: new(int64(5))},
-			{Key: "B"}, {Key: "ä"},
+			{Key: "B"},
+			{Key: "ä"},
 		})); n != 3 {
 			t.Errorf("%d keys are new, want 3", n)
 		}
