@@ -265,7 +265,7 @@ type hurriedBody struct {
 func (b *hurriedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	switch {
-	case err == io.EOF: //nolint:errorlint // a reader's end is bare
+	case err == io.EOF:
 		_ = b.control.SetReadDeadline(time.Time{}) // a writer without deadlines is a test's
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = &lateBody{err}
