@@ -52,6 +52,9 @@ func history(t *testing.T) *exportWorld {
 	time.Sleep(12 * time.Hour)
 	w.arrive(0, day(31, 34), event(1001, "Today"), sessionStop(1001))
 	w.arrive(1, day(31, 35), event(1001, "Newest"), exception("Newest"))
+	if err := w.deps.Registry.LabelProperty(t.Context(), 1001, "C01", "Colour"); err != nil {
+		t.Fatal(err)
+	}
 	return w
 }
 

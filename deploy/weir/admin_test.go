@@ -126,6 +126,23 @@ func TestAdminRevokes(t *testing.T) {
 	}
 }
 
+func TestAdminLabelsProperties(t *testing.T) {
+	r := newAdminRun(t)
+	account := r.json("", "account create --name Acme")["account_id"]
+	r.json("", "product create --account "+account+" --id 1001")
+	r.json("", "product label --id 1001 --name C01 --value Colour")
+	r.json("", "product label --id 1001 --name C02 --value Gone")
+	r.json("", "product label 1001 --name C02")
+	labels, err := r.reg.PropertyLabels(t.Context(), 1001)
+	if diff := cmp.Diff(map[string]string{"C01": "Colour"}, labels); err != nil || diff != "" {
+		t.Errorf("labels, %v: -want +got\n%s", err, diff)
+	}
+	_, err = r.call("", "product", "label", "--id", "4711", "--name", "C01", "--value", "x")
+	if !errors.Is(err, registry.ErrNotFound) {
+		t.Errorf("a product that is not there: %v, want not found", err)
+	}
+}
+
 func TestAdminLists(t *testing.T) {
 	r := newAdminRun(t)
 	account := r.json("", "account create --name Acme")["account_id"]
@@ -188,6 +205,7 @@ func TestAdminRefusesUsage(t *testing.T) {
 		"product create --account a --id x1":                        "positive number",
 		"product revoke":                                            "needs --id",
 		"product revoke 1 2":                                        "takes no",
+		"product label 1 --name C21 --value x":                      "C01 to C20",
 		"source create --product x":                                 "positive number",
 		"source create --product 1 --product 2":                     "takes one --product",
 		"source create --product 1 --rate -3":                       "rate",

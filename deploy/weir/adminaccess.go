@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -23,6 +24,7 @@ func adminVerbs() []adminVerb {
 		{"product", "create", "make a product", "account", "id name", createProduct},
 		{"product", "list", "list products", "", "account", listProducts},
 		{"product", "revoke", "end a product: nobody writes or sees it", "id", "", revokeProduct},
+		{"product", "label", "name a custom property of a product", "id name", "value", labelProperty},
 		{"source", "create", "make a data source: an API key and secret", "product", "name rate", createSource},
 		{"source", "list", "list data sources", "", "product", listSources},
 		{"source", "revoke", "end a data source", "id", "", revokeSource},
@@ -94,6 +96,17 @@ func revokeProduct(ctx context.Context, c *adminCall) (answer, error) {
 		return answer{}, usageError{err}
 	}
 	return revoked("product", c.which()), c.reg.RevokeProduct(ctx, id)
+}
+
+func labelProperty(ctx context.Context, c *adminCall) (answer, error) {
+	id, err := parseProduct(c.which())
+	if err != nil {
+		return answer{}, usageError{err}
+	}
+	return answer{
+		json:  object{{"property", c.name}, {"label", c.value}},
+		lines: []string{c.name + "  " + cmp.Or(c.value, "has no label now")},
+	}, c.reg.LabelProperty(ctx, id, c.name, c.value)
 }
 
 func createSource(ctx context.Context, c *adminCall) (answer, error) {

@@ -13,12 +13,15 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
-	_ "modernc.org/sqlite" // registers the driver "sqlite"
+	"modernc.org/sqlite" // registers the driver "sqlite"
 )
 
 const (
 	sqliteConns   = 8  // connections of one process to the file; readers do not wait for a writer
 	postgresConns = 16 // connections of one process to the server
+
+	sqliteBusy    = 5               // SQLITE_BUSY
+	maxReachPause = 4 * time.Second // doubled from a millisecond on: 4 s in all
 )
 
 // connect opens the pool and touches nothing but the file's existence. The url
@@ -62,6 +65,24 @@ func connectSQLite(path string) (*Registry, error) {
 	db.SetMaxOpenConns(sqliteConns)
 	db.SetMaxIdleConns(sqliteConns)
 	return &Registry{db: db, dialect: "sqlite", clock: callerClock}, nil
+}
+
+// reach makes the first connection. SQLite waits for every lock but the one
+// under which another process turns a new file into a WAL one, so a busy file
+// is tried again here.
+func (r *Registry) reach(ctx context.Context) error {
+	for pause := time.Millisecond; ; pause *= 2 {
+		err := r.db.PingContext(ctx)
+		busy, ok := errors.AsType[*sqlite.Error](err)
+		if !ok || busy.Code()&0xff != sqliteBusy || pause > maxReachPause {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 func connectPostgres(address string) (*Registry, error) {

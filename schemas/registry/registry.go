@@ -76,7 +76,7 @@ func Open(ctx context.Context, url string, log *slog.Logger) (*Registry, error) 
 }
 
 func (r *Registry) start(ctx context.Context) error {
-	if err := r.db.PingContext(ctx); err != nil {
+	if err := r.reach(ctx); err != nil {
 		return fmt.Errorf("connect to %s: %w", r.dialect, err)
 	}
 	list, err := migrations()

@@ -1,0 +1,213 @@
+package query
+
+import (
+	"maps"
+	"math"
+	"regexp"
+	"slices"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// listFilter is one filter of a list, as it is written.
+type listFilter struct {
+	Type        string         `json:"type"`
+	Value       jsontext.Value `json:"value"`
+	Min         jsontext.Value `json:"min"`
+	Max         jsontext.Value `json:"max"`
+	IncludeNull bool           `json:"includeNull"`
+
+	field string // where it stands
+}
+
+// parseLicenseFilters reads filters, which all must hold.
+func parseLicenseFilters(given map[string]jsontext.Value) ([]func(*license) bool, error) {
+	var wants []func(*license) bool
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		want, err := parseLicenseFilter(name, given[name])
+		if err != nil {
+			return nil, err
+		}
+		wants = append(wants, want)
+	}
+	return wants, nil
+}
+
+func parseLicenseFilter(name string, given jsontext.Value) (func(*license) bool, error) {
+	field := "filters." + name
+	switch name {
+	case "autoCollected":
+		want, err := wantBool(field, given)
+		return func(l *license) bool { return l.Collected == want }, err
+	case "licenseStatus":
+		return wantStatus(field, given)
+	}
+	f := listFilter{field: field}
+	if err := json.Unmarshal(given, &f); err != nil {
+		return nil, badField(field, "is not a filter")
+	}
+	switch name {
+	case "licenseKey":
+		want, err := f.text()
+		return func(l *license) bool { return want(l.Key) }, err
+	case "licenseType":
+		want, err := f.text()
+		return func(l *license) bool { return want(l.Type) }, err
+	case "addedDate":
+		want, err := f.day()
+		return func(l *license) bool { return want(l.Added) }, err
+	case "expiryDate":
+		want, err := f.day()
+		return func(l *license) bool { return l.Expiry == nil && f.IncludeNull || l.Expiry != nil && want(*l.Expiry) }, err
+	}
+	number := map[string]func(*license) int64{
+		"installQuota":   func(l *license) int64 { return l.Quota },
+		"installCount":   func(l *license) int64 { return l.Installs },
+		"overQuotaCount": func(l *license) int64 { return l.OverQuota },
+	}[name]
+	if number == nil {
+		return nil, badField(field, "is not a property of license keys")
+	}
+	want, err := f.number()
+	return func(l *license) bool { return want(float64(number(l))) }, err
+}
+
+// text reads a filter of type string, stringArray or regex.
+func (f *listFilter) text() (func(string) bool, error) {
+	switch f.Type {
+	case "string", "regex":
+		var value string
+		if json.Unmarshal(f.Value, &value) != nil {
+			return nil, badField(f.field+".value", "must be a string")
+		}
+		if f.Type == "string" {
+			return func(text string) bool { return text == value }, nil
+		}
+		re, err := regexp.Compile(value)
+		if err != nil {
+			return nil, badField(f.field+".value", "is not a regular expression")
+		}
+		return re.MatchString, nil
+	case "stringArray":
+		var values []string
+		if json.Unmarshal(f.Value, &values) != nil {
+			return nil, badField(f.field+".value", "must be an array of strings")
+		}
+		wanted := map[string]bool{}
+		for _, v := range values {
+			wanted[v] = true
+		}
+		return func(text string) bool { return wanted[text] }, nil
+	}
+	return nil, badField(f.field+".type", "must be string, stringArray or regex")
+}
+
+// day reads a filter of type date or dateRange. IncludeNull alone wants no day
+// at all.
+func (f *listFilter) day() (func(string) bool, error) {
+	read := func(member string, v jsontext.Value, open string) (string, error) {
+		if v == nil && open != "" {
+			return open, nil
+		}
+		var day string
+		if json.Unmarshal(v, &day) != nil || !isDay(day) {
+			return "", badField(f.field+"."+member, "must be a date, YYYY-MM-DD")
+		}
+		return day, nil
+	}
+	switch f.Type {
+	case "":
+		if f.IncludeNull {
+			return func(string) bool { return false }, nil
+		}
+	case "date":
+		want, err := read("value", f.Value, "")
+		return func(day string) bool { return day == want }, err
+	case "dateRange":
+		from, err := read("min", f.Min, "0000-01-01")
+		if err != nil {
+			return nil, err
+		}
+		to, err := read("max", f.Max, "9999-12-31")
+		return func(day string) bool { return from <= day && day <= to }, err
+	}
+	return nil, badField(f.field+".type", "must be date or dateRange")
+}
+
+// number reads a filter of type number or numberRange.
+func (f *listFilter) number() (func(float64) bool, error) {
+	read := func(member string, v jsontext.Value, open float64) (n float64, err error) {
+		if v == nil && !math.IsNaN(open) {
+			return open, nil
+		}
+		if json.Unmarshal(v, &n) != nil || v.Kind() != '0' {
+			return 0, badField(f.field+"."+member, "must be a number")
+		}
+		return n, nil
+	}
+	switch f.Type {
+	case "number":
+		want, err := read("value", f.Value, math.NaN())
+		return func(n float64) bool { return n == want }, err
+	case "numberRange":
+		from, err := read("min", f.Min, math.Inf(-1))
+		if err != nil {
+			return nil, err
+		}
+		to, err := read("max", f.Max, math.Inf(1))
+		return func(n float64) bool { return from <= n && n <= to }, err
+	}
+	return nil, badField(f.field+".type", "must be number or numberRange")
+}
+
+// wantBool reads true or false, bare or as a filter of type boolean.
+func wantBool(field string, given jsontext.Value) (want bool, err error) {
+	if given.Kind() == '{' {
+		var f listFilter
+		if json.Unmarshal(given, &f) != nil || f.Type != "boolean" {
+			return false, badField(field+".type", "must be boolean")
+		}
+		field, given = field+".value", f.Value
+	}
+	if given == nil || given.Kind() == 'n' || json.Unmarshal(given, &want) != nil {
+		return false, badField(field, "must be true or false")
+	}
+	return want, nil
+}
+
+// wantStatus reads an array of objects of flags: all flags of one of them must
+// be so. A bare object is an array of one.
+func wantStatus(field string, given jsontext.Value) (func(*license) bool, error) {
+	var ways []map[string]bool
+	if given.Kind() == '{' {
+		ways = make([]map[string]bool, 1)
+		if json.Unmarshal(given, &ways[0]) != nil {
+			return nil, badField(field, "must have flags that are true or false")
+		}
+	} else if json.Unmarshal(given, &ways) != nil {
+		return nil, badField(field, "must be an array of objects of flags")
+	}
+	flag := map[string]func(*license) bool{
+		"activated": func(l *license) bool { return l.Status.Activated }, "expired": func(l *license) bool { return l.Status.Expired },
+		"blocked": func(l *license) bool { return l.Status.Blocked }, "blacklisted": func(l *license) bool { return l.Status.Blocked },
+		"allowed": func(l *license) bool { return l.Status.Allowed }, "whitelisted": func(l *license) bool { return l.Status.Allowed },
+	}
+	for _, all := range ways {
+		for _, name := range slices.Sorted(maps.Keys(all)) {
+			if flag[name] == nil {
+				return nil, badField(field+"."+name, "is not a flag of licenses")
+			}
+		}
+	}
+	return func(l *license) bool {
+		return slices.ContainsFunc(ways, func(all map[string]bool) bool {
+			for name, want := range all {
+				if flag[name](l) != want {
+					return false
+				}
+			}
+			return true
+		})
+	}, nil
+}

@@ -1,0 +1,296 @@
+package query
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"weir/schemas/columns"
+	"weir/schemas/lake"
+	"weir/schemas/registry"
+)
+
+const (
+	licensePage    = 1000 // license keys of one answer, at most and unless asked for otherwise
+	maxInstalls    = 1_000_000_000
+	maxLicenseType = 256 // bytes
+)
+
+// license is how a license key is listed.
+type license struct {
+	Key       string        `json:"licenseKey"`
+	Type      string        `json:"licenseType"`
+	Status    licenseStatus `json:"licenseStatus"`
+	Added     string        `json:"addedDate"`  // UTC
+	Expiry    *string       `json:"expiryDate"` // null: never
+	Quota     int64         `json:"installQuota"`
+	Installs  int64         `json:"installCount"`   // clients whose current key it is
+	OverQuota int64         `json:"overQuotaCount"` // negative: places left
+	Collected bool          `json:"autoCollected"`
+}
+
+type licenseStatus struct {
+	Activated bool `json:"activated"`
+	Blocked   bool `json:"blocked"`
+	Expired   bool `json:"expired"`
+	Allowed   bool `json:"allowed"`
+}
+
+func licenseOf(k *registry.LicenseKey, installs int64) license {
+	l := license{
+		Key: k.Key, Type: k.Type, Status: licenseStatus(k.Status), Added: k.Added.Format(time.DateOnly),
+		Quota: k.Quota, Installs: installs, OverQuota: installs - k.Quota, Collected: k.Collected,
+	}
+	if k.Expiry != "" {
+		l.Expiry = &k.Expiry
+	}
+	return l
+}
+
+// licenseKeys lists the license keys of a product, ordered by their bytes, a
+// page at a time. Keys that clients report and that nobody has uploaded are
+// collected first.
+func (s *Service) licenseKeys(w http.ResponseWriter, r *http.Request, q productQuestion) error {
+	var body struct {
+		Filters map[string]jsontext.Value `json:"filters"`
+		StartAt *string                   `json:"startAtLicenseKey"`
+		Limit   *int                      `json:"limit"`
+	}
+	if err := s.readBody(w, r, &body); err != nil {
+		return err
+	}
+	wants, err := parseLicenseFilters(body.Filters)
+	if err != nil {
+		return err
+	}
+	page := licenses{wants: wants, limit: licensePage}
+	if body.StartAt != nil {
+		page.next = *body.StartAt
+	}
+	if body.Limit != nil {
+		page.limit = *body.Limit
+	}
+	if page.limit < 1 || page.limit > licensePage {
+		return badField("limit", "must be a whole number from 1 to "+strconv.Itoa(licensePage))
+	}
+	done, err := s.turn(r.Context())
+	if err != nil {
+		return err
+	}
+	defer done()
+	rolled, err := s.roll(r.Context(), lake.Clients, q.product.ID, q.want, columns.Client)
+	if err != nil {
+		return err
+	}
+	defer rolled.close()
+	if err := page.gather(r.Context(), s.deps.Registry, rolled); err != nil {
+		return err
+	}
+	rolled.headers(w.Header())
+	return s.writeAnswer(w, page.answer())
+}
+
+// licenses is one page of a list.
+type licenses struct {
+	wants []func(*license) bool
+	limit int
+	list  []license
+	next  string // the key to go on at
+	last  string // the key that was looked at last
+	end   bool   // there are no more
+}
+
+// gather fills the page: the keys that clients have are counted over one range
+// of keys after the other, as many as memory holds at once.
+func (p *licenses) gather(ctx context.Context, reg *registry.Registry, r *rolled) error {
+	for !p.end && len(p.list) < p.limit+1 {
+		count := installs{from: p.next, budget: installBytes}
+		if err := count.over(ctx, r); err != nil {
+			return err
+		}
+		if err := reg.CollectLicenseKeys(ctx, r.filter.Products[0], count.names()); err != nil {
+			return err
+		}
+		if err := p.takeRange(ctx, reg, r.filter.Products[0], &count); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeRange takes the registered keys of the range that is counted.
+func (p *licenses) takeRange(ctx context.Context, reg *registry.Registry, product int64, count *installs) error {
+	for {
+		keys, err := reg.LicenseKeys(ctx, product, p.next, licensePage)
+		if err != nil {
+			return err
+		}
+		for i := range keys {
+			k := &keys[i]
+			if k.Key == p.last {
+				continue
+			}
+			if count.bounded && k.Key >= count.to {
+				p.next = count.to
+				return nil
+			}
+			l := licenseOf(k, count.of[k.Key])
+			if p.take(&l); len(p.list) > p.limit {
+				return nil
+			}
+			p.next, p.last = k.Key, k.Key
+		}
+		if len(keys) < licensePage {
+			p.next, p.end = count.to, !count.bounded
+			return nil
+		}
+	}
+}
+
+func (p *licenses) take(l *license) {
+	for _, want := range p.wants {
+		if !want(l) {
+			return
+		}
+	}
+	p.list = append(p.list, *l)
+}
+
+func (p *licenses) answer() any {
+	answer := struct {
+		Status  string    `json:"status"`
+		Result  []license `json:"result"`
+		Reached bool      `json:"reachedEnd"`
+		Next    string    `json:"nextLicenseKey,omitzero"`
+	}{Status: "OK", Result: p.list, Reached: len(p.list) <= p.limit}
+	if !answer.Reached {
+		answer.Result, answer.Next = p.list[:p.limit], p.list[p.limit].Key
+	}
+	return answer
+}
+
+// keyUpdate is one element of keyUpdates.
+type keyUpdate struct {
+	Key    *string `json:"licenseKey"`
+	Type   *string `json:"licenseType"`
+	Status *struct {
+		Activated   *bool `json:"activated"`
+		Blocked     *bool `json:"blocked"`
+		Expired     *bool `json:"expired"`
+		Allowed     *bool `json:"allowed"`
+		Blacklisted *bool `json:"blacklisted"` // blocked, of old
+		Whitelisted *bool `json:"whitelisted"` // allowed, of old
+	} `json:"licenseStatus"`
+	Expiry jsontext.Value `json:"expiryDate"` // null: never
+	Quota  *int64         `json:"installQuota"`
+}
+
+// updateLicenseKeys inserts keys that are not there and changes those that
+// are, all of a request or none, whatever the method: both texts say that a
+// batch may mix.
+func (s *Service) updateLicenseKeys(w http.ResponseWriter, r *http.Request, q productQuestion) error {
+	var body struct {
+		Updates []keyUpdate `json:"keyUpdates"`
+	}
+	if err := s.readBody(w, r, &body); err != nil {
+		return err
+	}
+	if err := countOf("keyUpdates", len(body.Updates)); err != nil {
+		return err
+	}
+	updates, at := make([]registry.LicenseKeyUpdate, len(body.Updates)), map[string]int{}
+	for i := range body.Updates {
+		field := "keyUpdates." + strconv.Itoa(i)
+		u, err := body.Updates[i].checked(field)
+		if err != nil {
+			return err
+		}
+		if before, twice := at[u.Key]; twice {
+			return badField(field+".licenseKey", "is that of keyUpdates."+strconv.Itoa(before)+" too")
+		}
+		at[u.Key], updates[i] = i, u
+	}
+	inserted, err := s.deps.Registry.UpdateLicenseKeys(r.Context(), q.product.ID, updates)
+	if err != nil {
+		return err
+	}
+	return s.writeAnswer(w, enveloped(struct {
+		Inserted int `json:"inserted"`
+		Updated  int `json:"updated"`
+	}{inserted, len(updates) - inserted}))
+}
+
+// checked is u as the registry takes it, or which field of what stands at is
+// to blame.
+func (u *keyUpdate) checked(at string) (registry.LicenseKeyUpdate, error) {
+	out := registry.LicenseKeyUpdate{Type: u.Type, Quota: u.Quota}
+	if u.Key == nil {
+		return out, badField(at+".licenseKey", "is missing")
+	}
+	if out.Key = *u.Key; registry.ValidLicenseKey(out.Key) != nil {
+		return out, badField(at+".licenseKey", "is not a text of 1 to "+strconv.Itoa(registry.MaxLicenseKey)+" bytes")
+	}
+	if t := u.Type; t != nil && (*t == "" || len(*t) > maxLicenseType || !utf8.ValidString(*t) || strings.ContainsRune(*t, 0)) {
+		return out, badField(at+".licenseType", "is not a text of 1 to "+strconv.Itoa(maxLicenseType)+" bytes")
+	}
+	if u.Quota != nil && (*u.Quota < 0 || *u.Quota > maxInstalls) {
+		return out, badField(at+".installQuota", "must be a whole number from 0 to "+strconv.Itoa(maxInstalls))
+	}
+	if err := u.flags(at, &out); err != nil {
+		return out, err
+	}
+	return out, u.expiry(at, &out)
+}
+
+func (u *keyUpdate) flags(at string, out *registry.LicenseKeyUpdate) error {
+	if u.Status == nil {
+		return nil
+	}
+	out.Activated, out.Expired = u.Status.Activated, u.Status.Expired
+	for _, flag := range []struct {
+		name     string
+		new, old *bool
+		into     **bool
+	}{
+		{"blacklisted", u.Status.Blocked, u.Status.Blacklisted, &out.Blocked},
+		{"whitelisted", u.Status.Allowed, u.Status.Whitelisted, &out.Allowed},
+	} {
+		*flag.into = flag.new
+		if flag.new == nil {
+			*flag.into = flag.old
+		}
+		if flag.new != nil && flag.old != nil && *flag.new != *flag.old {
+			return badField(at+".licenseStatus."+flag.name, "contradicts its newer name")
+		}
+	}
+	return nil
+}
+
+func (u *keyUpdate) expiry(at string, out *registry.LicenseKeyUpdate) error {
+	if u.Expiry == nil {
+		return nil
+	}
+	var day *string
+	if err := json.Unmarshal(u.Expiry, &day); err != nil {
+		return badField(at+".expiryDate", "must be a date, YYYY-MM-DD, or null")
+	}
+	out.Expiry = new("")
+	if day != nil {
+		if !isDay(*day) {
+			return badField(at+".expiryDate", "must be a date, YYYY-MM-DD, or null")
+		}
+		out.Expiry = day
+	}
+	return nil
+}
+
+func isDay(text string) bool {
+	_, err := time.Parse(time.DateOnly, text)
+	return err == nil
+}

@@ -1,0 +1,359 @@
+package query
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"weir/schemas"
+	"weir/schemas/columns"
+	"weir/schemas/lake"
+	"weir/schemas/registry"
+	"weir/schemas/rollup"
+)
+
+// clientEvent is a random event of product 1 to 3 that says something of its
+// client. All events of a client are in one shard.
+func clientEvent(r *rand.Rand) (shard int32, e schemas.Event) {
+	e = randomEvent(r)
+	e.Client, e.Name = 1+r.Int64N(30), fmt.Sprint("e", r.IntN(6))
+	if r.IntN(8) == 0 {
+		e.Name = schemas.SessionStart
+	}
+	if r.IntN(3) > 0 {
+		category := []string{"", "File", "Édit"}[r.IntN(3)]
+		e.Category = &category
+	}
+	if r.IntN(3) > 0 {
+		key := []string{"null", `""`, `"<NULL>"`, `"K-1"`, `"K-2"`, `"K-3"`, `"\u00e4 \"x\""`, "17", `"` + strings.Repeat("x", 2000) + `"`}[r.IntN(9)]
+		e.ClientProps = fmt.Appendf(nil, `{"licenseKey":%s,"os.version":"v%d","prodVersion":"1.%d"}`, key, r.IntN(3), r.IntN(40))
+	}
+	return int32(e.Client % listShards), e
+}
+
+// rolledWorld has rollups that are behind `events`, each by an amount of its
+// own, and `events` behind the owners.
+func rolledWorld(t *testing.T, r *rand.Rand, n int) *listWorld {
+	t.Helper()
+	w := newListWorld(t, Config{})
+	states := map[lake.Table]*[listShards]lake.ShardState{}
+	for _, table := range lake.Rollups() {
+		states[table] = new([listShards]lake.ShardState)
+		for shard := range states[table] {
+			states[table][shard] = lake.ShardState{First: listFirst, Next: listFirst}
+		}
+	}
+	for range n {
+		shard, e := clientEvent(r)
+		w.append(shard, e)
+		h := w.shards[shard]
+		if r.IntN(25) > 0 {
+			continue
+		}
+		w.commit(shard, h.state.Next+1+r.Int64N(h.next-h.state.Next))
+		for _, table := range lake.Rollups() {
+			st := &states[table][shard]
+			if to := st.Next + r.Int64N(h.state.Next-st.Next+1); to > st.Next {
+				w.rollUp(table, st, shard, to)
+			}
+		}
+	}
+	return w
+}
+
+// rollUp commits a rollup of a shard up to an offset.
+func (w *listWorld) rollUp(table lake.Table, st *lake.ShardState, shard int32, to int64) {
+	w.t.Helper()
+	var rows []stored
+	for _, s := range w.shards[shard].log {
+		if s.offset >= st.Next && s.offset < to {
+			rows = append(rows, s)
+		}
+	}
+	set := rollup.NewSet()
+	if rec := batchOf(w.mem, rows); rec != nil {
+		defer rec.Release()
+		if err := set.AddBatch(rec); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	files, err := w.deps.Lake.WriteRollups(w.t.Context(), shard, set, table)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	from := st.Next
+	st.Next, st.LogTime = to, arrivalAt(to-1)
+	cut := lake.Cut{ID: fmt.Sprintf("%s-%d-%d", table, shard, to), Shard: shard, From: from, To: *st, Files: files[table], Sealed: time.Now()}
+	out, err := w.deps.Lake.Commit(w.t.Context(), table, []lake.Cut{cut})
+	if err != nil || out[0] != lake.Committed {
+		w.t.Fatalf("commit of %s, shard %d up to %d: %v, %v", table, shard, to, out, err)
+	}
+}
+
+// of are the events of a product, by time and offset.
+func (w *listWorld) of(product int64) []stored {
+	rows := slices.DeleteFunc(w.all(nil), func(s stored) bool { return s.Product != product })
+	slices.SortFunc(rows, func(a, b stored) int {
+		return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.offset, b.offset))
+	})
+	return rows
+}
+
+// saysOf is what an event says of a client property: false if it does not.
+func saysOf(e *schemas.Event, property string) (text string, said bool) {
+	var all map[string]any
+	if e.ClientProps == nil || json.Unmarshal(e.ClientProps, &all) != nil {
+		return "", false
+	}
+	value, said := all[property]
+	if value == nil || value == "<NULL>" {
+		return "", said
+	}
+	return fmt.Sprint(value), said
+}
+
+// TestRolled holds what is made of rollups, of the events that they lack, and
+// of the tail to a naive reading of all events.
+func TestRolled(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			w := rolledWorld(t, rand.New(rand.NewPCG(seed, 4)), 100+300*int(seed%2))
+			for _, product := range []int64{1, 2, 3} {
+				checkSeenEvents(t, w, product)
+				checkInstalls(t, w, product)
+				checkPropertyValues(t, w, product)
+			}
+		})
+	}
+}
+
+func (w *listWorld) rolled(ctx context.Context, table lake.Table, product int64, names ...string) *rolled {
+	w.t.Helper()
+	r, err := w.roll(ctx, table, product, nil, names...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}
+
+func checkSeenEvents(t *testing.T, w *listWorld, product int64) {
+	t.Helper()
+	want := map[registry.EventName]int64{}
+	for _, s := range w.of(product) {
+		e := registry.EventName{Name: s.Name}
+		if s.Category != nil {
+			e.HasCategory, e.Category = true, *s.Category
+		}
+		if _, later := want[e]; !later && s.Name != schemas.SessionStart {
+			want[e] = s.Time
+		}
+	}
+	r := w.rolled(t.Context(), lake.EventDays, product, columns.Name, columns.Category)
+	defer r.close()
+	got, err := seenEvents(t.Context(), r, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("product %d: -want +got\n%s", product, diff)
+	}
+	if _, err := seenEvents(t.Context(), r, len(want)-1); err == nil {
+		t.Errorf("product %d: no error for more events than are listed", product)
+	}
+}
+
+func checkInstalls(t *testing.T, w *listWorld, product int64) {
+	t.Helper()
+	current := map[int64]string{}
+	for _, s := range w.of(product) {
+		if key, said := saysOf(&s.Event, licenseProperty); said {
+			current[s.Client] = key
+		}
+	}
+	want := map[string]int64{}
+	for _, key := range current {
+		if key != "" && len(key) <= registry.MaxLicenseKey {
+			want[key]++
+		}
+	}
+	r := w.rolled(t.Context(), lake.Clients, product, columns.Client)
+	defer r.close()
+	for _, budget := range []int{1 << 20, 600, 1} {
+		got := map[string]int64{}
+		for n := (installs{budget: budget}); ; n = (installs{from: n.to, budget: budget}) {
+			if err := n.over(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+			maps.Copy(got, n.of)
+			if !n.bounded {
+				break
+			}
+			if n.to <= n.from {
+				t.Fatalf("a range of keys from %q to %q", n.from, n.to)
+			}
+		}
+		if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("product %d, budget %d: -want +got\n%s", product, budget, diff)
+		}
+	}
+}
+
+func checkPropertyValues(t *testing.T, w *listWorld, product int64) {
+	t.Helper()
+	want := []string{}
+	for _, s := range w.of(product) {
+		if text, said := saysOf(&s.Event, "prodVersion"); said {
+			want = append(want, text)
+		}
+	}
+	slices.Sort(want)
+	want = slices.Compact(want)
+	f := lake.Filter{Products: []int64{product}}
+	view, err := w.plan(t.Context(), question{columns: []string{columns.Client}, filter: f})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer view.close()
+	for _, limit := range []int{1, 2, 3, 100} {
+		var got []string
+		for after, more := "", true; more; {
+			v := values{wants: func(string) bool { return true }, limit: limit, after: after, of: map[string]struct{}{}}
+			if err := v.gather(t.Context(), view, f, "prodVersion"); err != nil {
+				t.Fatal(err)
+			}
+			var answer struct {
+				Result []propertyValue
+				Last   string
+			}
+			text, err := json.Marshal(v.answer(false))
+			if err == nil {
+				err = json.Unmarshal(text, &answer, json.MatchCaseInsensitiveNames(true))
+			}
+			if err != nil || len(answer.Result) > limit {
+				t.Fatalf("%s: %v", text, err)
+			}
+			for _, value := range answer.Result {
+				got = append(got, value.Value)
+			}
+			after, more = lastValueOf(t, text)
+		}
+		if diff := gocmp.Diff(want, got); diff != "" {
+			t.Errorf("product %d, pages of %d: -want +got\n%s", product, limit, diff)
+		}
+	}
+}
+
+func lastValueOf(t *testing.T, answer []byte) (last string, more bool) {
+	t.Helper()
+	var read struct {
+		Last *string `json:"lastValue"`
+	}
+	if err := json.Unmarshal(answer, &read); err != nil {
+		t.Fatal(err)
+	}
+	if read.Last == nil {
+		return "", false
+	}
+	return *read.Last, true
+}
+
+// TestLargeValues cuts by bytes what the number of values would allow.
+func TestLargeValues(t *testing.T) {
+	var got []string
+	for after, more := "", true; more; {
+		v := values{wants: func(string) bool { return true }, limit: valuesPage, after: after, of: map[string]struct{}{}}
+		for i := range 20 {
+			v.add(string(rune('a'+(i*7)%20)) + strings.Repeat("x", 1<<20))
+		}
+		text, err := json.Marshal(v.answer(false))
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, more = lastValueOf(t, text)
+		for _, value := range slices.Sorted(maps.Keys(v.of)) {
+			got = append(got, value[:1])
+		}
+	}
+	if want := "abcdefghijklmnopqrst"; strings.Join(got, "") != want {
+		t.Errorf("values %q, want %s", got, want)
+	}
+}
+
+// TestLicenseKeysAreCollected lists keys that clients report beside one that
+// was uploaded, in small pages.
+func TestLicenseKeysAreCollected(t *testing.T) {
+	w := newListWorld(t, Config{})
+	for client, key := range []string{"K-1", "K-2", "K-1", "K-0", "gone", "K-3"} {
+		e := randomEvent(rand.New(rand.NewPCG(1, uint64(client))))
+		e.Product, e.Client, e.ClientProps = 1, int64(client+1), fmt.Appendf(nil, `{"licenseKey":%q}`, key)
+		w.append(0, e)
+		if key == "gone" {
+			e.Time, e.ClientProps = e.Time+1, []byte(`{"licenseKey":null}`)
+			w.append(0, e)
+		}
+	}
+	w.commit(0, listFirst+2)
+	user, err := w.deps.Registry.CreateUser(t.Context(), registry.User{Account: w.account, Email: "ann@example.org"}, listPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, err := w.deps.Registry.NewSession(t.Context(), user.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(path, body string) string {
+		t.Helper()
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader(body))
+		r.AddCookie(&http.Cookie{Name: cookieSession, Value: session.ID})
+		out := httptest.NewRecorder()
+		w.Handler().ServeHTTP(out, r)
+		if out.Code != http.StatusOK {
+			t.Fatalf("%s: %d %s", body, out.Code, out.Body)
+		}
+		return out.Body.String()
+	}
+	ask("/v3/license-key-registry/update/1", `{"keyUpdates":[{"licenseKey":"K-1","installQuota":1},{"licenseKey":"K-9"}]}`)
+
+	var got []string
+	for next := ""; ; {
+		var page struct {
+			Result  []license `json:"result"`
+			Reached bool      `json:"reachedEnd"`
+			Next    string    `json:"nextLicenseKey"`
+		}
+		text := ask("/v3/license-key-registry/1", fmt.Sprintf(`{"limit":2,"startAtLicenseKey":%q}`, next))
+		if err := json.Unmarshal([]byte(text), &page); err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range page.Result {
+			got = append(got, fmt.Sprintf("%s: %d of %d, over by %d, collected %v", l.Key, l.Installs, l.Quota, l.OverQuota, l.Collected))
+		}
+		if page.Reached {
+			break
+		}
+		next = page.Next
+	}
+	want := []string{
+		"K-0: 1 of 1, over by 0, collected true", "K-1: 2 of 1, over by 1, collected false", "K-2: 1 of 1, over by 0, collected true",
+		"K-3: 1 of 1, over by 0, collected true", "K-9: 0 of 1, over by -1, collected false",
+	}
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("license keys: -want +got\n%s", diff)
+	}
+	over := ask("/v3/license-key-registry/1", `{"filters":{"overQuotaCount":{"type":"numberRange","min":1}}}`)
+	if !strings.Contains(over, `"K-1"`) || strings.Contains(over, `"K-2"`) {
+		t.Errorf("keys over their quota: %s", over)
+	}
+}

@@ -1,0 +1,63 @@
+package registry
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// customProperties is how many custom properties a product has.
+const customProperties = 20
+
+// CustomProperties are the names of the custom properties of every product:
+// C01 to C20.
+func CustomProperties() []string {
+	names := make([]string, customProperties)
+	for i := range names {
+		names[i] = fmt.Sprintf("C%02d", i+1)
+	}
+	return names
+}
+
+// LabelProperty gives a custom property of a product the name that people see;
+// "" takes it away.
+func (r *Registry) LabelProperty(ctx context.Context, product int64, property, label string) error {
+	if !slices.Contains(CustomProperties(), property) {
+		return fmt.Errorf("label property %q: %w: only C01 to C20 have labels", property, ErrInvalid)
+	}
+	if err := validText("label", label); err != nil {
+		return fmt.Errorf("label property %s: %w", property, err)
+	}
+	if strings.TrimSpace(label) == "" {
+		_, err := r.db.ExecContext(ctx, `DELETE FROM property_labels WHERE product_id = $1 AND property = $2`, product, property)
+		if err != nil {
+			return fmt.Errorf("take the label of property %s of product %d away: %w", property, product, err)
+		}
+		return nil
+	}
+	err := changed(ctx, r.db, ErrNotFound, `INSERT INTO property_labels (product_id, property, label)
+		SELECT id, CAST($2 AS TEXT), CAST($3 AS TEXT) FROM products WHERE id = $1 AND revoked = 0
+		ON CONFLICT (product_id, property) DO UPDATE SET label = excluded.label`, product, property, label)
+	if err != nil {
+		return fmt.Errorf("label property %s of product %d: %w", property, product, err)
+	}
+	return nil
+}
+
+// PropertyLabels returns the labels of the custom properties of a product that
+// have one.
+func (r *Registry) PropertyLabels(ctx context.Context, product int64) (map[string]string, error) {
+	labels := map[string]string{}
+	_, err := list(ctx, r.db, func(row *sql.Rows) (struct{}, error) {
+		var property, label string
+		err := row.Scan(&property, &label)
+		labels[property] = label
+		return struct{}{}, err
+	}, `SELECT property, label FROM property_labels WHERE product_id = $1`, product)
+	if err != nil {
+		return nil, fmt.Errorf("read property labels of product %d: %w", product, err)
+	}
+	return labels, nil
+}

@@ -1,0 +1,195 @@
+package registry
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"time"
+	"unicode/utf8"
+)
+
+// MaxLicenseKey is how long a license key may be, in bytes: what fits an index
+// of PostgreSQL.
+const MaxLicenseKey = 1024
+
+// LicenseKey is a license of a product, as its vendor or a client told of it.
+type LicenseKey struct {
+	Key       string
+	Type      string // purchased, freeware, …; "unknown" unless somebody said
+	Status    LicenseStatus
+	Expiry    string // YYYY-MM-DD; "" is never
+	Quota     int64  // installations it allows
+	Collected bool   // a client reported it before anybody uploaded it
+	Added     time.Time
+}
+
+// LicenseStatus is what is known of a license.
+type LicenseStatus struct {
+	Activated, Blocked, Expired, Allowed bool
+}
+
+// LicenseKeyUpdate makes a license key, or changes one. What is nil stays as
+// it was; of a new key it is type unknown, no flag, no expiry, a quota of 1.
+type LicenseKeyUpdate struct {
+	Key                                  string
+	Type                                 *string
+	Activated, Blocked, Expired, Allowed *bool
+	Expiry                               *string // YYYY-MM-DD; "" is never
+	Quota                                *int64
+}
+
+// UpdateLicenseKeys makes or changes the license keys of a product, all or
+// none, and returns how many are new. No key may stand there twice.
+func (r *Registry) UpdateLicenseKeys(ctx context.Context, product int64, updates []LicenseKeyUpdate) (inserted int, err error) {
+	for _, u := range updates {
+		if err := u.valid(); err != nil {
+			return 0, fmt.Errorf("update license keys of product %d: %w", product, err)
+		}
+	}
+	updates = slices.SortedFunc(slices.Values(updates), func(a, b LicenseKeyUpdate) int { return cmp.Compare(a.Key, b.Key) })
+	err = r.update(ctx, func(tx *sql.Tx) error {
+		for _, u := range updates { // in one order, so that two batches never wait for each other's rows
+			made, err := insertLicenseKey(ctx, tx, product, u.Key, false)
+			if err != nil {
+				return err
+			}
+			inserted += made
+			if err := u.apply(ctx, tx, product); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("update license keys of product %d: %w", product, err)
+	}
+	return inserted, nil
+}
+
+func (u *LicenseKeyUpdate) valid() error {
+	if err := ValidLicenseKey(u.Key); err != nil {
+		return err
+	}
+	if u.Type != nil {
+		if err := validText("license type", *u.Type); err != nil || *u.Type == "" {
+			return cmp.Or(err, fmt.Errorf("%w: a license type is not empty", ErrInvalid))
+		}
+	}
+	if u.Expiry != nil && *u.Expiry != "" {
+		if _, err := time.Parse(time.DateOnly, *u.Expiry); err != nil {
+			return fmt.Errorf("%w: an expiry date is YYYY-MM-DD", ErrInvalid)
+		}
+	}
+	if u.Quota != nil && *u.Quota < 0 {
+		return fmt.Errorf("%w: a quota is not negative", ErrInvalid)
+	}
+	return nil
+}
+
+// ValidLicenseKey says why the registry cannot keep a license key, or nil.
+func ValidLicenseKey(key string) error {
+	if key == "" || len(key) > MaxLicenseKey {
+		return fmt.Errorf("%w: a license key has 1 to %d bytes", ErrInvalid, MaxLicenseKey)
+	}
+	if !utf8.ValidString(key) || storable(key) != key {
+		return fmt.Errorf("%w: a license key is UTF-8 text", ErrInvalid)
+	}
+	return nil
+}
+
+// insertLicenseKey makes a key with what a new one has, and returns 1; 0 if it
+// is there.
+func insertLicenseKey(ctx context.Context, tx *sql.Tx, product int64, key string, collected bool) (int, error) {
+	res, err := tx.ExecContext(ctx, `INSERT INTO license_keys (product_id, license_key, license_type,
+			activated, blocked, expired, allowed, expiry_day, install_quota, collected, added)
+		VALUES ($1, $2, 'unknown', 0, 0, 0, 0, '', 1, $3, $4) ON CONFLICT DO NOTHING`,
+		product, key, bit(collected), micros(stamp()))
+	if err != nil {
+		return 0, err
+	}
+	n, err := res.RowsAffected()
+	return int(n), err
+}
+
+func (u *LicenseKeyUpdate) apply(ctx context.Context, tx *sql.Tx, product int64) error {
+	return changed(ctx, tx, ErrNotFound, `UPDATE license_keys SET
+			license_type = COALESCE(CAST($3 AS TEXT), license_type),
+			activated = COALESCE(CAST($4 AS BIGINT), activated), blocked = COALESCE(CAST($5 AS BIGINT), blocked),
+			expired = COALESCE(CAST($6 AS BIGINT), expired), allowed = COALESCE(CAST($7 AS BIGINT), allowed),
+			expiry_day = COALESCE(CAST($8 AS TEXT), expiry_day),
+			install_quota = COALESCE(CAST($9 AS BIGINT), install_quota)
+		WHERE product_id = $1 AND license_key = $2`, product, u.Key,
+		u.Type, bitOf(u.Activated), bitOf(u.Blocked), bitOf(u.Expired), bitOf(u.Allowed), u.Expiry, u.Quota)
+}
+
+// CollectLicenseKeys makes the keys that clients reported and nobody uploaded.
+// Those that are there stay as they are; one that the registry cannot keep is
+// left out.
+func (r *Registry) CollectLicenseKeys(ctx context.Context, product int64, keys []string) error {
+	keys = slices.Compact(slices.Sorted(slices.Values(keys)))
+	for part := range slices.Chunk(keys, registerChunk) {
+		err := r.update(ctx, func(tx *sql.Tx) error {
+			for _, key := range part {
+				if ValidLicenseKey(key) != nil {
+					continue
+				}
+				if _, err := insertLicenseKey(ctx, tx, product, key, true); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("collect license keys of product %d: %w", product, err)
+		}
+	}
+	return nil
+}
+
+// LicenseKeys lists at most limit license keys of a product, from a key on,
+// ordered by their bytes.
+func (r *Registry) LicenseKeys(ctx context.Context, product int64, from string, limit int) ([]LicenseKey, error) {
+	key := r.bytewise("license_key")
+	all, err := list(ctx, r.db, scanLicenseKey, `SELECT license_key, license_type, activated, blocked, expired, allowed,
+			expiry_day, install_quota, collected, added FROM license_keys
+		WHERE product_id = $1 AND `+key+` >= $2 ORDER BY `+key+` LIMIT $3`, product, storable(from), limit)
+	if err != nil {
+		return nil, fmt.Errorf("list license keys of product %d: %w", product, err)
+	}
+	return all, nil
+}
+
+func scanLicenseKey(row *sql.Rows) (LicenseKey, error) {
+	var k LicenseKey
+	var activated, blocked, expired, allowed, collected, added int64
+	err := row.Scan(&k.Key, &k.Type, &activated, &blocked, &expired, &allowed, &k.Expiry, &k.Quota, &collected, &added)
+	k.Status = LicenseStatus{Activated: activated != 0, Blocked: blocked != 0, Expired: expired != 0, Allowed: allowed != 0}
+	k.Collected, k.Added = collected != 0, at(added)
+	return k, err
+}
+
+// bytewise is a text column that compares by its bytes, as SQLite's do anyhow.
+func (r *Registry) bytewise(column string) string {
+	if r.dialect == "sqlite" {
+		return column
+	}
+	return column + ` COLLATE "C"`
+}
+
+func bit(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// bitOf is b as it is stored, and NULL for nil.
+func bitOf(b *bool) *int64 {
+	if b == nil {
+		return nil
+	}
+	n := bit(*b)
+	return &n
+}
