@@ -68,6 +68,7 @@ func (s *Service) reportingRoutes(mux *http.ServeMux) {
 	}
 	at(http.MethodGet, "/v3/rawEvents/download/listFiles/{product_id}", "raw_events_list_files", s.ofProduct(export.RawEvents(), s.listRawFiles))
 	at(http.MethodPost, "/v3/rawEvents/download/getDownloadUrl/{product_id}", "raw_events_download_url", s.ofProduct(export.RawEvents(), s.getDownloadURL))
+	s.reportRoutes(at)
 	mux.HandleFunc("/v3/", func(w http.ResponseWriter, r *http.Request) {
 		s.route(endpoint{name: "reporting_unknown", method: r.Method, answer: unknownPath, spell: spellReportingError}).ServeHTTP(w, r)
 	})
