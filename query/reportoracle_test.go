@@ -240,11 +240,13 @@ func (n *naiveReport) usage(f map[string]any, id string) bool {
 	for _, e := range n.clients[id] {
 		for _, c := range combi {
 			c := c.(map[string]any)
-			name, category := e.Name == c["name"], e.Category == nil && c["category"] == nil
+			name, category := e.Name == c["name"], false
 			if c["nameType"] == "regex" {
 				name = regexp.MustCompile(c["name"].(string)).MatchString(e.Name)
 			}
-			if e.Category != nil {
+			if e.Category == nil || *e.Category == "" {
+				category = c["category"] == nil || c["category"] == ""
+			} else {
 				category = *e.Category == c["category"]
 			}
 			if name && category {

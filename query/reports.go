@@ -29,6 +29,9 @@ func (s *Service) reportRoutes(at func(method, path, name string, answer func(ht
 	}{
 		{"generic/dateRange", "report_date_range", s.dateRange},
 		{"generic/current", "report_current", s.current},
+		{"engagement/usageDistribution", "report_usage_distribution", s.usageDistribution},
+		{"eventTracking/basic/dataTable", "report_event_table", s.eventTable},
+		{"eventTracking/basic/timeline", "report_event_timeline", s.eventTimeline},
 	} {
 		at(http.MethodPost, "/v3/reporting/"+r.path+"/{product_id}", r.name, s.report(r.answer))
 	}
@@ -97,7 +100,7 @@ func (s *Service) reportQuestion(w http.ResponseWriter, r *http.Request) (q repo
 	return q, s.readBody(w, r, &q.body)
 }
 
-func (s *Service) dateRange(ctx context.Context, a *reportAnswer) error {
+func (*Service) dateRange(ctx context.Context, a *reportAnswer) error {
 	q, err := report.NewCount(&a.body, a.today)
 	if err != nil {
 		return err
@@ -105,7 +108,7 @@ func (s *Service) dateRange(ctx context.Context, a *reportAnswer) error {
 	return a.count(ctx, q)
 }
 
-func (s *Service) current(ctx context.Context, a *reportAnswer) error {
+func (*Service) current(ctx context.Context, a *reportAnswer) error {
 	q, err := report.NewCurrentCount(&a.body, a.today)
 	if err != nil {
 		return err
@@ -119,6 +122,62 @@ func (a *reportAnswer) count(ctx context.Context, q *report.Count) error {
 	}
 	a.result = q.Answer()
 	return nil
+}
+
+func (*Service) usageDistribution(ctx context.Context, a *reportAnswer) error {
+	q, err := report.NewUsageDistribution(&a.body, a.today)
+	if err != nil {
+		return err
+	}
+	if err := a.gather(ctx, q); err != nil {
+		return err
+	}
+	a.result = q.Answer()
+	return nil
+}
+
+func (*Service) eventTable(ctx context.Context, a *reportAnswer) error {
+	q, err := report.NewEventTable(&a.body, a.today)
+	if err != nil {
+		return err
+	}
+	if err := a.gatherEvents(ctx, q); err != nil {
+		return err
+	}
+	a.result = q.Answer()
+	return nil
+}
+
+func (*Service) eventTimeline(ctx context.Context, a *reportAnswer) error {
+	q, err := report.NewEventTimeline(&a.body, a.today)
+	if err != nil {
+		return err
+	}
+	if err := a.gatherEvents(ctx, q); err != nil {
+		return err
+	}
+	a.result = q.Answer()
+	return nil
+}
+
+// tallied is a question about events of a range.
+type tallied interface {
+	Range() report.Range
+	AddDay(*rollup.ClientDay)
+	AddEvent(*rollup.EventDay)
+}
+
+// gatherEvents plans for q and adds the rows of its range.
+func (a *reportAnswer) gatherEvents(ctx context.Context, q tallied) error {
+	if err := a.plan(lake.ClientDays, lake.EventDays); err != nil {
+		return err
+	}
+	in := lake.Filter{Products: []int64{a.product.ID}}
+	in.TimeFrom, in.TimeTo = q.Range().Milliseconds()
+	if err := each(a.view.clientDays(ctx, in), q.AddDay); err != nil {
+		return err
+	}
+	return each(a.view.eventDays(ctx, in), q.AddEvent)
 }
 
 // gathered is a question about clients, and the rows that it needs.

@@ -188,13 +188,13 @@ type eventMatch struct {
 	category, name func(string) bool
 }
 
-// Has says that an event counts.
-func (u *Usage) Has(hasCategory bool, category, name string) bool {
+// Has says that an event counts; an empty category is none.
+func (u *Usage) Has(category, name string) bool {
 	return slices.ContainsFunc(u.events, func(e eventMatch) bool {
-		if e.noCategory == hasCategory {
-			return false
+		if e.noCategory || category == "" {
+			return e.noCategory && category == "" && e.name(name)
 		}
-		return (e.noCategory || e.category(category)) && e.name(name)
+		return e.category(category) && e.name(name)
 	})
 }
 
@@ -242,7 +242,7 @@ func newEventMatch(field string, raw jsontext.Value) (e eventMatch, err error) {
 	if e.name, err = textMatch(field, "name", m); err != nil {
 		return e, err
 	}
-	if e.noCategory = !m.has("category"); e.noCategory {
+	if e.noCategory = !m.has("category") || string(m["category"]) == `""`; e.noCategory {
 		return e, nil
 	}
 	e.category, err = textMatch(field, "category", m)

@@ -144,7 +144,7 @@ func (p *population) remember(past []dated, d dated) []dated {
 func (p *population) AddUsage(row *rollup.EventDay) {
 	usages := p.question.props.usages
 	for slot := range usages {
-		if !usages[slot].Has(row.HasCategory, row.Category, row.Name) {
+		if !usages[slot].Has(row.Category, row.Name) {
 			continue
 		}
 		c := p.client(row.Client)
