@@ -153,7 +153,7 @@ func (n *naiveReport) distribution(body map[string]any, b naiveBucket) any {
 }
 
 func TestUsageDistributionAgainstRawEvents(t *testing.T) {
-	worlds(t, 240, func(t *testing.T, g *asker, naive *naiveReport) {
+	worlds(t, 200, func(t *testing.T, g *asker, naive *naiveReport) {
 		body := map[string]any{}
 		g.some(body, "globalFilters", g.filters)
 		stop := g.IntN(40)
@@ -276,7 +276,7 @@ func (n *naiveReport) table(b naiveBucket) any {
 }
 
 func TestEventTableAgainstRawEvents(t *testing.T) {
-	worlds(t, 120, func(t *testing.T, g *asker, naive *naiveReport) {
+	worlds(t, 100, func(t *testing.T, g *asker, naive *naiveReport) {
 		stop := g.IntN(40)
 		start := stop + g.IntN(40)
 		body := map[string]any{"startDate": g.w.date(start), "stopDate": fmt.Sprint("NOW-", stop)}
@@ -323,7 +323,7 @@ func (n *naiveReport) timeline(body map[string]any, buckets []naiveBucket) any {
 }
 
 func TestEventTimelineAgainstRawEvents(t *testing.T) {
-	worlds(t, 120, func(t *testing.T, g *asker, naive *naiveReport) {
+	worlds(t, 100, func(t *testing.T, g *asker, naive *naiveReport) {
 		body := map[string]any{"dateSplit": g.pick("day", "week", "month"), "dataView": "usageCounts"}
 		divisors := []any{nil, "users", "sessions", "runtime"}
 		if g.IntN(2) == 0 {

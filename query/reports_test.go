@@ -167,7 +167,7 @@ func sent(t testing.TB, body map[string]any) map[string]any {
 
 // worlds calls f with questions about different worlds, until n were asked.
 func worlds(t *testing.T, n int, f func(t *testing.T, g *asker, naive *naiveReport)) {
-	const each = 60
+	const each = 100
 	for seed := range uint64((n + each - 1) / each) {
 		r := rand.New(rand.NewPCG(seed, 77))
 		w := newReportWorld(t)
@@ -197,7 +197,7 @@ func (g *asker) check(t *testing.T, path string, body map[string]any, want any) 
 }
 
 func TestDateRangeAgainstRawEvents(t *testing.T) {
-	worlds(t, 600, func(t *testing.T, g *asker, naive *naiveReport) {
+	worlds(t, 500, func(t *testing.T, g *asker, naive *naiveReport) {
 		split := g.pick(nil, nil, "day", "week", "month")
 		levels := 3
 		if split != nil {
@@ -213,7 +213,7 @@ func TestDateRangeAgainstRawEvents(t *testing.T) {
 }
 
 func TestCurrentAgainstRawEvents(t *testing.T) {
-	worlds(t, 180, func(t *testing.T, g *asker, naive *naiveReport) {
+	worlds(t, 200, func(t *testing.T, g *asker, naive *naiveReport) {
 		body := g.count(3)
 		ends := naive.today.AddDate(100, 0, 0)
 		b := naiveBucket{key: "all", to: ends}

@@ -95,12 +95,12 @@ func (w *reportWorld) fill(r *rand.Rand, n int) {
 		}
 		w.append(shard, e)
 		h := w.shards[shard]
-		if r.IntN(40) == 0 {
+		if r.IntN(60) == 0 {
 			w.commit(shard, h.state.Next+1+r.Int64N(h.next-h.state.Next))
 		}
 		for _, t := range lake.Rollups() {
 			from := max(listFirst, w.rolled[t][shard])
-			if r.IntN(80) == 0 && from < h.state.Next {
+			if r.IntN(120) == 0 && from < h.state.Next {
 				w.rollUp(t, shard, from+1+r.Int64N(h.state.Next-from))
 			}
 		}
