@@ -3,7 +3,7 @@ package query
 import (
 	"fmt"
 	"math/big"
-	"sort"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,7 +61,7 @@ func naiveAutomatic(numbers []int64, ladder []int64, least int64, label func(int
 	if len(numbers) == 0 {
 		return nil
 	}
-	sort.Slice(numbers, func(i, j int) bool { return numbers[i] < numbers[j] })
+	slices.Sort(numbers)
 	reach := int64(0)
 	for i, v := range numbers { // the smallest that 95 % do not exceed
 		if float64(i+1) >= 0.95*float64(len(numbers)) {

@@ -240,14 +240,12 @@ func (n *naiveReport) usage(f map[string]any, id string) bool {
 	for _, e := range n.clients[id] {
 		for _, c := range combi {
 			c := c.(map[string]any)
-			name, category := e.Name == c["name"], false
+			name, category := e.Name == c["name"], e.Category != nil && *e.Category == c["category"]
 			if c["nameType"] == "regex" {
 				name = regexp.MustCompile(c["name"].(string)).MatchString(e.Name)
 			}
 			if e.Category == nil || *e.Category == "" {
 				category = c["category"] == nil || c["category"] == ""
-			} else {
-				category = *e.Category == c["category"]
 			}
 			if name && category {
 				count++
@@ -268,26 +266,26 @@ func (n *naiveReport) series(level map[string]any, id string, before time.Time) 
 	name := level["property"].(string)
 	for i, s := range level["segments"].([]any) {
 		s := s.(map[string]any)
-		label, at := "", -1
-		if name == "licenseStatus" {
-			if n.matchesOne(name, []any{s}, id, before) {
-				label, at = s["segmentLabel"].(string), i
-			}
-		} else if v := n.value(id, name, before); v == nil {
-			if s["includeNull"] == true {
-				label, at = "<NULL>", i
-			}
-		} else if naiveHolds(s, v) {
-			label, at = naiveLabel(s), i
-			if s["split"] == true {
-				label = naiveText(v)
-			}
-		}
-		if _, has := out[label]; at >= 0 && !has {
-			out[label] = at
+		label, in := n.seriesOf(name, s, id, before)
+		if _, has := out[label]; in && !has {
+			out[label] = i
 		}
 	}
 	return out
+}
+
+func (n *naiveReport) seriesOf(name string, s map[string]any, id string, before time.Time) (label string, in bool) {
+	if name == "licenseStatus" {
+		return naiveLabel(s), n.matchesOne(name, []any{s}, id, before)
+	}
+	v := n.value(id, name, before)
+	switch {
+	case v == nil:
+		return "<NULL>", s["includeNull"] == true
+	case s["split"] == true:
+		return naiveText(v), naiveHolds(s, v)
+	}
+	return naiveLabel(s), naiveHolds(s, v)
 }
 
 func naiveLabel(s map[string]any) string {
@@ -416,14 +414,14 @@ func (n *naiveReport) nest(body, levels map[string]any, depth int, who []naiveCo
 }
 
 // fixed adds the series that are always there and drops those over a limit.
-func (n *naiveReport) fixed(level map[string]any, parts map[string][]naiveCounted, segment map[string]int) {
+func (*naiveReport) fixed(level map[string]any, parts map[string][]naiveCounted, segment map[string]int) {
 	for i, s := range level["segments"].([]any) {
 		s := s.(map[string]any)
 		if s["split"] != true {
-			parts[naiveLabel(s)] = parts[naiveLabel(s)]
+			parts[naiveLabel(s)] = append([]naiveCounted(nil), parts[naiveLabel(s)]...)
 		}
 		if s["includeNull"] == true {
-			parts["<NULL>"] = parts["<NULL>"]
+			parts["<NULL>"] = append([]naiveCounted(nil), parts["<NULL>"]...)
 		}
 		limit, limited := s["limit"].(float64)
 		if !limited {

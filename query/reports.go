@@ -40,9 +40,17 @@ func (s *Service) reportRoutes(at func(method, path, name string, answer func(ht
 // reportAnswer is one question on its way to an answer.
 type reportAnswer struct {
 	reportQuestion
-	view   *view                     // nil until planned
-	plan   func(...lake.Table) error // sets view, which is closed when the answer is sent
-	result any                       // of the envelope
+	service *Service
+	view    *view // nil until planned; closed when the answer is sent
+	result  any   // of the envelope
+}
+
+// plan sets the view.
+func (a *reportAnswer) plan(ctx context.Context, tables ...lake.Table) (err error) {
+	a.view, err = a.service.plan(ctx, question{
+		columns: rollup.Columns(), filter: lake.Filter{Products: []int64{a.product.ID}}, watermark: a.want, rollups: tables,
+	})
+	return err
 }
 
 // reportEnvelope is the answer's outermost shape.
@@ -63,13 +71,7 @@ func (s *Service) report(answer func(context.Context, *reportAnswer) error) func
 			return err
 		}
 		defer done()
-		a := &reportAnswer{reportQuestion: q}
-		a.plan = func(tables ...lake.Table) (err error) {
-			a.view, err = s.plan(r.Context(), question{
-				columns: rollup.Columns(), filter: lake.Filter{Products: []int64{q.product.ID}}, watermark: q.want, rollups: tables,
-			})
-			return err
-		}
+		a := &reportAnswer{reportQuestion: q, service: s}
 		err = answer(r.Context(), a)
 		if a.view != nil {
 			defer a.view.close()
@@ -169,7 +171,7 @@ type tallied interface {
 
 // gatherEvents plans for q and adds the rows of its range.
 func (a *reportAnswer) gatherEvents(ctx context.Context, q tallied) error {
-	if err := a.plan(lake.ClientDays, lake.EventDays); err != nil {
+	if err := a.plan(ctx, lake.ClientDays, lake.EventDays); err != nil {
 		return err
 	}
 	in := lake.Filter{Products: []int64{a.product.ID}}
@@ -203,7 +205,7 @@ func (a *reportAnswer) gather(ctx context.Context, q gathered) error {
 	if q.Usages() {
 		tables = append(tables, lake.EventDays)
 	}
-	if err := a.plan(tables...); err != nil {
+	if err := a.plan(ctx, tables...); err != nil {
 		return err
 	}
 	all := lake.Filter{Products: []int64{a.product.ID}}

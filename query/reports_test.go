@@ -119,7 +119,8 @@ func (g *asker) level() any {
 	case 0:
 		return map[string]any{"property": "ram", "segments": []any{
 			map[string]any{"type": "numberRange", "max": 8192.0, "segmentLabel": "small"},
-			map[string]any{"type": "number", "value": 8192.0}, map[string]any{"type": "number", "value": 16384.5, "includeNull": null},
+			map[string]any{"type": "number", "value": 8192.0},
+			map[string]any{"type": "number", "value": 16384.5, "includeNull": null},
 		}}
 	case 1:
 		return map[string]any{"property": "licenseStatus", "segments": []any{

@@ -72,8 +72,9 @@ func ParseSplit(field, text string) (Split, error) {
 	switch s := Split(text); s {
 	case ByDay, ByWeek, ByMonth:
 		return s, nil
+	default:
+		return NoSplit, wrong(field, "%q is not day, week or month", text)
 	}
-	return NoSplit, wrong(field, "%q is not day, week or month", text)
 }
 
 // Bucket is a part of a range.
@@ -131,8 +132,9 @@ func around(d Day, split Split) (key, next Day) {
 		t := d.date()
 		first := time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC)
 		return DayOf(first), DayOf(first.AddDate(0, 1, 0))
+	default:
+		return d, d + 1
 	}
-	return d, d + 1
 }
 
 // bucket is the index of the bucket of a day; false outside the range.

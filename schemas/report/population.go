@@ -237,9 +237,9 @@ func (p *population) saidCode(c *client, q *property, bucket int) int32 {
 		return 0
 	}
 	past := c.past[q.slot]
-	for i := len(past) - 1; i >= 0; i-- {
-		if int(past[i].bucket) <= bucket {
-			return past[i].code
+	for _, d := range slices.Backward(past) {
+		if int(d.bucket) <= bucket {
+			return d.code
 		}
 	}
 	return 0

@@ -143,9 +143,6 @@ func (s *segment) series(field string, m members) error {
 	}
 	kind := s.condition.kind
 	switch {
-	case kind == "":
-		s.label = NullLabel
-		return nil
 	case s.split && kind != typeStringArray && kind != typeRegex:
 		return wrong(field+".split", "only stringArray and regex can be split")
 	case s.limit < 0 || m.has("limit") && s.limit == 0:
@@ -155,17 +152,26 @@ func (s *segment) series(field string, m members) error {
 	case s.split:
 		s.label = ""
 		return nil
+	}
+	return s.name(field)
+}
+
+// name labels what is one series: without a label by the value.
+func (s *segment) name(field string) error {
+	switch kind := s.condition.kind; {
+	case kind == "":
+		s.label = NullLabel
 	case s.label != "":
-		return nil
 	case kind == typeString:
 		s.label = s.condition.texts[0]
-		return nil
 	case kind == typeNumber:
 		text, err := json.Marshal(s.condition.low)
 		s.label = string(text)
 		return err
+	default:
+		return wrong(field+".segmentLabel", "is missing")
 	}
-	return wrong(field+".segmentLabel", "is missing")
+	return nil
 }
 
 // labels appends the series that a client is in, each once, with the segment
