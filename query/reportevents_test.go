@@ -153,7 +153,7 @@ func (n *naiveReport) distribution(body map[string]any, b naiveBucket) any {
 }
 
 func TestUsageDistributionAgainstRawEvents(t *testing.T) {
-	worlds(t, 200, func(t *testing.T, g *asker, naive *naiveReport) {
+	worlds(t, 100, func(t *testing.T, g *asker, naive *naiveReport) {
 		body := map[string]any{}
 		g.some(body, "globalFilters", g.filters)
 		stop := g.IntN(40)

@@ -198,7 +198,7 @@ func (g *asker) check(t *testing.T, path string, body map[string]any, want any) 
 }
 
 func TestDateRangeAgainstRawEvents(t *testing.T) {
-	worlds(t, 500, func(t *testing.T, g *asker, naive *naiveReport) {
+	worlds(t, 300, func(t *testing.T, g *asker, naive *naiveReport) {
 		split := g.pick(nil, nil, "day", "week", "month")
 		levels := 3
 		if split != nil {
@@ -214,7 +214,7 @@ func TestDateRangeAgainstRawEvents(t *testing.T) {
 }
 
 func TestCurrentAgainstRawEvents(t *testing.T) {
-	worlds(t, 200, func(t *testing.T, g *asker, naive *naiveReport) {
+	worlds(t, 100, func(t *testing.T, g *asker, naive *naiveReport) {
 		body := g.count(3)
 		ends := naive.today.AddDate(100, 0, 0)
 		b := naiveBucket{key: "all", to: ends}
