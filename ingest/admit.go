@@ -72,7 +72,8 @@ func (s *Service) unavailable(ctx context.Context, cause error) error {
 	}
 	return &schemas.RequestError{
 		Status: http.StatusServiceUnavailable, Code: codeUnavailable, RetryAfter: 2,
-		Detail: "events cannot be kept just now, send the request again",
+		Detail: "events cannot be kept just now, send the request again; " +
+			"what was kept of it already counts once only if the event carries a random_id",
 	}
 }
 

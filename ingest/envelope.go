@@ -19,7 +19,7 @@ import (
 //
 //	code   status  why
 //	0      200     every event is durable; or the EUIDs are in data
-//	40007  400     an event has no euid, or an empty one
+//	40007  400     the first bad field is an euid that is missing, null or ""; see errors for the others
 //	40050  401     no, a wrong or a revoked key and secret
 //	90400  400     the body is broken, or an item is bad: see errors
 //	90404  404     no such address

@@ -23,8 +23,10 @@ import (
 //	$exception                                   {className, methodName, message, stackTrace}
 //	$exception_class, $exception_message         the same, on an event named exception only
 //
-// null is as good as absent, and so is an empty string. Any other name is the event's own, names with a
-// $ that mean nothing to us too; its value is kept to the letter, but for the
+// null is as good as absent, and so is "" where the value is a text: $category
+// to $ip above and those of $exception. For numbers and $offline it is a wrong
+// type. Any other name is the event's own, names with a $ that mean nothing to
+// us too; its value, "" and null as well, is kept to the letter, but for the
 // white space between its tokens. The sender's address and user agent are
 // those that it states: what carried the request here is not the client.
 func (d *decoder) properties(e *schemas.Event) error {

@@ -56,7 +56,7 @@ func benchGatherer(tb testing.TB) *gatherer {
 		dedupe: newDedupe(24*time.Hour, tb.TempDir(), func() int64 { return 16 << 20 }),
 		held:   &held{}, table: crc32.MakeTable(crc32.Castagnoli),
 	}
-	g.held.begin(memory.DefaultAllocator, position{})
+	g.held.begin(memory.DefaultAllocator, lake.ShardState{})
 	return g
 }
 

@@ -77,7 +77,7 @@ func (g *gatherer) take(records []*kgo.Record, now time.Time) (int, error) {
 	if n > 0 && records[n-1].Offset+g.state.Mark.Base+1 == g.state.Next {
 		g.state.Mark.Epoch, g.state.Mark.Checksum = records[n-1].LeaderEpoch, g.checksum(records[n-1])
 	}
-	g.held.moved(position{next: g.state.Next, logTime: g.state.LogTime})
+	g.held.moved(g.state.Next, g.state.LogTime)
 	if g.pending() && g.since.IsZero() {
 		g.since = now
 	}

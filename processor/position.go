@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"weir/schemas/columns"
+	"weir/schemas/lake"
 	"weir/schemas/tail"
 )
 
@@ -36,6 +37,15 @@ type held struct {
 	shown   position // what the batches reach to
 	flushed time.Time
 	begun   time.Time
+	first   int64 // of the shard: before it there never was anything
+	base    int64 // our offsets are this much more than those of the log
+	asked   logEnd
+}
+
+// logEnd is where the log ended at a time.
+type logEnd struct {
+	next int64 // in our offsets
+	at   int64 // epoch milliseconds
 }
 
 // piece is the rows of one cut.
@@ -49,15 +59,19 @@ type piece struct {
 type position struct {
 	next    int64 // first offset without a verdict
 	logTime int64 // epoch milliseconds
+	end     int64 // of the log, as last seen; 0: not seen yet
+	readAt  int64 // what was in the log at this time lies before next; epoch milliseconds; 0: not known
 }
 
-// begin makes the shard answer, from nothing held at p.
-func (h *held) begin(mem memory.Allocator, p position) {
+// begin makes the shard answer, from nothing held at s.
+func (h *held) begin(mem memory.Allocator, s lake.ShardState) {
+	p := position{next: s.Next, logTime: s.LogTime}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.rows = columns.NewBuilder(mem)
 	h.pieces = []piece{{from: p.next}}
 	h.at, h.shown, h.begun = p, p, time.Now()
+	h.first, h.base, h.asked = s.First, s.Mark.Base, logEnd{}
 }
 
 // end gives everything up; the shard does not answer any more.
@@ -74,10 +88,35 @@ func (h *held) end() {
 	}
 }
 
+// logEnds says that the log, in its own offsets, ended at end when a fetch saw
+// it; or, where `at` is not zero, was seen to end there by who asked at that
+// time. A fetch may have waited for us, nobody knows how long.
+func (h *held) logEnds(end int64, at time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.pieces == nil {
+		return
+	}
+	h.at.end = end + h.base
+	if !at.IsZero() {
+		h.asked = logEnd{next: h.at.end, at: at.UnixMilli()}
+	}
+	h.read()
+}
+
+// read notes that all of the log as it was at a time is gathered. The lock is
+// held by the caller.
+func (h *held) read() {
+	if h.at.next >= h.asked.next {
+		h.at.readAt = h.asked.at
+	}
+}
+
 // moved says how far the rows in h.rows reach now. The lock is held by the
 // caller.
-func (h *held) moved(to position) {
-	h.at = to
+func (h *held) moved(next, logTime int64) {
+	h.at.next, h.at.logTime = next, logTime
+	h.read()
 	if h.rows.Len() >= flushRows {
 		h.show()
 	}
@@ -90,8 +129,9 @@ func (h *held) show() {
 		open := &h.pieces[len(h.pieces)-1]
 		open.bytes += h.rows.Bytes() + batchBytes
 		open.batches = append(open.batches, h.rows.Batch())
+		h.flushed = time.Now()
 	}
-	h.shown, h.flushed = h.at, time.Now()
+	h.shown = h.at
 }
 
 // bytes is the memory of the open piece.
@@ -145,16 +185,19 @@ func (h *held) tail(from int64) (tail.Part, error) {
 	if h.pieces == nil {
 		return tail.Part{}, tail.ErrNotOwner
 	}
-	if h.at != h.shown && time.Since(h.flushed) >= flushEvery {
+	if h.rows.Len() == 0 || time.Since(h.flushed) >= flushEvery {
 		h.show()
 	}
 	if from > h.shown.next {
 		return tail.Part{}, tail.ErrBehind
 	}
-	if from < h.pieces[0].from {
+	if from < h.pieces[0].from && h.pieces[0].from > h.first {
 		return tail.Part{}, tail.ErrGone
 	}
-	part := tail.Part{Shard: h.shard, Epoch: h.epoch, From: from, Next: h.shown.next, LogTime: h.shown.logTime}
+	part := tail.Part{
+		Shard: h.shard, Epoch: h.epoch, From: from,
+		Next: h.shown.next, LogTime: h.shown.logTime, ReadAt: h.shown.readAt, End: max(h.shown.end, h.shown.next),
+	}
 	for _, p := range h.pieces {
 		for _, b := range p.batches {
 			if b = fromOffset(b, from); b != nil {

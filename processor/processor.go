@@ -60,6 +60,7 @@ const (
 	heldCuts  = 3 // cuts whose rows are in memory at once: gathering, being committed, kept for the tail
 	hintGroup = "weir-processor"
 	hintEvery = 5 * time.Second
+	endEvery  = time.Second // how often the log is asked where it ends
 )
 
 // Config says how a processor gathers, cuts and owns. The zero value works,
@@ -185,6 +186,7 @@ func (s *Service) Run(ctx context.Context) error {
 	})
 	g.Go(func() error { return s.ticks(ctx) })
 	g.Go(func() error { return s.hints(ctx) })
+	g.Go(func() error { return s.logEnds(ctx) })
 	g.Go(func() error { return s.maintain(ctx) })
 	return g.Wait()
 }
@@ -249,6 +251,41 @@ func (s *Service) newWorker(shard int32, epoch int64) *worker {
 
 // part is what one of our shards may take of a budget of the process.
 func (s *Service) part(budget int64) int64 { return budget / max(s.share.Load(), 1) }
+
+// logEnds tells the shards once in a while where their logs end: a log that is
+// quiet says nothing by itself, neither that there is nothing more nor when.
+func (s *Service) logEnds(ctx context.Context) error {
+	every := time.NewTicker(endEvery)
+	defer every.Stop()
+	for {
+		select {
+		case <-every.C:
+		case <-ctx.Done():
+			return nil
+		}
+		owned := s.owned()
+		if len(owned) == 0 {
+			continue
+		}
+		asked := time.Now()
+		ends, err := s.endsOfLog(ctx)
+		if err != nil {
+			s.log.DebugContext(ctx, "end of the log not read", "err", err)
+			continue
+		}
+		for _, o := range owned {
+			if end, ok := ends.Lookup(topic.Name, o.worker.shard); ok && end.Err == nil {
+				o.worker.held.logEnds(end.Offset, asked)
+			}
+		}
+	}
+}
+
+func (s *Service) endsOfLog(ctx context.Context) (kadm.ListedOffsets, error) {
+	ctx, cancel := context.WithTimeout(ctx, hintEvery)
+	defer cancel()
+	return kadm.NewClient(s.admin).ListEndOffsets(ctx, topic.Name)
+}
 
 // hints tells Kafka, for those who watch lag there, how far the lake has come.
 // Nothing ever reads it back (rule 2).

@@ -119,7 +119,8 @@ func (w *worker) live(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, g.dedupe.close()) }()
-	w.held.begin(w.memory, position{next: g.state.Next, logTime: g.state.LogTime})
+	w.held.begin(w.memory, g.state)
+	w.held.logEnds(g.log.end, g.asked)
 	defer w.held.end()
 
 	// What is sealed is finished although ctx ends; giveUp ends that too.
@@ -218,6 +219,7 @@ func (l *life) loop(ctx context.Context) error {
 				return fmt.Errorf("fetch shard %d: %w", l.shard, f.err)
 			}
 			l.rest, l.end = f.records, f.end+l.g.state.Mark.Base
+			l.held.logEnds(f.end, time.Time{})
 		case <-due.C:
 		case r := <-l.finished:
 			if err := l.settle(ctx, r); err != nil {

@@ -30,6 +30,8 @@ type standing struct {
 	lostTo int64           // offsets below it that have no record are lost: an operator said so
 	fetch  int64           // offset of the log to fetch from; one before Next where the last record can be verified
 	marks  []mark          // what the log must still be
+	log    logRange        // what it was
+	asked  time.Time       // when that was asked
 }
 
 // mark says which record stood before an offset.
@@ -97,6 +99,7 @@ func (w *worker) takeOver(ctx context.Context) (*gatherer, error) {
 	if err != nil {
 		return nil, err
 	}
+	asked := time.Now()
 	log, err := w.logRange(ctx)
 	if err != nil {
 		return nil, err
@@ -116,7 +119,7 @@ func (w *worker) takeOver(ctx context.Context) (*gatherer, error) {
 		standing: st, shard: w.shard, from: st.state.Next, dedupe: d, held: w.held,
 		table: crc32.MakeTable(crc32.Castagnoli), before: st.state.Counters,
 	}
-	g.state.Mark.TopicID = log.topicID
+	g.state.Mark.TopicID, g.log, g.asked = log.topicID, log, asked
 	return g, nil
 }
 

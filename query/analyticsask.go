@@ -117,11 +117,22 @@ func (q *analyticsQuestion) setPeriod(in *analyticsBody, now time.Time, lookback
 	if !end.After(start) {
 		return wrongField("bad_period", "endDate", "must be later than startDate")
 	}
-	if lookback > 0 && start.Before(now.Add(-lookback)) {
+	if lookback > 0 && start.Before(earliest(now, lookback)) {
 		return wrongField("bad_period", "startDate", fmt.Sprintf("must not be more than %s ago", lookback))
 	}
 	q.from, q.to = start.UnixMilli(), end.UnixMilli()
 	return nil
+}
+
+// earliest is the first startDate that a lookback allows: the beginning of a
+// day, UTC, as "a year ago" is said in days. The published year is that of the
+// calendar: across a 29 February it has 366 days, one more than DefaultLookback.
+func earliest(now time.Time, lookback time.Duration) time.Time {
+	first := now.Add(-lookback)
+	if year := now.UTC().AddDate(-1, 0, 0); lookback == DefaultLookback && year.Before(first) {
+		first = year
+	}
+	return first.UTC().Truncate(24 * time.Hour)
 }
 
 // parseDate reads the three published forms and nothing else: package time

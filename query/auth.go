@@ -126,6 +126,9 @@ func (s *Service) logout(w http.ResponseWriter, r *http.Request) error {
 		return noSession()
 	}
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.cfg.MaxBody))
+	if late, ok := isLate(err); ok {
+		return late
+	}
 	if err != nil {
 		return badField("body", "cannot be read")
 	}

@@ -44,6 +44,33 @@ func TestLoginIsThrottled(t *testing.T) {
 	})
 }
 
+func TestClientAddress(t *testing.T) {
+	for _, c := range []struct {
+		trust     bool
+		forwarded []string
+		want      string
+	}{
+		{false, nil, "192.0.2.1"},
+		{false, []string{"203.0.113.7"}, "192.0.2.1"}, // anybody's word
+		{true, nil, "192.0.2.1"},
+		{true, []string{"203.0.113.7"}, "203.0.113.7"},
+		{true, []string{"10.9.9.9, 203.0.113.7"}, "203.0.113.7"},
+		{true, []string{"203.0.113.7", "10.9.9.9,203.0.113.8"}, "203.0.113.8"},
+		{true, []string{"203.0.113.7:4711"}, "203.0.113.7"},
+		{true, []string{"2001:db8::1"}, "2001:db8::1"},
+		{true, []string{"[2001:db8::1]:4711"}, "2001:db8::1"},
+		{true, []string{"::ffff:203.0.113.7"}, "203.0.113.7"},
+		{true, []string{"203.0.113.7, unknown"}, "192.0.2.1"},
+		{true, []string{""}, "192.0.2.1"},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil)
+		r.Header["X-Forwarded-For"] = c.forwarded
+		if got := newBasicAuth(nil, c.trust).client(r); got != c.want {
+			t.Errorf("trust %v, %q: %s, want %s", c.trust, c.forwarded, got, c.want)
+		}
+	}
+}
+
 func TestCookies(t *testing.T) {
 	for name, c := range map[string]struct {
 		trust  bool
@@ -80,10 +107,20 @@ func TestCookies(t *testing.T) {
 	}
 }
 
-func TestPublicEndpointIsConfigured(t *testing.T) {
-	w := newExportWorld(t, Config{PublicEndpoint: "https://s3.example.org"})
-	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil)
-	if got := w.publicEndpoint(r); got != "https://s3.example.org" {
-		t.Errorf("endpoint = %s", got)
+func TestPublicEndpoint(t *testing.T) {
+	for _, c := range []struct {
+		cfg  Config
+		want string
+	}{
+		{Config{PublicEndpoint: "https://s3.example.org"}, "https://s3.example.org"},
+		{Config{PublicEndpoint: "https://s3.example.org", DirectLinks: true}, "https://s3.example.org"},
+		{Config{DirectLinks: true}, ""}, // to objects.Presign: the store's own
+		{Config{}, "http://example.com"},
+	} {
+		w := newExportWorld(t, c.cfg)
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil)
+		if got := w.publicEndpoint(r); got != c.want {
+			t.Errorf("%+v: endpoint = %q, want %q", c.cfg, got, c.want)
+		}
 	}
 }

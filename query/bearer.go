@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -74,7 +75,8 @@ const (
 // is turned away for a while: per email and address, so that nobody can lock
 // another out.
 type basicAuth struct {
-	registry *registry.Registry
+	registry   *registry.Registry
+	trustProxy bool // the client's address is the one that a proxy names
 
 	mu    sync.Mutex // guards what follows
 	right map[[sha256.Size]byte]rightPassword
@@ -86,9 +88,10 @@ type rightPassword struct {
 	until time.Time
 }
 
-func newBasicAuth(reg *registry.Registry) *basicAuth {
+func newBasicAuth(reg *registry.Registry, trustProxy bool) *basicAuth {
 	return &basicAuth{
-		registry: reg, right: map[[sha256.Size]byte]rightPassword{}, wrong: map[[sha256.Size]byte]*rate.Limiter{},
+		registry: reg, trustProxy: trustProxy,
+		right: map[[sha256.Size]byte]rightPassword{}, wrong: map[[sha256.Size]byte]*rate.Limiter{},
 	}
 }
 
@@ -97,7 +100,7 @@ func (b *basicAuth) authenticate(r *http.Request, email, password string) (regis
 	if who, ok := b.remembered(known); ok {
 		return who, nil
 	}
-	from := sha256.Sum256([]byte(strings.ToLower(email) + "\x00" + remoteHost(r)))
+	from := sha256.Sum256([]byte(strings.ToLower(email) + "\x00" + b.client(r)))
 	if !b.mayTry(from) {
 		return registry.Principal{}, &schemas.RequestError{
 			Status: http.StatusTooManyRequests, Code: "too_many_attempts", Detail: "Too many wrong passwords",
@@ -116,7 +119,20 @@ func (b *basicAuth) authenticate(r *http.Request, email, password string) (regis
 	return who, nil
 }
 
-func remoteHost(r *http.Request) string {
+// client is the address of who asks. Of X-Forwarded-For only the last element
+// is the proxy's own word; whatever stands before it the client may have made
+// up, to be somebody else with every guess.
+func (b *basicAuth) client(r *http.Request) string {
+	if lines := r.Header.Values("X-Forwarded-For"); b.trustProxy && len(lines) > 0 {
+		line := lines[len(lines)-1]
+		last := strings.TrimSpace(line[strings.LastIndexByte(line, ',')+1:])
+		if addr, err := netip.ParseAddr(strings.Trim(last, "[]")); err == nil {
+			return addr.Unmap().String()
+		}
+		if both, err := netip.ParseAddrPort(last); err == nil {
+			return both.Addr().Unmap().String()
+		}
+	}
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr

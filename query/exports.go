@@ -85,10 +85,11 @@ func noFile(name string) error {
 	return notFound("fileName: there is no file " + strconv.Quote(name))
 }
 
-// publicEndpoint is the object store as the client sees it: where it asks us,
-// unless an operator says otherwise.
+// publicEndpoint is the object store as the client sees it: what an operator
+// says; else the store's own address, which is "", if clients reach it; else
+// where the client asks us.
 func (s *Service) publicEndpoint(r *http.Request) string {
-	if s.cfg.PublicEndpoint != "" {
+	if s.cfg.PublicEndpoint != "" || s.cfg.DirectLinks {
 		return s.cfg.PublicEndpoint
 	}
 	if s.https(r) {

@@ -55,7 +55,7 @@ func newExportWorld(t *testing.T, cfg Config) *exportWorld {
 	client := tail.NewClient(tail.Config{Secret: "s"})
 	t.Cleanup(client.Close)
 	s, err := New(cfg, Deps{
-		Registry: reg, Lake: laketest.Lake(t, lake.Config{Compression: "snappy"}), Tail: client, Log: log,
+		Registry: reg, Lake: laketest.Lake(t, lake.Config{Compression: "snappy", CacheBytes: -1}), Tail: client, Log: log,
 	})
 	if err != nil {
 		t.Fatal(err)

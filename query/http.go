@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +17,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"weir/schemas"
+	"weir/schemas/objects"
+	"weir/schemas/registry"
 )
 
 const (
@@ -39,7 +43,7 @@ func (s *Service) route(e endpoint) http.Handler {
 		id := requestID(r)
 		w.Header().Set(headerRequestID, id)
 		out := &response{ResponseWriter: w}
-		s.hurry(out)
+		s.hurry(out, r)
 		err := methodOf(e, r)
 		if err == nil {
 			err = e.answer(out, r)
@@ -54,6 +58,17 @@ func (s *Service) route(e endpoint) http.Handler {
 		s.log.DebugContext(r.Context(), "request answered", "request_id", id, "endpoint", e.name,
 			"status", status, "bytes", out.bytes, "duration_ms", took.Milliseconds())
 	})
+}
+
+// unknown answers what is not there below prefix in the shape of its contract.
+func (s *Service) unknown(mux *http.ServeMux, prefix, name string, spell func(http.ResponseWriter, *schemas.RequestError)) {
+	mux.HandleFunc(prefix, func(w http.ResponseWriter, r *http.Request) {
+		s.route(endpoint{name: name, method: r.Method, answer: unknownPath, spell: spell}).ServeHTTP(w, r)
+	})
+}
+
+func unknownPath(_ http.ResponseWriter, r *http.Request) error {
+	return notFound("no such path: " + r.URL.Path)
 }
 
 // requestID keeps what a proxy or client calls the request, if it can stand in
@@ -82,14 +97,14 @@ func methodOf(e endpoint, r *http.Request) error {
 // fail tells the client what err is, if it may know and can still be told, and
 // the log what it may not. It returns the status for log and figures.
 func (s *Service) fail(w *response, r *http.Request, e endpoint, err error) int {
-	if r.Context().Err() != nil {
+	re, ok := errors.AsType[*schemas.RequestError](err)
+	late := ok && re.Status == http.StatusRequestTimeout // net/http takes its client for gone; it is there to be told
+	if r.Context().Err() != nil && !late {
+		w.cut() // or net/http would end it with an empty 200
 		return statusGone
 	}
-	re, ok := errors.AsType[*schemas.RequestError](err)
 	if !ok {
-		s.log.ErrorContext(r.Context(), "request failed", "request_id", w.Header().Get(headerRequestID),
-			"endpoint", e.name, "err", err)
-		re = &schemas.RequestError{Status: http.StatusInternalServerError, Code: "internal", Detail: "Internal server error"}
+		re = s.fault(r.Context(), err, "request_id", w.Header().Get(headerRequestID), "endpoint", e.name)
 	}
 	if w.status != 0 {
 		w.cut()
@@ -103,6 +118,20 @@ func (s *Service) fail(w *response, r *http.Request, e endpoint, err error) int 
 	}
 	e.spell(w, re)
 	return re.Status
+}
+
+// fault logs what the client may not know, and returns what it may: to come
+// again if the registry or a store does not answer, else that it is our fault.
+func (s *Service) fault(ctx context.Context, err error, of ...any) *schemas.RequestError {
+	of = append(of, "err", err)
+	if registry.Unreachable(err) || objects.Unreachable(err) {
+		s.log.WarnContext(ctx, "request refused for now", of...)
+		return &schemas.RequestError{
+			Status: http.StatusServiceUnavailable, Code: "unavailable", Detail: "Service temporarily unavailable", RetryAfter: 5,
+		}
+	}
+	s.log.ErrorContext(ctx, "request failed", of...)
+	return &schemas.RequestError{Status: http.StatusInternalServerError, Code: "internal", Detail: "Internal server error"}
 }
 
 // response remembers whether an answer has begun.
@@ -183,9 +212,12 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	_ = json.MarshalWrite(w, body) // the client has gone; nobody is left to tell
 }
 
-// badBody is what a body that does not decode is answered: 413 if it was too
-// long, otherwise 400 with the field, if one is to blame.
+// badBody is what a body that does not decode is answered: 408 if it was late,
+// 413 if it was too long, otherwise 400 with the field, if one is to blame.
 func badBody(err error) error {
+	if late, ok := isLate(err); ok {
+		return late
+	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return &schemas.RequestError{Status: http.StatusRequestEntityTooLarge, Code: "too_large", Detail: "The body is too large"}
 	}
@@ -213,9 +245,43 @@ func dotted(at jsontext.Pointer) string {
 	return strings.Join(slices.Collect(at.Tokens()), ".")
 }
 
-// hurry gives the client Config.WriteStall to send its question.
-func (s *Service) hurry(w http.ResponseWriter) {
-	http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.WriteStall)) //nolint:errcheck // a writer without deadlines is a test's
+// hurry gives the client Config.WriteStall to send its question. Once it is
+// there the deadline goes: net/http goes on reading, to see a client hang up,
+// and would take a late answer for that.
+func (s *Service) hurry(w http.ResponseWriter, r *http.Request) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return
+	}
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(s.cfg.WriteStall)) // a writer without deadlines is a test's
+	r.Body = &hurriedBody{r.Body, control}
+}
+
+type hurriedBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+}
+
+func (b *hurriedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	switch {
+	case err == io.EOF: //nolint:errorlint // a reader's end is bare
+		_ = b.control.SetReadDeadline(time.Time{}) // a writer without deadlines is a test's
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = &lateBody{err}
+	}
+	return n, err
+}
+
+// lateBody says that a question did not arrive in time.
+type lateBody struct{ error }
+
+func (e *lateBody) Unwrap() error { return e.error }
+
+// isLate is the answer to a body that did not arrive in time, if err says so.
+func isLate(err error) (*schemas.RequestError, bool) {
+	_, late := errors.AsType[*lateBody](err)
+	return &schemas.RequestError{Status: http.StatusRequestTimeout, Code: "body_timeout", Detail: "The body did not arrive in time"}, late
 }
 
 // turn waits until the question may scan. The caller calls done when it has

@@ -55,7 +55,7 @@ func TestWhoMayAsk(t *testing.T) {
 // TestWrongPasswordsAreSlowedDown: who gives many wrong ones has to wait, and
 // nobody else has.
 func TestWrongPasswordsAreSlowedDown(t *testing.T) {
-	b := newBasicAuth(nil)
+	b := newBasicAuth(nil, false)
 	ann, bob := [32]byte{1}, [32]byte{2}
 	for range basicBurst {
 		if !b.mayTry(ann) {
@@ -107,6 +107,21 @@ func TestMethodAndSize(t *testing.T) {
 	}
 }
 
+func TestUnknownPaths(t *testing.T) {
+	w := newListWorld(t, Config{})
+	for path, want := range map[string]string{
+		"/api/v3/business/report/nothing": `{"error":"no such path: /api/v3/business/report/nothing"}`,
+		"/analytics/api/v1/nothing":       `{"status":404,"code":"not_found","message":"no such path: /analytics/api/v1/nothing"}`,
+		"/v3/nothing":                     `{"status":"SYNTAX ERROR","reason":"no such path: /v3/nothing"}`,
+	} {
+		rec := w.post(path, "", "{}")
+		if rec.Code != http.StatusNotFound || strings.TrimSpace(rec.Body.String()) != want ||
+			rec.Header().Get("Content-Type") != "application/json" {
+			t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
+		}
+	}
+}
+
 // TestTooManyQuestionsWait holds every turn; the next question is answered 503
 // and told when to come back.
 func TestTooManyQuestionsWait(t *testing.T) {
@@ -127,23 +142,36 @@ func TestTooManyQuestionsWait(t *testing.T) {
 
 // TestLookback: the published limit is the default of a deployment; 0 is none.
 func TestLookback(t *testing.T) {
-	now := time.Now().UTC()
 	for _, c := range []struct {
+		now      string
 		lookback time.Duration
-		start    time.Time
-		status   int
+		start    string
+		ok       bool
 	}{
-		{DefaultLookback, now.AddDate(0, 0, -364), 200},
-		{DefaultLookback, now.AddDate(0, 0, -366), 400},
-		{time.Hour, now.Add(-50 * time.Minute), 200},
-		{time.Hour, now.Add(-70 * time.Minute), 400},
-		{0, time.Unix(0, 0), 200},
+		{"2026-03-10T15:04:05", DefaultLookback, "2025-03-10", true},
+		{"2026-03-10T15:04:05", DefaultLookback, "2025-03-09T23:59:59", false},
+		{"2024-03-10T15:04:05", DefaultLookback, "2023-03-10", true}, // 366 days
+		{"2024-03-10T15:04:05", DefaultLookback, "2023-03-09", false},
+		{"2024-02-29T15:04:05", DefaultLookback, "2023-03-01", true},
+		{"2024-02-29T15:04:05", DefaultLookback, "2023-02-28", false},
+		{"2024-03-10T15:04:05", 48 * time.Hour, "2024-03-08", true},
+		{"2024-03-10T15:04:05", 48 * time.Hour, "2024-03-07T23:59:59", false},
+		{"2024-03-10T15:04:05", time.Hour, "2024-03-10", true},
+		{"2024-03-10T15:04:05", time.Hour, "2024-03-09", false},
+		{"2024-03-10T15:04:05", 0, "1970-01-01", true},
 	} {
-		w := newListWorld(t, Config{Lookback: c.lookback})
-		body := fmt.Sprintf(`{"startDate":%q}`, c.start.UTC().Format(secondLayout))
-		if rec := w.post(analyticsPath, "Bearer "+w.tokens["A"], body); rec.Code != c.status {
-			t.Errorf("lookback %v, start %v: %d %s", c.lookback, c.start, rec.Code, rec.Body)
+		now, err := time.Parse(secondLayout, c.now)
+		if err != nil {
+			t.Fatal(err)
 		}
+		err = new(analyticsQuestion).setPeriod(&analyticsBody{StartDate: &c.start}, now, c.lookback)
+		if (err == nil) != c.ok {
+			t.Errorf("%s, lookback %v, start %s: %v", c.now, c.lookback, c.start, err)
+		}
+	}
+	w := newListWorld(t, Config{Lookback: time.Hour})
+	if rec := w.post(analyticsPath, "Bearer "+w.tokens["A"], `{"startDate":"2001-01-01"}`); rec.Code != http.StatusBadRequest {
+		t.Errorf("long ago: %d %s", rec.Code, rec.Body)
 	}
 }
 

@@ -111,7 +111,8 @@ func (s *Service) look(ctx context.Context, q question) (*view, error) {
 }
 
 // ask asks each owner once for all of its shards, all owners at once, and adds
-// to v what they say. An owner that does not answer is done without.
+// to v what they say. An owner that does not answer is done without. One that
+// is behind its log answers a moment later, or says that it still is.
 func (s *Service) ask(ctx context.Context, v *view, owners []registry.OwnerRow, q question) {
 	byAddr := map[string][]registry.OwnerRow{}
 	for _, o := range owners {

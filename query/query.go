@@ -18,9 +18,9 @@
 //     what is there, it is the newest arrival in a data file that lies below the
 //     cut as a whole: a lower bound. Where there is none the header is left out.
 //   - `Weir-Partial: 1,3` lists the shards that the answer could not take to
-//     their newest event (no owner answers), or to the watermark that was asked
-//     for. The answer is right, and as old as Weir-As-Of says. Without the
-//     header it is complete.
+//     their newest event (no owner answers, or the one that does has a backlog),
+//     or to the watermark that was asked for. The answer is right, and as old
+//     as Weir-As-Of says. Without the header it is complete.
 //
 // It needs the registry, the lake and, for freshness, owners that answer; it
 // changes nothing but exports. It fails by an error in the shape of the
@@ -53,7 +53,7 @@ const DefaultLookback = 8760 * time.Hour
 
 // Config says how questions are answered. The zero value works.
 type Config struct {
-	Lookback    time.Duration // how far back startDate of contract 3 may lie; 0 is no limit, DefaultLookback is as published
+	Lookback    time.Duration // how far back the day of startDate of contract 3 may lie; 0 is no limit, DefaultLookback is as published
 	ReachWait   time.Duration // how long a watermark that is not reached yet is waited for; 0 means 2s
 	MaxScans    int           // questions that scan at once; 0 means 16, more wait for ScanWait
 	ScanWait    time.Duration // how long a question waits for its turn before 503; 0 means 10s
@@ -61,9 +61,10 @@ type Config struct {
 	MaxBody     int64         // bytes of a question; 0 means 1 MiB
 	DownloadTTL time.Duration // how long a presigned download URL lives; 0 means 15m
 
-	PublicEndpoint string        // URL of the object store as clients see it; "" means scheme and Host of the asking request
+	PublicEndpoint string        // URL of the object store as clients see it; "" means scheme and Host of the asking request, or see DirectLinks
+	DirectLinks    bool          // without PublicEndpoint links lead to the store's own address: nobody passes them on here
 	Origins        []string      // values of Origin that contract 4 takes besides its own host; nil means https://analytics.revenera.com
-	TrustProxy     bool          // believe X-Forwarded-Proto, for Secure cookies and https links
+	TrustProxy     bool          // believe X-Forwarded-Proto, for Secure cookies and https links, and the last X-Forwarded-For, for wrong passwords
 	Builds         int           // export files built at once; 0 means 2
 	DeflateLevel   int           // of export files, 1 (fast) to 9 (small); 0 means 1
 	CloseEvery     time.Duration // how often to look for days that have closed; 0 means 1m
@@ -121,7 +122,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	s := &Service{
 		cfg: cfg, deps: deps, log: deps.Log,
 		owners: &ownerList{registry: deps.Registry},
-		basic:  newBasicAuth(deps.Registry),
+		basic:  newBasicAuth(deps.Registry, cfg.TrustProxy),
 		turns:  make(chan struct{}, cfg.MaxScans),
 	}
 	var err error
@@ -140,6 +141,8 @@ func (s *Service) Handler() http.Handler {
 	mux.Handle("/analytics/api/v1/events", s.route(endpoint{
 		name: "analytics_events", method: http.MethodPost, answer: s.analyticsEvents, spell: spellAnalyticsError,
 	}))
+	s.unknown(mux, "/api/v3/business/", "business_unknown", spellUserEventsError)
+	s.unknown(mux, "/analytics/", "analytics_unknown", spellAnalyticsError)
 	s.reportingRoutes(mux)
 	return mux
 }

@@ -50,7 +50,8 @@ const (
 //     UTC; what would be a formula in a spreadsheet is left as it was sent.
 func (s *Service) reportingRoutes(mux *http.ServeMux) {
 	at := func(method, path, name string, answer func(http.ResponseWriter, *http.Request) error) {
-		mux.Handle(path, s.route(endpoint{name: name, method: method, answer: sameOrigin(s.cfg.Origins, answer), spell: spellReportingError}))
+		e := endpoint{name: name, method: method, answer: sameOrigin(s.cfg.Origins, answer), spell: spellReportingError}
+		mux.Handle(path, s.crossOrigin(method, s.route(e)))
 	}
 	at(http.MethodGet, "/v3/request-csrf", "request_csrf", s.requestCsrf)
 	at(http.MethodPost, "/v3/auth/web", "auth_web", s.login)
@@ -69,13 +70,7 @@ func (s *Service) reportingRoutes(mux *http.ServeMux) {
 	at(http.MethodGet, "/v3/rawEvents/download/listFiles/{product_id}", "raw_events_list_files", s.ofProduct(export.RawEvents(), s.listRawFiles))
 	at(http.MethodPost, "/v3/rawEvents/download/getDownloadUrl/{product_id}", "raw_events_download_url", s.ofProduct(export.RawEvents(), s.getDownloadURL))
 	s.reportRoutes(at)
-	mux.HandleFunc("/v3/", func(w http.ResponseWriter, r *http.Request) {
-		s.route(endpoint{name: "reporting_unknown", method: r.Method, answer: unknownPath, spell: spellReportingError}).ServeHTTP(w, r)
-	})
-}
-
-func unknownPath(_ http.ResponseWriter, r *http.Request) error {
-	return notFound("no such path: " + r.URL.Path)
+	s.unknown(mux, "/v3/", "reporting_unknown", spellReportingError)
 }
 
 // sameOrigin refuses what a page of somebody else makes a browser send. Who
@@ -151,6 +146,9 @@ func (s *Service) readBody(w http.ResponseWriter, r *http.Request, into any) err
 	err := json.UnmarshalRead(http.MaxBytesReader(w, r.Body, s.cfg.MaxBody), into)
 	if err == nil {
 		return nil
+	}
+	if late, ok := isLate(err); ok {
+		return late
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return &schemas.RequestError{

@@ -43,6 +43,7 @@ type view struct {
 	parts   []tail.Part      // one for each owner's shard that answered
 	holders map[int32]string // address of the owner of each part
 	known   map[int32]int64  // per shard, the time up to which watermark includes it; epoch milliseconds
+	backlog map[int32]bool   // shards whose owner has more of the log to gather
 	moved   error            // an owner had dropped what was asked for, or was none
 	next    map[int32]int64  // per shard, where `events` ends
 }
@@ -53,6 +54,7 @@ func newView(s *Service, snap *lake.Snapshot, files []lake.DataFile, shards int)
 	v := &view{
 		service: s, lake: s.deps.Lake, snap: snap, files: files,
 		watermark: watermark{}, holders: map[int32]string{}, known: map[int32]int64{}, next: map[int32]int64{},
+		backlog: map[int32]bool{},
 	}
 	for shard := range shards {
 		v.watermark[int32(shard)] = 0
@@ -116,6 +118,7 @@ func (v *view) addPart(addr string, p tail.Part, epoch int64) string {
 	v.holders[p.Shard] = addr
 	v.watermark[p.Shard] = p.Next
 	v.known[p.Shard] = max(v.known[p.Shard], p.LogTime, p.ReadAt)
+	v.backlog[p.Shard] = p.End > p.Next
 	return "ok"
 }
 
@@ -150,7 +153,7 @@ func (v *view) mark(q question) {
 			v.watermark[shard] = want
 			v.known[shard] = v.knownBelow(shard, want)
 		case exact && want == next:
-		case want > next || !answered:
+		case want > next || !answered || v.backlog[shard]:
 			v.partial = append(v.partial, shard)
 		}
 	}

@@ -113,19 +113,20 @@ type ingestConfig struct {
 }
 
 type processorConfig struct {
-	ID           string        `key:"id" help:"name of this process among the owners of shards; one that stays over restarts gets its shards back at once"`
-	Listen       string        `key:"listen" default:"127.0.0.1:0" help:"host:port on which query processes reach the tail; not for clients"`
-	Advertise    string        `key:"advertise" help:"host:port under which others reach processor.listen; empty means that very address"`
-	CutAge       time.Duration `key:"cut_age" default:"60s" help:"how long the first event of a shard waits for its Parquet file"`
-	GatherBytes  bytesize      `key:"gather_bytes" default:"128MiB" help:"memory for rows that are not in the lake yet, of all shards of the process"`
-	DedupeWindow time.Duration `key:"dedupe_window" default:"24h" help:"in which the same random_id counts once; 1h to 720h"`
-	DedupeBytes  bytesize      `key:"dedupe_bytes" default:"64MiB" help:"memory for fingerprints; older ones lie in scratch"`
-	Scratch      string        `key:"scratch" help:"folder for fingerprints, which may be lost at any time; empty means the system's own"`
-	LeaseTTL     time.Duration `key:"lease_ttl" default:"10s" help:"how long a shard waits for an owner that is gone"`
-	DrainTimeout time.Duration `key:"drain_timeout" default:"30s" help:"for the last cut when the process ends"`
-	CompactEvery time.Duration `key:"compact_every" default:"5m" help:"how often small data files are merged"`
-	Adopt        bool          `key:"adopt" default:"false" help:"a shard that is not in the lake may begin at a log that does not begin at 0"`
-	AcceptLoss   string        `key:"accept_loss" help:"what of the log an operator gives up, shard@offset,… as the error names it"`
+	ID            string        `key:"id" help:"name of this process among the owners of shards; one that stays over restarts gets its shards back at once"`
+	Listen        string        `key:"listen" default:"127.0.0.1:0" help:"host:port on which query processes reach the tail; not for clients"`
+	Advertise     string        `key:"advertise" help:"host:port under which others reach processor.listen; empty means that very address"`
+	CutAge        time.Duration `key:"cut_age" default:"60s" help:"how long the first event of a shard waits for its Parquet file"`
+	GatherBytes   bytesize      `key:"gather_bytes" default:"128MiB" help:"memory for rows that are not in the lake yet, of all shards of the process"`
+	DedupeWindow  time.Duration `key:"dedupe_window" default:"24h" help:"in which the same random_id counts once; 1h to 720h"`
+	DedupeBytes   bytesize      `key:"dedupe_bytes" default:"64MiB" help:"memory for fingerprints; older ones lie in scratch"`
+	Scratch       string        `key:"scratch" help:"folder for fingerprints, which may be lost at any time; empty means the system's own"`
+	LeaseTTL      time.Duration `key:"lease_ttl" default:"10s" help:"how long a shard waits for an owner that is gone"`
+	DrainTimeout  time.Duration `key:"drain_timeout" default:"30s" help:"for the last cut when the process ends"`
+	CompactEvery  time.Duration `key:"compact_every" default:"5m" help:"how often small data files are merged"`
+	KeepSnapshots time.Duration `key:"keep_snapshots" default:"15m" help:"how long a scan or another engine may hold a snapshot of a table; commits grow slower the more there are"`
+	Adopt         bool          `key:"adopt" default:"false" help:"a shard that is not in the lake may begin at a log that does not begin at 0"`
+	AcceptLoss    string        `key:"accept_loss" help:"what of the log an operator gives up, shard@offset,… as the error names it"`
 }
 
 type queryConfig struct {
@@ -135,9 +136,9 @@ type queryConfig struct {
 	ScanWait       time.Duration `key:"scan_wait" default:"10s" help:"how long a question waits for its turn before 503"`
 	WriteStall     time.Duration `key:"write_stall" default:"30s" help:"how long a client may take nothing of its answer"`
 	DownloadTTL    time.Duration `key:"download_ttl" default:"15m" help:"how long a download link works"`
-	PublicEndpoint string        `key:"public_endpoint" help:"URL of the object store as clients see it; empty passes downloads through the address that was asked"`
+	PublicEndpoint string        `key:"public_endpoint" help:"URL of the object store as clients see it; empty passes downloads through the address that was asked, or, when s3.endpoint is empty, links straight to AWS"`
 	Origins        []string      `key:"origins" default:"https://analytics.revenera.com" help:"values of Origin that /v3 takes besides its own"`
-	TrustProxy     bool          `key:"trust_proxy" default:"false" help:"believe X-Forwarded-Proto: only behind a proxy that sets it"`
+	TrustProxy     bool          `key:"trust_proxy" default:"false" help:"believe X-Forwarded-Proto and the last address of X-Forwarded-For: only behind a proxy that sets both"`
 	Builds         int           `key:"builds" default:"2" help:"download files built at once"`
 	DeflateLevel   int           `key:"deflate_level" default:"1" help:"of download files, 1 is fast and 9 is small"`
 	CloseEvery     time.Duration `key:"close_every" default:"1m" help:"how often to look for days that have closed"`

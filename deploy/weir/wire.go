@@ -301,7 +301,7 @@ func (w *wiring) buildProcessor(context.Context) error {
 		ID: c.ID, Address: cmp.Or(c.Advertise, w.tail.Addr().String()), Secret: w.cfg.Cluster.Secret,
 		CutAge: c.CutAge, GatherBytes: int64(c.GatherBytes),
 		DedupeWindow: c.DedupeWindow, DedupeBytes: int64(c.DedupeBytes), Scratch: c.Scratch,
-		LeaseTTL: c.LeaseTTL, DrainTimeout: c.DrainTimeout, CompactEvery: c.CompactEvery,
+		LeaseTTL: c.LeaseTTL, DrainTimeout: c.DrainTimeout, CompactEvery: c.CompactEvery, KeepSnapshots: c.KeepSnapshots,
 		Adopt: c.Adopt, AcceptLoss: c.AcceptLoss,
 	}, processor.Deps{
 		Registry: w.registry, Lake: w.lake, Kafka: w.kafka, Layout: w.layout, Log: w.log, Metrics: w.metrics,
@@ -323,7 +323,8 @@ func (w *wiring) buildQuery(context.Context) error {
 	service, err := query.New(query.Config{
 		Lookback: c.Lookback, ReachWait: c.ReachWait, MaxScans: c.MaxScans, ScanWait: c.ScanWait,
 		WriteStall: c.WriteStall, DownloadTTL: c.DownloadTTL, PublicEndpoint: c.PublicEndpoint,
-		Origins: c.Origins, TrustProxy: c.TrustProxy, Builds: c.Builds, DeflateLevel: c.DeflateLevel, CloseEvery: c.CloseEvery,
+		DirectLinks: w.cfg.S3.Endpoint == "", // AWS: clients reach it, and nothing is mounted here
+		Origins:     c.Origins, TrustProxy: c.TrustProxy, Builds: c.Builds, DeflateLevel: c.DeflateLevel, CloseEvery: c.CloseEvery,
 	}, query.Deps{
 		Registry: w.registry, Lake: w.lake, Exports: w.exports, Tail: asker, Log: w.log, Metrics: w.metrics,
 	})

@@ -41,6 +41,7 @@ type Config struct {
 	MaxCutAge   time.Duration    // a cut sealed longer ago is dropped; 0 means 24h (rule 4)
 	Attempts    int              // how often a commit is built again after a conflict; 0 means 20
 	Memory      memory.Allocator // of the batches of scans; nil is Go's
+	CacheBytes  int64            // of small data files that are kept in memory; 0 means 32 MiB, less keeps none
 	Backoff     time.Duration    // longest wait after the first conflict, doubling up to 64 times it; 0 means 5ms
 }
 
@@ -52,6 +53,7 @@ func (c Config) withDefaults() Config {
 	if c.Memory == nil {
 		c.Memory = memory.DefaultAllocator
 	}
+	c.CacheBytes = cmp.Or(c.CacheBytes, 32<<20)
 	c.Backoff = cmp.Or(c.Backoff, 5*time.Millisecond)
 	return c
 }
@@ -62,6 +64,7 @@ type Lake struct {
 	cfg    Config
 	cat    Catalog
 	store  ObjectStore
+	files  ObjectStore // store as scans see it: small data files are kept in memory
 	tables map[Table]*tableState
 }
 
@@ -81,6 +84,7 @@ type tableState struct {
 // lake. Tables lie at s3://bucket/prefix/table.
 func Open(ctx context.Context, cfg Config, cat Catalog, store ObjectStore) (*Lake, error) {
 	l := &Lake{cfg: cfg.withDefaults(), cat: cat, store: store, tables: map[Table]*tableState{}}
+	l.files = newCache(store, l.cfg.CacheBytes)
 	if l.cfg.Bucket == "" {
 		return nil, errors.New("open lake: no bucket given")
 	}

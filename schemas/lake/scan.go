@@ -53,7 +53,7 @@ type scanner struct {
 }
 
 func newScanner(l *Lake, t Table, names []string, f Filter) (*scanner, error) {
-	s := &scanner{store: l.store, mem: l.cfg.Memory, table: t, filter: f, rows: scanRows, bytes: scanBytes}
+	s := &scanner{store: l.files, mem: l.cfg.Memory, table: t, filter: f, rows: scanRows, bytes: scanBytes}
 	all := arrowSchema(t)
 	if names == nil {
 		for _, f := range all.Fields() {

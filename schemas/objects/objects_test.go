@@ -1,6 +1,7 @@
 package objects
 
 import (
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -115,5 +116,29 @@ func TestPresignSignsThePublicHost(t *testing.T) {
 	}
 	if got := q.Get("X-Amz-Expires"); got != "60" {
 		t.Errorf("expires = %q, want 60", got)
+	}
+}
+
+// TestUnreachable: a store that is gone, hangs or asks to come again is told
+// from one that answers no.
+func TestUnreachable(t *testing.T) {
+	answer := http.StatusServiceUnavailable
+	b := bucketOf(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(answer) })
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := b.Get(ctx, "k"); !Unreachable(err) {
+		t.Errorf("503: %v", err)
+	}
+	for _, answer = range []int{http.StatusNotFound, http.StatusForbidden} {
+		if _, err := b.Get(t.Context(), "k"); err == nil || Unreachable(err) {
+			t.Errorf("%d: %v", answer, err)
+		}
+	}
+	for err, want := range map[error]bool{
+		&net.OpError{Op: "dial", Err: errors.New("refused")}: true, io.ErrUnexpectedEOF: false, context.Canceled: false,
+	} {
+		if got := Unreachable(err); got != want {
+			t.Errorf("%v: %v", err, got)
+		}
 	}
 }

@@ -142,7 +142,7 @@ func partsOf(heads []partHeader, req Request) ([]Part, error) {
 			return nil, fmt.Errorf("%w: shard %d from %d next %d", ErrCorrupt, h.Shard, h.From, h.Next)
 		}
 		parts[i] = Part{
-			Shard: h.Shard, Epoch: h.Epoch, From: h.From, Next: h.Next, LogTime: h.LogTime, ReadAt: h.ReadAt, Err: reason,
+			Shard: h.Shard, Epoch: h.Epoch, From: h.From, Next: h.Next, LogTime: h.LogTime, ReadAt: h.ReadAt, End: h.End, Err: reason,
 		}
 	}
 	return parts, nil

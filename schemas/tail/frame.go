@@ -36,6 +36,7 @@ type partHeader struct {
 	Next    int64  `json:"next,omitzero"`
 	LogTime int64  `json:"log_time,omitzero"`
 	ReadAt  int64  `json:"read_at,omitzero"`
+	End     int64  `json:"end,omitzero"`
 	Error   string `json:"error,omitempty"` // a word of wireError
 }
 

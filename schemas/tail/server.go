@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -18,6 +19,9 @@ const (
 	maxRequest   = 4 << 20
 	readTimeout  = 5 * time.Second
 	writeTimeout = 30 * time.Second // for one frame
+
+	endWait  = 500 * time.Millisecond // how long an answer waits for its shards to be gathered to the end
+	endPause = 20 * time.Millisecond  // between looks
 )
 
 // Handler answers requests out of src to those who know secret. An empty
@@ -53,14 +57,14 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	parts, heads, err := s.parts(req)
+	parts, err := s.reach(r.Context(), req)
 	defer release(parts)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "application/vnd.weir.tail")
-	a := &answer{sel: sel, parts: parts, heads: heads, conn: conn, out: bufio.NewWriterSize(w, 64<<10)}
+	a := &answer{sel: sel, parts: parts, heads: headsOf(parts), conn: conn, out: bufio.NewWriterSize(w, 64<<10)}
 	if err := a.write(r.Context()); err != nil {
 		// What is on the wire has no last frame, so the asker sees that it was cut
 		// short. With its deadline behind it the connection ends here.
@@ -82,29 +86,81 @@ func (s *server) knows(r *http.Request) bool {
 	return subtle.ConstantTimeCompare(digest[:], s.secret[:]) == 1 && ok && s.open
 }
 
+// reach is parts, of shards that have come as far as the end of their log was
+// known to be when this was first asked, or after endWait as far as they are: an
+// owner at work is milliseconds behind, and one with a backlog shall not keep
+// anybody waiting. Single rows are of a position that was given already.
+// The caller releases the parts, also after an error.
+func (s *server) reach(ctx context.Context, req Request) ([]Part, error) {
+	ends := map[int32]int64{}
+	for until := time.Now().Add(endWait); ; {
+		parts, err := s.parts(req)
+		if err != nil {
+			return parts, err
+		}
+		if !behind(parts, ends) || req.Rows != nil || !time.Now().Before(until) {
+			return parts, nil
+		}
+		release(parts)
+		select {
+		case <-time.After(endPause):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for the end of the log: %w", ctx.Err())
+		}
+	}
+}
+
 // parts asks the source for every shard of req, in order of shards, one right
 // after the other: no shard waits for the wire of another. The caller releases
 // the parts, also after an error.
-func (s *server) parts(req Request) ([]Part, []partHeader, error) {
+func (s *server) parts(req Request) ([]Part, error) {
 	var parts []Part
-	var heads []partHeader
 	for _, shard := range sortedShards(req.From) {
 		p, err := s.src.Tail(shard, req.From[shard])
-		word := wireError(err)
-		if err != nil && word == "" {
-			return parts, nil, fmt.Errorf("tail of shard %d: %w", shard, err)
-		}
-		p.Shard, p.From = shard, req.From[shard]
 		if err != nil {
 			p.Release()
-			p = Part{Shard: p.Shard, From: p.From}
+			if wireError(err) == "" {
+				return parts, fmt.Errorf("tail of shard %d: %w", shard, err)
+			}
+			p = Part{Err: err}
 		}
+		p.Shard, p.From = shard, req.From[shard]
 		parts = append(parts, p)
-		heads = append(heads, partHeader{
-			Shard: p.Shard, Epoch: p.Epoch, From: p.From, Next: p.Next, LogTime: p.LogTime, ReadAt: p.ReadAt, Error: word,
-		})
 	}
-	return parts, heads, nil
+	return parts, nil
+}
+
+// behind says that a shard is short of where its log ended when it was first
+// looked at, which ends remembers and parts get to say. A shard that was given
+// up or has dropped what is asked for makes the asker begin anew: no reason to
+// wait for others.
+func behind(parts []Part, ends map[int32]int64) bool {
+	short := false
+	for i := range parts {
+		p := &parts[i]
+		switch {
+		case errors.Is(p.Err, ErrGone), errors.Is(p.Err, ErrNotOwner):
+			return false
+		case p.Err != nil:
+			continue
+		}
+		if _, known := ends[p.Shard]; !known {
+			ends[p.Shard] = p.End
+		}
+		p.End = ends[p.Shard]
+		short = short || p.Next < p.End
+	}
+	return short
+}
+
+func headsOf(parts []Part) []partHeader {
+	heads := make([]partHeader, len(parts))
+	for i, p := range parts {
+		heads[i] = partHeader{
+			Shard: p.Shard, Epoch: p.Epoch, From: p.From, Next: p.Next, LogTime: p.LogTime, ReadAt: p.ReadAt, End: p.End, Error: wireError(p.Err),
+		}
+	}
+	return heads
 }
 
 // answer is one answer on its way out.

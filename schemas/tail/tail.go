@@ -7,6 +7,8 @@
 // (ErrBehind, ErrGone, ErrNotOwner). What is asked for only (filter, columns,
 // single offsets) crosses the wire, in frames of bounded size, each with a
 // checksum; an answer that is cut short is an error and never a smaller answer.
+// An owner that has not gathered all of its log yet waits with its answer for a
+// moment, and then says by Part.End that it is not through.
 //
 // It needs a Source on the owner's side and fails by error, per shard where
 // the shard is to blame and for the whole answer where the wire is.
@@ -48,7 +50,8 @@ type Part struct {
 	From    int64          // as asked
 	Next    int64          // first offset the owner has not passed a verdict on
 	LogTime int64          // log time at Next; epoch milliseconds
-	ReadAt  int64          // when the owner last saw that Next was the end of the log; epoch milliseconds; 0 is not known
+	ReadAt  int64          // what was in the log at this time lies before Next; epoch milliseconds; 0 is not known
+	End     int64          // of the log, as the owner knew it when it was asked; past Next: the owner has a backlog; 0 is not known
 	Rows    []arrow.Record // stored events From ≤ offset < Next, in any order; whoever received the Part releases it
 	Err     error          // ErrBehind, ErrGone or ErrNotOwner: nothing else is set but Shard and From
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -52,7 +53,7 @@ func (o *owner) Tail(shard int32, from int64) (Part, error) {
 	if from > next {
 		return Part{}, ErrBehind
 	}
-	p := Part{Epoch: 7, Next: next, LogTime: 1000 + next, ReadAt: 5000}
+	p := Part{Epoch: 7, Next: next, LogTime: 1000 + next, ReadAt: 5000, End: next}
 	for some := range slices.Chunk(rows, 700) {
 		b := columns.NewBuilder(o.mem)
 		for _, row := range some {
@@ -213,7 +214,7 @@ func TestAskGivesExactlyWhatIsAskedFor(t *testing.T) {
 			for i := range parts {
 				p := &parts[i]
 				next := o.shards[p.Shard][len(o.shards[p.Shard])-1].at.Offset + 1
-				if p.Err != nil || p.Epoch != 7 || p.From != req.From[p.Shard] || p.Next != next || p.LogTime != 1000+next || p.ReadAt != 5000 {
+				if p.Err != nil || p.Epoch != 7 || p.From != req.From[p.Shard] || p.Next != next || p.LogTime != 1000+next || p.ReadAt != 5000 || p.End != next {
 					t.Errorf("seed %d: part = %+v", seed, p)
 				}
 				if diff := cmp.Diff(o.want(p.Shard, req), rowsOf(t, p.Rows)); diff != "" {
@@ -440,5 +441,88 @@ func TestSelectNarrowsAPart(t *testing.T) {
 		if err == nil {
 			t.Error("a column that no event has was given")
 		}
+	}
+}
+
+// behindOwner gathers one offset each 30 ms, and its log has `ahead` more than
+// that whenever it is asked: a log that never rests.
+type behindOwner struct {
+	began      time.Time
+	end, ahead int64
+	asked      int
+}
+
+func (o *behindOwner) Tail(int32, int64) (Part, error) {
+	o.asked++
+	next := int64(time.Since(o.began) / (30 * time.Millisecond))
+	return Part{Next: next, End: max(o.end, next+o.ahead)}, nil
+}
+
+// TestAnswerWaitsForTheEndOfTheLog: for the end as it was when the question
+// came, and only for a moment.
+func TestAnswerWaitsForTheEndOfTheLog(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		owner     behindOwner
+		rows      map[int32][]int64
+		atLeast   int64
+		end       int64
+		took      time.Duration
+		askedOnce bool
+	}{
+		{name: "at the end", end: 0, askedOnce: true},
+		{name: "soon at the end", owner: behindOwner{end: 3}, atLeast: 3, end: 3, took: 100 * time.Millisecond},
+		{name: "soon at what was the end", owner: behindOwner{ahead: 3}, atLeast: 3, end: 3, took: 100 * time.Millisecond},
+		{name: "not soon", owner: behindOwner{end: 1000}, atLeast: 16, end: 1000, took: endWait},
+		{name: "single rows", owner: behindOwner{end: 1000}, rows: map[int32][]int64{0: {0}}, end: 1000, askedOnce: true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			o, began := c.owner, time.Now()
+			o.began = began
+			req := Request{From: map[int32]int64{0: 0}, Rows: c.rows}
+			client := &Client{cfg: Config{}.withDefaults()}
+			parts, err := client.read(bytes.NewReader(answerOf(t, &o, req)), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p := parts[0]; p.Next < c.atLeast || p.End != c.end || time.Since(began) != c.took || (o.asked == 1) != c.askedOnce {
+				t.Errorf("%s: next %d, end %d after %s and %d looks; want at least %d, end %d after %s",
+					c.name, p.Next, p.End, time.Since(began), o.asked, c.atLeast, c.end, c.took)
+			}
+		})
+	}
+}
+
+// TestAskerThatLeavesIsNotWaitedFor ends the wait for the end of a log.
+func TestAskerThatLeavesIsNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, leave := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer leave()
+		began := time.Now()
+		s := &server{src: &behindOwner{began: began, end: 1000}}
+		_, err := s.reach(ctx, Request{From: map[int32]int64{0: 0}})
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 50*time.Millisecond {
+			t.Errorf("reach: %v after %s, want %v after 50ms", err, time.Since(began), context.DeadlineExceeded)
+		}
+	})
+}
+
+// goneOwner has a backlog in shard 0, and has dropped what is asked of shard 1.
+type goneOwner struct{ behindOwner }
+
+func (o *goneOwner) Tail(shard int32, from int64) (Part, error) {
+	if shard == 1 {
+		return Part{}, ErrGone
+	}
+	return o.behindOwner.Tail(shard, from)
+}
+
+// TestDroppedShardIsToldAtOnce: the asker begins anew, so no shard is waited for.
+func TestDroppedShardIsToldAtOnce(t *testing.T) {
+	o := &goneOwner{behindOwner{began: time.Now(), end: 1e9}}
+	s := &server{src: o}
+	parts, err := s.reach(t.Context(), Request{From: map[int32]int64{0: 0, 1: 0}})
+	if err != nil || o.asked != 1 || len(parts) != 2 || !errors.Is(parts[1].Err, ErrGone) {
+		t.Errorf("parts %+v, %v after %d looks; want them after one", parts, err, o.asked)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -53,8 +54,12 @@ func TestStories(t *testing.T) {
 // step lets a process do one thing, with faults.
 func (s *story) step() {
 	s.lake = s.lakes[s.rnd.IntN(len(s.lakes))]
+	var mu sync.Mutex // data files are put side by side
+	faults := rand.New(rand.NewPCG(s.rnd.Uint64(), 0))
 	s.world.Faults.Set(func(laketest.Step) laketest.Kind {
-		return map[int]laketest.Kind{0: laketest.Lost, 1: laketest.Applied, 2: laketest.Late}[s.rnd.IntN(40)]
+		mu.Lock()
+		defer mu.Unlock()
+		return map[int]laketest.Kind{0: laketest.Lost, 1: laketest.Applied, 2: laketest.Late}[faults.IntN(40)]
 	})
 	shard := int32(s.rnd.IntN(len(s.log.Shards)))
 	switch s.rnd.IntN(8) {

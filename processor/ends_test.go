@@ -1,0 +1,176 @@
+package processor
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow/memory"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/schemas/lake"
+	"weir/schemas/tail"
+	"weir/schemas/topic"
+)
+
+// TestQuietShardIsReadToTheEnd: nothing comes, and what the tail says of its
+// age moves on all the same.
+func TestQuietShardIsReadToTheEnd(t *testing.T) {
+	inWorld(t, 2, func(t *testing.T, w *world) {
+		p := w.start("p", Config{})
+		defer p.end()
+		w.post(0, "a")
+		for range 3 {
+			time.Sleep(10 * time.Minute)
+			for shard, next := range []int64{1, 1} { // an event, and the tick of a shard that never had any
+				part, err := p.service.Tail(int32(shard), next)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if age := time.Since(time.UnixMilli(part.ReadAt)); age > endEvery+100*time.Millisecond || part.Next != next || part.End != next {
+					t.Errorf("shard %d: read to the end %s ago, next %d, end %d; want within a second, both %d", shard, age, part.Next, part.End, next)
+				}
+				part.Release()
+			}
+		}
+	})
+}
+
+// TestBacklogIsTold follows what is said of a log that is longer than what is
+// gathered of it.
+func TestBacklogIsTold(t *testing.T) {
+	g := benchGatherer(t)
+	defer g.dedupe.close()
+	defer g.held.end()
+	check := func(next, end int64, readAt time.Time) {
+		t.Helper()
+		g.held.flushed = time.Time{}
+		part, err := g.held.tail(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		part.Release()
+		var want int64
+		if !readAt.IsZero() {
+			want = readAt.UnixMilli()
+		}
+		if part.Next != next || part.End != end || part.ReadAt != want {
+			t.Errorf("next %d, end %d, read at %d; want %d, %d, %d", part.Next, part.End, part.ReadAt, next, end, want)
+		}
+	}
+	take := func(offset int64) {
+		t.Helper()
+		if _, err := g.take([]*kgo.Record{eventRecord(offset, string(rune('a'+offset)), noon)}, noon); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check(0, 0, time.Time{})
+	g.held.logEnds(2, noon)
+	check(0, 2, time.Time{})
+	take(0)
+	check(1, 2, time.Time{})
+	g.held.logEnds(4, time.Time{}) // a fetch, of whatever age
+	check(1, 4, time.Time{})
+	take(1)
+	check(2, 4, noon) // all that was there at noon
+	take(2)
+	take(3)
+	check(4, 4, noon)
+	take(4)
+	check(5, 5, noon) // further than anybody has seen the end
+	g.held.logEnds(5, noon.Add(time.Second))
+	check(5, 5, noon.Add(time.Second))
+	g.held.logEnds(6, noon.Add(2*time.Second))
+	check(5, 6, noon.Add(time.Second))
+}
+
+// TestPositionIsOneMoment: rows that wait to become a batch hold back all that
+// is said of the position.
+func TestPositionIsOneMoment(t *testing.T) {
+	g := benchGatherer(t)
+	defer g.dedupe.close()
+	defer g.held.end()
+	for offset := range int64(2) {
+		if _, err := g.take([]*kgo.Record{eventRecord(offset, string(rune('a'+offset)), noon)}, noon); err != nil {
+			t.Fatal(err)
+		}
+		g.held.logEnds(offset+1, noon.Add(time.Duration(offset)*time.Second))
+		part, err := g.held.tail(0)
+		if err != nil || part.Next != 1 || part.End != 1 || part.ReadAt != noon.UnixMilli() {
+			t.Errorf("part = %+v, %v; want it as after the first record", part, err)
+		}
+		part.Release()
+	}
+}
+
+// TestTakeOverTellsItsBacklog: the new owner knows from its first moment what
+// there is to gather, and marks nothing once it has.
+func TestTakeOverTellsItsBacklog(t *testing.T) {
+	g := benchGatherer(t)
+	defer g.dedupe.close()
+	g.held.end()
+	g.held.begin(memory.DefaultAllocator, lake.ShardState{First: 90, Next: 100, Mark: lake.LogMark{Base: 90}})
+	g.held.logEnds(25, noon)
+	defer g.held.end()
+	part, err := g.held.tail(100)
+	if err != nil || part.Next != 100 || part.End != 115 || part.ReadAt != 0 {
+		t.Errorf("part = %+v, %v; want from 100 to 115, read at no time", part, err)
+	}
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		w.post(0, numbered(1000)...)
+		p := w.start("p", Config{})
+		defer p.end()
+		time.Sleep(500 * time.Millisecond)
+		part, err := p.service.Tail(0, 0)
+		if err != nil || part.Next != 1000 || part.End != 1000 || part.ReadAt == 0 {
+			t.Errorf("next %d, end %d, read at %d, %v; want 1000 and a time", part.Next, part.End, part.ReadAt, err)
+		}
+		part.Release()
+	})
+}
+
+// TestAdoptedLogIsAnsweredFromZero: the lake knows nothing of the shard, and
+// whoever asks from there gets all there is, until some of it is dropped.
+func TestAdoptedLogIsAnsweredFromZero(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		w.post(0, "lost to us", "this too")
+		_, err := kadm.NewClient(w.producer).DeleteRecords(t.Context(), kadm.Offsets{topic.Name: {0: {Topic: topic.Name, At: 2}}})
+		w.must(err)
+		p := w.start("p", Config{Adopt: true})
+		defer p.end()
+		time.Sleep(time.Second)
+		w.post(0, "a")
+		for _, from := range []int64{0, 1, 2} {
+			if next, offsets, err := p.tailOf(0, from); err != nil || next != 3 || len(offsets) != 1 || offsets[0] != 2 {
+				t.Errorf("tail from %d = %v to %d, %v; want offset 2", from, offsets, next, err)
+			}
+		}
+		for _, id := range []string{"b", "c"} {
+			time.Sleep(2 * time.Minute)
+			w.post(0, id)
+		}
+		time.Sleep(2 * time.Minute)
+		if _, _, err := p.tailOf(0, 0); !errors.Is(err, tail.ErrGone) {
+			t.Errorf("tail from 0 after commits: %v, want %v", err, tail.ErrGone)
+		}
+	})
+}
+
+// TestPositionWithoutRowsIsShownAtOnce: what makes no batch need not wait for
+// one.
+func TestPositionWithoutRowsIsShownAtOnce(t *testing.T) {
+	g := benchGatherer(t)
+	defer g.dedupe.close()
+	defer g.held.end()
+	for offset, r := range []*kgo.Record{eventRecord(0, "a", noon), tickRecord(1, noon), poison(2)} {
+		if _, err := g.take([]*kgo.Record{r}, noon); err != nil {
+			t.Fatal(err)
+		}
+		part, err := g.held.tail(0)
+		if err != nil || part.Next != int64(offset)+1 {
+			t.Errorf("next %d, %v; want %d", part.Next, err, offset+1)
+		}
+		part.Release()
+	}
+}

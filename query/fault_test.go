@@ -1,0 +1,118 @@
+package query
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/schemas"
+)
+
+// TestFaults: a store that does not answer is 503, in each contract's shape;
+// what nobody expected is 500.
+func TestFaults(t *testing.T) {
+	w := newListWorld(t, Config{})
+	refused := &net.OpError{Op: "dial", Err: errors.New("connection refused")}
+	spellings := map[string]func(http.ResponseWriter, *schemas.RequestError){
+		"user events": spellUserEventsError, "analytics": spellAnalyticsError, "reporting": spellReportingError,
+	}
+	for _, c := range []struct {
+		contract string
+		err      error
+		status   int
+		body     string
+	}{
+		{"user events", refused, 503, `{"error":"Service temporarily unavailable"}`},
+		{"user events", context.DeadlineExceeded, 503, `{"error":"Service temporarily unavailable"}`},
+		{"user events", errors.New("disk on fire"), 500, `{"error":"Internal server error"}`},
+		{"analytics", refused, 503, `{"status":503,"code":"unavailable","message":"Service temporarily unavailable"}`},
+		{"analytics", errors.New("disk on fire"), 500, `{"status":500,"code":"internal","message":"Internal server error"}`},
+		{"reporting", refused, 503, `{"status":"SERVER ERROR","reason":"Service temporarily unavailable"}`},
+		{"reporting", errors.New("disk on fire"), 500, `{"status":"SERVER ERROR","reason":"Internal server error"}`},
+	} {
+		rec := httptest.NewRecorder()
+		w.route(endpoint{
+			name: "fault", method: http.MethodGet, spell: spellings[c.contract],
+			answer: func(http.ResponseWriter, *http.Request) error { return fmt.Errorf("read token: %w", c.err) },
+		}).ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
+		if rec.Code != c.status || strings.TrimSpace(rec.Body.String()) != c.body {
+			t.Errorf("%s, %v: %d %s", c.contract, c.err, rec.Code, rec.Body)
+		}
+		if again := rec.Header().Get("Retry-After") != ""; again != (c.status == 503) {
+			t.Errorf("%s, %v: Retry-After %v", c.contract, c.err, again)
+		}
+	}
+}
+
+// TestLateBodyIs408 sends half a question to every door over a real connection.
+func TestLateBodyIs408(t *testing.T) {
+	w := newExportWorld(t, Config{WriteStall: 50 * time.Millisecond})
+	s := httptest.NewServer(w.Handler())
+	defer s.Close()
+	session := "Cookie: " + cookieSession + "=" + w.login(w.userA)
+	ann := "Authorization: " + basic("ann@example.org", worldPassword)
+	for path, who := range map[string]string{
+		"/analytics/api/v1/events":                   ann,
+		"/v3/auth/web":                               "Cookie: " + cookieCsrf + "=any",
+		"/v3/auth/logout":                            session,
+		"/v3/customEventTracking/getLastLines/1001":  session,
+		"/v3/rawEvents/download/getDownloadUrl/1001": session,
+	} {
+		conn, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: weir\r\n%s\r\nContent-Length: 100\r\n\r\n{\"half", path, who)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		if body, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusRequestTimeout {
+			t.Errorf("%s: %d %s", path, resp.StatusCode, body)
+		}
+		resp.Body.Close()
+		conn.Close()
+	}
+}
+
+// TestSlowAnswerIsNotHurried: the time to send a question does not run on when
+// the question is there.
+func TestSlowAnswerIsNotHurried(t *testing.T) {
+	w := newExportWorld(t, Config{WriteStall: 30 * time.Millisecond})
+	for method, body := range map[string]string{http.MethodPost: `{}`, http.MethodGet: ""} {
+		s := httptest.NewServer(w.route(endpoint{
+			name: "slow", method: method, spell: spellReportingError,
+			answer: func(rw http.ResponseWriter, r *http.Request) error {
+				if _, err := io.ReadAll(r.Body); err != nil {
+					return err
+				}
+				time.Sleep(100 * time.Millisecond)
+				if r.Context().Err() != nil {
+					return r.Context().Err()
+				}
+				return w.writeAnswer(rw, "done")
+			},
+		}))
+		r, err := http.NewRequestWithContext(t.Context(), method, s.URL, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(resp.Body); err != nil || string(got) != `"done"` {
+			t.Errorf("%s: %d %q, %v", method, resp.StatusCode, got, err)
+		}
+		resp.Body.Close()
+		s.Close()
+	}
+}
