@@ -73,7 +73,7 @@ func BenchmarkAnalytics(b *testing.B) {
 					b.Fatalf("%d %s", rec.Code, rec.Body)
 				}
 			}
-			report(b, listEvents+listEvents/10)
+			speed(b, listEvents+listEvents/10)
 		})
 	}
 	narrow := []string{columns.Time, columns.Shard, columns.Offset}
@@ -107,7 +107,7 @@ func BenchmarkUserEvents(b *testing.B) {
 				b.Fatalf("%d %s", rec.Code, rec.Body)
 			}
 		}
-		report(b, listEvents+listEvents/10)
+		speed(b, listEvents+listEvents/10)
 	})
 }
 
@@ -139,9 +139,9 @@ func (w *listWorld) readColumns(b *testing.B, names []string) {
 			b.Fatalf("%d rows", rows)
 		}
 	}
-	report(b, listEvents)
+	speed(b, listEvents)
 }
 
-func report(b *testing.B, events int) {
+func speed(b *testing.B, events int) {
 	b.ReportMetric(float64(b.N)*float64(events)/b.Elapsed().Seconds()/1e6, "Mevents/s")
 }

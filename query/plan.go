@@ -23,15 +23,16 @@ const (
 
 // question is what a plan must hold.
 type question struct {
-	columns   []string    // of the tail's rows; those of the lake are chosen at each scan
-	filter    lake.Filter // of the tail's rows; scans may narrow it further, and never widen it
-	watermark watermark   // wanted; nil is the newest there is
-	exact     bool        // exactly watermark, for the shards it names; otherwise at least
-	lakeOnly  bool        // no owner is asked: what is committed is enough
+	columns   []string     // of the tail's rows; those of the lake are chosen at each scan
+	filter    lake.Filter  // of the tail's rows; scans may narrow it further, and never widen it
+	watermark watermark    // wanted; nil is the newest there is
+	exact     bool         // exactly watermark, for the shards it names; otherwise at least
+	lakeOnly  bool         // no owner is asked: what is committed is enough
+	rollups   []lake.Table // that scans will read; columns must be those of a rollup then, and exact false
 }
 
 // plan fixes what an answer includes (design §6, rule 7): the rollups that are
-// needed (none yet), then `events`, then the tail of each shard from where
+// needed, then `events`, so that it is never behind them, then the tail of each shard from where
 // `events` ends, asked once, so that there is one position for each shard. The
 // caller closes the view.
 //
@@ -78,8 +79,12 @@ func (s *Service) settle(ctx context.Context, q question) (*view, error) {
 	}
 }
 
-// look loads `events` and asks the owners, once.
+// look loads the rollups, then `events`, and asks the owners, once.
 func (s *Service) look(ctx context.Context, q question) (*view, error) {
+	rollups, err := s.loadRollups(ctx, q.rollups)
+	if err != nil {
+		return nil, err
+	}
 	snap, err := s.deps.Lake.Load(ctx, lake.Events)
 	if err != nil {
 		return nil, err
@@ -93,7 +98,7 @@ func (s *Service) look(ctx context.Context, q question) (*view, error) {
 		return nil, err
 	}
 	v := newView(s, snap, files, shards)
-	v.filter = q.filter
+	v.filter, v.rollups = q.filter, rollups
 	if q.lakeOnly {
 		return v, nil
 	}

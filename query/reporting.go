@@ -69,6 +69,7 @@ func (s *Service) reportingRoutes(mux *http.ServeMux) {
 	}
 	at(http.MethodGet, "/v3/rawEvents/download/listFiles/{product_id}", "raw_events_list_files", s.ofProduct(export.RawEvents(), s.listRawFiles))
 	at(http.MethodPost, "/v3/rawEvents/download/getDownloadUrl/{product_id}", "raw_events_download_url", s.ofProduct(export.RawEvents(), s.getDownloadURL))
+	s.reportRoutes(at)
 	s.managementRoutes(mux)
 	s.unknown(mux, "/v3/", "reporting_unknown", spellReportingError)
 }

@@ -32,6 +32,8 @@ type view struct {
 	files  []lake.DataFile
 	filter lake.Filter // the rows of parts are of this filter
 
+	rollups map[lake.Table]rollupTable // that were asked for; never ahead of snap
+
 	watermark watermark // of every shard there is
 	asOf      time.Time // see the package comment; zero when no shard counts
 	complete  bool      // nothing in partial

@@ -1,0 +1,200 @@
+package report
+
+import (
+	"math"
+	"regexp"
+	"slices"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Types of a filter or a segment.
+const (
+	typeString      = "string"
+	typeStringArray = "stringArray"
+	typeRegex       = "regex"
+	typeNumber      = "number"
+	typeNumberRange = "numberRange"
+	typeDate        = "date"
+	typeDateRange   = "dateRange"
+	typeBoolean     = "boolean"
+)
+
+// condition is what is asked of one value.
+type condition struct {
+	kind      string // one of the types; "" asks for null alone
+	texts     []string
+	regex     *regexp.Regexp
+	low, high float64
+	from, to  Day // both inclusive
+	truth     bool
+	nulls     bool           // null holds too
+	known     map[int32]bool // what held of values with a code: a regex is matched once for each
+}
+
+// members are those of a JSON object.
+type members map[string]jsontext.Value
+
+func objectOf(field string, raw jsontext.Value) (members, error) {
+	var m members
+	if raw.Kind() != '{' || json.Unmarshal(raw, &m) != nil {
+		return nil, wrong(field, "must be an object")
+	}
+	return m, nil
+}
+
+// has says that the member is there and not null.
+func (m members) has(name string) bool {
+	v, there := m[name]
+	return there && v.Kind() != 'n'
+}
+
+// read decodes a member that may be absent.
+func (m members) read(field, name string, into any, want string) error {
+	if !m.has(name) {
+		return nil
+	}
+	if err := json.Unmarshal(m[name], into); err != nil {
+		return wrong(field+"."+name, "must be %s", want)
+	}
+	return nil
+}
+
+// newCondition compiles what type, value, min, max and includeNull of a filter
+// or a segment say.
+func newCondition(field string, m members) (*condition, error) {
+	c := &condition{known: map[int32]bool{}}
+	if err := m.read(field, "type", &c.kind, "a string"); err != nil {
+		return nil, err
+	}
+	if err := m.read(field, "includeNull", &c.nulls, "true or false"); err != nil {
+		return nil, err
+	}
+	if c.kind == "" {
+		if m.has("value") || !c.nulls {
+			return nil, wrong(field+".type", "is missing")
+		}
+		return c, nil
+	}
+	ranged := c.kind == typeNumberRange || c.kind == typeDateRange
+	if ranged && m.has("value") {
+		return nil, wrong(field+".value", "a range has min and max instead")
+	}
+	if !ranged && !m.has("value") {
+		return nil, wrong(field+".value", "is missing")
+	}
+	return c, c.compile(field, m)
+}
+
+func (c *condition) compile(field string, m members) error {
+	switch c.kind {
+	case typeString:
+		c.texts = []string{""}
+		return m.read(field, "value", &c.texts[0], "a string")
+	case typeStringArray:
+		return m.read(field, "value", &c.texts, "an array of strings")
+	case typeRegex:
+		return c.compileRegex(field, m)
+	case typeNumber:
+		err := m.read(field, "value", &c.low, "a number")
+		c.high = c.low
+		return err
+	case typeNumberRange:
+		c.low, c.high = math.Inf(-1), math.Inf(1)
+		if err := m.read(field, "min", &c.low, "a number"); err != nil {
+			return err
+		}
+		return m.read(field, "max", &c.high, "a number")
+	case typeDate, typeDateRange:
+		return c.compileDates(field, m)
+	case typeBoolean:
+		return m.read(field, "value", &c.truth, "true or false")
+	}
+	return wrong(field+".type", "there is no type %q", c.kind)
+}
+
+func (c *condition) compileRegex(field string, m members) error {
+	var text string
+	if err := m.read(field, "value", &text, "a string"); err != nil {
+		return err
+	}
+	var err error
+	if c.regex, err = regexp.Compile(text); err != nil {
+		return wrong(field+".value", "is not a regular expression")
+	}
+	return nil
+}
+
+func (c *condition) compileDates(field string, m members) error {
+	c.from, c.to = math.MinInt32, math.MaxInt32
+	read := func(name string, into ...*Day) error {
+		if !m.has(name) {
+			return nil
+		}
+		var text string
+		if err := m.read(field, name, &text, "a date"); err != nil {
+			return err
+		}
+		day, ok := leadingDate(text)
+		if !ok {
+			return wrong(field+"."+name, "%q is not a date like 2024-03-01", text)
+		}
+		for _, to := range into {
+			*to = day
+		}
+		return nil
+	}
+	if c.kind == typeDate {
+		return read("value", &c.from, &c.to)
+	}
+	if err := read("min", &c.from); err != nil {
+		return err
+	}
+	return read("max", &c.to)
+}
+
+// leadingDate reads the date that an ISO 8601 text begins with.
+func leadingDate(text string) (Day, bool) {
+	const n = len("2006-01-02")
+	if len(text) < n || (len(text) > n && text[n] != 'T' && text[n] != ' ') {
+		return 0, false
+	}
+	return dateOf(text[:n])
+}
+
+// holds says that v passes.
+func (c *condition) holds(v *Value) bool {
+	if v.Null {
+		return c.nulls
+	}
+	if c.kind != typeRegex || v.code == 0 {
+		return c.test(v)
+	}
+	held, known := c.known[v.code]
+	if !known {
+		held = c.test(v)
+		c.known[v.code] = held
+	}
+	return held
+}
+
+// test holds a value that is not null to the condition. What cannot be read as
+// the type asks does not pass.
+func (c *condition) test(v *Value) bool {
+	switch c.kind {
+	case typeString, typeStringArray:
+		return slices.Contains(c.texts, v.Text)
+	case typeRegex:
+		return c.regex.MatchString(v.Text)
+	case typeNumber, typeNumberRange:
+		n, ok := v.number()
+		return ok && c.low <= n && n <= c.high
+	case typeDate, typeDateRange:
+		d, ok := leadingDate(v.Text)
+		return ok && c.from <= d && d <= c.to
+	case typeBoolean:
+		return v.truth() == c.truth
+	}
+	return false
+}

@@ -1,0 +1,158 @@
+package report
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	dayMS = 86_400_000
+
+	// firstWeekday is the day on which a week begins.
+	firstWeekday = time.Monday
+
+	// maxBuckets bounds what a range is split into.
+	maxBuckets = 3700
+)
+
+// Day is a UTC day, in days since 1970.
+type Day int32
+
+// String is YYYY-MM-DD.
+func (d Day) String() string { return d.date().Format(time.DateOnly) }
+
+func (d Day) date() time.Time { return time.Unix(int64(d)*86_400, 0).UTC() }
+
+// DayOf is the UTC day of an instant.
+func DayOf(t time.Time) Day { return Day(math.Floor(float64(t.Unix()) / 86_400)) }
+
+// ParseDay reads YYYY-MM-DD, NOW or NOW-30.
+func ParseDay(field, text string, today Day) (Day, error) {
+	if text == "" {
+		return 0, wrong(field, "is missing")
+	}
+	if rest, relative := strings.CutPrefix(text, "NOW"); relative {
+		if rest == "" {
+			return today, nil
+		}
+		back, ok := strings.CutPrefix(rest, "-")
+		n, err := strconv.ParseUint(back, 10, 16)
+		if !ok || err != nil {
+			return 0, wrong(field, "%q is not NOW-<days>", text)
+		}
+		return max(0, today-Day(n)), nil
+	}
+	d, ok := dateOf(text)
+	if !ok || d < 0 {
+		return 0, wrong(field, "%q is not a date like 2024-03-01 or NOW-30", text)
+	}
+	return d, nil
+}
+
+func dateOf(text string) (Day, bool) {
+	t, err := time.Parse(time.DateOnly, text)
+	return DayOf(t), err == nil
+}
+
+// Split is what a range is cut into.
+type Split string
+
+// Splits.
+const (
+	NoSplit Split = ""
+	ByDay   Split = "day"
+	ByWeek  Split = "week"
+	ByMonth Split = "month"
+)
+
+// ParseSplit reads a dateSplit.
+func ParseSplit(field, text string) (Split, error) {
+	switch s := Split(text); s {
+	case ByDay, ByWeek, ByMonth:
+		return s, nil
+	default:
+		return NoSplit, wrong(field, "%q is not day, week or month", text)
+	}
+}
+
+// Bucket is a part of a range.
+type Bucket struct {
+	Key      Day // the day, the Monday or the first of the month, even before the range
+	From, To Day // the days of the range that lie in it; To is exclusive
+}
+
+// endMS is the end of the bucket in epoch milliseconds.
+func (b *Bucket) endMS() int64 { return int64(b.To) * dayMS }
+
+// Range is a range of days, cut into buckets.
+type Range struct {
+	From, To Day // To is exclusive
+	Buckets  []Bucket
+	Open     bool // it has no end: whoever was last seen in it was active in it
+}
+
+// NewRange cuts the days from start to stop, both included.
+func NewRange(start, stop Day, split Split) (Range, error) {
+	r := Range{From: start, To: stop + 1}
+	if stop < start {
+		return r, wrong("stopDate", "%s lies before startDate, %s", stop, start)
+	}
+	if split == NoSplit {
+		r.Buckets = []Bucket{{Key: start, From: start, To: r.To}}
+		return r, nil
+	}
+	for from := start; from < r.To; {
+		key, next := around(from, split)
+		b := Bucket{Key: key, From: from, To: min(next, r.To)}
+		r.Buckets = append(r.Buckets, b)
+		from = b.To
+		if len(r.Buckets) > maxBuckets {
+			return r, wrong("stopDate", "the range has more than %d buckets of a %s", maxBuckets, split)
+		}
+	}
+	return r, nil
+}
+
+// OpenRange is the range from start on, whatever comes, as one bucket.
+func OpenRange(start Day) Range {
+	const end = math.MaxInt32 / 2
+	return Range{From: start, To: end, Open: true, Buckets: []Bucket{{Key: start, From: start, To: end}}}
+}
+
+// around is the first day of the bucket that d lies in, and of the next.
+func around(d Day, split Split) (key, next Day) {
+	switch split {
+	case ByWeek:
+		into := (int(d.date().Weekday()) - int(firstWeekday) + 7) % 7
+		key = d - Day(into)
+		return key, key + 7
+	case ByMonth:
+		t := d.date()
+		first := time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC)
+		return DayOf(first), DayOf(first.AddDate(0, 1, 0))
+	default:
+		return d, d + 1
+	}
+}
+
+// bucket is the index of the bucket of a day; false outside the range.
+func (r *Range) bucket(d Day) (int, bool) {
+	if d < r.From || d >= r.To {
+		return 0, false
+	}
+	low, high := 0, len(r.Buckets)-1
+	for low < high {
+		if mid := (low + high + 1) / 2; r.Buckets[mid].From <= d {
+			low = mid
+		} else {
+			high = mid - 1
+		}
+	}
+	return low, true
+}
+
+// Milliseconds are the bounds of the range in epoch milliseconds; to is
+// exclusive.
+func (r Range) Milliseconds() (from, to int64) { return int64(r.From) * dayMS, int64(r.To) * dayMS }

@@ -1,0 +1,271 @@
+package report
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// filter is globalFilters: every clause must hold.
+type filter []clause
+
+// clause is the filter of one property: one of its alternatives must hold.
+type clause [][]test
+
+// test is a condition on one property.
+type test struct {
+	property int // index in properties.all
+	holds    func(*Value) bool
+}
+
+// matches holds values, got by the index of their property, to the filter.
+func (f filter) matches(value func(property int) Value) bool {
+	for _, c := range f {
+		if !slices.ContainsFunc(c, func(all []test) bool { return holdAll(all, value) }) {
+			return false
+		}
+	}
+	return true
+}
+
+func holdAll(all []test, value func(property int) Value) bool {
+	for i := range all {
+		v := value(all[i].property)
+		if !all[i].holds(&v) {
+			return false
+		}
+	}
+	return true
+}
+
+// newFilter compiles globalFilters.
+func newFilter(field string, raw jsontext.Value, p *properties) (filter, error) {
+	if raw == nil || raw.Kind() == 'n' {
+		return nil, nil
+	}
+	all, err := objectOf(field, raw)
+	if err != nil {
+		return nil, err
+	}
+	var out filter
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		c, err := newClause(field+"."+name, name, all[name], p)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+func newClause(field, name string, raw jsontext.Value, p *properties) (clause, error) {
+	switch name {
+	case "lifetimeEventUsage":
+		return usageClause(field, raw, p)
+	case "reachOutDeliveries":
+		return nil, wrong(field, "there are no ReachOut campaigns here")
+	}
+	levels, flags := levelsOf(name)
+	if flags {
+		return flagClause(field, name, raw, p)
+	}
+	m, err := objectOf(field, raw)
+	if err != nil {
+		return nil, err
+	}
+	if levels != nil {
+		return levelClause(field, name, levels, m, p)
+	}
+	one, err := newTest(field, name, m, p)
+	return clause{{one}}, err
+}
+
+func newTest(field, name string, m members, p *properties) (test, error) {
+	c, err := newCondition(field, m)
+	if err != nil {
+		return test{}, err
+	}
+	at, err := p.use(field, name)
+	return test{property: at, holds: c.holds}, err
+}
+
+// levelClause is the filter of os, geography or gpu: any of its levels.
+func levelClause(field, name string, levels []string, m members, p *properties) (clause, error) {
+	var kind string
+	if err := m.read(field, "type", &kind, "a string"); err != nil {
+		return nil, err
+	}
+	if name == "geography" && kind == typeRegex {
+		return nil, wrong(field+".type", "must be string or stringArray")
+	}
+	if kind != "" && kind != typeString && kind != typeStringArray && kind != typeRegex {
+		return nil, wrong(field+".type", "there is no type %q for %s", kind, name)
+	}
+	var out clause
+	for _, level := range levels {
+		if !m.has(level) {
+			continue
+		}
+		one := members{"value": m[level]}
+		if m[level].Kind() == '{' {
+			var err error
+			if one, err = objectOf(field+"."+level, m[level]); err != nil {
+				return nil, err
+			}
+		}
+		if one.has("value") {
+			one["type"] = m["type"]
+		}
+		t, err := newTest(field+"."+level, name+"."+level, one, p)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, []test{t})
+	}
+	if len(out) == 0 {
+		return nil, wrong(field, "has none of %v", levels)
+	}
+	return out, nil
+}
+
+// flagClause is the filter of licenseStatus, optOut or backOff: an object of
+// flags that must all be as said, or an array of such objects, one of which
+// must hold.
+func flagClause(field, name string, raw jsontext.Value, p *properties) (clause, error) {
+	all := []jsontext.Value{raw}
+	if raw.Kind() == '[' {
+		if err := json.Unmarshal(raw, &all); err != nil || len(all) == 0 {
+			return nil, wrong(field, "must be an array of objects")
+		}
+	}
+	var out clause
+	for _, one := range all {
+		tests, err := flagTests(field, name, one, p)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, tests)
+	}
+	return out, nil
+}
+
+func flagTests(field, name string, raw jsontext.Value, p *properties) ([]test, error) {
+	m, err := objectOf(field, raw)
+	if err != nil {
+		return nil, err
+	}
+	flags, _ := levelsOf(name)
+	var out []test
+	for _, flag := range flags {
+		if !m.has(flag) {
+			continue
+		}
+		var want bool
+		if err := m.read(field, flag, &want, "true or false"); err != nil {
+			return nil, err
+		}
+		at, err := p.use(field, name+"."+flag)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, test{property: at, holds: func(v *Value) bool { return v.truth() == want }})
+	}
+	if len(out) == 0 {
+		return nil, wrong(field, "has none of %v", flags)
+	}
+	return out, nil
+}
+
+// Usage is the events of a lifetimeEventUsage filter.
+type Usage struct{ events []eventMatch }
+
+// eventMatch is one member of a combination of events.
+type eventMatch struct {
+	noCategory     bool
+	category, name func(string) bool
+}
+
+// Has says that an event counts; an empty category is none.
+func (u *Usage) Has(category, name string) bool {
+	return slices.ContainsFunc(u.events, func(e eventMatch) bool {
+		if e.noCategory || category == "" {
+			return e.noCategory && category == "" && e.name(name)
+		}
+		return e.category(category) && e.name(name)
+	})
+}
+
+func usageClause(field string, raw jsontext.Value, p *properties) (clause, error) {
+	m, err := objectOf(field, raw)
+	if err != nil {
+		return nil, err
+	}
+	events := []jsontext.Value{raw}
+	if m.has("combiArray") {
+		if err := m.read(field, "combiArray", &events, "an array of events"); err != nil {
+			return nil, err
+		}
+	}
+	var u Usage
+	for _, raw := range events {
+		e, err := newEventMatch(field, raw)
+		if err != nil {
+			return nil, err
+		}
+		u.events = append(u.events, e)
+	}
+	bounds := members{"type": jsontext.Value(`"numberRange"`), "min": m["min"], "max": m["max"]}
+	if !m.has("min") && !m.has("max") {
+		bounds["min"] = jsontext.Value("1")
+	}
+	for name, v := range bounds {
+		if v == nil {
+			delete(bounds, name)
+		}
+	}
+	c, err := newCondition(field, bounds)
+	return clause{{{property: p.useUsage(u), holds: func(v *Value) bool { return c.holds(v) }}}}, err
+}
+
+// newEventMatch reads {"category","name"} with categoryType and nameType.
+func newEventMatch(field string, raw jsontext.Value) (e eventMatch, err error) {
+	m, err := objectOf(field, raw)
+	if err != nil {
+		return e, err
+	}
+	if !m.has("name") {
+		return e, wrong(field+".name", "is missing")
+	}
+	if e.name, err = textMatch(field, "name", m); err != nil {
+		return e, err
+	}
+	if e.noCategory = !m.has("category") || string(m["category"]) == `""`; e.noCategory {
+		return e, nil
+	}
+	e.category, err = textMatch(field, "category", m)
+	return e, err
+}
+
+func textMatch(field, name string, m members) (func(string) bool, error) {
+	var text, kind string
+	if err := m.read(field, name, &text, "a string"); err != nil {
+		return nil, err
+	}
+	if err := m.read(field, name+"Type", &kind, "a string"); err != nil {
+		return nil, err
+	}
+	switch kind {
+	case "", typeString:
+		return func(s string) bool { return s == text }, nil
+	case typeRegex:
+		re, err := regexp.Compile(text)
+		if err != nil {
+			return nil, wrong(field+"."+name, "is not a regular expression")
+		}
+		return re.MatchString, nil
+	}
+	return nil, wrong(field+"."+name+"Type", "must be string or regex")
+}
