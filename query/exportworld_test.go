@@ -44,7 +44,9 @@ type exportWorld struct {
 }
 
 // Handler is the service's; what goes through it is held to the documents.
-func (w *exportWorld) Handler() http.Handler { return openapitest.Wrap(w.t, w.Service.Handler()) }
+func (w *exportWorld) Handler() http.Handler {
+	return openapitest.Wrap(w.t, w.Service.Handler(), undescribed()...)
+}
 
 const worldPassword = "correct horse battery staple"
 
