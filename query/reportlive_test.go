@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +21,8 @@ func TestReportsAreAsOfTheirWatermark(t *testing.T) {
 	w := newReportWorld(t)
 	w.fill(r, 300)
 	g := &asker{Rand: r, w: w}
+	var mu sync.Mutex // guards arrivals: owners are asked side by side
+	arrivals := rand.New(rand.NewPCG(6, 6))
 	for n := range 60 {
 		if n == 40 {
 			w.disown(w.shards[2])
@@ -27,8 +30,10 @@ func TestReportsAreAsOfTheirWatermark(t *testing.T) {
 		for _, h := range w.shards {
 			h.mu.Lock()
 			h.first = func() {
-				for range r.IntN(4) {
-					e := w.random(r)
+				mu.Lock()
+				defer mu.Unlock()
+				for range arrivals.IntN(4) {
+					e := w.random(arrivals)
 					if int32(e.Client%listShards) == h.shard {
 						w.append(h.shard, e)
 					}
