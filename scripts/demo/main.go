@@ -52,6 +52,7 @@ func run(ctx context.Context, dir string) error {
 	if err := send(ctx, who); err != nil {
 		return err
 	}
+	time.Sleep(time.Second) // by then what was acknowledged is in every answer
 	return show(ctx, who)
 }
 
