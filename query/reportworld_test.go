@@ -258,7 +258,9 @@ func (w *reportWorld) flag() {
 // typeThree makes C02 a property that clients can be grouped by.
 func typeThree(w *reportWorld) {
 	w.t.Helper()
-	w.t.Fatal("the registry has no types of properties")
+	if err := w.deps.Registry.SetPropertyType(w.t.Context(), 1, "C02", 3); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // ask sends a report's question and returns the answer.
