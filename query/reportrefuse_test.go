@@ -32,7 +32,9 @@ func TestWhatReportsRefuse(t *testing.T) {
 	for i := range many {
 		many[i] = map[string]any{"name": fmt.Sprint("n", i)}
 	}
-	combi := func(label any, of ...any) map[string]any { return map[string]any{"combiLabel": label, "combiArray": of} }
+	combi := func(label any, of ...any) map[string]any {
+		return map[string]any{"combiLabel": label, "combiArray": of}
+	}
 	open := map[string]any{"category": nil, "name": "Open"}
 	bounds := func(v any) map[string]any { return map[string]any{"eventCount": v} }
 	for _, c := range []struct {
