@@ -110,6 +110,7 @@ type ingestConfig struct {
 	ReadTimeout    time.Duration `key:"read_timeout" default:"30s" help:"for one request's body to arrive"`
 	PublishTimeout time.Duration `key:"publish_timeout" default:"10s" help:"for Kafka to acknowledge one request"`
 	AllowedOrigins []string      `key:"allowed_origins" help:"origins that browsers may send events from, * for all"`
+	GeoIP          string        `key:"geoip" help:"MaxMind DB, .mmdb, of countries or cities in which the $ip of events is looked up; read when the process starts. Empty looks nothing up"`
 }
 
 type processorConfig struct {
@@ -191,7 +192,7 @@ func readFile(path string, settings []setting) error {
 // absolute makes every path independent of the folder the process stands in,
 // which the embedded store changes.
 func (c *Config) absolute() error {
-	for _, path := range []*string{&c.Data, &c.TLS.Cert, &c.TLS.Key, &c.Processor.Scratch} {
+	for _, path := range []*string{&c.Data, &c.TLS.Cert, &c.TLS.Key, &c.Processor.Scratch, &c.Ingest.GeoIP} {
 		if *path == "" {
 			continue
 		}

@@ -361,6 +361,7 @@ func (w *wiring) buildIngest(context.Context) error {
 	service, err := ingest.New(ingest.Config{
 		MaxInFlight: c.MaxInFlight, MaxHeldBytes: int64(c.MaxHeldBytes),
 		ReadTimeout: c.ReadTimeout, PublishTimeout: c.PublishTimeout, AllowedOrigins: c.AllowedOrigins,
+		GeoIP: c.GeoIP,
 	}, ingest.Deps{
 		Registry: w.registry, Kafka: client, Layout: w.layout, Full: w.full, Log: w.log, Metrics: w.metrics,
 	})
