@@ -23,6 +23,20 @@ func TestDocumentsAreValid(t *testing.T) {
 	}
 }
 
+// TestTextsAreWhole: in {description: one, two} the comma ends the text, and
+// what follows it is a member that nobody wanted.
+func TestTextsAreWhole(t *testing.T) {
+	docs, err := openapi.Documents()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, doc := range docs {
+		for _, cut := range regexp.MustCompile(`"[^"]*( [^"]*|\.)": null`).FindAllString(string(doc.JSON), -1) {
+			t.Errorf("%s has the member %s: quote the text before it", doc.Name, cut)
+		}
+	}
+}
+
 func get(t *testing.T, path string, headers ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	h, err := openapi.Handler()
