@@ -135,6 +135,7 @@ type queryConfig struct {
 	ReachWait      time.Duration `key:"reach_wait" default:"2s" help:"how long a Weir-Watermark that is not reached yet is waited for"`
 	MaxScans       int           `key:"max_scans" default:"16" help:"questions that scan at once; more wait for scan_wait"`
 	ScanWait       time.Duration `key:"scan_wait" default:"10s" help:"how long a question waits for its turn before 503"`
+	ReportBytes    bytesize      `key:"report_bytes" default:"128MiB" help:"memory for what one report knows of clients; more clients are looked at in several passes"`
 	WriteStall     time.Duration `key:"write_stall" default:"30s" help:"how long a client may take nothing of its answer"`
 	DownloadTTL    time.Duration `key:"download_ttl" default:"15m" help:"how long a download link works"`
 	PublicEndpoint string        `key:"public_endpoint" help:"URL of the object store as clients see it; empty passes downloads through the address that was asked, or, when s3.endpoint is empty, links straight to AWS"`
@@ -234,6 +235,7 @@ func (c *Config) check() error {
 	for key, n := range map[string]int64{
 		"ingest.max_in_flight": int64(c.Ingest.MaxInFlight), "ingest.max_held_bytes": int64(c.Ingest.MaxHeldBytes),
 		"processor.gather_bytes": int64(c.Processor.GatherBytes), "query.max_scans": int64(c.Query.MaxScans),
+		"query.report_bytes": int64(c.Query.ReportBytes),
 		"query.builds": int64(c.Query.Builds), "http.max_header_bytes": int64(c.HTTP.MaxHeaderBytes),
 		"processor.cut_age": int64(c.Processor.CutAge), "processor.lease_ttl": int64(c.Processor.LeaseTTL),
 	} {
