@@ -166,7 +166,7 @@ class Generator:
         if end <= begin:
             return None
         for _ in range(20):
-            at = self.rnd.randrange(begin, end) if want is None else want
+            at = begin + int(self.rnd.random() * (end - begin)) if want is None else want  # draws do not depend on now
             if at not in self.taken:
                 self.taken.add(at)
                 return at

@@ -15,7 +15,6 @@ import datetime
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,6 +29,8 @@ import world
 from events import Generator
 
 GENERATED, REAL = 1000, 1001
+SAME = 3  # weight of a phase that asks the same questions as others, of which there are four
+BATCHES = 5  # of events that are sent and asked about while others stream in
 CUT_AGE = 6  # seconds
 FRESH = 1.2  # seconds after which what was acknowledged must be in every answer
 PATIENCE = 30  # seconds for owners of shards to be there, or to have caught up
@@ -40,7 +41,7 @@ def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--seed", type=int, default=None, help="of events and questions; default: a random one, which is printed")
     p.add_argument("--questions", type=int, default=150, help="asked in each phase")
-    p.add_argument("--seconds", type=float, default=0, help="after which no phase asks any more; 0 is no limit")
+    p.add_argument("--seconds", type=float, default=0, help="in which to be done asking, of which each phase has its share; 0 is no limit")
     p.add_argument("--report", action="append", help="ask only this one, as often as given")
     p.add_argument("--without", default="", help="comma-separated: what questions do not use, of groupBy, timeZone, eventProperties")
     p.add_argument("--unserved-ok", action="store_true", help="a 404 is no failure")
@@ -78,21 +79,24 @@ class Oracle:
         self.tally = Tally()
         self.begun = time.monotonic()
         self.known = {}  # (question, state of the raw events, day) -> what it must say
-        self.last_line = 0.0
+        self.last_line = self.begun
+        self.weights = 4 * SAME + BATCHES  # of the phases to come, of which each has its share of the time
+        self.broken = 0  # times that something other than an answer went wrong
         self.partial = 0  # answers that said of themselves that they are not whole, and were asked again
 
     def say(self, text):
         print(f"[{time.monotonic() - self.begun:5.0f} s] {text}", flush=True)
 
-    def out_of_time(self):
-        return self.args.seconds and time.monotonic() - self.begun > self.args.seconds
-
-    def phase(self, name, asked):
-        """Asks questions; says how far it is every few seconds."""
-        before, done = self.tally.total("different"), 0
+    def phase(self, name, asked, weight=1):
+        """Asks questions, as far as the phase's share of the time goes; says how far it is every few seconds."""
+        before, done, deadline = self.tally.total("different"), 0, None
+        if self.args.seconds:
+            left = self.args.seconds - (time.monotonic() - self.begun)
+            deadline = time.monotonic() + left * weight / self.weights
+        self.weights -= weight
         for q in asked:
-            if self.out_of_time():
-                self.say(f"{name}: out of time after {done} of {len(asked)} questions")
+            if deadline and time.monotonic() > deadline:
+                self.say(f"{name}: no time for {len(asked) - done} of {len(asked)} questions")
                 break
             self.one(name, q)
             done += 1
@@ -165,22 +169,22 @@ class Oracle:
 
 
 def feed(oracle, generator):
-    """All that is there at first."""
-    weir, raw = oracle.weir, oracle.raw
-    history = generator.history()
-    weir.send(GENERATED, history)
-    keep(oracle, GENERATED, history)
-    oracle.say(f"sent {len(history)} generated events, {raw.add(GENERATED, history)} of them new, of {len(generator.clients)} clients")
+    """All that is there at first of the generated product."""
+    weir, history = oracle.weir, generator.history()
+    new = send(oracle, history)
+    oracle.say(f"sent {len(history)} generated events, {new} of them new, of {len(generator.clients)} clients")
+    weir.admin("product", "type", "--id", str(GENERATED), "--name", "C02", "--value", "3")
     left_out = [("File", "Save", False, True), (None, "Ping", True, False), ("Edit", "Export", False, False), ("Größe", "Open", True, False)]
     weir.flags(GENERATED, left_out)
-    weir.admin("product", "type", "--id", str(GENERATED), "--name", "C02", "--value", "3")
     oracle.flags[GENERATED] = {(c, n): {"basic": b, "advanced": a} for c, n, b, a in left_out}
 
 
-def keep(oracle, product, lines):
-    """The raw lines, for whoever wants to look into a difference."""
-    with open(os.path.join(oracle.weir.folder, f"sent-{product}.ndjson"), "a", encoding="utf-8") as f:
+def send(oracle, lines):
+    """Sends lines and keeps them for whoever wants to look into a difference; how many of them count."""
+    oracle.weir.send(GENERATED, lines)
+    with open(os.path.join(oracle.weir.folder, f"sent-{GENERATED}.ndjson"), "a", encoding="utf-8") as f:
         f.writelines(line + "\n" for line in lines)
+    return oracle.raw.add(GENERATED, lines)
 
 
 def real_lines(oracle):
@@ -244,36 +248,38 @@ def tell(oracle, weir):
     draw = questions.Questions(args.seed, subjects, uncollected, args.report or list(answers.REPORTS), filter(None, args.without.split(",")))
     asked = [draw.next(today) for _ in range(args.questions)]
     time.sleep(FRESH)
-    oracle.phase("just imported", asked)
+    oracle.phase("just imported", asked, weight=SAME)
     stream(oracle, generator, draw, today, second)
     time.sleep(CUT_AGE + 2)
-    oracle.phase("committed", asked)
+    oracle.phase("committed", asked, weight=SAME)
     oracle.say(weir.compact())
-    oracle.phase("compacted", asked)
+    oracle.phase("compacted", asked, weight=SAME)
     weir.stop()
     weir.start()
     oracle.say("restarted")
-    oracle.phase("restarted", asked)
+    oracle.phase("restarted", asked, weight=SAME)
 
 
 def stream(oracle, generator, draw, today, second):
     """While real events of one product stream in at the back, batches of the other are sent and asked about."""
-    weir, args = oracle.weir, oracle.args
-    importing = weir.importing(REAL, write(oracle, "real-2.ndjson", second), rate=max(500, len(second) // 15)) if second else None
-    mine = [s for s in draw.subjects if s.product == GENERATED]
-    everything, draw.subjects = draw.subjects, mine
-    for batch in range(5):
-        lines = generator.latest(60)
-        weir.send(GENERATED, lines)
-        keep(oracle, GENERATED, lines)
-        oracle.raw.add(GENERATED, lines)
-        time.sleep(FRESH)
-        oracle.phase(f"streaming {batch + 1}", [draw.next(today) for _ in range(max(1, args.questions // 5))])
+    importing = None
+    if second:
+        importing = oracle.weir.importing(REAL, write(oracle, "real-2.ndjson", second), rate=max(500, len(second) // 15))
+    everything, draw.subjects = draw.subjects, [s for s in draw.subjects if s.product == GENERATED]
+    try:
+        for batch in range(BATCHES):
+            send(oracle, generator.latest(60))
+            time.sleep(FRESH)
+            oracle.phase(f"streaming {batch + 1}", [draw.next(today) for _ in range(max(1, oracle.args.questions // BATCHES))])
+        if importing:
+            finished(importing)
+            oracle.raw.add(REAL, second)
+            oracle.say(f"streamed {len(second)} real events")
+    finally:
+        if importing and importing.poll() is None:
+            importing.kill()
+            importing.wait()
     draw.subjects = everything
-    if importing:
-        finished(importing)
-        oracle.raw.add(REAL, second)
-        oracle.say(f"streamed {len(second)} real events")
 
 
 def main():
@@ -287,14 +293,15 @@ def main():
         weir.start()
         tell(oracle, weir)
         weir.stop()
+    except world.Failed as e:
+        print(f"FAILED: {e}", flush=True)
+        oracle.broken += 1
     finally:
-        if weir.process and weir.process.poll() is None:
-            weir.process.kill()
-            weir.process.wait()
+        weir.kill()
         if not args.keep:
             shutil.rmtree(folder, ignore_errors=True)
     print("\n" + oracle.tally.table())
-    passed, failed = oracle.tally.total("equal", "refused"), oracle.tally.total("different")
+    passed, failed = oracle.tally.total("equal", "refused"), oracle.tally.total("different") + oracle.broken
     if oracle.partial:
         print(f"{oracle.partial} answers were partial, said so, and were asked for again")
     if unserved := oracle.tally.total("unserved"):

@@ -79,6 +79,12 @@ class World:
         if code != 0:
             raise Failed(f"weir all exited with {code} after SIGTERM: {self.tail()}")
 
+    def kill(self):
+        """Ends what still runs, when all is over or has gone wrong."""
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
     def tail(self):
         with open(self.log, encoding="utf-8", errors="replace") as f:
             return f.read()[-3000:]
