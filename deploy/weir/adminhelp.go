@@ -51,8 +51,7 @@ nothing of another's. Revoking it ends all it has; its events stay stored.
 		{"product", `A product is what is measured; every event belongs to one. Its id is a number
 you choose with --id, or a random one of ten digits. --name defaults to the id.
 "label" says what people see for a custom property, C01 to C20; without --value
-it goes back to its name. "type" says of which type one is, 1, 2 or 3, at first
-1: reports may be grouped by (groupBy) those of type 3.
+its name. "type" makes it of type 1 (as all are at first), 2 or 3: groupBy takes 3.
 
   weir admin product create --account acc_… --id 1001 --name "Anvil"
   weir admin product list --account acc_…
