@@ -287,6 +287,13 @@ def full_report(q):
     return q.select(f"SELECT g1, k, starts, {columns} FROM {source} JOIN did USING (unit)")
 
 
+def period(d, split):
+    """The number of a day, of a week from Monday to Sunday, or of a month; date_diff does not count by Mondays."""
+    if split == "month":
+        return f"(year({d}) * 12 + month({d}))"
+    return f"(({d} - DATE '1969-12-29') // {7 if split == 'week' else 1})"
+
+
 def engagement(q):
     """Rows (label, position, install month, period after which lost or NULL, units)."""
     start, stop, split = q.date("startDate"), q.date("stopDate"), q.body["dateSplit"]
@@ -295,7 +302,7 @@ def engagement(q):
     q.filtered(q.level())
     source = "seg1 JOIN life USING (unit)" if q.fixed else "(SELECT *, NULL AS g1, 0 AS k FROM who)"
     return q.select(f"""SELECT g1, min(k), CAST(date_trunc('month', installed) AS DATE) AS month,
-        CASE WHEN {q.lost_day()} IS NOT NULL THEN date_diff('{split}', installed, seen) END AS gone, count(*)
+        CASE WHEN {q.lost_day()} IS NOT NULL THEN {period('seen', split)} - {period('installed', split)} END AS gone, count(*)
         FROM {source} GROUP BY g1, month, gone""")
 
 
