@@ -18,8 +18,8 @@ func TestDocumentsAreValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(checker.Operations()); n != 28 {
-		t.Errorf("%d operations, want 28: %q", n, checker.Operations())
+	if n := len(checker.Operations()); n != 32 {
+		t.Errorf("%d operations, want 32: %q", n, checker.Operations())
 	}
 }
 
