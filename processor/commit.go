@@ -63,20 +63,8 @@ func (w *worker) write(ctx context.Context, c *sealed, files map[lake.Table][]la
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	if _, done := files[lake.DeadLetters]; !done && len(c.letters) > 0 {
-		made, err := w.lake.WriteDeadLetters(ctx, c.shard, c.letters)
-		if err != nil {
-			return err
-		}
-		files[lake.DeadLetters] = made
-	}
-	// A cut that ends where client_changes was known to stand has nothing new for it.
-	if _, done := files[lake.Changes]; !done && len(c.changes) > 0 && c.to.Next > c.saidTo {
-		made, err := w.lake.WriteChanges(ctx, c.shard, c.changes)
-		if err != nil {
-			return err
-		}
-		files[lake.Changes] = made
+	if err := w.writeAhead(ctx, c, files); err != nil {
+		return err
 	}
 	if len(c.rows) == 0 {
 		return nil
@@ -99,6 +87,26 @@ func (w *worker) write(ctx context.Context, c *sealed, files map[lake.Table][]la
 		return err
 	}
 	maps.Copy(files, made)
+	return nil
+}
+
+// writeAhead is write for the tables that are committed before events. A cut
+// that ends where client_changes was known to stand has nothing new for it.
+func (w *worker) writeAhead(ctx context.Context, c *sealed, files map[lake.Table][]lake.DataFile) error {
+	if _, done := files[lake.DeadLetters]; !done && len(c.letters) > 0 {
+		made, err := w.lake.WriteDeadLetters(ctx, c.shard, c.letters)
+		if err != nil {
+			return err
+		}
+		files[lake.DeadLetters] = made
+	}
+	if _, done := files[lake.Changes]; !done && len(c.changes) > 0 && c.to.Next > c.saidTo {
+		made, err := w.lake.WriteChanges(ctx, c.shard, c.changes)
+		if err != nil {
+			return err
+		}
+		files[lake.Changes] = made
+	}
 	return nil
 }
 

@@ -33,7 +33,7 @@ type held struct {
 	mu      sync.Mutex       // guards what follows
 	rows    *columns.Builder // of the open piece, not in a batch yet
 	changes *columns.ChangeBuilder
-	pieces  []piece          // oldest first, without gaps; the last one is open. None: the shard is not taken over, or given up
+	pieces  []piece // oldest first, without gaps; the last one is open. None: the shard is not taken over, or given up
 	at      position
 	shown   position // what the batches reach to
 	flushed time.Time
@@ -51,7 +51,7 @@ type logEnd struct {
 
 // piece is the rows of one cut.
 type piece struct {
-	from    int64 // offset at which it starts
+	from    int64          // offset at which it starts
 	batches []arrow.Record // of events
 	changes []arrow.Record
 	bytes   int64
