@@ -10,6 +10,7 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow/decimal128"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/oschwald/maxminddb-golang/v2"
 
 	"weir/schemas"
 )
@@ -23,7 +24,8 @@ import (
 // body bad. Names are told apart by case; unknown ones are skipped.
 type decoder struct {
 	product int64
-	latest  int64 // event times up to this one are taken; epoch milliseconds
+	latest  int64             // event times up to this one are taken; epoch milliseconds
+	places  *maxminddb.Reader // nil looks no address up
 	body    []byte
 	held    int // bytes of body that the service counts for us
 
@@ -31,9 +33,9 @@ type decoder struct {
 	json   jsontext.Decoder
 
 	events  []schemas.Event
-	scratch []byte // unescaped strings, canonical $user and $client
-	own     []byte // own properties, one object after the other
-	client  []clientProp
+	scratch []byte       // unescaped strings, canonical $user and $client
+	own     []byte       // own properties, one object after the other
+	client  []clientProp // of the item being read
 	refs    refs
 
 	index   int  // of the item being read

@@ -28,7 +28,7 @@ type item struct {
 //	random_id    up to 256 bytes; a random UUID when absent, null or ""
 //	properties   an object; see property
 func (d *decoder) event() error {
-	d.item = item{ownStart: len(d.own)}
+	d.item, d.client = item{ownStart: len(d.own)}, d.client[:0]
 	if d.json.PeekKind() != '{' {
 		v, err := d.json.ReadValue()
 		if err == nil {
@@ -94,6 +94,7 @@ func (d *decoder) finish(e *schemas.Event) {
 	}
 	d.finishException(e)
 	d.finishOwn(e)
+	d.locate(e)
 	if e.RandomID == "" && !d.item.bad {
 		e.RandomID = uuid.NewString()
 	}

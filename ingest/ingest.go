@@ -33,6 +33,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/oschwald/maxminddb-golang/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -47,6 +48,7 @@ type Config struct {
 	ReadTimeout    time.Duration // for one request's body to arrive; 0 means 30s
 	PublishTimeout time.Duration // for Kafka to acknowledge one request; 0 means 10s
 	AllowedOrigins []string      // origins that browsers may send from, "*" for all; none by default
+	GeoIP          string        // file in which the country of an event's $ip is looked up, a MaxMind DB; "" looks nothing up
 }
 
 func (c Config) withDefaults() Config {
@@ -80,6 +82,7 @@ type Service struct {
 	deps    Deps
 	metrics *metrics
 	now     func() time.Time
+	places  *maxminddb.Reader // nil without Config.GeoIP
 
 	gates gates
 	held  atomic.Int64 // bytes of bodies in memory
@@ -107,6 +110,9 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	}
 	s := &Service{cfg: cfg.withDefaults(), deps: deps, now: time.Now}
 	var err error
+	if s.places, err = openPlaces(cfg.GeoIP, deps.Log); err != nil {
+		return nil, err
+	}
 	s.metrics, err = newMetrics(deps.Metrics, func() float64 { return float64(s.held.Load()) })
 	if err != nil {
 		return nil, err

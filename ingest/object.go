@@ -25,19 +25,23 @@ func (d *decoder) clientObject(e *schemas.Event) error {
 	if ok, err := d.opens("properties.$client"); !ok || err != nil {
 		return err
 	}
-	d.client = d.client[:0]
 	if err := d.flatten("", 1); err != nil {
 		return err
 	}
-	if len(d.client) == 0 || d.item.bad {
-		return nil
+	if len(d.client) > 0 && !d.item.bad {
+		d.clientProps(e)
 	}
+	return nil
+}
+
+// clientProps spells what is known of the client.
+func (d *decoder) clientProps(e *schemas.Event) {
 	slices.SortFunc(d.client, func(a, b clientProp) int { return strings.Compare(a.name, b.name) })
 	start := len(d.scratch)
 	for i, p := range d.client {
 		if i > 0 && p.name == d.client[i-1].name {
 			d.reject("properties.$client."+p.name, "is given twice, nested and dotted")
-			return nil
+			return
 		}
 		d.scratch = append(d.scratch, opening(i))
 		d.scratch, _ = jsontext.AppendQuote(d.scratch, p.name) // what was read as UTF-8 can be written
@@ -46,7 +50,6 @@ func (d *decoder) clientObject(e *schemas.Event) error {
 	}
 	d.scratch = append(d.scratch, '}')
 	e.ClientProps = d.scratch[start:len(d.scratch):len(d.scratch)]
-	return nil
 }
 
 func (d *decoder) flatten(prefix string, depth int) error {

@@ -75,6 +75,7 @@ func (s *Service) decoder(product int64) *decoder {
 	if !ok {
 		d = new(decoder)
 	}
+	d.places = s.places
 	d.reset(product, s.now().UnixMilli()+schemas.MaxFutureMS)
 	return d
 }

@@ -3,6 +3,7 @@ package query
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 )
 
@@ -19,6 +20,8 @@ func TestCrossOrigin(t *testing.T) {
 		"reads an answer":       {"GET", "/v3/customEventTracking/listFiles/1001", page, "", 200, true},
 		"reads an error":        {"GET", "/v3/customEventTracking/listFiles/2001", page, "", 403, true},
 		"preflight":             {"OPTIONS", "/v3/customEventTracking/getLastLines/1001", page, "POST", 204, true},
+		"preflight of a change": {"OPTIONS", "/v3/event-tracking/1001", page, "PATCH", 204, true},
+		"reads properties":      {"GET", "/v3/meta/productProperties", page, "", 200, true},
 		"OPTIONS alone":         {"OPTIONS", "/v3/auth/web", page, "", 405, true},
 		"a stranger":            {"GET", "/v3/request-csrf", "https://evil.example", "", 400, false},
 		"a stranger's question": {"OPTIONS", "/v3/auth/web", "https://evil.example", "POST", 405, false},
@@ -44,7 +47,7 @@ func TestCrossOrigin(t *testing.T) {
 		if rec.Code != c.status || got.Get("Access-Control-Allow-Origin") != want || got.Get("Access-Control-Allow-Credentials") != credentials {
 			t.Errorf("%s: %d %v", name, rec.Code, got)
 		}
-		if preflight := c.preflight != "" && c.allowed; (got.Get("Access-Control-Allow-Methods") == c.preflight && preflight) != preflight {
+		if preflight := c.preflight != "" && c.allowed; preflight && !strings.Contains(got.Get("Access-Control-Allow-Methods"), c.preflight) {
 			t.Errorf("%s: methods %q", name, got.Get("Access-Control-Allow-Methods"))
 		}
 		if c.path != analyticsPath && got.Get("Vary") != "Origin" {

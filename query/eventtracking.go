@@ -11,7 +11,6 @@ import (
 	"unicode/utf8"
 
 	"weir/schemas"
-	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/registry"
 )
@@ -42,12 +41,12 @@ func (s *Service) eventTracking(w http.ResponseWriter, r *http.Request, q produc
 		return err
 	}
 	defer done()
-	rolled, err := s.roll(r.Context(), lake.EventDays, q.product.ID, q.want, columns.Name, columns.Category)
+	v, err := s.planRollups(r.Context(), q.product.ID, q.want, lake.EventDays)
 	if err != nil {
 		return err
 	}
-	defer rolled.close()
-	seen, err := seenEvents(r.Context(), rolled, maxSeenEvents)
+	defer v.close()
+	seen, err := seenEvents(r.Context(), v, q.product.ID, maxSeenEvents)
 	if err != nil {
 		return err
 	}
@@ -55,28 +54,34 @@ func (s *Service) eventTracking(w http.ResponseWriter, r *http.Request, q produc
 	if err != nil {
 		return err
 	}
-	rolled.headers(w.Header())
+	v.headers(w.Header())
 	return s.writeAnswer(w, enveloped(trackedEvents(seen, flags)))
 }
 
-// seenEvents finds when each event was first seen, in epoch milliseconds.
-func seenEvents(ctx context.Context, r *rolled, most int) (map[registry.EventName]int64, error) {
+// seenEvents finds when each event was first seen, in epoch milliseconds. An
+// empty category is none.
+func seenEvents(ctx context.Context, v *view, product int64, most int) (map[registry.EventName]int64, error) {
 	seen := map[registry.EventName]int64{}
-	for row, err := range r.eventDays(ctx) {
+	for b, err := range v.eventBatches(ctx, lake.Filter{Products: []int64{product}}, lake.EventFirst) {
 		if err != nil {
 			return nil, err
 		}
-		if row.Name == schemas.SessionStart || row.Name == schemas.SessionStop {
-			continue
-		}
-		e := registry.EventName{HasCategory: row.HasCategory, Category: row.Category, Name: row.Name}
-		first, known := seen[e]
-		if known && first <= row.First {
-			continue
-		}
-		e.Category, e.Name = strings.Clone(e.Category), strings.Clone(e.Name) // the row goes away
-		if seen[e] = row.First; len(seen) > most {
-			return nil, badField("product_id", "has more than "+strconv.Itoa(most)+" different events, too many to list")
+		for i, first := range b.First {
+			e := registry.EventName{Name: b.Name.Values[b.Name.Codes[i]]}
+			if code := b.Category.Codes[i]; code >= 0 {
+				e.Category = b.Category.Values[code]
+				e.HasCategory = e.Category != ""
+			}
+			before, known := seen[e]
+			if known && before <= first || e.Name == schemas.SessionStart || e.Name == schemas.SessionStop {
+				continue
+			}
+			if !known {
+				e.Category, e.Name = strings.Clone(e.Category), strings.Clone(e.Name) // the batch goes away
+			}
+			if seen[e] = first; len(seen) > most {
+				return nil, badField("product_id", "has more than "+strconv.Itoa(most)+" different events, too many to list")
+			}
 		}
 	}
 	return seen, nil
@@ -94,14 +99,21 @@ func trackedEvents(seen map[registry.EventName]int64, flags map[registry.EventNa
 			all = append(all, category)
 		}
 		last = e
-		how, said := flags[e]
-		if !said {
-			how = registry.EventFlags{Basic: true, Advanced: true}
-		}
+		how := flagsOf(flags, e)
 		of := &all[len(all)-1]
 		of.Events = append(of.Events, trackedEvent{e.Name, how.Basic, how.Advanced, msTime(seen[e]).Format(time.DateOnly)})
 	}
 	return all
+}
+
+// flagsOf is how an event is collected: as basic and as advanced until somebody
+// says otherwise.
+func flagsOf(flags map[registry.EventName]registry.EventFlags, e registry.EventName) registry.EventFlags {
+	how, said := flags[e]
+	if !said {
+		return registry.EventFlags{Basic: true, Advanced: true}
+	}
+	return how
 }
 
 // eventUpdate says how an event is to be collected. A flag that is not there
@@ -150,7 +162,7 @@ func (u *eventUpdate) event(at string) (registry.EventName, error) {
 	if u.EventName == nil {
 		return registry.EventName{}, badField(at+".eventName", "is missing")
 	}
-	e := registry.EventName{Name: *u.EventName, HasCategory: u.Category != nil}
+	e := registry.EventName{Name: *u.EventName, HasCategory: u.Category != nil && *u.Category != ""}
 	if e.HasCategory {
 		e.Category = *u.Category
 	}

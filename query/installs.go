@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"weir/schemas/lake"
 	"weir/schemas/registry"
 	"weir/schemas/rollup"
 )
@@ -39,17 +40,19 @@ type clientKey struct {
 	said rollup.Property // Value is the key, "" when there is none
 }
 
-// over counts the clients of r. It scans once for as many clients as budget
+// over counts the clients of a product. It scans once for as many clients as budget
 // holds: rows of one client stand anywhere, and only the latest counts.
-func (n *installs) over(ctx context.Context, r *rolled) error {
+func (n *installs) over(ctx context.Context, v *view, product int64) error {
 	n.of = map[string]int64{}
 	for first, more := int64(0), true; more; {
 		part := clientRange{first: first, keys: map[int64]clientKey{}, budget: n.budget}
-		for c, err := range r.clients(ctx) {
+		for b, err := range v.clientBatches(ctx, lake.Filter{Products: []int64{product}}, true) {
+			if err == nil {
+				err = part.addBatch(b)
+			}
 			if err != nil {
 				return err
 			}
-			part.add(c)
 		}
 		for _, k := range part.keys {
 			n.add(k.said.Value)
@@ -92,18 +95,24 @@ type clientRange struct {
 	bytes   int
 }
 
-func (p *clientRange) add(c *rollup.Client) {
-	if c.Client < p.first || p.bounded && c.Client >= p.end {
-		return
+func (p *clientRange) addBatch(b *rollup.ClientBatch) error {
+	for i, client := range b.Client {
+		if client < p.first || p.bounded && client >= p.end {
+			continue
+		}
+		said, found, err := rollup.FindIn(b.Properties[i], licenseProperty)
+		if err != nil {
+			return err
+		}
+		if found {
+			p.add(client, said)
+		}
 	}
-	i, found := slices.BinarySearchFunc(c.Properties, licenseProperty, func(p rollup.Property, name string) int {
-		return strings.Compare(p.Name, name)
-	})
-	if !found {
-		return
-	}
-	said := c.Properties[i]
-	before, known := p.keys[c.Client]
+	return nil
+}
+
+func (p *clientRange) add(client int64, said rollup.Property) {
+	before, known := p.keys[client]
 	if known && cmp.Or(cmp.Compare(before.said.Time, said.Time), cmp.Compare(before.said.Offset, said.Offset)) >= 0 {
 		return
 	}
@@ -112,7 +121,7 @@ func (p *clientRange) add(c *rollup.Client) {
 	if !known {
 		p.bytes += 128
 	}
-	p.keys[c.Client] = clientKey{said}
+	p.keys[client] = clientKey{said}
 	if p.bytes <= p.budget || len(p.keys) < 2 {
 		return
 	}

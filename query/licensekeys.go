@@ -11,7 +11,6 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/registry"
 )
@@ -84,15 +83,15 @@ func (s *Service) licenseKeys(w http.ResponseWriter, r *http.Request, q productQ
 		return err
 	}
 	defer done()
-	rolled, err := s.roll(r.Context(), lake.Clients, q.product.ID, q.want, columns.Client)
+	v, err := s.planRollups(r.Context(), q.product.ID, q.want, lake.Clients)
 	if err != nil {
 		return err
 	}
-	defer rolled.close()
-	if err := page.gather(r.Context(), s.deps.Registry, rolled); err != nil {
+	defer v.close()
+	if err := page.gather(r.Context(), s.deps.Registry, v, q.product.ID); err != nil {
 		return err
 	}
-	rolled.headers(w.Header())
+	v.headers(w.Header())
 	return s.writeAnswer(w, page.answer())
 }
 
@@ -108,16 +107,16 @@ type licenses struct {
 
 // gather fills the page: the keys that clients have are counted over one range
 // of keys after the other, as many as memory holds at once.
-func (p *licenses) gather(ctx context.Context, reg *registry.Registry, r *rolled) error {
+func (p *licenses) gather(ctx context.Context, reg *registry.Registry, v *view, product int64) error {
 	for !p.end && len(p.list) < p.limit+1 {
 		count := installs{from: p.next, budget: installBytes}
-		if err := count.over(ctx, r); err != nil {
+		if err := count.over(ctx, v, product); err != nil {
 			return err
 		}
-		if err := reg.CollectLicenseKeys(ctx, r.filter.Products[0], count.names()); err != nil {
+		if err := reg.CollectLicenseKeys(ctx, product, count.names()); err != nil {
 			return err
 		}
-		if err := p.takeRange(ctx, reg, r.filter.Products[0], &count); err != nil {
+		if err := p.takeRange(ctx, reg, product, &count); err != nil {
 			return err
 		}
 	}

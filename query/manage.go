@@ -19,7 +19,9 @@ type doing struct {
 // product's owner decides: license keys, how events are collected, and the
 // properties there are.
 func (s *Service) managementRoutes(mux *http.ServeMux) {
-	at := func(path string, ways ...doing) { mux.Handle(path, s.oneOf(ways...)) }
+	at := func(path string, ways ...doing) {
+		mux.Handle(path, s.crossOrigin(methodsOf(ways), s.oneOf(ways...)))
+	}
 	at("/v3/license-key-registry/{product_id}", doing{http.MethodPost, "license_keys", s.managed(s.licenseKeys)})
 	at("/v3/license-key-registry/update/{product_id}",
 		doing{http.MethodPost, "license_keys_insert", s.managed(s.updateLicenseKeys)},
@@ -35,7 +37,7 @@ func (s *Service) managementRoutes(mux *http.ServeMux) {
 // oneOf answers by method; one that no way has is answered with those there
 // are.
 func (s *Service) oneOf(ways ...doing) http.Handler {
-	byMethod, methods := map[string]http.Handler{}, []string{}
+	byMethod := map[string]http.Handler{}
 	of := func(way doing) http.Handler {
 		return s.route(endpoint{
 			name: way.name, method: way.method, answer: sameOrigin(s.cfg.Origins, way.answer), spell: spellReportingError,
@@ -43,10 +45,8 @@ func (s *Service) oneOf(ways ...doing) http.Handler {
 	}
 	for _, way := range ways {
 		byMethod[way.method] = of(way)
-		methods = append(methods, way.method)
 	}
-	slices.Sort(methods)
-	none := of(doing{strings.Join(methods, ", "), ways[0].name, ways[0].answer})
+	none := of(doing{methodsOf(ways), ways[0].name, ways[0].answer})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h, ok := byMethod[r.Method]; ok {
 			h.ServeHTTP(w, r)
@@ -54,6 +54,16 @@ func (s *Service) oneOf(ways ...doing) http.Handler {
 		}
 		none.ServeHTTP(w, r)
 	})
+}
+
+// methodsOf lists the methods of ways as headers have them.
+func methodsOf(ways []doing) string {
+	var methods []string
+	for _, way := range ways {
+		methods = append(methods, way.method)
+	}
+	slices.Sort(methods)
+	return strings.Join(methods, ", ")
 }
 
 // productQuestion is a question about one product, from somebody who may ask

@@ -59,6 +59,7 @@ type Config struct {
 	ScanWait    time.Duration // how long a question waits for its turn before 503; 0 means 10s
 	WriteStall  time.Duration // how long a client may take nothing of its answer, or may take to send its question; 0 means 30s
 	MaxBody     int64         // bytes of a question; 0 means 1 MiB
+	ReportBytes int64         // of memory for what one report knows of clients; more clients are looked at in several passes; 0 means 128 MiB
 	DownloadTTL time.Duration // how long a presigned download URL lives; 0 means 15m
 
 	PublicEndpoint string        // URL of the object store as clients see it; "" means scheme and Host of the asking request, or see DirectLinks
@@ -109,6 +110,7 @@ type Service struct {
 
 	maxKeys   int64 // sort keys that one question holds at once; 0 means maxKeys. Tests lower it
 	pageBytes int   // of rows that one page holds at once; 0 means pageBytes. Tests lower it
+	listPage  int   // clients of a page of clientPropertyList; 0 means the contract's 200. Tests lower it
 
 	exports exportState
 }

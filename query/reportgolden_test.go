@@ -17,7 +17,8 @@ import (
 )
 
 // TestReportGoldens plays testdata/reports: events of product 1001, one JSON
-// object a line, and requests with their answers. It is 2000-01-01.
+// object a line, and requests with their answers. It is 2000-01-01, and C02 is
+// of type 3.
 func TestReportGoldens(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/reports/*.txtar")
 	if err != nil || len(scripts) == 0 {
@@ -30,18 +31,85 @@ func TestReportGoldens(t *testing.T) {
 	}
 }
 
+// TestNaiveReportGoldens holds the naive model, that everything else is held
+// to, to the same answers.
+func TestNaiveReportGoldens(t *testing.T) {
+	scripts, err := filepath.Glob("testdata/reports/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("%d scripts, %v", len(scripts), err)
+	}
+	answers := 0
+	for _, path := range scripts {
+		archive, err := txtar.ParseFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var events []stored
+		for n, e := range reportEvents(t, archive.Files[0].Data) {
+			events = append(events, stored{Event: e, offset: int64(n)})
+		}
+		naive := newNaiveReport(1001, events)
+		for n := 1; n+1 < len(archive.Files); n += 2 {
+			name := filepath.Base(path) + ", " + archive.Files[n].Name
+			answers += naive.play(t, name, string(archive.Files[n].Data), string(archive.Files[n+1].Data))
+		}
+	}
+	if answers < 50 {
+		t.Errorf("%d answers, want those of all scripts", answers)
+	}
+}
+
+// play compares one answer, unless it is an error, and is how many it compared.
+func (n *naiveReport) play(t *testing.T, name, request, answer string) int {
+	t.Helper()
+	path, text, _ := strings.Cut(request, "\n")
+	body := map[string]any{}
+	if !strings.HasPrefix(answer, "200 OK") {
+		return 0
+	}
+	if err := json.Unmarshal([]byte(text), &body); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	if strings.HasPrefix(path, "PATCH ") {
+		n.patch(body)
+		return 0
+	}
+	path = strings.TrimSuffix(strings.TrimPrefix(path, "POST /v3"), "/1001")
+	got := plain(t, n.answer(path, body, time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)))
+	_, want, _ := strings.Cut(answer, "\n\n")
+	if diff := cmp.Diff(naiveObject([]byte(want)), got); diff != "" {
+		t.Errorf("%s (-want +naive):\n%s", name, diff)
+	}
+	return 1
+}
+
+// patch reads what changes the flags of events.
+func (n *naiveReport) patch(body map[string]any) {
+	for _, u := range body["eventUpdates"].([]any) {
+		u := u.(map[string]any)
+		key := naiveNamed(map[string]any{"category": u["category"], "name": u["eventName"]})
+		n.flags[key] = naiveFlags{notBasic: u["basic"] == false, notAdvanced: u["advanced"] == false}
+	}
+}
+
 func playReport(t *testing.T, path string) {
 	archive, err := txtar.ParseFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := newExportWorld(t, Config{})
+	if err := w.deps.Registry.SetPropertyType(t.Context(), 1001, "C02", 3); err != nil {
+		t.Fatal(err)
+	}
 	w.arrive(0, time.Now(), reportEvents(t, archive.Files[0].Data)...)
 	sessions := strings.NewReplacer("{ann}", w.login(w.userA), "{bob}", w.login(w.userB))
 	for n := 1; n+1 < len(archive.Files); n += 2 {
 		request, answer := archive.Files[n], &archive.Files[n+1]
 		path, body, _ := strings.Cut(string(request.Data), "\n")
-		got := converse(t, w.Handler(), sessions.Replace("POST /v3/reporting/"+path+
+		if !strings.HasPrefix(path, "POST ") && !strings.HasPrefix(path, "PATCH ") {
+			path = "POST /v3/reporting/" + path
+		}
+		got := converse(t, w.Handler(), sessions.Replace(path+
 			" HTTP/1.1\nHost: weir.example\nCookie: RUI-Session-Token={ann}\n\n"+body))
 		if *updateReporting {
 			answer.Data = []byte(got)
@@ -68,13 +136,14 @@ func reportEvents(t *testing.T, lines []byte) []schemas.Event {
 			Value    json.RawMessage
 			Runtime  *int64 // milliseconds
 			Props    json.RawMessage
+			Own      json.RawMessage
 		}
 		if err := json.Unmarshal(line, &e); err != nil {
 			t.Fatalf("%s: %v", line, err)
 		}
 		one := schemas.Event{
 			Product: 1001, Client: e.Client, Time: e.Time.UnixMilli(), Name: e.Name, Category: e.Category,
-			RuntimeMS: e.Runtime, ClientProps: e.Props, RandomID: "r",
+			RuntimeMS: e.Runtime, ClientProps: e.Props, Properties: e.Own, RandomID: "r",
 		}
 		if e.Value != nil {
 			v, err := schemas.ParseDecimal(e.Value, schemas.ValueScale)

@@ -3,9 +3,10 @@ package query
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
+	"maps"
+	"math"
+	"math/big"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -16,23 +17,161 @@ import (
 // The naive model of the reports: it reads the question as it was sent, looks
 // at raw events alone, as often as it takes, and shares no code with what it
 // checks.
+
+// naiveReport is what a product was ever sent.
 type naiveReport struct {
-	clients map[string][]stored // events of the product
-	today   time.Time           // its midnight
+	events []naiveEvent
+	flags  map[naiveKey]naiveFlags // of events that are not both basic and advanced
+	paged  int                     // clients on a page of the list
 }
 
-func newNaiveReport(product int64, events []stored, today time.Time) *naiveReport {
-	n := &naiveReport{clients: map[string][]stored{}, today: today}
+// naiveEvent is an event, read.
+type naiveEvent struct {
+	stored
+	key       naiveKey
+	said, own map[string]any // $client and own properties; numbers as they were written
+	day       time.Time      // midnight UTC of its date in the zone of the question
+}
+
+// naiveKey is what an event is called; an empty category is none.
+type naiveKey struct{ category, name string }
+
+// naiveFlags say what an event is left out of.
+type naiveFlags struct{ notBasic, notAdvanced bool }
+
+func newNaiveReport(product int64, events []stored) *naiveReport {
+	n := &naiveReport{flags: map[naiveKey]naiveFlags{}, paged: 200}
 	for _, e := range events {
-		if e.Product == product {
-			id := strconv.FormatInt(e.Client, 10)
-			n.clients[id] = append(n.clients[id], e)
+		if e.Product != product {
+			continue
 		}
+		one := naiveEvent{stored: e, key: naiveKey{name: e.Name}, said: naiveObject(e.ClientProps), own: naiveObject(e.Properties)}
+		if e.Category != nil {
+			one.key.category = *e.Category
+		}
+		n.events = append(n.events, one)
 	}
 	return n
 }
 
-func naiveDay(e stored) time.Time { return time.UnixMilli(e.Time).UTC().Truncate(24 * time.Hour) }
+func naiveObject(text []byte) map[string]any {
+	out := map[string]any{}
+	d := json.NewDecoder(strings.NewReader(string(text)))
+	d.UseNumber()
+	d.Decode(&out)
+	return out
+}
+
+// tracked says that the event is neither start nor stop of a session.
+func (e *naiveEvent) tracked() bool {
+	return e.Name != schemas.SessionStart && e.Name != schemas.SessionStop
+}
+
+// naiveView is what one question sees: the events that it asks about, in its
+// time zone, by unit.
+type naiveView struct {
+	*naiveReport
+	body  map[string]any
+	today time.Time // midnight UTC of the date in the zone
+	units []*naiveUnit
+}
+
+// naiveUnit is one client, or the clients of one value of groupBy.
+type naiveUnit struct {
+	id     string
+	events []naiveEvent // by (time, offset)
+	life   naiveUsage
+}
+
+// naiveEver is after all days.
+var naiveEver = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// view is what a question that is asked now sees.
+func (n *naiveReport) view(body map[string]any, now time.Time) *naiveView {
+	zone := time.UTC
+	if name, ok := body["timeZone"].(string); ok {
+		var err error
+		if zone, err = time.LoadLocation(name); err != nil {
+			zone = nil // and the next line tells
+		}
+	}
+	date := func(t time.Time) time.Time {
+		y, m, d := t.In(zone).Date()
+		return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
+	}
+	v := &naiveView{naiveReport: n, body: body, today: date(now)}
+	asked, _ := body["eventProperties"].(map[string]any)
+	clients := map[string]*naiveUnit{}
+	for _, e := range n.events {
+		if !naiveOwn(asked, e.own) {
+			continue
+		}
+		id := strconv.FormatInt(e.Client, 10)
+		if clients[id] == nil {
+			clients[id] = &naiveUnit{id: id}
+		}
+		e.day = date(time.UnixMilli(e.Time))
+		clients[id].events = append(clients[id].events, e)
+	}
+	v.group(clients)
+	return v
+}
+
+// group makes units of clients.
+func (v *naiveView) group(clients map[string]*naiveUnit) {
+	units := map[string]*naiveUnit{}
+	by, _ := v.body["groupBy"].(string)
+	for id, c := range clients {
+		c.sort()
+		if by != "" && by != "clientId" {
+			same := c.value(by, naiveEver)
+			if same == nil {
+				continue
+			}
+			id = naiveText(same)
+		}
+		if units[id] == nil {
+			units[id] = &naiveUnit{id: id}
+		}
+		units[id].events = append(units[id].events, c.events...)
+	}
+	for _, id := range slices.Sorted(maps.Keys(units)) {
+		u := units[id]
+		u.sort()
+		u.life = u.usage(naiveAlways)
+		v.units = append(v.units, u)
+	}
+}
+
+func (u *naiveUnit) sort() {
+	slices.SortFunc(u.events, func(a, b naiveEvent) int {
+		if a.Time != b.Time {
+			return int(max(-1, min(1, a.Time-b.Time)))
+		}
+		return int(a.offset - b.offset)
+	})
+}
+
+// naiveOwn says that an event's own properties match all of the filters.
+func naiveOwn(filters, own map[string]any) bool {
+	for name, f := range filters {
+		v := own[name]
+		switch v.(type) {
+		case map[string]any, []any:
+			v = nil
+		}
+		if v == "" || v == "<NULL>" {
+			v = nil
+		}
+		if !naiveMatch(f.(map[string]any), v) {
+			return false
+		}
+	}
+	return true
+}
+
+func (u *naiveUnit) first() time.Time { return u.events[0].day }
+func (u *naiveUnit) last() time.Time  { return u.events[len(u.events)-1].day }
 
 // naiveBucket is some days of the range; to is exclusive.
 type naiveBucket struct {
@@ -42,21 +181,32 @@ type naiveBucket struct {
 
 func (b naiveBucket) has(t time.Time) bool { return !t.Before(b.from) && t.Before(b.to) }
 
-func naiveBuckets(start, stop time.Time, split any) []naiveBucket {
+// naiveAlways is a bucket of all days.
+var naiveAlways = naiveBucket{to: naiveEver}
+
+// date reads a date of the question.
+func (v *naiveView) date(text any) time.Time {
+	if back, relative := strings.CutPrefix(text.(string), "NOW"); relative {
+		ago, _ := strconv.Atoi(back) // "" is 0, "-3" is three days ago
+		return v.today.AddDate(0, 0, ago)
+	}
+	day, _ := time.Parse(time.DateOnly, text.(string))
+	return day
+}
+
+// days is the range of the question as one bucket.
+func (v *naiveView) days() naiveBucket {
+	return naiveBucket{key: "all", from: v.date(v.body["startDate"]), to: v.date(v.body["stopDate"]).AddDate(0, 0, 1)}
+}
+
+// buckets are the parts of the range.
+func (v *naiveView) buckets() []naiveBucket {
 	var out []naiveBucket
-	for d := start; !d.After(stop); d = d.AddDate(0, 0, 1) {
-		key := "all"
-		switch split {
-		case "day":
-			key = d.Format(time.DateOnly)
-		case "week":
-			monday := d
-			for monday.Weekday() != time.Monday {
-				monday = monday.AddDate(0, 0, -1)
-			}
-			key = monday.Format(time.DateOnly)
-		case "month":
-			key = d.Format("2006-01") + "-01"
+	in := v.days()
+	for d := in.from; d.Before(in.to); d = d.AddDate(0, 0, 1) {
+		key := naiveStart(v.body["dateSplit"], d)
+		if v.body["dateSplit"] == nil {
+			key = "all"
 		}
 		if len(out) == 0 || out[len(out)-1].key != key {
 			out = append(out, naiveBucket{key: key, from: d})
@@ -66,51 +216,53 @@ func naiveBuckets(start, stop time.Time, split any) []naiveBucket {
 	return out
 }
 
-var naiveStandard = []string{
-	"prodVersion", "C01", "os.platform", "os.version", "geography.country", "licenseStatus.activated", "licenseStatus.expired",
+// naiveStart is the first day of the day, week or month of d.
+func naiveStart(split any, d time.Time) string {
+	switch split {
+	case "week":
+		for d.Weekday() != time.Monday {
+			d = d.AddDate(0, 0, -1)
+		}
+	case "month":
+		d = d.AddDate(0, 0, 1-d.Day())
+	}
+	return d.Format(time.DateOnly)
 }
 
-// value is a property of a client as known before an instant; nil is null.
-func (n *naiveReport) value(id, name string, before time.Time) any {
-	events := n.clients[id]
-	first, last, runs, runtime := events[0], events[0], 0, int64(0)
-	for _, e := range events {
-		if e.Time < first.Time {
-			first = e
-		}
-		if e.Time > last.Time {
-			last = e
-		}
-		if e.Name == schemas.SessionStart {
-			runs++
-		}
-		if e.Name == schemas.SessionStop && e.RuntimeMS != nil {
-			runtime += *e.RuntimeMS
-		}
+// naiveStandard says that the value of a property is kept for each day.
+func naiveStandard(name string) bool {
+	group, _, _ := strings.Cut(name, ".")
+	switch group {
+	case "prodVersion", "prodEdition", "prodBuild", "prodLanguage", "licenseType", "licenseStatus", "os", "osLanguage", "geography":
+		return true
 	}
+	return len(name) == 3 && name[0] == 'C' && name >= "C01" && name <= "C20"
+}
+
+var naiveContinents = map[string]string{"DE": "EU", "MT": "EU", "US": "NA", "NZ": "OC", "NP": "AS", "BR": "SA", "ZA": "AF", "AQ": "AN"}
+
+// value is a property as known before a day; nil is null.
+func (u *naiveUnit) value(name string, before time.Time) any {
 	switch name {
 	case "clientId":
-		return id
+		return u.id
 	case "dateInstalled":
-		return naiveDay(first).Format(time.DateOnly)
+		return u.first().Format(time.DateOnly)
 	case "dateLastSeen":
-		return naiveDay(last).Format(time.DateOnly)
+		return u.last().Format(time.DateOnly)
 	case "lifetimeSessionCount":
-		return float64(runs)
+		return naiveWhole(u.life.sessions)
 	case "lifetimeRuntimeMinutes":
-		return float64(runtime / 60000)
-	}
-	var found *stored
-	var value any
-	for i, e := range events {
-		if slices.Contains(naiveStandard, name) && !time.UnixMilli(e.Time).Before(before) {
-			continue
+		return naiveWhole(u.life.ms / 60_000)
+	case "geography.continent":
+		if country := u.value("geography.country", before); country != nil && naiveContinents[naiveText(country)] != "" {
+			return naiveContinents[naiveText(country)]
 		}
-		said := map[string]any{}
-		json.Unmarshal(e.ClientProps, &said)
-		v, there := said[name]
-		if there && (found == nil || e.Time > found.Time || (e.Time == found.Time && e.offset > found.offset)) {
-			found, value = &events[i], v
+	}
+	var value any
+	for _, e := range u.events {
+		if v, there := e.said[name]; there && (!naiveStandard(name) || e.day.Before(before)) {
+			value = v
 		}
 	}
 	if value == "" || value == "<NULL>" {
@@ -119,338 +271,93 @@ func (n *naiveReport) value(id, name string, before time.Time) any {
 	return value
 }
 
-func naiveText(v any) string {
-	switch v := v.(type) {
-	case string:
-		return v
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64)
-	}
-	return fmt.Sprint(v)
-}
+func naiveText(v any) string { return fmt.Sprint(v) }
 
 func naiveNumber(v any) (float64, bool) {
-	switch v := v.(type) {
-	case float64:
-		return v, true
-	case string:
-		n, err := strconv.ParseFloat(v, 64)
-		return n, err == nil
-	}
-	return 0, false
+	n, err := strconv.ParseFloat(naiveText(v), 64)
+	return n, err == nil && !math.IsNaN(n) && !math.IsInf(n, 0)
 }
 
-func naiveTrue(v any) bool { return v == true || v == "Y" }
-
-// holds is a filter or segment without its nulls, on a value that is not null.
-func naiveHolds(f map[string]any, v any) bool {
-	within := func(x any, less func(a, b any) bool) bool {
-		return (f["min"] == nil || !less(x, f["min"])) && (f["max"] == nil || !less(f["max"], x))
-	}
-	switch f["type"] {
-	case "string":
-		return naiveText(v) == f["value"]
-	case "stringArray":
-		for _, want := range f["value"].([]any) {
-			if naiveText(v) == want {
-				return true
-			}
-		}
-	case "regex":
-		return regexp.MustCompile(f["value"].(string)).MatchString(naiveText(v))
-	case "number":
-		x, ok := naiveNumber(v)
-		return ok && x == f["value"]
-	case "numberRange":
-		x, ok := naiveNumber(v)
-		return ok && within(x, func(a, b any) bool { return a.(float64) < b.(float64) })
-	case "date":
-		return naiveText(v) == f["value"]
-	case "dateRange":
-		return within(naiveText(v), func(a, b any) bool { return a.(string) < b.(string) })
-	case "boolean":
-		return naiveTrue(v) == f["value"]
-	}
-	return false
+func naiveTrue(v any) bool {
+	return slices.Contains([]string{"true", "1", "y", "yes"}, strings.ToLower(naiveText(v)))
 }
 
-func (n *naiveReport) matches(filters map[string]any, id string, before time.Time) bool {
-	for name, f := range filters {
-		if !n.matchesOne(name, f, id, before) {
-			return false
-		}
-	}
-	return true
+// naiveUsage is what a unit did on some days.
+type naiveUsage struct {
+	days, weeks, months map[string]bool
+	sessions, ms        int64
+	counts              map[naiveKey]int64
+	values              map[naiveKey]int64    // events with a value
+	sums                map[naiveKey]*big.Int // of their values, in units of 10^-9
 }
 
-func (n *naiveReport) matchesOne(name string, f any, id string, before time.Time) bool {
-	one := func(f map[string]any, v any) bool {
-		if v == nil {
-			return f["includeNull"] == true
-		}
-		return naiveHolds(f, v)
+func (u *naiveUnit) usage(in naiveBucket) naiveUsage {
+	out := naiveUsage{
+		days: map[string]bool{}, weeks: map[string]bool{}, months: map[string]bool{},
+		counts: map[naiveKey]int64{}, values: map[naiveKey]int64{}, sums: map[naiveKey]*big.Int{},
 	}
-	flags := func(f map[string]any) bool {
-		for flag, want := range f {
-			if flag != "segmentLabel" && naiveTrue(n.value(id, name+"."+flag, before)) != want {
-				return false
-			}
-		}
-		return true
-	}
-	switch name {
-	case "licenseStatus":
-		for _, f := range f.([]any) {
-			if flags(f.(map[string]any)) {
-				return true
-			}
-		}
-		return false
-	case "os", "geography", "gpu":
-		m := f.(map[string]any)
-		for level, want := range m {
-			if level == "type" {
-				continue
-			}
-			in, ok := want.(map[string]any)
-			if !ok {
-				in = map[string]any{"value": want}
-			}
-			full := map[string]any{"includeNull": in["includeNull"]}
-			if in["value"] != nil {
-				full["type"], full["value"] = m["type"], in["value"]
-			}
-			if one(full, n.value(id, name+"."+level, before)) {
-				return true
-			}
-		}
-		return false
-	case "lifetimeEventUsage":
-		return n.usage(f.(map[string]any), id)
-	}
-	return one(f.(map[string]any), n.value(id, name, before))
-}
-
-func (n *naiveReport) usage(f map[string]any, id string) bool {
-	combi, ok := f["combiArray"].([]any)
-	if !ok {
-		combi = []any{f}
-	}
-	count := 0.0
-	for _, e := range n.clients[id] {
-		for _, c := range combi {
-			c := c.(map[string]any)
-			name, category := e.Name == c["name"], e.Category != nil && *e.Category == c["category"]
-			if c["nameType"] == "regex" {
-				name = regexp.MustCompile(c["name"].(string)).MatchString(e.Name)
-			}
-			if e.Category == nil || *e.Category == "" {
-				category = c["category"] == nil || c["category"] == ""
-			}
-			if name && category {
-				count++
-				break
-			}
-		}
-	}
-	low, high := f["min"], f["max"]
-	if low == nil && high == nil {
-		low = 1.0
-	}
-	return (low == nil || count >= low.(float64)) && (high == nil || count <= high.(float64))
-}
-
-// series are the labels that a client has in a level.
-func (n *naiveReport) series(level map[string]any, id string, before time.Time) map[string]int {
-	out := map[string]int{}
-	name := level["property"].(string)
-	for i, s := range level["segments"].([]any) {
-		s := s.(map[string]any)
-		label, in := n.seriesOf(name, s, id, before)
-		if _, has := out[label]; in && !has {
-			out[label] = i
-		}
-	}
-	return out
-}
-
-func (n *naiveReport) seriesOf(name string, s map[string]any, id string, before time.Time) (label string, in bool) {
-	if name == "licenseStatus" {
-		return naiveLabel(s), n.matchesOne(name, []any{s}, id, before)
-	}
-	v := n.value(id, name, before)
-	switch {
-	case v == nil:
-		return "<NULL>", s["includeNull"] == true
-	case s["split"] == true:
-		return naiveText(v), naiveHolds(s, v)
-	}
-	return naiveLabel(s), naiveHolds(s, v)
-}
-
-func naiveLabel(s map[string]any) string {
-	if l, ok := s["segmentLabel"].(string); ok {
-		return l
-	}
-	if s["type"] == nil {
-		return "<NULL>"
-	}
-	return naiveText(s["value"])
-}
-
-// statuses says what a client is in a bucket.
-func (n *naiveReport) statuses(body map[string]any, id string, b naiveBucket) map[string]bool {
-	first, last, active := n.clients[id][0].Time, n.clients[id][0].Time, false
-	for _, e := range n.clients[id] {
-		first, last = min(first, e.Time), max(last, e.Time)
-		active = active || b.has(naiveDay(e))
-	}
-	out := map[string]bool{}
-	for _, status := range body["clientStatus"].([]any) {
-		switch status {
-		case "new":
-			out["new"] = b.has(naiveDay(stored{Event: schemas.Event{Time: first}}))
-		case "active":
-			out["active"] = active
-		case "lost":
-			seen := naiveDay(stored{Event: schemas.Event{Time: last}})
-			declared := seen.AddDate(0, 0, int(body["daysUntilDeclaredLost"].(float64)))
-			on := seen
-			if body["dateReportedLost"] == "dateDeclaredLost" {
-				on = declared
-			}
-			out["lost"] = !declared.After(n.today) && b.has(on)
-		}
-	}
-	return out
-}
-
-// counted is a client in a bucket.
-type naiveCounted struct {
-	id     string
-	bucket naiveBucket
-	is     map[string]bool
-}
-
-// count answers generic/dateRange, and generic/current where there is no end.
-func (n *naiveReport) count(body map[string]any, buckets []naiveBucket) any {
-	levels, _ := body["levels"].(map[string]any)
-	filters, _ := body["globalFilters"].(map[string]any)
-	var who []naiveCounted
-	for id := range n.clients {
-		for _, b := range buckets {
-			if n.matches(filters, id, b.to) {
-				who = append(who, naiveCounted{id, b, n.statuses(body, id, b)})
-			}
-		}
-	}
-	if body["dateSplit"] == nil {
-		if len(levels) == 0 {
-			return map[string]any{"totals": naiveTotals(body, who, buckets[0])}
-		}
-		return n.nest(body, levels, 1, who, buckets)[buckets[0].key]
-	}
-	out := map[string]any{}
-	nested := n.nest(body, levels, 1, who, buckets)
-	for _, b := range buckets {
-		if len(levels) == 0 {
-			out[b.key] = naiveTotals(body, who, b)
-		} else {
-			out[b.key] = nested[b.key]
-		}
-	}
-	return out
-}
-
-func naiveTotals(body map[string]any, who []naiveCounted, b naiveBucket) map[string]any {
-	out := map[string]any{}
-	for _, status := range body["clientStatus"].([]any) {
-		count := 0.0
-		for _, c := range who {
-			if c.bucket == b && c.is[status.(string)] {
-				count++
-			}
-		}
-		out[status.(string)] = count
-	}
-	return out
-}
-
-// nest is {"levelN": {label: {"totals", "levelN+1"}}} by bucket key.
-func (n *naiveReport) nest(body, levels map[string]any, depth int, who []naiveCounted, buckets []naiveBucket) map[string]map[string]any {
-	out := map[string]map[string]any{}
-	name := fmt.Sprint("level", depth)
-	level, ok := levels[name].(map[string]any)
-	for _, b := range buckets {
-		out[b.key] = map[string]any{}
-		if ok {
-			out[b.key][name] = map[string]any{}
-		}
-	}
-	if !ok {
-		return out
-	}
-	parts, segment := map[string][]naiveCounted{}, map[string]int{}
-	for _, c := range who {
-		if !c.is["new"] && !c.is["active"] && !c.is["lost"] {
+	for _, e := range u.events {
+		if !in.has(e.day) {
 			continue
 		}
-		for label, i := range n.series(level, c.id, c.bucket.to) {
-			parts[label] = append(parts[label], c)
-			if at, known := segment[label]; !known || i < at {
-				segment[label] = i
-			}
-		}
-	}
-	n.fixed(level, parts, segment)
-	for label, part := range parts {
-		inner := n.nest(body, levels, depth+1, part, buckets)
-		for _, b := range buckets {
-			inner[b.key]["totals"] = naiveTotals(body, part, b)
-			out[b.key][name].(map[string]any)[label] = inner[b.key]
-		}
-	}
-	return out
-}
-
-// fixed adds the series that are always there and drops those over a limit.
-func (*naiveReport) fixed(level map[string]any, parts map[string][]naiveCounted, segment map[string]int) {
-	for i, s := range level["segments"].([]any) {
-		s := s.(map[string]any)
-		if s["split"] != true {
-			parts[naiveLabel(s)] = append([]naiveCounted(nil), parts[naiveLabel(s)]...)
-		}
-		if s["includeNull"] == true {
-			parts["<NULL>"] = append([]naiveCounted(nil), parts["<NULL>"]...)
-		}
-		limit, limited := s["limit"].(float64)
-		if !limited {
-			continue
-		}
-		var labels []string
-		for label := range parts {
-			if at, known := segment[label]; known && at == i && label != "<NULL>" {
-				labels = append(labels, label)
-			}
-		}
-		size := func(label string) (sum int) {
-			for _, c := range parts[label] {
-				for _, is := range c.is {
-					if is {
-						sum++
-					}
+		out.days[naiveStart("day", e.day)] = true
+		out.weeks[naiveStart("week", e.day)] = true
+		out.months[naiveStart("month", e.day)] = true
+		switch {
+		case e.tracked():
+			out.counts[e.key]++
+			if e.Value != nil {
+				if out.sums[e.key] == nil {
+					out.sums[e.key] = new(big.Int)
 				}
+				out.values[e.key]++
+				out.sums[e.key].Add(out.sums[e.key], e.Value.BigInt())
 			}
-			return sum
-		}
-		sort.Slice(labels, func(i, j int) bool {
-			if a, b := size(labels[i]), size(labels[j]); a != b {
-				return a > b
-			}
-			return strings.Compare(labels[i], labels[j]) < 0
-		})
-		for _, label := range labels[min(len(labels), int(limit)):] {
-			delete(parts, label)
+		case e.Name == schemas.SessionStart:
+			out.sessions++
+		case e.RuntimeMS != nil:
+			out.ms += *e.RuntimeMS
 		}
 	}
+	return out
+}
+
+// minutes are begun ones.
+func (u naiveUsage) minutes() int64 {
+	minutes := u.ms / 60_000
+	if u.ms > minutes*60_000 {
+		minutes++
+	}
+	return minutes
+}
+
+func naiveWhole(n int64) json.Number { return naiveDecimal(big.NewInt(n), 0) }
+
+// naiveDecimal is n units of 10^-digits without needless zeros.
+func naiveDecimal(n *big.Int, digits int) json.Number {
+	text := new(big.Rat).SetFrac(n, new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(digits)), nil)).FloatString(digits)
+	if strings.Contains(text, ".") {
+		text = strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
+	}
+	return json.Number(text)
+}
+
+// naiveRound is n ÷ d with so many decimals, half away from zero; 0 when d is.
+func naiveRound(n, d *big.Rat, digits int) json.Number {
+	if d.Sign() == 0 {
+		return "0"
+	}
+	q := new(big.Rat).Quo(n, d)
+	q.Mul(q, new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(digits)), nil)))
+	half := big.NewRat(int64(q.Sign()), 2)
+	q.Add(q, half)
+	return naiveDecimal(new(big.Int).Quo(q.Num(), q.Denom()), digits)
+}
+
+// naivePer is n ÷ d with two decimals.
+func naivePer(n, d int64) json.Number { return naiveRound(big.NewRat(n, 1), big.NewRat(d, 1), 2) }
+
+// naivePercent is how much n is of d.
+func naivePercent(n, d int64) json.Number {
+	return naiveRound(big.NewRat(100*n, 1), big.NewRat(d, 1), 1)
 }

@@ -9,237 +9,121 @@ import (
 	"weir/schemas/lake"
 	"weir/schemas/registry"
 	"weir/schemas/report"
-	"weir/schemas/rollup"
 )
 
-// reportQuestion is a report of one product that somebody may ask for.
-type reportQuestion struct {
-	product registry.Product
-	want    watermark // sent back by who has seen it; the answer includes at least that
-	body    report.Body
-	today   report.Day
+// reportEndpoint is one report of contract 4: its path, and what compiles its
+// question. Everything else is the same for all of them.
+type reportEndpoint struct {
+	path, name string
+	compile    func(*report.Body, report.Given) (*report.Question, error)
+	flags      bool // which events are collected as basic and advanced matters
+}
+
+func reportEndpoints() []reportEndpoint {
+	const reporting = "/v3/reporting/"
+	return []reportEndpoint{
+		{reporting + "generic/dateRange", "report_date_range", report.NewDateRange, false},
+		{reporting + "generic/current", "report_current", report.NewCurrent, false},
+		{reporting + "engagement/usageDistribution", "report_usage_distribution", report.NewUsageDistribution, false},
+		{reporting + "engagement/churnAndEngagement", "report_churn_and_engagement", report.NewCohorts, false},
+		{reporting + "eventTracking/basic/dataTable", "report_event_table", report.NewEventTable, true},
+		{reporting + "eventTracking/basic/timeline", "report_event_timeline", report.NewEventTimeline, true},
+		{reporting + "eventTracking/advanced/fullReport", "report_full", report.NewFullReport, true},
+		{reporting + "eventTracking/lifetime/histogram", "report_lifetime_histogram", report.NewLifetimeHistogram, false},
+		{reporting + "eventTracking/lifetime/dataTable", "report_lifetime_table", report.NewLifetimeTable, false},
+		{reporting + "eventTracking/churn/lifetime/histogram", "report_churn_event_histogram", report.NewChurnEventHistogram, false},
+		{reporting + "eventTracking/churn/lifetime/dataTable", "report_churn_table", report.NewChurnTable, false},
+		{reporting + "churn/histogram/days", "report_churn_days", report.NewChurnHistogram("days"), false},
+		{reporting + "churn/histogram/sessions", "report_churn_sessions", report.NewChurnHistogram("sessions"), false},
+		{reporting + "churn/histogram/runtime", "report_churn_runtime", report.NewChurnHistogram("runtime"), false},
+		{reporting + "clientPropertyList", "report_client_list", report.NewClientList, false},
+		{"/v3/export/request/clientPropertyList", "export_client_list", report.NewClientList, false},
+	}
 }
 
 // reportRoutes mounts the reports of contract 4. README.md lists what was
 // decided where the contract is silent.
 func (s *Service) reportRoutes(at func(method, path, name string, answer func(http.ResponseWriter, *http.Request) error)) {
-	for _, r := range []struct {
-		path, name string
-		answer     func(context.Context, *reportAnswer) error
-	}{
-		{"generic/dateRange", "report_date_range", s.dateRange},
-		{"generic/current", "report_current", s.current},
-		{"engagement/usageDistribution", "report_usage_distribution", s.usageDistribution},
-		{"eventTracking/basic/dataTable", "report_event_table", s.eventTable},
-		{"eventTracking/basic/timeline", "report_event_timeline", s.eventTimeline},
-	} {
-		at(http.MethodPost, "/v3/reporting/"+r.path+"/{product_id}", r.name, s.report(r.answer))
+	for _, e := range reportEndpoints() {
+		at(http.MethodPost, e.path+"/{product_id}", e.name, func(w http.ResponseWriter, r *http.Request) error { return s.report(w, r, e) })
 	}
 }
 
-// reportAnswer is one question on its way to an answer.
-type reportAnswer struct {
-	reportQuestion
-	service *Service
-	view    *view // nil until planned; closed when the answer is sent
-	result  any   // of the envelope
+// report answers a question from who may ask it.
+func (s *Service) report(w http.ResponseWriter, r *http.Request, e reportEndpoint) error {
+	who, err := s.session(r)
+	if err != nil {
+		return err
+	}
+	product, err := s.product(r, who)
+	if err != nil {
+		return err
+	}
+	want, err := watermarkOf(r)
+	if err != nil {
+		return err
+	}
+	var body report.Body
+	if err := s.readBody(w, r, &body); err != nil {
+		return err
+	}
+	q, err := s.compile(r.Context(), e, product.ID, &body)
+	if err != nil {
+		return spellFieldError(err)
+	}
+	done, err := s.turn(r.Context())
+	if err != nil {
+		return err
+	}
+	defer done()
+	v, err := s.planReport(r.Context(), product.ID, want, q)
+	if err != nil {
+		return err
+	}
+	defer v.close()
+	answer, err := q.Answer(r.Context(), &source{view: v, question: q, filter: lake.Filter{Products: []int64{product.ID}}})
+	if err != nil {
+		return spellFieldError(err)
+	}
+	v.headers(w.Header())
+	return s.writeAnswer(w, append(report.Object{{Name: "status", Value: "OK"}, {Name: "result", Value: answer.Result}}, answer.More...))
 }
 
-// plan sets the view.
-func (a *reportAnswer) plan(ctx context.Context, tables ...lake.Table) (err error) {
-	a.view, err = a.service.plan(ctx, question{
-		columns: rollup.Columns(), filter: lake.Filter{Products: []int64{a.product.ID}}, watermark: a.want, rollups: tables,
-	})
+// spellFieldError makes a 400 of what the body has wrong.
+func spellFieldError(err error) error {
+	if field, ok := errors.AsType[*report.FieldError](err); ok {
+		return badField(field.Field, field.Reason)
+	}
 	return err
 }
 
-// reportEnvelope is the answer's outermost shape.
-type reportEnvelope struct {
-	Status string `json:"status"`
-	Result any    `json:"result"`
-}
-
-// report lets through who may ask for the report, and sends what answer finds.
-func (s *Service) report(answer func(context.Context, *reportAnswer) error) func(http.ResponseWriter, *http.Request) error {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		q, err := s.reportQuestion(w, r)
+// compile compiles the question with what it rests on.
+func (s *Service) compile(ctx context.Context, e reportEndpoint, product int64, body *report.Body) (*report.Question, error) {
+	given := report.Given{Now: time.Now(), Bytes: s.cfg.ReportBytes, Page: s.listPage}
+	var err error
+	if body.GroupBy != nil {
+		if given.Types, err = s.deps.Registry.PropertyTypes(ctx, product); err != nil {
+			return nil, err
+		}
+	}
+	if e.flags {
+		flags, err := s.deps.Registry.EventFlags(ctx, product)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		done, err := s.turn(r.Context())
-		if err != nil {
-			return err
-		}
-		defer done()
-		a := &reportAnswer{reportQuestion: q, service: s}
-		err = answer(r.Context(), a)
-		if a.view != nil {
-			defer a.view.close()
-		}
-		if field, ok := errors.AsType[*report.FieldError](err); ok {
-			return badField(field.Field, field.Reason)
-		}
-		if err != nil {
-			return err
-		}
-		a.view.headers(w.Header())
-		return s.writeAnswer(w, reportEnvelope{Status: "OK", Result: a.result})
-	}
-}
-
-func (s *Service) reportQuestion(w http.ResponseWriter, r *http.Request) (q reportQuestion, err error) {
-	who, err := s.session(r)
-	if err != nil {
-		return q, err
-	}
-	if q.product, err = s.product(r, who); err != nil {
-		return q, err
-	}
-	if q.want, err = watermarkOf(r); err != nil {
-		return q, err
-	}
-	q.today = report.DayOf(time.Now())
-	return q, s.readBody(w, r, &q.body)
-}
-
-func (*Service) dateRange(ctx context.Context, a *reportAnswer) error {
-	q, err := report.NewCount(&a.body, a.today)
-	if err != nil {
-		return err
-	}
-	return a.count(ctx, q)
-}
-
-func (*Service) current(ctx context.Context, a *reportAnswer) error {
-	q, err := report.NewCurrentCount(&a.body, a.today)
-	if err != nil {
-		return err
-	}
-	return a.count(ctx, q)
-}
-
-func (a *reportAnswer) count(ctx context.Context, q *report.Count) error {
-	if err := a.gather(ctx, q); err != nil {
-		return err
-	}
-	a.result = q.Answer()
-	return nil
-}
-
-func (*Service) usageDistribution(ctx context.Context, a *reportAnswer) error {
-	q, err := report.NewUsageDistribution(&a.body, a.today)
-	if err != nil {
-		return err
-	}
-	if err := a.gather(ctx, q); err != nil {
-		return err
-	}
-	a.result = q.Answer()
-	return nil
-}
-
-func (*Service) eventTable(ctx context.Context, a *reportAnswer) error {
-	q, err := report.NewEventTable(&a.body, a.today)
-	if err != nil {
-		return err
-	}
-	if err := a.gatherEvents(ctx, q); err != nil {
-		return err
-	}
-	a.result = q.Answer()
-	return nil
-}
-
-func (*Service) eventTimeline(ctx context.Context, a *reportAnswer) error {
-	q, err := report.NewEventTimeline(&a.body, a.today)
-	if err != nil {
-		return err
-	}
-	if err := a.gatherEvents(ctx, q); err != nil {
-		return err
-	}
-	a.result = q.Answer()
-	return nil
-}
-
-// tallied is a question about events of a range.
-type tallied interface {
-	Range() report.Range
-	AddDay(*rollup.ClientDay)
-	AddEvent(*rollup.EventDay)
-}
-
-// gatherEvents plans for q and adds the rows of its range.
-func (a *reportAnswer) gatherEvents(ctx context.Context, q tallied) error {
-	if err := a.plan(ctx, lake.ClientDays, lake.EventDays); err != nil {
-		return err
-	}
-	in := lake.Filter{Products: []int64{a.product.ID}}
-	in.TimeFrom, in.TimeTo = q.Range().Milliseconds()
-	if err := each(a.view.clientDays(ctx, in), q.AddDay); err != nil {
-		return err
-	}
-	return each(a.view.eventDays(ctx, in), q.AddEvent)
-}
-
-// gathered is a question about clients, and the rows that it needs.
-type gathered interface {
-	Range() report.Range
-	Lives() bool  // every client
-	Days() bool   // client days of the range
-	Usages() bool // event days of all times
-	AddClient(*rollup.Client)
-	AddDay(*rollup.ClientDay)
-	AddUsage(*rollup.EventDay)
-	NeedsPast() bool // client days up to the end of the range; known when lives were added
-	AddPast(*rollup.ClientDay)
-}
-
-// gather plans for q and adds the rows that it needs. A question that reads no
-// property, and no life, is answered from the client days of its range alone.
-func (a *reportAnswer) gather(ctx context.Context, q gathered) error {
-	tables := []lake.Table{lake.ClientDays}
-	if q.Lives() {
-		tables = append(tables, lake.Clients)
-	}
-	if q.Usages() {
-		tables = append(tables, lake.EventDays)
-	}
-	if err := a.plan(ctx, tables...); err != nil {
-		return err
-	}
-	all := lake.Filter{Products: []int64{a.product.ID}}
-	if q.Lives() {
-		if err := each(a.view.clients(ctx, all), q.AddClient); err != nil {
-			return err
+		given.Collected = func(category, name string) (basic, advanced bool) {
+			how := flagsOf(flags, registry.EventName{HasCategory: category != "", Category: category, Name: name})
+			return how.Basic, how.Advanced
 		}
 	}
-	if q.Usages() {
-		if err := each(a.view.eventDays(ctx, all), q.AddUsage); err != nil {
-			return err
-		}
-	}
-	in := all
-	in.TimeFrom, in.TimeTo = q.Range().Milliseconds()
-	if q.Days() {
-		if err := each(a.view.clientDays(ctx, in), q.AddDay); err != nil {
-			return err
-		}
-	}
-	if !q.NeedsPast() {
-		return nil
-	}
-	in.TimeFrom = 0
-	return each(a.view.clientDays(ctx, in), q.AddPast)
+	return e.compile(body, given)
 }
 
-// each hands every row to add.
-func each[R any](rows func(func(*R, error) bool), add func(*R)) error {
-	for row, err := range rows {
-		if err != nil {
-			return err
-		}
-		add(row)
+// planReport plans for a question: all rollups, so that any pass may read any,
+// or no rollup where the events themselves are asked.
+func (s *Service) planReport(ctx context.Context, product int64, want watermark, q *report.Question) (*view, error) {
+	if q.Exact() {
+		return s.plan(ctx, question{columns: exactColumns(q), filter: lake.Filter{Products: []int64{product}}, watermark: want})
 	}
-	return nil
+	return s.planRollups(ctx, product, want, lake.Rollups()...)
 }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,12 +26,18 @@ const reportDay = 86_400_000
 type reportWorld struct {
 	*listWorld
 	session string
+	clients int                            // of random events
 	midday  int64                          // of today; epoch milliseconds
 	rolled  map[lake.Table]map[int32]int64 // next offset
+	taken   map[[2]int64]bool              // times and offsets that an event has
 }
 
+// reportZones are those that questions are asked in. Events lie around their
+// midnights.
+var reportZones = []string{"UTC", "Pacific/Auckland", "America/St_Johns", "Asia/Kathmandu"}
+
 func newReportWorld(t testing.TB) *reportWorld {
-	w := &reportWorld{listWorld: newListWorld(t, Config{}), rolled: map[lake.Table]map[int32]int64{}}
+	w := &reportWorld{listWorld: newListWorld(t, Config{}), rolled: map[lake.Table]map[int32]int64{}, clients: 24, taken: map[[2]int64]bool{}}
 	user, err := w.deps.Registry.CreateUser(t.Context(), registry.User{Account: w.account, Email: "ann@example.org"}, listPassword)
 	if err != nil {
 		t.Fatal(err)
@@ -88,12 +95,11 @@ func (w *reportWorld) rollUp(t lake.Table, shard int32, to int64) {
 func (w *reportWorld) fill(r *rand.Rand, n int) {
 	w.t.Helper()
 	for range n {
-		e := w.random(r)
-		shard := int32(e.Client % listShards)
+		shard, e := w.next(r)
 		if r.IntN(20) == 0 {
 			w.skip(shard)
 		}
-		w.append(shard, e)
+		w.add(shard, e)
 		h := w.shards[shard]
 		if r.IntN(60) == 0 {
 			w.commit(shard, h.state.Next+1+r.Int64N(h.next-h.state.Next))
@@ -107,21 +113,52 @@ func (w *reportWorld) fill(r *rand.Rand, n int) {
 	}
 }
 
+// next is a random event and the shard of its client.
+func (w *reportWorld) next(r *rand.Rand) (int32, schemas.Event) {
+	e := w.random(r)
+	return int32(e.Client % listShards), e
+}
+
+// add appends an event. No two have the same time and offset, so that (time,
+// offset) orders those of several clients too.
+func (w *reportWorld) add(shard int32, e schemas.Event) {
+	at := func() [2]int64 {
+		h := w.shards[shard]
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return [2]int64{e.Time, h.next}
+	}
+	for w.taken[at()] {
+		w.skip(shard)
+	}
+	w.taken[at()] = true
+	w.append(shard, e)
+}
+
+// id is that of the nth client. Ids have 3, 8 and 19 digits, so that their
+// bytes order them differently from their numbers.
+func (*reportWorld) id(n int) int64 {
+	return []int64{100, 10_000_000, 9_000_000_000_000_000_000}[n%3] + int64(n)
+}
+
+func (w *reportWorld) client(n int) string { return strconv.FormatInt(w.id(n), 10) }
+
 // random is an event of the last 60 days of product 1, seldom of another.
 func (w *reportWorld) random(r *rand.Rand) schemas.Event {
 	pick := func(of ...string) string { return of[r.IntN(len(of))] }
+	n := r.Int64N(int64(w.clients))
 	e := schemas.Event{
-		Product: []int64{1, 1, 1, 1, 1, 1, 2, 9}[r.IntN(8)], Client: 100 + r.Int64N(24), RandomID: fmt.Sprint("id-", r.Int64()),
+		Product: []int64{1, 1, 1, 1, 1, 1, 2, 9}[r.IntN(8)], Client: w.id(int(n)), RandomID: fmt.Sprint("id-", r.Int64()),
 		Name: pick("Open", "Save", "Print", schemas.SessionStart, schemas.SessionStop),
 	}
 	// Clients begin and stop at different times, so that some are new and some lost.
-	born, gone := 60-(e.Client*7)%50, (e.Client*11)%30
+	born, gone := 60-(n*7)%50, (n*11)%30
 	e.Time = w.midday - (gone+r.Int64N(max(1, born-gone)))*reportDay - reportDay/2 + r.Int64N(reportDay)
-	if r.IntN(9) == 0 {
-		e.Time = w.midday - reportDay*r.Int64N(40) - reportDay/2 // midnight, to the millisecond
+	if r.IntN(4) == 0 {
+		e.Time = midnight(time.UnixMilli(e.Time), pick(reportZones...)) + r.Int64N(3) - 1
 	}
-	if e.Name == schemas.SessionStop {
-		e.RuntimeMS = new(r.Int64N(4 * 3600_000))
+	if e.Name == schemas.SessionStop && r.IntN(9) > 0 {
+		e.RuntimeMS = new(r.Int64N(4*3600) * []int64{1000, 999, 60, 0}[r.IntN(4)])
 	}
 	if r.IntN(3) > 0 {
 		e.Category = new(pick("File", "", "Édition"))
@@ -129,54 +166,134 @@ func (w *reportWorld) random(r *rand.Rand) schemas.Event {
 	if r.IntN(3) == 0 {
 		e.Value = new(decimal128.FromI64(r.Int64N(20_000_000_000) - 3_000_000_000))
 	}
+	e.ClientProps = reportSaid(r, n)
+	e.Properties = reportOwn(r)
+	return e
+}
+
+// midnight is the beginning of the day of t in a zone; epoch milliseconds.
+func midnight(t time.Time, zone string) int64 {
+	in, err := time.LoadLocation(zone)
+	if err != nil {
+		return 0
+	}
+	y, m, d := t.In(in).Date()
+	return time.Date(y, m, d, 0, 0, 0, 0, in).UnixMilli()
+}
+
+// reportSaid is what the nth client says of itself.
+func reportSaid(r *rand.Rand, n int64) []byte {
 	var props []string
 	say := func(name string, values ...string) {
 		if r.IntN(4) == 0 {
-			props = append(props, fmt.Sprintf("%q:%s", name, pick(values...)))
+			props = append(props, fmt.Sprintf("%q:%s", name, values[r.IntN(len(values))]))
 		}
 	}
 	say("prodVersion", `"1.0"`, `"1.1"`, `"2.0"`, `""`, `null`)
+	say("prodEdition", `"Pro"`, `"Lite"`)
+	say("licenseType", `"purchased"`, `"freeware"`, `null`)
 	say("C01", `"a"`, `"b"`, `"<NULL>"`, `7`)
+	say("C02", `"x"`, `"y"`, `"z"`, `"1.0"`, `""`, `null`)
 	say("os.platform", `"Linux"`, `"Windows"`)
 	say("os.version", `"Linux 6"`, `"Windows 11"`, `null`)
-	say("geography.country", `"DE"`, `"MT"`, `"US"`)
+	say("geography.continent", `"EU"`, `"NA"`, `"ZZ"`, `null`)
+	say("geography.country", `"DE"`, `"MT"`, `"US"`, `"NZ"`, `"NP"`, `"XX"`, `"Germany"`, `null`)
+	say("geography.usState", `"US-NY"`, `null`)
 	say("licenseStatus.activated", `true`, `false`, `"Y"`, `null`)
 	say("licenseStatus.expired", `true`, `false`)
-	say("ram", `4096`, `8192`, `16384.5`, `"8192"`)
+	say("ram", `4096`, `8192`, `16384.5`, `"8192"`, `"much"`)
+	say("cpuCores", `2`, `4`, `"8"`, `null`)
 	say("touchScreen", `true`, `false`, `null`)
 	say("gpu.vendor", `"A"`, `"N"`)
-	if len(props) > 0 {
-		e.ClientProps = []byte("{" + strings.Join(props, ",") + "}")
+	say("gpu.model", `"A1"`, `"N1"`, `null`)
+	say("optOut.current", `true`, `false`)
+	say("optOut.historical", `true`, `"N"`)
+	say("backOff.current", `false`, `"yes"`)
+	own := fmt.Sprintf(`"m%d"`, n%7)
+	say("machineId", own, own, own, `"m1"`, `""`, `null`)
+	say("licenseKey", fmt.Sprintf(`"K-%d"`, n%5), `"K-1"`, `null`)
+	if len(props) == 0 {
+		return nil
 	}
-	return e
+	return []byte("{" + strings.Join(props, ",") + "}")
+}
+
+// reportOwn are an event's own properties.
+func reportOwn(r *rand.Rand) []byte {
+	var props []string
+	say := func(name string, values ...string) {
+		if r.IntN(4) > 0 {
+			props = append(props, fmt.Sprintf("%q:%s", name, values[r.IntN(len(values))]))
+		}
+	}
+	say("plan", `"free"`, `"pro"`, `"pro"`, `""`, `null`, `{"name":"pro"}`)
+	say("seats", `1`, `2`, `3.5`, `"3"`, `"many"`, `[3]`)
+	say("beta", `true`, `false`, `"yes"`, `null`)
+	say("since", `"2024-05-01T10:00:00Z"`, `"2024-06-01"`, `"soon"`)
+	say("deep", `{"plan":"pro"}`, `"flat"`)
+	if len(props) == 0 {
+		return nil
+	}
+	return []byte("{" + strings.Join(props, ",") + "}")
+}
+
+// reportFlags are events that are not basic or not advanced.
+var reportFlags = map[naiveKey]naiveFlags{
+	{"File", "Save"}: {notAdvanced: true}, {"", "Print"}: {notBasic: true}, {"Édition", "Open"}: {true, true},
+}
+
+// flag tells the registry of reportFlags.
+func (w *reportWorld) flag() {
+	w.t.Helper()
+	var updates []registry.EventFlagsUpdate
+	for key, f := range reportFlags {
+		name := registry.EventName{HasCategory: key.category != "", Category: key.category, Name: key.name}
+		updates = append(updates, registry.EventFlagsUpdate{Event: name, Basic: new(!f.notBasic), Advanced: new(!f.notAdvanced)})
+	}
+	if err := w.deps.Registry.UpdateEventFlags(w.t.Context(), 1, updates); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// typeThree makes C02 a property that clients can be grouped by.
+func typeThree(w *reportWorld) {
+	w.t.Helper()
+	if err := w.deps.Registry.SetPropertyType(w.t.Context(), 1, "C02", 3); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // ask sends a report's question and returns the answer.
 func (w *reportWorld) ask(path, body string) *httptest.ResponseRecorder {
 	w.t.Helper()
-	r := httptest.NewRequestWithContext(w.t.Context(), http.MethodPost, "/v3/reporting/"+path, strings.NewReader(body))
+	r := httptest.NewRequestWithContext(w.t.Context(), http.MethodPost, reportPath(path), strings.NewReader(body))
 	r.AddCookie(&http.Cookie{Name: cookieSession, Value: w.session})
 	out := httptest.NewRecorder()
 	w.Handler().ServeHTTP(out, r)
 	return out
 }
 
-// result is the result of an answer that must be one.
-func (w *reportWorld) result(path string, body map[string]any) any {
+// reportPath is that of an endpoint below /v3/reporting/, or, when it begins
+// with a slash, below /v3.
+func reportPath(path string) string {
+	if strings.HasPrefix(path, "/") {
+		return "/v3" + path
+	}
+	return "/v3/reporting/" + path
+}
+
+// envelope is an answer that must be one.
+func (w *reportWorld) envelope(path string, body map[string]any) map[string]any {
 	w.t.Helper()
 	text, err := json.Marshal(body)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	rec := w.ask(path, string(text))
-	var out struct {
-		Status string
-		Result any
-	}
-	if err := json.Unmarshal(rec.Body.Bytes(), &out); err != nil || rec.Code != http.StatusOK || out.Status != "OK" {
+	if rec.Code != http.StatusOK {
 		w.t.Fatalf("%s %s\n%d %s", path, text, rec.Code, rec.Body)
 	}
-	return out.Result
+	return naiveObject(rec.Body.Bytes())
 }
 
 // date is the day that lies some days ago.

@@ -40,44 +40,63 @@ func (s *Service) loadRollups(ctx context.Context, tables []lake.Table) (map[lak
 	return out, nil
 }
 
-// clientDays yields the rows of f as of the watermark: those of the table, and
-// those gathered from the events that it does not have yet. One key may come
-// several times: merge. A row is valid until the next one is asked for.
-func (v *view) clientDays(ctx context.Context, f lake.Filter) iter.Seq2[*rollup.ClientDay, error] {
+// planRollups plans for the rollups of one product. The caller closes the view.
+func (s *Service) planRollups(ctx context.Context, product int64, want watermark, tables ...lake.Table) (*view, error) {
+	return s.plan(ctx, question{
+		columns: rollup.Columns(), filter: lake.Filter{Products: []int64{product}}, watermark: want, rollups: tables,
+	})
+}
+
+// dayBatches yields the client days of f, of one product, as of the watermark:
+// those of the table, and those gathered from the events that it does not have
+// yet. One key may come several times: merge. A batch is valid until the next.
+func (v *view) dayBatches(ctx context.Context, f lake.Filter, properties bool) iter.Seq2[*rollup.DayBatch, error] {
 	t := v.rollups[lake.ClientDays]
-	return bothOf(ctx, v, t, f, v.lake.ScanClientDays(ctx, lake.Prune(t.files, f), f), (*rollup.Set).ClientDays)
+	return bothOf(v.lake.DayBatches(ctx, lake.Prune(t.files, f), f, properties), v.gather(ctx, t, f),
+		func(s *rollup.Set) iter.Seq[*rollup.DayBatch] { return s.DayBatches(properties) })
 }
 
-// eventDays is clientDays of events.
-func (v *view) eventDays(ctx context.Context, f lake.Filter) iter.Seq2[*rollup.EventDay, error] {
+// eventBatches is dayBatches of event days.
+func (v *view) eventBatches(ctx context.Context, f lake.Filter, besides int) iter.Seq2[*rollup.EventBatch, error] {
 	t := v.rollups[lake.EventDays]
-	return bothOf(ctx, v, t, f, v.lake.ScanEventDays(ctx, lake.Prune(t.files, f), f), (*rollup.Set).EventDays)
+	return bothOf(v.lake.EventBatches(ctx, lake.Prune(t.files, f), f, besides), v.gather(ctx, t, f), (*rollup.Set).EventBatches)
 }
 
-// clients is clientDays of clients' lives; f has no times.
-func (v *view) clients(ctx context.Context, f lake.Filter) iter.Seq2[*rollup.Client, error] {
+// clientBatches is dayBatches of clients' lives; f has no times.
+func (v *view) clientBatches(ctx context.Context, f lake.Filter, properties bool) iter.Seq2[*rollup.ClientBatch, error] {
 	t := v.rollups[lake.Clients]
-	return bothOf(ctx, v, t, f, v.lake.ScanClients(ctx, lake.Prune(t.files, f), f), (*rollup.Set).Clients)
+	return bothOf(v.lake.ClientBatches(ctx, lake.Prune(t.files, f), f, properties), v.gather(ctx, t, f),
+		func(s *rollup.Set) iter.Seq[*rollup.ClientBatch] { return s.ClientBatches(properties) })
 }
 
-// bothOf yields the rows that the table has, then those of the events behind
+// bothOf yields the batches that a table has, then those of the events behind
 // it.
-func bothOf[R any](ctx context.Context, v *view, t rollupTable, f lake.Filter,
-	rows iter.Seq2[*R, error], gathered func(*rollup.Set) iter.Seq[*R],
-) iter.Seq2[*R, error] {
-	return func(yield func(*R, error) bool) {
-		for r, err := range rows {
-			if !yield(r, err) || err != nil {
+func bothOf[B any](
+	table iter.Seq2[*B, error], sets iter.Seq2[*rollup.Set, error], batches func(*rollup.Set) iter.Seq[*B],
+) iter.Seq2[*B, error] {
+	return func(yield func(*B, error) bool) {
+		for b, err := range table {
+			if !yield(b, err) || err != nil {
 				return
 			}
 		}
-		for set, err := range v.gather(ctx, t, f) {
+		for b, err := range ofSets(sets, batches) {
+			if !yield(b, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func ofSets[B any](sets iter.Seq2[*rollup.Set, error], batches func(*rollup.Set) iter.Seq[*B]) iter.Seq2[*B, error] {
+	return func(yield func(*B, error) bool) {
+		for set, err := range sets {
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			for r := range gathered(set) {
-				if !yield(r, nil) {
+			for b := range batches(set) {
+				if !yield(b, nil) {
 					return
 				}
 			}
@@ -88,12 +107,17 @@ func bothOf[R any](ctx context.Context, v *view, t rollupTable, f lake.Filter,
 // gather rolls up the events from where t ends to the watermark, in pieces of
 // about gatherBytes.
 func (v *view) gather(ctx context.Context, t rollupTable, f lake.Filter) iter.Seq2[*rollup.Set, error] {
+	f.OffsetFrom = maps.Clone(t.next)
+	return rolledUp(v.events(ctx, rollup.Columns(), f), rollup.NewSet, (*rollup.Set).AddBatch)
+}
+
+// rolledUp rolls batches up, in pieces.
+func rolledUp[B any](batches iter.Seq2[B, error], empty func() *rollup.Set, add func(*rollup.Set, B) error) iter.Seq2[*rollup.Set, error] {
 	return func(yield func(*rollup.Set, error) bool) {
-		f.OffsetFrom = maps.Clone(t.next)
-		set := rollup.NewSet()
-		for rec, err := range v.events(ctx, rollup.Columns(), f) {
+		set := empty()
+		for b, err := range batches {
 			if err == nil {
-				err = set.AddBatch(rec)
+				err = add(set, b)
 			}
 			if err != nil {
 				yield(nil, fmt.Errorf("gather rollups: %w", err))
@@ -105,7 +129,7 @@ func (v *view) gather(ctx context.Context, t rollupTable, f lake.Filter) iter.Se
 			if !yield(set, nil) {
 				return
 			}
-			set = rollup.NewSet()
+			set = empty()
 		}
 		if set.Events() > 0 {
 			yield(set, nil)

@@ -143,6 +143,22 @@ func TestAdminLabelsProperties(t *testing.T) {
 	}
 }
 
+func TestAdminGivesPropertiesTypes(t *testing.T) {
+	r := newAdminRun(t)
+	account := r.json("", "account create --name Acme")["account_id"]
+	r.json("", "product create --account "+account+" --id 1001")
+	r.json("", "product type --id 1001 --name C01 --value 3")
+	r.json("", "product type 1001 --name C02 --value 2")
+	types, err := r.reg.PropertyTypes(t.Context(), 1001)
+	if err != nil || types["C01"] != 3 || types["C02"] != 2 || types["C03"] != 1 {
+		t.Errorf("types = %v (%v), want 3, 2 and 1", types, err)
+	}
+	_, err = r.call("", "product", "type", "--id", "4711", "--name", "C01", "--value", "3")
+	if !errors.Is(err, registry.ErrNotFound) {
+		t.Errorf("a product that is not there: %v, want not found", err)
+	}
+}
+
 func TestAdminLists(t *testing.T) {
 	r := newAdminRun(t)
 	account := r.json("", "account create --name Acme")["account_id"]
@@ -206,6 +222,10 @@ func TestAdminRefusesUsage(t *testing.T) {
 		"product revoke":                                            "needs --id",
 		"product revoke 1 2":                                        "takes no",
 		"product label 1 --name C21 --value x":                      "C01 to C20",
+		"product type 1 --name C21 --value 3":                       "C01 to C20",
+		"product type 1 --name C01 --value 4":                       "1, 2 or 3",
+		"product type 1 --name C01 --value three":                   "1, 2 or 3",
+		"product type 1 --name C01":                                 "needs --value",
 		"source create --product x":                                 "positive number",
 		"source create --product 1 --product 2":                     "takes one --product",
 		"source create --product 1 --rate -3":                       "rate",

@@ -25,6 +25,7 @@ func adminVerbs() []adminVerb {
 		{"product", "list", "list products", "", "account", listProducts},
 		{"product", "revoke", "end a product: nobody writes or sees it", "id", "", revokeProduct},
 		{"product", "label", "name a custom property of a product", "id name", "value", labelProperty},
+		{"product", "type", "say of which type a custom property is", "id name value", "", typeProperty},
 		{"source", "create", "make a data source: an API key and secret", "product", "name rate", createSource},
 		{"source", "list", "list data sources", "", "product", listSources},
 		{"source", "revoke", "end a data source", "id", "", revokeSource},
@@ -107,6 +108,21 @@ func labelProperty(ctx context.Context, c *adminCall) (answer, error) {
 		json:  object{{"property", c.name}, {"label", c.value}},
 		lines: []string{c.name + "  " + cmp.Or(c.value, "has no label now")},
 	}, c.reg.LabelProperty(ctx, id, c.name, c.value)
+}
+
+func typeProperty(ctx context.Context, c *adminCall) (answer, error) {
+	id, err := parseProduct(c.which())
+	if err != nil {
+		return answer{}, usageError{err}
+	}
+	kind, err := strconv.Atoi(c.value)
+	if err != nil {
+		return answer{}, usagef("%q is not a type: 1, 2 or 3", c.value)
+	}
+	return answer{
+		json:  object{{"property", c.name}, {"type", c.value}},
+		lines: []string{c.name + "  " + c.value},
+	}, c.reg.SetPropertyType(ctx, id, c.name, kind)
 }
 
 func createSource(ctx context.Context, c *adminCall) (answer, error) {

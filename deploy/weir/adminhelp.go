@@ -51,11 +51,12 @@ nothing of another's. Revoking it ends all it has; its events stay stored.
 		{"product", `A product is what is measured; every event belongs to one. Its id is a number
 you choose with --id, or a random one of ten digits. --name defaults to the id.
 "label" says what people see for a custom property, C01 to C20; without --value
-it goes back to its name.
+its name. "type" makes it of type 1 (as all are at first), 2 or 3: groupBy takes 3.
 
   weir admin product create --account acc_… --id 1001 --name "Anvil"
   weir admin product list --account acc_…
   weir admin product label --id 1001 --name C01 --value "Colour"
+  weir admin product type --id 1001 --name C02 --value 3
   weir admin product revoke --id 1001
 `},
 		{"source", `A data source is an API key and secret that write events to one product. The

@@ -110,6 +110,7 @@ type ingestConfig struct {
 	ReadTimeout    time.Duration `key:"read_timeout" default:"30s" help:"for one request's body to arrive"`
 	PublishTimeout time.Duration `key:"publish_timeout" default:"10s" help:"for Kafka to acknowledge one request"`
 	AllowedOrigins []string      `key:"allowed_origins" help:"origins that browsers may send events from, * for all"`
+	GeoIP          string        `key:"geoip" help:"MaxMind DB, .mmdb, of countries or cities in which the $ip of events is looked up; read when the process starts. Empty looks nothing up"`
 }
 
 type processorConfig struct {
@@ -134,6 +135,7 @@ type queryConfig struct {
 	ReachWait      time.Duration `key:"reach_wait" default:"2s" help:"how long a Weir-Watermark that is not reached yet is waited for"`
 	MaxScans       int           `key:"max_scans" default:"16" help:"questions that scan at once; more wait for scan_wait"`
 	ScanWait       time.Duration `key:"scan_wait" default:"10s" help:"how long a question waits for its turn before 503"`
+	ReportBytes    bytesize      `key:"report_bytes" default:"128MiB" help:"memory for what one report knows of clients; more clients are looked at in several passes"`
 	WriteStall     time.Duration `key:"write_stall" default:"30s" help:"how long a client may take nothing of its answer"`
 	DownloadTTL    time.Duration `key:"download_ttl" default:"15m" help:"how long a download link works"`
 	PublicEndpoint string        `key:"public_endpoint" help:"URL of the object store as clients see it; empty passes downloads through the address that was asked, or, when s3.endpoint is empty, links straight to AWS"`
@@ -190,7 +192,7 @@ func readFile(path string, settings []setting) error {
 // absolute makes every path independent of the folder the process stands in,
 // which the embedded store changes.
 func (c *Config) absolute() error {
-	for _, path := range []*string{&c.Data, &c.TLS.Cert, &c.TLS.Key, &c.Processor.Scratch} {
+	for _, path := range []*string{&c.Data, &c.TLS.Cert, &c.TLS.Key, &c.Processor.Scratch, &c.Ingest.GeoIP} {
 		if *path == "" {
 			continue
 		}
@@ -233,6 +235,7 @@ func (c *Config) check() error {
 	for key, n := range map[string]int64{
 		"ingest.max_in_flight": int64(c.Ingest.MaxInFlight), "ingest.max_held_bytes": int64(c.Ingest.MaxHeldBytes),
 		"processor.gather_bytes": int64(c.Processor.GatherBytes), "query.max_scans": int64(c.Query.MaxScans),
+		"query.report_bytes": int64(c.Query.ReportBytes),
 		"query.builds": int64(c.Query.Builds), "http.max_header_bytes": int64(c.HTTP.MaxHeaderBytes),
 		"processor.cut_age": int64(c.Processor.CutAge), "processor.lease_ttl": int64(c.Processor.LeaseTTL),
 	} {

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	_ "time/tzdata" // questions name time zones, and a machine may have none
 )
 
 // Exit codes.

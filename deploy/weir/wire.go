@@ -326,7 +326,7 @@ func (w *wiring) buildQuery(context.Context) error {
 	w.onClose(func() error { asker.Close(); return nil })
 	service, err := query.New(query.Config{
 		Lookback: c.Lookback, ReachWait: c.ReachWait, MaxScans: c.MaxScans, ScanWait: c.ScanWait,
-		WriteStall: c.WriteStall, DownloadTTL: c.DownloadTTL, PublicEndpoint: c.PublicEndpoint,
+		ReportBytes: int64(c.ReportBytes), WriteStall: c.WriteStall, DownloadTTL: c.DownloadTTL, PublicEndpoint: c.PublicEndpoint,
 		DirectLinks: w.cfg.S3.Endpoint == "", // AWS: clients reach it, and nothing is mounted here
 		Origins:     c.Origins, TrustProxy: c.TrustProxy, Builds: c.Builds, DeflateLevel: c.DeflateLevel, CloseEvery: c.CloseEvery,
 	}, query.Deps{
@@ -361,6 +361,7 @@ func (w *wiring) buildIngest(context.Context) error {
 	service, err := ingest.New(ingest.Config{
 		MaxInFlight: c.MaxInFlight, MaxHeldBytes: int64(c.MaxHeldBytes),
 		ReadTimeout: c.ReadTimeout, PublishTimeout: c.PublishTimeout, AllowedOrigins: c.AllowedOrigins,
+		GeoIP: c.GeoIP,
 	}, ingest.Deps{
 		Registry: w.registry, Kafka: client, Layout: w.layout, Full: w.full, Log: w.log, Metrics: w.metrics,
 	})

@@ -20,12 +20,34 @@ const (
 	filesAhead = 2        // fetched beside the one being read
 )
 
+// How rollups are decoded beside who reads them.
+const (
+	groupsAhead  = 2       // row groups at once
+	batchesAhead = 4       // of each, decoded and not yet read
+	rollupBytes  = 4 << 20 // of a batch, about; uncompressed
+)
+
 // ScanEvents yields the rows of files that f asks for, file by file in the
 // order of files, as batches of the named columns (nil is all of them). Rows of
 // a file come in its order: product, day, client, time, offset. A batch is
 // valid until the next one is asked for; retain it to keep it.
 func (l *Lake) ScanEvents(ctx context.Context, files []DataFile, names []string, f Filter) iter.Seq2[arrow.Record, error] {
 	return l.scan(ctx, Events, files, names, f)
+}
+
+// ScanRollup is ScanEvents of a rollup. Rows of a file come in the order of the
+// table, one key may come several times: merge. Up to groupsAhead row groups
+// are decoded at once, beside who reads them.
+func (l *Lake) ScanRollup(ctx context.Context, t Table, files []DataFile, names []string, f Filter) iter.Seq2[arrow.Record, error] {
+	return func(yield func(arrow.Record, error) bool) {
+		s, err := newScanner(l, t, names, f)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		s.bytes = rollupBytes
+		s.runAhead(ctx, files, yield)
+	}
 }
 
 // scan yields the rows of files of t that f asks for.
@@ -73,20 +95,40 @@ func newScanner(l *Lake, t Table, names []string, f Filter) (*scanner, error) {
 	return s, nil
 }
 
+// run yields the rows of files, group by group.
 func (s *scanner) run(ctx context.Context, files []DataFile, yield func(arrow.Record, error) bool) {
-	var jobs []func(context.Context) (*source, error)
-	for i := range files {
-		if files[i].Rows > 0 && s.filter.mayHave(&files[i]) {
-			jobs = append(jobs, func(ctx context.Context) (*source, error) { return openSource(ctx, s.store, files[i]) })
+	for g, err := range s.groups(ctx, files) {
+		more := err == nil
+		if more {
+			more, err = s.scanGroup(g, yield)
+		}
+		if err != nil {
+			yield(nil, err)
+		}
+		if !more {
+			return
 		}
 	}
-	for src, err := range ahead(ctx, filesAhead, jobs) {
-		if err != nil {
-			yield(nil, fmt.Errorf("scan %s: %w", s.table, err))
-			return
+}
+
+// groups yields the row groups of files that may have rows, ready to be read,
+// until one fails.
+func (s *scanner) groups(ctx context.Context, files []DataFile) iter.Seq2[*group, error] {
+	return func(yield func(*group, error) bool) {
+		var jobs []func(context.Context) (*source, error)
+		for i := range files {
+			if files[i].Rows > 0 && s.filter.mayHave(&files[i]) {
+				jobs = append(jobs, func(ctx context.Context) (*source, error) { return openSource(ctx, s.store, files[i]) })
+			}
 		}
-		if !s.scanFile(ctx, src, yield) {
-			return
+		for src, err := range ahead(ctx, filesAhead, jobs) {
+			if err != nil {
+				yield(nil, fmt.Errorf("scan %s: %w", s.table, err))
+				return
+			}
+			if !s.groupsOf(ctx, src, yield) {
+				return
+			}
 		}
 	}
 }
@@ -100,8 +142,8 @@ type group struct {
 	where  []predicate // that not all of its rows are known to pass
 }
 
-// scanFile yields the rows of one file and says whether to go on.
-func (s *scanner) scanFile(ctx context.Context, src *source, yield func(arrow.Record, error) bool) bool {
+// groupsOf yields the row groups of one file and says whether to go on.
+func (s *scanner) groupsOf(ctx context.Context, src *source, yield func(*group, error) bool) bool {
 	var jobs []func(context.Context) (*group, error)
 	for i, g := range src.file.RowGroups() {
 		where, some := prune(src, g, s.filter.predicates(s.table, src.Shard))
@@ -117,19 +159,20 @@ func (s *scanner) scanFile(ctx context.Context, src *source, yield func(arrow.Re
 		if err == nil {
 			err = ctx.Err()
 		}
-		more := true
-		if err == nil {
-			more, err = s.scanGroup(g, yield)
-		}
 		if err != nil {
-			yield(nil, fmt.Errorf("scan %s: data file %s: %w", s.table, src.Path, err))
+			yield(nil, s.of(src, err))
 			return false
 		}
-		if !more {
+		if !yield(g, nil) {
 			return false
 		}
 	}
 	return true
+}
+
+// of says which data file err is of.
+func (s *scanner) of(src *source, err error) error {
+	return fmt.Errorf("scan %s: data file %s: %w", s.table, src.Path, err)
 }
 
 // prune drops the predicates that all rows of a row group pass by its
@@ -187,6 +230,14 @@ func (s *scanner) leaves(src *source, where []predicate) []int {
 
 // scanGroup yields the rows of one row group and says whether to go on.
 func (s *scanner) scanGroup(g *group, yield func(arrow.Record, error) bool) (more bool, err error) {
+	more, err = s.readGroup(g, yield)
+	if err != nil {
+		return false, s.of(g.src, err)
+	}
+	return more, nil
+}
+
+func (s *scanner) readGroup(g *group, yield func(arrow.Record, error) bool) (more bool, err error) {
 	runs, numbers, err := g.filter()
 	if err != nil || len(runs) == 0 {
 		return true, err

@@ -16,19 +16,19 @@ import (
 // several times: merge. A row is valid until the next one is asked for, what
 // its fields point to for ever; so with the other rollups.
 func (l *Lake) ScanClientDays(ctx context.Context, files []DataFile, f Filter) iter.Seq2[*rollup.ClientDay, error] {
-	return rowsOf(l.scan(ctx, ClientDays, files, nil, f), readClientDays)
+	return rowsOf(l.ScanRollup(ctx, ClientDays, files, nil, f), readClientDays)
 }
 
 // ScanEventDays yields the rows of files that f asks for.
 func (l *Lake) ScanEventDays(ctx context.Context, files []DataFile, f Filter) iter.Seq2[*rollup.EventDay, error] {
-	return rowsOf(l.scan(ctx, EventDays, files, nil, f), readEventDays)
+	return rowsOf(l.ScanRollup(ctx, EventDays, files, nil, f), readEventDays)
 }
 
 // ScanClients yields the rows of files that f asks for; its times ask nothing
 // of clients.
 func (l *Lake) ScanClients(ctx context.Context, files []DataFile, f Filter) iter.Seq2[*rollup.Client, error] {
 	f.TimeFrom, f.TimeTo = 0, 0
-	return rowsOf(l.scan(ctx, Clients, files, nil, f), readClients)
+	return rowsOf(l.ScanRollup(ctx, Clients, files, nil, f), readClients)
 }
 
 // ReadDeadLetters yields the rows of files that f asks for. A row is valid for

@@ -61,3 +61,48 @@ func (r *Registry) PropertyLabels(ctx context.Context, product int64) (map[strin
 	}
 	return labels, nil
 }
+
+// Types of a custom property. A report may count by properties of
+// GroupingProperty alone; nothing depends on the other two.
+const (
+	DefaultProperty  = 1 // what nobody gave a type
+	GroupingProperty = 3 // names what may be counted as one: a household, a site
+)
+
+// SetPropertyType says of which type a custom property of a product is: 1, 2
+// or 3.
+func (r *Registry) SetPropertyType(ctx context.Context, product int64, property string, kind int) error {
+	if !slices.Contains(CustomProperties(), property) {
+		return fmt.Errorf("set the type of property %q: %w: only C01 to C20 have types", property, ErrInvalid)
+	}
+	if kind < DefaultProperty || kind > GroupingProperty {
+		return fmt.Errorf("set the type of property %s: %w: %d is no type: 1, 2 or 3", property, ErrInvalid, kind)
+	}
+	err := changed(ctx, r.db, ErrNotFound, `INSERT INTO property_types (product_id, property, type)
+		SELECT id, CAST($2 AS TEXT), CAST($3 AS BIGINT) FROM products WHERE id = $1 AND revoked = 0
+		ON CONFLICT (product_id, property) DO UPDATE SET type = excluded.type`, product, property, kind)
+	if err != nil {
+		return fmt.Errorf("set the type of property %s of product %d: %w", property, product, err)
+	}
+	return nil
+}
+
+// PropertyTypes returns the type of every custom property of a product, of
+// those too that nobody gave one.
+func (r *Registry) PropertyTypes(ctx context.Context, product int64) (map[string]int, error) {
+	types := map[string]int{}
+	for _, property := range CustomProperties() {
+		types[property] = DefaultProperty
+	}
+	_, err := list(ctx, r.db, func(row *sql.Rows) (struct{}, error) {
+		var property string
+		var kind int
+		err := row.Scan(&property, &kind)
+		types[property] = kind
+		return struct{}{}, err
+	}, `SELECT property, type FROM property_types WHERE product_id = $1`, product)
+	if err != nil {
+		return nil, fmt.Errorf("read property types of product %d: %w", product, err)
+	}
+	return types, nil
+}

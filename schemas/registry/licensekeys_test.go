@@ -190,3 +190,32 @@ func TestPropertyLabels(t *testing.T) {
 		wantErr(t, "no product", r.LabelProperty(ctx, 4711, "C01", "x"), ErrNotFound)
 	})
 }
+
+func TestPropertyTypes(t *testing.T) {
+	onEach(t, func(t *testing.T, db database) {
+		r, ctx := db.open(t), t.Context()
+		account(t, r, 1001)
+		account(t, r, 2001)
+		set := func(property string, kind int) error { return r.SetPropertyType(ctx, 1001, property, kind) }
+		for _, err := range []error{set("C01", 3), set("C20", 2), set("C20", 3), set("C02", 3), set("C02", 1)} {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		want := map[string]int{}
+		for _, property := range CustomProperties() {
+			want[property] = 1
+		}
+		if diff := cmp.Diff(want, must[map[string]int](t)(r.PropertyTypes(ctx, 2001))); diff != "" {
+			t.Errorf("a product that nobody gave types: -want +got\n%s", diff)
+		}
+		want["C01"], want["C20"] = 3, 3
+		if diff := cmp.Diff(want, must[map[string]int](t)(r.PropertyTypes(ctx, 1001))); diff != "" {
+			t.Errorf("types: -want +got\n%s", diff)
+		}
+		wantErr(t, "C21", set("C21", 3), ErrInvalid)
+		wantErr(t, "type 0", set("C01", 0), ErrInvalid)
+		wantErr(t, "type 4", set("C01", 4), ErrInvalid)
+		wantErr(t, "no product", r.SetPropertyType(ctx, 4711, "C01", 3), ErrNotFound)
+	})
+}

@@ -56,3 +56,26 @@ func trimmed(text string) jsontext.Value {
 	}
 	return jsontext.Value(text)
 }
+
+// per is n ÷ d of whole numbers.
+func per(n, d int64) jsontext.Value { return ratio(big.NewInt(n), big.NewInt(d)) }
+
+// percent is n of d in per cent, rounded half up to one decimal; 0 of nobody.
+func percent(n, d int64) jsontext.Value {
+	return trimmed(new(big.Rat).SetFrac(big.NewInt(tenths(n, d)), big.NewInt(10)).FloatString(1))
+}
+
+// tenths is percent in tenths.
+func tenths(n, d int64) int64 {
+	if d == 0 {
+		return 0
+	}
+	return rounded(n, 1000, d)
+}
+
+// rounded is n × times ÷ d, rounded half up; n is not negative, d positive.
+func rounded(n, times, d int64) int64 {
+	twice := new(big.Int).Mul(big.NewInt(n), big.NewInt(2*times))
+	twice.Add(twice, big.NewInt(d))
+	return twice.Quo(twice, new(big.Int).Mul(big.NewInt(2), big.NewInt(d))).Int64()
+}

@@ -2,85 +2,182 @@ package report
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"sort"
 )
 
 // bin is an interval of whole numbers, both ends included.
 type bin struct {
-	low, high   int64
-	first, last bool // open: everything up to high, from low on
-	label       string
+	low, high int64
+	open      bool // everything from low on
+	label     string
 }
 
-// scale is how automatic bins are cut.
+// in is the bin of a number, −1 if it is in none.
+func in(bins []bin, n int64) int {
+	return slices.IndexFunc(bins, func(b bin) bool { return n >= b.low && (b.open || n <= b.high) })
+}
+
+// scale is how numbers are binned.
 type scale struct {
-	ladder []int64 // upper ends, to be multiplied
-	least  int64   // the smallest number there can be; the first bin is open if it is below the first upper end
+	ladder []int64 // upper ends of automatic bins, to be multiplied
+	least  int64   // the smallest number there can be
+	below  bool    // the first automatic bin is written as "≤ N"
 	label  func(int64) string
 }
 
-// automatic cuts the numbers of all clients into bins. The published algorithm
-// is not known; this is ours:
-//
-//   - The upper ends are those of the scale's ladder, times the smallest of 1,
-//     2, 5, 10, 20, 50, … with which the ladder reaches the 95th percentile (the
-//     smallest number that at least 95 of 100 clients do not exceed), so that
-//     few clients with large numbers do not decide. The ladder ends at the first
-//     end that reaches it.
-//   - What lies beyond is one open bin, which is there if somebody is in it.
-func (s *scale) automatic(numbers []int64) []bin {
-	if len(numbers) == 0 {
-		return nil
-	}
-	sorted := slices.Sorted(slices.Values(numbers))
-	reach := sorted[(len(sorted)*95+99)/100-1]
-	factor := s.factor(reach)
-	var out []bin
-	low := s.least
-	for _, step := range s.ladder {
-		high := step * factor
-		out = append(out, s.bin(low, high, len(out) == 0 && s.least < step))
-		low = high + 1
-		if high >= reach {
-			break
-		}
-	}
-	if sorted[len(sorted)-1] >= low {
-		out = append(out, bin{low: low, last: true, label: "≥ " + s.label(low)})
-	}
-	return out
+// The scales of all reports: days and sessions and events are numbers, runtime
+// is in minutes, averages are in hundredths.
+func dayScale() scale {
+	return scale{ladder: []int64{1, 2, 3, 5, 8, 12}, least: 1, label: plainLabel}
 }
 
-func (s *scale) factor(reach int64) int64 {
-	top := s.ladder[len(s.ladder)-1]
-	for ten := int64(1); ; ten *= 10 {
-		for _, digit := range []int64{1, 2, 5} {
-			if top*ten*digit >= reach {
-				return ten * digit
-			}
-		}
-	}
+func sessionScale() scale {
+	return scale{ladder: []int64{1, 2, 3, 5, 8, 12}, below: true, label: plainLabel}
 }
 
-func (s *scale) bin(low, high int64, open bool) bin {
-	b := bin{low: low, high: high, first: open}
-	switch {
-	case open:
-		b.label = "≤ " + s.label(high)
-	case low == high:
-		b.label = s.label(low)
-	default:
-		b.label = s.label(low) + " - " + s.label(high)
-	}
-	return b
+func runtimeScale() scale {
+	return scale{ladder: []int64{5, 15, 30, 60, 120, 240}, below: true, label: clockLabel}
 }
 
-// in is the bin of a number. Bins follow one another without a gap.
-func in(bins []bin, n int64) int {
-	return slices.IndexFunc(bins, func(b bin) bool { return b.last || n <= b.high })
+func averageScale() scale {
+	return scale{ladder: []int64{10, 20, 50, 100, 200, 500}, label: hundredthLabel}
 }
 
 func plainLabel(n int64) string { return fmt.Sprint(n) }
 
 // clockLabel is h:mm of minutes.
 func clockLabel(minutes int64) string { return fmt.Sprintf("%d:%02d", minutes/60, minutes%60) }
+
+// hundredthLabel has one decimal at least, two at most.
+func hundredthLabel(n int64) string {
+	if n%10 == 0 {
+		return fmt.Sprintf("%d.%d", n/100, n/10%10)
+	}
+	return fmt.Sprintf("%d.%02d", n/100, n%100)
+}
+
+// bin is the bin from low to high.
+func (s *scale) bin(low, high int64) bin {
+	if low == high {
+		return bin{low: low, high: high, label: s.label(low)}
+	}
+	return bin{low: low, high: high, label: s.label(low) + " - " + s.label(high)}
+}
+
+func (s *scale) openBin(low int64) bin {
+	return bin{low: low, open: true, label: "≥ " + s.label(low)}
+}
+
+// counted is how many there are of each number: of a tally of automatic bins,
+// rounded up to the next end that a bin can have, so that it stays small
+// whatever the numbers, and the bins come out as of the numbers themselves.
+type counted map[int64]int64
+
+// maxFactor bounds what the ladder is multiplied with: the ends stay int64.
+const maxFactor = 1_000_000_000_000_000
+
+// factors yields 1, 2, 5, 10, 20, 50, ….
+func factors(yield func(int64) bool) {
+	for ten := int64(1); ten <= maxFactor; ten *= 10 {
+		if !yield(ten) || !yield(2*ten) || !yield(5*ten) {
+			return
+		}
+	}
+}
+
+// ends are all ends that an automatic bin can have, ascending.
+func (s *scale) ends() []int64 {
+	all := map[int64]bool{}
+	for f := range factors {
+		for _, step := range s.ladder {
+			all[step*f] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+// roundUp is the smallest of ends that n does not exceed.
+func roundUp(ends []int64, n int64) int64 {
+	i := sort.Search(len(ends), func(i int) bool { return ends[i] >= n })
+	return ends[min(i, len(ends)-1)]
+}
+
+// automatic cuts numbers into bins. The published algorithm is not known; this
+// is ours:
+//
+//   - The upper ends are those of the scale's ladder, times the smallest of 1,
+//     2, 5, 10, 20, 50, … with which the ladder reaches the 95th percentile (the
+//     smallest number that at least 95 of 100 do not exceed), so that few large
+//     numbers do not decide. The ladder ends at the first end that reaches it.
+//   - What lies beyond is one open bin, which is there if somebody is in it.
+func (s *scale) automatic(numbers counted) []bin {
+	if len(numbers) == 0 {
+		return nil
+	}
+	reach, most := numbers.percentile(95), slices.Max(slices.Collect(maps.Keys(numbers)))
+	factor := s.factor(reach)
+	var out []bin
+	low := s.least
+	for _, step := range s.ladder {
+		high := step * factor
+		next := s.bin(low, high)
+		if len(out) == 0 && s.below {
+			next.label = "≤ " + s.label(high)
+		}
+		out = append(out, next)
+		low = high + 1
+		if high >= reach {
+			break
+		}
+	}
+	if most >= low {
+		out = append(out, s.openBin(low))
+	}
+	return out
+}
+
+// percentile is the smallest number that at least p of 100 do not exceed.
+func (c counted) percentile(p int64) int64 {
+	var all, below int64
+	for _, n := range c {
+		all += n
+	}
+	for _, number := range slices.Sorted(maps.Keys(c)) {
+		if below += c[number]; below*100 >= all*p {
+			return number
+		}
+	}
+	return 0
+}
+
+func (s *scale) factor(reach int64) int64 {
+	top := s.ladder[len(s.ladder)-1]
+	for f := range factors {
+		if top*f >= reach {
+			return f
+		}
+	}
+	return maxFactor
+}
+
+// histogram is how many of numbers are in each bin.
+func histogram(bins []bin, numbers counted) []int64 {
+	out := make([]int64, len(bins))
+	for number, n := range numbers {
+		if at := in(bins, number); at >= 0 {
+			out[at] += n
+		}
+	}
+	return out
+}
+
+// binned spells a histogram.
+func binned(bins []bin, counts []int64) Object {
+	out := Object{}
+	for i := range bins {
+		out = append(out, Member{bins[i].label, counts[i]})
+	}
+	return out
+}

@@ -19,6 +19,7 @@ const (
 	typeDate        = "date"
 	typeDateRange   = "dateRange"
 	typeBoolean     = "boolean"
+	typeFlag        = "flag" // not of a request: a flag that was never said is false
 )
 
 // condition is what is asked of one value.
@@ -29,8 +30,8 @@ type condition struct {
 	low, high float64
 	from, to  Day // both inclusive
 	truth     bool
-	nulls     bool           // null holds too
-	known     map[int32]bool // what held of values with a code: a regex is matched once for each
+	nulls     bool // null holds too
+	id        int  // among the conditions of a question
 }
 
 // members are those of a JSON object.
@@ -63,8 +64,9 @@ func (m members) read(field, name string, into any, want string) error {
 
 // newCondition compiles what type, value, min, max and includeNull of a filter
 // or a segment say.
-func newCondition(field string, m members) (*condition, error) {
-	c := &condition{known: map[int32]bool{}}
+func newCondition(field string, m members, p *properties) (*condition, error) {
+	c := &condition{id: p.conditions}
+	p.conditions++
 	if err := m.read(field, "type", &c.kind, "a string"); err != nil {
 		return nil, err
 	}
@@ -165,18 +167,10 @@ func leadingDate(text string) (Day, bool) {
 
 // holds says that v passes.
 func (c *condition) holds(v *Value) bool {
-	if v.Null {
+	if v.Null && c.kind != typeFlag {
 		return c.nulls
 	}
-	if c.kind != typeRegex || v.code == 0 {
-		return c.test(v)
-	}
-	held, known := c.known[v.code]
-	if !known {
-		held = c.test(v)
-		c.known[v.code] = held
-	}
-	return held
+	return c.test(v)
 }
 
 // test holds a value that is not null to the condition. What cannot be read as
@@ -193,7 +187,7 @@ func (c *condition) test(v *Value) bool {
 	case typeDate, typeDateRange:
 		d, ok := leadingDate(v.Text)
 		return ok && c.from <= d && d <= c.to
-	case typeBoolean:
+	case typeBoolean, typeFlag:
 		return v.truth() == c.truth
 	}
 	return false

@@ -4,77 +4,82 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math/bits"
 	"slices"
 	"strings"
-
-	"weir/schemas/rollup"
 )
 
-// Count is a question of how many clients are new, active and lost: the
-// generic reports. Add the rows it asks for, then read its Answer.
-type Count struct {
-	base
-	population
-
+// count is how many clients are new, active and lost: the generic reports.
+type count struct {
+	q      *base
 	split  Split
 	want   [statuses]bool
 	lost   losses
 	levels []level
+	root   *node
+	mask   []uint64 // scratch: the buckets in which a unit counts
 }
 
-// NewCount compiles generic/dateRange.
-func NewCount(b *Body, today Day) (*Count, error) {
+// NewDateRange compiles generic/dateRange.
+func NewDateRange(b *Body, given Given) (*Question, error) {
+	q, err := newBase(b, given)
+	if err != nil {
+		return nil, err
+	}
 	split, err := b.split()
 	if err != nil {
 		return nil, err
 	}
-	days, err := b.dates(today, split)
+	if q.days, err = b.dates(q.today, split); err != nil {
+		return nil, err
+	}
+	return newCount(b, q, split)
+}
+
+// NewCurrent compiles generic/current: the range from startDate, or from the
+// beginning, without an end, so that all values are current.
+func NewCurrent(b *Body, given Given) (*Question, error) {
+	q, err := newBase(b, given)
 	if err != nil {
 		return nil, err
 	}
-	return newCount(b, today, days, split)
-}
-
-// NewCurrentCount compiles generic/current: the range from startDate, or from
-// the beginning, without an end, so that all values are current.
-func NewCurrentCount(b *Body, today Day) (*Count, error) {
 	start := Day(0)
 	if b.StartDate != nil {
-		var err error
-		if start, err = ParseDay("startDate", *b.StartDate, today); err != nil {
+		if start, err = ParseDay("startDate", *b.StartDate, q.today); err != nil {
 			return nil, err
 		}
+	} else if !q.zone.UTC() {
+		start = minDay // the first hours of 1970 are of the day before in half of the world
 	}
-	return newCount(b, today, OpenRange(start), NoSplit)
+	q.days, q.moment = OpenRange(start), latest
+	return newCount(b, q, NoSplit)
 }
 
-func newCount(b *Body, today Day, days Range, split Split) (*Count, error) {
-	c := &Count{base: base{days: days}, split: split}
-	c.population = newPopulation(&c.base)
-	if err := b.only(); err != nil {
+func newCount(b *Body, q base, split Split) (*Question, error) {
+	c := &count{split: split}
+	question := &Question{base: q, report: c}
+	c.q = &question.base
+	err := c.q.counting(b)
+	if err != nil {
 		return nil, err
 	}
-	var err error
-	if c.want, c.lost, err = b.wanted(today); err != nil {
+	if c.want, c.lost, err = b.wanted(q.today); err != nil {
 		return nil, err
 	}
-	if c.base.filter, err = newFilter("globalFilters", b.GlobalFilters, &c.base.props); err != nil {
+	if err := c.q.filters(b); err != nil {
 		return nil, err
 	}
 	most := maxLevels
 	if split != NoSplit {
 		most = 1
 	}
-	c.levels, err = newLevels("levels", b.Levels, most, &c.base.props)
-	return c, err
-}
-
-// Days says that rows of client days of the range are needed.
-func (c *Count) Days() bool { return c.want[isActive] && !c.base.days.Open }
-
-// Lives says that rows of clients' lives are needed.
-func (c *Count) Lives() bool {
-	return c.base.lives() || c.want[isNew] || c.want[isLost] || c.base.days.Open
+	if c.levels, err = newLevels("levels", b.Levels, most, &c.q.props); err != nil {
+		return nil, err
+	}
+	c.root = c.node("", 0)
+	c.q.needs.inRange = c.want[isActive] && !q.days.Open
+	c.q.needs.lives = c.want[isNew] || c.want[isLost] || q.days.Open
+	return question, nil
 }
 
 // node is one series: its numbers by bucket, and the series within it.
@@ -85,96 +90,136 @@ type node struct {
 	within  map[string]*node
 }
 
+func (c *count) node(label string, segment int) *node {
+	return &node{label: label, segment: segment, counts: make([][statuses]int64, len(c.q.days.Buckets))}
+}
+
 // child is the series within n, made if need be.
-func (c *Count) child(n *node, in inSegment) *node {
+func (c *count) child(n *node, in inSegment) *node {
 	if have := n.within[in.label]; have != nil {
+		have.segment = min(have.segment, in.segment)
 		return have
 	}
 	if n.within == nil {
 		n.within = map[string]*node{}
 	}
-	made := &node{label: in.label, segment: in.segment, counts: make([][statuses]int64, len(c.base.days.Buckets))}
+	made := c.node(in.label, in.segment)
 	n.within[in.label] = made
 	return made
 }
 
-// count adds each client to the series it is in, in each bucket.
-func (c *Count) count() *node {
-	root := &node{counts: make([][statuses]int64, len(c.base.days.Buckets))}
-	for i := range c.clients {
-		one := &c.clients[i]
-		for bucket := range c.base.days.Buckets {
-			is, some := c.statusIn(one, bucket)
-			if !some {
-				continue
-			}
-			value := func(property int) Value { return c.value(one, property, bucket) }
-			if c.base.filter.matches(value) {
-				c.add(root, c.levels, bucket, is, value)
+// tally adds each client to the series it is in, in each bucket.
+func (c *count) tally(f *facts) {
+	c.mask = make([]uint64, max(f.words, 1))
+	for u := range int32(len(f.units)) {
+		is := c.buckets(f, u)
+		// Where nothing that is looked at has changed, one look will do.
+		varies := f.varies(u)
+		looked, passes := false, false
+		for word := range c.mask {
+			for ; c.mask[word] != 0; c.mask[word] &= c.mask[word] - 1 {
+				bucket := word*64 + bits.TrailingZeros64(c.mask[word])
+				before := c.q.days.Buckets[bucket].To
+				if varies || !looked {
+					looked, passes = true, f.matches(u, before)
+				}
+				if passes {
+					c.add(f, c.root, c.levels, u, bucket, before, is(bucket))
+				}
 			}
 		}
 	}
-	return root
 }
 
-// statusIn is what a client is in a bucket, of what is wanted.
-func (c *Count) statusIn(one *client, bucket int) (is [statuses]int64, some bool) {
-	b := &c.base.days.Buckets[bucket]
-	has := func(d Day) bool { return b.From <= d && d < b.To }
-	last := Day(rollup.Day(one.last))
-	if c.want[isNew] && has(Day(rollup.Day(one.first))) {
-		is[isNew], some = 1, true
-	}
-	if c.want[isActive] && (one.activeIn(bucket) || (c.base.days.Open && has(last))) {
-		is[isActive], some = 1, true
+// buckets puts the buckets in which a unit counts into the mask, and returns
+// what it is in each.
+func (c *count) buckets(f *facts, u int32) func(bucket int) [statuses]int64 {
+	clear(c.mask)
+	born, gone := -1, -1
+	if c.want[isNew] {
+		born = c.mark(f.installed(u))
 	}
 	if c.want[isLost] {
-		if on, lost := c.lost.day(last); lost && has(on) {
-			is[isLost], some = 1, true
+		if on, lost := c.lost.day(f.seen(u)); lost {
+			gone = c.mark(on)
 		}
 	}
-	return is, some
+	active := func(int) bool { return false }
+	switch {
+	case c.q.needs.inRange:
+		for i, word := range f.activeBuckets(u) {
+			c.mask[i] |= word
+		}
+		active = func(bucket int) bool { return f.activeIn(u, bucket) }
+	case c.want[isActive]:
+		last := c.mark(f.seen(u)) // of an open range
+		active = func(bucket int) bool { return bucket == last }
+	}
+	return func(bucket int) (is [statuses]int64) {
+		if bucket == born {
+			is[isNew] = 1
+		}
+		if active(bucket) {
+			is[isActive] = 1
+		}
+		if bucket == gone {
+			is[isLost] = 1
+		}
+		return is
+	}
 }
 
-// add counts a client in n and in the series within it.
-func (c *Count) add(n *node, levels []level, bucket int, is [statuses]int64, value func(int) Value) {
+// mark puts the bucket of a day into the mask and returns it; −1 outside the
+// range.
+func (c *count) mark(d Day) int {
+	bucket, inside := c.q.days.bucket(d)
+	if !inside {
+		return -1
+	}
+	c.mask[bucket/64] |= 1 << (bucket % 64)
+	return bucket
+}
+
+// add counts a unit in n and in the series within it.
+func (c *count) add(f *facts, n *node, levels []level, u int32, bucket int, before Day, is [statuses]int64) {
 	for s := range statuses {
 		n.counts[bucket][s] += is[s]
 	}
 	if len(levels) == 0 {
 		return
 	}
-	for _, in := range levels[0].labels(nil, value) {
-		c.add(c.child(n, in), levels[1:], bucket, is, value)
+	for _, in := range f.labels(&levels[0], u, before) {
+		c.add(f, c.child(n, in), levels[1:], u, bucket, before, is)
 	}
 }
 
-// Answer is the result in the shape of the generic reports.
-func (c *Count) Answer() Object {
-	root := c.count()
-	c.settle(root, c.levels)
+// answer is the result in the shape of the generic reports.
+func (c *count) answer() Answer {
+	c.settle(c.root, c.levels)
 	if c.split == NoSplit {
-		return c.spell(root, 0, 0)
+		return Answer{Result: c.spell(c.root, 0, 0)}
 	}
 	var out Object
-	for i := range c.base.days.Buckets {
-		var in any = c.totals(root, i)
+	for i := range c.q.days.Buckets {
+		var in any = c.totals(c.root, i)
 		if len(c.levels) > 0 {
-			in = c.spell(root, i, 0)
+			in = c.spell(c.root, i, 0)
 		}
-		out = append(out, Member{c.base.days.Buckets[i].Key.String(), in})
+		out = append(out, Member{c.q.days.Buckets[i].Key.String(), in})
 	}
-	return out
+	return Answer{Result: out}
 }
 
 // settle makes the series that are there whoever is in them, and drops those
 // beyond a limit.
-func (c *Count) settle(n *node, levels []level) {
+func (c *count) settle(n *node, levels []level) {
 	if len(levels) == 0 {
 		return
 	}
 	for _, in := range levels[0].fixed() {
-		c.child(n, in)
+		if n.within[in.label] == nil {
+			c.child(n, in)
+		}
 	}
 	for i := range levels[0].segments {
 		n.trim(i, levels[0].segments[i].limit)
@@ -213,7 +258,7 @@ func (n *node) sum() (sum int64) {
 
 // spell writes a series and those within it, of one bucket. Where there are
 // levels the whole is left out: only its parts are asked for.
-func (c *Count) spell(n *node, bucket, depth int) Object {
+func (c *count) spell(n *node, bucket, depth int) Object {
 	var out Object
 	if depth > 0 || len(c.levels) == 0 {
 		out = append(out, Member{"totals", c.totals(n, bucket)})
@@ -229,7 +274,7 @@ func (c *Count) spell(n *node, bucket, depth int) Object {
 }
 
 // totals are the numbers that were asked for.
-func (c *Count) totals(n *node, bucket int) Object {
+func (c *count) totals(n *node, bucket int) Object {
 	var out Object
 	for s := range statuses {
 		if c.want[s] {

@@ -8,8 +8,6 @@ import (
 )
 
 const (
-	dayMS = 86_400_000
-
 	// firstWeekday is the day on which a week begins.
 	firstWeekday = time.Monday
 
@@ -17,7 +15,7 @@ const (
 	maxBuckets = 3700
 )
 
-// Day is a UTC day, in days since 1970.
+// Day is a day, of UTC or of the question's time zone, in days since 1970.
 type Day int32
 
 // String is YYYY-MM-DD.
@@ -83,9 +81,6 @@ type Bucket struct {
 	From, To Day // the days of the range that lie in it; To is exclusive
 }
 
-// endMS is the end of the bucket in epoch milliseconds.
-func (b *Bucket) endMS() int64 { return int64(b.To) * dayMS }
-
 // Range is a range of days, cut into buckets.
 type Range struct {
 	From, To Day // To is exclusive
@@ -125,8 +120,7 @@ func OpenRange(start Day) Range {
 func around(d Day, split Split) (key, next Day) {
 	switch split {
 	case ByWeek:
-		into := (int(d.date().Weekday()) - int(firstWeekday) + 7) % 7
-		key = d - Day(into)
+		key = monday(d)
 		return key, key + 7
 	case ByMonth:
 		t := d.date()
@@ -143,6 +137,9 @@ func (r *Range) bucket(d Day) (int, bool) {
 		return 0, false
 	}
 	low, high := 0, len(r.Buckets)-1
+	if high+1 == int(r.To)-int(r.From) {
+		return int(d - r.From), true
+	}
 	for low < high {
 		if mid := (low + high + 1) / 2; r.Buckets[mid].From <= d {
 			low = mid
@@ -153,6 +150,12 @@ func (r *Range) bucket(d Day) (int, bool) {
 	return low, true
 }
 
-// Milliseconds are the bounds of the range in epoch milliseconds; to is
-// exclusive.
-func (r Range) Milliseconds() (from, to int64) { return int64(r.From) * dayMS, int64(r.To) * dayMS }
+// monday is the first day of the week of d. 1970 began on a Thursday.
+func monday(d Day) Day {
+	const weekday1970 = time.Thursday
+	into := (int(d) + int(weekday1970) - int(firstWeekday)) % 7
+	if into < 0 {
+		into += 7
+	}
+	return d - Day(into)
+}

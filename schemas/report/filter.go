@@ -2,7 +2,6 @@ package report
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 
 	"github.com/go-json-experiment/json"
@@ -17,28 +16,8 @@ type clause [][]test
 
 // test is a condition on one property.
 type test struct {
-	property int // index in properties.all
-	holds    func(*Value) bool
-}
-
-// matches holds values, got by the index of their property, to the filter.
-func (f filter) matches(value func(property int) Value) bool {
-	for _, c := range f {
-		if !slices.ContainsFunc(c, func(all []test) bool { return holdAll(all, value) }) {
-			return false
-		}
-	}
-	return true
-}
-
-func holdAll(all []test, value func(property int) Value) bool {
-	for i := range all {
-		v := value(all[i].property)
-		if !all[i].holds(&v) {
-			return false
-		}
-	}
-	return true
+	property  int // index in properties.all
+	condition *condition
 }
 
 // newFilter compiles globalFilters.
@@ -84,12 +63,12 @@ func newClause(field, name string, raw jsontext.Value, p *properties) (clause, e
 }
 
 func newTest(field, name string, m members, p *properties) (test, error) {
-	c, err := newCondition(field, m)
+	c, err := newCondition(field, m, p)
 	if err != nil {
 		return test{}, err
 	}
 	at, err := p.use(field, name)
-	return test{property: at, holds: c.holds}, err
+	return test{property: at, condition: c}, err
 }
 
 // levelClause is the filter of os, geography or gpu: any of its levels.
@@ -171,7 +150,8 @@ func flagTests(field, name string, raw jsontext.Value, p *properties) ([]test, e
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, test{property: at, holds: func(v *Value) bool { return v.truth() == want }})
+		out = append(out, test{property: at, condition: &condition{kind: typeFlag, truth: want, id: p.conditions}})
+		p.conditions++
 	}
 	if len(out) == 0 {
 		return nil, wrong(field, "has none of %v", flags)
@@ -179,24 +159,8 @@ func flagTests(field, name string, raw jsontext.Value, p *properties) ([]test, e
 	return out, nil
 }
 
-// Usage is the events of a lifetimeEventUsage filter.
-type Usage struct{ events []eventMatch }
-
-// eventMatch is one member of a combination of events.
-type eventMatch struct {
-	noCategory     bool
-	category, name func(string) bool
-}
-
-// Has says that an event counts; an empty category is none.
-func (u *Usage) Has(category, name string) bool {
-	return slices.ContainsFunc(u.events, func(e eventMatch) bool {
-		if e.noCategory || category == "" {
-			return e.noCategory && category == "" && e.name(name)
-		}
-		return e.category(category) && e.name(name)
-	})
-}
+// usageOf is the events of a lifetimeEventUsage filter.
+type usageOf struct{ combination }
 
 func usageClause(field string, raw jsontext.Value, p *properties) (clause, error) {
 	m, err := objectOf(field, raw)
@@ -209,13 +173,13 @@ func usageClause(field string, raw jsontext.Value, p *properties) (clause, error
 			return nil, err
 		}
 	}
-	var u Usage
+	var u usageOf
 	for _, raw := range events {
 		e, err := newEventMatch(field, raw)
 		if err != nil {
 			return nil, err
 		}
-		u.events = append(u.events, e)
+		u.combination = append(u.combination, e)
 	}
 	bounds := members{"type": jsontext.Value(`"numberRange"`), "min": m["min"], "max": m["max"]}
 	if !m.has("min") && !m.has("max") {
@@ -226,46 +190,6 @@ func usageClause(field string, raw jsontext.Value, p *properties) (clause, error
 			delete(bounds, name)
 		}
 	}
-	c, err := newCondition(field, bounds)
-	return clause{{{property: p.useUsage(u), holds: func(v *Value) bool { return c.holds(v) }}}}, err
-}
-
-// newEventMatch reads {"category","name"} with categoryType and nameType.
-func newEventMatch(field string, raw jsontext.Value) (e eventMatch, err error) {
-	m, err := objectOf(field, raw)
-	if err != nil {
-		return e, err
-	}
-	if !m.has("name") {
-		return e, wrong(field+".name", "is missing")
-	}
-	if e.name, err = textMatch(field, "name", m); err != nil {
-		return e, err
-	}
-	if e.noCategory = !m.has("category") || string(m["category"]) == `""`; e.noCategory {
-		return e, nil
-	}
-	e.category, err = textMatch(field, "category", m)
-	return e, err
-}
-
-func textMatch(field, name string, m members) (func(string) bool, error) {
-	var text, kind string
-	if err := m.read(field, name, &text, "a string"); err != nil {
-		return nil, err
-	}
-	if err := m.read(field, name+"Type", &kind, "a string"); err != nil {
-		return nil, err
-	}
-	switch kind {
-	case "", typeString:
-		return func(s string) bool { return s == text }, nil
-	case typeRegex:
-		re, err := regexp.Compile(text)
-		if err != nil {
-			return nil, wrong(field+"."+name, "is not a regular expression")
-		}
-		return re.MatchString, nil
-	}
-	return nil, wrong(field+"."+name+"Type", "must be string or regex")
+	c, err := newCondition(field, bounds, p)
+	return clause{{{property: p.useUsage(u), condition: c}}}, err
 }

@@ -11,6 +11,8 @@ type source uint8
 
 const (
 	said      source = iota // events say it
+	told                    // the product's owner says it of a user: user.NAME and contact.NAME
+	continent               // of the country, or else what events say
 	clientID                // the client's id, in decimal
 	installed               // the day of the earliest event
 	lastSeen                // the day of the latest event
@@ -24,8 +26,21 @@ type property struct {
 	name     string
 	source   source
 	standard bool // kept for each day; others have only a current value
-	slot     int  // of said ones and of usage, in the order in which the question reads them
+	slot     int  // of said and told ones and of usage, in the order in which the question reads them
+	country  int  // slot of geography.country; of continent alone
 }
+
+// coded says that values of the property have codes.
+func (p *property) coded() bool { return p.source == said || p.source == told || p.source == continent }
+
+// Names of properties that are treated specially.
+const (
+	nameClientID  = "clientId"
+	nameContinent = "geography.continent"
+	nameCountry   = "geography.country"
+	prefixUser    = "user."
+	prefixContact = "contact."
+)
 
 // Properties of the published table, without the special ones.
 var (
@@ -42,10 +57,23 @@ var (
 	}
 )
 
+// numberNames are the properties that are numbers.
+var numberNames = []string{
+	"cpuCores", "displayCount", "ram", "resolutionWidth", "resolutionHeight", "screenPpi", "javaVmRam",
+	"lifetimeRuntimeMinutes", "lifetimeSessionCount",
+}
+
+// isFlag says that a property is one that is false until it is said.
+func isFlag(name string) bool {
+	of, flag, _ := strings.Cut(name, ".")
+	members, flags := levelsOf(of)
+	return flags && slices.Contains(members, flag)
+}
+
 // sourceOf finds a property by its name.
 func sourceOf(name string) (from source, standard, known bool) {
 	switch name {
-	case "clientId":
+	case nameClientID:
 		return clientID, false, true
 	case "dateInstalled":
 		return installed, false, true
@@ -55,6 +83,12 @@ func sourceOf(name string) (from source, standard, known bool) {
 		return sessions, false, true
 	case "lifetimeRuntimeMinutes":
 		return runtime, false, true
+	}
+	if isTold(name) {
+		return told, false, true
+	}
+	if name == nameContinent {
+		return continent, true, true
 	}
 	if slices.Contains(standardNames, name) || custom(name) {
 		return said, true, true
@@ -94,11 +128,23 @@ func levelsOf(name string) (members []string, flags bool) {
 	return nil, false
 }
 
+// isTold says that name is one of a user's property or contact.
+func isTold(name string) bool {
+	user, isUser := strings.CutPrefix(name, prefixUser)
+	contact, isContact := strings.CutPrefix(name, prefixContact)
+	return isUser && user != "" || isContact && contact != ""
+}
+
 // properties are those that a question reads, each once.
 type properties struct {
-	all    []property
-	said   []string // names by slot
-	usages []Usage  // by slot
+	all        []property
+	said       []string // names by slot
+	standard   []bool   // by slot of said
+	told       []string // names by slot
+	usages     []usageOf
+	conditions int  // that are compiled
+	levels     int  // that are compiled
+	grouped    bool // clients are counted by a property: no clientId
 }
 
 // use is the index in all of a property.
@@ -110,16 +156,40 @@ func (p *properties) use(field, name string) (int, error) {
 	if !known {
 		return 0, wrong(field, "there is no property %q", name)
 	}
-	next := property{name: name, source: from, standard: standard, slot: len(p.said)}
-	if from == said {
-		p.said = append(p.said, name)
+	if from == clientID && p.grouped {
+		return 0, wrong(field, "clientId cannot be read where clients are counted by another property")
+	}
+	next := property{name: name, source: from, standard: standard}
+	switch from {
+	case said:
+		next.slot = p.saidSlot(name, standard)
+	case continent:
+		next.slot, next.country = p.saidSlot(name, true), p.saidSlot(nameCountry, true)
+	case told:
+		next.slot = len(p.told)
+		p.told = append(p.told, name)
+	case clientID, installed, lastSeen, sessions, runtime, usage:
 	}
 	p.all = append(p.all, next)
 	return len(p.all) - 1, nil
 }
 
-func (p *properties) useUsage(u Usage) int {
+// saidSlot is the slot of what events say.
+func (p *properties) saidSlot(name string, standard bool) int {
+	if i := slices.Index(p.said, name); i >= 0 {
+		return i
+	}
+	p.said, p.standard = append(p.said, name), append(p.standard, standard)
+	return len(p.said) - 1
+}
+
+func (p *properties) useUsage(u usageOf) int {
 	p.all = append(p.all, property{name: "lifetimeEventUsage", source: usage, slot: len(p.usages)})
 	p.usages = append(p.usages, u)
 	return len(p.all) - 1
+}
+
+// computed says that a property that is no said or told one is read.
+func (p *properties) computed() bool {
+	return slices.ContainsFunc(p.all, func(one property) bool { return !one.coded() && one.source != usage })
 }

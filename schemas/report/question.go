@@ -1,178 +1,288 @@
 package report
 
 import (
+	"context"
+	"errors"
+	"iter"
+	"math"
 	"slices"
-	"strconv"
+	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
+	"weir/schemas/rollup"
 )
 
-// base is what every question about clients has.
+// Given is what a question rests on beside its body. Now is required.
+type Given struct {
+	Now       time.Time                                          // of the server's clock
+	Types     map[string]int                                     // of custom properties; those of type 3 can be counted by
+	Collected func(category, name string) (basic, advanced bool) // how an event is collected; nil: as both
+	Bytes     int64                                              // of memory for the clients of a pass; 0 means 128 MiB
+	Page      int                                                // clients of a page of a client list; 0 means 200
+}
+
+// Source gives the rows that a question asks for: of one product, all as of
+// one watermark, in the question's time zone and of the events that it is
+// about. It gives the same rows as often as it is asked. Rows are deltas, in any
+// order; a batch is valid until the next.
+type Source interface {
+	Clients(ctx context.Context, s Scan) iter.Seq2[*rollup.ClientBatch, error]
+	Days(ctx context.Context, s Scan) iter.Seq2[*rollup.DayBatch, error]
+	Events(ctx context.Context, s Scan) iter.Seq2[*rollup.EventBatch, error]
+	Told(ctx context.Context) iter.Seq2[*Told, error]
+}
+
+// Scan says which rows are wanted. It may give more: rows of other days and
+// clients are passed over.
+type Scan struct {
+	From, To   Day     // of days and events; To is exclusive
+	Properties bool    // of clients and days
+	Values     bool    // of events
+	Clients    []int64 // nil is all
+}
+
+// Told is a property of a user that the product's owner set, as it is now.
+type Told struct {
+	Client       int64
+	Name         string // user.NAME or contact.NAME
+	Value        string // JSON
+	Time, Offset int64  // of the latest change
+}
+
+// Answer is what a report says.
+type Answer struct {
+	Result any
+	More   Object // further members of the envelope
+}
+
+// Question is a report that is asked for, compiled. It is answered once.
+type Question struct {
+	base
+	report // nil of a list
+	list   *list
+}
+
+// report is what one report makes of the facts. Facts come in passes, each of
+// other clients; a report keeps only what it makes of them.
+type report interface {
+	// tally adds what the clients of a pass come to.
+	tally(f *facts)
+	// answer is read when all passes are done.
+	answer() Answer
+}
+
+// base is what every question has.
 type base struct {
+	given  Given
+	zone   Zone
+	today  Day
 	days   Range
 	props  properties
 	filter filter
-	atEnd  bool // values are those at the end of the range, whatever the buckets
+	group  string // property that clients are counted by; "" is the client itself
+	only   []ownTest
+
+	moment     moment
+	needs      needs
+	askedFor   []asked // events that are counted for each client; in the order of their numbers
+	everyEvent bool    // all events are counted for each client
+
+	clients      []int64 // that alone are looked at; nil is all
+	advancedOnly bool    // combinations have only events that are collected as advanced
 }
 
-// firstEnd is the end of the first bucket whose values are looked at.
-func (q *base) firstEnd() int64 {
-	if q.atEnd {
-		return q.days.Buckets[len(q.days.Buckets)-1].endMS()
+// moment is when the values of standard properties are looked at.
+type moment int
+
+const (
+	atBucketEnd moment = iota
+	atEnd              // of the range
+	atInstall          // the end of the day of installation
+	latest
+)
+
+// needs are the rows that a question needs beside those that its properties
+// need.
+type needs struct {
+	lives    bool // every client, its first and last day
+	inRange  bool // what clients did on the days of the range
+	lifeDays bool // all days on which clients were active
+	inEvents bool // events of the range, instead of all times
+	buckets  bool // what all clients came to in each bucket
+	tallies  bool // what all clients sent of each event in each bucket
+}
+
+// newBase reads what every report has. Filters are read by who has them.
+func newBase(b *Body, given Given) (base, error) {
+	q := base{given: given}
+	if q.given.Bytes == 0 {
+		q.given.Bytes = 128 << 20
 	}
-	return q.days.Buckets[0].endMS()
-}
-
-// standard says that the property of a slot is kept for each day.
-func (q *base) standard(slot int) bool {
-	return slices.ContainsFunc(q.props.all, func(p property) bool {
-		return p.source == said && p.slot == slot && p.standard
-	})
-}
-
-// Range is the days that the question is about.
-func (q *base) Range() Range { return q.days }
-
-// Lives says that rows of clients' lives are needed: where values are looked
-// at, or installation and loss.
-func (q *base) lives() bool { return len(q.props.all) > 0 }
-
-// Usages says that rows of event days of all times are needed.
-func (q *base) Usages() bool { return len(q.props.usages) > 0 }
-
-// Body is the part of a request that several reports share.
-type Body struct {
-	StartDate        *string        `json:"startDate"`
-	StopDate         *string        `json:"stopDate"`
-	DateSplit        *string        `json:"dateSplit"`
-	ClientStatus     []string       `json:"clientStatus"`
-	DaysUntilLost    jsontext.Value `json:"daysUntilDeclaredLost"`
-	DateReportedLost *string        `json:"dateReportedLost"`
-	GroupBy          *string        `json:"groupBy"`
-	TimeZone         *string        `json:"timeZone"`
-	GlobalFilters    jsontext.Value `json:"globalFilters"`
-	Levels           jsontext.Value `json:"levels"`
-	DataView         *string        `json:"dataView"`
-	Divisor          *string        `json:"divisor"`
-	Events           jsontext.Value `json:"events"`
-}
-
-func text(s *string) string {
-	if s == nil {
-		return ""
+	var err error
+	if q.zone, err = b.zone(); err != nil {
+		return q, err
 	}
-	return *s
+	q.today = q.zone.Day(given.Now.UnixMilli())
+	q.only, err = newOwnTests(b.EventProperties, &q.props)
+	return q, err
 }
 
-// dates reads startDate and stopDate.
-func (b *Body) dates(today Day, split Split) (Range, error) {
-	start, err := ParseDay("startDate", text(b.StartDate), today)
-	if err != nil {
-		return Range{}, err
+// counting reads groupBy.
+func (q *base) counting(b *Body) error {
+	name := text(b.GroupBy)
+	switch {
+	case name == "" || name == nameClientID:
+		return nil
+	case name == "machineId" || name == "licenseKey":
+	case custom(name) && q.given.Types[name] == groupedType:
+	case custom(name):
+		return wrong("groupBy", "%s is of type %d: only custom properties of type %d can be counted by", name, max(1, q.given.Types[name]), groupedType)
+	default:
+		return wrong("groupBy", "%q is not clientId, machineId, licenseKey or a custom property of type %d", name, groupedType)
 	}
-	stop, err := ParseDay("stopDate", text(b.StopDate), today)
-	if err != nil {
-		return Range{}, err
-	}
-	return NewRange(start, stop, split)
+	q.group, q.props.grouped = name, true
+	return nil
 }
 
-// split reads dateSplit; null and none are no split.
-func (b *Body) split() (Split, error) {
-	if b.DateSplit == nil {
-		return NoSplit, nil
-	}
-	return ParseSplit("dateSplit", *b.DateSplit)
-}
+// groupedType is the type of custom properties that clients can be counted by.
+const groupedType = 3
 
-// only refuses what is not served.
-func (b *Body) only() error {
-	if group := text(b.GroupBy); group != "" && group != "clientId" {
-		return wrong("groupBy", "%q is not served yet: only clientId is", group)
-	}
-	if zone := text(b.TimeZone); zone != "" && zone != "UTC" {
-		return wrong("timeZone", "%q is not served yet: only UTC is", zone)
+// byClient refuses a groupBy where the report has none.
+func (*base) byClient(b *Body) error {
+	if name := text(b.GroupBy); name != "" && name != nameClientID {
+		return wrong("groupBy", "this report counts by clientId alone")
 	}
 	return nil
 }
 
-// status is what a client can be in a bucket.
-type status int
+func (q *base) filters(b *Body) (err error) {
+	q.filter, err = newFilter("globalFilters", b.GlobalFilters, &q.props)
+	return err
+}
 
+// Zone is the time zone of the question's days.
+func (q *Question) Zone() Zone { return q.zone }
+
+// Told says that properties of users are read that product owners set.
+func (q *Question) Told() bool { return len(q.props.told) > 0 }
+
+// Events says that rows of events are read.
+func (q *Question) Events() bool { return q.readsEvents() }
+
+// Answer asks src for the rows that the question needs, and answers it. Its
+// memory is bounded by Given.Bytes, beside what the answer itself comes to:
+// where the product has more clients, they are looked at in several passes, and
+// src is asked as often.
+func (q *Question) Answer(ctx context.Context, src Source) (Answer, error) {
+	if q.list != nil {
+		return q.list.answer(ctx, src)
+	}
+	groups, err := q.grouping(ctx, src)
+	if err != nil {
+		return Answer{}, err
+	}
+	for width, from := uint64(wholePart), uint64(0); from < wholePart; {
+		f, err := q.pass(ctx, src, func() *facts { return newFacts(&q.base, part{from: from, to: min(from+width, wholePart)}, groups) })
+		if errors.Is(err, errFull) && groups == nil && width > 1 {
+			width /= 2
+			continue
+		}
+		if errors.Is(err, errFull) {
+			return Answer{}, wrong("groupBy", "the product has too many clients to count them by %s at once", q.group)
+		}
+		if err != nil {
+			return Answer{}, err
+		}
+		q.tally(f)
+		from = f.part.to
+	}
+	return q.answer(), nil
+}
+
+// pass gathers facts, and once more with every utterance by itself if they came
+// too mixed to be put together.
+func (q *base) pass(ctx context.Context, src Source, begin func() *facts) (*facts, error) {
+	f := begin()
+	err := q.gather(ctx, src, f)
+	if errors.Is(err, errMixed) {
+		f = begin()
+		f.apart = true
+		err = q.gather(ctx, src, f)
+	}
+	return f, err
+}
+
+// gather adds to f all rows that the question needs.
+func (q *base) gather(ctx context.Context, src Source, f *facts) error {
+	if q.needsLives() {
+		if err := each(src.Clients(ctx, Scan{Properties: len(q.props.said) > 0, Clients: q.clients}), f.addClients); err != nil {
+			return err
+		}
+	}
+	if len(q.props.told) > 0 {
+		if err := each(src.Told(ctx), f.addTold); err != nil {
+			return err
+		}
+	}
+	if scan, some := f.daysScan(); some {
+		scan.Clients = q.clients
+		if err := each(src.Days(ctx, scan), f.addDays); err != nil {
+			return err
+		}
+	}
+	if !q.readsEvents() {
+		return nil
+	}
+	return each(src.Events(ctx, q.eventsScan()), f.addEvents)
+}
+
+// each hands every batch to add.
+func each[B any](batches iter.Seq2[*B, error], add func(*B) error) error {
+	for b, err := range batches {
+		if err == nil {
+			err = add(b)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// needsLives says that rows of clients' lives are needed: where values are
+// looked at, or installation and loss.
+func (q *base) needsLives() bool { return q.needs.lives || len(q.props.said) > 0 || q.props.computed() }
+
+// readsEvents says that rows of event days are needed.
+func (q *base) readsEvents() bool {
+	return q.everyEvent || len(q.askedFor) > 0 || len(q.props.usages) > 0 || q.needs.tallies
+}
+
+func (q *base) eventsScan() Scan {
+	s := Scan{From: minDay, To: maxDay, Values: q.needs.tallies, Clients: q.clients}
+	if (q.needs.inEvents || q.needs.tallies) && len(q.props.usages) == 0 {
+		s.From, s.To = q.days.From, q.days.To
+	}
+	return s
+}
+
+// Days beyond all.
 const (
-	isNew status = iota
-	isActive
-	isLost
-	statuses // how many there are
+	minDay = math.MinInt32 / 2
+	maxDay = math.MaxInt32 / 2
 )
 
-func (s status) String() string { return [...]string{"new", "active", "lost"}[s] }
+// standardSaid says that a standard property is read.
+func (q *base) standardSaid() bool { return slices.Contains(q.props.standard, true) }
 
-// losses say when a client is lost.
-type losses struct {
-	after    Day // days without contact
-	declared bool
-	today    Day
-}
-
-// day is the day on which a client last seen on a day is lost; false while it
-// is not.
-func (l *losses) day(last Day) (Day, bool) {
-	declared := last + l.after
-	if declared > l.today {
-		return 0, false
+// firstMoment is the earliest day before which values are looked at; of
+// atInstall it depends on the client.
+func (q *base) firstMoment() Day {
+	switch q.moment {
+	case latest:
+		return maxDay
+	case atEnd:
+		return q.days.To
+	case atBucketEnd, atInstall:
 	}
-	if l.declared {
-		return declared, true
-	}
-	return last, true
-}
-
-// wanted reads clientStatus and, if lost is among them, what lost means.
-func (b *Body) wanted(today Day) (want [statuses]bool, lost losses, err error) {
-	if len(b.ClientStatus) == 0 {
-		return want, lost, wrong("clientStatus", "is missing: one or more of new, active, lost")
-	}
-	for i, word := range b.ClientStatus {
-		known := false
-		for s := range statuses {
-			if s.String() == word {
-				want[s], known = true, true
-			}
-		}
-		if !known {
-			return want, lost, wrong("clientStatus."+strconv.Itoa(i), "%q is not new, active or lost", word)
-		}
-	}
-	if !want[isLost] {
-		return want, lost, nil
-	}
-	lost, err = b.lost(today)
-	return want, lost, err
-}
-
-// maxLostAfter bounds daysUntilDeclaredLost.
-const maxLostAfter = 36_500
-
-// lost reads daysUntilDeclaredLost and dateReportedLost.
-func (b *Body) lost(today Day) (losses, error) {
-	l := losses{today: today}
-	if b.DaysUntilLost == nil || b.DaysUntilLost.Kind() == 'n' {
-		return l, wrong("daysUntilDeclaredLost", "is missing")
-	}
-	n, err := strconv.Atoi(string(b.DaysUntilLost))
-	if err != nil || n < 1 || n > maxLostAfter {
-		return l, wrong("daysUntilDeclaredLost", "must be a whole number from 1 to %d", maxLostAfter)
-	}
-	l.after = Day(n)
-	switch on := text(b.DateReportedLost); on {
-	case "":
-		return l, wrong("dateReportedLost", "is missing")
-	case "dateLastSeen":
-	case "dateDeclaredLost":
-		l.declared = true
-	default:
-		return l, wrong("dateReportedLost", "%q is not dateLastSeen or dateDeclaredLost", on)
-	}
-	return l, nil
+	return q.days.Buckets[0].To
 }

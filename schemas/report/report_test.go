@@ -3,6 +3,7 @@ package report
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -72,11 +73,14 @@ func TestDays(t *testing.T) {
 }
 
 func TestAutomaticBins(t *testing.T) {
-	count := scale{ladder: []int64{1, 2, 3, 5, 8, 12}, label: plainLabel}
-	clock := scale{ladder: []int64{5, 15, 30, 60, 120, 240}, label: clockLabel}
 	check := func(s scale, numbers []int64, want string) {
 		t.Helper()
-		bins := s.automatic(numbers)
+		exact, rounded, ends := counted{}, counted{}, s.ends()
+		for _, n := range numbers {
+			exact[n]++
+			rounded[roundUp(ends, n)]++
+		}
+		bins := s.automatic(exact)
 		var got []string
 		for _, b := range bins {
 			got = append(got, b.label)
@@ -84,21 +88,33 @@ func TestAutomaticBins(t *testing.T) {
 		if text := strings.Join(got, ", "); text != want {
 			t.Errorf("%v: %s, want %s", numbers, text, want)
 		}
-		for _, n := range numbers {
-			if i := in(bins, n); i < 0 || (!bins[i].last && n > bins[i].high) || (!bins[i].first && n < bins[i].low) {
-				t.Errorf("%v: %d is in bin %d", numbers, n, i)
-			}
+		if diff := cmp.Diff(bins, s.automatic(rounded), cmp.AllowUnexported(bin{})); diff != "" {
+			t.Errorf("%v: bins of rounded numbers differ: %s", numbers, diff)
+		}
+		if diff := cmp.Diff(histogram(bins, exact), histogram(bins, rounded)); diff != "" {
+			t.Errorf("%v: histogram of rounded numbers differs: %s", numbers, diff)
+		}
+		sum := int64(0)
+		for _, n := range histogram(bins, exact) {
+			sum += n
+		}
+		if sum != int64(len(numbers)) {
+			t.Errorf("%v: %d are in a bin", numbers, sum)
 		}
 	}
-	check(count, nil, "")
-	check(count, []int64{0}, "≤ 1")
-	check(count, []int64{0, 4}, "≤ 1, 2, 3, 4 - 5")
-	check(count, []int64{1, 20}, "≤ 2, 3 - 4, 5 - 6, 7 - 10, 11 - 16, 17 - 24")
+	check(sessionScale(), nil, "")
+	check(sessionScale(), []int64{0}, "≤ 1")
+	check(sessionScale(), []int64{0, 4}, "≤ 1, 2, 3, 4 - 5")
+	check(sessionScale(), []int64{1, 20}, "≤ 2, 3 - 4, 5 - 6, 7 - 10, 11 - 16, 17 - 24")
 	few := make([]int64, 100)
 	few[0] = 1_000_000
-	check(count, few, "≤ 1, ≥ 2")
-	check(clock, []int64{3, 16, 29}, "≤ 0:05, 0:06 - 0:15, 0:16 - 0:30")
-	check(clock, []int64{1, 1000}, "≤ 0:25, 0:26 - 1:15, 1:16 - 2:30, 2:31 - 5:00, 5:01 - 10:00, 10:01 - 20:00")
+	check(sessionScale(), few, "≤ 1, ≥ 2")
+	check(dayScale(), []int64{1, 4}, "1, 2, 3, 4 - 5")
+	check(dayScale(), []int64{1, 20}, "1 - 2, 3 - 4, 5 - 6, 7 - 10, 11 - 16, 17 - 24")
+	check(runtimeScale(), []int64{3, 16, 29}, "≤ 0:05, 0:06 - 0:15, 0:16 - 0:30")
+	check(runtimeScale(), []int64{1, 1000}, "≤ 0:25, 0:26 - 1:15, 1:16 - 2:30, 2:31 - 5:00, 5:01 - 10:00, 10:01 - 20:00")
+	check(averageScale(), []int64{0, 7, 25}, "0.0 - 0.1, 0.11 - 0.2, 0.21 - 0.5")
+	check(averageScale(), []int64{501}, "0.0 - 0.2, 0.21 - 0.4, 0.41 - 1.0, 1.01 - 2.0, 2.01 - 4.0, 4.01 - 10.0")
 }
 
 // TestPropertiesInAnyOrder: rows of one client come in any split and order.
@@ -119,33 +135,73 @@ func TestPropertiesInAnyOrder(t *testing.T) {
 		{Client: 1, First: 5, Last: 5, Properties: said(`"0"`, 0, 1)},
 		{Client: 1, First: 5, Last: 3 * dayMS, Properties: said(`null`, 3, 4)},
 	}
-	want := `{"1970-01-02":{"level1":{"0":{"totals":{"active":1}},"2":{"totals":{"active":0}},"<NULL>":{"totals":{"active":0}}}},` +
+	want := `{"result":{"1970-01-02":{"level1":{"0":{"totals":{"active":1}},"2":{"totals":{"active":0}},"<NULL>":{"totals":{"active":0}}}},` +
 		`"1970-01-03":{"level1":{"0":{"totals":{"active":0}},"2":{"totals":{"active":1}},"<NULL>":{"totals":{"active":0}}}},` +
-		`"1970-01-04":{"level1":{"0":{"totals":{"active":0}},"2":{"totals":{"active":0}},"<NULL>":{"totals":{"active":1}}}}}`
+		`"1970-01-04":{"level1":{"0":{"totals":{"active":0}},"2":{"totals":{"active":0}},"<NULL>":{"totals":{"active":1}}}}}}`
 	for _, order := range [][]int{{0, 1, 2, 3, 4}, {4, 3, 2, 1, 0}, {2, 4, 0, 3, 1}} {
-		var b Body
-		if err := json.Unmarshal([]byte(body), &b); err != nil {
-			t.Fatal(err)
-		}
-		q, err := NewCount(&b, 10)
-		if err != nil {
-			t.Fatal(err)
-		}
+		src := &rows{}
 		for i := range lives {
-			q.AddClient(&lives[(i+order[0])%len(lives)])
+			src.lives = append(src.lives, lives[(i+order[0])%len(lives)])
 		}
 		for _, i := range order {
-			q.AddDay(&days[i])
+			src.days = append(src.days, days[i])
 		}
-		if !q.NeedsPast() {
-			t.Fatal("the past is not asked for")
+		if got := answerOf(t, NewDateRange, body, Given{}, src); got != want {
+			t.Errorf("%v (-want +got):\n%s", order, cmp.Diff(want, got))
 		}
-		for _, i := range order {
-			q.AddPast(&days[i])
+	}
+}
+
+// TestAnyMemoryAnswersTheSame: clients are looked at in as many passes as it
+// takes.
+func TestAnyMemoryAnswersTheSame(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	src := &rows{}
+	for client := int64(1); client <= 3000; client++ {
+		for _, day := range []int64{client % 50, 50 + r.Int64N(40)} {
+			version := rollup.Properties{{Name: "prodVersion", Value: fmt.Sprintf(`"%d"`, r.IntN(4)), Time: day * dayMS, Offset: client}}
+			src.days = append(src.days, rollup.ClientDay{
+				Client: client, Day: int32(day), Sessions: r.Int64N(5), RuntimeMS: r.Int64N(1e8), Properties: version,
+			})
+			src.lives = append(src.lives, rollup.Client{
+				Client: client, First: day * dayMS, Last: day * dayMS, Sessions: 1, RuntimeMS: 60_000, Properties: version,
+			})
+			src.events = append(src.events, rollup.EventDay{
+				Client: client, Day: int32(day), Name: string(rune('a' + r.IntN(5))), Count: 1 + r.Int64N(9), ValueCount: 1,
+			})
 		}
-		got, err := json.Marshal(q.Answer())
-		if diff := cmp.Diff(want, string(got)); err != nil || diff != "" {
-			t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	const shared = `"startDate":"1970-01-10","stopDate":"1970-03-20","daysUntilDeclaredLost":5,"dateReportedLost":"dateLastSeen",
+		"globalFilters":{"prodVersion":{"type":"stringArray","value":["0","1","3"]}}`
+	const segments = `,"segmentBy":"prodVersion","segments":[{"type":"regex","value":".*","split":true,"limit":2,"includeNull":true}]`
+	for name, one := range map[string]struct {
+		compile func(*Body, Given) (*Question, error)
+		body    string
+	}{
+		"dateRange": {NewDateRange, `{` + shared + `,"dateSplit":"week","clientStatus":["new","active","lost"],
+			"levels":{"level1":{"property":"prodVersion","segments":[{"type":"regex","value":".*","split":true}]}}}`},
+		"current":   {NewCurrent, `{` + shared + `,"clientStatus":["new","active","lost"]}`},
+		"usage":     {NewUsageDistribution, `{` + shared + `}`},
+		"table":     {NewEventTable, `{` + shared + `}`},
+		"timeline":  {NewEventTimeline, `{` + shared + `,"dateSplit":"month","dataView":"usageCounts","divisor":"users","events":[{"name":"a"}]}`},
+		"histogram": {NewLifetimeHistogram, `{` + shared + `,"events":[{"name":"a"},{"combiLabel":"x","combiArray":[{"name":"[bc]","nameType":"regex"}]}]}`},
+		"lifeTable": {NewLifetimeTable, `{` + shared + segments + `}`},
+		"churn":     {NewChurnTable, `{` + shared + segments + `}`},
+		"full":      {NewFullReport, `{` + shared + segments + `,"events":[{"name":"a"},{"name":"b"}]}`},
+		"cohorts":   {NewCohorts, `{` + shared + segments + `,"dateSplit":"week"}`},
+		"days":      {NewChurnHistogram("days"), `{` + shared + `}`},
+		"list":      {NewClientList, `{` + shared + `,"properties":["prodVersion","lifetimeEventUsage"],"retDailyData":{"startDate":"1970-01-01","stopDate":"1970-03-01","properties":["prodVersion"]}}`},
+	} {
+		want := answerOf(t, one.compile, one.body, Given{}, src)
+		if len(want) < 20 {
+			t.Errorf("%s says little: %s", name, want)
+		}
+		src.scans = 0
+		if got := answerOf(t, one.compile, one.body, Given{Bytes: 120_000}, src); got != want {
+			t.Errorf("%s in little memory (-want +got):\n%s", name, cmp.Diff(want, got))
+		}
+		if name != "table" && src.scans < 4 {
+			t.Errorf("%s: %d scans in little memory", name, src.scans)
 		}
 	}
 }
@@ -159,40 +215,40 @@ func FuzzQuestion(f *testing.F) {
 		`{"startDate":"NOW","stopDate":"NOW","clientStatus":["active"],"levels":{"level1":{"property":"licenseStatus","segments":[{"segmentLabel":"a","blocked":true}]}}}`,
 		`{"startDate":"NOW-9","stopDate":"NOW","clientStatus":["new"],"globalFilters":{"lifetimeEventUsage":{"combiArray":[{"name":"a"}],"max":3},"licenseStatus":[{"expired":false}]}}`,
 		`{"startDate":"NOW-9","stopDate":"NOW","dateSplit":"day","dataView":"customValues","divisor":"runtime","events":[{"category":"","name":"a"}]}`,
+		`{"startDate":"NOW-9","stopDate":"NOW","timeZone":"Asia/Kathmandu","events":[{"combiLabel":"x","combiArray":[{"name":"a"}]}],"lowerBounds":{"eventCount":1},"binUpperBounds":{"eventCount":[2,"inf"]}}`,
+		`{"startDate":"NOW-9","stopDate":"NOW","groupBy":"machineId","segmentBy":"C01","segments":[{"type":"regex","value":".","split":true,"limit":1}],"sorting":{"events":"eventCounts","segmentsDirection":"desc"},"startAtRow":0,"limit":1}`,
+		`{"startDate":"1970-01-01","stopDate":"NOW","dateSplit":"month","daysUntilDeclaredLost":1,"dateReportedLost":"dateDeclaredLost","segmentBy":"installationMonth"}`,
+		`{"startAtClientId":"1","properties":["ram","user.plan","lifetimeEventUsage"],"retDailyData":{"startDate":"NOW-3","stopDate":"NOW","properties":["C01"]},"eventProperties":{"a":{"type":"number","value":1}}}`,
 	} {
 		f.Add(body)
+	}
+	said := rollup.Properties{{Name: "C01", Value: `"a"`, Time: 7}, {Name: "machineId", Value: `"m"`, Time: 7}}
+	src := &rows{
+		lives:  []rollup.Client{{Client: 1, First: 5, Last: 90 * dayMS, Properties: said}},
+		days:   []rollup.ClientDay{{Client: 1, Day: 90, Sessions: 3, RuntimeMS: 1e9, Properties: said}},
+		events: []rollup.EventDay{{Client: 1, Day: 90, Name: "a", Count: 1}},
 	}
 	f.Fuzz(func(t *testing.T, body string) {
 		var b Body
 		if json.Unmarshal([]byte(body), &b) != nil {
 			return
 		}
-		life := &rollup.Client{Client: 1, First: 5, Last: 90 * dayMS, Properties: rollup.Properties{{Name: "C01", Value: `"a"`, Time: 7}}}
-		refused := func(err error) bool {
+		for _, compile := range []func(*Body, Given) (*Question, error){
+			NewDateRange, NewCurrent, NewUsageDistribution, NewEventTable, NewEventTimeline, NewLifetimeHistogram, NewLifetimeTable,
+			NewChurnEventHistogram, NewChurnTable, NewFullReport, NewCohorts, NewChurnHistogram("days"), NewClientList,
+		} {
+			q, err := compile(&b, Given{Now: time.UnixMilli(100 * dayMS), Page: 1})
 			var wrong *FieldError
-			if err != nil && !errors.As(err, &wrong) {
-				t.Errorf("%s: %v names no field", body, err)
+			if err != nil {
+				if !errors.As(err, &wrong) {
+					t.Errorf("%s: %v names no field", body, err)
+				}
+				continue
 			}
-			return err != nil
-		}
-		q, err := NewCount(&b, 100)
-		if !refused(err) {
-			q.AddClient(life)
-			q.AddDay(&rollup.ClientDay{Client: 1, Day: 90, Properties: life.Properties})
-			q.NeedsPast()
-			q.Answer()
-		}
-		u, err := NewUsageDistribution(&b, 100)
-		if !refused(err) {
-			u.AddClient(life)
-			u.AddDay(&rollup.ClientDay{Client: 1, Day: 90, Sessions: 3, RuntimeMS: 1e9})
-			u.Answer()
-		}
-		e, err := NewEventTimeline(&b, 100)
-		if !refused(err) {
-			e.AddDay(&rollup.ClientDay{Client: 1, Day: 90})
-			e.AddEvent(&rollup.EventDay{Client: 1, Day: 90, Name: "a", Count: 1})
-			e.Answer()
+			q.Has(`{"a":1}`)
+			if _, err := q.Answer(t.Context(), src); err != nil && !errors.As(err, &wrong) {
+				t.Errorf("%s: %v", body, err)
+			}
 		}
 	})
 }

@@ -1,8 +1,10 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -10,7 +12,8 @@ import (
 
 // level is one level of a segmentation.
 type level struct {
-	property int // index in properties.all; of flags unused
+	id       int // among the levels of a question
+	property int // index in properties.all; −1 of flags
 	segments []segment
 }
 
@@ -73,30 +76,50 @@ func newLevel(field string, raw jsontext.Value, p *properties) (l level, err err
 	if err := m.read(field, "property", &name, "a string"); err != nil {
 		return l, err
 	}
-	if name == "" {
-		return l, wrong(field+".property", "is missing")
+	return levelOf(field+".property", name, field+".segments", m["segments"], p)
+}
+
+// newSegments compiles segmentBy and segments; nil without them.
+func newSegments(b *Body, p *properties) (*level, error) {
+	if text(b.SegmentBy) == "" {
+		if b.Segments != nil && b.Segments.Kind() != 'n' {
+			return nil, wrong("segmentBy", "is missing")
+		}
+		return nil, nil //nolint:nilnil // no segmentation is what most questions have
 	}
-	_, flags := levelsOf(name)
-	if !flags {
-		if l.property, err = p.use(field+".property", name); err != nil {
+	l, err := levelOf("segmentBy", *b.SegmentBy, "segments", b.Segments, p)
+	return &l, err
+}
+
+// levelOf compiles a property and its segments, which stand in the fields
+// named.
+func levelOf(field, name, segments string, raw jsontext.Value, p *properties) (l level, err error) {
+	if name == "" {
+		return l, wrong(field, "is missing")
+	}
+	l.id, l.property = p.levels, -1
+	p.levels++
+	if _, flags := levelsOf(name); !flags {
+		if l.property, err = p.use(field, name); err != nil {
 			return l, err
 		}
 	}
 	var all []jsontext.Value
-	if err := m.read(field, "segments", &all, "an array"); err != nil {
-		return l, err
+	m := members{"segments": raw}
+	if raw == nil || !m.has("segments") {
+		return l, wrong(segments, "is missing")
 	}
-	if len(all) == 0 {
-		return l, wrong(field+".segments", "is missing")
+	if raw.Kind() != '[' || m.read("", "segments", &all, "an array") != nil || len(all) == 0 {
+		return l, wrong(segments, "must be an array of segments")
 	}
 	for i, raw := range all {
-		s, err := newSegment(fmt.Sprintf("%s.segments.%d", field, i), name, raw, p)
+		s, err := newSegment(fmt.Sprintf("%s.%d", segments, i), name, raw, p)
 		if err != nil {
 			return l, err
 		}
 		l.segments = append(l.segments, s)
 	}
-	return l, l.distinct(field)
+	return l, l.distinct(segments)
 }
 
 // distinct says that labels that were given are.
@@ -104,7 +127,7 @@ func (l *level) distinct(field string) error {
 	var seen []string
 	for i, s := range l.segments {
 		if !s.split && slices.Contains(seen, s.label) {
-			return wrong(fmt.Sprintf("%s.segments.%d.segmentLabel", field, i), "%q is not unique", s.label)
+			return wrong(fmt.Sprintf("%s.%d.segmentLabel", field, i), "%q is not unique", s.label)
 		}
 		seen = append(seen, s.label)
 	}
@@ -126,7 +149,7 @@ func newSegment(field, name string, raw jsontext.Value, p *properties) (s segmen
 		s.flags, err = flagTests(field, name, raw, p)
 		return s, err
 	}
-	if s.condition, err = newCondition(field, m); err != nil {
+	if s.condition, err = newCondition(field, m, p); err != nil {
 		return s, err
 	}
 	s.nulls, s.condition.nulls = s.condition.nulls, false
@@ -174,36 +197,6 @@ func (s *segment) name(field string) error {
 	return nil
 }
 
-// labels appends the series that a client is in, each once, with the segment
-// of each.
-func (l *level) labels(to []inSegment, value func(property int) Value) []inSegment {
-	add := func(label string, i int) {
-		if !slices.ContainsFunc(to, func(have inSegment) bool { return have.label == label }) {
-			to = append(to, inSegment{label: label, segment: i})
-		}
-	}
-	for i := range l.segments {
-		s := &l.segments[i]
-		if s.condition == nil {
-			if holdAll(s.flags, value) {
-				add(s.label, i)
-			}
-			continue
-		}
-		v := value(l.property)
-		switch {
-		case v.Null && s.nulls:
-			add(NullLabel, i)
-		case v.Null || !s.condition.holds(&v):
-		case s.split:
-			add(v.label(), i)
-		default:
-			add(s.label, i)
-		}
-	}
-	return to
-}
-
 // fixed are the series that are there whoever is in them.
 func (l *level) fixed() []inSegment {
 	var out []inSegment
@@ -219,7 +212,24 @@ func (l *level) fixed() []inSegment {
 	return out
 }
 
-type inSegment struct {
-	label   string
-	segment int
+// kept are the numbers of the series that an answer has: of a segment with a
+// limit the largest, by units and then by label; the series of null is beside
+// it. They are in the order of labels.
+func (p *parts) kept() []int {
+	var out []int
+	byLabel := func(a, b int) int { return strings.Compare(p.label[a], p.label[b]) }
+	limited := map[int][]int{}
+	for n := range p.label {
+		if p.level != nil && p.label[n] != NullLabel && p.level.segments[p.segment[n]].limit > 0 {
+			limited[p.segment[n]] = append(limited[p.segment[n]], n)
+			continue
+		}
+		out = append(out, n)
+	}
+	for segment, of := range limited {
+		slices.SortFunc(of, func(a, b int) int { return cmp.Or(cmp.Compare(p.units[b], p.units[a]), byLabel(a, b)) })
+		out = append(out, of[:min(len(of), p.level.segments[segment].limit)]...)
+	}
+	slices.SortFunc(out, byLabel)
+	return out
 }

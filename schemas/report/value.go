@@ -11,7 +11,7 @@ import (
 type Value struct {
 	Null bool
 	Text string // "" when Null
-	code int32  // equal codes of one population are equal values; 0 when it has none
+	raw  string // JSON; "" of what is not said but computed
 }
 
 // valueOf reads a property as rollups keep it: JSON.
@@ -29,7 +29,7 @@ func valueOf(raw string) Value {
 	if text == "" || text == NullLabel {
 		return Value{Null: true}
 	}
-	return Value{Text: text}
+	return Value{Text: text, raw: raw}
 }
 
 func textValue(text string) Value { return Value{Text: text} }

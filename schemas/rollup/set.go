@@ -26,6 +26,7 @@ func Columns() []string {
 // Set gathers the rollup rows of the events added to it. It belongs to one
 // goroutine and keeps nothing of a batch once that was added.
 type Set struct {
+	dayOn  func(ms int64) int32 // the day of an event time
 	events int64
 	words  words // names and categories
 	props  parsed
@@ -74,9 +75,14 @@ const (
 	unseen = math.MinInt32
 )
 
-// NewSet returns an empty set.
-func NewSet() *Set {
+// NewSet returns an empty set, whose days are UTC.
+func NewSet() *Set { return NewSetOf(Day) }
+
+// NewSetOf returns an empty set whose days are those of a function of the
+// epoch millisecond. Such rows are for an answer alone: the lake keeps UTC days.
+func NewSetOf(day func(ms int64) int32) *Set {
 	s := &Set{
+		dayOn: day,
 		words: words{of: map[string]int32{}}, props: parsed{of: map[string]int32{}},
 		dayOf: map[dayKey]int32{}, rowOf: map[eventKey]int32{}, last: none,
 	}
@@ -85,7 +91,10 @@ func NewSet() *Set {
 }
 
 // AddBatch adds all rows of a batch that has at least Columns.
-func (s *Set) AddBatch(rec arrow.Record) error {
+func (s *Set) AddBatch(rec arrow.Record) error { return s.AddSome(rec, nil) }
+
+// AddSome adds the rows of a batch that are wanted, nil is all of them.
+func (s *Set) AddSome(rec arrow.Record, wants func(i int) bool) error {
 	v, err := columns.Bind(rec)
 	if err != nil {
 		return fmt.Errorf("roll up: %w", err)
@@ -95,7 +104,9 @@ func (s *Set) AddBatch(rec arrow.Record) error {
 	}
 	s.begin(&v)
 	for i := range v.Rows {
-		s.addRow(&v, i)
+		if wants == nil || wants(i) {
+			s.addRow(&v, i)
+		}
 	}
 	return nil
 }
@@ -151,7 +162,7 @@ func (s *Set) addRow(v *columns.View, i int) {
 
 // day is the index of the day of a client at a time.
 func (s *Set) day(product, client, at int64) int32 {
-	on := Day(at)
+	on := s.dayOn(at)
 	if s.last >= 0 {
 		if d := &s.days[s.last].row; d.Client == client && d.Product == product && d.Day == on {
 			return s.last

@@ -94,6 +94,7 @@ var homes = map[string][]string{
 	"github.com/twmb/franz-go/pkg/kfake":           {"deploy/embedded"},
 	"github.com/jackc/pgx":                         {"schemas/registry"},
 	"modernc.org/sqlite":                           {"schemas/registry"},
+	"github.com/oschwald/maxminddb-golang":         {"ingest"},
 	"golang.org/x/crypto":                          {"schemas/registry"},
 	"google.golang.org/protobuf":                   {"schemas/eventpb", "schemas/topic"},
 	"github.com/santhosh-tekuri/jsonschema":        {"schemas/openapi/openapitest"},

@@ -2,7 +2,6 @@ package query
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -139,13 +138,13 @@ func TestRolled(t *testing.T) {
 	}
 }
 
-func (w *listWorld) rolled(ctx context.Context, table lake.Table, product int64, names ...string) *rolled {
+func (w *listWorld) rollups(product int64, tables ...lake.Table) *view {
 	w.t.Helper()
-	r, err := w.roll(ctx, table, product, nil, names...)
+	v, err := w.planRollups(w.t.Context(), product, nil, tables...)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return r
+	return v
 }
 
 func checkSeenEvents(t *testing.T, w *listWorld, product int64) {
@@ -153,23 +152,23 @@ func checkSeenEvents(t *testing.T, w *listWorld, product int64) {
 	want := map[registry.EventName]int64{}
 	for _, s := range w.of(product) {
 		e := registry.EventName{Name: s.Name}
-		if s.Category != nil {
+		if s.Category != nil && *s.Category != "" {
 			e.HasCategory, e.Category = true, *s.Category
 		}
 		if _, later := want[e]; !later && s.Name != schemas.SessionStart {
 			want[e] = s.Time
 		}
 	}
-	r := w.rolled(t.Context(), lake.EventDays, product, columns.Name, columns.Category)
-	defer r.close()
-	got, err := seenEvents(t.Context(), r, 100)
+	v := w.rollups(product, lake.EventDays)
+	defer v.close()
+	got, err := seenEvents(t.Context(), v, product, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("product %d: -want +got\n%s", product, diff)
 	}
-	if _, err := seenEvents(t.Context(), r, len(want)-1); err == nil {
+	if _, err := seenEvents(t.Context(), v, product, len(want)-1); err == nil {
 		t.Errorf("product %d: no error for more events than are listed", product)
 	}
 }
@@ -188,12 +187,12 @@ func checkInstalls(t *testing.T, w *listWorld, product int64) {
 			want[key]++
 		}
 	}
-	r := w.rolled(t.Context(), lake.Clients, product, columns.Client)
-	defer r.close()
+	v := w.rollups(product, lake.Clients)
+	defer v.close()
 	for _, budget := range []int{1 << 20, 600, 1} {
 		got := map[string]int64{}
 		for n := (installs{budget: budget}); ; n = (installs{from: n.to, budget: budget}) {
-			if err := n.over(t.Context(), r); err != nil {
+			if err := n.over(t.Context(), v, product); err != nil {
 				t.Fatal(err)
 			}
 			maps.Copy(got, n.of)

@@ -1,0 +1,165 @@
+package ingest
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/maxmind/mmdbwriter"
+	"github.com/maxmind/mmdbwriter/mmdbtype"
+	"github.com/oschwald/maxminddb-golang/v2"
+
+	"weir/schemas/topic"
+)
+
+// geoip writes a database of places by network, as "US" or "US NY", and returns
+// its path.
+func geoip(t testing.TB, places map[string]string) string {
+	t.Helper()
+	tree, err := mmdbwriter.New(mmdbwriter.Options{DatabaseType: "Weir-Test", IncludeReservedNetworks: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for network, place := range places {
+		_, parsed, err := net.ParseCIDR(network)
+		if err != nil {
+			t.Fatal(err)
+		}
+		country, state, _ := strings.Cut(place, " ")
+		record := mmdbtype.Map{}
+		if country != "" {
+			record["country"] = mmdbtype.Map{"iso_code": mmdbtype.String(country)}
+		}
+		if state != "" {
+			record["subdivisions"] = mmdbtype.Slice{mmdbtype.Map{"iso_code": mmdbtype.String(state)}}
+		}
+		if err := tree.Insert(parsed, record); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "places.mmdb")
+	var b bytes.Buffer
+	if _, err := tree.WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// testPlaces are networks that no one has, here and there.
+func testPlaces(t testing.TB) *maxminddb.Reader {
+	t.Helper()
+	places, err := openPlaces(geoip(t, map[string]string{
+		"192.0.2.0/25":    "DE BY",
+		"192.0.2.128/25":  "US NY",
+		"198.51.100.0/24": "US",
+		"203.0.113.0/24":  "",
+		"2001:db8::/32":   "FR",
+	}), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { places.Close() })
+	return places
+}
+
+func TestAddressesAreLocated(t *testing.T) {
+	places := testPlaces(t)
+	for name, x := range map[string]struct{ properties, want string }{
+		"a country":                 {`{"$ip":"192.0.2.7"}`, `{"geography.country":"DE","geography.usState":null}`},
+		"a state":                   {`{"$ip":"192.0.2.130"}`, `{"geography.country":"US","geography.usState":"US-NY"}`},
+		"no state is known":         {`{"$ip":"198.51.100.1"}`, `{"geography.country":"US"}`},
+		"IPv6":                      {`{"$ip":"2001:db8::1"}`, `{"geography.country":"FR","geography.usState":null}`},
+		"IPv4 in IPv6":              {`{"$ip":"::ffff:192.0.2.7"}`, `{"geography.country":"DE","geography.usState":null}`},
+		"before $client":            {`{"$ip":"198.51.100.1","$client":{"ram":1,"C01":"x"}}`, `{"C01":"x","geography.country":"US","ram":1}`},
+		"after $client":             {`{"$client":{"ram":1,"C01":"x"},"$ip":"198.51.100.1"}`, `{"C01":"x","geography.country":"US","ram":1}`},
+		"the client says a country": {`{"$ip":"192.0.2.7","$client":{"geography":{"country":"CH"}}}`, `{"geography.country":"CH"}`},
+		"the client clears it":      {`{"$ip":"192.0.2.7","$client":{"geography.country":null}}`, `{"geography.country":null}`},
+		"the client says a state":   {`{"$ip":"192.0.2.130","$client":{"geography.usState":"US-NJ"}}`, `{"geography.country":"US","geography.usState":"US-NJ"}`},
+		"a place without a country": {`{"$ip":"203.0.113.1","$client":{"C01":"x"}}`, `{"C01":"x"}`},
+		"an unknown address":        {`{"$ip":"10.0.0.1"}`, ``},
+		"no address":                {`{"$ip":"localhost"}`, ``},
+		"nothing":                   {`{}`, ``},
+	} {
+		t.Run(name, func(t *testing.T) {
+			// The one before has a client of its own, which must not leak.
+			body := fmt.Sprintf(`{"data":[{"euid":1,"event_name":"a","itime":1,"properties":{"$client":{"geography.country":"XX"}}},`+
+				`{"euid":2,"event_name":"b","itime":1,"properties":%s}]}`, x.properties)
+			d := &decoder{places: places}
+			d.reset(1001, math.MaxInt64)
+			d.body = []byte(body)
+			events, err := d.decode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := string(events[1].ClientProps); got != x.want {
+				t.Errorf("client = %s, want %s", got, x.want)
+			}
+		})
+	}
+}
+
+func TestNothingIsLocatedWithoutDatabase(t *testing.T) {
+	d := new(decoder)
+	d.reset(1001, math.MaxInt64)
+	d.body = []byte(`{"data":[{"euid":2,"event_name":"b","itime":1,"properties":{"$ip":"192.0.2.7"}}]}`)
+	events, err := d.decode()
+	if err != nil || events[0].ClientProps != nil {
+		t.Errorf("client = %s (%v), want none", events[0].ClientProps, err)
+	}
+}
+
+func TestGeoIPHasToOpen(t *testing.T) {
+	deps := newEdge(t, Config{}).deps
+	deps.Metrics = nil // it has those of the edge already
+	garbage := filepath.Join(t.TempDir(), "garbage.mmdb")
+	if err := os.WriteFile(garbage, []byte("no database"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{garbage, filepath.Join(t.TempDir(), "missing.mmdb")} {
+		_, err := New(Config{GeoIP: path}, deps)
+		if err == nil || !strings.Contains(err.Error(), "open geoip database "+path) {
+			t.Errorf("New with %s: %v, want an error that names it", path, err)
+		}
+	}
+	s, err := New(Config{GeoIP: geoip(t, map[string]string{"192.0.2.0/24": "DE"})}, deps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := s.decoder(1001); d.places == nil {
+		t.Error("the decoder has no places to look in")
+	}
+}
+
+// BenchmarkLocate is the decoding of events with an address, without and with a
+// database to look them up in.
+func BenchmarkLocate(b *testing.B) {
+	body := bytes.ReplaceAll(batchBody(100), []byte(`"language"`), []byte(`"$ip":"192.0.2.130","language"`))
+	for name, places := range map[string]*maxminddb.Reader{"off": nil, "on": testPlaces(b)} {
+		b.Run(name, func(b *testing.B) {
+			d, sh := &decoder{places: places}, new(shipment)
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				d.reset(1001, math.MaxInt64)
+				d.body = append(d.body[:0], body...)
+				events, err := d.decode()
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := sh.load(events, topic.DefaultShards); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(100*b.N)/b.Elapsed().Seconds(), "events/s")
+		})
+	}
+}

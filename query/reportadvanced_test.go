@@ -1,0 +1,83 @@
+package query
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// fullReport answers eventTracking/advanced/fullReport.
+func (v *naiveView) fullReport() any {
+	in := v.days()
+	units := slices.DeleteFunc(slices.Clone(v.units), func(u *naiveUnit) bool { return !u.active(in) || !v.matches(u, in.to) })
+	if v.body["segmentBy"] == nil {
+		return v.advanced(units, in)
+	}
+	out := map[string]any{}
+	for label, part := range v.segments(units, func(*naiveUnit) time.Time { return in.to }) {
+		out[label] = v.advanced(part, in)
+	}
+	return out
+}
+
+// advanced is one element for each event asked for.
+func (v *naiveView) advanced(units []*naiveUnit, in naiveBucket) any {
+	out := []any{}
+	for _, asked := range v.body["events"].([]any) {
+		asked := asked.(map[string]any)
+		var count, users, sessionsUsed, sessionsAll int64
+		var counts []int64
+		for _, u := range units {
+			n := int64(0)
+			for _, e := range u.events {
+				if in.has(e.day) && naiveAsked(asked, e) && !v.flags[e.key].notAdvanced {
+					n++
+				}
+			}
+			sessions := u.usage(in).sessions
+			sessionsAll += sessions
+			if n > 0 {
+				users++
+				count += n
+				sessionsUsed += sessions
+				counts = append(counts, n)
+			}
+		}
+		bins := naiveAutomatic(counts, naiveLadder, 1, false, naivePlain)
+		frequency := map[string]int{}
+		for _, b := range bins {
+			frequency[b.label] = 0
+		}
+		for _, n := range counts {
+			frequency[naiveIn(bins, n)]++
+		}
+		row := naiveCalled(asked)
+		row["eventCounts"], row["usageFrequency"] = count, frequency
+		row["averageEventCountPerSessionUsedAtLeastOnce"], row["averageEventCountPerSessionAll"] = naivePer(count, sessionsUsed), naivePer(count, sessionsAll)
+		row["averageEventCountPerUserAtLeastOnce"], row["averageEventCountPerUserAll"] = naivePer(count, users), naivePer(count, int64(len(units)))
+		row["uniqueUsersUsedAtLeastOnce"], row["uniqueUsersNeverUsed"] = users, int64(len(units))-users
+		out = append(out, row)
+	}
+	return out
+}
+
+// fullReport is a question that asks for no single event that is not advanced.
+func (g *asker) fullReport() map[string]any {
+	body := g.question()
+	g.some(body, "globalFilters", g.filters)
+	body["events"] = slices.DeleteFunc(g.events(), func(e any) bool {
+		asked := e.(map[string]any)
+		return asked["combiLabel"] == nil && g.naive.flags[naiveNamed(asked)].notAdvanced
+	})
+	if len(body["events"].([]any)) == 0 {
+		body["events"] = []any{map[string]any{"name": "never seen"}}
+	}
+	if g.IntN(2) == 0 {
+		g.segmentBy(body)
+	}
+	return body
+}
+
+func TestFullReportAgainstRawEvents(t *testing.T) {
+	worlds(t, 300, func(g *asker) { g.check("eventTracking/advanced/fullReport", g.fullReport()) })
+}

@@ -1,0 +1,186 @@
+package query
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// clientList answers reporting/clientPropertyList: the whole envelope.
+func (v *naiveView) clientList() map[string]any {
+	envelope := map[string]any{"status": "OK", "reachedEnd": true}
+	start, _ := v.body["startAtClientId"].(string)
+	result := []any{}
+	for _, u := range v.units { // by the bytes of their ids
+		if u.id < start || !v.matches(u, naiveEver) {
+			continue
+		}
+		if len(result) == v.paged {
+			envelope["reachedEnd"], envelope["nextClientId"] = false, u.id
+			break
+		}
+		result = append(result, v.listed(u))
+	}
+	envelope["result"] = result
+	return envelope
+}
+
+func (v *naiveView) listed(u *naiveUnit) any {
+	out := map[string]any{"clientId": u.id}
+	properties, _ := v.body["properties"].([]any)
+	for _, name := range properties {
+		out[name.(string)] = u.listed(name.(string), naiveEver)
+	}
+	daily, ok := v.body["retDailyData"].(map[string]any)
+	if !ok {
+		return out
+	}
+	properties, _ = daily["properties"].([]any)
+	days := []any{}
+	from, to := v.date(daily["startDate"]), v.date(daily["stopDate"]).AddDate(0, 0, 1)
+	for d := from; d.Before(to); d = d.AddDate(0, 0, 1) {
+		day := naiveBucket{from: d, to: d.AddDate(0, 0, 1)}
+		if !u.active(day) {
+			continue
+		}
+		one := map[string]any{"date": d.Format(time.DateOnly)}
+		for _, name := range properties {
+			one[name.(string)] = u.listed(name.(string), day.to)
+		}
+		days = append(days, one)
+	}
+	out["dailyData"] = days
+	return out
+}
+
+var naiveNumbers = []string{
+	"cpuCores", "displayCount", "ram", "resolutionWidth", "resolutionHeight", "screenPpi", "javaVmRam",
+	"lifetimeRuntimeMinutes", "lifetimeSessionCount",
+}
+
+// listed is how a list writes a property.
+func (u *naiveUnit) listed(name string, before time.Time) any {
+	switch name {
+	case "lifetimeEventUsage":
+		return u.listedEvents()
+	case "reachOutDeliveries.auto", "reachOutDeliveries.manual":
+		return []any{}
+	}
+	v := u.value(name, before)
+	group, _, _ := strings.Cut(name, ".")
+	if slices.Contains([]string{"licenseStatus", "optOut", "backOff"}, group) {
+		return naiveTrue(v)
+	}
+	switch {
+	case v == nil:
+		return "<NULL>"
+	case name == "touchScreen":
+		return naiveTrue(v)
+	case slices.Contains(naiveNumbers, name):
+		if _, ok := naiveNumber(v); ok {
+			return json.Number(naiveText(v))
+		}
+	}
+	return naiveText(v)
+}
+
+func (u *naiveUnit) listedEvents() any {
+	out := []any{}
+	names := map[string]map[string]int64{}
+	for key, n := range u.life.counts {
+		if names[key.category] == nil {
+			names[key.category] = map[string]int64{}
+		}
+		names[key.category][key.name] = n
+	}
+	for _, category := range naiveSorted(names) {
+		for _, name := range naiveSorted(names[category]) {
+			out = append(out, map[string]any{
+				"eventCategory": naiveCategory(category), "eventName": name, "eventCount": names[category][name],
+			})
+		}
+	}
+	return out
+}
+
+// clientList is a question of clientPropertyList.
+func (g *asker) clientList() map[string]any {
+	body := map[string]any{}
+	g.zone(body)
+	g.some(body, "startAtClientId", func() any { return g.pick(nil, "1", "100", "10000000", "9", "95", "x", g.w.client(g.IntN(24))) })
+	g.some(body, "globalFilters", g.filters)
+	daily := []any{
+		"prodEdition", "prodVersion", "licenseType", "licenseStatus.activated", "licenseStatus.expired", "os.platform",
+		"os.version", "geography.continent", "geography.country", "geography.usState", "C01", "C02",
+	}
+	all := append(slices.Clone(daily),
+		"machineId", "licenseKey", "optOut.current", "optOut.historical", "backOff.current", "cpuCores", "ram", "touchScreen",
+		"gpu.vendor", "gpu.model", "vm", "javaVersion", "dateInstalled", "dateLastSeen", "lifetimeSessionCount",
+		"lifetimeRuntimeMinutes", "lifetimeEventUsage", "reachOutDeliveries.auto", "reachOutDeliveries.manual", "user.never",
+		"contact.never", "C20", "ram")
+	several := func(of []any) any {
+		g.Shuffle(len(of), func(i, j int) { of[i], of[j] = of[j], of[i] })
+		return of[:g.IntN(len(of))]
+	}
+	g.some(body, "properties", func() any { return several(all) })
+	g.some(body, "retDailyData", func() any {
+		in := map[string]any{}
+		g.dates(in)
+		g.some(in, "properties", func() any { return several(daily) })
+		return in
+	})
+	return body
+}
+
+func TestClientListAgainstRawEvents(t *testing.T) {
+	worlds(t, 200, func(g *asker) { g.check("clientPropertyList", g.clientList()) })
+}
+
+// TestClientListByPages follows the pages of lists that are longer than one.
+func TestClientListByPages(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	w := newReportWorld(t)
+	w.clients = 470
+	w.fill(r, 2500)
+	g := newAsker(t, r, w)
+	for range 12 {
+		body := g.clientList()
+		delete(body, "startAtClientId")
+		var all []any
+		for pages := 1; ; pages++ {
+			page := g.checked("clientPropertyList", body)
+			all = append(all, page["result"].([]any)...)
+			if page["reachedEnd"] == true {
+				break
+			}
+			if len(page["result"].([]any)) == 0 || pages > 9 {
+				t.Fatalf("page %d leads to %v", pages, page["nextClientId"])
+			}
+			body["startAtClientId"] = page["nextClientId"]
+		}
+		view := g.naive.view(sent(t, body), time.Now())
+		view.naiveReport = &naiveReport{paged: 1 << 30}
+		delete(view.body, "startAtClientId")
+		if diff := cmp.Diff(len(view.clientList()["result"].([]any)), len(all)); diff != "" {
+			t.Errorf("clients of all pages of %v (-want +got):\n%s", body, diff)
+		}
+	}
+}
+
+// TestExportOfClientsIsTheList: the export request takes the same question and
+// gives the same answer.
+func TestExportOfClientsIsTheList(t *testing.T) {
+	worlds(t, 20, func(g *asker) {
+		body := g.clientList()
+		want := g.w.envelope("clientPropertyList/1", body)
+		got := g.w.envelope("/export/request/clientPropertyList/1", body)
+		if diff := cmp.Diff(want, got); diff != "" {
+			g.t.Errorf("%v (-list +export):\n%s", body, diff)
+		}
+	})
+}

@@ -1,0 +1,132 @@
+package query
+
+import (
+	"context"
+	"iter"
+
+	"github.com/apache/arrow/go/v17/arrow"
+
+	"weir/schemas/columns"
+	"weir/schemas/lake"
+	"weir/schemas/report"
+	"weir/schemas/rollup"
+)
+
+// source gives a report the rows that it asks for, as of one view. A report
+// that rollups cannot answer, because its days are of another time zone or it
+// is about some events only, gets rollups that are gathered from all events for
+// it alone, by the same code.
+type source struct {
+	view     *view
+	question *report.Question
+	filter   lake.Filter // the product
+	whole    *rollup.Set // all rows of an exact question, when they fit one piece
+}
+
+const (
+	dayMS     = 86_400_000 // in milliseconds
+	endOfDays = 3_000_000  // no event has a day after this
+)
+
+// filterOf is the rows of a scan.
+func (s *source) filterOf(scan report.Scan) lake.Filter {
+	f := s.filter
+	f.Clients = scan.Clients
+	if scan.From > 0 {
+		f.TimeFrom = int64(scan.From) * dayMS
+	}
+	if scan.To < endOfDays {
+		f.TimeTo = int64(scan.To) * dayMS
+	}
+	return f
+}
+
+// Clients yields clients' lives.
+func (s *source) Clients(ctx context.Context, scan report.Scan) iter.Seq2[*rollup.ClientBatch, error] {
+	if s.question.Exact() {
+		return ofSets(s.sets(ctx, scan), func(set *rollup.Set) iter.Seq[*rollup.ClientBatch] { return set.ClientBatches(scan.Properties) })
+	}
+	f := s.filter
+	f.Clients = scan.Clients
+	return s.view.clientBatches(ctx, f, scan.Properties)
+}
+
+// Days yields client days.
+func (s *source) Days(ctx context.Context, scan report.Scan) iter.Seq2[*rollup.DayBatch, error] {
+	if s.question.Exact() {
+		return ofSets(s.sets(ctx, scan), func(set *rollup.Set) iter.Seq[*rollup.DayBatch] { return set.DayBatches(scan.Properties) })
+	}
+	return s.view.dayBatches(ctx, s.filterOf(scan), scan.Properties)
+}
+
+// Events yields event days.
+func (s *source) Events(ctx context.Context, scan report.Scan) iter.Seq2[*rollup.EventBatch, error] {
+	if s.question.Exact() {
+		return ofSets(s.sets(ctx, scan), (*rollup.Set).EventBatches)
+	}
+	besides := 0
+	if scan.Values {
+		besides = lake.EventValues
+	}
+	return s.view.eventBatches(ctx, s.filterOf(scan), besides)
+}
+
+// sets are the rollups of an exact question. When one piece has them all it is
+// kept: a report scans more than once.
+func (s *source) sets(ctx context.Context, scan report.Scan) iter.Seq2[*rollup.Set, error] {
+	return func(yield func(*rollup.Set, error) bool) {
+		if s.whole != nil {
+			yield(s.whole, nil)
+			return
+		}
+		f := s.filter
+		f.Clients = scan.Clients
+		var first *rollup.Set
+		pieces := 0
+		for set, err := range rolledUp(s.view.events(ctx, exactColumns(s.question), f), s.empty, s.add) {
+			if pieces++; pieces == 1 {
+				first = set
+			}
+			if !yield(set, err) || err != nil {
+				return
+			}
+		}
+		if pieces == 0 {
+			first = s.empty()
+		}
+		if pieces < 2 && scan.Clients == nil {
+			s.whole = first
+		}
+	}
+}
+
+func (s *source) empty() *rollup.Set {
+	zone := s.question.Zone()
+	return rollup.NewSetOf(func(ms int64) int32 { return int32(zone.Day(ms)) })
+}
+
+// add adds the events of a batch that the question is about.
+func (s *source) add(set *rollup.Set, rec arrow.Record) error {
+	if !s.question.OwnProperties() {
+		return set.AddBatch(rec)
+	}
+	rows, err := columns.Bind(rec)
+	if err != nil {
+		return err
+	}
+	return set.AddSome(rec, func(i int) bool { return s.question.Has(rows.Properties.At(i)) })
+}
+
+// exactColumns are the columns of events that a question reads which rollups
+// cannot answer.
+func exactColumns(q *report.Question) []string {
+	if q.OwnProperties() {
+		return append(rollup.Columns(), columns.Properties)
+	}
+	return rollup.Columns()
+}
+
+// Told yields the properties that product owners set.
+func (s *source) Told(context.Context) iter.Seq2[*report.Told, error] {
+	return func(func(*report.Told, error) bool) {}
+}

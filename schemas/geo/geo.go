@@ -1,0 +1,44 @@
+// Package geo says on which continent a country lies.
+//
+// It is pure: a table that is part of the binary, held by its test to every
+// code that ISO 3166-1 assigns.
+package geo
+
+import "strings"
+
+// countries lists the countries of each continent by their ISO 3166-1 alpha-2
+// codes. Where a country lies is as GeoNames has it, and so the databases that
+// addresses are looked up in: Cyprus is Europe, and the islands around
+// Antarctica are part of it. The regions of UN M49, which
+// golang.org/x/text/language knows, have no Antarctica and differ in nine
+// countries.
+var countries = map[string]string{
+	"AF": "AO BF BI BJ BW CD CF CG CI CM CV DJ DZ EG EH ER ET GA GH GM GN GQ GW KE KM LR LS LY MA MG ML MR MU MW MZ " +
+		"NA NE NG RE RW SC SD SH SL SN SO SS ST SZ TD TG TN TZ UG YT ZA ZM ZW",
+	"AN": "AQ BV GS HM TF",
+	"AS": "AE AF AM AZ BD BH BN BT CC CN GE HK ID IL IN IO IQ IR JO JP KG KH KP KR KW KZ LA LB LK MM MN MO MV MY NP " +
+		"OM PH PK PS QA SA SG SY TH TJ TM TR TW UZ VN YE",
+	"EU": "AD AL AT AX BA BE BG BY CH CY CZ DE DK EE ES FI FO FR GB GG GI GR HR HU IE IM IS IT JE LI LT LU LV MC MD " +
+		"ME MK MT NL NO PL PT RO RS RU SE SI SJ SK SM UA VA",
+	"NA": "AG AI AW BB BL BM BQ BS BZ CA CR CU CW DM DO GD GL GP GT HN HT JM KN KY LC MF MQ MS MX NI PA PM PR SV SX " +
+		"TC TT US VC VG VI",
+	"OC": "AS AU CK CX FJ FM GU KI MH MP NC NF NR NU NZ PF PG PN PW SB TK TL TO TV UM VU WF WS",
+	"SA": "AR BO BR CL CO EC FK GF GY PE PY SR UY VE",
+}
+
+var continents = invert(countries)
+
+func invert(countries map[string]string) map[string]string {
+	continents := make(map[string]string)
+	for continent, codes := range countries {
+		for code := range strings.FieldsSeq(codes) {
+			continents[code] = continent
+		}
+	}
+	return continents
+}
+
+// Continent returns the continent of a country by its ISO 3166-1 alpha-2 code:
+// AF, AN, AS, EU, NA, OC or SA; "" if no country has that code. Codes are
+// written in capitals.
+func Continent(country string) string { return continents[country] }

@@ -1,0 +1,90 @@
+package lake
+
+import (
+	"context"
+	"sync"
+
+	"github.com/apache/arrow/go/v17/arrow"
+)
+
+// decoding is a row group that a goroutine decodes.
+type decoding struct {
+	batches chan arrow.Record // closed at the end; who receives one owns it
+	err     error             // valid once batches is closed
+}
+
+// runAhead is run, but decodes groupsAhead row groups at once. Batches come in
+// the same order; what is decoded and not yet read is bounded by batchesAhead
+// of each. Every goroutine has ended and every batch is released when it
+// returns.
+func (s *scanner) runAhead(ctx context.Context, files []DataFile, yield func(arrow.Record, error) bool) {
+	var running sync.WaitGroup
+	var queue []*decoding // in order
+	defer func() {
+		running.Wait()
+		for _, d := range queue {
+			for rec := range d.batches {
+				rec.Release()
+			}
+		}
+	}()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+
+	// take yields what the first of queue decodes and says whether to go on.
+	take := func() bool {
+		for rec := range queue[0].batches {
+			more := yield(rec, nil)
+			rec.Release()
+			if !more {
+				return false
+			}
+		}
+		if err := queue[0].err; err != nil {
+			yield(nil, err)
+			return false
+		}
+		queue = queue[1:]
+		return true
+	}
+	var failed error
+	for g, err := range s.groups(ctx, files) {
+		if err != nil {
+			failed = err // what came before it is yielded first
+			break
+		}
+		d := &decoding{batches: make(chan arrow.Record, batchesAhead)}
+		queue = append(queue, d)
+		running.Go(func() { s.decode(ctx, g, d) })
+		if len(queue) == groupsAhead && !take() {
+			return
+		}
+	}
+	for len(queue) > 0 {
+		if !take() {
+			return
+		}
+	}
+	if failed != nil {
+		yield(nil, failed)
+	}
+}
+
+// decode sends the batches of g to d until ctx ends.
+func (s *scanner) decode(ctx context.Context, g *group, d *decoding) {
+	defer close(d.batches)
+	more, err := s.scanGroup(g, func(rec arrow.Record, _ error) bool {
+		rec.Retain()
+		select {
+		case d.batches <- rec:
+			return true
+		case <-ctx.Done():
+			rec.Release()
+			return false
+		}
+	})
+	d.err = err
+	if err == nil && !more {
+		d.err = s.of(g.src, ctx.Err())
+	}
+}

@@ -1,0 +1,114 @@
+package report
+
+import (
+	"context"
+	"iter"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"weir/schemas/rollup"
+)
+
+// dayMS is a day in milliseconds.
+const dayMS = 86_400_000
+
+// rows is a Source of rows that a test gives it, in small batches.
+type rows struct {
+	lives  []rollup.Client
+	days   []rollup.ClientDay
+	events []rollup.EventDay
+	told   []Told
+	scans  int
+}
+
+const rowsOfBatch = 7
+
+func batched[R, B any](r *rows, all []R, batch func([]R) *B) iter.Seq2[*B, error] {
+	return func(yield func(*B, error) bool) {
+		r.scans++
+		for len(all) > 0 {
+			n := min(rowsOfBatch, len(all))
+			if !yield(batch(all[:n]), nil) {
+				return
+			}
+			all = all[n:]
+		}
+	}
+}
+
+func (r *rows) Clients(context.Context, Scan) iter.Seq2[*rollup.ClientBatch, error] {
+	return batched(r, r.lives, func(some []rollup.Client) *rollup.ClientBatch {
+		b := &rollup.ClientBatch{}
+		for _, c := range some {
+			b.Client, b.First, b.Last = append(b.Client, c.Client), append(b.First, c.First), append(b.Last, c.Last)
+			b.Sessions, b.RuntimeMS = append(b.Sessions, c.Sessions), append(b.RuntimeMS, c.RuntimeMS)
+			b.Properties = append(b.Properties, string(c.Properties.AppendJSON(nil)))
+		}
+		return b
+	})
+}
+
+func (r *rows) Days(context.Context, Scan) iter.Seq2[*rollup.DayBatch, error] {
+	return batched(r, r.days, func(some []rollup.ClientDay) *rollup.DayBatch {
+		b := &rollup.DayBatch{}
+		for _, d := range some {
+			b.Client, b.Day = append(b.Client, d.Client), append(b.Day, d.Day)
+			b.Sessions, b.RuntimeMS = append(b.Sessions, d.Sessions), append(b.RuntimeMS, d.RuntimeMS)
+			b.Properties = append(b.Properties, string(d.Properties.AppendJSON(nil)))
+		}
+		return b
+	})
+}
+
+func (r *rows) Events(context.Context, Scan) iter.Seq2[*rollup.EventBatch, error] {
+	return batched(r, r.events, func(some []rollup.EventDay) *rollup.EventBatch {
+		b := &rollup.EventBatch{}
+		for i, d := range some {
+			b.Client, b.Day, b.Count = append(b.Client, d.Client), append(b.Day, d.Day), append(b.Count, d.Count)
+			b.ValueSum, b.ValueCount = append(b.ValueSum, d.ValueSum), append(b.ValueCount, d.ValueCount)
+			b.Name.Codes, b.Name.Values = append(b.Name.Codes, int32(i)), append(b.Name.Values, d.Name)
+			code := int32(-1)
+			if d.HasCategory {
+				code = int32(len(b.Category.Values))
+				b.Category.Values = append(b.Category.Values, d.Category)
+			}
+			b.Category.Codes = append(b.Category.Codes, code)
+		}
+		return b
+	})
+}
+
+func (r *rows) Told(context.Context) iter.Seq2[*Told, error] {
+	return func(yield func(*Told, error) bool) {
+		for i := range r.told {
+			if !yield(&r.told[i], nil) {
+				return
+			}
+		}
+	}
+}
+
+// answerOf is the JSON of an answer as of day 100 after 1970.
+func answerOf(t testing.TB, compile func(*Body, Given) (*Question, error), body string, given Given, src Source) string {
+	t.Helper()
+	var b Body
+	if err := json.Unmarshal([]byte(body), &b); err != nil {
+		t.Fatal(err)
+	}
+	given.Now = time.UnixMilli(100 * dayMS)
+	q, err := compile(&b, given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := q.Answer(t.Context(), src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(append(Object{{"result", a.Result}}, a.More...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
