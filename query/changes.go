@@ -11,6 +11,7 @@ import (
 
 	"weir/schemas/changes"
 	"weir/schemas/lake"
+	"weir/schemas/report"
 )
 
 // loadChanges loads client_changes for v. Unlike a rollup it is loaded after
@@ -40,6 +41,29 @@ func (v *view) knownClients(ctx context.Context, product int64, clients []int64)
 		set.Add(&c.Change, c.Offset)
 	}
 	return set, nil
+}
+
+// told yields what is known of a product's clients as reports read it: for each
+// property and contact that a client has one row, in no order. The question must
+// have asked for changes.
+func (v *view) told(ctx context.Context, product int64) iter.Seq2[*report.Told, error] {
+	return func(yield func(*report.Told, error) bool) {
+		set, err := v.knownClients(ctx, product, nil)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for id, c := range set.Clients() {
+			for prefix, values := range map[string]map[string]changes.Value{"user.": c.Properties, "contact.": c.Contacts} {
+				for name, value := range values {
+					t := report.Told{Client: id, Name: prefix + name, Value: string(value.JSON), Time: value.Time, Offset: value.Offset}
+					if !yield(&t, nil) {
+						return
+					}
+				}
+			}
+		}
+	}
 }
 
 // changes yields the changes of f's products and clients as of the watermark,

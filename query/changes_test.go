@@ -17,6 +17,7 @@ import (
 	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/lake/laketest"
+	"weir/schemas/report"
 )
 
 func changeBatch(mem memory.Allocator, rows []lake.Change) []arrow.Record {
@@ -212,14 +213,49 @@ func TestKnownClients(t *testing.T) {
 	got := map[string]string{}
 	for id, c := range set.Clients() {
 		for name, value := range c.Properties {
-			got[fmt.Sprint(id, " user.", name)] = string(value)
+			got[fmt.Sprint(id, " user.", name)] = string(value.JSON)
 		}
 		for name, value := range c.Contacts {
-			got[fmt.Sprint(id, " contact.", name)] = string(value)
+			got[fmt.Sprint(id, " contact.", name)] = string(value.JSON)
 		}
 	}
 	want := map[string]string{
 		"7 user.plan": `"pro"`, "7 user.seats": "1.5", "7 contact.email": `"ann@example.org"`, "8 user.tags": `["a"]`,
+	}
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestToldIsWhatReportsRead: by the names that a report knows, with the latest
+// change of each.
+func TestToldIsWhatReportsRead(t *testing.T) {
+	w := newListWorld(t, Config{})
+	for i, c := range []schemas.Change{
+		{Product: 1, Client: 5, Kind: schemas.PropertyChange, Operation: schemas.OpSet, Values: []byte(`{"plan":"free","gone":1}`)},
+		{Product: 1, Client: 5, Kind: schemas.PropertyChange, Operation: schemas.OpDelete, Values: []byte(`{"gone":null}`)},
+		{Product: 1, Client: 5, Kind: schemas.ContactChange, Operation: schemas.OpSet, Values: []byte(`{"email":"e"}`)},
+		{Product: 1, Client: 5, Kind: schemas.PropertyChange, Operation: schemas.OpSet, Values: []byte(`{"plan":"pro"}`)},
+		{Product: 2, Client: 5, Kind: schemas.PropertyChange, Operation: schemas.OpSet, Values: []byte(`{"plan":"other"}`)},
+	} {
+		c.Time = listNow + int64(i)
+		w.say(0, c)
+	}
+	v, err := w.plan(t.Context(), question{filter: lake.Filter{Products: []int64{1}}, changes: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.close()
+	got := map[string]report.Told{}
+	for told, err := range v.told(t.Context(), 1) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[told.Name] = *told
+	}
+	want := map[string]report.Told{
+		"user.plan":     {Client: 5, Name: "user.plan", Value: `"pro"`, Time: listNow + 3, Offset: listFirst + 3},
+		"contact.email": {Client: 5, Name: "contact.email", Value: `"e"`, Time: listNow + 2, Offset: listFirst + 2},
 	}
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -29,8 +29,15 @@ import (
 
 // Client is what is known of one client beside its events, by name.
 type Client struct {
-	Properties map[string]jsontext.Value // a string, number, boolean or list of strings, as compact JSON; nil when there are none
-	Contacts   map[string]jsontext.Value // a string that is not empty; personal data
+	Properties map[string]Value // strings, numbers, booleans and lists of strings; nil when there are none
+	Contacts   map[string]Value // strings that are not empty; personal data
+}
+
+// Value is what a client has under a name.
+type Value struct {
+	JSON   jsontext.Value // compact
+	Time   int64          // when the edge took the latest change of it; epoch milliseconds
+	Offset int64          // and where that stands
 }
 
 // Set holds what changes have said of the clients of one product. The zero
@@ -53,6 +60,7 @@ type history struct {
 
 type step struct {
 	offset    int64
+	time      int64
 	operation string
 	value     jsontext.Value
 }
@@ -83,7 +91,7 @@ func (s *Set) Add(c *schemas.Change, offset int64) {
 			h = &history{}
 			s.clients[c.Client][at] = h
 		}
-		h.add(step{offset: offset, operation: c.Operation, value: v})
+		h.add(step{offset: offset, time: c.Time, operation: c.Operation, value: v})
 	}
 }
 
@@ -115,23 +123,25 @@ func (s *Set) Clients() iter.Seq2[int64, Client] {
 func (s *Set) Client(id int64) Client {
 	var c Client
 	for at, h := range s.clients[id] {
-		v := h.value()
+		is := h.value()
+		if is == nil {
+			continue
+		}
+		last := h.steps[len(h.steps)-1]
+		v := Value{JSON: is, Time: last.time, Offset: last.offset}
 		switch {
-		case v == nil:
-		case at.kind == schemas.ContactChange:
-			if v.Kind() == '"' && string(v) != `""` {
-				put(&c.Contacts, at.of, v)
-			}
-		default:
+		case at.kind != schemas.ContactChange:
 			put(&c.Properties, at.of, v)
+		case is.Kind() == '"' && string(is) != `""`:
+			put(&c.Contacts, at.of, v)
 		}
 	}
 	return c
 }
 
-func put(to *map[string]jsontext.Value, name string, v jsontext.Value) {
+func put(to *map[string]Value, name string, v Value) {
 	if *to == nil {
-		*to = map[string]jsontext.Value{}
+		*to = map[string]Value{}
 	}
 	(*to)[name] = v
 }

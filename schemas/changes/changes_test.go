@@ -26,10 +26,10 @@ func said(text string) *schemas.Change {
 func shown(c Client) map[string]string {
 	out := map[string]string{}
 	for name, v := range c.Properties {
-		out["user."+name] = string(v)
+		out["user."+name] = string(v.JSON)
 	}
 	for name, v := range c.Contacts {
-		out["contact."+name] = string(v)
+		out["contact."+name] = string(v.JSON)
 	}
 	return out
 }
@@ -116,11 +116,11 @@ func TestClientsAreApart(t *testing.T) {
 // inOrder is what a client is by its changes one after the other: the meaning
 // of them, without any of what Set does to need less memory.
 func inOrder(changes []*schemas.Change) map[string]string {
-	state := map[string]jsontext.Value{}
+	state := map[string]Value{}
 	for _, c := range changes {
 		var s Set
 		for name, v := range state {
-			s.Add(said(fmt.Sprintf(`set {%q:%s}`, name, v)), 1)
+			s.Add(said(fmt.Sprintf(`set {%q:%s}`, name, v.JSON)), 1)
 		}
 		s.Add(c, 2)
 		state = s.Client(7).Properties
@@ -161,13 +161,15 @@ func TestAnyOrderIsTheOrderOfTheLog(t *testing.T) {
 func TestVoidStepsAreLetGo(t *testing.T) {
 	var s Set
 	for _, offset := range rand.New(rand.NewPCG(1, 1)).Perm(1000) {
-		s.Add(said(fmt.Sprintf(`set {"a":%d}`, offset)), int64(offset))
+		c := said(fmt.Sprintf(`set {"a":%d}`, offset))
+		c.Time = int64(1000 + offset)
+		s.Add(c, int64(offset))
 	}
 	if h := s.clients[7][name{schemas.PropertyChange, "a"}]; len(h.steps) != 1 {
 		t.Errorf("%d steps are kept, want 1", len(h.steps))
 	}
-	if got := shown(s.Client(7))["user.a"]; got != "999" {
-		t.Errorf("a = %s, want 999", got)
+	if got := s.Client(7).Properties["a"]; string(got.JSON) != "999" || got.Offset != 999 || got.Time != 1999 {
+		t.Errorf("a = %+v, want 999 of offset 999 and time 1999", got)
 	}
 }
 
