@@ -27,28 +27,30 @@ func (s *Service) loadChanges(ctx context.Context, v *view) error {
 	return nil
 }
 
-// knownClients is what is known of clients of one product as of the watermark, beside
-// their events. The question must have asked for changes, and have a filter
-// that lets the product and the clients through; clients nil is all of them.
+// knownClients is what is known of the clients of one product that are wanted,
+// as of the watermark, beside their events. The question must have asked for
+// changes, and have a filter that lets the product through.
 // Memory is that of what they have, and of increases, additions and removals
 // since a property was last set.
-func (v *view) knownClients(ctx context.Context, product int64, clients []int64) (*changes.Set, error) {
+func (v *view) knownClients(ctx context.Context, product int64, wants func(client int64) bool) (*changes.Set, error) {
 	set := &changes.Set{}
-	for c, err := range v.changes(ctx, lake.Filter{Products: []int64{product}, Clients: clients}) {
+	for c, err := range v.changes(ctx, lake.Filter{Products: []int64{product}}) {
 		if err != nil {
 			return nil, err
 		}
-		set.Add(&c.Change, c.Offset)
+		if wants(c.Client) {
+			set.Add(&c.Change, c.Offset)
+		}
 	}
 	return set, nil
 }
 
-// told yields what is known of a product's clients as reports read it: for each
-// property and contact that a client has one row, in no order. The question must
-// have asked for changes.
-func (v *view) told(ctx context.Context, product int64) iter.Seq2[*report.Told, error] {
+// told yields what is known of a product's clients that are wanted as reports
+// read it: for each property and contact that a client has one row, in no
+// order. The question must have asked for changes.
+func (v *view) told(ctx context.Context, product int64, wants func(client int64) bool) iter.Seq2[*report.Told, error] {
 	return func(yield func(*report.Told, error) bool) {
-		set, err := v.knownClients(ctx, product, nil)
+		set, err := v.knownClients(ctx, product, wants)
 		if err != nil {
 			yield(nil, err)
 			return

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -206,7 +207,7 @@ func TestKnownClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer v.close()
-	set, err := v.knownClients(t.Context(), 1, nil)
+	set, err := v.knownClients(t.Context(), 1, everyClient)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +248,7 @@ func TestToldIsWhatReportsRead(t *testing.T) {
 	}
 	defer v.close()
 	got := map[string]report.Told{}
-	for told, err := range v.told(t.Context(), 1) {
+	for told, err := range v.told(t.Context(), 1, everyClient) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -308,5 +309,53 @@ func TestCommitBetweenTheLoads(t *testing.T) {
 	got := changesOf(t, v, lake.Filter{Products: []int64{1}})
 	if diff := gocmp.Diff(w.saidBelow(1, v.watermark), got); diff != "" || h.loads < 2 {
 		t.Errorf("at %s (-want +got):\n%s", v.watermark, diff)
+	}
+}
+
+func everyClient(int64) bool { return true }
+
+// TestReportsKnowWhatWasTold: properties and contacts in filters, segments and
+// lists, also what is still in the tail.
+func TestReportsKnowWhatWasTold(t *testing.T) {
+	w := newReportWorld(t)
+	say := func(client int64, kind schemas.ChangeKind, values string) {
+		w.say(0, schemas.Change{Product: 1, Client: client, Time: w.midday, Kind: kind, Operation: schemas.OpSet, Values: []byte(values)})
+	}
+	for client := int64(listShards); client <= 4*listShards; client += listShards { // of shard 0
+		w.append(0, schemas.Event{Product: 1, Client: client, Time: w.midday, Name: "Open", RandomID: fmt.Sprint(client)})
+	}
+	first := int64(listShards)
+	say(first, schemas.PropertyChange, `{"plan":"free","tags":["a","b"],"seats":2}`)
+	say(2*first, schemas.PropertyChange, `{"plan":"pro","seats":12.5}`)
+	say(2*first, schemas.ContactChange, `{"email":"ann@example.org"}`)
+	w.commitChanges(0, w.shards[0].next)
+	say(3*first, schemas.PropertyChange, `{"plan":"pro","seats":3}`)
+	say(99*first, schemas.PropertyChange, `{"plan":"pro"}`) // has sent no event
+
+	check := func(path, body, want string) {
+		t.Helper()
+		rec := w.ask(path, body)
+		if got := strings.TrimSpace(rec.Body.String()); got != want {
+			t.Errorf("%s %s\n got %s\nwant %s", path, body, got, want)
+		}
+	}
+	check("generic/current/1", `{"clientStatus":["active"],"globalFilters":{"user.plan":{"type":"string","value":"pro"}}}`,
+		`{"status":"OK","result":{"totals":{"active":2}}}`)
+	check("generic/current/1", `{"clientStatus":["active"],"globalFilters":{"user.seats":{"type":"numberRange","min":3}}}`,
+		`{"status":"OK","result":{"totals":{"active":2}}}`)
+	check("generic/current/1", `{"clientStatus":["active"],"levels":{"level1":{"property":"user.plan","segments":[{"type":"regex","value":".*","split":true,"includeNull":true}]}}}`,
+		`{"status":"OK","result":{"level1":{"<NULL>":{"totals":{"active":1}},"free":{"totals":{"active":1}},"pro":{"totals":{"active":2}}}}}`)
+	id := func(n int64) string { return fmt.Sprintf(`{"clientId":"%d"`, n*first) }
+	rows := []string{
+		id(1) + `,"user.tags":["a","b"],"user.seats":2,"user.never":"<NULL>"}`, id(2) + `,"user.tags":"<NULL>","user.seats":12.5,"user.never":"<NULL>"}`,
+		id(3) + `,"user.tags":"<NULL>","user.seats":3,"user.never":"<NULL>"}`, id(4) + `,"user.tags":"<NULL>","user.seats":"<NULL>","user.never":"<NULL>"}`,
+	}
+	slices.Sort(rows)
+	check("clientPropertyList/1", `{"properties":["user.tags","user.seats","user.never"]}`,
+		`{"status":"OK","result":[`+strings.Join(rows, ",")+`],"reachedEnd":true}`)
+	check("clientPropertyList/1", `{"properties":["contact.email"],"globalFilters":{"user.plan":{"type":"string","value":"pro"},"contact.email":{"type":"regex","value":"@"}}}`,
+		`{"status":"OK","result":[`+id(2)+`,"contact.email":"ann@example.org"}],"reachedEnd":true}`)
+	if rec := w.ask("clientPropertyList/1", `{}`); strings.Contains(rec.Body.String(), "ann@") {
+		t.Errorf("a contact that nobody asked for: %s", rec.Body)
 	}
 }
