@@ -56,6 +56,14 @@ class Tally:
 
     def __init__(self):
         self.rows = {r: dict.fromkeys(("asked", "equal", "refused", "different", "unserved"), 0) for r in answers.REPORTS}
+        self.times = {}  # (side, report) -> seconds of each answer
+
+    def took(self, side, report, begun):
+        self.times.setdefault((side, report), []).append(time.monotonic() - begun)
+
+    def mean(self, side, report):
+        times = self.times.get((side, report), [])
+        return 1000 * sum(times) / max(1, len(times))
 
     def count(self, report, how):
         self.rows[report]["asked"] += 1
@@ -64,8 +72,10 @@ class Tally:
     def table(self):
         columns = ("asked", "equal", "refused", "different", "unserved")
         width = max(map(len, self.rows))
-        lines = [f"{'report':{width}}" + "".join(f"{c:>11}" for c in columns)]
-        lines += [f"{r:{width}}" + "".join(f"{of[c]:>11}" for c in columns) for r, of in self.rows.items() if of["asked"]]
+        lines = [f"{'report':{width}}" + "".join(f"{c:>10}" for c in columns + ("weir ms", "duckdb ms"))]
+        for r, of in self.rows.items():
+            if of["asked"]:
+                lines.append(f"{r:{width}}" + "".join(f"{of[c]:>10}" for c in columns) + "".join(f"{self.mean(s, r):>10.0f}" for s in ("Weir", "DuckDB")))
         return "\n".join(lines)
 
     def total(self, *columns):
@@ -139,7 +149,9 @@ class Oracle:
         """(status, text) of an answer that includes every shard; Weir says when it does not."""
         deadline = time.monotonic() + PATIENCE
         while True:
+            begun = time.monotonic()
             status, headers, text = self.weir.ask(q.path, q.sent)
+            self.tally.took("Weir", q.report, begun)
             if not headers.get("Weir-Partial"):
                 return status, text
             if time.monotonic() > deadline:
@@ -150,7 +162,9 @@ class Oracle:
     def wanted(self, q, today):
         key = json.dumps([q.report, q.product, q.body, self.raw.version, str(today)])
         if key not in self.known:
+            begun = time.monotonic()
             self.known[key] = answers.answer(self.raw, q, today, self.flags)
+            self.tally.took("DuckDB", q.report, begun)
         return self.known[key]
 
     def refusal(self, phase, q, status, text):
@@ -250,7 +264,7 @@ def tell(oracle, weir):
     time.sleep(FRESH)
     oracle.phase("just imported", asked, weight=SAME)
     stream(oracle, generator, draw, today, second)
-    time.sleep(CUT_AGE + 2)
+    await_commits(oracle)
     oracle.phase("committed", asked, weight=SAME)
     oracle.say(weir.compact())
     oracle.phase("compacted", asked, weight=SAME)
@@ -258,6 +272,15 @@ def tell(oracle, weir):
     weir.start()
     oracle.say("restarted")
     oracle.phase("restarted", asked, weight=SAME)
+
+
+def await_commits(oracle):
+    """Until every event that was sent is in the lake, or known as a duplicate."""
+    deadline = time.monotonic() + CUT_AGE + PATIENCE
+    while (committed := oracle.weir.committed()) < oracle.raw.seq:
+        if time.monotonic() > deadline:
+            raise world.Failed(f"{committed} of {oracle.raw.seq} events are committed {CUT_AGE + PATIENCE} s after the last was sent")
+        time.sleep(0.5)
 
 
 def stream(oracle, generator, draw, today, second):

@@ -66,7 +66,7 @@ class Pieces:
         return day.isoformat()
 
     def lost(self, named=True):
-        body = {"daysUntilDeclaredLost": self.rnd.randint(30, 900) if self.subject.deep else self.rnd.randint(1, 35)}
+        body = {"daysUntilDeclaredLost": self.any([30, 90, 365, 900]) if self.subject.deep else self.any([1, 2, 3, 5, 8, 13, 21, 34])}
         if named:
             body["dateReportedLost"] = self.any(["dateLastSeen", "dateDeclaredLost"])
         return body

@@ -31,7 +31,7 @@ class World:
         self.folder, self.settings = folder, list(settings)
         self.data = os.path.join(folder, "data")
         self.log = os.path.join(folder, "weir.log")
-        self.port = free_port()
+        self.port, self.admin_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process, self.cookie, self.connection = None, None, None
         self.keys = {}  # product -> (key, secret)
@@ -42,7 +42,8 @@ class World:
     def start(self):
         with open(self.log, "ab") as out:
             self.process = subprocess.Popen(
-                [BINARY, "all", "--data", self.data, "--listen", f"127.0.0.1:{self.port}", *self.settings],
+                [BINARY, "all", "--data", self.data, "--listen", f"127.0.0.1:{self.port}",
+                 "--admin.listen", f"127.0.0.1:{self.admin_port}", *self.settings],
                 stdout=out, stderr=out, stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + PATIENCE
         while not self.ready():
@@ -135,6 +136,14 @@ class World:
     def ask(self, path, body, method="POST"):
         """One question with the session's cookie."""
         return self.request(method, path, json.dumps(body, ensure_ascii=False), {"Content-Type": "application/json", "Cookie": self.cookie})
+
+    def committed(self):
+        """How many events are in the lake or known as duplicates, since the process was started."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=10)
+        connection.request("GET", "/metrics")
+        lines = connection.getresponse().read().decode().splitlines()
+        return sum(int(float(line.rpartition(" ")[2])) for line in lines
+                   if line.startswith("weir_processor_records_total") and ('"stored"' in line or '"duplicate"' in line))
 
     # events
 
