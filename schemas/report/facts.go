@@ -28,17 +28,17 @@ type facts struct {
 	usage []int64       // by unit and slot of usages
 	days  []uint64      // by unit and word: a bit for each bucket of the range with activity
 	words int
-	life  []daySet // by unit
+	life  []daySet      // by unit
 	sums  []bucketTally // by bucket; of clients of the part
 
-	events  eventIndex
-	counts  pairs // (unit, number of an event) → occurrences
-	bytes   int64 // of what slices here point to
-	codes   map[string]int32
-	values  []Value           // by code; 0 is null
-	byCode  map[int32]int32   // country code → continent code
-	held    [][]int8          // by condition and code: 0 is not known, 1 holds, 2 does not
-	series  [][][]inSegment   // by level and code
+	events eventIndex
+	counts pairs // (unit, number of an event) → occurrences
+	bytes  int64 // of what slices here point to
+	codes  map[string]int32
+	values []Value         // by code; 0 is null
+	byCode map[int32]int32 // country code → continent code
+	held   [][]int8        // by condition and code: 0 is not known, 1 holds, 2 does not
+	series [][][]inSegment // by level and code
 }
 
 // unit is one client, or several that are counted as one.

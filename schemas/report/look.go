@@ -4,6 +4,8 @@ import (
 	"math/bits"
 	"slices"
 	"strconv"
+
+	"weir/schemas/geo"
 )
 
 // installed is the day of the first event of a unit.
@@ -62,7 +64,7 @@ func (f *facts) valueCode(u int32, p *property, before Day) int32 {
 func (f *facts) continentOf(country int32) int32 {
 	code, known := f.byCode[country]
 	if !known {
-		if name := continentOf(f.values[country].Text); name != "" {
+		if name := geo.Continent(f.values[country].Text); name != "" {
 			code = f.code(strconv.Quote(name))
 		}
 		f.byCode[country] = code

@@ -13,11 +13,11 @@ import (
 
 // Given is what a question rests on beside its body. Now is required.
 type Given struct {
-	Now       time.Time                                        // of the server's clock
-	Types     map[string]int                                   // of custom properties; those of type 3 can be counted by
+	Now       time.Time                                          // of the server's clock
+	Types     map[string]int                                     // of custom properties; those of type 3 can be counted by
 	Collected func(category, name string) (basic, advanced bool) // how an event is collected; nil: as both
-	Bytes     int64                                            // of memory for the clients of a pass; 0 means 128 MiB
-	Page      int                                              // clients of a page of a client list; 0 means 200
+	Bytes     int64                                              // of memory for the clients of a pass; 0 means 128 MiB
+	Page      int                                                // clients of a page of a client list; 0 means 200
 }
 
 // Source gives the rows that a question asks for: of one product, all as of
@@ -57,7 +57,7 @@ type Answer struct {
 // Question is a report that is asked for, compiled. It is answered once.
 type Question struct {
 	base
-	report      // nil of a list
+	report // nil of a list
 	list   *list
 }
 
