@@ -44,7 +44,7 @@ def arguments():
     p.add_argument("--seconds", type=float, default=0, help="in which to be done asking, of which each phase has its share; 0 is no limit")
     p.add_argument("--report", action="append", help="ask only this one, as often as given")
     p.add_argument("--without", default="", help="comma-separated: what questions do not use, of groupBy, timeZone, eventProperties")
-    p.add_argument("--unserved-ok", action="store_true", help="a 404 is no failure")
+    p.add_argument("--unserved-ok", action="store_true", help="a 404 is no failure, for reports and for /v1/user/property and /v1/user/contact")
     p.add_argument("--keep", help="folder for data, log and events, which is kept")
     args = p.parse_args()
     args.seed = args.seed if args.seed is not None else int.from_bytes(os.urandom(3), "big")
@@ -187,10 +187,19 @@ def feed(oracle, generator):
     weir, history = oracle.weir, generator.history()
     new = send(oracle, history)
     oracle.say(f"sent {len(history)} generated events, {new} of them new, of {len(generator.clients)} clients")
+    tell_of(oracle, generator.users(400))
     weir.admin("product", "type", "--id", str(GENERATED), "--name", "C02", "--value", "3")
     left_out = [("File", "Save", False, True), (None, "Ping", True, False), ("Edit", "Export", False, False), ("Größe", "Open", True, False)]
     weir.flags(GENERATED, left_out)
     oracle.flags[GENERATED] = {(c, n): {"basic": b, "advanced": a} for c, n, b, a in left_out}
+
+
+def tell_of(oracle, changes):
+    """Reports what is known of clients beside their events, where Weir takes that."""
+    if oracle.weir.tell(GENERATED, changes):
+        oracle.raw.tell(GENERATED, changes)
+    elif not oracle.args.unserved_ok:
+        raise world.Failed("POST /v1/user/property: 404")
 
 
 def send(oracle, lines):
@@ -242,7 +251,7 @@ def real_subject(oracle, product, first):
     return pieces.Subject(product, low, min(high, first), values, events, own, groups=["C01", "machineId"], deep=True)
 
 
-def tell(oracle, weir):
+def story(oracle, weir):
     """The story: the same questions in each state that the events can be in."""
     args, raw = oracle.args, oracle.raw
     now = int(time.time() * 1000)
@@ -292,6 +301,7 @@ def stream(oracle, generator, draw, today, second):
     try:
         for batch in range(BATCHES):
             send(oracle, generator.latest(60))
+            tell_of(oracle, generator.users(10))
             time.sleep(FRESH)
             oracle.phase(f"streaming {batch + 1}", [draw.next(today) for _ in range(max(1, oracle.args.questions // BATCHES))])
         if importing:
@@ -314,7 +324,7 @@ def main():
     oracle = Oracle(args, weir, load.Raw())
     try:
         weir.start()
-        tell(oracle, weir)
+        story(oracle, weir)
         weir.stop()
     except world.Failed as e:
         print(f"FAILED: {e}", flush=True)

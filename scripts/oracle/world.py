@@ -9,6 +9,8 @@ import socket
 import subprocess
 import time
 
+from events import encode
+
 BINARY = os.path.join(os.path.dirname(__file__), "..", "..", "bin", "weir")
 PATIENCE = 120  # seconds for the process to be ready, or to be gone
 REAL_DATA = os.environ.get("WEIR_E2E_DATA") or os.path.join(os.path.dirname(__file__), "..", "..", "..", "shared", "data")
@@ -156,6 +158,19 @@ class World:
             status, _, text = self.request("POST", "/v1/event/report", body, {"Content-Type": "application/json", "Authorization": "Basic " + basic})
             if status != 200:
                 raise Failed(f"send events: {status} {text}")
+
+    def tell(self, product, changes):
+        """Reports what is known of clients beside their events; whether Weir takes that at all."""
+        key, secret = self.keys[product]
+        basic = base64.b64encode(f"{key}:{secret}".encode()).decode()
+        for euid, kind, operation, values in changes:
+            body = {"euid": euid, "type": operation, "properties": values} if kind == "property" else {"euid": euid, "contacts": values}
+            status, _, text = self.request("POST", f"/v1/user/{kind}", encode(body), {"Content-Type": "application/json", "Authorization": "Basic " + basic})
+            if status == 404:
+                return False
+            if status != 200:
+                raise Failed(f"{kind} of a client: {status} {text}: {body}")
+        return True
 
     def importing(self, product, file, rate=None):
         """`weir import` as a process of its own."""
