@@ -181,8 +181,7 @@ func (q *Question) Answer(ctx context.Context, src Source) (Answer, error) {
 		return Answer{}, err
 	}
 	for width, from := uint64(wholePart), uint64(0); from < wholePart; {
-		f := newFacts(&q.base, part{from: from, to: min(from+width, wholePart)}, groups)
-		err := q.gather(ctx, src, f)
+		f, err := q.pass(ctx, src, func() *facts { return newFacts(&q.base, part{from: from, to: min(from+width, wholePart)}, groups) })
 		if errors.Is(err, errFull) && groups == nil && width > 1 {
 			width /= 2
 			continue
@@ -197,6 +196,19 @@ func (q *Question) Answer(ctx context.Context, src Source) (Answer, error) {
 		from = f.part.to
 	}
 	return q.answer(), nil
+}
+
+// pass gathers facts, and once more with every utterance by itself if they came
+// too mixed to be put together.
+func (q *base) pass(ctx context.Context, src Source, begin func() *facts) (*facts, error) {
+	f := begin()
+	err := q.gather(ctx, src, f)
+	if errors.Is(err, errMixed) {
+		f = begin()
+		f.apart = true
+		err = q.gather(ctx, src, f)
+	}
+	return f, err
 }
 
 // gather adds to f all rows that the question needs.
