@@ -43,10 +43,10 @@ def arguments():
     p.add_argument("--questions", type=int, default=150, help="asked in each phase")
     p.add_argument("--seconds", type=float, default=0, help="in which to be done asking, of which each phase has its share; 0 is no limit")
     p.add_argument("--report", action="append", help="ask only this one, as often as given")
-    p.add_argument("--without", default="", help="comma-separated: what questions do not use, of groupBy, timeZone, eventProperties")
-    p.add_argument("--unserved-ok", action="store_true", help="a 404 is no failure, for reports and for /v1/user/property and /v1/user/contact")
+    p.add_argument("--without", default="", help="comma-separated: what is left out, of groupBy, timeZone, eventProperties in questions, and changes: what /v1/user/… says of clients")
     p.add_argument("--keep", help="folder for data, log and events, which is kept")
     args = p.parse_args()
+    args.without = set(filter(None, args.without.split(",")))
     args.seed = args.seed if args.seed is not None else int.from_bytes(os.urandom(3), "big")
     return args
 
@@ -55,7 +55,7 @@ class Tally:
     """How many questions each report was asked, and how they were answered."""
 
     def __init__(self):
-        self.rows = {r: dict.fromkeys(("asked", "equal", "refused", "different", "unserved"), 0) for r in answers.REPORTS}
+        self.rows = {r: dict.fromkeys(("asked", "equal", "refused", "different"), 0) for r in answers.REPORTS}
         self.times = {}  # (side, report) -> seconds of each answer
 
     def took(self, side, report, begun):
@@ -70,7 +70,7 @@ class Tally:
         self.rows[report][how] += 1
 
     def table(self):
-        columns = ("asked", "equal", "refused", "different", "unserved")
+        columns = ("asked", "equal", "refused", "different")
         width = max(map(len, self.rows))
         lines = [f"{'report':{width}}" + "".join(f"{c:>10}" for c in columns + ("weir ms", "duckdb ms"))]
         for r, of in self.rows.items():
@@ -129,8 +129,6 @@ class Oracle:
             status, text = self.whole(q)
             if self.today(q) != today:
                 continue  # midnight: what today is cannot be told
-            if status == 404 and self.args.unserved_ok:
-                return self.tally.count(q.report, "unserved")
             if q.refused is not None:
                 return self.refusal(phase, q, status, text)
             if status != 200:
@@ -195,11 +193,10 @@ def feed(oracle, generator):
 
 
 def tell_of(oracle, changes):
-    """Reports what is known of clients beside their events, where Weir takes that."""
-    if oracle.weir.tell(GENERATED, changes):
+    """Reports what is known of clients beside their events."""
+    if "changes" not in oracle.args.without:
+        oracle.weir.tell(GENERATED, changes)
         oracle.raw.tell(GENERATED, changes)
-    elif not oracle.args.unserved_ok:
-        raise world.Failed("POST /v1/user/property: 404")
 
 
 def send(oracle, lines):
@@ -268,7 +265,7 @@ def story(oracle, weir):
         subjects.append(real_subject(oracle, REAL, today))
         oracle.say(f"imported {len(first)} real events")
     uncollected = {p: {kind: [e for e, f in said.items() if not f[kind]] for kind in ("basic", "advanced")} for p, said in oracle.flags.items()}
-    draw = questions.Questions(args.seed, subjects, uncollected, args.report or list(answers.REPORTS), filter(None, args.without.split(",")))
+    draw = questions.Questions(args.seed, subjects, uncollected, args.report or list(answers.REPORTS), args.without)
     asked = [draw.next(today) for _ in range(args.questions)]
     time.sleep(FRESH)
     oracle.phase("just imported", asked, weight=SAME)
@@ -337,8 +334,6 @@ def main():
     passed, failed = oracle.tally.total("equal", "refused"), oracle.tally.total("different") + oracle.broken
     if oracle.partial:
         print(f"{oracle.partial} answers were partial, said so, and were asked for again")
-    if unserved := oracle.tally.total("unserved"):
-        print(f"{unserved} questions are not served yet")
     if failed:
         print(f"to see them again: scripts/oracle/run.sh --seed {args.seed} --questions {args.questions}")
     print(f"{passed} passed, {failed} failed")

@@ -160,17 +160,14 @@ class World:
                 raise Failed(f"send events: {status} {text}")
 
     def tell(self, product, changes):
-        """Reports what is known of clients beside their events; whether Weir takes that at all."""
+        """Reports what is known of clients beside their events."""
         key, secret = self.keys[product]
         basic = base64.b64encode(f"{key}:{secret}".encode()).decode()
         for euid, kind, operation, values in changes:
             body = {"euid": euid, "type": operation, "properties": values} if kind == "property" else {"euid": euid, "contacts": values}
             status, _, text = self.request("POST", f"/v1/user/{kind}", encode(body), {"Content-Type": "application/json", "Authorization": "Basic " + basic})
-            if status == 404:
-                return False
             if status != 200:
                 raise Failed(f"{kind} of a client: {status} {text}: {body}")
-        return True
 
     def importing(self, product, file, rate=None):
         """`weir import` as a process of its own."""
