@@ -11,10 +11,10 @@ TOOLS      := $(CURDIR)/.tools
 GOLANGCI   := v2.15.0
 export CGO_ENABLED ?= 0
 
-.PHONY: help run demo build test race fuzz bench lint check e2e oracle
+.PHONY: help run demo build test race fuzz bench bench-reports lint check e2e oracle
 
 help: ## Say what each target does.
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: build ## Run all of Weir in one process, data kept in ./weir-data.
 	@exec bin/weir all --data $(DATA) --listen $(LISTEN)
@@ -34,8 +34,12 @@ race: ## Run the tests under the race detector (needs a C compiler).
 fuzz: ## Run each fuzzer for FUZZTIME.
 	@scripts/fuzz.sh $(FUZZTIME)
 
-bench: ## Run the benchmarks of the hot paths beside their floors.
-	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./schemas/... ./ingest/... ./processor/... ./query/...
+bench: ## Run the benchmarks of the hot paths beside their floors, then bench-reports.
+	$(GO) test -run '^$$' -bench . -skip '^BenchmarkReports$$' -benchtime $(BENCHTIME) ./schemas/... ./ingest/... ./processor/... ./query/...
+	$(MAKE) bench-reports
+
+bench-reports: ## Run the benchmark of the reports beside DuckDB (needs Python).
+	@GO=$(GO) scripts/bench/run.sh $(BENCHTIME)
 
 lint: $(TOOLS)/golangci-lint-$(GOLANGCI) ## Format and lint.
 	$< fmt --diff

@@ -67,43 +67,64 @@ func benchFilter() map[string]any {
 	}
 }
 
-// benchQuestions are those of the year, the dates of which are from and to.
+// benchAsk gathers questions.
+type benchAsk struct {
+	from, to  string // the dates of the year
+	questions []*benchQuestion
+}
+
+// add asks a report for the year: once without filters and, where the report
+// has them, once with.
+func (a *benchAsk) add(report, variant string, filters bool, more ...map[string]any) {
+	body := map[string]any{"startDate": a.from, "stopDate": a.to}
+	if report == "generic/current" || report == "clientPropertyList" {
+		clear(body)
+	}
+	for _, m := range more {
+		maps.Copy(body, m)
+	}
+	path := "/v3/reporting/" + report + "/1"
+	a.questions = append(a.questions, &benchQuestion{Report: report, Variant: variant, Path: path, Body: body})
+	if filters {
+		body = maps.Clone(body)
+		body["globalFilters"] = benchFilter()
+		a.questions = append(a.questions, &benchQuestion{Report: report, Variant: variant, Filtered: true, Path: path, Body: body})
+	}
+}
+
+// benchQuestions are those of the year.
 func benchQuestions(from, to string) []*benchQuestion {
-	var out []*benchQuestion
-	add := func(report, variant string, body map[string]any, filters bool) {
-		path := "/v3/reporting/" + report + "/1"
-		out = append(out, &benchQuestion{Report: report, Variant: variant, Path: path, Body: body})
-		if filters {
-			body = maps.Clone(body)
-			body["globalFilters"] = benchFilter()
-			out = append(out, &benchQuestion{Report: report, Variant: variant, Filtered: true, Path: path, Body: body})
-		}
-	}
-	year := func(more map[string]any) map[string]any {
-		body := map[string]any{"startDate": from, "stopDate": to}
-		maps.Copy(body, more)
-		return body
-	}
-	lost := map[string]any{"daysUntilDeclaredLost": 30, "dateReportedLost": "dateLastSeen"}
-	all := year(lost)
-	all["clientStatus"] = []string{"new", "active", "lost"}
-	add("generic/dateRange", "whole", all, true)
-	add("generic/dateRange", "by day", year(map[string]any{"dateSplit": "day", "clientStatus": []string{"new", "active"}}), true)
-	versions := map[string]any{"level1": map[string]any{"property": "prodVersion", "segments": []any{
-		map[string]any{"type": "regex", "value": ".*", "split": true, "includeNull": true},
-	}}}
-	add("generic/dateRange", "by month and version", year(map[string]any{"dateSplit": "month", "clientStatus": []string{"new", "active"}, "levels": versions}), true)
-	add("generic/current", "by version", map[string]any{"clientStatus": []string{"active"}, "levels": versions}, true)
-	add("engagement/usageDistribution", "year", year(nil), true)
-	add("eventTracking/basic/dataTable", "year", year(nil), false)
-	events := func(n int) (of []any) {
+	type object = map[string]any
+	a := &benchAsk{from: from, to: to}
+	lost := object{"daysUntilDeclaredLost": 30, "dateReportedLost": "dateLastSeen"}
+	versions := object{"levels": object{"level1": object{"property": "prodVersion", "segments": []any{
+		object{"type": "regex", "value": ".*", "split": true, "includeNull": true},
+	}}}}
+	events := func(n int) object {
+		var of []any
 		for i := range n {
-			of = append(of, map[string]any{"category": benchCategories[i%len(benchCategories)], "name": benchEventNames[i]})
+			of = append(of, object{"category": benchCategories[i%len(benchCategories)], "name": benchEventNames[i]})
 		}
-		return of
+		return object{"events": of}
 	}
-	add("eventTracking/basic/timeline", "by day", year(map[string]any{"dateSplit": "day", "dataView": "usageCounts", "divisor": "users", "events": events(10)}), false)
-	return out
+	a.add("generic/dateRange", "whole", true, lost, object{"clientStatus": []string{"new", "active", "lost"}})
+	a.add("generic/dateRange", "by day", true, object{"dateSplit": "day", "clientStatus": []string{"new", "active"}})
+	a.add("generic/dateRange", "by month and version", true, versions, object{"dateSplit": "month", "clientStatus": []string{"new", "active"}})
+	a.add("generic/current", "by version", true, versions, object{"clientStatus": []string{"active"}})
+	a.add("engagement/usageDistribution", "year", true)
+	a.add("engagement/churnAndEngagement", "by month", true, object{"dateSplit": "month", "segmentBy": "installationMonth", "daysUntilDeclaredLost": 30})
+	a.add("eventTracking/basic/dataTable", "year", false)
+	a.add("eventTracking/basic/timeline", "by day", false, events(10), object{"dateSplit": "day", "dataView": "usageCounts", "divisor": "users"})
+	a.add("eventTracking/advanced/fullReport", "10 events", true, events(10))
+	a.add("eventTracking/lifetime/histogram", "5 events", true, events(5))
+	a.add("eventTracking/lifetime/dataTable", "all events", true)
+	a.add("eventTracking/churn/lifetime/dataTable", "all events", true, lost)
+	a.add("churn/histogram/days", "year", true, lost)
+	a.add("clientPropertyList", "first page", true, object{
+		"properties":   []string{"prodVersion", "ram", "dateInstalled", "lifetimeSessionCount", "lifetimeEventUsage"},
+		"retDailyData": object{"startDate": from, "stopDate": to, "properties": []string{"prodVersion"}},
+	})
+	return a.questions
 }
 
 // BenchmarkReports asks every report for a year of a product with a million

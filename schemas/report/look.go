@@ -37,12 +37,7 @@ func (f *facts) saidCode(u int32, slot int, before Day) int32 {
 	if f.past == nil {
 		return 0
 	}
-	for _, past := range slices.Backward(f.past[at]) {
-		if past.day < before {
-			return past.code
-		}
-	}
-	return 0
+	return pastCode(f.past[at], before)
 }
 
 // valueCode is the code of the value of a coded property before a day.

@@ -28,7 +28,7 @@ type Source interface {
 	Clients(ctx context.Context, s Scan) iter.Seq2[*rollup.ClientBatch, error]
 	Days(ctx context.Context, s Scan) iter.Seq2[*rollup.DayBatch, error]
 	Events(ctx context.Context, s Scan) iter.Seq2[*rollup.EventBatch, error]
-	Told(ctx context.Context) iter.Seq2[*Told, error]
+	Told(ctx context.Context, wants func(client int64) bool) iter.Seq2[*Told, error]
 }
 
 // Scan says which rows are wanted. It may give more: rows of other days and
@@ -181,8 +181,7 @@ func (q *Question) Answer(ctx context.Context, src Source) (Answer, error) {
 		return Answer{}, err
 	}
 	for width, from := uint64(wholePart), uint64(0); from < wholePart; {
-		f := newFacts(&q.base, part{from: from, to: min(from+width, wholePart)}, groups)
-		err := q.gather(ctx, src, f)
+		f, err := q.pass(ctx, src, func() *facts { return newFacts(&q.base, part{from: from, to: min(from+width, wholePart)}, groups) })
 		if errors.Is(err, errFull) && groups == nil && width > 1 {
 			width /= 2
 			continue
@@ -199,6 +198,19 @@ func (q *Question) Answer(ctx context.Context, src Source) (Answer, error) {
 	return q.answer(), nil
 }
 
+// pass gathers facts, and once more with every utterance by itself if they came
+// too mixed to be put together.
+func (q *base) pass(ctx context.Context, src Source, begin func() *facts) (*facts, error) {
+	f := begin()
+	err := q.gather(ctx, src, f)
+	if errors.Is(err, errMixed) {
+		f = begin()
+		f.apart = true
+		err = q.gather(ctx, src, f)
+	}
+	return f, err
+}
+
 // gather adds to f all rows that the question needs.
 func (q *base) gather(ctx context.Context, src Source, f *facts) error {
 	if q.needsLives() {
@@ -207,7 +219,7 @@ func (q *base) gather(ctx context.Context, src Source, f *facts) error {
 		}
 	}
 	if len(q.props.told) > 0 {
-		if err := each(src.Told(ctx), f.addTold); err != nil {
+		if err := each(src.Told(ctx, f.knows), f.addTold); err != nil {
 			return err
 		}
 	}
@@ -238,7 +250,7 @@ func each[B any](batches iter.Seq2[*B, error], add func(*B) error) error {
 
 // needsLives says that rows of clients' lives are needed: where values are
 // looked at, or installation and loss.
-func (q *base) needsLives() bool { return q.needs.lives || len(q.props.said) > 0 || q.props.computed() }
+func (q *base) needsLives() bool { return q.needs.lives || len(q.props.said)+len(q.props.told) > 0 || q.props.computed() }
 
 // readsEvents says that rows of event days are needed.
 func (q *base) readsEvents() bool {
