@@ -3,6 +3,7 @@ package query
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -208,9 +209,7 @@ func TestActiveClientsAreThoseOfTheList(t *testing.T) {
 	for _, f := range filters {
 		ask := func(path string, more map[string]any) any {
 			body := map[string]any{"globalFilters": f}
-			for name, v := range more {
-				body[name] = v
-			}
+			maps.Copy(body, more)
 			return w.result(path, body)
 		}
 		active := map[string]any{"clientStatus": []any{"active"}}

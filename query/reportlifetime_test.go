@@ -381,7 +381,7 @@ func TestLifetimeHistogramAgainstRawEvents(t *testing.T) {
 }
 
 func TestLifetimeTableAgainstRawEvents(t *testing.T) {
-	worlds(t, 300, func(g *asker) { g.check("eventTracking/lifetime/dataTable", g.grouped(g.lifetimeTable)) })
+	worlds(t, 200, func(g *asker) { g.check("eventTracking/lifetime/dataTable", g.grouped(g.lifetimeTable)) })
 }
 
 func TestLostLifetimeHistogramAgainstRawEvents(t *testing.T) {

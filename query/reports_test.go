@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"weir/schemas"
 )
 
 // answer is the envelope that a question is to get that is asked now.
@@ -157,6 +159,20 @@ func TestDateRangeAgainstRawEvents(t *testing.T) {
 
 func TestCurrentAgainstRawEvents(t *testing.T) {
 	worlds(t, 200, func(g *asker) { g.check("generic/current", g.grouped(g.current)) })
+}
+
+// TestGroupsAreOfValuesAsTheyAreWritten: 7 and "7" are one.
+func TestGroupsAreOfValuesAsTheyAreWritten(t *testing.T) {
+	w := newReportWorld(t)
+	typeThree(w)
+	for n, said := range []string{`{"C02":7}`, `{"C02":"7"}`, `{"C02":"8"}`} {
+		w.add(int32(n), schemas.Event{Product: 1, Client: 100 + int64(n), Time: w.midday - reportDay, Name: "Open", RandomID: "r", ClientProps: []byte(said)})
+	}
+	got := w.envelope("generic/current/1", map[string]any{"clientStatus": []any{"active"}, "groupBy": "C02"})
+	want := map[string]any{"status": "OK", "result": map[string]any{"totals": map[string]any{"active": 2}}}
+	if diff := cmp.Diff(plain(t, want), got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
 }
 
 // TestReportsInPasses: where memory is short, each client is looked at in a
