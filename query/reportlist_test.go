@@ -116,7 +116,7 @@ func (g *asker) clientList() map[string]any {
 	g.some(body, "globalFilters", g.filters)
 	daily := []any{
 		"prodEdition", "prodVersion", "licenseType", "licenseStatus.activated", "licenseStatus.expired", "os.platform",
-		"os.version", "geography.continent", "geography.country", "geography.usState", "C01", "C02",
+		"os.version", "geography.continent", "geography.country", "geography.usState", "C01", "C02", "C01",
 	}
 	all := append(slices.Clone(daily),
 		"machineId", "licenseKey", "optOut.current", "optOut.historical", "backOff.current", "cpuCores", "ram", "touchScreen",

@@ -30,6 +30,7 @@ type reportWorld struct {
 	midday  int64                          // of today; epoch milliseconds
 	rolled  map[lake.Table]map[int32]int64 // next offset
 	taken   map[[2]int64]bool              // times and offsets that an event has
+	times   map[int64]int64                // of the latest random event of each client
 }
 
 // reportZones are those that questions are asked in. Events lie around their
@@ -37,7 +38,7 @@ type reportWorld struct {
 var reportZones = []string{"UTC", "Pacific/Auckland", "America/St_Johns", "Asia/Kathmandu"}
 
 func newReportWorld(t testing.TB) *reportWorld {
-	w := &reportWorld{listWorld: newListWorld(t, Config{}), rolled: map[lake.Table]map[int32]int64{}, clients: 24, taken: map[[2]int64]bool{}}
+	w := &reportWorld{listWorld: newListWorld(t, Config{}), rolled: map[lake.Table]map[int32]int64{}, clients: 24, taken: map[[2]int64]bool{}, times: map[int64]int64{}}
 	user, err := w.deps.Registry.CreateUser(t.Context(), registry.User{Account: w.account, Email: "ann@example.org"}, listPassword)
 	if err != nil {
 		t.Fatal(err)
@@ -113,9 +114,18 @@ func (w *reportWorld) fill(r *rand.Rand, n int) {
 	}
 }
 
-// next is a random event and the shard of its client.
+// next is a random event and the shard of its client. Some happen when another
+// one of the client did, or one of another client.
 func (w *reportWorld) next(r *rand.Rand) (int32, schemas.Event) {
 	e := w.random(r)
+	of := e.Client
+	if r.IntN(20) == 0 {
+		of = w.id(r.IntN(w.clients))
+	}
+	if at, known := w.times[of]; known && r.IntN(4) == 0 {
+		e.Time = at
+	}
+	w.times[e.Client] = e.Time
 	return int32(e.Client % listShards), e
 }
 
