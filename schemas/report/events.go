@@ -88,6 +88,9 @@ func newAsked(raw jsontext.Value, combinations bool) ([]asked, error) {
 		if a.of != nil && slices.ContainsFunc(out, func(have asked) bool { return have.of != nil && have.label == a.label }) {
 			return nil, wrong(field+".combiLabel", "%q is not unique", a.label)
 		}
+		if a.of == nil && slices.ContainsFunc(out, func(have asked) bool { return have.of == nil && have.event == a.event }) {
+			return nil, wrong(field, "is not unique")
+		}
 		out = append(out, a)
 	}
 	return out, nil

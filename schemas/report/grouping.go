@@ -31,17 +31,17 @@ func (q *Question) grouping(ctx context.Context, src Source) (*grouping, error) 
 		return nil, err
 	}
 	g := &grouping{}
-	units := map[int32]int32{} // by code of the value
+	units := map[string]int32{} // by the value as it is written
 	for u := range f.units {
 		code := f.valueCode(int32(u), &by.props.all[property], maxDay)
 		if code == 0 {
 			g.index.put(f.units[u].id, -1)
 			continue
 		}
-		at, known := units[code]
+		at, known := units[f.values[code].Text]
 		if !known {
 			at = int32(g.units)
-			units[code] = at
+			units[f.values[code].Text] = at
 			g.units++
 		}
 		g.index.put(f.units[u].id, at)
