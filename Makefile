@@ -11,7 +11,7 @@ TOOLS      := $(CURDIR)/.tools
 GOLANGCI   := v2.15.0
 export CGO_ENABLED ?= 0
 
-.PHONY: help run demo build test race fuzz bench bench-reports lint check e2e
+.PHONY: help run demo build test race fuzz bench bench-reports lint check e2e oracle
 
 help: ## Say what each target does.
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ check: lint ## What CI runs first: format, lint, repocheck and the tests under -
 
 e2e: build ## The whole thing on Apache Kafka, an S3 server and PostgreSQL. Needs Java, Maven, Python, Debian packages.
 	@scripts/e2e/run.sh $(ARGS)
+
+oracle: build ## Ask Weir and DuckDB the same random questions. Needs Python.
+	@scripts/oracle/run.sh $(ARGS)
 
 $(TOOLS)/golangci-lint-$(GOLANGCI):
 	@echo "building golangci-lint $(GOLANGCI), once, about a minute"

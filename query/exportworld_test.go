@@ -45,7 +45,7 @@ type exportWorld struct {
 
 // Handler is the service's; what goes through it is held to the documents.
 func (w *exportWorld) Handler() http.Handler {
-	return openapitest.Wrap(w.t, w.Service.Handler(), undescribed()...)
+	return openapitest.Wrap(w.t, w.Service.Handler())
 }
 
 const worldPassword = "correct horse battery staple"

@@ -54,7 +54,7 @@ type listWorld struct {
 
 // Handler is the service's; what goes through it is held to the documents.
 func (w *listWorld) Handler() http.Handler {
-	return openapitest.Wrap(w.t, w.Service.Handler(), undescribed()...)
+	return openapitest.Wrap(w.t, w.Service.Handler())
 }
 
 // holder is the owner of one shard: a tail.Source of what is not committed.

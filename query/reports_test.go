@@ -3,7 +3,6 @@ package query
 import (
 	"encoding/json"
 	"math/rand/v2"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -151,42 +150,4 @@ func TestDateRangeAgainstRawEvents(t *testing.T) {
 
 func TestCurrentAgainstRawEvents(t *testing.T) {
 	worlds(t, 200, func(g *asker) { g.check("generic/current", g.grouped(g.current)) })
-}
-
-// TestWhatCannotBeGrouped is refused.
-func TestWhatCannotBeGrouped(t *testing.T) {
-	w := newReportWorld(t)
-	g := newAsker(t, rand.New(rand.NewPCG(8, 8)), w)
-	refused := func(path string, body map[string]any, field string) {
-		t.Helper()
-		text, _ := json.Marshal(body)
-		rec := w.ask(path+"/1", string(text))
-		answer := naiveObject(rec.Body.Bytes())
-		reason, _ := answer["reason"].(string)
-		if rec.Code != http.StatusBadRequest || !strings.HasPrefix(reason, field+": ") {
-			t.Errorf("%s %s: %d %s, want 400 and %s", path, text, rec.Code, rec.Body, field)
-		}
-	}
-	for path, question := range anyReport {
-		body := question(g)
-		delete(body, "globalFilters")
-		delete(body, "levels")
-		delete(body, "eventProperties")
-		body["timeZone"] = "Atlantis/Poseidonis"
-		delete(body, "groupBy")
-		refused(path, body, "timeZone")
-		body["timeZone"], body["groupBy"] = "UTC", "C03" // which is not of type 3
-		refused(path, body, "groupBy")
-		body["groupBy"] = "prodVersion"
-		refused(path, body, "groupBy")
-		body["groupBy"] = "machineId"
-		switch path {
-		case "generic/dateRange", "generic/current", "eventTracking/lifetime/histogram", "eventTracking/lifetime/dataTable",
-			"eventTracking/churn/lifetime/histogram", "eventTracking/churn/lifetime/dataTable":
-			body["globalFilters"] = map[string]any{"clientId": map[string]any{"type": "string", "value": "100"}}
-			refused(path, body, "globalFilters.clientId")
-		default:
-			refused(path, body, "groupBy")
-		}
-	}
 }

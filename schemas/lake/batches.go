@@ -18,7 +18,7 @@ import (
 // the other rollups.
 func (l *Lake) DayBatches(ctx context.Context, files []DataFile, f Filter, properties bool) iter.Seq2[*rollup.DayBatch, error] {
 	names := []string{columns.ClientID, colDay, colSessions, columns.RuntimeMS}
-	return batchesOf(l.scan(ctx, ClientDays, files, withProperties(names, properties), f), func(rec arrow.Record, b *rollup.DayBatch) {
+	return batchesOf(l.ScanRollup(ctx, ClientDays, files, withProperties(names, properties), f), func(rec arrow.Record, b *rollup.DayBatch) {
 		b.Client, b.Day = int64sOf(rec, 0), daysOf(rec, 1)
 		b.Sessions, b.RuntimeMS = int64sOf(rec, 2), int64sOf(rec, 3)
 		b.Properties = textsOf(b.Properties[:0], rec, len(names))
@@ -30,7 +30,7 @@ func (l *Lake) DayBatches(ctx context.Context, files []DataFile, f Filter, prope
 func (l *Lake) ClientBatches(ctx context.Context, files []DataFile, f Filter, properties bool) iter.Seq2[*rollup.ClientBatch, error] {
 	f.TimeFrom, f.TimeTo = 0, 0
 	names := []string{columns.ClientID, colFirst, colLast, colSessions, columns.RuntimeMS}
-	return batchesOf(l.scan(ctx, Clients, files, withProperties(names, properties), f), func(rec arrow.Record, b *rollup.ClientBatch) {
+	return batchesOf(l.ScanRollup(ctx, Clients, files, withProperties(names, properties), f), func(rec arrow.Record, b *rollup.ClientBatch) {
 		b.Client = int64sOf(rec, 0)
 		b.First, b.Last = millisOf(b.First[:0], rec, 1), millisOf(b.Last[:0], rec, 2)
 		b.Sessions, b.RuntimeMS = int64sOf(rec, 3), int64sOf(rec, 4)
@@ -53,7 +53,7 @@ func (l *Lake) EventBatches(ctx context.Context, files []DataFile, f Filter, bes
 	if besides&EventFirst != 0 {
 		names = append(names, colFirst)
 	}
-	return batchesOf(l.scan(ctx, EventDays, files, names, f), func(rec arrow.Record, b *rollup.EventBatch) {
+	return batchesOf(l.ScanRollup(ctx, EventDays, files, names, f), func(rec arrow.Record, b *rollup.EventBatch) {
 		b.Client, b.Day, b.Count = int64sOf(rec, 0), daysOf(rec, 1), int64sOf(rec, 4)
 		codedOf(&b.Category, rec, 2)
 		codedOf(&b.Name, rec, 3)

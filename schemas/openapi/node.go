@@ -141,13 +141,49 @@ func spelled(n *yaml.Node) string {
 	return string(text)
 }
 
-// pretty is n as JSON for people.
-func pretty(n *yaml.Node) string {
-	text, err := toJSON(n)
-	if err != nil {
-		return err.Error()
+// pretty is n as JSON for people: what fits in a line stands in one.
+func pretty(n *yaml.Node) string { return string(appendPretty(nil, n, "\n", 0)) }
+
+// prettyWidth is where a line is full.
+const prettyWidth = 92
+
+// appendPretty adds n, whose lines begin with margin, a line break and spaces.
+// used is what its first line has already, beside the margin.
+func appendPretty(dst []byte, n *yaml.Node, margin string, used int) []byte {
+	n = target(n)
+	line := jsontext.Value(spelled(n))
+	if err := line.Compact(); err != nil {
+		return append(dst, spelled(n)...) // what it cannot be spelled for
 	}
-	return strings.TrimSpace(string(text))
+	if err := line.Format(jsontext.SpaceAfterComma(true), jsontext.SpaceAfterColon(true)); err != nil || n.Kind == yaml.ScalarNode ||
+		len(margin)+used+len(line) <= prettyWidth {
+		return append(dst, line...)
+	}
+	inner, end := margin+"  ", byte(']')
+	dst = append(dst, '[')
+	if n.Kind == yaml.MappingNode {
+		dst[len(dst)-1], end = '{', '}'
+	}
+	first := true
+	next := func() {
+		if !first {
+			dst = append(dst, ',')
+		}
+		first = false
+		dst = append(dst, inner...)
+	}
+	for name, value := range members(n) {
+		next()
+		start := len(dst)
+		dst, _ = jsontext.AppendQuote(dst, name) // what was read as UTF-8 can be written
+		dst = append(dst, ": "...)
+		dst = appendPretty(dst, value, inner, len(dst)-start)
+	}
+	for value := range items(n) {
+		next()
+		dst = appendPretty(dst, value, inner, 0)
+	}
+	return append(append(dst, margin...), end)
 }
 
 // follow is what a reference in the same document leads to, and the last word

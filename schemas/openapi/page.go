@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,16 +24,22 @@ type (
 		Name, Title, Version, Summary string
 		Description                   template.HTML
 		Security                      []fieldView
-		Operations                    []operationView
+		Groups                        []groupView
 		Schemas                       []schemaView
 	}
+	groupView struct { // the operations of a tag
+		Name, Anchor string
+		Description  template.HTML
+		Operations   []operationView
+	}
 	operationView struct {
-		Anchor, Method, Path, Summary, Tag string
-		Description                        template.HTML
-		Security                           string // what it wants; "" is nothing
-		Parameters                         []fieldView
-		Body                               *bodyView
-		Answers                            []answerView
+		Anchor, Method, Summary string
+		Path                    template.HTML // may break behind each slash
+		Description             template.HTML
+		Security                string // what it wants; "" is nothing
+		Parameters              []fieldView
+		Body                    *bodyView
+		Answers                 []answerView
 	}
 	answerView struct {
 		Status, Reason string
@@ -102,16 +109,7 @@ func (p *painter) document() documentView {
 		}
 		v.Security = append(v.Security, f)
 	}
-	shown := map[*yaml.Node]bool{} // what several paths share is shown once
-	for path, item := range members(at(p.root, "paths")) {
-		for method, op := range members(item) {
-			if shown[op] {
-				continue
-			}
-			shown[op] = true
-			v.Operations = append(v.Operations, p.operation(path, method, op))
-		}
-	}
+	v.Groups = p.groups()
 	for name, schema := range members(at(p.root, "components", "schemas")) {
 		s := p.schema(schema)
 		s.Name, s.Anchor = name, p.anchor(name)
@@ -120,15 +118,43 @@ func (p *painter) document() documentView {
 	return v
 }
 
+// groups are the operations by their first tag, in the order of the tags; what
+// has none of these is in a group without a name.
+func (p *painter) groups() []groupView {
+	all := []groupView{{Anchor: p.anchor("untagged")}}
+	of := map[string]int{}
+	for tag := range items(at(p.root, "tags")) {
+		name := textAt(tag, "name")
+		of[name] = len(all)
+		all = append(all, groupView{
+			Name: name, Anchor: p.anchor("tag-" + strings.ReplaceAll(name, " ", "-")), Description: prose(textAt(tag, "description")),
+		})
+	}
+	shown := map[*yaml.Node]bool{} // what several paths share is shown once
+	for path, item := range members(at(p.root, "paths")) {
+		for method, op := range members(item) {
+			if shown[op] {
+				continue
+			}
+			shown[op] = true
+			group := 0
+			for tag := range items(at(op, "tags")) {
+				group = of[tag.Value]
+				break
+			}
+			all[group].Operations = append(all[group].Operations, p.operation(path, method, op))
+		}
+	}
+	return slices.DeleteFunc(all, func(g groupView) bool { return len(g.Operations) == 0 })
+}
+
 func (p *painter) anchor(name string) string { return p.name + "." + name }
 
 func (p *painter) operation(path, method string, op *yaml.Node) operationView {
 	v := operationView{
-		Anchor: p.anchor(cmp.Or(textAt(op, "operationId"), method)), Method: strings.ToUpper(method), Path: path,
+		Anchor: p.anchor(cmp.Or(textAt(op, "operationId"), method)), Method: strings.ToUpper(method),
+		Path:    template.HTML(strings.ReplaceAll(template.HTMLEscapeString(path), "/", "/<wbr>")), //nolint:gosec // it is escaped
 		Summary: textAt(op, "summary"), Description: prose(textAt(op, "description")), Security: p.security(op),
-	}
-	for tag := range items(at(op, "tags")) {
-		v.Tag = tag.Value
 	}
 	for param := range items(at(op, "parameters")) {
 		param, _ = follow(p.root, param)
@@ -182,7 +208,11 @@ func (p *painter) answer(status string, answer *yaml.Node) answerView {
 func (p *painter) body(content *yaml.Node) *bodyView {
 	v := &bodyView{}
 	for mediaType, media := range members(content) {
-		v.MediaType, v.Schema = mediaType, p.schema(at(media, "schema"))
+		schema := at(media, "schema")
+		v.MediaType, v.Schema = mediaType, p.schema(schema)
+		if whole, name := follow(p.root, schema); name != "" {
+			v.Schema.Fields = p.fields("", whole)
+		}
 		if example := at(media, "example"); example != nil {
 			v.Examples = append(v.Examples, exampleView{"Example", pretty(example)})
 		}
@@ -199,13 +229,18 @@ func (p *painter) schema(n *yaml.Node) schemaView {
 	}
 }
 
-// fields are the members of an object, and of what is in it and has no name.
+// fields are the members of an object, and of what is in it and has no name;
+// those first that it has of others.
 func (p *painter) fields(prefix string, n *yaml.Node) []fieldView {
 	required := map[string]bool{}
 	for name := range items(at(n, "required")) {
 		required[name.Value] = true
 	}
 	var all []fieldView
+	for part := range items(at(n, "allOf")) {
+		part, _ = follow(p.root, part)
+		all = append(all, p.fields(prefix, part)...)
+	}
 	for name, schema := range members(at(n, "properties")) {
 		f := p.field(prefix+name, schema)
 		f.Required = required[name]

@@ -66,7 +66,9 @@ func (s *scale) bin(low, high int64) bin {
 	return bin{low: low, high: high, label: s.label(low) + " - " + s.label(high)}
 }
 
-func (s *scale) openBin(low int64) bin { return bin{low: low, open: true, label: "≥ " + s.label(low)} }
+func (s *scale) openBin(low int64) bin {
+	return bin{low: low, open: true, label: "≥ " + s.label(low)}
+}
 
 // counted is how many there are of each number: of a tally of automatic bins,
 // rounded up to the next end that a bin can have, so that it stays small

@@ -22,23 +22,25 @@ type facts struct {
 	fixed bool  // no other clients than those in index
 
 	units []unit
-	now   []utterance   // by unit and slot of what is said
-	told  []utterance   // by unit and slot of what is told
-	past  [][]utterance // by unit and slot of what is said: the last of each day, ascending; nil until something is added
-	usage []int64       // by unit and slot of usages
-	days  []uint64      // by unit and word: a bit for each bucket of the range with activity
+	now   []utterance // by unit and slot of what is said
+	told  []utterance // by unit and slot of what is told
+	past  [][]pastRun // by unit and slot of what is said; nil until something is added
+	apart bool        // past has every utterance by itself
+	usage []int64     // by unit and slot of usages
+	days  []uint64    // by unit and word: a bit for each bucket of the range with activity
 	words int
-	life  []daySet // by unit
+	life  []daySet      // by unit
 	sums  []bucketTally // by bucket; of clients of the part
 
-	events  eventIndex
-	counts  pairs // (unit, number of an event) → occurrences
-	bytes   int64 // of what slices here point to
-	codes   map[string]int32
-	values  []Value           // by code; 0 is null
-	byCode  map[int32]int32   // country code → continent code
-	held    [][]int8          // by condition and code: 0 is not known, 1 holds, 2 does not
-	series  [][][]inSegment   // by level and code
+	events   eventIndex
+	counts   pairs       // (unit, number of an event) → occurrences
+	bytes    int64       // of what slices here point to
+	saidLast []saidValue // by slot
+	codes    map[string]int32
+	values   []Value         // by code; 0 is null
+	byCode   map[int32]int32 // country code → continent code
+	held     [][]int8        // by condition and code: 0 is not known, 1 holds, 2 does not
+	series   [][][]inSegment // by level and code
 }
 
 // unit is one client, or several that are counted as one.
@@ -66,7 +68,7 @@ func newFacts(q *base, p part, groups *grouping) *facts {
 		q: q, part: p, words: (len(q.days.Buckets) + 63) / 64,
 		codes: map[string]int32{}, values: []Value{{Null: true}}, byCode: map[int32]int32{},
 		held: make([][]int8, q.props.conditions), series: make([][][]inSegment, q.props.levels),
-		events: newEventIndex(q),
+		events: newEventIndex(q), saidLast: make([]saidValue, len(q.props.said)),
 	}
 	if q.needs.buckets {
 		f.sums = make([]bucketTally, len(q.days.Buckets))
@@ -138,8 +140,8 @@ func (f *facts) addClients(b *rollup.ClientBatch) error {
 		u.first, u.last = min(u.first, b.First[i]), max(u.last, b.Last[i])
 		u.sessions += b.Sessions[i]
 		u.runtimeMS += b.RuntimeMS[i]
-		for slot, name := range f.q.props.said {
-			said, some, err := f.said(b.Properties[i], name)
+		for slot := range f.q.props.said {
+			said, some, err := f.said(b.Properties[i], slot)
 			if err != nil {
 				return err
 			}
@@ -163,13 +165,23 @@ func (f *facts) addTold(t *Told) error {
 	return f.full()
 }
 
-// said is what properties say of one, a clearing too.
-func (f *facts) said(raw, name string) (utterance, bool, error) {
-	p, found, err := rollup.FindIn(raw, name)
+// said is what properties say of the one of a slot, a clearing too.
+func (f *facts) said(raw string, slot int) (utterance, bool, error) {
+	p, found, err := rollup.FindIn(raw, f.q.props.said[slot])
 	if err != nil || !found {
 		return utterance{}, false, err
 	}
-	return utterance{code: f.code(p.Value), day: f.q.zone.Day(p.Time), time: p.Time, offset: p.Offset}, true, nil
+	before := &f.saidLast[slot]
+	if before.raw != p.Value { // most clients say what the one before said
+		before.raw, before.code = strings.Clone(p.Value), f.code(p.Value)
+	}
+	return utterance{code: before.code, day: f.q.zone.Day(p.Time), time: p.Time, offset: p.Offset}, true, nil
+}
+
+// saidValue is a value and its code.
+type saidValue struct {
+	raw  string
+	code int32
 }
 
 // code numbers values, each once. Null is 0.
@@ -240,7 +252,7 @@ func (f *facts) needPast() bool {
 		}
 	}
 	if some {
-		f.past = make([][]utterance, len(f.now))
+		f.past = make([][]pastRun, len(f.now))
 	}
 	return some
 }
@@ -278,40 +290,29 @@ func (f *facts) addDays(b *rollup.DayBatch) error {
 
 // addPast adds what a client's day says of standard properties.
 func (f *facts) addPast(at int32, properties string) error {
-	for slot, name := range f.q.props.said {
-		if !f.q.props.standard[slot] {
+	for slot, standard := range f.q.props.standard {
+		if !standard {
 			continue
 		}
-		said, some, err := f.said(properties, name)
+		said, some, err := f.said(properties, slot)
 		if err != nil {
 			return err
 		}
-		if some {
-			past := &f.past[int(at)*len(f.q.props.said)+slot]
-			f.remember(past, said)
+		if !some {
+			continue
 		}
+		past := &f.past[int(at)*len(f.q.props.said)+slot]
+		before := cap(*past)
+		if *past, err = f.remember(*past, said, !f.apart); err != nil {
+			return err
+		}
+		f.bytes += int64(cap(*past)-before) * runBytes
 	}
 	return nil
 }
 
-// remember keeps the last utterance of each day.
-func (f *facts) remember(past *[]utterance, said utterance) {
-	n := len(*past)
-	if n == 0 || (*past)[n-1].day < said.day {
-		before := cap(*past)
-		*past = append(*past, said)
-		f.bytes += int64(cap(*past)-before) * 24
-		return
-	}
-	i, found := slices.BinarySearchFunc(*past, said.day, func(have utterance, day Day) int { return cmp.Compare(have.day, day) })
-	if found {
-		f.later(&(*past)[i], said)
-		return
-	}
-	before := cap(*past)
-	*past = slices.Insert(*past, i, said)
-	f.bytes += int64(cap(*past)-before) * 24
-}
+// runBytes is the size of a pastRun.
+const runBytes = 48
 
 // addEvents adds rows of event days.
 func (f *facts) addEvents(b *rollup.EventBatch) error {

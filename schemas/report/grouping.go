@@ -9,7 +9,7 @@ import (
 // value now. Clients without one are not counted.
 type grouping struct {
 	index index // client → unit, −1 of clients that are not counted
-	units int // how many there are
+	units int   // how many there are
 }
 
 // grouping reads every client's value; nil where clients count by themselves.

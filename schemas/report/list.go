@@ -263,8 +263,8 @@ func restrict(q *base, ids []int64) *facts {
 
 // look adds to found those of ids that match.
 func (l *list) look(ctx context.Context, src Source, ids []int64, found *page) error {
-	f := restrict(l.q, ids)
-	if err := l.q.gather(ctx, src, f); err != nil {
+	f, err := l.q.pass(ctx, src, func() *facts { return restrict(l.q, ids) })
+	if err != nil {
 		return err
 	}
 	for u, id := range ids {
@@ -328,8 +328,8 @@ func (l *list) details(ctx context.Context, src Source, found *page) error {
 	}
 	l.daily.clients = found.ids
 	l.daily.given.Bytes = unbounded // a page of clients
-	f := restrict(l.daily, found.ids)
-	if err := l.daily.gather(ctx, src, f); err != nil {
+	f, err := l.daily.pass(ctx, src, func() *facts { return restrict(l.daily, found.ids) })
+	if err != nil {
 		return err
 	}
 	for u := range found.ids {
@@ -363,8 +363,8 @@ func (l *list) dailyOf(f *facts, u int32) []Object {
 func (l *list) addUsage(ctx context.Context, src Source, found *page) error {
 	q := base{given: l.q.given, zone: l.q.zone, days: OpenRange(minDay), moment: latest, everyEvent: true, clients: found.ids}
 	q.given.Bytes = unbounded // a page of clients
-	f := restrict(&q, found.ids)
-	if err := q.gather(ctx, src, f); err != nil {
+	f, err := q.pass(ctx, src, func() *facts { return restrict(&q, found.ids) })
+	if err != nil {
 		return err
 	}
 	of := make([][]pair, len(found.ids))

@@ -4,6 +4,8 @@ import (
 	"math/bits"
 	"slices"
 	"strconv"
+
+	"weir/schemas/geo"
 )
 
 // installed is the day of the first event of a unit.
@@ -35,12 +37,7 @@ func (f *facts) saidCode(u int32, slot int, before Day) int32 {
 	if f.past == nil {
 		return 0
 	}
-	for _, past := range slices.Backward(f.past[at]) {
-		if past.day < before {
-			return past.code
-		}
-	}
-	return 0
+	return pastCode(f.past[at], before)
 }
 
 // valueCode is the code of the value of a coded property before a day.
@@ -62,7 +59,7 @@ func (f *facts) valueCode(u int32, p *property, before Day) int32 {
 func (f *facts) continentOf(country int32) int32 {
 	code, known := f.byCode[country]
 	if !known {
-		if name := continentOf(f.values[country].Text); name != "" {
+		if name := geo.Continent(f.values[country].Text); name != "" {
 			code = f.code(strconv.Quote(name))
 		}
 		f.byCode[country] = code

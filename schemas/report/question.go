@@ -13,11 +13,11 @@ import (
 
 // Given is what a question rests on beside its body. Now is required.
 type Given struct {
-	Now       time.Time                                        // of the server's clock
-	Types     map[string]int                                   // of custom properties; those of type 3 can be counted by
+	Now       time.Time                                          // of the server's clock
+	Types     map[string]int                                     // of custom properties; those of type 3 can be counted by
 	Collected func(category, name string) (basic, advanced bool) // how an event is collected; nil: as both
-	Bytes     int64                                            // of memory for the clients of a pass; 0 means 128 MiB
-	Page      int                                              // clients of a page of a client list; 0 means 200
+	Bytes     int64                                              // of memory for the clients of a pass; 0 means 128 MiB
+	Page      int                                                // clients of a page of a client list; 0 means 200
 }
 
 // Source gives the rows that a question asks for: of one product, all as of
@@ -57,7 +57,7 @@ type Answer struct {
 // Question is a report that is asked for, compiled. It is answered once.
 type Question struct {
 	base
-	report      // nil of a list
+	report // nil of a list
 	list   *list
 }
 
@@ -181,8 +181,7 @@ func (q *Question) Answer(ctx context.Context, src Source) (Answer, error) {
 		return Answer{}, err
 	}
 	for width, from := uint64(wholePart), uint64(0); from < wholePart; {
-		f := newFacts(&q.base, part{from: from, to: min(from+width, wholePart)}, groups)
-		err := q.gather(ctx, src, f)
+		f, err := q.pass(ctx, src, func() *facts { return newFacts(&q.base, part{from: from, to: min(from+width, wholePart)}, groups) })
 		if errors.Is(err, errFull) && groups == nil && width > 1 {
 			width /= 2
 			continue
@@ -197,6 +196,19 @@ func (q *Question) Answer(ctx context.Context, src Source) (Answer, error) {
 		from = f.part.to
 	}
 	return q.answer(), nil
+}
+
+// pass gathers facts, and once more with every utterance by itself if they came
+// too mixed to be put together.
+func (q *base) pass(ctx context.Context, src Source, begin func() *facts) (*facts, error) {
+	f := begin()
+	err := q.gather(ctx, src, f)
+	if errors.Is(err, errMixed) {
+		f = begin()
+		f.apart = true
+		err = q.gather(ctx, src, f)
+	}
+	return f, err
 }
 
 // gather adds to f all rows that the question needs.

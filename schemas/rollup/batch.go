@@ -28,7 +28,7 @@ type EventBatch struct {
 	Count                 []int64
 	ValueSum              []decimal128.Num // in units of 10^-9; nil when not asked for, as ValueCount
 	ValueCount            []int64
-	First                 []int64 // epoch milliseconds; nil when not asked for
+	First                 []int64          // epoch milliseconds; nil when not asked for
 	categories, eventName map[string]int32 // of a set's batch: code by value
 }
 

@@ -7,7 +7,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,22 +18,14 @@ import (
 // read reads the documents once for all tests of a package.
 var read = sync.OnceValues(New)
 
-// Wrap is Checker.Wrap of all documents, but for paths that begin with one of
-// undescribed, which are not looked at.
-func Wrap(t testing.TB, h http.Handler, undescribed ...string) http.Handler {
+// Wrap is Checker.Wrap of all documents.
+func Wrap(t testing.TB, h http.Handler) http.Handler {
 	t.Helper()
 	c, err := read()
 	if err != nil {
 		t.Fatal(err)
 	}
-	checked := c.Wrap(t, h)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if slices.ContainsFunc(undescribed, func(path string) bool { return strings.HasPrefix(r.URL.Path, path) }) {
-			h.ServeHTTP(w, r)
-			return
-		}
-		checked.ServeHTTP(w, r)
-	})
+	return c.Wrap(t, h)
 }
 
 // Wrap serves by h and fails t for an exchange that is not documented. What a

@@ -1,0 +1,35 @@
+package openapi
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"gopkg.in/yaml.v3"
+)
+
+// TestPretty: what fits stands in one line, what does not is broken, and so on
+// inside of it.
+func TestPretty(t *testing.T) {
+	long := strings.Repeat("x", 60)
+	for in, want := range map[string]string{
+		`{a: 1, b: [x, null, true], "1.0": {}}`: `{"a": 1, "b": ["x", null, true], "1.0": {}}`,
+		`[]`:                                    `[]`,
+		`"a\nb"`:                                `"a\nb"`,
+		`{list: [` + long + `, ` + long + `], more: {n: 1}}`: `{
+  "list": [
+    "` + long + `",
+    "` + long + `"
+  ],
+  "more": {"n": 1}
+}`,
+	} {
+		var file yaml.Node
+		if err := yaml.Unmarshal([]byte(in), &file); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, pretty(file.Content[0])); diff != "" {
+			t.Errorf("%s: -want +got\n%s", in, diff)
+		}
+	}
+}
