@@ -66,27 +66,36 @@ func (d *decoder) reset(product, latest int64) {
 // decode reads the body. It returns the events, at least one, only if every
 // item is good; a RequestError names what is not.
 func (d *decoder) decode() ([]schemas.Event, error) {
-	d.buffer = *bytes.NewBuffer(d.body)
-	d.json.Reset(&d.buffer)
-	if len(bytes.TrimSpace(d.body)) == 0 {
-		return nil, badRequest("the body is empty")
-	}
-	if d.json.PeekKind() != '{' {
-		if _, err := d.json.ReadValue(); err != nil {
-			return nil, syntax(err)
-		}
-		return nil, badRequest(`the body is not an object like {"data":[...]}`)
-	}
-	if err := d.envelope(); err != nil {
-		return nil, syntax(err)
-	}
-	if _, err := d.json.ReadToken(); err != io.EOF { //nolint:errorlint // the decoder returns it bare
-		return nil, badRequest("the body goes on after its end at byte %d", d.json.InputOffset())
+	if err := d.object(`{"data":[...]}`, d.envelope); err != nil {
+		return nil, err
 	}
 	if len(d.bad) > 0 {
 		return nil, d.badItems()
 	}
 	return d.events, nil
+}
+
+// object reads a body that is one object and nothing else; read reads it. shape
+// is what it should look like.
+func (d *decoder) object(shape string, read func() error) error {
+	d.buffer = *bytes.NewBuffer(d.body)
+	d.json.Reset(&d.buffer)
+	if len(bytes.TrimSpace(d.body)) == 0 {
+		return badRequest("the body is empty")
+	}
+	if d.json.PeekKind() != '{' {
+		if _, err := d.json.ReadValue(); err != nil {
+			return syntax(err)
+		}
+		return badRequest("the body is not an object like %s", shape)
+	}
+	if err := read(); err != nil {
+		return syntax(err)
+	}
+	if _, err := d.json.ReadToken(); err != io.EOF { //nolint:errorlint // the decoder returns it bare
+		return badRequest("the body goes on after its end at byte %d", d.json.InputOffset())
+	}
+	return nil
 }
 
 func (d *decoder) envelope() error {

@@ -170,6 +170,14 @@ func (e *edge) report(body string, headers ...string) *httptest.ResponseRecorder
 // stored reads every event in the log, by time and random id.
 func (e *edge) stored() []schemas.Event {
 	e.t.Helper()
+	events, _ := e.logged()
+	return events
+}
+
+// logged reads all of the log: events by time and random id, changes of clients
+// in the order of their shards.
+func (e *edge) logged() ([]schemas.Event, []schemas.Change) {
+	e.t.Helper()
 	var want int
 	for _, p := range e.cluster.PartitionInfos(topic.Name) {
 		want += int(p.HighWatermark)
@@ -177,14 +185,16 @@ func (e *edge) stored() []schemas.Event {
 	cl := e.client(kgo.ConsumeTopics(topic.Name), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	defer cl.Close()
 	var events []schemas.Event
-	for len(events) < want {
+	var changes []schemas.Change
+	for len(events)+len(changes) < want {
 		fetches := cl.PollFetches(e.t.Context())
 		if err := errors.Join(fetches.Err()); err != nil {
 			e.t.Fatal(err)
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			var event schemas.Event
-			if kind, err := topic.Decode(r.Value, &event); kind != topic.Event || err != nil {
+			kind, err := topic.Decode(r.Value, &event)
+			if kind == topic.Tick || err != nil {
 				e.t.Fatalf("record %d/%d: %v, %v", r.Partition, r.Offset, kind, err)
 			}
 			if want := topic.Shard(event.Product, event.Client, topic.DefaultShards); r.Partition != want {
@@ -193,13 +203,17 @@ func (e *edge) stored() []schemas.Event {
 			if want := topic.Key(nil, event.Product, event.Client); string(r.Key) != string(want) {
 				e.t.Errorf("key %x, want %x", r.Key, want)
 			}
+			if kind != topic.Event {
+				changes = append(changes, kind.Change(&event))
+				return
+			}
 			events = append(events, event)
 		})
 	}
 	slices.SortStableFunc(events, func(a, b schemas.Event) int {
 		return cmp.Or(cmp.Compare(a.Product, b.Product), cmp.Compare(a.Time, b.Time), cmp.Compare(a.RandomID, b.RandomID))
 	})
-	return events
+	return events, changes
 }
 
 // counter reads a counter or a gauge, summed over the labels that are not given.

@@ -11,8 +11,8 @@ import (
 )
 
 // Every answer is {"code":int,"message":string}; code is 0 if and only if the
-// HTTP status is 200. The publisher of the contract documents 0, 40050 and
-// 40007; our own codes are 90000 and the HTTP status, so that they cannot be
+// HTTP status is 200. The publisher of the contract documents 0, 40050,
+// 40007 and 55102; our own codes are 90000 and the HTTP status, so that they cannot be
 // taken for one of theirs. A client may branch on the status alone: 408, 429
 // and 5xx ask it to send the same request again, every other 4xx never
 // succeeds as it is.
@@ -21,6 +21,7 @@ import (
 //	0      200     every event is durable; or the EUIDs are in data
 //	40007  400     the first bad field is an euid that is missing, null or ""; see errors for the others
 //	40050  401     no, a wrong or a revoked key and secret
+//	55102  400     the first bad field is a property of a client, on /v1/user/property
 //	90400  400     the body is broken, or an item is bad: see errors
 //	90404  404     no such address
 //	90405  405     not POST
@@ -34,18 +35,19 @@ import (
 // A 400 for bad items has one more field, errors: up to maxItemErrors of
 // {"index":int,"field":string,"reason":string}.
 const (
-	codeEmptyEUID    = "empty_euid"
-	codeUnauthorized = "unauthorized"
-	codeBadRequest   = "bad_request"
-	codeBadItems     = "bad_items"
-	codeNotFound     = "not_found"
-	codeMethod       = "method_not_allowed"
-	codeTimeout      = "body_timeout"
-	codeTooLarge     = "too_large"
-	codeMediaType    = "unsupported_media_type"
-	codeTooMany      = "too_many_requests"
-	codeInternal     = "internal"
-	codeUnavailable  = "unavailable"
+	codeEmptyEUID     = "empty_euid"
+	codeBadAttributes = "bad_attributes"
+	codeUnauthorized  = "unauthorized"
+	codeBadRequest    = "bad_request"
+	codeBadItems      = "bad_items"
+	codeNotFound      = "not_found"
+	codeMethod        = "method_not_allowed"
+	codeTimeout       = "body_timeout"
+	codeTooLarge      = "too_large"
+	codeMediaType     = "unsupported_media_type"
+	codeTooMany       = "too_many_requests"
+	codeInternal      = "internal"
+	codeUnavailable   = "unavailable"
 )
 
 // maxItemErrors bounds how many bad items one answer names.
@@ -68,6 +70,8 @@ func number(e *schemas.RequestError) int {
 		return 40050
 	case codeEmptyEUID:
 		return 40007
+	case codeBadAttributes:
+		return 55102
 	default:
 		return 90000 + e.Status
 	}

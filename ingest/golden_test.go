@@ -110,11 +110,15 @@ func (e *edge) play(t *testing.T, request []byte) []byte {
 
 var madeID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}`)
 
-// show is every event in the log, a line each.
+// show is every event and change in the log, a line each.
 func (e *edge) show(script string) []byte {
 	e.t.Helper()
 	var lines []string
-	for _, event := range e.stored() {
+	events, changes := e.logged()
+	for _, c := range changes {
+		lines = append(lines, fmt.Sprintf("%s of client %d of product %d: %s %s", c.Kind, c.Client, c.Product, c.Operation, c.Values))
+	}
+	for _, event := range events {
 		line, err := json.Marshal(readable(event))
 		if err != nil {
 			e.t.Fatal(err)

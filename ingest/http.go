@@ -13,12 +13,6 @@ import (
 	"weir/schemas"
 )
 
-// Addresses of contract 1.
-const (
-	pathReport   = "/v1/event/report"
-	pathRegister = "/v1/user/register"
-)
-
 // Handler serves contract 1 and answers everything else with its envelope.
 func (s *Service) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -46,9 +40,8 @@ func (s *Service) route(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	switch r.URL.Path {
-	case pathReport, pathRegister:
-	default:
+	e, found := endpointOf(r.URL.Path)
+	if !found {
 		return &schemas.RequestError{
 			Status: http.StatusNotFound, Code: codeNotFound,
 			Detail: "no such address; events go to POST " + pathReport,
@@ -57,10 +50,7 @@ func (s *Service) route(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodPost {
 		return &schemas.RequestError{Status: http.StatusMethodNotAllowed, Code: codeMethod, Detail: "only POST is served here"}
 	}
-	if r.URL.Path == pathRegister {
-		return s.register(w, r)
-	}
-	return s.report(w, r)
+	return s.serve(w, r, e)
 }
 
 // crossOrigin lets the configured origins send from a browser, and says whether
@@ -87,17 +77,11 @@ func (s *Service) crossOrigin(w http.ResponseWriter, r *http.Request) (preflight
 }
 
 func (s *Service) observe(r *http.Request, status int, took time.Duration) {
-	endpoint := "other"
-	switch r.URL.Path {
-	case pathReport:
-		endpoint = "report"
-	case pathRegister:
-		endpoint = "register"
-	}
-	s.metrics.requests.WithLabelValues(endpoint, strconv.Itoa(status)).Inc()
-	s.metrics.seconds.WithLabelValues(endpoint).Observe(took.Seconds())
+	e, _ := endpointOf(r.URL.Path)
+	s.metrics.requests.WithLabelValues(e.name, strconv.Itoa(status)).Inc()
+	s.metrics.seconds.WithLabelValues(e.name).Observe(took.Seconds())
 	if ctx := r.Context(); s.deps.Log.Enabled(ctx, slog.LevelDebug) {
-		s.deps.Log.DebugContext(ctx, "request", "request_id", requestID(ctx), "endpoint", endpoint, "status", status,
+		s.deps.Log.DebugContext(ctx, "request", "request_id", requestID(ctx), "endpoint", e.name, "status", status,
 			"took_ms", took.Milliseconds())
 	}
 }

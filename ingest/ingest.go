@@ -1,11 +1,11 @@
 // Package ingest is the producers' door: it takes events over HTTP and makes
 // them durable in Kafka.
 //
-// It serves contract 1, POST /v1/event/report and POST /v1/user/register, and
-// promises:
+// It serves contract 1, POST /v1/event/report and its siblings
+// /v1/user/register, /v1/user/property and /v1/user/contact, and promises:
 //
-//   - a 2xx means that Kafka has acknowledged every event of the request
-//     (acks=all); anything else means that to send the request again is safe:
+//   - a 2xx means that Kafka has acknowledged every event or change of the
+//     request (acks=all); anything else means that to send the request again is safe:
 //     events that carry a random_id are then counted once;
 //   - a request is taken whole or not at all by its content: every event is
 //     decoded and checked before the first is published, and every bad one is
@@ -14,6 +14,8 @@
 //     decompression, all of them together by Config.MaxHeldBytes, what waits
 //     for Kafka by KafkaOpts; beyond a bound the answer is 429 or 503 with
 //     Retry-After;
+//   - contacts are personal data: nothing of what a request says of them is in
+//     a log, an answer or a metric;
 //   - every answer, the errors too, is {"code":int,"message":string}. See
 //     envelope.go for the codes.
 //

@@ -12,6 +12,7 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	events   prometheus.Counter
+	changes  *prometheus.CounterVec
 	refused  prometheus.Counter
 	bytes    prometheus.Counter
 	publish  prometheus.Histogram
@@ -31,8 +32,11 @@ func newMetrics(reg prometheus.Registerer, held func() float64) (*metrics, error
 		events: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_ingest_events_total", Help: "Events acknowledged by Kafka and answered with success.",
 		}),
+		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_ingest_changes_total", Help: "Changes of clients acknowledged by Kafka and answered with success, by kind: property or contact.",
+		}, []string{"kind"}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "weir_ingest_bad_items_total", Help: "Events that were named as bad in an answer.",
+			Name: "weir_ingest_bad_items_total", Help: "Events, and fields of changes, that were named as bad in an answer.",
 		}),
 		bytes: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_ingest_body_bytes_total", Help: "Bytes of bodies read, after decompression.",
@@ -50,7 +54,7 @@ func newMetrics(reg prometheus.Registerer, held func() float64) (*metrics, error
 	if reg == nil {
 		return m, nil
 	}
-	all := []prometheus.Collector{m.requests, m.seconds, m.events, m.refused, m.bytes, m.publish, m.inFlight, m.held}
+	all := []prometheus.Collector{m.requests, m.seconds, m.events, m.changes, m.refused, m.bytes, m.publish, m.inFlight, m.held}
 	var errs []error
 	for _, c := range all {
 		errs = append(errs, reg.Register(c))

@@ -21,18 +21,30 @@ import (
 // its neighbours in the partition with it, to keep their order, and a client
 // that hangs up is no reason to fail another's events.
 func (s *Service) publish(ctx context.Context, events []schemas.Event) error {
-	start := s.now()
 	sh := s.shipment()
 	if err := sh.load(events, s.deps.Layout.Shards); err != nil {
 		s.shipments.Put(sh)
 		return err
 	}
+	return s.ship(ctx, sh)
+}
+
+// publishChange is publish of one change of a client.
+func (s *Service) publishChange(ctx context.Context, c *schemas.Change) error {
+	sh := s.shipment()
+	sh.begin()
+	sh.add(c.Product, c.Client, s.deps.Layout.Shards, func(dst []byte) []byte { return topic.AppendChange(dst, c) })
+	return s.ship(ctx, sh)
+}
+
+func (s *Service) ship(ctx context.Context, sh *shipment) error {
+	start, n := s.now(), len(sh.records)
 	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.PublishTimeout)
 	defer cancel()
 	sh.send(wait, s.deps.Kafka)
 	err := s.await(wait, sh)
 	if err != nil {
-		return s.unavailable(ctx, fmt.Errorf("publish %d events: %w", len(events), err))
+		return s.unavailable(ctx, fmt.Errorf("publish %d records: %w", n, err))
 	}
 	s.metrics.publish.Observe(s.now().Sub(start).Seconds())
 	return nil
@@ -94,26 +106,22 @@ func (s *Service) shipment() *shipment {
 	return sh
 }
 
-// load cuts the records out of one run of bytes.
-func (sh *shipment) load(events []schemas.Event, shards int) error {
+// begin empties the shipment.
+func (sh *shipment) begin() {
 	clear(sh.records)
 	sh.records, sh.bytes = sh.records[:0], sh.bytes[:0]
+}
+
+// load makes a record of each event.
+func (sh *shipment) load(events []schemas.Event, shards int) error {
+	sh.begin()
 	var bad []schemas.ItemError
 	for i := range events {
 		e := &events[i]
-		start := len(sh.bytes)
-		sh.bytes = topic.Key(sh.bytes, e.Product, e.Client)
-		middle := len(sh.bytes)
-		sh.bytes = topic.Append(sh.bytes, e)
-		if len(sh.bytes)-middle > schemas.MaxEventBytes && len(bad) < maxItemErrors {
+		size := sh.add(e.Product, e.Client, shards, func(dst []byte) []byte { return topic.Append(dst, e) })
+		if size > schemas.MaxEventBytes && len(bad) < maxItemErrors {
 			bad = append(bad, schemas.ItemError{Index: i, Reason: fmt.Sprintf("is longer than %d bytes", schemas.MaxEventBytes)})
 		}
-		sh.records = append(sh.records, kgo.Record{
-			Topic:     topic.Name,
-			Partition: topic.Shard(e.Product, e.Client, shards),
-			Key:       sh.bytes[start:middle:middle],
-			Value:     sh.bytes[middle:len(sh.bytes):len(sh.bytes)],
-		})
 	}
 	if bad != nil {
 		return &schemas.RequestError{
@@ -122,6 +130,22 @@ func (sh *shipment) load(events []schemas.Event, shards int) error {
 		}
 	}
 	return nil
+}
+
+// add cuts one record more out of the run of bytes, and says how long its value
+// is.
+func (sh *shipment) add(product, client int64, shards int, value func(dst []byte) []byte) int {
+	start := len(sh.bytes)
+	sh.bytes = topic.Key(sh.bytes, product, client)
+	middle := len(sh.bytes)
+	sh.bytes = value(sh.bytes)
+	sh.records = append(sh.records, kgo.Record{
+		Topic:     topic.Name,
+		Partition: topic.Shard(product, client, shards),
+		Key:       sh.bytes[start:middle:middle],
+		Value:     sh.bytes[middle:len(sh.bytes):len(sh.bytes)],
+	})
+	return len(sh.bytes) - middle
 }
 
 func (sh *shipment) send(ctx context.Context, kafka *kgo.Client) {

@@ -2,10 +2,10 @@ package ingest
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -30,38 +30,23 @@ type registration struct {
 
 // register answers with the EUID of each value, in the order of the request,
 // and makes those that are new. A value that is given twice is answered twice.
-func (s *Service) register(w http.ResponseWriter, r *http.Request) error {
-	source, err := s.authenticate(r)
+func (s *Service) register(ctx context.Context, in admitted) ([]identity, error) {
+	want, err := decodeRegistration(in.body)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	gate, err := s.admit(r.Context(), source)
-	if err != nil {
-		return err
-	}
-	defer gate.leave()
-
-	d := s.decoder(source.Product)
-	defer s.release(d)
-	if err := s.receive(w, r, d); err != nil {
-		return err
-	}
-	want, err := decodeRegistration(d.body)
-	if err != nil {
-		return err
-	}
-	ids, err := s.deps.Registry.RegisterIdentities(r.Context(), source.Product, want.Name, want.Values)
+	ids, err := s.deps.Registry.RegisterIdentities(ctx, in.source.Product, want.Name, want.Values)
 	if errors.Is(err, registry.ErrInvalid) {
-		return badRequest("identity_values: %v", err)
+		return nil, badRequest("identity_values: %v", err)
 	}
 	if err != nil {
-		return s.unavailable(r.Context(), fmt.Errorf("register %d identities of product %d: %w", len(want.Values), source.Product, err))
+		return nil, s.unavailable(ctx, fmt.Errorf("register %d identities of product %d: %w", len(want.Values), in.source.Product, err))
 	}
 	data := make([]identity, len(ids))
 	for i, id := range ids {
 		data[i] = identity{want.Values[i], id}
 	}
-	return answer(w, data)
+	return data, nil
 }
 
 // wrongType says where a body has another shape than it should. The text of a

@@ -62,6 +62,8 @@ func recordOf(r *kgo.Record) laketest.Record {
 		is = laketest.Poison
 	case kind == topic.Tick:
 		is = laketest.Control
+	case kind == topic.Property, kind == topic.Contact:
+		is = laketest.Change
 	}
 	return laketest.Record{Is: is, Product: e.Product, Client: e.Client, RandomID: e.RandomID, Stamp: r.Timestamp.UnixMilli()}
 }

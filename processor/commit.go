@@ -63,12 +63,8 @@ func (w *worker) write(ctx context.Context, c *sealed, files map[lake.Table][]la
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	if _, done := files[lake.DeadLetters]; !done && len(c.letters) > 0 {
-		made, err := w.lake.WriteDeadLetters(ctx, c.shard, c.letters)
-		if err != nil {
-			return err
-		}
-		files[lake.DeadLetters] = made
+	if err := w.writeAhead(ctx, c, files); err != nil {
+		return err
 	}
 	if len(c.rows) == 0 {
 		return nil
@@ -91,6 +87,26 @@ func (w *worker) write(ctx context.Context, c *sealed, files map[lake.Table][]la
 		return err
 	}
 	maps.Copy(files, made)
+	return nil
+}
+
+// writeAhead is write for the tables that are committed before events. A cut
+// that ends where client_changes was known to stand has nothing new for it.
+func (w *worker) writeAhead(ctx context.Context, c *sealed, files map[lake.Table][]lake.DataFile) error {
+	if _, done := files[lake.DeadLetters]; !done && len(c.letters) > 0 {
+		made, err := w.lake.WriteDeadLetters(ctx, c.shard, c.letters)
+		if err != nil {
+			return err
+		}
+		files[lake.DeadLetters] = made
+	}
+	if _, done := files[lake.Changes]; !done && len(c.changes) > 0 && c.to.Next > c.saidTo {
+		made, err := w.lake.WriteChanges(ctx, c.shard, c.changes)
+		if err != nil {
+			return err
+		}
+		files[lake.Changes] = made
+	}
 	return nil
 }
 
@@ -159,7 +175,10 @@ func (c *committer) waiting(first *submission) []*submission {
 }
 
 // all commits table by table, in the order of rule 5: dead letters, then
-// events, then what is derived from events.
+// changes, then events, then what is derived from events. Changes come before
+// events for the same reason as dead letters: a table that is behind events
+// could only catch up from the log, where another version may read another
+// verdict.
 func (c *committer) all(ctx context.Context, subs []*submission) {
 	for _, t := range lake.Tables() {
 		subs = c.table(ctx, t, subs)
@@ -209,8 +228,8 @@ func (c *committer) table(ctx context.Context, t lake.Table, subs []*submission)
 
 // stands says whether the cut may go on after what t made of it. A table that
 // was at the cut's end already without the cut has been moved by somebody
-// else. Of a rollup that is right: it holds the same rows. Of dead_letters it
-// is right where the shard was taken over knowing it. Of events it is not: the
+// else. Of a rollup that is right: it holds the same rows. Of dead_letters and
+// client_changes it is right where the shard was taken over knowing it. Of events it is not: the
 // rows there are somebody else's verdict.
 func (c *sealed) stands(t lake.Table, o lake.Outcome) bool {
 	switch {
@@ -220,6 +239,8 @@ func (c *sealed) stands(t lake.Table, o lake.Outcome) bool {
 		return false
 	case t == lake.DeadLetters:
 		return c.to.Next <= c.deadTo
+	case t == lake.Changes:
+		return c.to.Next <= c.saidTo
 	}
 	return true
 }

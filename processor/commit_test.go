@@ -10,11 +10,11 @@ import (
 // is o goes on, or its shard starts anew.
 func TestWhatStands(t *testing.T) {
 	plain := &sealed{from: 10, to: lake.ShardState{Next: 20}}
-	known := &sealed{from: 10, to: lake.ShardState{Next: 20}, deadTo: 20}
+	known := &sealed{from: 10, to: lake.ShardState{Next: 20}, deadTo: 20, saidTo: 20}
 	check := func(c *sealed, table lake.Table, o lake.Outcome, want bool) {
 		t.Helper()
 		if got := c.stands(table, o); got != want {
-			t.Errorf("%s %s, dead_letters known to stand at %d: stands = %v, want %v", table, o, c.deadTo, got, want)
+			t.Errorf("%s %s, dead_letters and client_changes known to stand at %d: stands = %v, want %v", table, o, c.deadTo, got, want)
 		}
 	}
 	for _, table := range lake.Tables() {
@@ -29,6 +29,10 @@ func TestWhatStands(t *testing.T) {
 	check(known, lake.Events, lake.Skipped, false)      //
 	check(plain, lake.DeadLetters, lake.Skipped, false) // somebody has passed it since the take-over
 	check(known, lake.DeadLetters, lake.Skipped, true)  // it stood there already
+	check(plain, lake.Changes, lake.Skipped, false)
+	check(known, lake.Changes, lake.Skipped, true)
+	check(&sealed{from: 10, to: lake.ShardState{Next: 20}, deadTo: 20}, lake.Changes, lake.Skipped, false)
+	check(&sealed{from: 10, to: lake.ShardState{Next: 20}, saidTo: 19}, lake.Changes, lake.Skipped, false)
 }
 
 // TestCountersAreOfEventsAlone: what other tables carry must not be added up.

@@ -55,8 +55,8 @@ func TestCompactLeavesOneDataFile(t *testing.T) {
 	inWorld(t, 2, func(t *testing.T, w *world) {
 		w.fewCuts(5)
 		did, err := Compact(t.Context(), w.open(), CompactOptions{})
-		if err != nil || did.Merged != 25 || did.Made != 5 {
-			t.Errorf("compact = %+v, %v; want 25 data files to become 5", did, err)
+		if err != nil || did.Merged != 30 || did.Made != 6 {
+			t.Errorf("compact = %+v, %v; want 30 data files to become 6", did, err)
 		}
 		for _, table := range lake.Tables() {
 			if n := len(w.files(table)); n != 1 {

@@ -10,9 +10,9 @@ import (
 	"weir/schemas/lake/laketest"
 )
 
-// stepsOfACut is how often one kind of step is taken while a cut goes to five
+// stepsOfACut is how often one kind of step is taken while a cut goes to six
 // tables.
-const stepsOfACut = 5
+const stepsOfACut = 6
 
 // eachStep calls story for the n-th time that each step is taken, failing each
 // way.
@@ -62,14 +62,16 @@ func (w *world) someOfEverything(round string) {
 	w.t.Helper()
 	w.post(0, round+"a", "twice")
 	w.record(0, []byte("poison"))
+	w.say(0, round)
 	w.post(0, "twice", round+"b")
+	w.say(0, round)
 }
 
 // wantEverything is what the lake must have after two rounds.
 func (w *world) wantEverything() {
 	w.t.Helper()
 	control := w.counters(0).Control // ticks past midnight
-	w.wantCounters(0, lake.Counters{Stored: 5, Duplicates: 3, Dead: 2, Control: control})
+	w.wantCounters(0, lake.Counters{Stored: 9, Changes: 4, Duplicates: 3, Dead: 2, Control: control})
 	w.checkDone()
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -47,16 +48,18 @@ type sealed struct {
 	from    int64
 	to      lake.ShardState
 	deadTo  int64          // dead_letters stood here when the shard was taken over
-	rows    []arrow.Record // released by who gets the cut
+	saidTo  int64          // and client_changes here
+	rows    []arrow.Record // released by who gets the cut, as are changes
+	changes []arrow.Record
 	letters []lake.DeadLetter
 	at      time.Time     // when it was sealed
 	since   time.Time     // when it got its first record
 	counts  lake.Counters // of this cut alone
 }
 
-// errVerdict says that a record which was not dead when dead_letters passed it
-// cannot be decoded any more. A verdict is given once (rule 5).
-var errVerdict = errors.New("cannot decode what an earlier version could: run that version until the shard has passed this offset")
+// errVerdict says that a record reads otherwise than when dead_letters and
+// client_changes passed it. A verdict is given once (rule 5).
+var errVerdict = errors.New("cannot read this as an earlier version did: run that version until the shard has passed this offset")
 
 // take passes the verdict on records and returns on how many: fewer than all
 // where the cut must end first. Records may be used again after it returns.
@@ -84,9 +87,21 @@ func (g *gatherer) take(records []*kgo.Record, now time.Time) (int, error) {
 	return n, nil
 }
 
-// bound says that the cut must end here: dead_letters stands at this offset,
-// ahead of events, and the two go on together.
-func (g *gatherer) bound() bool { return g.from < g.deadTo && g.state.Next == g.deadTo }
+// bound says that the cut must end here: a table that is committed before
+// events stands at this offset, ahead of it, and they go on together.
+func (g *gatherer) bound() bool { return g.state.Next == g.edge() }
+
+// edge is the offset that the open cut must not pass: the nearest at which
+// client_changes or dead_letters stands.
+func (g *gatherer) edge() int64 {
+	edge := int64(math.MaxInt64)
+	for _, at := range [...]int64{g.saidTo, g.deadTo} {
+		if g.from < at {
+			edge = min(edge, at)
+		}
+	}
+	return edge
+}
 
 // pending says that the open cut has an offset.
 func (g *gatherer) pending() bool { return g.state.Next > g.from }
@@ -100,8 +115,8 @@ func (g *gatherer) one(r *kgo.Record, latest int64) (bool, error) {
 	if offset < g.state.Next {
 		return true, nil // fetched to be verified, committed long since
 	}
-	if g.state.Next < g.deadTo && offset >= g.deadTo {
-		g.skip(g.deadTo)
+	if edge := g.edge(); offset >= edge {
+		g.skip(edge)
 		return false, nil
 	}
 	g.skip(offset)
@@ -123,8 +138,17 @@ func (g *gatherer) judge(r *kgo.Record, offset int64) error {
 	if err != nil {
 		return g.bury(r, offset, err)
 	}
-	if kind == topic.Tick {
+	isChange := kind == topic.Property || kind == topic.Contact
+	if offset < g.saidTo && isChange != g.said[offset] {
+		return fmt.Errorf("offset %d of shard %d, which client_changes has passed: %w", offset, g.shard, errVerdict)
+	}
+	at := columns.Position{Shard: g.shard, Offset: offset, Arrival: g.state.LogTime}
+	switch {
+	case kind == topic.Tick:
 		g.state.Counters.Control++
+		return nil
+	case isChange:
+		g.keepChange(kind.Change(&g.event), at)
 		return nil
 	}
 	e := &g.event
@@ -137,8 +161,16 @@ func (g *gatherer) judge(r *kgo.Record, offset int64) error {
 		return nil
 	}
 	g.state.Counters.Stored++
-	g.held.rows.Append(e, columns.Position{Shard: g.shard, Offset: offset, Arrival: g.state.LogTime})
+	g.held.rows.Append(e, at)
 	return nil
+}
+
+// keepChange stores what was said of a client. A change has no random id and
+// is never a duplicate: it is there as often as the edge has taken it.
+func (g *gatherer) keepChange(c schemas.Change, at columns.Position) {
+	g.state.Counters.Stored++
+	g.state.Counters.Changes++
+	g.held.changes.Append(&c, at)
 }
 
 // bury makes a dead letter of r.
@@ -164,16 +196,24 @@ func (g *gatherer) skip(to int64) {
 	c, lostTo := &g.state.Counters, min(max(g.lostTo, g.state.Next), to)
 	c.Lost += lostTo - g.state.Next
 	c.Control += to - lostTo
-	for offset := range g.dead {
-		switch {
-		case offset < g.state.Next, offset >= to:
-			continue
-		case offset < lostTo:
-			c.Lost--
-		default:
-			c.Control--
+	// What the tables that are ahead hold of them is known none the less.
+	for _, passed := range []struct {
+		offsets map[int64]bool
+		counts  []*int64
+	}{{g.dead, []*int64{&c.Dead}}, {g.said, []*int64{&c.Stored, &c.Changes}}} {
+		for offset := range passed.offsets {
+			switch {
+			case offset < g.state.Next, offset >= to:
+				continue
+			case offset < lostTo:
+				c.Lost--
+			default:
+				c.Control--
+			}
+			for _, count := range passed.counts {
+				*count++
+			}
 		}
-		c.Dead++
 	}
 	g.state.Next = to
 }
@@ -199,10 +239,11 @@ func (g *gatherer) bytes() int64 { return g.held.bytes() + g.letterBytes }
 func (g *gatherer) seal(now time.Time) *sealed {
 	c := &sealed{
 		id: fmt.Sprintf("%d-%d-%s", g.shard, g.from, uuid.NewString()), shard: g.shard,
-		from: g.from, to: g.state, deadTo: g.deadTo,
-		rows: g.held.seal(), letters: g.letters, at: now, since: g.since,
+		from: g.from, to: g.state, deadTo: g.deadTo, saidTo: g.saidTo,
+		letters: g.letters, at: now, since: g.since,
 		counts: minus(g.state.Counters, g.before),
 	}
+	c.rows, c.changes = g.held.seal()
 	g.from, g.before, g.since = g.state.Next, g.state.Counters, time.Time{}
 	g.letters, g.letterBytes = nil, 0
 	return c
@@ -210,7 +251,7 @@ func (g *gatherer) seal(now time.Time) *sealed {
 
 func minus(a, b lake.Counters) lake.Counters {
 	return lake.Counters{
-		Stored: a.Stored - b.Stored, Duplicates: a.Duplicates - b.Duplicates, Dead: a.Dead - b.Dead,
+		Stored: a.Stored - b.Stored, Changes: a.Changes - b.Changes, Duplicates: a.Duplicates - b.Duplicates, Dead: a.Dead - b.Dead,
 		Control: a.Control - b.Control, Lost: a.Lost - b.Lost,
 	}
 }

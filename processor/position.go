@@ -32,7 +32,8 @@ type held struct {
 
 	mu      sync.Mutex       // guards what follows
 	rows    *columns.Builder // of the open piece, not in a batch yet
-	pieces  []piece          // oldest first, without gaps; the last one is open. None: the shard is not taken over, or given up
+	changes *columns.ChangeBuilder
+	pieces  []piece // oldest first, without gaps; the last one is open. None: the shard is not taken over, or given up
 	at      position
 	shown   position // what the batches reach to
 	flushed time.Time
@@ -50,9 +51,15 @@ type logEnd struct {
 
 // piece is the rows of one cut.
 type piece struct {
-	from    int64 // offset at which it starts
-	batches []arrow.Record
+	from    int64          // offset at which it starts
+	batches []arrow.Record // of events
+	changes []arrow.Record
 	bytes   int64
+}
+
+func (p *piece) release() {
+	release(p.batches)
+	release(p.changes)
 }
 
 // position is how far a shard has been gathered.
@@ -68,7 +75,7 @@ func (h *held) begin(mem memory.Allocator, s lake.ShardState) {
 	p := position{next: s.Next, logTime: s.LogTime}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.rows = columns.NewBuilder(mem)
+	h.rows, h.changes = columns.NewBuilder(mem), columns.NewChangeBuilder(mem)
 	h.pieces = []piece{{from: p.next}}
 	h.at, h.shown, h.begun = p, p, time.Now()
 	h.first, h.base, h.asked = s.First, s.Mark.Base, logEnd{}
@@ -79,12 +86,13 @@ func (h *held) end() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, p := range h.pieces {
-		release(p.batches)
+		p.release()
 	}
 	h.pieces = nil
 	if h.rows != nil {
 		h.rows.Release()
-		h.rows = nil
+		h.changes.Release()
+		h.rows, h.changes = nil, nil
 	}
 }
 
@@ -117,18 +125,23 @@ func (h *held) read() {
 func (h *held) moved(next, logTime int64) {
 	h.at.next, h.at.logTime = next, logTime
 	h.read()
-	if h.rows.Len() >= flushRows {
+	if h.rows.Len() >= flushRows || h.changes.Len() >= flushRows {
 		h.show()
 	}
 }
 
-// show makes a batch of the rows since the last one, and all that was gathered
+// show makes batches of the rows since the last ones, and all that was gathered
 // a part of the next answers. The lock is held by the caller.
 func (h *held) show() {
+	open := &h.pieces[len(h.pieces)-1]
 	if h.rows.Len() > 0 {
-		open := &h.pieces[len(h.pieces)-1]
 		open.bytes += h.rows.Bytes() + batchBytes
 		open.batches = append(open.batches, h.rows.Batch())
+		h.flushed = time.Now()
+	}
+	if h.changes.Len() > 0 {
+		open.bytes += h.changes.Bytes() + batchBytes
+		open.changes = append(open.changes, h.changes.Batch())
 		h.flushed = time.Now()
 	}
 	h.shown = h.at
@@ -141,19 +154,21 @@ func (h *held) bytes() int64 {
 	if h.rows == nil {
 		return 0
 	}
-	return h.pieces[len(h.pieces)-1].bytes + h.rows.Bytes()
+	return h.pieces[len(h.pieces)-1].bytes + h.rows.Bytes() + h.changes.Bytes()
 }
 
 // seal ends the open piece and begins another. The caller releases the batches
 // it gets.
-func (h *held) seal() []arrow.Record {
+func (h *held) seal() (rows, changes []arrow.Record) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.show()
-	sealed := slices.Clone(h.pieces[len(h.pieces)-1].batches)
-	retain(sealed)
+	open := &h.pieces[len(h.pieces)-1]
+	rows, changes = slices.Clone(open.batches), slices.Clone(open.changes)
+	retain(rows)
+	retain(changes)
 	h.pieces = append(h.pieces, piece{from: h.at.next})
-	return sealed
+	return rows, changes
 }
 
 // committed drops what came before the cut that ends where the open piece
@@ -162,7 +177,7 @@ func (h *held) committed() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for len(h.pieces) > 2 {
-		release(h.pieces[0].batches)
+		h.pieces[0].release()
 		h.pieces = slices.Delete(h.pieces, 0, 1)
 	}
 }
@@ -185,7 +200,7 @@ func (h *held) tail(from int64) (tail.Part, error) {
 	if h.pieces == nil {
 		return tail.Part{}, tail.ErrNotOwner
 	}
-	if h.rows.Len() == 0 || time.Since(h.flushed) >= flushEvery {
+	if h.rows.Len()+h.changes.Len() == 0 || time.Since(h.flushed) >= flushEvery {
 		h.show()
 	}
 	if from > h.shown.next {
@@ -199,20 +214,28 @@ func (h *held) tail(from int64) (tail.Part, error) {
 		Next: h.shown.next, LogTime: h.shown.logTime, ReadAt: h.shown.readAt, End: max(h.shown.end, h.shown.next),
 	}
 	for _, p := range h.pieces {
-		for _, b := range p.batches {
-			if b = fromOffset(b, from); b != nil {
-				part.Rows = append(part.Rows, b)
-			}
-		}
+		part.Rows = appendFrom(part.Rows, p.batches, from)
+		part.Changes = appendFrom(part.Changes, p.changes, from)
 	}
 	return part, nil
+}
+
+// appendFrom appends those parts of batches that lie at and past an offset,
+// retained.
+func appendFrom(dst, batches []arrow.Record, from int64) []arrow.Record {
+	for _, b := range batches {
+		if b = fromOffset(b, from); b != nil {
+			dst = append(dst, b)
+		}
+	}
+	return dst
 }
 
 // fromOffset is the part of b at and past an offset, retained; nil if none is.
 func fromOffset(b arrow.Record, from int64) arrow.Record {
 	column, ok := b.Column(b.Schema().FieldIndices(columns.Offset)[0]).(*array.Int64)
 	if !ok {
-		return nil // no batch of columns.Builder is like that
+		return nil // no batch of columns is like that
 	}
 	offsets := column.Int64Values()
 	first := sort.Search(len(offsets), func(i int) bool { return offsets[i] >= from })

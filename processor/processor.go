@@ -15,6 +15,7 @@
 //	gathering, before any put             nothing                          the log is read again from the next of events
 //	some or all data files are put        files no table knows             the same; orphan clean-up deletes them
 //	the commit to dead_letters            letters ahead of events          they stay dead; the first cut ends where they end
+//	the commit to client_changes          changes ahead of events          they stay, and are not written again; a cut ends where they end
 //	the commit to events                  rollups behind events            they catch up from the rows of events
 //	a commit to some of the rollups       some rollups behind              the same, each from where it stands
 //	a commit of unknown result, applied   the table shows the cut's id     it counts as committed

@@ -64,6 +64,8 @@ func (s *tale) write() {
 		switch n := s.rnd.IntN(10); {
 		case n == 0:
 			s.record(shard, []byte("poison"))
+		case n == 1:
+			s.say(shard, fmt.Sprint(s.ids))
 		case n < 4 && s.ids > 0:
 			s.post(shard, fmt.Sprint(s.rnd.IntN(s.ids)))
 		default:

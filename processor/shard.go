@@ -137,7 +137,7 @@ func (w *worker) live(ctx context.Context) (err error) {
 	wait.Go(func() { l.fetch(work, cl) })
 	w.say(nil)
 	w.log.InfoContext(ctx, "shard taken over", "next", g.state.Next, "log_time", time.UnixMilli(g.state.LogTime).UTC(),
-		"dead_to", g.deadTo, "took", time.Since(began))
+		"dead_to", g.deadTo, "changes_to", g.saidTo, "took", time.Since(began))
 	return l.loop(ctx)
 }
 
@@ -274,6 +274,7 @@ func (l *life) cut() {
 		began := time.Now()
 		err := l.finish(l.work, c)
 		release(c.rows)
+		release(c.changes)
 		l.finished <- result{took: time.Since(began), err: err} // has room for the only one
 	})
 }
@@ -288,7 +289,7 @@ func (l *life) settle(ctx context.Context, r result) error {
 	}
 	l.held.committed()
 	l.log.InfoContext(ctx, "cut committed", "cut", c.id, "from", c.from, "to", c.to.Next,
-		"stored", c.counts.Stored, "duplicates", c.counts.Duplicates, "dead", c.counts.Dead, "control", c.counts.Control,
+		"stored", c.counts.Stored, "changes", c.counts.Changes, "duplicates", c.counts.Duplicates, "dead", c.counts.Dead, "control", c.counts.Control,
 		"lost", c.counts.Lost, "waited", c.at.Sub(c.since), "took", r.took)
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +28,8 @@ type standing struct {
 	state  lake.ShardState // of events
 	dead   map[int64]bool  // offsets from state.Next on that dead_letters holds already
 	deadTo int64           // where dead_letters stands when that is past events; else 0
+	said   map[int64]bool  // offsets from state.Next on that client_changes holds already
+	saidTo int64           // where client_changes stands when that is past events; else 0
 	lostTo int64           // offsets below it that have no record are lost: an operator said so
 	fetch  int64           // offset of the log to fetch from; one before Next where the last record can be verified
 	marks  []mark          // what the log must still be
@@ -95,7 +98,11 @@ func (w *worker) takeOver(ctx context.Context) (*gatherer, error) {
 	if err := w.catchUp(ctx, events); err != nil {
 		return nil, fmt.Errorf("catch up shard %d: %w", w.shard, err)
 	}
-	letters, err := w.lake.Load(ctx, lake.DeadLetters)
+	changes, err := w.lake.Load(ctx, lake.Changes)
+	if err != nil {
+		return nil, err
+	}
+	letters, err := w.lake.Load(ctx, lake.DeadLetters) // after changes, so that it has passed them
 	if err != nil {
 		return nil, err
 	}
@@ -104,11 +111,14 @@ func (w *worker) takeOver(ctx context.Context) (*gatherer, error) {
 	if err != nil {
 		return nil, err
 	}
-	st, err := w.place(events.Vector(), letters.Vector(), log)
+	st, err := w.place(events.Vector(), changes.Vector(), letters.Vector(), log)
 	if err != nil {
 		return nil, err
 	}
 	if st.dead, err = w.deadAhead(ctx, letters, st); err != nil {
+		return nil, err
+	}
+	if st.said, err = w.saidAhead(ctx, changes, st); err != nil {
 		return nil, err
 	}
 	d, err := w.remember(ctx, events, st.state.LogTime)
@@ -125,7 +135,8 @@ func (w *worker) takeOver(ctx context.Context) (*gatherer, error) {
 
 // catchUp brings the tables that are behind events up to it, from the rows of
 // events and from nothing else (rule 5). Dead letters that are gone are gone;
-// only their offset moves.
+// only their offset moves. So with changes: the table is behind only where a
+// version has passed that did not know it, and made dead letters of them.
 func (w *worker) catchUp(ctx context.Context, events *lake.Snapshot) error {
 	to, known := events.Vector()[w.shard]
 	if !known {
@@ -136,7 +147,9 @@ func (w *worker) catchUp(ctx context.Context, events *lake.Snapshot) error {
 		if err != nil || len(tables) == 0 {
 			return err
 		}
-		end = min(end, from+catchUpOffsets)
+		if slices.ContainsFunc(tables, isRollup) {
+			end = min(end, from+catchUpOffsets)
+		}
 		files, err := w.rollupsOf(ctx, events, from, end, tables)
 		if err != nil {
 			return err
@@ -156,7 +169,7 @@ func (w *worker) catchUp(ctx context.Context, events *lake.Snapshot) error {
 				return errMoved
 			}
 		}
-		w.log.InfoContext(ctx, "rollups caught up", "from", from, "to", end, "tables", tables)
+		w.log.InfoContext(ctx, "tables caught up", "from", from, "to", end, "tables", tables)
 	}
 }
 
@@ -164,7 +177,7 @@ func (w *worker) catchUp(ctx context.Context, events *lake.Snapshot) error {
 // how far they can go together.
 func (w *worker) behind(ctx context.Context, to lake.ShardState) (from int64, tables []lake.Table, end int64, err error) {
 	from, end = to.Next, to.Next
-	for _, t := range append([]lake.Table{lake.DeadLetters}, lake.Rollups()...) {
+	for _, t := range append([]lake.Table{lake.DeadLetters, lake.Changes}, lake.Rollups()...) {
 		s, err := w.lake.Load(ctx, t)
 		if err != nil {
 			return 0, nil, 0, err
@@ -189,7 +202,7 @@ func (w *worker) behind(ctx context.Context, to lake.ShardState) (from int64, ta
 func (w *worker) rollupsOf(ctx context.Context, events *lake.Snapshot, from, to int64, tables []lake.Table) (map[lake.Table][]lake.DataFile, error) {
 	var rollups []lake.Table
 	for _, t := range tables {
-		if t != lake.DeadLetters {
+		if isRollup(t) {
 			rollups = append(rollups, t)
 		}
 	}
@@ -203,6 +216,8 @@ func (w *worker) rollupsOf(ctx context.Context, events *lake.Snapshot, from, to 
 	}
 	return w.lake.WriteRollups(ctx, w.shard, set, rollups...)
 }
+
+func isRollup(t lake.Table) bool { return slices.Contains(lake.Rollups(), t) }
 
 // logRange asks Kafka where the shard's log starts and ends.
 func (w *worker) logRange(ctx context.Context) (logRange, error) {
@@ -238,7 +253,7 @@ func (w *worker) logRange(ctx context.Context) (logRange, error) {
 
 // place decides where the shard goes on. It holds the log against what the
 // lake says of it, unless an operator has said what to do.
-func (w *worker) place(events, letters lake.Vector, log logRange) (standing, error) {
+func (w *worker) place(events, changes, letters lake.Vector, log logRange) (standing, error) {
 	state, known := events[w.shard]
 	ahead, knownAhead := letters[w.shard]
 	if !known && knownAhead { // dead_letters is committed first
@@ -249,9 +264,14 @@ func (w *worker) place(events, letters lake.Vector, log logRange) (standing, err
 	}
 	st := standing{state: state, marks: []mark{{next: state.Next, checksum: state.Mark.Checksum}}}
 	reach := state
-	if knownAhead && ahead.Next > state.Next {
-		st.deadTo, reach = ahead.Next, ahead
-		st.marks = append(st.marks, mark{next: ahead.Next, checksum: ahead.Mark.Checksum})
+	for _, table := range []struct {
+		at lake.ShardState
+		to *int64
+	}{{changes[w.shard], &st.saidTo}, {ahead, &st.deadTo}} { // the one that is committed first is furthest
+		if table.at.Next > state.Next {
+			*table.to, reach = table.at.Next, table.at
+			st.marks = append(st.marks, mark{next: table.at.Next, checksum: table.at.Mark.Checksum})
+		}
 	}
 	if a, ok := w.accepted[w.shard]; ok && a.next == state.Next {
 		return st.accept(a, reach, log), nil
@@ -323,6 +343,26 @@ func (w *worker) deadAhead(ctx context.Context, letters *lake.Snapshot, st stand
 		dead[letter.Offset] = true
 	}
 	return dead, nil
+}
+
+// saidAhead is what client_changes holds from where events stands on.
+func (w *worker) saidAhead(ctx context.Context, changes *lake.Snapshot, st standing) (map[int64]bool, error) {
+	if st.saidTo == 0 {
+		return nil, nil
+	}
+	files, err := changes.Files(ctx)
+	if err != nil {
+		return nil, err
+	}
+	filter := lake.Filter{Shard: &w.shard, OffsetFrom: map[int32]int64{w.shard: st.state.Next}}
+	said := map[int64]bool{}
+	for change, err := range w.lake.ScanChanges(ctx, lake.Prune(files, filter), filter) {
+		if err != nil {
+			return nil, fmt.Errorf("read changes of shard %d: %w", w.shard, err)
+		}
+		said[change.Offset] = true
+	}
+	return said, nil
 }
 
 // remember rebuilds the fingerprints from the rows of the very snapshot that

@@ -34,12 +34,14 @@ func TestPlace(t *testing.T) {
 		name    string
 		events  *lake.ShardState
 		letters *lake.ShardState
+		changes *lake.ShardState
 		log     logRange
 		adopt   bool
 		accept  string
 		next    int64 // where the cut starts
 		fetch   int64
 		deadTo  int64
+		saidTo  int64
 		lostTo  int64
 		base    int64
 		stopped string // part of the error; "" is none
@@ -53,6 +55,9 @@ func TestPlace(t *testing.T) {
 		{name: "another base", events: new(based), log: logRange{"a", 0, 20}, next: 100, fetch: 9, base: 90},
 		{name: "dead letters ahead", events: new(at(100)), letters: new(at(120)), log: logRange{"a", 0, 130}, next: 100, fetch: 99, deadTo: 120},
 		{name: "dead letters alone", letters: new(at(120)), log: logRange{"a", 0, 130}, next: 0, fetch: 0, deadTo: 120},
+		{name: "changes ahead", events: new(at(100)), changes: new(at(110)), letters: new(at(120)), log: logRange{"a", 0, 130}, next: 100, fetch: 99, deadTo: 120, saidTo: 110},
+		{name: "changes as far as dead letters", changes: new(at(120)), letters: new(at(120)), log: logRange{"a", 0, 130}, deadTo: 120, saidTo: 120},
+		{name: "short log accepted, changes ahead", events: new(at(100)), changes: new(at(110)), letters: new(at(120)), log: logRange{"a", 0, 20}, accept: "0@100:0", next: 100, deadTo: 120, saidTo: 110, lostTo: 120, base: 120},
 		{name: "log starts past next", events: new(at(100)), log: logRange{"a", 101, 200}, stopped: "starts at offset 101"},
 		{name: "log ends before next", events: new(at(100)), log: logRange{"a", 0, 99}, stopped: "ends at offset 99"},
 		{name: "log ends before dead letters", events: new(at(100)), letters: new(at(120)), log: logRange{"a", 0, 119}, stopped: "before 120"},
@@ -70,7 +75,7 @@ func TestPlace(t *testing.T) {
 				t.Fatal(err)
 			}
 			w := &worker{cfg: Config{Adopt: c.adopt}, accepted: accepted}
-			st, err := w.place(vectorOf(c.events), vectorOf(c.letters), c.log)
+			st, err := w.place(vectorOf(c.events), vectorOf(c.changes), vectorOf(c.letters), c.log)
 			if c.stopped != "" {
 				if err == nil || !strings.Contains(err.Error(), c.stopped) {
 					t.Fatalf("place: %v, want an error with %q", err, c.stopped)
@@ -80,9 +85,9 @@ func TestPlace(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := [5]int64{st.state.Next, st.fetch, st.deadTo, st.lostTo, st.state.Mark.Base}
-			if want := [5]int64{c.next, c.fetch, c.deadTo, c.lostTo, c.base}; got != want {
-				t.Errorf("next, fetch, deadTo, lostTo, base = %v, want %v", got, want)
+			got := [6]int64{st.state.Next, st.fetch, st.deadTo, st.saidTo, st.lostTo, st.state.Mark.Base}
+			if want := [6]int64{c.next, c.fetch, c.deadTo, c.saidTo, c.lostTo, c.base}; got != want {
+				t.Errorf("next, fetch, deadTo, saidTo, lostTo, base = %v, want %v", got, want)
 			}
 		})
 	}

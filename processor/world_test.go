@@ -104,6 +104,16 @@ func (w *world) post(shard int32, ids ...string) {
 	w.must(w.producer.Flush(w.t.Context()))
 }
 
+// say writes a change of client 1 into shard.
+func (w *world) say(shard int32, plan string) {
+	w.t.Helper()
+	c := schemas.Change{
+		Product: 1, Client: 1, Time: time.Now().UnixMilli(), Kind: schemas.PropertyChange, Operation: schemas.OpSet,
+		Values: fmt.Appendf(nil, `{"plan":%q}`, plan),
+	}
+	w.record(shard, topic.AppendChange(nil, &c))
+}
+
 // record writes one record of any content.
 func (w *world) record(shard int32, value []byte) {
 	w.t.Helper()

@@ -66,6 +66,7 @@ type holder struct {
 
 	mu    sync.Mutex      // guards what follows
 	log   []stored        // all of the shard's stored events
+	said  []lake.Change   // all of its changes of clients
 	next  int64           // position of the owner
 	base  int64           // first offset held
 	state lake.ShardState // of the last commit
@@ -220,6 +221,7 @@ func (h *holder) tail(from int64) (tail.Part, error) {
 	if rec := batchOf(h.mem, held); rec != nil {
 		p.Rows = []arrow.Record{rec}
 	}
+	p.Changes = h.saidFrom(from)
 	return p, nil
 }
 

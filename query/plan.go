@@ -29,6 +29,7 @@ type question struct {
 	exact     bool         // exactly watermark, for the shards it names; otherwise at least
 	lakeOnly  bool         // no owner is asked: what is committed is enough
 	rollups   []lake.Table // that scans will read; columns must be those of a rollup then, and exact false
+	changes   bool         // view.changes will be read
 }
 
 // plan fixes what an answer includes (design §6, rule 7): the rollups that are
@@ -99,6 +100,11 @@ func (s *Service) look(ctx context.Context, q question) (*view, error) {
 	}
 	v := newView(s, snap, files, shards)
 	v.filter, v.rollups = q.filter, rollups
+	if q.changes {
+		if err := s.loadChanges(ctx, v); err != nil {
+			return nil, err
+		}
+	}
 	if q.lakeOnly {
 		return v, nil
 	}
@@ -144,7 +150,7 @@ func (q *question) needs(v *view, shard int32) bool {
 // request is what the owner of rows is asked. The columns that scans filter by
 // go along.
 func (q *question) request(v *view, rows []registry.OwnerRow) tail.Request {
-	req := tail.Request{From: map[int32]int64{}, Filter: q.filter, Columns: q.columns}
+	req := tail.Request{From: map[int32]int64{}, Filter: q.filter, Columns: q.columns, Changes: q.changes}
 	if len(q.columns) > 0 && !slices.Contains(q.columns, columns.Offset) {
 		req.Columns = append(slices.Clone(q.columns), columns.Offset)
 	}

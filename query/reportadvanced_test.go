@@ -79,5 +79,5 @@ func (g *asker) fullReport() map[string]any {
 }
 
 func TestFullReportAgainstRawEvents(t *testing.T) {
-	worlds(t, 300, func(g *asker) { g.check("eventTracking/advanced/fullReport", g.fullReport()) })
+	worlds(t, 200, func(g *asker) { g.check("eventTracking/advanced/fullReport", g.fullReport()) })
 }

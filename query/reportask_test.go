@@ -133,7 +133,7 @@ func (g *asker) filters() any {
 // askedTexts are properties and values that they may have.
 var askedTexts = map[string][]any{
 	"prodVersion": {"1.0", "1.1", "2.0"}, "prodEdition": {"Pro", "Lite"}, "licenseType": {"purchased", "freeware"}, "C01": {"a", "b", "7"},
-	"C02": {"x", "y", "1.0"}, "machineId": {"m1", "m2", "m3"}, "licenseKey": {"K-1", "K-2"}, "os.platform": {"Linux", "Windows"},
+	"C02": {"x", "7", "1.0"}, "machineId": {"m1", "m2", "m3"}, "licenseKey": {"K-1", "K-2"}, "os.platform": {"Linux", "Windows"},
 	"os.version": {"Linux 6", "Windows 11"}, "geography.country": {"DE", "NZ", "XX"}, "geography.continent": {"EU", "OC", "AS", "ZZ"},
 	"geography.usState": {"US-NY"}, "gpu.vendor": {"A", "N"}, "gpu.model": {"A1", "N1"}, "javaVendor": {"never"}, "user.never": {"x"},
 }
@@ -293,7 +293,7 @@ func (g *asker) level() map[string]any {
 	of := func(property any, segments ...any) map[string]any {
 		return map[string]any{"property": property, "segments": segments}
 	}
-	switch g.IntN(9) {
+	switch g.IntN(10) {
 	case 0:
 		return of("ram",
 			map[string]any{"type": "numberRange", "max": 8192.0, "segmentLabel": "small"},
@@ -314,6 +314,10 @@ func (g *asker) level() map[string]any {
 		return of(g.pick("lifetimeSessionCount", "lifetimeRuntimeMinutes"),
 			map[string]any{"type": "numberRange", "min": 3.0, "segmentLabel": "many"},
 			map[string]any{"type": "numberRange", "min": 1.0, "max": 4.0, "segmentLabel": "few"})
+	case 5:
+		return of(g.pick("dateInstalled", "dateLastSeen"),
+			map[string]any{"type": "regex", "value": g.pick("0$", ".*", "-1[0-9]$"), "split": true, "limit": float64(1 + g.IntN(4))},
+			map[string]any{"type": "string", "value": "never", "segmentLabel": "never"})
 	}
 	name, values := g.textProperty()
 	split := map[string]any{"type": "regex", "value": g.pick(".*", "^1", "a|D|m", "[a-z]"), "split": true, "includeNull": null}
@@ -337,6 +341,9 @@ func (g *asker) level() map[string]any {
 // grouped is a question of units other than clients, sometimes.
 func (g *asker) grouped(question func() map[string]any) map[string]any {
 	by := g.pick(nil, nil, "clientId", "machineId", "licenseKey", "C02")
+	if g.w.cfg.ReportBytes > 0 {
+		by = nil // groups are looked at in one pass
+	}
 	if by == "C02" {
 		typeThree(g.w)
 	}

@@ -112,11 +112,11 @@ func (g *asker) loss() map[string]any {
 }
 
 func TestEngagementAgainstRawEvents(t *testing.T) {
-	worlds(t, 300, func(g *asker) { g.check("engagement/churnAndEngagement", g.engagement()) })
+	worlds(t, 200, func(g *asker) { g.check("engagement/churnAndEngagement", g.engagement()) })
 }
 
 func TestLossHistogramsAgainstRawEvents(t *testing.T) {
-	worlds(t, 300, func(g *asker) {
+	worlds(t, 200, func(g *asker) {
 		g.check("churn/histogram/"+g.pick("days", "sessions", "runtime").(string), g.loss())
 	})
 }

@@ -241,11 +241,13 @@ func (g *asker) timeline() map[string]any {
 	}
 	body["divisor"] = g.pick(divisors...)
 	var events []any
+	asked := map[naiveKey]bool{}
 	for len(events) == 0 || g.IntN(3) > 0 {
 		e := map[string]any{
 			"category": g.pick(nil, "", "File", "Édition", "none"), "name": g.pick("Open", "Save", "Print", schemas.SessionStart),
 		}
-		if !g.naive.flags[naiveNamed(e)].notBasic {
+		if key := naiveNamed(e); !asked[key] && !g.naive.flags[key].notBasic {
+			asked[key] = true
 			events = append(events, e)
 		}
 	}

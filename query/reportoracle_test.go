@@ -86,20 +86,26 @@ type naiveUnit struct {
 // naiveEver is after all days.
 var naiveEver = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
+// naiveZone is the time zone of a question.
+func naiveZone(body map[string]any) *time.Location {
+	name, _ := body["timeZone"].(string) // "" is UTC
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return nil // whoever asks for a date in it will see
+	}
+	return zone
+}
+
+// naiveDate is midnight UTC of the date in a zone.
+func naiveDate(t time.Time, zone *time.Location) time.Time {
+	y, m, d := t.In(zone).Date()
+	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
+}
+
 // view is what a question that is asked now sees.
 func (n *naiveReport) view(body map[string]any, now time.Time) *naiveView {
-	zone := time.UTC
-	if name, ok := body["timeZone"].(string); ok {
-		var err error
-		if zone, err = time.LoadLocation(name); err != nil {
-			zone = nil // and the next line tells
-		}
-	}
-	date := func(t time.Time) time.Time {
-		y, m, d := t.In(zone).Date()
-		return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
-	}
-	v := &naiveView{naiveReport: n, body: body, today: date(now)}
+	zone := naiveZone(body)
+	v := &naiveView{naiveReport: n, body: body, today: naiveDate(now, zone)}
 	asked, _ := body["eventProperties"].(map[string]any)
 	clients := map[string]*naiveUnit{}
 	for _, e := range n.events {
@@ -110,7 +116,7 @@ func (n *naiveReport) view(body map[string]any, now time.Time) *naiveView {
 		if clients[id] == nil {
 			clients[id] = &naiveUnit{id: id}
 		}
-		e.day = date(time.UnixMilli(e.Time))
+		e.day = naiveDate(time.UnixMilli(e.Time), zone)
 		clients[id].events = append(clients[id].events, e)
 	}
 	v.group(clients)

@@ -122,8 +122,11 @@ func (s *Service) compile(ctx context.Context, e reportEndpoint, product int64, 
 // planReport plans for a question: all rollups, so that any pass may read any,
 // or no rollup where the events themselves are asked.
 func (s *Service) planReport(ctx context.Context, product int64, want watermark, q *report.Question) (*view, error) {
-	if q.Exact() {
-		return s.plan(ctx, question{columns: exactColumns(q), filter: lake.Filter{Products: []int64{product}}, watermark: want})
+	of := question{
+		columns: exactColumns(q), filter: lake.Filter{Products: []int64{product}}, watermark: want, changes: q.Told(),
 	}
-	return s.planRollups(ctx, product, want, lake.Rollups()...)
+	if !q.Exact() {
+		of.rollups = lake.Rollups()
+	}
+	return s.plan(ctx, of)
 }

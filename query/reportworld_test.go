@@ -193,7 +193,7 @@ func reportSaid(r *rand.Rand, n int64) []byte {
 	say("prodEdition", `"Pro"`, `"Lite"`)
 	say("licenseType", `"purchased"`, `"freeware"`, `null`)
 	say("C01", `"a"`, `"b"`, `"<NULL>"`, `7`)
-	say("C02", `"x"`, `"y"`, `"z"`, `"1.0"`, `""`, `null`)
+	say("C02", `"x"`, `"y"`, `7`, `"7"`, `"1.0"`, `""`, `null`)
 	say("os.platform", `"Linux"`, `"Windows"`)
 	say("os.version", `"Linux 6"`, `"Windows 11"`, `null`)
 	say("geography.continent", `"EU"`, `"NA"`, `"ZZ"`, `null`)

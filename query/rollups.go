@@ -1,10 +1,12 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
 	"maps"
+	"slices"
 
 	"weir/schemas/lake"
 	"weir/schemas/rollup"
@@ -50,9 +52,12 @@ func (s *Service) planRollups(ctx context.Context, product int64, want watermark
 // dayBatches yields the client days of f, of one product, as of the watermark:
 // those of the table, and those gathered from the events that it does not have
 // yet. One key may come several times: merge. A batch is valid until the next.
+// Older days mostly come first, which is what the past of properties is
+// gathered fastest from.
 func (v *view) dayBatches(ctx context.Context, f lake.Filter, properties bool) iter.Seq2[*rollup.DayBatch, error] {
 	t := v.rollups[lake.ClientDays]
-	return bothOf(v.lake.DayBatches(ctx, lake.Prune(t.files, f), f, properties), v.gather(ctx, t, f),
+	files := slices.SortedFunc(slices.Values(lake.Prune(t.files, f)), func(a, b lake.DataFile) int { return cmp.Compare(a.Min.Time, b.Min.Time) })
+	return bothOf(v.lake.DayBatches(ctx, files, f, properties), v.gather(ctx, t, f),
 		func(s *rollup.Set) iter.Seq[*rollup.DayBatch] { return s.DayBatches(properties) })
 }
 

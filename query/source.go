@@ -126,7 +126,7 @@ func exactColumns(q *report.Question) []string {
 	return rollup.Columns()
 }
 
-// Told yields the properties that product owners set.
-func (s *source) Told(context.Context) iter.Seq2[*report.Told, error] {
-	return func(func(*report.Told, error) bool) {}
+// Told yields what product owners said of the clients that are wanted.
+func (s *source) Told(ctx context.Context, wants func(client int64) bool) iter.Seq2[*report.Told, error] {
+	return s.view.told(ctx, s.filter.Products[0], wants)
 }

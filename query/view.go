@@ -33,6 +33,7 @@ type view struct {
 	filter lake.Filter // the rows of parts are of this filter
 
 	rollups map[lake.Table]rollupTable // that were asked for; never ahead of snap
+	said    rollupTable                // client_changes, if it was asked for; never behind snap
 
 	watermark watermark // of every shard there is
 	asOf      time.Time // see the package comment; zero when no shard counts

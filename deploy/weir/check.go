@@ -28,8 +28,9 @@ embedded parts for itself), and on a cluster (--database.url, --kafka.brokers,
 --s3.endpoint …).
 
   --json   for scripts
-  --deep   read the data files: every stored offset must be there once, rows =
-           stored − erased, and rollups must count the same events
+  --deep   read the data files: every stored offset must be there once, as an
+           event or as a change of a client, rows = stored − erased, and rollups
+           must count the same events
 
 Exit code 0: it closes. 1: it does not, or could not be checked.
 `
@@ -46,6 +47,7 @@ type shardBalance struct {
 	Committed  int64  `json:"committed"` // next offset that is not in the lake
 	End        int64  `json:"end"`       // next offset of the log
 	Stored     int64  `json:"stored"`
+	Changes    int64  `json:"changes"` // of stored, how many are changes of clients
 	Duplicates int64  `json:"duplicates"`
 	Dead       int64  `json:"dead"`
 	Control    int64  `json:"control"`
@@ -135,10 +137,10 @@ func (b balance) write(w io.Writer, asJSON bool) error {
 		return json.NewEncoder(w).Encode(b)
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight) // its errors show when it is flushed
-	_, _ = fmt.Fprintln(t, "shard\tfirst\tcommitted\tend\tin flight\tstored\tduplicates\tdead\tcontrol\tlost\terased\tcloses\t")
+	_, _ = fmt.Fprintln(t, "shard\tfirst\tcommitted\tend\tin flight\tstored\tchanges\tduplicates\tdead\tcontrol\tlost\terased\tcloses\t")
 	for _, s := range b.Shards {
-		_, _ = fmt.Fprintf(t, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%t\t%s\n", s.Shard, s.First, s.Committed, s.End,
-			s.InFlight, s.Stored, s.Duplicates, s.Dead, s.Control, s.Lost, s.Erased, s.Closes, s.Why)
+		_, _ = fmt.Fprintf(t, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%t\t%s\n", s.Shard, s.First, s.Committed, s.End,
+			s.InFlight, s.Stored, s.Changes, s.Duplicates, s.Dead, s.Control, s.Lost, s.Erased, s.Closes, s.Why)
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -199,7 +201,7 @@ func (a auditor) shard(shard int32, state lake.ShardState, begun bool, start, en
 	c := state.Counters
 	s := shardBalance{
 		Shard: shard, First: state.First, Committed: state.Next, End: end, InFlight: end - state.Next,
-		Stored: c.Stored, Duplicates: c.Duplicates, Dead: c.Dead, Control: c.Control, Lost: c.Lost, Erased: c.Erased,
+		Stored: c.Stored, Changes: c.Changes, Duplicates: c.Duplicates, Dead: c.Dead, Control: c.Control, Lost: c.Lost, Erased: c.Erased,
 		Closes: true,
 	}
 	if moved := state.Next - state.First; c.Sum() != moved {

@@ -13,8 +13,12 @@ import (
 // deep counts what lies in the data files of events and of the tables that
 // must agree with it, shard by shard.
 func (a auditor) deep(ctx context.Context, events *lake.Snapshot, shards []shardBalance) error {
+	changes, err := a.lake.Load(ctx, lake.Changes) // after events, so it is never behind them
+	if err != nil {
+		return fmt.Errorf("load client changes: %w", err)
+	}
 	for i := range shards {
-		if err := a.countRows(ctx, events, &shards[i]); err != nil {
+		if err := a.countRows(ctx, events, changes, &shards[i]); err != nil {
 			return err
 		}
 	}
@@ -25,42 +29,83 @@ func (a auditor) deep(ctx context.Context, events *lake.Snapshot, shards []shard
 }
 
 // countRows reads the offsets of a shard's rows: each must be one that was
-// committed, and be there once.
-func (a auditor) countRows(ctx context.Context, events *lake.Snapshot, s *shardBalance) error {
+// committed, and be there once, in one of the two tables.
+func (a auditor) countRows(ctx context.Context, events, changes *lake.Snapshot, s *shardBalance) error {
+	c := &rowCount{first: s.First, end: s.Committed, seen: make(bitmap, (s.Committed-s.First+63)/64)}
+	if err := a.countEvents(ctx, events, s.Shard, c); err != nil {
+		return err
+	}
+	ofEvents := c.rows
+	if err := a.countChanges(ctx, changes, s, c); err != nil {
+		return err
+	}
+	s.Rows = &c.rows
+	if c.rows != s.Stored-s.Erased {
+		s.fault("%d rows lie in data files, want %d stored − %d erased", c.rows, s.Stored, s.Erased)
+	}
+	if said := c.rows - ofEvents; s.Erased == 0 && said != s.Changes {
+		s.fault("%d changes of clients lie in data files, want %d", said, s.Changes)
+	}
+	if c.outside > 0 {
+		s.fault("%d rows have offsets that were not committed", c.outside)
+	}
+	if c.twice > 0 {
+		s.fault("%d offsets are there twice", c.twice)
+	}
+	return nil
+}
+
+// rowCount counts the rows of a shard by their offsets.
+type rowCount struct {
+	first, end           int64 // offsets that a row may have
+	seen                 bitmap
+	rows, outside, twice int64
+}
+
+func (c *rowCount) add(offset int64) {
+	c.rows++
+	switch {
+	case offset < c.first || offset >= c.end:
+		c.outside++
+	case c.seen.set(offset - c.first):
+		c.twice++
+	}
+}
+
+func (a auditor) countEvents(ctx context.Context, events *lake.Snapshot, shard int32, c *rowCount) error {
 	files, err := events.Files(ctx)
 	if err != nil {
 		return fmt.Errorf("list the data files of events: %w", err)
 	}
-	f := lake.Filter{Shard: &s.Shard}
-	seen := make(bitmap, (s.Committed-s.First+63)/64)
-	var rows, outside, twice int64
+	f := lake.Filter{Shard: &shard}
 	for batch, err := range a.lake.ScanEvents(ctx, lake.Prune(files, f), []string{"offset"}, f) {
 		if err != nil {
-			return fmt.Errorf("scan events of shard %d: %w", s.Shard, err)
+			return fmt.Errorf("scan events of shard %d: %w", shard, err)
 		}
 		offsets, err := int64s(batch, "offset")
 		if err != nil {
 			return err
 		}
 		for _, offset := range offsets {
-			rows++
-			switch {
-			case offset < s.First || offset >= s.Committed:
-				outside++
-			case seen.set(offset - s.First):
-				twice++
-			}
+			c.add(offset)
 		}
 	}
-	s.Rows = &rows
-	if rows != s.Stored-s.Erased {
-		s.fault("%d rows lie in data files, want %d stored − %d erased", rows, s.Stored, s.Erased)
+	return nil
+}
+
+// countChanges leaves out what events has not come past yet: client_changes is
+// committed before it.
+func (a auditor) countChanges(ctx context.Context, changes *lake.Snapshot, s *shardBalance, c *rowCount) error {
+	files, err := changes.Files(ctx)
+	if err != nil {
+		return fmt.Errorf("list the data files of client changes: %w", err)
 	}
-	if outside > 0 {
-		s.fault("%d rows have offsets that were not committed", outside)
-	}
-	if twice > 0 {
-		s.fault("%d offsets are there twice", twice)
+	f := lake.Filter{Shard: &s.Shard, OffsetTo: map[int32]int64{s.Shard: s.Committed}}
+	for change, err := range a.lake.ScanChanges(ctx, lake.Prune(files, f), f) {
+		if err != nil {
+			return fmt.Errorf("scan client changes of shard %d: %w", s.Shard, err)
+		}
+		c.add(change.Offset)
 	}
 	return nil
 }
@@ -142,8 +187,8 @@ func (a auditor) countRollups(ctx context.Context, shards []shardBalance) error 
 			}
 			count += row.Count
 		}
-		if count != s.Stored-s.Erased {
-			s.fault("event_days counts %d events, want %d", count, s.Stored-s.Erased)
+		if want := s.Stored - s.Changes - s.Erased; count != want {
+			s.fault("event_days counts %d events, want %d", count, want)
 		}
 	}
 	return nil

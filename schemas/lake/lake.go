@@ -9,6 +9,7 @@ type Table string
 // The tables, in the order in which a cut is committed to them (rule 5).
 const (
 	DeadLetters Table = "dead_letters"
+	Changes     Table = "client_changes"
 	Events      Table = "events"
 	ClientDays  Table = "client_days"
 	EventDays   Table = "event_days"
@@ -16,7 +17,7 @@ const (
 )
 
 // Tables lists every table in commit order.
-func Tables() []Table { return []Table{DeadLetters, Events, ClientDays, EventDays, Clients} }
+func Tables() []Table { return []Table{DeadLetters, Changes, Events, ClientDays, EventDays, Clients} }
 
 // Rollups lists the tables that are a function of the rows of Events.
 func Rollups() []Table { return []Table{ClientDays, EventDays, Clients} }
@@ -36,13 +37,17 @@ type ShardState struct {
 
 // Counters add up to Next − First (promise 5).
 type Counters struct {
-	Stored     int64 `json:"stored"`
+	Stored     int64 `json:"stored"`  // rows of events and of client_changes
+	Changes    int64 `json:"changes"` // those of Stored that are rows of client_changes
 	Duplicates int64 `json:"duplicates"`
 	Dead       int64 `json:"dead"`
 	Control    int64 `json:"control"`
 	Lost       int64 `json:"lost"`
 	Erased     int64 `json:"erased"` // rows of Stored that an erasure removed
 }
+
+// Events is how many of Stored are rows of events.
+func (c Counters) Events() int64 { return c.Stored - c.Changes }
 
 // Sum is what the counters account for: Next − First when the balance closes.
 func (c Counters) Sum() int64 { return c.Stored + c.Duplicates + c.Dead + c.Control + c.Lost }

@@ -56,6 +56,9 @@ func (l *Lake) mergeInto(ctx context.Context, out *mergeOutput, t Table, files [
 	case Clients:
 		rows := sources(ctx, l, t, files, readClients)
 		return writeMerged(ctx, out, newClientRows(shard), mergeSorted(rows, (*rollup.Client).Compare, (*rollup.Client).Merge))
+	case Changes:
+		rows := sources(ctx, l, t, files, readChanges)
+		return writeMerged(ctx, out, newChangeRows(shard), mergeSorted(rows, (*Change).compare, nil))
 	default:
 		rows := sources(ctx, l, t, files, readDeadLetters)
 		return writeMerged(ctx, out, newDeadLetterRows(shard), mergeSorted(rows, compareOffsets, nil))

@@ -50,6 +50,8 @@ func arrowSchema(t Table) *arrow.Schema {
 		return eventDaysArrow()
 	case Clients:
 		return clientsArrow()
+	case Changes:
+		return columns.ChangeSchema()
 	default:
 		return deadLettersArrow()
 	}
@@ -162,7 +164,7 @@ func partitionSpec(t Table) iceberg.PartitionSpec {
 // and how it follows from the column.
 func partitioning(t Table) (column, name string, transform iceberg.Transform) {
 	switch t {
-	case Events:
+	case Events, Changes:
 		return columns.Time, "time_month", iceberg.MonthTransform{}
 	case ClientDays, EventDays:
 		return colDay, "day_month", iceberg.MonthTransform{}
@@ -196,6 +198,10 @@ func sortOrder(t Table) (table.SortOrder, error) {
 	case Clients:
 		add(columns.ProductID, iceberg.IdentityTransform{})
 		add(columns.ClientID, iceberg.IdentityTransform{})
+	case Changes:
+		add(columns.ProductID, iceberg.IdentityTransform{})
+		add(columns.ClientID, iceberg.IdentityTransform{})
+		add(columns.Offset, iceberg.IdentityTransform{})
 	default:
 		add(columns.Offset, iceberg.IdentityTransform{})
 	}

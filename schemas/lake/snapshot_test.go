@@ -77,6 +77,7 @@ func TestDataFileBounds(t *testing.T) {
 		}
 		want := map[lake.Table]lake.Bounds{
 			lake.DeadLetters: {Arrival: day, Offset: 100},
+			lake.Changes:     {Product: 1, Client: 1, Time: day, Arrival: day, Offset: 100},
 			lake.Events:      {Product: 1, Client: 1, Time: day, Arrival: day, Offset: 100},
 			lake.ClientDays:  {Product: 1, Client: 1, Time: day},
 			lake.EventDays:   {Product: 1, Client: 1, Time: day},

@@ -93,6 +93,9 @@ func (b *batchBuilder) coded(s string, there bool) {
 	c.Add(s)
 }
 
+// text appends a string that is always there.
+func (b *batchBuilder) text(s []byte) { b.next().texts.BinaryBuilder.Append(s) }
+
 // binary appends raw; nil is no value.
 func (b *batchBuilder) binary(raw []byte) {
 	to := b.next().binaries

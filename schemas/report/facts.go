@@ -153,11 +153,18 @@ func (f *facts) addClients(b *rollup.ClientBatch) error {
 	return f.full()
 }
 
+// knows says that a client is one that facts are gathered of. Those who have
+// sent no event are none.
+func (f *facts) knows(client int64) bool {
+	_, ok := f.index.find(client)
+	return ok
+}
+
 // addTold adds what product owners said of users.
 func (f *facts) addTold(t *Told) error {
 	slot := slices.Index(f.q.props.told, t.Name)
-	at, ok := f.of(t.Client)
-	if slot < 0 || !ok {
+	at, ok := f.index.find(t.Client)
+	if slot < 0 || !ok || at < 0 {
 		return nil
 	}
 	said := utterance{code: f.code(t.Value), time: t.Time, offset: t.Offset}

@@ -28,7 +28,7 @@ type Source interface {
 	Clients(ctx context.Context, s Scan) iter.Seq2[*rollup.ClientBatch, error]
 	Days(ctx context.Context, s Scan) iter.Seq2[*rollup.DayBatch, error]
 	Events(ctx context.Context, s Scan) iter.Seq2[*rollup.EventBatch, error]
-	Told(ctx context.Context) iter.Seq2[*Told, error]
+	Told(ctx context.Context, wants func(client int64) bool) iter.Seq2[*Told, error]
 }
 
 // Scan says which rows are wanted. It may give more: rows of other days and
@@ -219,7 +219,7 @@ func (q *base) gather(ctx context.Context, src Source, f *facts) error {
 		}
 	}
 	if len(q.props.told) > 0 {
-		if err := each(src.Told(ctx), f.addTold); err != nil {
+		if err := each(src.Told(ctx, f.knows), f.addTold); err != nil {
 			return err
 		}
 	}
@@ -250,7 +250,7 @@ func each[B any](batches iter.Seq2[*B, error], add func(*B) error) error {
 
 // needsLives says that rows of clients' lives are needed: where values are
 // looked at, or installation and loss.
-func (q *base) needsLives() bool { return q.needs.lives || len(q.props.said) > 0 || q.props.computed() }
+func (q *base) needsLives() bool { return q.needs.lives || len(q.props.said)+len(q.props.told) > 0 || q.props.computed() }
 
 // readsEvents says that rows of event days are needed.
 func (q *base) readsEvents() bool {

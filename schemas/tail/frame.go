@@ -12,18 +12,22 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/ipc"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/go-json-experiment/json"
+
+	"weir/schemas/columns"
 )
 
 // An answer on the wire, integers little endian:
 //
 //	magic "WTL1", then frames: u32 kind, u32 n, u32 CRC-32C of the body, n bytes of body
 //	first frame: kind = headerFrame, JSON, one partHeader for each shard asked
-//	further frames: kind = index of a part in the header, one Arrow IPC stream
+//	further frames: kind = index of a part in the header, one Arrow IPC stream of events;
+//		changesFrame + that index, one of changes
 //	last frame: kind = endFrame, no body
 const (
 	magic        = "WTL1"
 	headerFrame  = ^uint32(0) - 1
 	endFrame     = ^uint32(0)
+	changesFrame = uint32(1) << 30
 	maxFrame     = 64 << 20 // bytes of a body
 	frameHeadLen = 12
 )
@@ -102,14 +106,14 @@ func (f *frameWriter) header(parts []partHeader) error {
 	return f.send(headerFrame)
 }
 
-// batch sends rec as one frame of part.
-func (f *frameWriter) batch(part int, rec arrow.Record) error {
+// batch sends rec as one frame of a kind.
+func (f *frameWriter) batch(kind uint32, rec arrow.Record) error {
 	f.begin()
 	w := ipc.NewWriter(&f.buf, ipc.WithSchema(rec.Schema()))
 	if err := errors.Join(w.Write(rec), w.Close()); err != nil {
 		return fmt.Errorf("encode tail batch: %w", err)
 	}
-	return f.send(uint32(part))
+	return f.send(kind)
 }
 
 // end says that the answer is whole.
@@ -179,6 +183,10 @@ func (f *frameReader) batches(parts []Part) error {
 		if kind == endFrame {
 			return nil
 		}
+		changes := kind >= changesFrame
+		if changes {
+			kind -= changesFrame
+		}
 		if int64(kind) >= int64(len(parts)) || parts[kind].Err != nil {
 			return fmt.Errorf("%w: frame %d of %d parts", ErrCorrupt, kind, len(parts))
 		}
@@ -186,7 +194,14 @@ func (f *frameReader) batches(parts []Part) error {
 		if err != nil {
 			return err
 		}
-		parts[kind].Rows = append(parts[kind].Rows, recs...)
+		if !changes {
+			parts[kind].Rows = append(parts[kind].Rows, recs...)
+			continue
+		}
+		parts[kind].Changes = append(parts[kind].Changes, recs...)
+		if len(recs) > 0 && !recs[0].Schema().Equal(columns.ChangeSchema()) { // their readers go by place
+			return fmt.Errorf("%w: changes of another schema", ErrCorrupt)
+		}
 	}
 }
 

@@ -19,6 +19,8 @@ func FuzzReadAnswer(f *testing.F) {
 	req := Request{From: map[int32]int64{0: 100, 1: 100}, Columns: wantedColumns()}
 	whole := answerOf(f, randomOwner(rand.New(rand.NewPCG(1, 1)), memory.DefaultAllocator, 2, 5), req)
 	f.Add(whole)
+	req.Changes = true
+	f.Add(answerOf(f, changesOwner{randomOwner(rand.New(rand.NewPCG(1, 1)), memory.DefaultAllocator, 2, 5)}, req))
 	f.Add(whole[:len(whole)/2])
 	f.Add([]byte(magic + "\xfe\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -26,6 +28,9 @@ func FuzzReadAnswer(f *testing.F) {
 		parts, err := c.read(bytes.NewReader(mended(body)), req)
 		if err == nil && len(parts) != 2 {
 			t.Errorf("%d parts for two shards", len(parts))
+		}
+		for i := range parts {
+			_ = changesIn(t, parts[i].Changes)
 		}
 		release(parts)
 	})
@@ -54,6 +59,7 @@ func FuzzRequest(f *testing.F) {
 	for _, req := range []Request{
 		{},
 		{From: map[int32]int64{0: 5}, Columns: []string{"time"}},
+		{From: map[int32]int64{0: 5}, Changes: true},
 		{From: map[int32]int64{0: 5}, Rows: map[int32][]int64{0: {1, 2}}, Filter: lake.Filter{Products: []int64{}, Shard: &shard}},
 	} {
 		body, err := encodeRequest(req)

@@ -16,6 +16,7 @@ type wireRequest struct {
 	Rows    map[int32][]int64 `json:"rows,omitzero"`
 	Filter  wireFilter        `json:"filter,omitzero"`
 	Columns []string          `json:"columns,omitzero"`
+	Changes bool              `json:"changes,omitzero"`
 }
 
 // wireFilter has the fields of lake.Filter, in the same order.
@@ -32,7 +33,9 @@ type wireFilter struct {
 }
 
 func encodeRequest(req Request) ([]byte, error) {
-	body, err := json.Marshal(wireRequest{From: req.From, Rows: req.Rows, Filter: wireFilter(req.Filter), Columns: req.Columns})
+	body, err := json.Marshal(wireRequest{
+		From: req.From, Rows: req.Rows, Filter: wireFilter(req.Filter), Columns: req.Columns, Changes: req.Changes,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("encode tail request: %w", err)
 	}
@@ -44,5 +47,5 @@ func decodeRequest(r io.Reader) (Request, error) {
 	if err := json.UnmarshalRead(r, &w); err != nil {
 		return Request{}, fmt.Errorf("decode tail request: %w", err)
 	}
-	return Request{From: w.From, Rows: w.Rows, Filter: lake.Filter(w.Filter), Columns: w.Columns}, nil
+	return Request{From: w.From, Rows: w.Rows, Filter: lake.Filter(w.Filter), Columns: w.Columns, Changes: w.Changes}, nil
 }

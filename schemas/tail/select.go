@@ -31,7 +31,25 @@ func (p *Part) Select(names []string, f lake.Filter, mem memory.Allocator) iter.
 	if err != nil {
 		return func(yield func(arrow.Record, error) bool) { yield(nil, err) }
 	}
-	return sel.batches(p)
+	return sel.batches(p, p.Rows)
+}
+
+// SelectChanges is Select of changes, with all their columns; times of f ask
+// nothing.
+func (p *Part) SelectChanges(f lake.Filter, mem memory.Allocator) iter.Seq2[arrow.Record, error] {
+	return changesOf(Request{Filter: f}, mem).batches(p, p.Changes)
+}
+
+// changesOf picks the changes that req wants.
+func changesOf(req Request, mem memory.Allocator) *selection {
+	schema := columns.ChangeSchema()
+	req.Columns = nil
+	for _, f := range schema.Fields() {
+		req.Columns = append(req.Columns, f.Name)
+	}
+	f := &req.Filter
+	f.TimeFrom, f.TimeTo, f.ArrivalFrom, f.ArrivalTo = 0, 0, 0, 0
+	return &selection{req: req, schema: schema, mem: mem}
 }
 
 // selection picks the rows and columns that one request wants.
@@ -54,16 +72,16 @@ func newSelection(req Request, mem memory.Allocator) (*selection, error) {
 	return &selection{req: req, schema: arrow.NewSchema(fields, nil), mem: mem}, nil
 }
 
-// batches yields what the request wants of p. A batch is valid until the next
-// one is asked for.
-func (s *selection) batches(p *Part) iter.Seq2[arrow.Record, error] {
+// batches yields what the request wants of recs, which are of p. A batch is
+// valid until the next one is asked for.
+func (s *selection) batches(p *Part, recs []arrow.Record) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
 		if len(s.req.Columns) == 0 {
 			return
 		}
 		out := newCopier(s.schema, s.mem)
 		defer out.release()
-		for _, rec := range p.Rows {
+		for _, rec := range recs {
 			rows, err := s.match(rec, p)
 			if err == nil && len(rows) == 0 {
 				continue

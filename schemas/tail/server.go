@@ -7,11 +7,13 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 )
 
@@ -64,7 +66,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/vnd.weir.tail")
-	a := &answer{sel: sel, parts: parts, heads: headsOf(parts), conn: conn, out: bufio.NewWriterSize(w, 64<<10)}
+	a := &answer{req: req, sel: sel, parts: parts, heads: headsOf(parts), conn: conn, out: bufio.NewWriterSize(w, 64<<10)}
 	if err := a.write(r.Context()); err != nil {
 		// What is on the wire has no last frame, so the asker sees that it was cut
 		// short. With its deadline behind it the connection ends here.
@@ -165,6 +167,7 @@ func headsOf(parts []Part) []partHeader {
 
 // answer is one answer on its way out.
 type answer struct {
+	req   Request
 	sel   *selection
 	parts []Part
 	heads []partHeader
@@ -178,24 +181,38 @@ func (a *answer) write(ctx context.Context) error {
 		return err
 	}
 	for i := range a.parts {
-		for rec, err := range a.sel.batches(&a.parts[i]) {
-			if err == nil {
-				err = ctx.Err()
-			}
-			if err != nil {
-				return err
-			}
-			a.conn.SetWriteDeadline(time.Now().Add(writeTimeout)) //nolint:errcheck // a writer without deadlines is a test's
-			if err := frames.batch(i, rec); err != nil {
+		p := &a.parts[i]
+		if err := a.send(ctx, frames, uint32(i), a.sel.batches(p, p.Rows)); err != nil {
+			return err
+		}
+		if a.req.Changes {
+			if err := a.send(ctx, frames, changesFrame+uint32(i), changesOf(a.req, a.sel.mem).batches(p, p.Changes)); err != nil {
 				return err
 			}
 		}
-		a.parts[i].Release()
+		p.Release()
 	}
 	if err := frames.end(); err != nil {
 		return err
 	}
 	return a.out.Flush()
+}
+
+// send sends batches as frames of one kind.
+func (a *answer) send(ctx context.Context, frames *frameWriter, kind uint32, batches iter.Seq2[arrow.Record, error]) error {
+	for rec, err := range batches {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		a.conn.SetWriteDeadline(time.Now().Add(writeTimeout)) //nolint:errcheck // a writer without deadlines is a test's
+		if err := frames.batch(kind, rec); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func sortedShards[V any](m map[int32]V) []int32 {

@@ -3,8 +3,9 @@
 // processes that hold the cluster's secret.
 //
 // It promises that an answer is one position: for every shard the rows
-// From ≤ offset < Next that are stored events, or a reason why there are none
-// (ErrBehind, ErrGone, ErrNotOwner). What is asked for only (filter, columns,
+// From ≤ offset < Next that are stored events, and beside them the changes of
+// clients, or a reason why there are none (ErrBehind, ErrGone, ErrNotOwner).
+// What is asked for only (filter, columns,
 // single offsets) crosses the wire, in frames of bounded size, each with a
 // checksum; an answer that is cut short is an error and never a smaller answer.
 // An owner that has not gathered all of its log yet waits with its answer for a
@@ -39,8 +40,9 @@ var (
 type Request struct {
 	From    map[int32]int64   // per shard, the first offset wanted: Next of the lake, 0 where the lake knows nothing of it
 	Rows    map[int32][]int64 // per shard, the only offsets wanted, ascending; nil is all
-	Filter  lake.Filter       // rows wanted
-	Columns []string          // of the events table, in this order; none: only positions are sent
+	Filter  lake.Filter       // rows wanted; of changes, its times ask nothing
+	Columns []string          // of the events table, in this order; none: no events are sent
+	Changes bool              // changes of clients are wanted too, with all their columns
 }
 
 // Part is what the owner of one shard says.
@@ -53,6 +55,7 @@ type Part struct {
 	ReadAt  int64          // what was in the log at this time lies before Next; epoch milliseconds; 0 is not known
 	End     int64          // of the log, as the owner knew it when it was asked; past Next: the owner has a backlog; 0 is not known
 	Rows    []arrow.Record // stored events From ≤ offset < Next, in any order; whoever received the Part releases it
+	Changes []arrow.Record // changes of clients From ≤ offset < Next, of columns.ChangeSchema; they never are among Rows
 	Err     error          // ErrBehind, ErrGone or ErrNotOwner: nothing else is set but Shard and From
 }
 
@@ -61,11 +64,14 @@ func (p *Part) Release() {
 	for _, rec := range p.Rows {
 		rec.Release()
 	}
-	p.Rows = nil
+	for _, rec := range p.Changes {
+		rec.Release()
+	}
+	p.Rows, p.Changes = nil, nil
 }
 
 // Source is the owner's side. Tail returns at once what it holds of shard from
-// offset from on, with all columns of the events table; Handler leaves out what
+// offset from on, with all columns, events and changes; Handler leaves out what
 // lies before from or was not asked for. The rows are retained for the caller.
 // An owner that has held everything since the first offset of the shard also
 // answers from 0, wherever the log starts: that is what is asked while the

@@ -236,6 +236,9 @@ func FuzzDecode(f *testing.F) {
 		f.Add(Append(nil, &e))
 	}
 	f.Add(AppendTick(nil))
+	for _, c := range changeSamples() {
+		f.Add(AppendChange(nil, &c))
+	}
 	f.Fuzz(func(t *testing.T, record []byte) {
 		var got schemas.Event
 		kind, err := Decode(record, &got)
@@ -246,6 +249,10 @@ func FuzzDecode(f *testing.F) {
 		}
 		if theirs != nil {
 			t.Fatalf("Decode took what the generated code refuses: %v", theirs)
+		}
+		if kind == Property || kind == Contact {
+			fuzzChange(t, kind, &got, &message)
+			return
 		}
 		if kind != Event {
 			return

@@ -20,15 +20,28 @@ type Kind int8
 
 // The kinds a record can have.
 const (
-	Event Kind = iota + 1
-	Tick       // moves the shard's log time, nothing else; counted as control
+	Event    Kind = iota + 1
+	Tick          // moves the shard's log time, nothing else; counted as control
+	Property      // a change of a client's properties; see Change
+	Contact       // a change of a client's contacts; see Change
 )
+
+// Change is what Decode read where k is Property or Contact. Its strings and
+// byte slices alias the record, as those of e do.
+func (k Kind) Change(e *schemas.Event) schemas.Change {
+	c := schemas.Change{Product: e.Product, Client: e.Client, Time: e.Time, Kind: schemas.PropertyChange, Operation: e.Name, Values: e.Properties}
+	if k == Contact {
+		c.Kind = schemas.ContactChange
+	}
+	return c
+}
 
 // Decode reads the value of a record into `into`, whose old content is lost.
 // The strings and byte slices of the event alias value: they live as long as
 // value is left alone. An error means that the record can never be stored, and
 // its text is the reason that goes with the dead letter; fields that a later
-// version added are skipped.
+// version added are skipped. A change of a client comes as the fields of an
+// event that it has in common with one: Kind.Change takes it out.
 func Decode(value []byte, into *schemas.Event) (Kind, error) {
 	*into = schemas.Event{}
 	kind, err := decodeRecord(value, into)
@@ -40,6 +53,10 @@ func Decode(value []byte, into *schemas.Event) (Kind, error) {
 		return Tick, nil
 	case eventpb.Kind_KIND_EVENT:
 		return Event, validate(into)
+	case eventpb.Kind_KIND_PROPERTY:
+		return Property, validateChange(Property.Change(into))
+	case eventpb.Kind_KIND_CONTACT:
+		return Contact, validateChange(Contact.Change(into))
 	default:
 		return 0, fmt.Errorf("record kind %d is unknown", kind)
 	}
@@ -228,6 +245,9 @@ var (
 	errTime     = errors.New("event time is outside the years 1970 to 9999")
 	errValue    = errors.New("value has more than 38 digits")
 	errRuntime  = errors.New("runtime is negative")
+
+	errOperation = errors.New("operation of the change is unknown")
+	errValues    = errors.New("change has no values")
 )
 
 // validate holds an event to what the lake's columns and their readers need.
@@ -255,6 +275,24 @@ func validate(e *schemas.Event) error {
 		return err
 	}
 	return object("properties", e.Properties)
+}
+
+// validateChange holds a change to what its readers need. No reason holds
+// anything that the record says: it may be somebody's address.
+func validateChange(c schemas.Change) error {
+	switch {
+	case c.Product <= 0:
+		return errProduct
+	case c.Client <= 0:
+		return errClient
+	case c.Time < schemas.MinTimeMS || c.Time > schemas.MaxTimeMS:
+		return errTime
+	case !c.Kind.Has(c.Operation):
+		return errOperation
+	case c.Values == nil:
+		return errValues
+	}
+	return object("what the change is applied with", c.Values)
 }
 
 func object(what string, b []byte) error {

@@ -85,6 +85,20 @@ func Append(dst []byte, e *schemas.Event) []byte {
 	return appendBytes(dst, fieldProperties, e.Properties)
 }
 
+// AppendChange appends c as the value of a record to dst.
+func AppendChange(dst []byte, c *schemas.Change) []byte {
+	kind := eventpb.Kind_KIND_PROPERTY
+	if c.Kind == schemas.ContactChange {
+		kind = eventpb.Kind_KIND_CONTACT
+	}
+	dst = appendVarint(dst, fieldKind, uint64(kind))
+	dst = appendVarint(dst, fieldProduct, uint64(c.Product))
+	dst = appendVarint(dst, fieldClient, uint64(c.Client))
+	dst = appendVarint(dst, fieldTime, uint64(c.Time))
+	dst = appendString(dst, fieldName, c.Operation)
+	return appendBytes(dst, fieldProperties, c.Values)
+}
+
 // AppendTick appends the value of a tick record to dst.
 func AppendTick(dst []byte) []byte {
 	return appendVarint(dst, fieldKind, uint64(eventpb.Kind_KIND_TICK))

@@ -51,7 +51,7 @@ class Lake:
         self.db = duckdb.connect()
         self.db.execute("SET TimeZone = 'UTC'")
         self.tables = {}
-        for name in ("events", "client_days", "event_days", "clients", "dead_letters"):
+        for name in ("events", "client_days", "event_days", "clients", "client_changes", "dead_letters"):
             self.tables[name] = self.catalog.load_table(("weir", name))
             self.db.register(name, self.tables[name].scan().to_arrow())
 

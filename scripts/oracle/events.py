@@ -143,6 +143,24 @@ class Generator:
                 events.append(self.event(c, at))
         return self.in_order_of_sending(events)
 
+    def users(self, n):
+        """n changes of what is known of clients beside their events: (euid, kind, operation, values)."""
+        rnd, out = self.rnd, []
+        for _ in range(n):
+            operation, values = rnd.choice([
+                ("set", {"tier": rnd.choice(["gold", "silver", "größer", "7"]), "vip": rnd.random() < 0.5}),
+                ("set", {"score": rnd.choice([0, 3, 20, Decimal("2.5")])}),
+                ("set", {"tags": rnd.sample(["a", "b", "ü"], rnd.randint(0, 3))}),
+                ("increase", {"score": rnd.choice([1, -2, Decimal("0.25")])}),
+                ("increase", {"tier": 1}),  # no number: changes nothing
+                ("add", {"tags": rnd.sample(["a", "b", "c", "d"], rnd.randint(1, 3))}),
+                ("remove", {"tags": rnd.sample(["a", "b", "c", "d"], rnd.randint(1, 3))}),
+                ("delete", {rnd.choice(["tier", "score", "vip", "tags"]): None}),
+                ("set", {"email": rnd.choice(["x@example.org", "y@example.org"]), "mobile_phone": rnd.choice(["+49 1", ""])}),
+            ])
+            out.append((rnd.choice(self.clients).euid, "contact" if "email" in values else "property", operation, values))
+        return out
+
     def day_of(self, c, begin):
         rnd, out = self.rnd, []
         end = min(begin + DAY_MS, self.now)

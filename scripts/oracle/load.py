@@ -3,6 +3,7 @@
     events(product, seq, client, ms, name, category, value, runtime)
     said(seq, name, text)      what $client of an event says; text is NULL where it clears
     own(seq, name, text)       the event's own properties that are no objects or lists
+    told(product, client, name, text)   what was said of clients beside events, as it is now: user.NAME, contact.NAME
 
 seq is the order of sending, over all products. Of lines with one random_id,
 product and client only the first counts.
@@ -21,6 +22,7 @@ CREATE TABLE events(product BIGINT, seq BIGINT, client BIGINT, ms BIGINT, name V
                     value DECIMAL(38,9), runtime BIGINT);
 CREATE TABLE said(product BIGINT, seq BIGINT, client BIGINT, name VARCHAR, text VARCHAR);
 CREATE TABLE own(product BIGINT, seq BIGINT, name VARCHAR, text VARCHAR);
+CREATE TABLE told(product BIGINT, client BIGINT, name VARCHAR, text VARCHAR);
 """
 NULL = "\\N"
 
@@ -37,6 +39,7 @@ class Raw:
         self.db.execute("SET TimeZone = 'UTC'")
         self.db.execute(TABLES)
         self.known, self.seq, self.version = set(), 0, 0
+        self.told = {}  # (product, client as text) -> {name: value}
 
     def add(self, product, lines):
         """Adds lines as sent one after the other; returns how many counted."""
@@ -54,6 +57,16 @@ class Raw:
             self.copy(table, added)
         self.version += 1
         return len(self.known) - before
+
+    def tell(self, product, changes):
+        """Applies changes (client, "property" or "contact", operation, values) in the order they were sent."""
+        for client, kind, operation, values in changes:
+            of = self.told.setdefault((product, str(client)), {})
+            for name, value in values.items():
+                change(of, ("user." if kind == "property" else "contact.") + name, operation, value)
+        self.db.execute("DELETE FROM told")
+        self.copy("told", [(p, c, name, plain(v)) for (p, c), of in self.told.items() for name, v in of.items() if not isinstance(v, list)])
+        self.version += 1
 
     def one(self, product, e, rows):
         props, seq, client = e.get("properties") or {}, self.seq, int(e["euid"])
@@ -82,6 +95,22 @@ class Raw:
 
     def rows(self, sql):
         return self.db.execute(sql).fetchall()
+
+
+def change(of, name, operation, value):
+    """set overwrites, increase adds to a number (a missing one is 0), add and remove change a list, delete drops;
+    what does not fit what is there changes nothing."""
+    have = of.get(name)
+    if operation == "set":
+        of[name] = value
+    elif operation == "delete":
+        of.pop(name, None)
+    elif operation == "increase" and (have is None or isinstance(have, (int, Decimal)) and not isinstance(have, bool)):
+        of[name] = (have or 0) + value
+    elif operation == "add" and (have is None or isinstance(have, list)):
+        of[name] = (have or []) + [v for v in dict.fromkeys(value) if v not in (have or [])]
+    elif operation == "remove" and isinstance(have, list):
+        of[name] = [v for v in have if v not in value]
 
 
 def rounded(text, digits):

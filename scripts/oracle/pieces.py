@@ -8,7 +8,7 @@ from events import CATEGORIES, NAMES, OWN, POOL
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Auckland", "Pacific/Kiritimati", "America/Sao_Paulo"]
 REGEXES = [".*", "^1", "0$", "[ab2]", "^(US|DE|MT)$", "(?i)pro", "^x[12]$", "e", "^$", "\\d+\\.\\d+", "^Microsoft Windows"]
 NUMERIC = ["cpuCores", "displayCount", "ram", "resolutionWidth", "screenPpi", "javaVmRam", "lifetimeSessionCount",
-           "lifetimeRuntimeMinutes", "prodBuild", "C20"]
+           "lifetimeRuntimeMinutes", "prodBuild", "C20", "user.score"]
 
 
 class Subject:
@@ -27,6 +27,8 @@ class Subject:
 def generated(product, today):
     """The subject that the generator makes."""
     values = {name: [v for v in pool or [] if v not in (None, "", "<NULL>")] for name, pool in POOL.items()}
+    values |= {"user.tier": ["gold", "silver", "7"], "user.score": ["0", "3", "20", "2.5"], "user.vip": ["true", "false"],
+               "contact.email": ["x@example.org"]}
     values["machineId"] = [f"m-{n}" for n in range(12)]
     values["licenseKey"] = [f"K-{n}" for n in range(12)]
     events = sorted({(c or "", n) for c in CATEGORIES for n in NAMES}) + [("File", "Nobody")]
@@ -66,7 +68,7 @@ class Pieces:
         return day.isoformat()
 
     def lost(self, named=True):
-        body = {"daysUntilDeclaredLost": self.rnd.randint(30, 900) if self.subject.deep else self.rnd.randint(1, 35)}
+        body = {"daysUntilDeclaredLost": self.any([30, 90, 365, 900]) if self.subject.deep else self.any([1, 2, 3, 5, 8, 13, 21, 34])}
         if named:
             body["dateReportedLost"] = self.any(["dateLastSeen", "dateDeclaredLost"])
         return body

@@ -19,7 +19,8 @@ LISTED = (
      "resolutionWidth", "resolutionHeight", "osWordLength", "displayCount", "cpuCores", "formFactor", "dotNetVersion",
      "lifetimeSessionCount", "lifetimeRuntimeMinutes", "gpu.vendor", "gpu.model", "javaVersion", "javaVendor", "vm", "touchScreen",
      "screenPpi", "javaVmRam", "dateInstalled", "dateLastSeen", "lifetimeEventUsage", "reachOutDeliveries.auto",
-     "reachOutDeliveries.manual"]
+     "reachOutDeliveries.manual", "user.tier", "user.score", "user.vip", "user.tags", "user.nobody", "contact.email",
+     "contact.mobile_phone"]
 )
 DAILY = (
     ["prodVersion", "prodEdition", "prodBuild", "prodLanguage", "licenseType", "osLanguage", "C01", "C02", "C20"]
@@ -76,7 +77,7 @@ class Questions:
         if pieces.chance(0.15) and "eventProperties" not in self.without:
             body["eventProperties"] = pieces.event_properties()
         if body.get("groupBy", "clientId") != "clientId":
-            drop_client_id(body)
+            ungrouped(body, pieces)
         return body
 
     def collected(self, subject, kind):
@@ -237,9 +238,16 @@ class Questions:
         return Question(report, subject.product, body | change, refused=field)
 
 
-def drop_client_id(body):
-    """A client's id says nothing of a group of clients."""
-    (body.get("globalFilters") or {}).pop("clientId", None)
+def ungrouped(body, pieces):
+    """Takes out what says nothing of a group of clients: a client's id, and what was said of one beside its events."""
+    alone = lambda name: name == "clientId" or name.startswith(("user.", "contact."))
+    for name in [n for n in body.get("globalFilters") or {} if alone(n)]:
+        del body["globalFilters"][name]
+    for level in (body.get("levels") or {}).values():
+        if alone(level["property"]):
+            level |= pieces.level("prodVersion")
+    if alone(body.get("segmentBy") or ""):
+        body["segmentBy"], body["segments"] = "prodVersion", pieces.level("prodVersion")["segments"]
 
 
 MAKERS = {

@@ -150,11 +150,15 @@ class Query:
     def known(self):
         columns, joins = [], []
         for name, column in self.reader.said.items():
+            columns.append(column)
+            joins.append(f"LEFT JOIN of_{column} USING (unit, idx)")
+            if name.startswith(("user.", "contact.")):
+                self.cte(f"of_{column}", f"""SELECT c.unit, c.idx, t.text AS {column} FROM counted c JOIN told t
+                    ON CAST(t.client AS VARCHAR) = c.unit WHERE t.product = {self.product} AND t.name = {literal(name)}""")
+                continue
             until = "AND (c.until IS NULL OR v.day <= c.until)" if name in STANDARD else ""
             self.cte(f"of_{column}", f"""SELECT c.unit, c.idx, last(v.text ORDER BY v.ms, v.seq) AS {column}
                 FROM counted c JOIN vals v ON v.unit = c.unit {until} WHERE v.name = {literal(name)} GROUP BY c.unit, c.idx""")
-            columns.append(column)
-            joins.append(f"LEFT JOIN of_{column} USING (unit, idx)")
         for i, condition in enumerate(self.reader.usages):
             self.cte(f"of_u{i}", f"SELECT unit, count(*) AS n{i} FROM ev WHERE {condition} GROUP BY unit")
             columns.append(f"coalesce(n{i}, 0) AS u{i}")

@@ -9,6 +9,8 @@ import socket
 import subprocess
 import time
 
+from events import encode
+
 BINARY = os.path.join(os.path.dirname(__file__), "..", "..", "bin", "weir")
 PATIENCE = 120  # seconds for the process to be ready, or to be gone
 REAL_DATA = os.environ.get("WEIR_E2E_DATA") or os.path.join(os.path.dirname(__file__), "..", "..", "..", "shared", "data")
@@ -31,7 +33,7 @@ class World:
         self.folder, self.settings = folder, list(settings)
         self.data = os.path.join(folder, "data")
         self.log = os.path.join(folder, "weir.log")
-        self.port = free_port()
+        self.port, self.admin_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process, self.cookie, self.connection = None, None, None
         self.keys = {}  # product -> (key, secret)
@@ -42,7 +44,8 @@ class World:
     def start(self):
         with open(self.log, "ab") as out:
             self.process = subprocess.Popen(
-                [BINARY, "all", "--data", self.data, "--listen", f"127.0.0.1:{self.port}", *self.settings],
+                [BINARY, "all", "--data", self.data, "--listen", f"127.0.0.1:{self.port}",
+                 "--admin.listen", f"127.0.0.1:{self.admin_port}", *self.settings],
                 stdout=out, stderr=out, stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + PATIENCE
         while not self.ready():
@@ -136,6 +139,14 @@ class World:
         """One question with the session's cookie."""
         return self.request(method, path, json.dumps(body, ensure_ascii=False), {"Content-Type": "application/json", "Cookie": self.cookie})
 
+    def committed(self):
+        """How many events are in the lake or known as duplicates, since the process was started."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=10)
+        connection.request("GET", "/metrics")
+        lines = connection.getresponse().read().decode().splitlines()
+        return sum(int(float(line.rpartition(" ")[2])) for line in lines
+                   if line.startswith("weir_processor_records_total") and ('"stored"' in line or '"duplicate"' in line))
+
     # events
 
     def send(self, product, lines):
@@ -147,6 +158,16 @@ class World:
             status, _, text = self.request("POST", "/v1/event/report", body, {"Content-Type": "application/json", "Authorization": "Basic " + basic})
             if status != 200:
                 raise Failed(f"send events: {status} {text}")
+
+    def tell(self, product, changes):
+        """Reports what is known of clients beside their events."""
+        key, secret = self.keys[product]
+        basic = base64.b64encode(f"{key}:{secret}".encode()).decode()
+        for euid, kind, operation, values in changes:
+            body = {"euid": euid, "type": operation, "properties": values} if kind == "property" else {"euid": euid, "contacts": values}
+            status, _, text = self.request("POST", f"/v1/user/{kind}", encode(body), {"Content-Type": "application/json", "Authorization": "Basic " + basic})
+            if status != 200:
+                raise Failed(f"{kind} of a client: {status} {text}: {body}")
 
     def importing(self, product, file, rate=None):
         """`weir import` as a process of its own."""

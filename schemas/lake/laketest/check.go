@@ -21,8 +21,8 @@ import (
 //   - no table is ahead of the one it follows from;
 //   - next, log time and counters of each shard are those of the log, and the
 //     balance closes;
-//   - events has exactly the rows that must be stored, dead_letters exactly the
-//     dead records, each once; every data file lies where its bounds say;
+//   - events has exactly the rows that must be stored, client_changes exactly the
+//     changes, dead_letters exactly the dead records, each once; every data file lies where its bounds say;
 //   - each rollup counts exactly the rows of events up to its own offset.
 //
 // A process may go on committing meanwhile.
@@ -67,6 +67,7 @@ func Problems(ctx context.Context, l *lake.Lake, log Log) []error {
 		c.order(shard)
 		c.events(shard)
 		c.deadLetters(shard)
+		c.changes(shard)
 	}
 	for shard := range log.Shards {
 		c.rollups(shard)
@@ -89,9 +90,17 @@ func (c *checker) found(format string, args ...any) {
 	c.problems = append(c.problems, fmt.Errorf(format, args...))
 }
 
-// order wants dead_letters ≥ events ≥ rollups, and nothing past the log.
+// order wants dead_letters ≥ client_changes ≥ events ≥ rollups, and nothing
+// past the log.
 func (c *checker) order(shard int32) {
 	events := c.at[lake.Events].Vector()[shard].Next
+	changes := c.at[lake.Changes].Vector()[shard].Next
+	if changes < events {
+		c.found("shard %d: client_changes at %d, events at %d", shard, changes, events)
+	}
+	if dead := c.at[lake.DeadLetters].Vector()[shard].Next; dead < changes {
+		c.found("shard %d: dead_letters at %d, client_changes at %d", shard, dead, changes)
+	}
 	if dead := c.at[lake.DeadLetters].Vector()[shard].Next; dead < events || dead > int64(len(c.log.Shards[shard])) {
 		c.found("shard %d: dead_letters at %d, events at %d of %d", shard, dead, events, len(c.log.Shards[shard]))
 	}
@@ -218,6 +227,29 @@ func (c *checker) deadLetters(shard int32) {
 	slices.Sort(got)
 	if !slices.Equal(got, want) {
 		c.found("dead_letters, shard %d at %d: offsets %v, want %v", shard, next, got, want)
+	}
+}
+
+// changes wants the changes that the table has come past, each once.
+func (c *checker) changes(shard int32) {
+	next := c.at[lake.Changes].Vector()[shard].Next
+	if next > int64(len(c.log.Shards[shard])) {
+		return // order tells
+	}
+	var got []int64
+	for change, err := range c.lake.ScanChanges(c.ctx, c.files(lake.Changes, shard), lake.Filter{}) {
+		if err != nil {
+			c.found("read changes of shard %d: %w", shard, err)
+			return
+		}
+		if r := c.log.Shards[shard][min(change.Offset, next-1)]; r.Product != change.Product || r.Client != change.Client {
+			c.found("client_changes, shard %d: offset %d is of client %d of product %d", shard, change.Offset, change.Client, change.Product)
+		}
+		got = append(got, change.Offset)
+	}
+	slices.Sort(got)
+	if want := c.log.Changes(shard, next); !slices.Equal(got, want) {
+		c.found("client_changes, shard %d at %d: offsets %v, want %v", shard, next, got, want)
 	}
 }
 

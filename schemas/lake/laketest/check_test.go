@@ -30,6 +30,8 @@ func someLog() laketest.Log {
 			r.Is = laketest.Poison
 		case 6:
 			r.Is = laketest.Control
+		case 9, 12:
+			r.Is = laketest.Change
 		}
 		shard := int32(i % 2)
 		log.Shards[shard] = append(log.Shards[shard], r)
@@ -44,6 +46,8 @@ type filler struct {
 	lake  *lake.Lake
 	log   laketest.Log
 	spoil func(t lake.Table, c *lake.Cut, rows *[]laketest.Row)
+
+	spoilChanges func(offsets []int64) []int64
 }
 
 // fill commits each shard in two cuts.
@@ -60,20 +64,24 @@ func (f *filler) cut(shard int32, from, to int64) {
 	rows, dead, at := f.log.Verdicts(shard, to)
 	rows = slices.DeleteFunc(rows, func(r laketest.Row) bool { return r.Offset < from })
 	dead = slices.DeleteFunc(dead, func(o int64) bool { return o < from })
+	changes := slices.DeleteFunc(f.log.Changes(shard, to), func(o int64) bool { return o < from })
 	for _, table := range lake.Tables() {
 		c := lake.Cut{ID: fmt.Sprint(shard, from), Shard: shard, From: from, To: at, Sealed: time.Now()}
 		if table != lake.Events {
 			c.To.Counters = lake.Counters{}
 		}
-		mine := slices.Clone(rows)
+		mine, said := slices.Clone(rows), slices.Clone(changes)
 		if f.spoil != nil {
 			f.spoil(table, &c, &mine)
+		}
+		if f.spoilChanges != nil && from > 0 {
+			said = f.spoilChanges(said)
 		}
 		if c.ID == "" {
 			continue
 		}
 		var err error
-		if c.Files, err = f.files(table, shard, mine, dead); err != nil {
+		if c.Files, err = f.files(table, shard, mine, dead, said); err != nil {
 			f.t.Fatal(err)
 		}
 		if _, err := f.lake.Commit(f.t.Context(), table, []lake.Cut{c}); err != nil {
@@ -83,7 +91,7 @@ func (f *filler) cut(shard int32, from, to int64) {
 }
 
 // files puts the data files of a cut.
-func (f *filler) files(table lake.Table, shard int32, rows []laketest.Row, dead []int64) ([]lake.DataFile, error) {
+func (f *filler) files(table lake.Table, shard int32, rows []laketest.Row, dead, changes []int64) ([]lake.DataFile, error) {
 	ctx := f.t.Context()
 	switch rec := batch(shard, rows); table {
 	case lake.DeadLetters:
@@ -92,6 +100,8 @@ func (f *filler) files(table lake.Table, shard int32, rows []laketest.Row, dead 
 			letters = append(letters, lake.DeadLetter{Shard: shard, Offset: o, Arrival: f.log.Shards[shard][o].Stamp, Reason: "poison"})
 		}
 		return f.lake.WriteDeadLetters(ctx, shard, letters)
+	case lake.Changes:
+		return f.lake.WriteChanges(ctx, shard, []arrow.Record{f.changes(shard, changes)})
 	case lake.Events:
 		return f.lake.WriteEvents(ctx, shard, []arrow.Record{rec})
 	default:
@@ -102,6 +112,20 @@ func (f *filler) files(table lake.Table, shard int32, rows []laketest.Row, dead 
 		all, err := f.lake.WriteRollups(ctx, shard, set, table)
 		return all[table], err
 	}
+}
+
+// changes is a batch of the changes at offsets.
+func (f *filler) changes(shard int32, offsets []int64) arrow.Record {
+	b := columns.NewChangeBuilder(memory.DefaultAllocator)
+	defer b.Release()
+	for _, o := range offsets {
+		r := f.log.Shards[shard][o]
+		c := schemas.Change{
+			Product: r.Product, Client: r.Client, Time: r.Stamp, Kind: schemas.PropertyChange, Operation: schemas.OpSet, Values: []byte(`{"a":1}`),
+		}
+		b.Append(&c, columns.Position{Shard: shard, Offset: o, Arrival: r.Stamp})
+	}
+	return b.Batch()
 }
 
 func batch(shard int32, rows []laketest.Row) arrow.Record {
@@ -134,18 +158,40 @@ func TestCheckFinds(t *testing.T) {
 		spoil func(lake.Table, *lake.Cut, *[]laketest.Row)
 		want  string
 	}{
-		"a lost row":                       {only(lake.Events, func(_ *lake.Cut, rows *[]laketest.Row) { *rows = (*rows)[1:] }), "24 rows, want 25"},
-		"a row twice":                      {only(lake.Events, func(_ *lake.Cut, rows *[]laketest.Row) { *rows = append(*rows, (*rows)[0]) }), "26 rows, want 25"},
+		"a lost row":                       {only(lake.Events, func(_ *lake.Cut, rows *[]laketest.Row) { *rows = (*rows)[1:] }), "20 rows, want 21"},
+		"a row twice":                      {only(lake.Events, func(_ *lake.Cut, rows *[]laketest.Row) { *rows = append(*rows, (*rows)[0]) }), "22 rows, want 21"},
 		"another arrival":                  {only(lake.Events, func(_ *lake.Cut, rows *[]laketest.Row) { (*rows)[2].Arrival++ }), "got {"},
 		"a wrong counter":                  {only(lake.Events, func(c *lake.Cut, _ *[]laketest.Row) { c.To.Counters.Stored++ }), "balance does not close"},
 		"log time":                         {only(lake.Events, func(c *lake.Cut, _ *[]laketest.Row) { c.To.LogTime++ }), "want log time"},
 		"a rollup too many":                {only(lake.EventDays, func(_ *lake.Cut, rows *[]laketest.Row) { *rows = append(*rows, (*rows)[0]) }), "event_days, shard 1 at 30: counts"},
 		"a rollup too few":                 {only(lake.Clients, func(_ *lake.Cut, rows *[]laketest.Row) { *rows = (*rows)[1:] }), "clients, shard 1 at 30: counts"},
 		"events before their dead letters": {only(lake.DeadLetters, func(c *lake.Cut, _ *[]laketest.Row) { c.ID = "" }), "dead_letters at 15, events at 30"},
+		"events before their changes":      {only(lake.Changes, func(c *lake.Cut, _ *[]laketest.Row) { c.ID = "" }), "client_changes at 15, events at 30"},
 		"a rollup before its events":       {only(lake.Events, func(c *lake.Cut, _ *[]laketest.Row) { c.ID = "" }), "clients at 30, events at 15"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &filler{t: t, lake: laketest.Lake(t, lake.Config{}), log: someLog(), spoil: c.spoil}
+			f.fill()
+			problems := fmt.Sprint(laketest.Problems(t.Context(), f.lake, f.log))
+			if !strings.Contains(problems, c.want) {
+				t.Errorf("problems = %s, want one with %q", problems, c.want)
+			}
+		})
+	}
+}
+
+// Each thing that can be wrong with changes is found, and named.
+func TestCheckFindsWrongChanges(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func([]int64) []int64
+		want  string
+	}{
+		"a lost one":      {func(o []int64) []int64 { return o[1:] }, "client_changes, shard 1 at 30: offsets"},
+		"one twice":       {func(o []int64) []int64 { return append(o, o[0]) }, "client_changes, shard 1 at 30: offsets"},
+		"one that is not": {func(o []int64) []int64 { return append(o, o[0]+1) }, "client_changes, shard 1 at 30: offsets"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &filler{t: t, lake: laketest.Lake(t, lake.Config{}), log: someLog(), spoilChanges: c.spoil}
 			f.fill()
 			problems := fmt.Sprint(laketest.Problems(t.Context(), f.lake, f.log))
 			if !strings.Contains(problems, c.want) {
@@ -165,14 +211,15 @@ func TestVerdicts(t *testing.T) {
 		{RandomID: "a", Stamp: 1, Client: 7}, // somebody else's
 		{Is: laketest.Poison, Stamp: 200},
 		{Is: laketest.Control, Stamp: 300},
+		{Is: laketest.Change, Stamp: 300, RandomID: "a"},
 	}}}
-	rows, dead, at := log.Verdicts(0, 8)
+	rows, dead, at := log.Verdicts(0, 9)
 	var stored []int64
 	for _, r := range rows {
 		stored = append(stored, r.Offset)
 	}
-	want := lake.Counters{Stored: 3, Duplicates: 3, Dead: 1, Control: 1}
-	if !slices.Equal(stored, []int64{0, 3, 5}) || !slices.Equal(dead, []int64{6}) || at.Counters != want || at.LogTime != 300 || at.Next != 8 {
+	want := lake.Counters{Stored: 4, Changes: 1, Duplicates: 3, Dead: 1, Control: 1}
+	if !slices.Equal(stored, []int64{0, 3, 5}) || !slices.Equal(dead, []int64{6}) || at.Counters != want || at.LogTime != 300 || at.Next != 9 || !slices.Equal(log.Changes(0, 9), []int64{8}) {
 		t.Errorf("stored %v, dead %v, %+v", stored, dead, at)
 	}
 }

@@ -30,6 +30,7 @@ const (
 	Event   Content = iota
 	Poison          // bytes that no decoder reads
 	Control         // a tick, or a marker of Kafka's own
+	Change          // of a client's properties or contacts: stored, and no event
 )
 
 // Row is an event that must be stored.
@@ -60,6 +61,9 @@ func (l Log) Verdicts(shard int32, n int64) (rows []Row, dead []int64, at lake.S
 			dead = append(dead, int64(offset))
 		case r.Is == Control:
 			at.Counters.Control++
+		case r.Is == Change:
+			at.Counters.Stored++
+			at.Counters.Changes++
 		case known && at.LogTime-last < window:
 			at.Counters.Duplicates++
 		default:
@@ -71,4 +75,15 @@ func (l Log) Verdicts(shard int32, n int64) (rows []Row, dead []int64, at lake.S
 		}
 	}
 	return rows, dead, at
+}
+
+// Changes are the offsets of the changes of clients among the first n records
+// of a shard.
+func (l Log) Changes(shard int32, n int64) (offsets []int64) {
+	for offset, r := range l.Shards[shard][:n] {
+		if r.Is == Change {
+			offsets = append(offsets, int64(offset))
+		}
+	}
+	return offsets
 }

@@ -52,6 +52,7 @@ func (c *compactor) choose() {
 	for _, f := range c.old {
 		c.merged.rows = append(c.merged.rows, f.rows...)
 		c.merged.dead = append(c.merged.dead, f.dead...)
+		c.merged.changes = append(c.merged.changes, f.changes...)
 		merge(c.merged.counts, f.counts)
 	}
 }
@@ -69,7 +70,7 @@ func (c *compactor) look() {
 }
 
 // reader answers a question over all tables: rollups first, then events, then
-// each owner once.
+// changes, which are ahead of events, then each owner once.
 type reader struct {
 	w       *world
 	leases  [shards]lease
@@ -84,13 +85,23 @@ type reader struct {
 type part struct {
 	watermark int64
 	rows      map[lake.Table][]row // beyond the table's own offset
+	changes   []int64              // beyond that of client_changes
 }
 
-// readTables are what an answer is made of, in the order of loading.
+// loadTables are the tables that a reader loads, in that order.
+func (r *reader) loadTables() []lake.Table {
+	if r.w.rules.changesFirst {
+		return append([]lake.Table{lake.Changes}, readTables()...)
+	}
+	return append(readTables(), lake.Changes)
+}
+
+// readTables are what an answer about events is made of, in the order of
+// loading.
 func readTables() []lake.Table { return []lake.Table{lake.ClientDays, lake.Clients, lake.Events} }
 
 func (r *reader) step(processes []*process) {
-	for _, t := range readTables() {
+	for _, t := range r.loadTables() {
 		if r.loaded[t] != nil {
 			continue
 		}
@@ -121,7 +132,7 @@ func (r *reader) step(processes []*process) {
 func (r *reader) askOwner(p *process) bool {
 	events := r.loaded[lake.Events].vector[r.shard].Next
 	k := p.workers[r.shard]
-	if r.w.upgrades || !p.up || p.asleep > 0 || k == nil || k.looked < 2 || (k.pos < events && !r.w.rules.behindAnswers) {
+	if r.w.upgrades || !p.up || p.asleep > 0 || k == nil || k.looked < lookedAtAll || (k.pos < events && !r.w.rules.behindAnswers) {
 		r.withoutOwner(events)
 		return true
 	}
@@ -152,6 +163,11 @@ func (r *reader) askOwner(p *process) bool {
 			}
 		}
 	}
+	for _, o := range k.said {
+		if o >= max(events, r.loaded[lake.Changes].vector[r.shard].Next) {
+			r.part.changes = append(r.part.changes, o)
+		}
+	}
 	r.part.watermark = k.pos
 	r.tables = r.tables[len(ask):]
 	return true
@@ -160,7 +176,7 @@ func (r *reader) askOwner(p *process) bool {
 // withoutOwner answers from the lake alone, at the offset of events.
 func (r *reader) withoutOwner(events int64) {
 	r.part = part{watermark: events, rows: map[lake.Table][]row{}}
-	for _, t := range readTables()[:2] {
+	for _, t := range simRollups() {
 		r.part.rows[t] = r.loaded[lake.Events].rowsOf(r.shard, r.loaded[t].vector[r.shard].Next, events)
 	}
 	r.tables = r.tables[len(r.tables):]
@@ -178,11 +194,32 @@ func (r *reader) checkPart() {
 	if !slices.Equal(list, want) {
 		r.w.fail("answer, shard %d at %d: lists %v, want %v", s, r.part.watermark, list, want)
 	}
-	for _, t := range readTables()[:2] {
+	if !r.w.upgrades {
+		r.checkChanges()
+	}
+	for _, t := range simRollups() {
 		got := r.loaded[t].totals(s)
 		merge(got, gather(t, r.part.rows[t]))
 		if want := gather(t, want); !sameCounts(got, want) {
 			r.w.fail("answer, shard %d at %d: %s counts %v, want %v", s, r.part.watermark, t, got, want)
 		}
+	}
+}
+
+// checkChanges wants the changes below the watermark, all of them and no other.
+func (r *reader) checkChanges() {
+	s, end := r.shard, r.part.watermark
+	if r.w.rules.changesUnbounded {
+		end = 1 << 62
+	}
+	got := append(r.loaded[lake.Changes].changesOf(s, end), r.part.changes...)
+	var want []int64
+	for o, rec := range r.w.log[s][:r.part.watermark] {
+		if rec.kind == change {
+			want = append(want, int64(o))
+		}
+	}
+	if !slices.Equal(got, want) {
+		r.w.fail("answer, shard %d at %d: has changes %v, want %v", s, r.part.watermark, got, want)
 	}
 }

@@ -22,9 +22,11 @@ func (w *world) checkSwap(r request, before, after *snapshot) {
 		switch r.table {
 		case lake.DeadLetters:
 			w.checkDeadLetters(s, after)
+		case lake.Changes:
+			w.checkChanges(s, after)
 		case lake.Events:
 			w.checkEvents(s, after)
-			for _, t := range simTables()[2:] {
+			for _, t := range simRollups() {
 				w.checkRollup(t, s, w.tables[t])
 			}
 		default:
@@ -73,6 +75,21 @@ func (w *world) checkDeadLetters(s int32, after *snapshot) {
 	tr.dead = dead
 }
 
+// checkChanges wants every change below the table's offset that is not dead,
+// once, and nothing else. dead_letters has passed all of them.
+func (w *world) checkChanges(s int32, after *snapshot) {
+	next := min(after.vector[s].Next, int64(len(w.log[s])))
+	var want []int64
+	for o, r := range w.log[s][:next] {
+		if r.kind == change && !w.truth[s].dead[int64(o)] {
+			want = append(want, int64(o))
+		}
+	}
+	if got := after.changesOf(s, 1<<62); !slices.Equal(got, want) {
+		w.fail("client_changes, shard %d at %d: offsets are %v, want %v", s, next, got, want)
+	}
+}
+
 // checkEvents gives the verdicts on the records between the last commit and
 // this one itself, and wants the table to show exactly these.
 func (w *world) checkEvents(s int32, after *snapshot) {
@@ -113,6 +130,9 @@ func (w *world) judge(s int32, tr *truth, r record) {
 		w.fail("shard %d: offset %d is poison and not in dead_letters", s, tr.next)
 	case r.kind == control:
 		tr.count.Control++
+	case r.kind == change:
+		tr.count.Stored++
+		tr.count.Changes++
 	case known && tr.logTime-seen < window:
 		tr.count.Duplicates++
 	default:
@@ -153,7 +173,10 @@ func (w *world) checkOrder() {
 		if w.tables[lake.DeadLetters].vector[s].Next < events[s].Next {
 			w.fail("shard %d: events are ahead of dead_letters", s)
 		}
-		for _, t := range simTables()[2:] {
+		if w.tables[lake.Changes].vector[s].Next < events[s].Next && !w.rules.changesLast {
+			w.fail("shard %d: events are ahead of client_changes", s)
+		}
+		for _, t := range simRollups() {
 			if w.tables[t].vector[s].Next > events[s].Next {
 				w.fail("shard %d: %s is ahead of events", s, t)
 			}

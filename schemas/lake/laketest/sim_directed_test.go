@@ -24,8 +24,9 @@ func calmWorld(r rules, log ...record) (*world, []*process) {
 func (p *process) own() *worker {
 	p.w.leases[0] = lease{epoch: p.w.leases[0].epoch + 1, owner: p.index}
 	p.sync()
-	p.work(p.workers[0])
-	p.work(p.workers[0])
+	for p.workers[0].looked < lookedAtAll {
+		p.work(p.workers[0])
+	}
 	return p.workers[0]
 }
 
@@ -127,7 +128,7 @@ func TestZombieAgainstOwnerWithDuplicatesOnly(t *testing.T) {
 		ps[0].commitAll()
 		ps[0].pollTo(zombie, 3)
 		ps[0].seal()
-		for ps[0].job.tables[0] == lake.DeadLetters || ps[0].job.base == nil {
+		for ps[0].job.tables[0] != lake.Events || ps[0].job.base == nil {
 			ps[0].commitStep()
 		}
 
@@ -165,6 +166,32 @@ func TestRollupBeforeEventsAcrossAnUpgrade(t *testing.T) {
 			if got := w.tables[table].vector[0].Next; got != 2 {
 				t.Errorf("%s is at %d, want 2", table, got)
 			}
+		}
+		return w
+	})
+}
+
+// A process dies between the commit to client_changes and that to events; the
+// next one passes the same verdicts on more than the first had.
+func TestChangesAheadOfEventsAreNotWrittenAgain(t *testing.T) {
+	broken := right()
+	broken.changesAgain = true
+	found(t, broken, func(r rules) *world {
+		w, ps := calmWorld(r, record{kind: change}, record{id: 0}, record{kind: change}, record{kind: change})
+		ps[0].pollTo(ps[0].own(), 2)
+		ps[0].seal()
+		for ps[0].job.tables[0] != lake.Events {
+			ps[0].commitStep()
+		}
+		if got := w.tables[lake.Changes].vector[0].Next; got != 2 {
+			t.Errorf("client_changes is at %d, want 2", got)
+		}
+		ps[0].crash()
+
+		ps[1].pollTo(ps[1].own(), 4)
+		ps[1].commitAll()
+		if got := w.tables[lake.Events].vector[0]; w.violation == nil && (got.Next != 4 || got.Counters.Changes != 3) {
+			t.Errorf("events has %+v, want 3 changes of 4 records", got)
 		}
 		return w
 	})

@@ -26,6 +26,10 @@ func mistakes() map[string]rules {
 		"window on the processor's clock":                    broken(func(r *rules) { r.processClock = true }),
 		"a counter in memory":                                broken(func(r *rules) { r.memoryCounters = true }),
 		"a cut that lowers an offset":                        broken(func(r *rules) { r.advance = lowering }),
+		"changes committed after events":                     broken(func(r *rules) { r.changesLast, r.tables = true, changesLast }),
+		"changes that the table holds written again":         broken(func(r *rules) { r.changesAgain = true }),
+		"changes loaded before events":                       broken(func(r *rules) { r.changesFirst = true }),
+		"changes past the watermark in an answer":            broken(func(r *rules) { r.changesUnbounded = true }),
 		"a rollup committed before events across an upgrade": broken(func(r *rules) { r.rollupsFirst, r.tables = true, rollupsFirst }),
 	}
 }
@@ -58,14 +62,19 @@ func lowering(current lake.Vector, cuts []lake.Cut) (lake.Vector, []lake.Outcome
 
 // rollupsFirst commits the rollups of what a cut holds before its events.
 func rollupsFirst() []lake.Table {
-	return []lake.Table{lake.DeadLetters, lake.ClientDays, lake.Clients, lake.Events}
+	return []lake.Table{lake.DeadLetters, lake.Changes, lake.ClientDays, lake.Clients, lake.Events}
+}
+
+// changesLast commits changes as if they followed from events.
+func changesLast() []lake.Table {
+	return []lake.Table{lake.DeadLetters, lake.Events, lake.ClientDays, lake.Clients, lake.Changes}
 }
 
 // TestMistakes plants each mistake and wants the simulation to find it.
 func TestMistakes(t *testing.T) {
 	for name, broken := range mistakes() {
 		t.Run(name, func(t *testing.T) {
-			const most = 300
+			const most = 1000
 			for seed := range uint64(most) {
 				if err := run(seed, broken, 500); err != nil {
 					t.Logf("seed %d: %v", seed, err)

@@ -28,7 +28,7 @@ type process struct {
 // worker is one shard's state in its owner.
 type worker struct {
 	shard     int32
-	looked    int             // how much of the lake it has looked at: 0, events, dead letters too
+	looked    int             // how much of the lake it has looked at: events, changes, dead letters, one after the other
 	state     lake.ShardState // of events, as this owner last saw it committed
 	pos       int64           // next record to poll
 	logTime   int64
@@ -36,10 +36,15 @@ type worker struct {
 	seen      map[fingerprint]int64 // log time of the last stored row
 	deadNext  int64                 // of dead_letters
 	deadKnown map[int64]bool        // in dead_letters
+	saidNext  int64                 // of client_changes
 	tail      []row                 // stored rows from kept to pos
+	said      []int64               // offsets of changes from kept to pos
 	deadTail  []int64               // dead offsets that dead_letters lacks
 	kept      int64
 }
+
+// lookedAtAll is worker.looked when it may poll.
+const lookedAtAll = 3
 
 // cut is what a shard brings to all tables.
 type cut struct {
@@ -49,8 +54,10 @@ type cut struct {
 	to     lake.ShardState
 	rows   []row
 	dead   []int64
+	said   []int64
 	events *file
 	letter *file
+	change *file
 }
 
 // job is the one commit that a process is at.
@@ -114,6 +121,8 @@ func (p *process) work(k *worker) {
 	case 0:
 		p.takeOver(k)
 	case 1:
+		k.looked, k.saidNext = 2, p.w.tables[lake.Changes].vector[k.shard].Next
+	case 2:
 		p.readDeadLetters(k)
 	default:
 		p.poll(k)
@@ -145,7 +154,7 @@ func (p *process) takeOver(k *worker) {
 
 func (p *process) readDeadLetters(k *worker) {
 	letters := p.w.tables[lake.DeadLetters]
-	k.looked, k.deadNext = 2, letters.vector[k.shard].Next
+	k.looked, k.deadNext = lookedAtAll, letters.vector[k.shard].Next
 	for _, f := range letters.files {
 		for _, o := range f.dead {
 			if f.shard == k.shard {
@@ -190,6 +199,10 @@ func (p *process) judge(k *worker, r record) {
 	case r.dead(p.version):
 		k.count.Dead++
 		k.deadTail = append(k.deadTail, k.pos)
+	case r.kind == change:
+		k.count.Stored++
+		k.count.Changes++
+		k.said = append(k.said, k.pos)
 	case known && now-seen < window:
 		k.count.Duplicates++
 	default:
@@ -203,12 +216,18 @@ func (p *process) judge(k *worker, r record) {
 func (p *process) seal() {
 	j := &job{tables: p.w.rules.tables()}
 	for s, k := range p.workers {
-		if k == nil || k.looked < 2 || k.pos <= k.state.Next {
+		if k == nil || k.looked < lookedAtAll || k.pos <= k.state.Next {
 			continue
 		}
 		c := &cut{owner: k, id: strconv.Itoa(p.w.name()), from: k.state.Next, dead: slices.Clone(k.deadTail)}
 		c.to = lake.ShardState{Next: k.pos, LogTime: k.logTime, Counters: k.count}
 		c.rows = slices.DeleteFunc(slices.Clone(k.tail), func(r row) bool { return r.offset < c.from })
+		already := k.saidNext // what the table holds is not written again
+		if p.w.rules.changesAgain {
+			already = 0
+		}
+		c.said = slices.DeleteFunc(slices.Clone(k.said), func(o int64) bool { return o < c.from || o < already })
+		c.change = &file{name: p.w.name(), shard: int32(s), changes: c.said}
 		c.events = &file{name: p.w.name(), shard: int32(s), rows: c.rows}
 		c.letter = &file{name: p.w.name(), shard: int32(s), dead: c.dead}
 		j.cuts = append(j.cuts, c)
@@ -224,9 +243,9 @@ func (p *process) seal() {
 // catchUp brings rollups that are behind to where events is, also when no
 // record follows.
 func (p *process) catchUp() *job {
-	j := &job{tables: simTables()[2:]}
+	j := &job{tables: simRollups()}
 	for s, k := range p.workers {
-		if k == nil || k.looked < 2 {
+		if k == nil || k.looked < lookedAtAll {
 			continue
 		}
 		for _, t := range j.tables {
@@ -315,6 +334,12 @@ func (p *process) bring(t lake.Table, c *cut, base *snapshot) (lake.Cut, *file) 
 			return out, nil
 		}
 		return out, c.letter
+	case lake.Changes:
+		out.From, out.To.Counters = max(c.from, c.owner.saidNext), lake.Counters{}
+		if len(c.said) == 0 {
+			return out, nil
+		}
+		return out, c.change
 	default:
 		return p.bringRollup(t, c, out, base.vector[s].Next)
 	}
@@ -367,7 +392,9 @@ func (p *process) keeps(t lake.Table, c *cut, o lake.Outcome) bool {
 	switch {
 	case t == lake.DeadLetters && k.deadNext >= c.to.Next && len(c.dead) == 0:
 		return true // known to be past it since the take-over
-	case t != lake.DeadLetters && t != lake.Events:
+	case t == lake.Changes && k.saidNext >= c.to.Next:
+		return true // so it is here
+	case slices.Contains(simRollups(), t):
 		return true // a function of events, whoever brought it there
 	case o != lake.Committed:
 		p.drop(k)
@@ -375,6 +402,9 @@ func (p *process) keeps(t lake.Table, c *cut, o lake.Outcome) bool {
 	case t == lake.DeadLetters:
 		k.deadNext = max(k.deadNext, c.to.Next)
 		k.deadTail = slices.DeleteFunc(k.deadTail, func(o int64) bool { return o < c.to.Next })
+		return true
+	case t == lake.Changes:
+		k.saidNext = max(k.saidNext, c.to.Next)
 		return true
 	}
 	k.state = p.w.tables[lake.Events].vector[k.shard]
@@ -396,6 +426,7 @@ func (p *process) finish() {
 			continue // a catch-up
 		}
 		c.owner.kept = c.from
+		c.owner.said = slices.DeleteFunc(c.owner.said, func(o int64) bool { return o < c.from })
 		c.owner.tail = slices.DeleteFunc(c.owner.tail, func(r row) bool { return r.offset < c.from })
 	}
 	p.job = nil

@@ -10,7 +10,7 @@ import (
 var simSeeds = flag.Int("sim.seeds", 3000, "how many runs of the simulation") //nolint:gochecknoglobals // a test flag is one
 
 // The simulation of the protocol: three shards, three processes that commit to
-// four tables, compactors and readers with tail, all interleaved by a seed.
+// five tables, compactors and readers with tail, all interleaved by a seed.
 // Commits are lost, late, or applied though they seem to have failed; processes
 // crash at each step, sleep and go on as zombies; shards change hands; decoders
 // of two versions run side by side. After every step that changes a table every
@@ -28,6 +28,7 @@ type rules struct {
 	blindRetry, otherLoad, deleteFiles, rollupsFirst, inPlace bool // at a commit
 	sameInputs                                                bool // at compaction
 	tableByTable, oneOffset, behindAnswers                    bool // in an answer
+	changesLast, changesAgain, changesFirst, changesUnbounded bool // of changes: committed, written, loaded, read
 }
 
 // right are the rules of the protocol; the decision on a cut is the product's.

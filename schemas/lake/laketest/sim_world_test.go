@@ -26,6 +26,7 @@ const (
 	poison       // no decoder reads it
 	newish       // version 1 of the decoder cannot read it, version 2 can
 	control      // neither stored nor dead
+	change       // of a client: stored and no event. Version 1 does not know it
 )
 
 // record is one record of the log.
@@ -37,7 +38,7 @@ type record struct {
 
 // dead says whether a decoder of version cannot read r.
 func (r record) dead(version int) bool {
-	return r.kind == poison || r.kind == newish && version < 2
+	return r.kind == poison || (r.kind == newish || r.kind == change) && version < 2
 }
 
 // by is the version that a row of r shows, when it was decoded by version.
@@ -65,13 +66,14 @@ type group struct {
 	by     int
 }
 
-// file is a data file: of events, of dead letters or of a rollup.
+// file is a data file: of events, of dead letters, of changes or of a rollup.
 type file struct {
-	name   int
-	shard  int32
-	rows   []row
-	dead   []int64 // offsets
-	counts map[group]int
+	name    int
+	shard   int32
+	rows    []row
+	dead    []int64 // offsets
+	changes []int64 // offsets
+	counts  map[group]int
 }
 
 // snapshot is one state of a table.
@@ -154,8 +156,11 @@ func newWorld(seed uint64, r rules) *world {
 
 // simTables are the tables of the simulation, in commit order.
 func simTables() []lake.Table {
-	return []lake.Table{lake.DeadLetters, lake.Events, lake.ClientDays, lake.Clients}
+	return []lake.Table{lake.DeadLetters, lake.Changes, lake.Events, lake.ClientDays, lake.Clients}
 }
+
+// simRollups are those of them that follow from events.
+func simRollups() []lake.Table { return []lake.Table{lake.ClientDays, lake.Clients} }
 
 // fail records the first thing that is not right.
 func (w *world) fail(format string, args ...any) {
@@ -190,6 +195,8 @@ func (w *world) produce(s int32) {
 			r.kind = newish
 		case n < 4:
 			r.kind = control
+		case n < 7:
+			r.kind = change
 		}
 		w.log[s] = append(w.log[s], r)
 	}
@@ -278,6 +285,23 @@ func (s *snapshot) rowsOf(shard int32, from, to int64) []row {
 		}
 	}
 	slices.SortFunc(out, func(a, b row) int { return int(a.offset - b.offset) })
+	return out
+}
+
+// changesOf lists the changes of a shard below an offset, in order.
+func (s *snapshot) changesOf(shard int32, to int64) []int64 {
+	var out []int64
+	for _, f := range s.files {
+		if f.shard != shard {
+			continue
+		}
+		for _, o := range f.changes {
+			if o < to {
+				out = append(out, o)
+			}
+		}
+	}
+	slices.Sort(out)
 	return out
 }
 

@@ -66,9 +66,9 @@ func (s *story) step() {
 	case 0:
 		s.world.Faults.Deliver()
 	case 1, 2:
-		s.compact(lake.Tables()[s.rnd.IntN(5)], shard)
+		s.compact(lake.Tables()[s.rnd.IntN(len(lake.Tables()))], shard)
 	case 3:
-		_ = s.lake.Expire(s.t.Context(), lake.Tables()[s.rnd.IntN(5)], time.Millisecond, 2)
+		_ = s.lake.Expire(s.t.Context(), lake.Tables()[s.rnd.IntN(len(lake.Tables()))], time.Millisecond, 2)
 	default:
 		end := int64(len(s.log.Shards[shard]))
 		s.reach(shard, min(s.next(lake.Events, shard)+s.rnd.Int64N(8)+1, end))
@@ -94,12 +94,13 @@ func (s *story) reach(shard int32, to int64) {
 		}
 		rows := slices.DeleteFunc(slices.Clone(all), func(r laketest.Row) bool { return r.Offset < from })
 		dead := slices.DeleteFunc(slices.Clone(allDead), func(o int64) bool { return o < from })
+		changes := slices.DeleteFunc(s.log.Changes(shard, to), func(o int64) bool { return o < from })
 		c := lake.Cut{ID: uuid.NewString(), Shard: shard, From: from, To: state, Sealed: time.Now()}
 		if table != lake.Events {
 			c.To.Counters = lake.Counters{}
 		}
 		var err error
-		if c.Files, err = s.files(table, shard, rows, dead); err == nil {
+		if c.Files, err = s.files(table, shard, rows, dead, changes); err == nil {
 			_, err = s.lake.Commit(s.t.Context(), table, []lake.Cut{c})
 		}
 		if err != nil {

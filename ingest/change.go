@@ -1,0 +1,246 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"weir/schemas"
+	"weir/schemas/changes"
+)
+
+// property makes one change of a client's own properties durable, or says why
+// it did not.
+func (s *Service) property(ctx context.Context, in admitted) ([]identity, error) {
+	return s.change(ctx, in, schemas.PropertyChange)
+}
+
+// contact is property of the client's contacts. They are personal data: what a
+// request says of them stands in no log, no answer and no metric, and so does
+// the name that it gives them, which may be an address by mistake.
+func (s *Service) contact(ctx context.Context, in admitted) ([]identity, error) {
+	return s.change(ctx, in, schemas.ContactChange)
+}
+
+func (s *Service) change(ctx context.Context, in admitted, kind schemas.ChangeKind) ([]identity, error) {
+	c, err := in.decodeChange(kind)
+	if err != nil {
+		return nil, err
+	}
+	if err := in.gate.spend(s.now(), in.source.RatePerSecond, 1); err != nil {
+		return nil, err
+	}
+	c.Time = s.now().UnixMilli()
+	if err := s.publishChange(ctx, &c); err != nil {
+		return nil, err
+	}
+	s.metrics.changes.WithLabelValues(string(kind)).Inc()
+	return nil, nil
+}
+
+// decodeChange reads the body of one change. What it returns aliases the
+// decoder, and has no time yet.
+//
+//	euid         as in an event
+//	type         set, increase, add, remove or delete; of contacts there is none
+//	properties   1 to 500, names of 1 to 256 bytes without a leading $; see fits
+//	contacts     1 to 4 of ContactNames, strings of up to 256 bytes
+func (d *decoder) decodeChange(kind schemas.ChangeKind) (schemas.Change, error) {
+	c := schemas.Change{Product: d.product, Kind: kind}
+	d.index, d.item, d.client = 0, item{}, d.client[:0]
+	shape, values := `{"euid":1,"type":"set","properties":{}}`, "properties"
+	if kind == schemas.ContactChange {
+		shape, values, c.Operation = `{"euid":1,"contacts":{}}`, "contacts", schemas.OpSet
+	}
+	err := d.object(shape, func() error {
+		return d.members(func(name string) error {
+			if name == values {
+				return d.changeValues(values)
+			}
+			v, err := d.json.ReadValue()
+			if err == nil && v.Kind() != 'n' {
+				d.changeField(&c, name, v)
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return c, err
+	}
+	d.finishChange(&c, values)
+	if len(d.bad) > 0 {
+		return c, d.badChange(values)
+	}
+	return c, nil
+}
+
+func (d *decoder) changeField(c *schemas.Change, name string, v jsontext.Value) {
+	switch {
+	case name == "euid":
+		d.item.hasEUID = true
+		c.Client = d.euid(v)
+	case name == "type" && c.Kind == schemas.PropertyChange:
+		d.item.hasName = true
+		if v.Kind() == '"' {
+			c.Operation = d.text(v)
+		}
+		if !c.Kind.Has(c.Operation) {
+			d.reject("type", "must be one of "+strings.Join(c.Kind.Operations(), ", "))
+		}
+	}
+}
+
+// changeValues reads the object that the operation is applied with.
+func (d *decoder) changeValues(field string) error {
+	if d.json.PeekKind() != '{' {
+		v, err := d.json.ReadValue()
+		if err == nil && v.Kind() != 'n' {
+			d.reject(field, "must be an object, not "+kindName(v))
+		}
+		return err
+	}
+	d.item.ownCount = 0
+	return d.members(func(name string) error {
+		v, err := d.json.ReadValue()
+		if err != nil {
+			return err
+		}
+		if d.item.ownCount++; d.item.ownCount <= schemas.MaxProperties {
+			d.client = append(d.client, clientProp{name, v})
+		}
+		return nil
+	})
+}
+
+// finishChange checks what can only be seen when the whole body was read, and
+// makes one object of the values, without the white space between their tokens.
+func (d *decoder) finishChange(c *schemas.Change, field string) {
+	if !d.item.hasEUID {
+		d.emptyEUID()
+	}
+	if c.Kind == schemas.PropertyChange && !d.item.hasName {
+		d.reject("type", "is missing")
+	}
+	switch {
+	case d.item.ownCount > schemas.MaxProperties:
+		d.reject(field, fmt.Sprintf("has more than %d", schemas.MaxProperties))
+	case d.item.ownCount == 0 && !d.rejected(field):
+		d.reject(field, "is missing or empty")
+	}
+	if d.rejected("type") {
+		return // what would fit is not known
+	}
+	d.own = append(d.own, '{')
+	for i, p := range d.client {
+		if c.Kind == schemas.ContactChange {
+			d.checkContact(p)
+		} else {
+			d.checkProperty(c.Operation, p)
+		}
+		if i > 0 {
+			d.own = append(d.own, ',')
+		}
+		d.own, _ = jsontext.AppendQuote(d.own, p.name) // what was read as UTF-8 can be written
+		d.own = append(d.own, ':')
+		if c.Operation == schemas.OpDelete {
+			d.own = append(d.own, "null"...)
+			continue
+		}
+		d.own, _ = appendCompact(d.own, p.value)
+	}
+	d.own = append(d.own, '}')
+	if len(d.own) > maxChangeBytes {
+		d.reject(field, fmt.Sprintf("is longer than %d bytes", maxChangeBytes))
+	}
+	c.Values = d.own
+}
+
+// maxChangeBytes leaves room in a record of MaxEventBytes for what is around
+// the values.
+const maxChangeBytes = schemas.MaxEventBytes - 1<<10
+
+// rejected says that a field was named as bad already.
+func (d *decoder) rejected(field string) bool {
+	return slices.ContainsFunc(d.bad, func(e schemas.ItemError) bool { return e.Field == field })
+}
+
+func (d *decoder) checkContact(p clientProp) {
+	switch {
+	case !slices.Contains(schemas.ContactNames(), p.name):
+		if !d.rejected("contacts") {
+			d.reject("contacts", "may have "+strings.Join(schemas.ContactNames(), ", ")+" and no other name")
+		}
+	case p.value.Kind() != '"':
+		d.reject("contacts."+p.name, "must be a string, not "+kindName(p.value))
+	case len(d.text(p.value)) > schemas.MaxNameBytes:
+		d.reject("contacts."+p.name, fmt.Sprintf("is longer than %d bytes", schemas.MaxNameBytes))
+	}
+}
+
+func (d *decoder) checkProperty(operation string, p clientProp) {
+	switch {
+	case p.name == "" || len(p.name) > schemas.MaxNameBytes:
+		d.reject("properties", fmt.Sprintf("has a name that is empty or longer than %d bytes", schemas.MaxNameBytes))
+	case p.name[0] == '$':
+		d.reject("properties."+p.name, "has a name that begins with $, which is reserved")
+	default:
+		if reason := fits(operation, p.value); reason != "" {
+			d.reject("properties."+p.name, reason)
+		}
+	}
+}
+
+// fits says why an operation cannot be applied with a value; "" when it can.
+//
+//	set           a string or number of up to 8 KiB, a boolean, or a list of strings
+//	increase      a number of at most 100 digits before and after its point
+//	add, remove   a list of strings, or a single one
+//	delete        anything: the name alone counts
+func fits(operation string, v jsontext.Value) string {
+	switch operation {
+	case schemas.OpIncrease:
+		if !changes.Addable(v) {
+			return "must be a number of at most 100 digits before and after its point"
+		}
+	case schemas.OpAdd, schemas.OpRemove:
+		if _, ok := changes.Members(v); !ok {
+			return "must be a list of strings or a single one"
+		}
+	case schemas.OpSet:
+		if k := v.Kind(); k == 'n' || k == '{' {
+			return "must be a string, a number, a boolean or a list of strings, not " + kindName(v)
+		}
+		if v.Kind() == '[' {
+			if _, ok := changes.Members(v); !ok {
+				return "must be a list of strings, and has other members"
+			}
+			return ""
+		}
+		if len(v) > schemas.MaxTextBytes {
+			return fmt.Sprintf("is longer than %d bytes", schemas.MaxTextBytes)
+		}
+	}
+	return ""
+}
+
+// badChange names what is bad of a change, under the publisher's codes where
+// they have one.
+func (d *decoder) badChange(values string) error {
+	first := d.bad[0]
+	detail := first.Field + " " + first.Reason
+	if more := len(d.bad) + d.badMore - 1; more > 0 {
+		detail += fmt.Sprintf(" (and %d more)", more)
+	}
+	code := codeBadItems
+	switch {
+	case d.noEUID:
+		code = codeEmptyEUID
+	case values == "properties" && strings.HasPrefix(first.Field, values):
+		code = codeBadAttributes
+	}
+	return &schemas.RequestError{Status: http.StatusBadRequest, Code: code, Detail: detail, Items: d.bad}
+}

@@ -1,0 +1,211 @@
+package processor
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/schemas"
+	"weir/schemas/lake"
+	"weir/schemas/topic"
+)
+
+// changeRecord says something of client 1 at an offset.
+func changeRecord(offset int64) *kgo.Record {
+	c := schemas.Change{
+		Product: 1, Client: 1, Time: noon.UnixMilli(), Kind: schemas.ContactChange, Operation: schemas.OpSet,
+		Values: fmt.Appendf(nil, `{"email":"%d@example.org"}`, offset),
+	}
+	return &kgo.Record{Offset: offset, Timestamp: noon, Value: topic.AppendChange(nil, &c)}
+}
+
+// saidIn lists the offsets of batches of changes, which it releases.
+func saidIn(t *testing.T, batches []arrow.Record) []int64 {
+	t.Helper()
+	defer release(batches)
+	var offsets []int64
+	all := lake.ChangesOf(func(yield func(arrow.Record, error) bool) {
+		for _, b := range batches {
+			if !yield(b, nil) {
+				return
+			}
+		}
+	})
+	for c, err := range all {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf(`{"email":"%d@example.org"}`, c.Offset); string(c.Values) != want || c.Kind != schemas.ContactChange {
+			t.Errorf("change at offset %d is %s of kind %s, want %s", c.Offset, c.Values, c.Kind, want)
+		}
+		offsets = append(offsets, c.Offset)
+	}
+	return offsets
+}
+
+// TestChangesAreStoredAndNoEvents: they have rows of their own, in the cut and
+// in the tail, and are never duplicates.
+func TestChangesAreStoredAndNoEvents(t *testing.T) {
+	g := benchGatherer(t)
+	defer g.dedupe.close()
+	defer g.held.end()
+	before := g.bytes()
+	if n, err := g.take([]*kgo.Record{eventRecord(0, "a", noon), changeRecord(1), changeRecord(2), eventRecord(3, "a", noon)}, noon); n != 4 || err != nil {
+		t.Fatalf("take = %d, %v; want all 4", n, err)
+	}
+	if g.bytes() <= before {
+		t.Errorf("bytes = %d, before %d", g.bytes(), before)
+	}
+	part, err := g.held.tail(2)
+	if err != nil || part.Next != 4 || !cmp.Equal(saidIn(t, part.Changes), []int64{2}) || len(part.Rows) != 0 {
+		t.Errorf("tail from 2 = %d rows to %d, %v; want the change at 2", len(part.Rows), part.Next, err)
+	}
+	c := g.seal(noon)
+	if want := (lake.Counters{Stored: 3, Changes: 2, Duplicates: 1}); c.counts != want || c.to.Counters.Sum() != 4 {
+		t.Errorf("counts = %+v, want %+v", c.counts, want)
+	}
+	if got := offsetsOf(t, c); !cmp.Equal(got, []int64{0}) {
+		t.Errorf("events at %v, want 0", got)
+	}
+	if got := saidIn(t, c.changes); !cmp.Equal(got, []int64{1, 2}) {
+		t.Errorf("changes at %v, want 1 and 2", got)
+	}
+}
+
+// TestChangesAheadBoundTheCut: a shard was taken over with client_changes at 2,
+// and dead_letters, which is committed first, at 4.
+func TestChangesAheadBoundTheCut(t *testing.T) {
+	g := benchGatherer(t)
+	defer g.dedupe.close()
+	defer g.held.end()
+	g.saidTo, g.said, g.deadTo, g.dead = 2, map[int64]bool{1: true}, 4, map[int64]bool{3: true}
+	records := []*kgo.Record{eventRecord(0, "a", noon), changeRecord(1), changeRecord(2), changeRecord(3), changeRecord(4)}
+	for _, want := range []struct {
+		n      int
+		said   []int64
+		counts lake.Counters
+	}{
+		{2, []int64{1}, lake.Counters{Stored: 2, Changes: 1}},
+		{2, []int64{2}, lake.Counters{Stored: 1, Changes: 1, Dead: 1}},
+		{1, []int64{4}, lake.Counters{Stored: 1, Changes: 1}},
+	} {
+		n, err := g.take(records, noon)
+		if n != want.n || err != nil || g.bound() != (len(records) > n) {
+			t.Fatalf("take = %d, %v, bound %v; want %d", n, err, g.bound(), want.n)
+		}
+		records = records[n:]
+		c := g.seal(noon)
+		release(c.rows)
+		if got := saidIn(t, c.changes); c.counts != want.counts || !cmp.Equal(got, want.said) {
+			t.Errorf("to %d: %+v, changes at %v; want %+v, %v", c.to.Next, c.counts, got, want.counts, want.said)
+		}
+	}
+}
+
+// TestVerdictOnChangesIsGivenOnce: what client_changes has passed must read as
+// it was read then.
+func TestVerdictOnChangesIsGivenOnce(t *testing.T) {
+	for name, r := range map[string]*kgo.Record{"an event now": eventRecord(0, "a", noon), "a change now": changeRecord(1)} {
+		g := benchGatherer(t)
+		g.saidTo, g.said = 2, map[int64]bool{0: true}
+		if r.Offset == 1 {
+			g.state.Next = 1
+		}
+		if _, err := g.take([]*kgo.Record{r}, noon); !errors.Is(err, errVerdict) {
+			t.Errorf("%s: take: %v, want %v", name, err, errVerdict)
+		}
+		g.held.end()
+		g.dedupe.close()
+	}
+}
+
+// TestGapOverChanges: the log has lost records of which client_changes is ahead
+// of events: the rows are there, so they count.
+func TestGapOverChanges(t *testing.T) {
+	g := benchGatherer(t)
+	defer g.dedupe.close()
+	defer g.held.end()
+	g.saidTo, g.said, g.deadTo, g.dead, g.lostTo = 3, map[int64]bool{0: true, 2: true}, 3, map[int64]bool{1: true}, 5
+	if n, err := g.take([]*kgo.Record{eventRecord(6, "a", noon)}, noon); n != 0 || err != nil || !g.bound() {
+		t.Fatalf("take = %d, %v, bound %v; want 0 and the bound", n, err, g.bound())
+	}
+	if c := g.seal(noon); c.counts != (lake.Counters{Stored: 2, Changes: 2, Dead: 1}) || c.to.Next != 3 {
+		t.Errorf("to the bound: %+v at %d", c.counts, c.to.Next)
+	}
+}
+
+// TestTablesAtThreeOffsets: two owners died on the way of their cuts, one after
+// dead_letters, the next, whose cut was smaller, after client_changes.
+func TestTablesAtThreeOffsets(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		w.someOfEverything("1") // offsets 0 to 6
+		w.commit(lake.DeadLetters, 0, 7, func() ([]lake.DataFile, error) {
+			return w.reader.WriteDeadLetters(t.Context(), 0, []lake.DeadLetter{{Shard: 0, Offset: 2, Reason: "poison"}})
+		})
+		g := benchGatherer(t)
+		defer g.dedupe.close()
+		defer g.held.end()
+		said := schemas.Change{Product: 1, Client: 1, Time: 5, Kind: schemas.PropertyChange, Operation: schemas.OpSet, Values: []byte(`{"plan":"1"}`)}
+		if _, err := g.take([]*kgo.Record{{Offset: 3, Timestamp: time.UnixMilli(5), Value: topic.AppendChange(nil, &said)}}, noon); err != nil {
+			t.Fatal(err)
+		}
+		c := g.seal(noon)
+		defer release(c.changes)
+		w.commit(lake.Changes, 0, 5, func() ([]lake.DataFile, error) { return w.reader.WriteChanges(t.Context(), 0, c.changes) })
+		w.check()
+		w.start("p", Config{}).endAfter(func() { time.Sleep(3 * time.Minute) })
+		w.wantCounters(0, lake.Counters{Stored: 5, Changes: 2, Duplicates: 1, Dead: 1})
+		w.checkDone()
+	})
+}
+
+// commit commits the files of a cut of shard 0 to one table, as an owner does
+// before it dies.
+func (w *world) commit(t lake.Table, from, to int64, write func() ([]lake.DataFile, error)) {
+	w.t.Helper()
+	files, err := write()
+	w.must(err)
+	cut := lake.Cut{ID: "by hand", From: from, To: lake.ShardState{Next: to, Mark: lake.LogMark{Epoch: -1}}, Files: files, Sealed: time.Now()}
+	outcomes, err := w.reader.Commit(w.t.Context(), t, []lake.Cut{cut})
+	w.must(err)
+	if outcomes[0] != lake.Committed {
+		w.t.Fatalf("commit to %s: %s", t, outcomes[0])
+	}
+}
+
+// TestLakeOfAVersionWithoutChanges: its offset in client_changes, which has
+// nothing to catch up from, follows events, and then goes on as it should.
+func TestLakeOfAVersionWithoutChanges(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		for range 3 {
+			w.record(0, topic.AppendTick(nil))
+		}
+		for _, table := range lake.Tables() {
+			if table == lake.Changes {
+				continue
+			}
+			to := lake.ShardState{Next: 3, Mark: lake.LogMark{Epoch: -1}}
+			if table == lake.Events {
+				to.Counters.Control = 3
+			}
+			_, err := w.reader.Commit(t.Context(), table, []lake.Cut{{ID: "old", To: to, Sealed: time.Now()}})
+			w.must(err)
+		}
+		w.start("p", Config{}).endAfter(func() {
+			w.say(0, "pro")
+			w.post(0, "a")
+		})
+		w.wantCounters(0, lake.Counters{Stored: 2, Changes: 1, Control: 3})
+		if got := w.vector(lake.Changes)[0]; got.First != 0 || got.Next != 5 {
+			t.Errorf("client_changes is at %+v, want 0 to 5", got)
+		}
+		if low, err := Committed(t.Context(), w.reader); err != nil || low[0] != 5 {
+			t.Errorf("committed = %v, %v; want 5", low, err)
+		}
+	})
+}

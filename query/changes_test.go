@@ -1,0 +1,361 @@
+package query
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"weir/schemas"
+	"weir/schemas/columns"
+	"weir/schemas/lake"
+	"weir/schemas/lake/laketest"
+	"weir/schemas/report"
+)
+
+func changeBatch(mem memory.Allocator, rows []lake.Change) []arrow.Record {
+	if len(rows) == 0 {
+		return nil
+	}
+	b := columns.NewChangeBuilder(mem)
+	defer b.Release()
+	for i := range rows {
+		b.Append(&rows[i].Change, columns.Position{Shard: rows[i].Shard, Offset: rows[i].Offset, Arrival: rows[i].Arrival})
+	}
+	return []arrow.Record{b.Batch()}
+}
+
+// saidFrom is what a holder has of changes from an offset on. h.mu is held.
+func (h *holder) saidFrom(from int64) []arrow.Record {
+	var held []lake.Change
+	for _, c := range h.said {
+		if c.Offset >= from && c.Offset < h.next {
+			held = append(held, c)
+		}
+	}
+	return changeBatch(h.mem, held)
+}
+
+// say puts a change into a shard's log and moves its owner past it.
+func (w *listWorld) say(shard int32, c schemas.Change) {
+	h := w.shards[shard]
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.said = append(h.said, lake.Change{Change: c, Shard: shard, Offset: h.next, Arrival: arrivalAt(h.next)})
+	h.next++
+}
+
+// commitChanges brings client_changes of a shard up to an offset, which is not
+// before that of events. Where it stood is in the table.
+func (w *listWorld) commitChanges(shard int32, to int64) {
+	w.t.Helper()
+	snap, err := w.deps.Lake.Load(w.t.Context(), lake.Changes)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	from := max(listFirst, snap.Vector()[shard].Next)
+	if from >= to {
+		return
+	}
+	h := w.shards[shard]
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var rows []lake.Change
+	for _, c := range h.said {
+		if c.Offset >= from && c.Offset < to {
+			rows = append(rows, c)
+		}
+	}
+	batches := changeBatch(w.mem, rows)
+	for _, b := range batches {
+		defer b.Release()
+	}
+	files, err := w.deps.Lake.WriteChanges(w.t.Context(), shard, batches)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	cut := lake.Cut{
+		ID: fmt.Sprintf("said-%d-%d", shard, to), Shard: shard, From: from, Files: files, Sealed: time.Now(),
+		To: lake.ShardState{First: listFirst, Next: to, LogTime: arrivalAt(to - 1)},
+	}
+	if out, err := w.deps.Lake.Commit(w.t.Context(), lake.Changes, []lake.Cut{cut}); err != nil || out[0] != lake.Committed {
+		w.t.Fatalf("commit changes of shard %d up to %d: %v, %v", shard, to, out, err)
+	}
+}
+
+// saidBelow are the changes of a product below a watermark, in order.
+func (w *listWorld) saidBelow(product int64, marks watermark) []lake.Change {
+	var rows []lake.Change
+	for _, h := range w.shards {
+		h.mu.Lock()
+		for _, c := range h.said {
+			if c.Product == product && c.Offset < marks[h.shard] {
+				rows = append(rows, c)
+			}
+		}
+		h.mu.Unlock()
+	}
+	slices.SortFunc(rows, byPlace)
+	return rows
+}
+
+func byPlace(a, b lake.Change) int {
+	return cmp.Or(cmp.Compare(a.Shard, b.Shard), cmp.Compare(a.Offset, b.Offset))
+}
+
+func changesOf(t *testing.T, v *view, f lake.Filter) []lake.Change {
+	t.Helper()
+	var got []lake.Change
+	for c, err := range v.changes(t.Context(), f) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, *c)
+	}
+	slices.SortFunc(got, byPlace)
+	return got
+}
+
+// sayings appends random events and changes, and commits some, client_changes
+// ahead of events or as far.
+func (w *listWorld) sayings(r *rand.Rand, n int) {
+	w.t.Helper()
+	for i := range n {
+		shard := int32(r.IntN(listShards))
+		h := w.shards[shard]
+		if r.IntN(2) == 0 {
+			w.append(shard, randomEvent(r))
+		} else {
+			w.say(shard, schemas.Change{
+				Product: 1 + r.Int64N(2), Client: 100 + r.Int64N(5), Time: listNow + int64(i), Kind: schemas.PropertyChange,
+				Operation: schemas.OpIncrease, Values: []byte(`{"n":1}`),
+			})
+		}
+		if r.IntN(25) > 0 || h.state.Next == h.next {
+			continue
+		}
+		to := h.state.Next + 1 + r.Int64N(h.next-h.state.Next)
+		w.commitChanges(shard, to)
+		if r.IntN(3) > 0 {
+			w.commit(shard, to)
+		}
+	}
+}
+
+// TestChangesAreThoseBelowTheWatermark: whoever answers, and wherever the two
+// tables stand.
+func TestChangesAreThoseBelowTheWatermark(t *testing.T) {
+	r := rand.New(rand.NewPCG(11, 5))
+	for range 6 {
+		w := newListWorld(t, Config{})
+		w.sayings(r, 250)
+		if r.IntN(2) == 0 {
+			w.disown(w.shards[r.IntN(listShards)])
+		}
+		check := func(q question) watermark {
+			t.Helper()
+			q.changes = true
+			v, err := w.plan(t.Context(), q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer v.close()
+			if diff := gocmp.Diff(w.saidBelow(1, v.watermark), changesOf(t, v, lake.Filter{Products: []int64{1}})); diff != "" {
+				t.Errorf("%+v at %s (-want +got):\n%s", q, v.watermark, diff)
+			}
+			some := slices.DeleteFunc(w.saidBelow(1, v.watermark), func(c lake.Change) bool { return c.Client != 102 })
+			if diff := gocmp.Diff(some, changesOf(t, v, lake.Filter{Products: []int64{1}, Clients: []int64{102}, TimeTo: 1})); diff != "" {
+				t.Errorf("client 102 (-want +got):\n%s", diff)
+			}
+			return v.watermark
+		}
+		filter := lake.Filter{Products: []int64{1}, TimeFrom: 1, TimeTo: 2} // of the events
+		newest := check(question{columns: []string{columns.ClientID}, filter: filter})
+		check(question{lakeOnly: true})
+		older := watermark{}
+		for shard, next := range newest {
+			older[shard] = r.Int64N(next + 1)
+		}
+		check(question{filter: filter, watermark: older, exact: true})
+	}
+}
+
+// TestKnownClients: what the changes come to, and what is left out without
+// being asked for.
+func TestKnownClients(t *testing.T) {
+	w := newListWorld(t, Config{})
+	say := func(client int64, kind schemas.ChangeKind, op, values string) {
+		w.say(0, schemas.Change{Product: 1, Client: client, Time: listNow, Kind: kind, Operation: op, Values: []byte(values)})
+	}
+	say(7, schemas.PropertyChange, schemas.OpSet, `{"plan":"free","seats":1}`)
+	say(7, schemas.ContactChange, schemas.OpSet, `{"email":"ann@example.org"}`)
+	w.commitChanges(0, listFirst+2)
+	say(7, schemas.PropertyChange, schemas.OpSet, `{"plan":"pro"}`)
+	w.commit(0, listFirst+1)
+	say(7, schemas.PropertyChange, schemas.OpIncrease, `{"seats":0.5}`)
+	say(8, schemas.PropertyChange, schemas.OpAdd, `{"tags":["a"]}`)
+	v, err := w.plan(t.Context(), question{filter: lake.Filter{Products: []int64{1}}, changes: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.close()
+	set, err := v.knownClients(t.Context(), 1, everyClient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for id, c := range set.Clients() {
+		for name, value := range c.Properties {
+			got[fmt.Sprint(id, " user.", name)] = string(value.JSON)
+		}
+		for name, value := range c.Contacts {
+			got[fmt.Sprint(id, " contact.", name)] = string(value.JSON)
+		}
+	}
+	want := map[string]string{
+		"7 user.plan": `"pro"`, "7 user.seats": "1.5", "7 contact.email": `"ann@example.org"`, "8 user.tags": `["a"]`,
+	}
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestToldIsWhatReportsRead: by the names that a report knows, with the latest
+// change of each.
+func TestToldIsWhatReportsRead(t *testing.T) {
+	w := newListWorld(t, Config{})
+	for i, c := range []schemas.Change{
+		{Product: 1, Client: 5, Kind: schemas.PropertyChange, Operation: schemas.OpSet, Values: []byte(`{"plan":"free","gone":1}`)},
+		{Product: 1, Client: 5, Kind: schemas.PropertyChange, Operation: schemas.OpDelete, Values: []byte(`{"gone":null}`)},
+		{Product: 1, Client: 5, Kind: schemas.ContactChange, Operation: schemas.OpSet, Values: []byte(`{"email":"e"}`)},
+		{Product: 1, Client: 5, Kind: schemas.PropertyChange, Operation: schemas.OpSet, Values: []byte(`{"plan":"pro"}`)},
+		{Product: 2, Client: 5, Kind: schemas.PropertyChange, Operation: schemas.OpSet, Values: []byte(`{"plan":"other"}`)},
+	} {
+		c.Time = listNow + int64(i)
+		w.say(0, c)
+	}
+	v, err := w.plan(t.Context(), question{filter: lake.Filter{Products: []int64{1}}, changes: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.close()
+	got := map[string]report.Told{}
+	for told, err := range v.told(t.Context(), 1, everyClient) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[told.Name] = *told
+	}
+	want := map[string]report.Told{
+		"user.plan":     {Client: 5, Name: "user.plan", Value: `"pro"`, Time: listNow + 3, Offset: listFirst + 3},
+		"contact.email": {Client: 5, Name: "contact.email", Value: `"e"`, Time: listNow + 2, Offset: listFirst + 2},
+	}
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// hooked is a catalog that lets something happen between the first load of a
+// table and the second.
+type hooked struct {
+	*laketest.Pointers
+	loads int
+	then  func()
+}
+
+func (h *hooked) Location(ctx context.Context, name string) (string, error) {
+	if h.loads++; h.loads == 2 {
+		h.then()
+	}
+	return h.Pointers.Location(ctx, name)
+}
+
+// TestCommitBetweenTheLoads: a cut reaches both tables between the load of one
+// and that of the other, while nobody owns the shard: nothing is left out below
+// the watermark.
+func TestCommitBetweenTheLoads(t *testing.T) {
+	w := newListWorld(t, Config{})
+	for i := range 3 {
+		w.say(0, schemas.Change{Product: 1, Client: 5, Time: listNow + int64(i), Kind: schemas.PropertyChange, Operation: schemas.OpSet, Values: []byte(`{"a":1}`)})
+	}
+	w.commitChanges(0, listFirst+1)
+	w.commit(0, listFirst+1)
+	w.disown(w.shards[0])
+	before, h := w.deps.Lake, &hooked{Pointers: w.lake.Pointers, loads: 10}
+	l, err := lake.Open(t.Context(), lake.Config{Bucket: laketest.Bucket, Memory: w.mem}, lake.NewCatalog(h, w.lake.Store), w.lake.Store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.deps.Lake = l
+	h.loads, h.then = 0, func() {
+		w.deps.Lake = before
+		w.commitChanges(0, listFirst+3)
+		w.commit(0, listFirst+3)
+		w.deps.Lake = l
+	}
+	v, err := w.plan(t.Context(), question{changes: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.close()
+	got := changesOf(t, v, lake.Filter{Products: []int64{1}})
+	if diff := gocmp.Diff(w.saidBelow(1, v.watermark), got); diff != "" || h.loads < 2 {
+		t.Errorf("at %s (-want +got):\n%s", v.watermark, diff)
+	}
+}
+
+func everyClient(int64) bool { return true }
+
+// TestReportsKnowWhatWasTold: properties and contacts in filters, segments and
+// lists, also what is still in the tail.
+func TestReportsKnowWhatWasTold(t *testing.T) {
+	w := newReportWorld(t)
+	say := func(client int64, kind schemas.ChangeKind, values string) {
+		w.say(0, schemas.Change{Product: 1, Client: client, Time: w.midday, Kind: kind, Operation: schemas.OpSet, Values: []byte(values)})
+	}
+	for client := int64(listShards); client <= 4*listShards; client += listShards { // of shard 0
+		w.append(0, schemas.Event{Product: 1, Client: client, Time: w.midday, Name: "Open", RandomID: fmt.Sprint(client)})
+	}
+	first := int64(listShards)
+	say(first, schemas.PropertyChange, `{"plan":"free","tags":["a","b"],"seats":2}`)
+	say(2*first, schemas.PropertyChange, `{"plan":"pro","seats":12.5}`)
+	say(2*first, schemas.ContactChange, `{"email":"ann@example.org"}`)
+	w.commitChanges(0, w.shards[0].next)
+	say(3*first, schemas.PropertyChange, `{"plan":"pro","seats":3}`)
+	say(99*first, schemas.PropertyChange, `{"plan":"pro"}`) // has sent no event
+
+	check := func(path, body, want string) {
+		t.Helper()
+		rec := w.ask(path, body)
+		if got := strings.TrimSpace(rec.Body.String()); got != want {
+			t.Errorf("%s %s\n got %s\nwant %s", path, body, got, want)
+		}
+	}
+	check("generic/current/1", `{"clientStatus":["active"],"globalFilters":{"user.plan":{"type":"string","value":"pro"}}}`,
+		`{"status":"OK","result":{"totals":{"active":2}}}`)
+	check("generic/current/1", `{"clientStatus":["active"],"globalFilters":{"user.seats":{"type":"numberRange","min":3}}}`,
+		`{"status":"OK","result":{"totals":{"active":2}}}`)
+	check("generic/current/1", `{"clientStatus":["active"],"levels":{"level1":{"property":"user.plan","segments":[{"type":"regex","value":".*","split":true,"includeNull":true}]}}}`,
+		`{"status":"OK","result":{"level1":{"<NULL>":{"totals":{"active":1}},"free":{"totals":{"active":1}},"pro":{"totals":{"active":2}}}}}`)
+	id := func(n int64) string { return fmt.Sprintf(`{"clientId":"%d"`, n*first) }
+	rows := []string{
+		id(1) + `,"user.tags":["a","b"],"user.seats":2,"user.never":"<NULL>"}`, id(2) + `,"user.tags":"<NULL>","user.seats":12.5,"user.never":"<NULL>"}`,
+		id(3) + `,"user.tags":"<NULL>","user.seats":3,"user.never":"<NULL>"}`, id(4) + `,"user.tags":"<NULL>","user.seats":"<NULL>","user.never":"<NULL>"}`,
+	}
+	slices.Sort(rows)
+	check("clientPropertyList/1", `{"properties":["user.tags","user.seats","user.never"]}`,
+		`{"status":"OK","result":[`+strings.Join(rows, ",")+`],"reachedEnd":true}`)
+	check("clientPropertyList/1", `{"properties":["contact.email"],"globalFilters":{"user.plan":{"type":"string","value":"pro"},"contact.email":{"type":"regex","value":"@"}}}`,
+		`{"status":"OK","result":[`+id(2)+`,"contact.email":"ann@example.org"}],"reachedEnd":true}`)
+	if rec := w.ask("clientPropertyList/1", `{}`); strings.Contains(rec.Body.String(), "ann@") {
+		t.Errorf("a contact that nobody asked for: %s", rec.Body)
+	}
+}

@@ -1,0 +1,199 @@
+package changes
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/go-cmp/cmp"
+
+	"weir/schemas"
+)
+
+// said is a change of client 7, as "op values".
+func said(text string) *schemas.Change {
+	op, values, _ := strings.Cut(text, " ")
+	c := &schemas.Change{Product: 1, Client: 7, Kind: schemas.PropertyChange, Operation: op, Values: []byte(values)}
+	if op == "contact" {
+		c.Kind, c.Operation = schemas.ContactChange, schemas.OpSet
+	}
+	return c
+}
+
+// shown is a client as text, by name.
+func shown(c Client) map[string]string {
+	out := map[string]string{}
+	for name, v := range c.Properties {
+		out["user."+name] = string(v.JSON)
+	}
+	for name, v := range c.Contacts {
+		out["contact."+name] = string(v.JSON)
+	}
+	return out
+}
+
+func TestOperations(t *testing.T) {
+	check := func(name string, want map[string]string, changes ...string) {
+		t.Helper()
+		var s Set
+		for i, text := range changes {
+			s.Add(said(text), int64(10+i))
+		}
+		if diff := cmp.Diff(want, shown(s.Client(7))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	user := func(v string) map[string]string { return map[string]string{"user.a": v} }
+	none := map[string]string{}
+
+	check("nothing said", none)
+	check("set", map[string]string{"user.a": `"x"`, "user.b": "true", "user.c": `["p","q"]`}, `set {"a":"x","b":true,"c":[ "p", "q" ]}`)
+	check("set overwrites, with another type too", user("2"), `set {"a":["x"]}`, `set {"a":2}`)
+	check("set leaves others", map[string]string{"user.a": "1", "user.b": "2"}, `set {"a":1}`, `set {"b":2}`)
+	check("set of an empty text is a text", user(`""`), `set {"a":""}`)
+	check("a number stays as it was written", user("1.50"), `set {"a":1.50}`)
+
+	check("increase of a missing one", user("3"), `increase {"a":3}`)
+	check("increase is exact", user("0.3"), `set {"a":0.1}`, `increase {"a":0.2}`)
+	check("increase below zero", user("-1.5"), `set {"a":1}`, `increase {"a":-2.5}`)
+	check("increase to zero", user("0"), `set {"a":1.0}`, `increase {"a":-1}`)
+	check("increase with exponents", user("1234.5"), `set {"a":1.2345e3}`, `increase {"a":0e9}`)
+	check("increase beyond a double", user("9007199254740993"), `set {"a":9007199254740992}`, `increase {"a":1}`)
+	check("increase of a text", user(`"5"`), `set {"a":"5"}`, `increase {"a":1}`)
+	check("increase of a list", user(`["x"]`), `set {"a":["x"]}`, `increase {"a":1}`)
+	check("increase by a text", user("5"), `set {"a":5}`, `increase {"a":"1"}`)
+	check("increase of a missing one by a text", none, `increase {"a":"1"}`)
+	check("increase by what is too large", user("5"), `set {"a":5}`, `increase {"a":1e999999999}`)
+	check("increase of what is too large", user("1e999999999"), `set {"a":1e999999999}`, `increase {"a":1}`)
+
+	check("add to a missing one", user(`["x","y"]`), `add {"a":["x","y","x"]}`)
+	check("add keeps order, without doubles", user(`["x","y","z"]`), `set {"a":["x","y"]}`, `add {"a":["y","z","x"]}`)
+	check("add of a single text", user(`["x","y"]`), `set {"a":["x"]}`, `add {"a":"y"}`)
+	check("add to a text", user(`"x"`), `set {"a":"x"}`, `add {"a":["y"]}`)
+	check("add of numbers", user(`["x"]`), `set {"a":["x"]}`, `add {"a":[1]}`)
+	check("remove", user(`["y"]`), `set {"a":["x","y","x"]}`, `remove {"a":["x","none"]}`)
+	check("remove of a single text", user(`[]`), `set {"a":["x"]}`, `remove {"a":"x"}`)
+	check("remove from a missing one", none, `remove {"a":["x"]}`)
+	check("remove from a number", user("1"), `set {"a":1}`, `remove {"a":["1"]}`)
+	check("escapes", user(`["\"","ü","<"]`), `add {"a":["\"","\u00fc","<"]}`)
+
+	check("delete", map[string]string{"user.b": "2"}, `set {"a":1,"b":2}`, `delete {"a":""}`)
+	check("delete of a missing one", none, `delete {"a":null}`)
+	check("increase after delete", user("1"), `set {"a":5}`, `delete {"a":0}`, `increase {"a":1}`)
+	check("null", none, `set {"a":1}`, `set {"a":null}`)
+
+	check("contact", map[string]string{"contact.email": `"ann@example.org"`, "contact.mobile_phone": `"1"`},
+		`contact {"email":"bob@example.org"}`, `contact {"mobile_phone":"1"}`, `contact {"email":"ann@example.org"}`)
+	check("contact cleared, others left", map[string]string{"contact.mobile_phone": `"1"`}, `contact {"email":"e","mobile_phone":"1"}`, `contact {"email":""}`)
+	check("contacts and properties of one name", map[string]string{"user.email": `"a"`, "contact.email": `"b"`}, `set {"email":"a"}`, `contact {"email":"b"}`)
+	check("what nobody can read", user("1"), `set {"a":1}`, `multiply {"a":2}`, `set [1]`, `set`)
+}
+
+// TestClientsAreApart: also one of which nothing is left is among them.
+func TestClientsAreApart(t *testing.T) {
+	var s Set
+	for range s.Clients() {
+		t.Error("an empty set has a client")
+	}
+	other := said(`set {"a":2}`)
+	other.Client = 9
+	gone := said(`delete {"a":2}`)
+	gone.Client = 8
+	s.Add(said(`set {"a":1}`), 5)
+	s.Add(other, 1)
+	s.Add(gone, 2)
+	got := map[int64]map[string]string{}
+	for id, c := range s.Clients() {
+		got[id] = shown(c)
+	}
+	if diff := cmp.Diff(map[int64]map[string]string{7: {"user.a": "1"}, 8: {}, 9: {"user.a": "2"}}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// inOrder is what a client is by its changes one after the other: the meaning
+// of them, without any of what Set does to need less memory.
+func inOrder(changes []*schemas.Change) map[string]string {
+	state := map[string]Value{}
+	for _, c := range changes {
+		var s Set
+		for name, v := range state {
+			s.Add(said(fmt.Sprintf(`set {%q:%s}`, name, v.JSON)), 1)
+		}
+		s.Add(c, 2)
+		state = s.Client(7).Properties
+	}
+	return shown(Client{Properties: state})
+}
+
+// TestAnyOrderIsTheOrderOfTheLog: changes come in any order and more than once.
+func TestAnyOrderIsTheOrderOfTheLog(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 9))
+	values := []string{`1`, `-0.5`, `"x"`, `["x"]`, `["y","x"]`, `true`, `12e1`}
+	for range 3000 {
+		var log []*schemas.Change
+		for range 1 + r.IntN(9) {
+			var members []string
+			for _, name := range []string{"a", "b"} {
+				if r.IntN(3) > 0 {
+					members = append(members, fmt.Sprintf("%q:%s", name, values[r.IntN(len(values))]))
+				}
+			}
+			op := schemas.PropertyChange.Operations()[r.IntN(5)]
+			log = append(log, said(op+" {"+strings.Join(members, ",")+"}"))
+		}
+		var s Set
+		for _, i := range append(r.Perm(len(log)), r.Perm(len(log))...) {
+			s.Add(log[i], int64(i))
+		}
+		if diff := cmp.Diff(inOrder(log), shown(s.Client(7))); diff != "" {
+			for i, c := range log {
+				t.Logf("%d %s %s", i, c.Operation, c.Values)
+			}
+			t.Fatalf("(-in order +any order):\n%s", diff)
+		}
+	}
+}
+
+// TestVoidStepsAreLetGo: what a later set makes void takes no memory.
+func TestVoidStepsAreLetGo(t *testing.T) {
+	var s Set
+	for _, offset := range rand.New(rand.NewPCG(1, 1)).Perm(1000) {
+		c := said(fmt.Sprintf(`set {"a":%d}`, offset))
+		c.Time = int64(1000 + offset)
+		s.Add(c, int64(offset))
+	}
+	if h := s.clients[7][name{schemas.PropertyChange, "a"}]; len(h.steps) != 1 {
+		t.Errorf("%d steps are kept, want 1", len(h.steps))
+	}
+	if got := s.Client(7).Properties["a"]; string(got.JSON) != "999" || got.Offset != 999 || got.Time != 1999 {
+		t.Errorf("a = %+v, want 999 of offset 999 and time 1999", got)
+	}
+}
+
+func FuzzIncrease(f *testing.F) {
+	f.Add("0.1", "0.2")
+	f.Add("-1e-99", "1E+99")
+	f.Add("123456789012345678901234567890.5", "-0")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		x, y := jsontext.Value(a), jsontext.Value(b)
+		if !x.IsValid() || !y.IsValid() {
+			return
+		}
+		sum := sumOf(x, y)
+		if (sum != nil) != (Addable(x) && Addable(y)) {
+			t.Fatalf("%s + %s = %s, addable %v and %v", a, b, sum, Addable(x), Addable(y))
+		}
+		if sum == nil {
+			return
+		}
+		if !sum.IsValid() || sum.Kind() != '0' || len(sum) > 2*maxDigits+4 || string(sum) != string(sumOf(y, x)) {
+			t.Fatalf("%s + %s = %s", a, b, sum)
+		}
+		if back, zero := sumOf(sum, sumOf(jsontext.Value("0"), y)), sumOf(x, jsontext.Value("0")); Addable(sum) && back == nil || zero == nil {
+			t.Fatalf("%s + %s = %s, and again %s", a, b, sum, back)
+		}
+	})
+}

@@ -1,0 +1,114 @@
+package changes
+
+import (
+	"bytes"
+	"math/big"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// maxDigits is how many digits a number may have before and after its point,
+// written out, so that it can be added: beyond them text and time to add would
+// have no bound.
+const maxDigits = 100
+
+// Addable says that v is a number that increase can add: one of at most 100
+// digits before and after its point.
+func Addable(v jsontext.Value) bool {
+	_, ok := parse(v)
+	return ok
+}
+
+// decimal is units × 10^-scale.
+type decimal struct {
+	units *big.Int
+	scale int // 0 to maxDigits
+}
+
+// parse reads a JSON number exactly.
+func parse(v jsontext.Value) (decimal, bool) {
+	if v.Kind() != '0' {
+		return decimal{}, false
+	}
+	mantissa, exponent := []byte(v), 0
+	if e := bytes.IndexAny(v, "eE"); e >= 0 {
+		var err error
+		if exponent, err = strconv.Atoi(string(v[e+1:])); err != nil {
+			return decimal{}, false
+		}
+		mantissa = v[:e]
+	}
+	digits, scale := bytes.Clone(mantissa), 0
+	if point := bytes.IndexByte(digits, '.'); point >= 0 {
+		scale = len(digits) - point - 1
+		digits = append(digits[:point], digits[point+1:]...)
+	}
+	for scale > 0 && digits[len(digits)-1] == '0' {
+		digits, scale = digits[:len(digits)-1], scale-1
+	}
+	if len(digits) > 3*maxDigits || exponent < -3*maxDigits || exponent > 3*maxDigits {
+		return decimal{}, false
+	}
+	units, ok := new(big.Int).SetString(string(digits), 10)
+	if !ok {
+		return decimal{}, false
+	}
+	if scale -= exponent; scale < 0 {
+		units.Mul(units, power(-scale))
+		scale = 0
+	}
+	d := decimal{units: units, scale: scale}
+	d.shorten()
+	whole := new(big.Int).Quo(units, power(d.scale))
+	return d, d.scale <= maxDigits && len(whole.Text(10)) <= maxDigits+1 // and a sign
+}
+
+// shorten drops zeros at the end of the fraction.
+func (d *decimal) shorten() {
+	ten, rest := big.NewInt(10), new(big.Int)
+	for d.scale > 0 {
+		q, r := new(big.Int).QuoRem(d.units, ten, rest)
+		if r.Sign() != 0 {
+			return
+		}
+		d.units, d.scale = q, d.scale-1
+	}
+}
+
+func power(n int) *big.Int { return new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n)), nil) }
+
+// sumOf is a + b in plain digits, without any that it does not need; nil where
+// one of them is no number that can be added.
+func sumOf(a, b jsontext.Value) jsontext.Value {
+	x, ok1 := parse(a)
+	y, ok2 := parse(b)
+	if !ok1 || !ok2 {
+		return nil
+	}
+	scale := max(x.scale, y.scale)
+	sum := new(big.Int).Add(
+		new(big.Int).Mul(x.units, power(scale-x.scale)),
+		new(big.Int).Mul(y.units, power(scale-y.scale)),
+	)
+	d := decimal{units: sum, scale: scale}
+	d.shorten()
+	return d.text()
+}
+
+func (d *decimal) text() jsontext.Value {
+	digits := new(big.Int).Abs(d.units).Text(10)
+	for len(digits) <= d.scale {
+		digits = "0" + digits
+	}
+	var out jsontext.Value
+	if d.units.Sign() < 0 {
+		out = append(out, '-')
+	}
+	point := len(digits) - d.scale
+	out = append(out, digits[:point]...)
+	if d.scale > 0 {
+		out = append(append(out, '.'), digits[point:]...)
+	}
+	return out
+}

@@ -1,0 +1,104 @@
+package columns
+
+import (
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"weir/schemas"
+)
+
+// Names of the columns that a batch of changes has and one of events has not.
+const (
+	Kind      = "kind"      // schemas.ChangeKind
+	Operation = "operation" // schemas.OpSet and so on
+)
+
+// changeBytes is what a change costs beside its values.
+const changeBytes = 64
+
+// ChangeSchema is the schema of a batch of changes; Properties is what the
+// operation is applied with. The position of a column + 1 is its field id in
+// Iceberg and Parquet for ever: columns are only appended.
+func ChangeSchema() *arrow.Schema {
+	return arrow.NewSchema([]arrow.Field{
+		{Name: ProductID, Type: arrow.PrimitiveTypes.Int64},
+		{Name: ClientID, Type: arrow.PrimitiveTypes.Int64},
+		{Name: Time, Type: Timestamp()},
+		{Name: Kind, Type: Coded()},
+		{Name: Operation, Type: Coded()},
+		{Name: Properties, Type: arrow.BinaryTypes.String},
+		{Name: Shard, Type: arrow.PrimitiveTypes.Int32},
+		{Name: Offset, Type: arrow.PrimitiveTypes.Int64},
+		{Name: Arrival, Type: Timestamp()},
+	}, nil)
+}
+
+// ChangeBuilder gathers changes into batches. It belongs to one goroutine.
+type ChangeBuilder struct {
+	schema *arrow.Schema
+	rows   int
+	bytes  int64
+
+	product, client, offset *array.Int64Builder
+	time, arrival           *array.TimestampBuilder
+	shard                   *array.Int32Builder
+	values                  *array.StringBuilder
+	kind, operation         *Coder
+}
+
+// NewChangeBuilder returns an empty builder; Release ends it.
+func NewChangeBuilder(mem memory.Allocator) *ChangeBuilder {
+	newInstant := func() *array.TimestampBuilder {
+		return array.NewTimestampBuilder(mem, &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "UTC"})
+	}
+	return &ChangeBuilder{
+		schema:  ChangeSchema(),
+		product: array.NewInt64Builder(mem), client: array.NewInt64Builder(mem), offset: array.NewInt64Builder(mem),
+		time: newInstant(), arrival: newInstant(), shard: array.NewInt32Builder(mem), values: array.NewStringBuilder(mem),
+		kind: NewCoder(mem), operation: NewCoder(mem),
+	}
+}
+
+// Append adds c, copying all that it needs of it.
+func (b *ChangeBuilder) Append(c *schemas.Change, at Position) {
+	b.rows++
+	b.bytes += changeBytes + int64(len(c.Values))
+	b.product.Append(c.Product)
+	b.client.Append(c.Client)
+	b.time.Append(Instant(c.Time))
+	b.bytes += b.kind.Add(string(c.Kind)) + b.operation.Add(c.Operation)
+	b.values.BinaryBuilder.Append(c.Values)
+	b.shard.Append(at.Shard)
+	b.offset.Append(at.Offset)
+	b.arrival.Append(Instant(at.Arrival))
+}
+
+// Len is the number of rows since the last Batch.
+func (b *ChangeBuilder) Len() int { return b.rows }
+
+// Bytes estimates the memory of the rows since the last Batch.
+func (b *ChangeBuilder) Bytes() int64 { return b.bytes }
+
+// Batch returns the rows gathered and starts afresh. The caller releases it.
+func (b *ChangeBuilder) Batch() arrow.Record {
+	cols := []arrow.Array{
+		b.product.NewArray(), b.client.NewArray(), b.time.NewArray(), b.kind.NewArray(), b.operation.NewArray(),
+		b.values.NewArray(), b.shard.NewArray(), b.offset.NewArray(), b.arrival.NewArray(),
+	}
+	rec := array.NewRecord(b.schema, cols, int64(b.rows))
+	for _, c := range cols {
+		c.Release()
+	}
+	b.rows, b.bytes = 0, 0
+	return rec
+}
+
+// Release frees what was gathered and not taken.
+func (b *ChangeBuilder) Release() {
+	for _, c := range []array.Builder{b.product, b.client, b.offset, b.time, b.arrival, b.shard, b.values} {
+		c.Release()
+	}
+	b.kind.Release()
+	b.operation.Release()
+}

@@ -1,0 +1,109 @@
+package lake
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"weir/schemas"
+	"weir/schemas/rollup"
+)
+
+// Change is a row of client_changes: what was said of a client, and where it
+// stands in the log. The changes of one client are applied by Offset.
+type Change struct {
+	schemas.Change
+
+	Shard   int32
+	Offset  int64
+	Arrival int64 // log time; epoch milliseconds
+}
+
+// compare is the order of a data file.
+func (c *Change) compare(o *Change) int {
+	return cmp.Or(cmp.Compare(c.Product, o.Product), cmp.Compare(c.Client, o.Client), cmp.Compare(c.Offset, o.Offset))
+}
+
+// WriteChanges puts the rows of batches, all of one shard and of
+// columns.ChangeSchema, as one data file for each month of their time. Nothing
+// shows until the files are committed.
+func (l *Lake) WriteChanges(ctx context.Context, shard int32, batches []arrow.Record) ([]DataFile, error) {
+	var rows []Change
+	all := ChangesOf(func(yield func(arrow.Record, error) bool) {
+		for _, b := range batches {
+			if !yield(b, nil) {
+				return
+			}
+		}
+	})
+	for row, err := range all {
+		if err != nil {
+			return nil, fmt.Errorf("write changes of shard %d: %w", shard, err)
+		}
+		rows = append(rows, *row)
+	}
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	slices.SortFunc(rows, func(a, b Change) int { return a.compare(&b) })
+	return writeRows(ctx, l, newChangeRows(shard), func(yield func(*Change) bool) {
+		for i := range rows {
+			if !yield(&rows[i]) {
+				return
+			}
+		}
+	})
+}
+
+// ScanChanges yields the rows of files that f asks for, file by file; those of
+// a file come by product, client, offset. A row is valid until the next one is
+// asked for, what its fields point to for ever.
+func (l *Lake) ScanChanges(ctx context.Context, files []DataFile, f Filter) iter.Seq2[*Change, error] {
+	return ChangesOf(l.scan(ctx, Changes, files, nil, f))
+}
+
+// ChangesOf yields the rows of batches of columns.ChangeSchema, like
+// ScanChanges.
+func ChangesOf(batches iter.Seq2[arrow.Record, error]) iter.Seq2[*Change, error] {
+	return rowsOf(batches, readChanges)
+}
+
+func readChanges(rec arrow.Record) func(int, *Change) error {
+	product, client, time := cell[*array.Int64](rec, 0), cell[*array.Int64](rec, 1), cell[*array.Timestamp](rec, 2)
+	kind, operation, values := newOwnTexts(rec, 3), newOwnTexts(rec, 4), cell[*array.String](rec, 5)
+	shard, offset, arrival := cell[*array.Int32](rec, 6), cell[*array.Int64](rec, 7), cell[*array.Timestamp](rec, 8)
+	return func(i int, c *Change) error {
+		*c = Change{Shard: shard.Value(i), Offset: offset.Value(i), Arrival: milli(arrival.Value(i))}
+		c.Product, c.Client, c.Time = product.Value(i), client.Value(i), milli(time.Value(i))
+		of, _ := kind.at(i)
+		c.Kind = schemas.ChangeKind(of)
+		c.Operation, _ = operation.at(i)
+		c.Values = []byte(values.Value(i)) // a copy: the batch goes
+		return nil
+	}
+}
+
+func newChangeRows(shard int32) *rowBuilder[Change] {
+	return &rowBuilder[Change]{
+		table: Changes, shard: shard, batch: newBatchBuilder(Changes, memory.DefaultAllocator),
+		partition: func(c *Change) int32 { return monthOfDay(rollup.Day(c.Time)) },
+		append: func(b *batchBuilder, c *Change) {
+			b.long(c.Product)
+			b.long(c.Client)
+			b.instant(c.Time)
+			b.coded(string(c.Kind), true)
+			b.coded(c.Operation, true)
+			b.text(c.Values)
+			b.integer(c.Shard)
+			b.long(c.Offset)
+			b.instant(c.Arrival)
+			b.endRow()
+		},
+	}
+}
