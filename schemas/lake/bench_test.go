@@ -133,7 +133,7 @@ func readPages(b *testing.B, body []byte, names []string) (rows int) {
 func BenchmarkRollups(b *testing.B) {
 	l := laketest.Lake(b, lake.Config{})
 	g := newTraffic(1, 20_000)
-	var days, events []lake.DataFile
+	var days, eventDays, events []lake.DataFile
 	for cut := range int64(8) {
 		set, batches := rollup.NewSet(), g.batches(b, 0, cut*benchRows/8, benchRows/8, 4096)
 		for _, rec := range batches {
@@ -141,11 +141,11 @@ func BenchmarkRollups(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		files, err := l.WriteRollups(b.Context(), 0, set, lake.ClientDays)
+		files, err := l.WriteRollups(b.Context(), 0, set, lake.ClientDays, lake.EventDays)
 		if err != nil {
 			b.Fatal(err)
 		}
-		days = append(days, files[lake.ClientDays]...)
+		days, eventDays = append(days, files[lake.ClientDays]...), append(eventDays, files[lake.EventDays]...)
 		more, err := l.WriteEvents(b.Context(), 0, batches)
 		if err != nil {
 			b.Fatal(err)
@@ -172,6 +172,18 @@ func BenchmarkRollups(b *testing.B) {
 			}
 		}
 	})
+	batches := func(t lake.Table, files []lake.DataFile, names ...string) func(*testing.B) {
+		return func(b *testing.B) {
+			for _, err := range l.ScanRollup(b.Context(), t, files, names, lake.Filter{Products: []int64{1001, 1002, 1003}}) {
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	}
+	measure("numbers of client days", days, batches(lake.ClientDays, days, "client_id", "day", "sessions", "runtime_ms"))
+	measure("properties of client days", days, batches(lake.ClientDays, days, "client_id", "day", "properties"))
+	measure("counts of event days", eventDays, batches(lake.EventDays, eventDays, "client_id", "day", "category", "name", "count"))
 	merge := func(t lake.Table, files []lake.DataFile) func(*testing.B) {
 		return func(b *testing.B) {
 			if _, err := l.Merge(b.Context(), t, files); err != nil {

@@ -20,7 +20,7 @@ type stringReader struct {
 	valid   validity
 	offsets *memory.Buffer
 	data    *memory.Buffer
-	before  int // bytes of the array before: this one will have about as many
+	width   int // bytes of a value, about; 0 is unknown
 }
 
 func (r *stringReader) begin(rows int) {
@@ -29,7 +29,7 @@ func (r *stringReader) begin(rows int) {
 	r.offsets.Resize((rows + 1) * arrow.Int32SizeBytes)
 	arrow.Int32Traits.CastFromBytes(r.offsets.Bytes())[0] = 0
 	r.data = memory.NewResizableBuffer(r.valid.mem)
-	r.data.Reserve(r.before + r.before/16)
+	r.data.Reserve(min(rows*r.width, scanBytes))
 }
 
 func (r *stringReader) read(row int64, n int) error {
@@ -105,7 +105,10 @@ func (r *stringReader) grow(n int) (end int, err error) {
 
 func (r *stringReader) array() arrow.Array {
 	offsets, data := r.offsets, r.data
-	r.offsets, r.data, r.before = nil, nil, r.data.Len()
+	if r.valid.n > 0 {
+		r.width = data.Len()/r.valid.n + 1 // the next array will be about as long
+	}
+	r.offsets, r.data = nil, nil
 	return newArray(r.as, &r.valid, offsets, data)
 }
 

@@ -138,6 +138,7 @@ type group struct {
 	src    *source
 	at     io.ReaderAt
 	chunks []parquet.ColumnChunk
+	index  int // in the file
 	rows   int64
 	where  []predicate // that not all of its rows are known to pass
 }
@@ -152,7 +153,7 @@ func (s *scanner) groupsOf(ctx context.Context, src *source, yield func(*group, 
 		}
 		jobs = append(jobs, func(ctx context.Context) (*group, error) {
 			at, err := src.chunks(ctx, i, s.leaves(src, where))
-			return &group{src: src, at: at, chunks: g.ColumnChunks(), rows: g.NumRows(), where: where}, err
+			return &group{src: src, at: at, chunks: g.ColumnChunks(), index: i, rows: g.NumRows(), where: where}, err
 		})
 	}
 	for g, err := range ahead(ctx, 1, jobs) {
@@ -335,7 +336,11 @@ func (s *scanner) reader(g *group, f arrow.Field, field int, read []int64, spars
 	if sparse {
 		c.index(g.src, chunk)
 	}
-	return newColumnReader(c, f.Type, s.mem), nil
+	out := newColumnReader(c, f.Type, s.mem)
+	if strings, ok := out.(*stringReader); ok && chunk.NumValues() > 0 {
+		strings.width = int(g.src.file.Metadata().RowGroups[g.index].Columns[leaf].MetaData.TotalUncompressedSize/chunk.NumValues()) + 1
+	}
+	return out, nil
 }
 
 // physical is the Parquet type of a column.
