@@ -152,7 +152,9 @@ func TestLiveClient(t *testing.T) {
 		t.Errorf("clients = %q, want %q", clients, want)
 	}
 
-	files := read[struct{ FileList []struct{ FileName, FileDate string } }](t, c.retry(http.MethodGet, "/v3/rawEvents/download/listFiles/1001", nil))
+	files := read[struct {
+		FileList []struct{ FileName, FileDate string }
+	}](t, c.retry(http.MethodGet, "/v3/rawEvents/download/listFiles/1001", nil))
 	if len(files.FileList) == 0 {
 		t.Fatal("no raw file is listed")
 	}

@@ -109,11 +109,28 @@ func ofSets[B any](sets iter.Seq2[*rollup.Set, error], batches func(*rollup.Set)
 	}
 }
 
-// gather rolls up the events from where t ends to the watermark, in pieces of
-// about gatherBytes.
+// gather rolls up the events from where t ends to the watermark, of the
+// products and clients of f and of all times, in pieces of about gatherBytes.
+// What is one piece is kept: a question reads several rollups, which mostly end
+// at one place.
 func (v *view) gather(ctx context.Context, t rollupTable, f lake.Filter) iter.Seq2[*rollup.Set, error] {
-	f.OffsetFrom = maps.Clone(t.next)
-	return rolledUp(v.events(ctx, rollup.Columns(), f), rollup.NewSet, (*rollup.Set).AddBatch)
+	return func(yield func(*rollup.Set, error) bool) {
+		if v.rolled != nil && f.Clients == nil && slices.Equal(f.Products, v.filter.Products) && maps.Equal(t.next, v.rolledFrom) {
+			yield(v.rolled, nil)
+			return
+		}
+		f := lake.Filter{Products: f.Products, Clients: f.Clients, OffsetFrom: t.next}
+		pieces, last := 0, rollup.NewSet()
+		for set, err := range rolledUp(v.events(ctx, rollup.Columns(), f), rollup.NewSet, (*rollup.Set).AddBatch) {
+			pieces, last = pieces+1, set
+			if !yield(set, err) || err != nil {
+				return
+			}
+		}
+		if pieces < 2 && f.Clients == nil && slices.Equal(f.Products, v.filter.Products) {
+			v.rolled, v.rolledFrom = last, t.next
+		}
+	}
 }
 
 // rolledUp rolls batches up, in pieces.

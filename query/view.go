@@ -15,6 +15,7 @@ import (
 
 	"weir/schemas/lake"
 	"weir/schemas/registry"
+	"weir/schemas/rollup"
 	"weir/schemas/tail"
 )
 
@@ -23,7 +24,8 @@ import (
 var errMoved = errors.New("owner no longer has what the plan saw")
 
 // view is what one answer is made of: one snapshot of `events` and what each
-// owner held from there on. It never changes once plan has returned it.
+// owner held from there on. It never says anything else once plan has returned
+// it, and belongs to one goroutine then.
 type view struct {
 	service *Service
 	lake    *lake.Lake
@@ -33,7 +35,10 @@ type view struct {
 	filter lake.Filter // the rows of parts are of this filter
 
 	rollups map[lake.Table]rollupTable // that were asked for; never ahead of snap
-	said    rollupTable                // client_changes, if it was asked for; never behind snap
+
+	rolled     *rollup.Set     // what rollups lack, once it was gathered: see gather
+	rolledFrom map[int32]int64 // of rollups that end here
+	said       rollupTable     // client_changes, if it was asked for; never behind snap
 
 	watermark watermark // of every shard there is
 	asOf      time.Time // see the package comment; zero when no shard counts

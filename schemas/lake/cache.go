@@ -3,16 +3,19 @@ package lake
 import (
 	"container/list"
 	"context"
+	"strconv"
 	"sync"
 )
 
-// cachedBytes is the size up to which a data file is worth keeping: one that
-// is larger costs more to decode than to fetch.
+// cachedBytes is the size up to which a data file, or a part of one, is worth
+// keeping: what is larger costs more to decode than to fetch.
 const cachedBytes = 512 << 10
 
-// cache is an ObjectStore that keeps small objects in memory, those asked for
-// last. Objects never change, so what it keeps is never wrong. Until compaction
-// has merged them, a question over years reads hundreds of small data files.
+// cache is an ObjectStore that keeps small objects and small parts of large
+// ones in memory, those asked for last. Objects never change, so what it keeps
+// is never wrong. Until compaction has merged them, a question over years reads
+// hundreds of small data files; afterwards the ends and some columns of fewer
+// large ones, and the next question reads much the same.
 type cache struct {
 	ObjectStore
 	limit int64 // bytes kept at most
@@ -23,7 +26,7 @@ type cache struct {
 	order *list.List // of kept, the last one used in front
 }
 
-// kept is an object in memory. Nobody writes to its body.
+// kept is an object, or a part of one, in memory. Nobody writes to its body.
 type kept struct {
 	key  string
 	body []byte
@@ -41,6 +44,20 @@ func (c *cache) Get(ctx context.Context, key string) ([]byte, error) {
 	body, err := c.ObjectStore.Get(ctx, key)
 	if err == nil && int64(len(body)) <= min(cachedBytes, c.limit) {
 		c.keep(key, body)
+	}
+	return body, err
+}
+
+// GetRange returns n bytes from off of the object at key, which the caller must
+// not write to.
+func (c *cache) GetRange(ctx context.Context, key string, off, n int64) ([]byte, error) {
+	part := key + "@" + strconv.FormatInt(off, 10) + "+" + strconv.FormatInt(n, 10)
+	if body, ok := c.find(part); ok {
+		return body, nil
+	}
+	body, err := c.ObjectStore.GetRange(ctx, key, off, n)
+	if err == nil && int64(len(body)) <= min(cachedBytes, c.limit) {
+		c.keep(part, body)
 	}
 	return body, err
 }

@@ -14,8 +14,8 @@ import (
 
 // How objects are fetched.
 const (
-	wholeBytes = 8 << 20   // an object up to this size comes in one get
-	tailBytes  = 1 << 20   // of a larger one this much comes first: footer and page indexes
+	wholeBytes = 512 << 10 // an object up to this size comes in one get
+	tailBytes  = 256 << 10 // of a larger one this much comes first: footer and page indexes
 	gapBytes   = 256 << 10 // ranges that lie closer come as one
 	rangeGets  = 4         // ranges of a row group on their way at once
 )

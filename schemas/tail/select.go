@@ -31,6 +31,7 @@ func (p *Part) Select(names []string, f lake.Filter, mem memory.Allocator) iter.
 	if err != nil {
 		return func(yield func(arrow.Record, error) bool) { yield(nil, err) }
 	}
+	sel.here = true
 	return sel.batches(p, p.Rows)
 }
 
@@ -57,6 +58,7 @@ type selection struct {
 	req    Request
 	schema *arrow.Schema
 	mem    memory.Allocator
+	here   bool // batches do not go over the wire: their size does not matter
 }
 
 func newSelection(req Request, mem memory.Allocator) (*selection, error) {
@@ -110,7 +112,13 @@ type batch struct {
 
 // pass yields b as it is or copies it to out. It reports whether more is wanted.
 func (s *selection) pass(out *copier, b batch, rec arrow.Record, yield func(arrow.Record, error) bool) bool {
-	if int64(len(b.rows)) < rec.NumRows() || len(b.rows) < minAsIs || !b.divisible() {
+	all := int64(len(b.rows)) == rec.NumRows()
+	if all && s.here {
+		whole := array.NewRecord(s.schema, b.columns, rec.NumRows())
+		defer whole.Release()
+		return out.flush(yield) && yield(whole, nil)
+	}
+	if !all || len(b.rows) < minAsIs || !b.divisible() {
 		return out.add(b, yield)
 	}
 	return out.flush(yield) && s.pieces(b, yield)
