@@ -144,10 +144,8 @@ func (s *Set) ClientBatches(properties bool) iter.Seq[*ClientBatch] {
 // FindIn finds one property in raw, as AppendJSON writes it, without reading
 // the others; a cleared one too. The result shares memory with raw.
 func FindIn(raw, name string) (Property, bool, error) {
-	if strings.IndexByte(raw, '[') < 0 && plainText(name) {
-		if p, found, ok := findPlain(raw, name); ok {
-			return p, found, nil
-		}
+	if p, found, ok := findPlain(raw, name); ok {
+		return p, found, nil
 	}
 	all, err := ParseProperties(raw)
 	if err != nil {
@@ -161,31 +159,44 @@ func FindIn(raw, name string) (Property, bool, error) {
 	return Property{}, false, nil
 }
 
-// findPlain looks for `"name":{"v":`, which stands nowhere but at a property:
-// within a string the quotes would have a backslash, and values hold no
-// objects. ok is false where the general reader must look.
+// momentBegins is how properties that were said begin.
+const momentBegins = `[{"t":`
+
+// findPlain looks for `"name":`, which stands nowhere but before its value:
+// within a string the quotes would have a backslash. ok is false where the
+// general reader must look: the name may be one of the moments', or values
+// lists or objects with names of their own.
 func findPlain(raw, name string) (p Property, found, ok bool) {
-	rest := raw
-	for {
-		at := strings.Index(rest, name)
+	if len(name) < 2 || !strings.HasPrefix(raw, momentBegins) || strings.IndexByte(raw[1:], '[') >= 0 {
+		return p, false, false
+	}
+	for from := 0; ; {
+		at := strings.Index(raw[from:], name)
 		if at < 0 {
 			return p, false, true
 		}
-		before, after := rest[:at], rest[at+len(name):]
-		value, is := strings.CutPrefix(after, `":{"v":`)
-		if !is || !strings.HasSuffix(before, `"`) || strings.HasSuffix(before, `\"`) {
-			rest = after
+		at, from = from+at, from+at+len(name)
+		value, is := strings.CutPrefix(raw[from:], `":`)
+		if !is || raw[at-1] != '"' || raw[at-2] == '\\' {
 			continue
 		}
 		p.Name = name
-		var plain bool
-		if p.Value, value, plain = plainValue(value); !plain {
+		if p.Value, _, ok = plainValue(value); !ok {
 			return p, false, false
 		}
-		if p.Time, value, plain = plainInt(value, `,"t":`, ','); !plain {
-			return p, false, false
+		// The moment that it stands in begins with the last one before it.
+		begins := 1
+		for {
+			next := strings.Index(raw[begins+1:at], momentBegins[1:])
+			if next < 0 {
+				break
+			}
+			begins += 1 + next
 		}
-		p.Offset, _, plain = plainInt(value, `,"o":`, '}')
-		return p, plain, plain
+		p.Time, value, ok = plainInt(raw[begins:], momentBegins[1:], ',')
+		if ok {
+			p.Offset, _, ok = plainInt(value, `,"o":`, ',')
+		}
+		return p, ok, ok
 	}
 }

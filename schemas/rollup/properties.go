@@ -1,12 +1,15 @@
 package rollup
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -72,27 +75,54 @@ func (p Properties) Merge(o Properties) Properties {
 	return append(append(out, p...), o...)
 }
 
-// AppendJSON appends p as the tables keep it:
-// {"prodVersion":{"v":"1.0","t":1700000000000,"o":42}}.
+// AppendJSON appends p as the tables keep it, by the event that said it, the
+// latest first: [{"t":1700000000000,"o":42,"v":{"C01":"a","prodVersion":"1.0"}}].
+// Most clients say all that they say with each event.
 func (p Properties) AppendJSON(to []byte) []byte {
-	to = append(to, '{')
-	for i := range p {
-		if i > 0 {
+	to = append(to, '[')
+	for n, at := range p.moments() {
+		if n > 0 {
 			to = append(to, ',')
 		}
-		to, _ = jsontext.AppendQuote(to, p[i].Name) // invalid UTF-8 becomes U+FFFD, as JSON has no other way to say it
-		to = append(append(to, `:{"v":`...), p[i].Value...)
-		to = strconv.AppendInt(append(to, `,"t":`...), p[i].Time, 10)
-		to = strconv.AppendInt(append(to, `,"o":`...), p[i].Offset, 10)
-		to = append(to, '}')
+		to = strconv.AppendInt(append(to, `{"t":`...), at.time, 10)
+		to = strconv.AppendInt(append(to, `,"o":`...), at.offset, 10)
+		to = append(to, `,"v":{`...)
+		comma := false
+		for i := range p {
+			if p[i].Time != at.time || p[i].Offset != at.offset {
+				continue
+			}
+			if comma {
+				to = append(to, ',')
+			}
+			comma = true
+			to, _ = jsontext.AppendQuote(to, p[i].Name) // invalid UTF-8 becomes U+FFFD, as JSON has no other way to say it
+			to = append(append(to, ':'), p[i].Value...)
+		}
+		to = append(to, "}}"...)
 	}
-	return append(to, '}')
+	return append(to, ']')
+}
+
+// moment is when something was said.
+type moment struct{ time, offset int64 }
+
+// moments are when p was said, the latest first.
+func (p Properties) moments() []moment {
+	var all []moment
+	for i := range p {
+		if at := (moment{p[i].Time, p[i].Offset}); !slices.Contains(all, at) {
+			all = append(all, at)
+		}
+	}
+	slices.SortFunc(all, func(a, b moment) int { return cmp.Or(cmp.Compare(b.time, a.time), cmp.Compare(b.offset, a.offset)) })
+	return all
 }
 
 // ParseProperties reads what AppendJSON wrote. The result shares memory with
 // raw.
 func ParseProperties(raw string) (Properties, error) {
-	if raw == "" || raw == "{}" {
+	if raw == "" || raw == "[]" {
 		return nil, nil
 	}
 	if p, ok := parsePlain(raw); ok {
@@ -104,15 +134,14 @@ func ParseProperties(raw string) (Properties, error) {
 // parsePlain reads the very form that AppendJSON writes, with names and values
 // without escapes: cut out of raw, nothing is copied.
 func parsePlain(raw string) (Properties, bool) {
-	out := make(Properties, 0, strings.Count(raw, `{"v":`))
-	rest, ok := strings.CutPrefix(raw, "{")
+	out := make(Properties, 0, strings.Count(raw, `":`))
+	rest, ok := strings.CutPrefix(raw, "[")
 	for ok {
-		var p Property
-		if p, rest, ok = plainProperty(rest); !ok {
+		if out, rest, ok = plainMoment(out, rest); !ok {
 			return nil, false
 		}
-		out = append(out, p)
-		if rest == "}" {
+		if rest == "]" {
+			slices.SortFunc(out, byName)
 			return out, sorted(out)
 		}
 		rest, ok = strings.CutPrefix(rest, ",")
@@ -120,23 +149,36 @@ func parsePlain(raw string) (Properties, bool) {
 	return nil, false
 }
 
-func plainProperty(rest string) (p Property, _ string, ok bool) {
-	if rest, ok = strings.CutPrefix(rest, `"`); !ok {
-		return p, "", false
+func byName(a, b Property) int { return strings.Compare(a.Name, b.Name) }
+
+// plainMoment cuts what was said at one moment off rest.
+func plainMoment(out Properties, rest string) (_ Properties, after string, ok bool) {
+	var at moment
+	if at.time, rest, ok = plainInt(rest, `{"t":`, ','); !ok {
+		return out, "", false
 	}
-	if p.Name, rest, ok = strings.Cut(rest, `":{"v":`); !ok || !plainText(p.Name) {
-		return p, "", false
+	if at.offset, rest, ok = plainInt(rest, `,"o":`, ','); !ok {
+		return out, "", false
 	}
-	if p.Value, rest, ok = plainValue(rest); !ok {
-		return p, "", false
+	rest, ok = strings.CutPrefix(rest, `,"v":{`)
+	for ok {
+		p := Property{Time: at.time, Offset: at.offset}
+		if rest, ok = strings.CutPrefix(rest, `"`); !ok {
+			return out, "", false
+		}
+		if p.Name, rest, ok = strings.Cut(rest, `":`); !ok || !plainText(p.Name) {
+			return out, "", false
+		}
+		if p.Value, rest, ok = plainValue(rest); !ok {
+			return out, "", false
+		}
+		out = append(out, p)
+		if after, done := strings.CutPrefix(rest, "}}"); done {
+			return out, after, true
+		}
+		rest, ok = strings.CutPrefix(rest, ",")
 	}
-	if p.Time, rest, ok = plainInt(rest, `,"t":`, ','); !ok {
-		return p, "", false
-	}
-	if p.Offset, rest, ok = plainInt(rest, `,"o":`, '}'); !ok {
-		return p, "", false
-	}
-	return p, rest[1:], true
+	return out, "", false
 }
 
 // plainValue cuts a scalar without escapes off rest, in the form that a rollup
@@ -149,7 +191,7 @@ func plainValue(rest string) (value, after string, ok bool) {
 		}
 		return rest[:end+2], text[end+1:], true
 	}
-	end := strings.IndexByte(rest, ',')
+	end := strings.IndexAny(rest, ",}")
 	if end < 1 {
 		return "", "", false
 	}
@@ -197,59 +239,25 @@ func sorted(p Properties) bool {
 	return true
 }
 
-// parseAny reads any JSON object of objects.
+// parseAny reads any JSON array of what was said at moments.
 func parseAny(raw string) (Properties, error) {
-	dec := jsontext.NewDecoder(strings.NewReader(raw))
-	var out Properties
-	err := members(dec, func(name string) error {
-		p := Property{Name: name, Value: cleared}
-		err := members(dec, func(field string) error { return p.read(dec, field) })
-		out = append(out, p)
-		return err
-	})
-	if err != nil {
+	var all []struct {
+		Time   int64                     `json:"t"`
+		Offset int64                     `json:"o"`
+		Values map[string]jsontext.Value `json:"v"`
+	}
+	if err := json.Unmarshal([]byte(raw), &all); err != nil {
 		return nil, fmt.Errorf("read properties: %w", err)
 	}
-	slices.SortFunc(out, func(a, b Property) int { return strings.Compare(a.Name, b.Name) })
+	var out Properties
+	for _, at := range all {
+		for name, value := range at.Values {
+			out = append(out, Property{Name: name, Value: settled(value), Time: at.Time, Offset: at.Offset})
+		}
+	}
+	slices.SortFunc(out, byName)
+	if !sorted(out) {
+		return nil, errors.New("read properties: one is said at two moments")
+	}
 	return out, nil
-}
-
-// read reads the value of one field of p.
-func (p *Property) read(dec *jsontext.Decoder, field string) error {
-	value, err := dec.ReadValue()
-	if err != nil {
-		return err
-	}
-	switch field {
-	case "v":
-		p.Value = settled(value)
-	case "t":
-		p.Time, err = strconv.ParseInt(string(value), 10, 64)
-	case "o":
-		p.Offset, err = strconv.ParseInt(string(value), 10, 64)
-	}
-	return err
-}
-
-// members calls each for the members of the object that comes next; each reads
-// the value.
-func members(dec *jsontext.Decoder, each func(name string) error) error {
-	tok, err := dec.ReadToken()
-	if err != nil {
-		return err
-	}
-	if tok.Kind() != '{' {
-		return fmt.Errorf("%s is not an object", tok.Kind())
-	}
-	for dec.PeekKind() == '"' {
-		name, err := dec.ReadToken()
-		if err != nil {
-			return err
-		}
-		if err := each(name.String()); err != nil {
-			return err
-		}
-	}
-	_, err = dec.ReadToken()
-	return err
 }

@@ -1,6 +1,7 @@
 package rollup
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -25,13 +26,15 @@ func TestPropertiesRoundTrip(t *testing.T) {
 			t.Errorf("%s: %v %s", raw, err, diff)
 		}
 	}
-	check(nil, `{}`)
-	check(Properties{{Name: "C01", Value: `"a,b}"`, Time: -5, Offset: 0}}, `{"C01":{"v":"a,b}","t":-5,"o":0}}`)
+	check(nil, `[]`)
+	check(Properties{{Name: "C01", Value: `"a,b}"`, Time: -5, Offset: 0}}, `[{"t":-5,"o":0,"v":{"C01":"a,b}"}}]`)
 	check(Properties{{Name: "a", Value: `1.5e3`, Time: 1, Offset: 2}, {Name: "b", Value: `null`, Time: 3, Offset: 4}, {Name: "c", Value: `true`}},
-		`{"a":{"v":1.5e3,"t":1,"o":2},"b":{"v":null,"t":3,"o":4},"c":{"v":true,"t":0,"o":0}}`)
-	check(Properties{{Name: `q"`, Value: `"say \"hi\", \\"`}}, `{"q\"":{"v":"say \"hi\", \\","t":0,"o":0}}`)
-	check(Properties{{Name: `x":{"v":`, Value: `"\""`}}, `{"x\":{\"v\":":{"v":"\"","t":0,"o":0}}`)
-	check(Properties{{Name: "list", Value: `[1,{"a":"}"}]`}}, `{"list":{"v":[1,{"a":"}"}],"t":0,"o":0}}`)
+		`[{"t":3,"o":4,"v":{"b":null}},{"t":1,"o":2,"v":{"a":1.5e3}},{"t":0,"o":0,"v":{"c":true}}]`)
+	check(Properties{{Name: "a", Value: `"1"`, Time: 7}, {Name: "b", Value: `2`, Time: 9}, {Name: "c", Value: `"3"`, Time: 7}},
+		`[{"t":9,"o":0,"v":{"b":2}},{"t":7,"o":0,"v":{"a":"1","c":"3"}}]`)
+	check(Properties{{Name: `q"`, Value: `"say \"hi\", \\"`}}, `[{"t":0,"o":0,"v":{"q\"":"say \"hi\", \\"}}]`)
+	check(Properties{{Name: `x":"`, Value: `"\""`}}, `[{"t":0,"o":0,"v":{"x\":\"":"\""}}]`)
+	check(Properties{{Name: "list", Value: `[1,{"a":"}"}]`}}, `[{"t":0,"o":0,"v":{"list":[1,{"a":"}"}]}}]`)
 }
 
 func TestPropertiesFind(t *testing.T) {
@@ -46,13 +49,14 @@ func TestPropertiesFind(t *testing.T) {
 	}
 }
 
-// FuzzParseProperties holds the quick reader to the general one, and what is
-// read to what is written.
+// FuzzParseProperties holds the quick reader and FindIn to the general reader,
+// and what is read to what is written.
 func FuzzParseProperties(f *testing.F) {
 	for _, raw := range []string{
-		`{}`, ``, `{"a":{"v":"1","t":1,"o":2}}`, `{"a":{"v":1,"t":01,"o":2}}`, `{"a":{"o":1,"v":null,"t":-3}}`,
-		`{"a":{"v":"","t":1,"o":2},"b":{"v":tru,"t":1,"o":2}}`, `{"":{"v":0,"t":-0,"o":2}}`, `{"b":{"v":1,"t":1,"o":1},"a":{"v":1,"t":1,"o":1}}`,
-		"{\"a\xff\":{\"v\":1,\"t\":1,\"o\":2}}", `{"a":{"v":"` + "\n" + `","t":1,"o":2}}`,
+		`[]`, ``, `[{"t":1,"o":2,"v":{"ab":"1"}}]`, `[{"t":01,"o":2,"v":{"ab":1}}]`, `[{"o":1,"v":{"ab":null},"t":-3}]`,
+		`[{"t":1,"o":2,"v":{"ab":"","bc":tru}}]`, `[{"t":-0,"o":2,"v":{"":0}}]`, `[{"t":3,"o":1,"v":{"bc":1}},{"t":1,"o":1,"v":{"ab":1,"cd":"x}},{"}}]`,
+		"[{\"t\":1,\"o\":2,\"v\":{\"ab\xff\":1}}]", `[{"t":1,"o":2,"v":{"ab":"` + "\n" + `"}}]`, `[{"t":1,"o":2,"v":{"x":"\"ab\":1","ab":2}}]`,
+		`[{"t":1,"o":2,"v":{"t":5,"o":6,"v":7}}]`, `[{"t":1,"o":2,"v":{"x":[{"ab":1}],"ab":2}}]`, `[{"t":1,"o":2,"v":{"ab":1}},{"t":0,"o":2,"v":{"ab":1}}]`,
 	} {
 		f.Add(raw)
 	}
@@ -67,12 +71,20 @@ func FuzzParseProperties(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := ParseProperties(string(got.AppendJSON(nil)))
+		written := string(got.AppendJSON(nil))
+		again, err := ParseProperties(written)
 		if err != nil {
-			t.Fatalf("read again %s: %v", got.AppendJSON(nil), err)
+			t.Fatalf("read again %s: %v", written, err)
 		}
 		if diff := cmp.Diff(got, again); len(got) > 0 && diff != "" {
 			t.Fatal(diff)
+		}
+		for _, name := range []string{"ab", "bc", "cd", "t", "v", "x"} {
+			found, has, err := FindIn(written, name)
+			i := slices.IndexFunc(again, func(p Property) bool { return p.Name == name })
+			if err != nil || has != (i >= 0) || has && found != again[i] {
+				t.Fatalf("%s in %s: %v %v %v", name, written, found, has, err)
+			}
 		}
 	})
 }

@@ -75,30 +75,30 @@ func TestDefinitions(t *testing.T) {
 	}
 
 	check("a session over midnight: its start counts on its day, its runtime on the stop's", []string{
-		`day 7/9 0: 1 events 1 sessions 0 ms 86399999..86399999 {}`,
-		`day 7/9 1: 1 events 0 sessions 5000 ms 86400000..86400000 {}`,
+		`day 7/9 0: 1 events 1 sessions 0 ms 86399999..86399999 []`,
+		`day 7/9 1: 1 events 0 sessions 5000 ms 86400000..86400000 []`,
 		`event 7/9 0 false "" "session_start": 1, 0.000000000 of 0 from 86399999`,
 		`event 7/9 1 false "" "session_stop": 1, 0.000000000 of 0 from 86400000`,
-		`client 7/9 installed 0: 2 events 1 sessions 5000 ms 86399999..86400000 {}`,
+		`client 7/9 installed 0: 2 events 1 sessions 5000 ms 86399999..86400000 []`,
 	},
 		e(day-1, schemas.SessionStart, func(e *schemas.Event) { e.RuntimeMS = new(int64(77)) }),
 		e(day, schemas.SessionStop, func(e *schemas.Event) { e.RuntimeMS = new(int64(5000)) }))
 
 	check("before 1970, and categories: none is not the empty one", []string{
-		`day 7/9 -1: 3 events 0 sessions 0 ms -1..-1 {}`,
+		`day 7/9 -1: 3 events 0 sessions 0 ms -1..-1 []`,
 		`event 7/9 -1 false "" "x": 1, 0.000000000 of 0 from -1`,
 		`event 7/9 -1 true "" "x": 1, 0.100000000 of 1 from -1`,
 		`event 7/9 -1 true "c" "x": 1, -0.300000000 of 1 from -1`,
-		`client 7/9 installed -1: 3 events 0 sessions 0 ms -1..-1 {}`,
+		`client 7/9 installed -1: 3 events 0 sessions 0 ms -1..-1 []`,
 	},
 		e(-1, "x", nil),
 		e(-1, "x", func(e *schemas.Event) { e.Category, e.Value = new(""), new(decimal128.FromI64(100_000_000)) }),
 		e(-1, "x", func(e *schemas.Event) { e.Category, e.Value = new("c"), new(decimal128.FromI64(-300_000_000)) }))
 
 	check("last by time per property: absent leaves, null and empty clear, a late event does not undo", []string{
-		`day 7/9 0: 5 events 0 sessions 0 ms 1..9 {"a":{"v":"2","t":5,"o":1},"b":{"v":null,"t":9,"o":3},"c":{"v":null,"t":9,"o":3},"d":{"v":3,"t":1,"o":2}}`,
+		`day 7/9 0: 5 events 0 sessions 0 ms 1..9 [{"t":9,"o":3,"v":{"b":null,"c":null}},{"t":5,"o":1,"v":{"a":"2"}},{"t":1,"o":2,"v":{"d":3}}]`,
 		`event 7/9 0 false "" "x": 5, 0.000000000 of 0 from 1`,
-		`client 7/9 installed 0: 5 events 0 sessions 0 ms 1..9 {"a":{"v":"2","t":5,"o":1},"b":{"v":null,"t":9,"o":3},"c":{"v":null,"t":9,"o":3},"d":{"v":3,"t":1,"o":2}}`,
+		`client 7/9 installed 0: 5 events 0 sessions 0 ms 1..9 [{"t":9,"o":3,"v":{"b":null,"c":null}},{"t":5,"o":1,"v":{"a":"2"}},{"t":1,"o":2,"v":{"d":3}}]`,
 	},
 		e(5, "x", props(`{"a":"1","b":"1"}`)),
 		e(5, "x", props(`{"a":"2"}`)), // the same time: the larger offset
@@ -107,9 +107,9 @@ func TestDefinitions(t *testing.T) {
 		e(8, "x", props(`{"c":"late"}`)))
 
 	check("what cannot be read says nothing", []string{
-		`day 7/9 0: 3 events 0 sessions 0 ms 1..1 {}`,
+		`day 7/9 0: 3 events 0 sessions 0 ms 1..1 []`,
 		`event 7/9 0 false "" "x": 3, 0.000000000 of 0 from 1`,
-		`client 7/9 installed 0: 3 events 0 sessions 0 ms 1..1 {}`,
+		`client 7/9 installed 0: 3 events 0 sessions 0 ms 1..1 []`,
 	}, e(1, "x", props(`[1]`)), e(1, "x", props(`{"a":1,"a":2}`)), e(1, "x", props(`{"a":`)))
 }
 

@@ -2,8 +2,9 @@
 
 Each function asks with ask(sql), which is measured, and returns the answer in
 Weir's shape, which is not. Values of properties are last by (time, offset), as
-rollups keep them: {"prodVersion":{"v":"4.1","t":1700000000000,"o":42}}. What
-the year of the benchmark does not have is left out: properties that are cleared.
+rollups keep them: [{"t":1700000000000,"o":42,"v":{"prodVersion":"4.1"}}]. What
+the year of the benchmark does not have is left out: properties that are cleared,
+and clients that do not say all that they say with each event.
 """
 
 from datetime import date, timedelta
@@ -16,7 +17,7 @@ TRACKED = "name NOT IN ('session_start', 'session_stop')"
 
 
 def path(name, member):
-    return f"'$.\"{name}\".{member}'"
+    return f"'$[0].v.\"{name}\"'" if member == "v" else f"'$[0].{member}'"
 
 
 class Question:
