@@ -17,7 +17,8 @@ var errFull = errors.New("more clients than fit one pass")
 // are counted as one, by groupBy, are one unit.
 type facts struct {
 	q     *base
-	part  part
+	part  part  // which clients this pass is about
+	most  int64 // bytes that it may take
 	index index // client id → unit
 	fixed bool  // no other clients than those in index
 
@@ -65,7 +66,7 @@ const neverSaid = math.MinInt64
 
 func newFacts(q *base, p part, groups *grouping) *facts {
 	f := &facts{
-		q: q, part: p, words: (len(q.days.Buckets) + 63) / 64,
+		q: q, part: p, most: q.given.Bytes, words: (len(q.days.Buckets) + 63) / 64,
 		codes: map[string]int32{}, values: []Value{{Null: true}}, byCode: map[int32]int32{},
 		held: make([][]int8, q.props.conditions), series: make([][][]inSegment, q.props.levels),
 		events: newEventIndex(q), saidLast: make([]saidValue, len(q.props.said)),
@@ -123,7 +124,7 @@ func (f *facts) full() error {
 	const unitBytes, utteranceBytes = 72, 24
 	size := f.bytes + f.index.bytes() + f.counts.bytes() + int64(cap(f.units))*unitBytes +
 		int64(cap(f.now)+cap(f.told))*utteranceBytes + int64(cap(f.usage)+cap(f.days))*8 + int64(cap(f.life))*32
-	if size > f.q.given.Bytes && len(f.units) > 1 {
+	if size > f.most && len(f.units) > 1 {
 		return errFull
 	}
 	return nil
@@ -221,21 +222,23 @@ func (f *facts) later(have *utterance, other utterance) {
 
 // daysScan is the client days that are needed now that lives are known; false
 // when none are.
-func (f *facts) daysScan() (Scan, bool) {
-	q, s := f.q, Scan{From: maxDay, To: minDay}
+func daysScan(lanes []*facts) (Scan, bool) {
+	q := lanes[0].q
+	s := Scan{From: maxDay, To: minDay, Clients: q.clients}
 	if q.needs.inRange {
 		s.From, s.To = q.days.From, q.days.To
 	}
 	if q.needs.lifeDays {
 		s.From, s.To = minDay, maxDay
 	}
-	if f.needPast() {
-		s.Properties = true
-		if q.moment == atInstall {
-			s.From, s.To = min(s.From, q.days.From), max(s.To, q.days.To)
-		} else {
-			s.From, s.To = minDay, max(s.To, q.days.To)
-		}
+	for _, f := range lanes {
+		s.Properties = f.needPast() || s.Properties
+	}
+	switch {
+	case s.Properties && q.moment == atInstall:
+		s.From, s.To = min(s.From, q.days.From), max(s.To, q.days.To)
+	case s.Properties:
+		s.From, s.To = minDay, max(s.To, q.days.To)
 	}
 	return s, s.From < s.To
 }

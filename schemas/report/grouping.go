@@ -23,7 +23,7 @@ func (q *Question) grouping(ctx context.Context, src Source) (*grouping, error) 
 		return nil, err
 	}
 	f := newFacts(&by, part{to: wholePart}, nil)
-	err = each(src.Clients(ctx, Scan{Properties: true}), f.addClients)
+	err = each(src.Clients(ctx, Scan{Properties: true}), []*facts{f}, (*facts).addClients)
 	if errors.Is(err, errFull) {
 		return nil, wrong("groupBy", "the product has too many clients to count them by %s at once", q.group)
 	}

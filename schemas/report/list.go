@@ -9,8 +9,6 @@ import (
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
-
-	"weir/schemas/rollup"
 )
 
 // list is a page of the clients of a product: reporting/clientPropertyList.
@@ -236,7 +234,10 @@ func (l *list) ids(ctx context.Context, src Source, from idBound) (ids []int64, 
 			ids, more = ids[:l.window], true
 		}
 	}
-	err = each(src.Clients(ctx, Scan{}), func(b *rollup.ClientBatch) error {
+	for b, err := range src.Clients(ctx, Scan{}) {
+		if err != nil {
+			return nil, false, err
+		}
 		for _, id := range b.Client {
 			if from.has(id) {
 				ids = append(ids, id)
@@ -245,28 +246,28 @@ func (l *list) ids(ctx context.Context, src Source, from idBound) (ids []int64, 
 		if len(ids) > 2*l.window {
 			cut()
 		}
-		return nil
-	})
+	}
 	cut()
-	return ids, more, err
+	return ids, more, nil
 }
 
 // restrict makes facts of some clients alone.
-func restrict(q *base, ids []int64) *facts {
+func restrict(q *base, ids []int64) []*facts {
 	f := newFacts(q, part{to: wholePart}, nil)
 	for _, id := range ids {
 		f.index.put(id, f.grow(id))
 	}
 	f.fixed = true
-	return f
+	return []*facts{f}
 }
 
 // look adds to found those of ids that match.
 func (l *list) look(ctx context.Context, src Source, ids []int64, found *page) error {
-	f, err := l.q.pass(ctx, src, func() *facts { return restrict(l.q, ids) })
+	lanes, err := l.q.pass(ctx, src, func() []*facts { return restrict(l.q, ids) })
 	if err != nil {
 		return err
 	}
+	f := lanes[0]
 	for u, id := range ids {
 		if !f.matches(int32(u), maxDay) {
 			continue
@@ -328,10 +329,11 @@ func (l *list) details(ctx context.Context, src Source, found *page) error {
 	}
 	l.daily.clients = found.ids
 	l.daily.given.Bytes = unbounded // a page of clients
-	f, err := l.daily.pass(ctx, src, func() *facts { return restrict(l.daily, found.ids) })
+	lanes, err := l.daily.pass(ctx, src, func() []*facts { return restrict(l.daily, found.ids) })
 	if err != nil {
 		return err
 	}
+	f := lanes[0]
 	for u := range found.ids {
 		found.rows[u] = append(found.rows[u], Member{"dailyData", l.dailyOf(f, int32(u))})
 	}
@@ -363,10 +365,11 @@ func (l *list) dailyOf(f *facts, u int32) []Object {
 func (l *list) addUsage(ctx context.Context, src Source, found *page) error {
 	q := base{given: l.q.given, zone: l.q.zone, days: OpenRange(minDay), moment: latest, everyEvent: true, clients: found.ids}
 	q.given.Bytes = unbounded // a page of clients
-	f, err := q.pass(ctx, src, func() *facts { return restrict(&q, found.ids) })
+	lanes, err := q.pass(ctx, src, func() []*facts { return restrict(&q, found.ids) })
 	if err != nil {
 		return err
 	}
+	f := lanes[0]
 	of := make([][]pair, len(found.ids))
 	for p := range f.counts.all {
 		of[p.unit] = append(of[p.unit], p)

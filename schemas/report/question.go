@@ -171,7 +171,8 @@ func (q *Question) Events() bool { return q.readsEvents() }
 // Answer asks src for the rows that the question needs, and answers it. Its
 // memory is bounded by Given.Bytes, beside what the answer itself comes to:
 // where the product has more clients, they are looked at in several passes, and
-// src is asked as often.
+// src is asked as often. The clients of a pass are dealt to as many lanes as
+// there are processors, which all look at each batch, at the same time.
 func (q *Question) Answer(ctx context.Context, src Source) (Answer, error) {
 	if q.list != nil {
 		return q.list.answer(ctx, src)
@@ -181,7 +182,8 @@ func (q *Question) Answer(ctx context.Context, src Source) (Answer, error) {
 		return Answer{}, err
 	}
 	for width, from := uint64(wholePart), uint64(0); from < wholePart; {
-		f, err := q.pass(ctx, src, func() *facts { return newFacts(&q.base, part{from: from, to: min(from+width, wholePart)}, groups) })
+		to := min(from+width, wholePart)
+		lanes, err := q.pass(ctx, src, func() []*facts { return q.lanes(part{from: from, to: to}, groups) })
 		if errors.Is(err, errFull) && groups == nil && width > 1 {
 			width /= 2
 			continue
@@ -192,54 +194,62 @@ func (q *Question) Answer(ctx context.Context, src Source) (Answer, error) {
 		if err != nil {
 			return Answer{}, err
 		}
-		q.tally(f)
-		from = f.part.to
+		for _, f := range lanes {
+			q.tally(f)
+		}
+		from = to
 	}
 	return q.answer(), nil
 }
 
 // pass gathers facts, and once more with every utterance by itself if they came
 // too mixed to be put together.
-func (q *base) pass(ctx context.Context, src Source, begin func() *facts) (*facts, error) {
-	f := begin()
-	err := q.gather(ctx, src, f)
+func (q *base) pass(ctx context.Context, src Source, begin func() []*facts) ([]*facts, error) {
+	lanes := begin()
+	err := q.gather(ctx, src, lanes)
 	if errors.Is(err, errMixed) {
-		f = begin()
-		f.apart = true
-		err = q.gather(ctx, src, f)
+		lanes = begin()
+		for _, f := range lanes {
+			f.apart = true
+		}
+		err = q.gather(ctx, src, lanes)
 	}
-	return f, err
+	return lanes, err
 }
 
-// gather adds to f all rows that the question needs.
-func (q *base) gather(ctx context.Context, src Source, f *facts) error {
+// gather adds all rows that the question needs to the facts that they are of.
+func (q *base) gather(ctx context.Context, src Source, lanes []*facts) error {
 	if q.needsLives() {
-		if err := each(src.Clients(ctx, Scan{Properties: len(q.props.said) > 0, Clients: q.clients}), f.addClients); err != nil {
+		clients := src.Clients(ctx, Scan{Properties: len(q.props.said) > 0, Clients: q.clients})
+		if err := each(clients, lanes, (*facts).addClients); err != nil {
 			return err
 		}
 	}
 	if len(q.props.told) > 0 {
-		if err := each(src.Told(ctx, f.knows), f.addTold); err != nil {
+		if err := q.gatherTold(ctx, src, lanes); err != nil {
 			return err
 		}
 	}
-	if scan, some := f.daysScan(); some {
-		scan.Clients = q.clients
-		if err := each(src.Days(ctx, scan), f.addDays); err != nil {
+	if scan, some := daysScan(lanes); some {
+		if err := each(src.Days(ctx, scan), lanes, (*facts).addDays); err != nil {
 			return err
 		}
 	}
 	if !q.readsEvents() {
 		return nil
 	}
-	return each(src.Events(ctx, q.eventsScan()), f.addEvents)
+	return each(src.Events(ctx, q.eventsScan()), lanes, (*facts).addEvents)
 }
 
-// each hands every batch to add.
-func each[B any](batches iter.Seq2[*B, error], add func(*B) error) error {
-	for b, err := range batches {
-		if err == nil {
-			err = add(b)
+func (*base) gatherTold(ctx context.Context, src Source, lanes []*facts) error {
+	knows := func(client int64) bool {
+		return slices.ContainsFunc(lanes, func(f *facts) bool { return f.knows(client) })
+	}
+	for told, err := range src.Told(ctx, knows) {
+		for _, f := range lanes {
+			if err == nil {
+				err = f.addTold(told)
+			}
 		}
 		if err != nil {
 			return err
@@ -250,7 +260,9 @@ func each[B any](batches iter.Seq2[*B, error], add func(*B) error) error {
 
 // needsLives says that rows of clients' lives are needed: where values are
 // looked at, or installation and loss.
-func (q *base) needsLives() bool { return q.needs.lives || len(q.props.said)+len(q.props.told) > 0 || q.props.computed() }
+func (q *base) needsLives() bool {
+	return q.needs.lives || len(q.props.said)+len(q.props.told) > 0 || q.props.computed()
+}
 
 // readsEvents says that rows of event days are needed.
 func (q *base) readsEvents() bool {

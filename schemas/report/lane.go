@@ -1,0 +1,60 @@
+package report
+
+import (
+	"iter"
+	goruntime "runtime" // runtime is a property here
+	"sync"
+)
+
+// maxLanes bounds how many processors one question keeps busy.
+const maxLanes = 4
+
+// lanes are facts for the clients of a part, dealt out. Clients that are counted
+// as one are in one lane.
+func (q *base) lanes(of part, groups *grouping) []*facts {
+	n := uint64(min(maxLanes, goruntime.GOMAXPROCS(0)))
+	if groups != nil || of.to-of.from < n {
+		n = 1
+	}
+	out := make([]*facts, n)
+	width := (of.to - of.from) / n
+	for i := range n {
+		p := part{from: of.from + i*width, to: of.from + (i+1)*width}
+		if i == n-1 {
+			p.to = of.to
+		}
+		out[i] = newFacts(q, p, groups)
+		out[i].most = q.given.Bytes / int64(n)
+	}
+	return out
+}
+
+// each hands every batch to every lane, and waits for all of them before the
+// next: a batch is valid no longer.
+func each[B any](batches iter.Seq2[*B, error], lanes []*facts, add func(*facts, *B) error) error {
+	for b, err := range batches {
+		if err == nil {
+			err = atOnce(lanes, func(f *facts) error { return add(f, b) })
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func atOnce(lanes []*facts, do func(*facts) error) error {
+	var running sync.WaitGroup
+	errs := make([]error, len(lanes))
+	for i, f := range lanes[1:] {
+		running.Go(func() { errs[i+1] = do(f) })
+	}
+	errs[0] = do(lanes[0])
+	running.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
