@@ -151,10 +151,14 @@ curl -u "KEY:SECRET" -H 'Content-Type: application/json' URL/v1/event/report -d 
 sleep 1; curl -H "Authorization: Bearer TOKEN" -H 'Content-Type: application/json' URL/analytics/api/v1/events \
   -d '{"startDate":"'$(date -u +%F)'"}'
 
-# log in to the reporting API and download today's events as a zipped CSV
+# log in to the reporting API, and ask how many clients were active in the last days
 curl -s -c weir.cookies URL/v3/request-csrf
 curl -s -b weir.cookies -c weir.cookies -H 'Content-Type: application/json' URL/v3/auth/web \
   -d '{"userName":"EMAIL","password":"PASSWORD"}'
+curl -s -b weir.cookies -H 'Content-Type: application/json' URL/v3/reporting/generic/dateRange/PRODUCT \
+  -d '{"startDate":"NOW-6","stopDate":"NOW","dateSplit":"day","clientStatus":["new","active"]}'
+
+# download today's events as a zipped CSV
 curl -s -b weir.cookies -H 'Content-Type: application/json' URL/v3/rawEvents/download/getDownloadUrl/PRODUCT \
   -d '{"fileName":"PRODUCT_'$(date -u +%F)'.zip"}' | sed 's/.*"downloadUrl": *"\([^"]*\)".*/\1/' | xargs curl -s -o events.zip
 unzip -p events.zip

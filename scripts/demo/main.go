@@ -21,11 +21,13 @@ import (
 
 // credentials are what the first start of a data folder made.
 type credentials struct {
-	URL     string `json:"url"`
-	Product string `json:"product_id"`
-	Key     string `json:"key"`
-	Secret  string `json:"secret"`
-	Token   string `json:"token"`
+	URL      string `json:"url"`
+	Product  string `json:"product_id"`
+	Key      string `json:"key"`
+	Secret   string `json:"secret"`
+	Token    string `json:"token"`
+	Email    string `json:"email"`
+	Password string `json:"password"`
 }
 
 func main() {
@@ -115,7 +117,7 @@ func command(ctx context.Context, env []string, name string, args ...string) err
 	return nil
 }
 
-// show asks three questions.
+// show asks questions.
 func show(ctx context.Context, who credentials) error {
 	monthAgo := time.Now().UTC().AddDate(0, 0, -31).Format(time.DateOnly)
 	fmt.Println("\nHow many events are there, and what is the latest one?")
@@ -136,7 +138,48 @@ func show(ctx context.Context, who credentials) error {
 	fmt.Println("\nWhen did the client of that latest event use the product in its last days?")
 	_, err = ask(ctx, who, "/api/v3/business/report/event/user", fmt.Sprintf(`{"refId": %q, "from": "%sT00:00:00.000Z", "until": "%sT23:59:59.999Z"}`,
 		client, time.Now().UTC().AddDate(0, 0, -3).Format(time.DateOnly), time.Now().UTC().Format(time.DateOnly)))
-	return err
+	if err != nil {
+		return err
+	}
+	return reports(ctx, who)
+}
+
+// reports logs in to the reporting API and asks two questions there.
+func reports(ctx context.Context, who credentials) error {
+	login, err := json.Marshal(map[string]string{"userName": who.Email, "password": who.Password})
+	if err != nil {
+		return err
+	}
+	csrf := &http.Cookie{Name: "RUI-Csrf", Value: "demo"} // any value will do
+	resp, err := post(ctx, who.URL+"/v3/auth/web", login, func(r *http.Request) { r.AddCookie(csrf) })
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close() //nolint:errcheck // only read from
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("log in as %s: %s", who.Email, resp.Status)
+	}
+	session := func(r *http.Request) {
+		for _, c := range resp.Cookies() {
+			r.AddCookie(c)
+		}
+	}
+	for _, q := range []struct{ about, path, body string }{
+		{
+			"How many clients were new, active and lost in each week?", "/v3/reporting/generic/dateRange/" + who.Product,
+			`{"startDate":"NOW-30","stopDate":"NOW","dateSplit":"week","clientStatus":["new","active","lost"],"daysUntilDeclaredLost":7,"dateReportedLost":"dateLastSeen"}`,
+		},
+		{
+			"On how many days, in how many sessions and for how long did clients use the product?",
+			"/v3/reporting/engagement/usageDistribution/" + who.Product, `{"startDate":"NOW-30","stopDate":"NOW"}`,
+		},
+	} {
+		fmt.Printf("\n%s\n$ curl -b weir.cookies -H 'Content-Type: application/json' \\\n    %s%s -d '%s'\n", q.about, who.URL, q.path, q.body)
+		if _, err := answerTo(ctx, who.URL+q.path, q.body, session); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // clientOf is the EUID of the first event of a list: the sample's users are
@@ -159,13 +202,22 @@ func clientOf(answer []byte) (string, error) {
 // beginning of the answer.
 func ask(ctx context.Context, who credentials, path, question string) ([]byte, error) {
 	fmt.Printf("$ curl -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' \\\n    %s%s -d '%s'\n", who.Token, who.URL, path, question)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, who.URL+path, bytes.NewReader([]byte(question)))
+	return answerTo(ctx, who.URL+path, question, func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+who.Token) })
+}
+
+func post(ctx context.Context, url string, body []byte, sign func(*http.Request)) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+who.Token)
 	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
+	sign(req)
+	return http.DefaultClient.Do(req)
+}
+
+// answerTo puts a question and prints the beginning of the answer.
+func answerTo(ctx context.Context, url, question string, sign func(*http.Request)) ([]byte, error) {
+	resp, err := post(ctx, url, []byte(question), sign)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +227,7 @@ func ask(ctx context.Context, who credentials, path, question string) ([]byte, e
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: %d %s", path, resp.StatusCode, answer)
+		return nil, fmt.Errorf("%s: %d %s", url, resp.StatusCode, answer)
 	}
 	printed := answer
 	if len(printed) > 1500 {

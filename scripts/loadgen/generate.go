@@ -144,7 +144,7 @@ func (w *world) install() client {
 	place := oneOf(w.rnd, "DE/de-DE", "US/en-US", "US/en-US", "FR/fr-FR", "JP/ja-JP", "CL/es-CL", "IN/en-IN")
 	euid := int64(w.rnd.Uint64()>>2) + 1
 	return client{
-		euid: euid, user: fmt.Sprintf("u%d", euid%1_000_000), country: place[:2], locale: place[3:],
+		euid: euid, user: fmt.Sprintf("u%d", euid), country: place[:2], locale: place[3:],
 		platform: platform, osVersion: fmt.Sprint(10 + w.rnd.IntN(5)),
 		edition:  oneOf(w.rnd, "community", "community", "professional", "enterprise"),
 		license:  oneOf(w.rnd, "freeware", "freeware", "purchased", "unknown"),
