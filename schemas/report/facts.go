@@ -141,14 +141,16 @@ func (f *facts) addClients(b *rollup.ClientBatch) error {
 		u.first, u.last = min(u.first, b.First[i]), max(u.last, b.Last[i])
 		u.sessions += b.Sessions[i]
 		u.runtimeMS += b.RuntimeMS[i]
-		for slot := range f.q.props.said {
-			said, some, err := f.said(b.Properties[i], slot)
-			if err != nil {
-				return err
-			}
-			if some {
-				f.later(&f.now[int(at)*len(f.q.props.said)+slot], said)
-			}
+		if len(f.q.props.said) == 0 {
+			continue
+		}
+		now := f.now[int(at)*len(f.q.props.said):]
+		err := rollup.FindEach(b.Properties[i], f.q.props.said, func(slot int, p *rollup.Property) error {
+			f.later(&now[slot], f.said(p, slot))
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return f.full()
@@ -173,17 +175,13 @@ func (f *facts) addTold(t *Told) error {
 	return f.full()
 }
 
-// said is what properties say of the one of a slot, a clearing too.
-func (f *facts) said(raw string, slot int) (utterance, bool, error) {
-	p, found, err := rollup.FindIn(raw, f.q.props.said[slot])
-	if err != nil || !found {
-		return utterance{}, false, err
-	}
+// said is what a property of a slot says, a clearing too.
+func (f *facts) said(p *rollup.Property, slot int) utterance {
 	before := &f.saidLast[slot]
 	if before.raw != p.Value { // most clients say what the one before said
 		before.raw, before.code = strings.Clone(p.Value), f.code(p.Value)
 	}
-	return utterance{code: before.code, day: f.q.zone.Day(p.Time), time: p.Time, offset: p.Offset}, true, nil
+	return utterance{code: before.code, day: f.q.zone.Day(p.Time), time: p.Time, offset: p.Offset}
 }
 
 // saidValue is a value and its code.
@@ -300,25 +298,17 @@ func (f *facts) addDays(b *rollup.DayBatch) error {
 
 // addPast adds what a client's day says of standard properties.
 func (f *facts) addPast(at int32, properties string) error {
-	for slot, standard := range f.q.props.standard {
-		if !standard {
-			continue
+	of := f.past[int(at)*len(f.q.props.said):]
+	return rollup.FindEach(properties, f.q.props.said, func(slot int, p *rollup.Property) (err error) {
+		if !f.q.props.standard[slot] {
+			return nil
 		}
-		said, some, err := f.said(properties, slot)
-		if err != nil {
-			return err
-		}
-		if !some {
-			continue
-		}
-		past := &f.past[int(at)*len(f.q.props.said)+slot]
+		past := &of[slot]
 		before := cap(*past)
-		if *past, err = f.remember(*past, said, !f.apart); err != nil {
-			return err
-		}
+		*past, err = f.remember(*past, f.said(p, slot), !f.apart)
 		f.bytes += int64(cap(*past)-before) * runBytes
-	}
-	return nil
+		return err
+	})
 }
 
 // runBytes is the size of a pastRun.

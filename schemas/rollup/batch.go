@@ -159,44 +159,98 @@ func FindIn(raw, name string) (Property, bool, error) {
 	return Property{}, false, nil
 }
 
+// FindEach is FindIn of several names. Of what was said at one moment, as most
+// rows are, it looks at what they share once. found is called with the index of
+// each name that is there, in the order of names.
+func FindEach(raw string, names []string, found func(i int, p *Property) error) error {
+	var p Property
+	at, values, plain := oneMoment(raw)
+	for i, name := range names {
+		has, ok := false, false
+		if plain {
+			p.Name, p.Time, p.Offset = name, at.time, at.offset
+			p.Value, _, has, ok = findValue(values, name)
+		}
+		if !ok {
+			var err error
+			if p, has, err = FindIn(raw, name); err != nil {
+				return err
+			}
+		}
+		if !has {
+			continue
+		}
+		if err := found(i, &p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// oneMoment reads when all of raw was said; ok is false where it was at several
+// moments, or where values may be lists or objects.
+func oneMoment(raw string) (at moment, values string, ok bool) {
+	if at.time, values, ok = plainInt(raw, momentBegins, ','); !ok {
+		return at, "", false
+	}
+	if at.offset, values, ok = plainInt(values, `,"o":`, ','); !ok {
+		return at, "", false
+	}
+	if values, ok = strings.CutPrefix(values, `,"v"`); !ok {
+		return at, "", false
+	}
+	return at, values, strings.IndexByte(values, '[') < 0 && !strings.Contains(values, momentBegins[1:])
+}
+
+// findValue looks for `"name":`, which stands nowhere but before its value:
+// within a string the quotes would have a backslash. at is where the name is.
+// ok is false of a name that may be one of the moments' own, and of a value that
+// is no plain one.
+func findValue(values, name string) (value string, at int, has, ok bool) {
+	if len(name) < 2 || !plainText(name) {
+		return "", 0, false, false
+	}
+	for from := 0; ; {
+		next := strings.Index(values[from:], name)
+		if next < 0 {
+			return "", 0, false, true
+		}
+		at, from = from+next, from+next+len(name)
+		after, is := strings.CutPrefix(values[from:], `":`)
+		if !is || values[at-1] != '"' || values[at-2] == '\\' {
+			continue
+		}
+		value, _, ok = plainValue(after)
+		return value, at, ok, ok
+	}
+}
+
 // momentBegins is how properties that were said begin.
 const momentBegins = `[{"t":`
 
-// findPlain looks for `"name":`, which stands nowhere but before its value:
-// within a string the quotes would have a backslash. ok is false where the
-// general reader must look: the name may be one of the moments', or values
-// lists or objects with names of their own.
+// findPlain is FindIn of what AppendJSON writes. ok is false where the general
+// reader must look: values may be lists or objects with names of their own.
 func findPlain(raw, name string) (p Property, found, ok bool) {
-	if len(name) < 2 || !strings.HasPrefix(raw, momentBegins) || strings.IndexByte(raw[1:], '[') >= 0 {
+	if !strings.HasPrefix(raw, momentBegins) || strings.IndexByte(raw[1:], '[') >= 0 {
 		return p, false, false
 	}
-	for from := 0; ; {
-		at := strings.Index(raw[from:], name)
-		if at < 0 {
-			return p, false, true
-		}
-		at, from = from+at, from+at+len(name)
-		value, is := strings.CutPrefix(raw[from:], `":`)
-		if !is || raw[at-1] != '"' || raw[at-2] == '\\' {
-			continue
-		}
-		p.Name = name
-		if p.Value, _, ok = plainValue(value); !ok {
-			return p, false, false
-		}
-		// The moment that it stands in begins with the last one before it.
-		begins := 1
-		for {
-			next := strings.Index(raw[begins+1:at], momentBegins[1:])
-			if next < 0 {
-				break
-			}
-			begins += 1 + next
-		}
-		p.Time, value, ok = plainInt(raw[begins:], momentBegins[1:], ',')
-		if ok {
-			p.Offset, _, ok = plainInt(value, `,"o":`, ',')
-		}
-		return p, ok, ok
+	value, at, found, ok := findValue(raw, name)
+	if !found {
+		return p, false, ok
 	}
+	p.Name, p.Value = name, value
+	// The moment that it stands in begins with the last one before it.
+	begins := 1
+	for {
+		next := strings.Index(raw[begins+1:at], momentBegins[1:])
+		if next < 0 {
+			break
+		}
+		begins += 1 + next
+	}
+	var rest string
+	if p.Time, rest, ok = plainInt(raw[begins:], momentBegins[1:], ','); ok {
+		p.Offset, _, ok = plainInt(rest, `,"o":`, ',')
+	}
+	return p, ok, ok
 }

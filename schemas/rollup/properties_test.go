@@ -79,11 +79,19 @@ func FuzzParseProperties(f *testing.F) {
 		if diff := cmp.Diff(got, again); len(got) > 0 && diff != "" {
 			t.Fatal(diff)
 		}
-		for _, name := range []string{"ab", "bc", "cd", "t", "v", "x"} {
+		names := []string{"ab", "bc", "cd", "t", "v", "x"}
+		each := map[string]Property{}
+		if err := FindEach(written, names, func(i int, p *Property) error { each[names[i]] = *p; return nil }); err != nil {
+			t.Fatalf("%s: %v", written, err)
+		}
+		for _, name := range names {
 			found, has, err := FindIn(written, name)
 			i := slices.IndexFunc(again, func(p Property) bool { return p.Name == name })
 			if err != nil || has != (i >= 0) || has && found != again[i] {
 				t.Fatalf("%s in %s: %v %v %v", name, written, found, has, err)
+			}
+			if together, too := each[name]; too != has || together != found {
+				t.Fatalf("%s in %s: %v alone, %v with others", name, written, found, together)
 			}
 		}
 	})
