@@ -103,6 +103,7 @@ func plain(t testing.TB, answer any) map[string]any {
 func worlds(t *testing.T, n int, f func(g *asker)) {
 	t.Helper()
 	const each = 50
+	n /= shareOfQuestions
 	name := fnv.New64a()
 	name.Write([]byte(t.Name()))
 	for seed := range uint64((n + each - 1) / each) {

@@ -236,7 +236,7 @@ func (c *Config) check() error {
 		"ingest.max_in_flight": int64(c.Ingest.MaxInFlight), "ingest.max_held_bytes": int64(c.Ingest.MaxHeldBytes),
 		"processor.gather_bytes": int64(c.Processor.GatherBytes), "query.max_scans": int64(c.Query.MaxScans),
 		"query.report_bytes": int64(c.Query.ReportBytes),
-		"query.builds": int64(c.Query.Builds), "http.max_header_bytes": int64(c.HTTP.MaxHeaderBytes),
+		"query.builds":       int64(c.Query.Builds), "http.max_header_bytes": int64(c.HTTP.MaxHeaderBytes),
 		"processor.cut_age": int64(c.Processor.CutAge), "processor.lease_ttl": int64(c.Processor.LeaseTTL),
 	} {
 		if n <= 0 {

@@ -190,10 +190,10 @@ func FindEach(raw string, names []string, found func(i int, p *Property) error) 
 // oneMoment reads when all of raw was said; ok is false where it was at several
 // moments, or where values may be lists or objects.
 func oneMoment(raw string) (at moment, values string, ok bool) {
-	if at.time, values, ok = plainInt(raw, momentBegins, ','); !ok {
+	if at.time, values, ok = plainInt(raw, momentBegins); !ok {
 		return at, "", false
 	}
-	if at.offset, values, ok = plainInt(values, `,"o":`, ','); !ok {
+	if at.offset, values, ok = plainInt(values, `,"o":`); !ok {
 		return at, "", false
 	}
 	if values, ok = strings.CutPrefix(values, `,"v"`); !ok {
@@ -249,8 +249,8 @@ func findPlain(raw, name string) (p Property, found, ok bool) {
 		begins += 1 + next
 	}
 	var rest string
-	if p.Time, rest, ok = plainInt(raw[begins:], momentBegins[1:], ','); ok {
-		p.Offset, _, ok = plainInt(rest, `,"o":`, ',')
+	if p.Time, rest, ok = plainInt(raw[begins:], momentBegins[1:]); ok {
+		p.Offset, _, ok = plainInt(rest, `,"o":`)
 	}
 	return p, ok, ok
 }

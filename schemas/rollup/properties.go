@@ -154,10 +154,10 @@ func byName(a, b Property) int { return strings.Compare(a.Name, b.Name) }
 // plainMoment cuts what was said at one moment off rest.
 func plainMoment(out Properties, rest string) (_ Properties, after string, ok bool) {
 	var at moment
-	if at.time, rest, ok = plainInt(rest, `{"t":`, ','); !ok {
+	if at.time, rest, ok = plainInt(rest, `{"t":`); !ok {
 		return out, "", false
 	}
-	if at.offset, rest, ok = plainInt(rest, `,"o":`, ','); !ok {
+	if at.offset, rest, ok = plainInt(rest, `,"o":`); !ok {
 		return out, "", false
 	}
 	rest, ok = strings.CutPrefix(rest, `,"v":{`)
@@ -213,12 +213,12 @@ func plainNumber(value string) bool {
 	return strings.Trim(value, "-+.eE0123456789") == "" && jsontext.Value(value).IsValid()
 }
 
-// plainInt cuts a number after prefix and before the byte end, which stays.
-func plainInt(rest, prefix string, end byte) (n int64, after string, ok bool) {
+// plainInt cuts a number after prefix off rest; the comma behind it stays.
+func plainInt(rest, prefix string) (n int64, after string, ok bool) {
 	if rest, ok = strings.CutPrefix(rest, prefix); !ok {
 		return 0, "", false
 	}
-	at := strings.IndexByte(rest, end)
+	at := strings.IndexByte(rest, ',')
 	if at < 0 {
 		return 0, "", false
 	}
