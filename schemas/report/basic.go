@@ -231,6 +231,7 @@ func NewEventTimeline(b *Body, given Given) (*Question, error) {
 		if !t.q.basic(t.asked[i].event) {
 			return nil, wrong(fmt.Sprintf("events.%d", i), "is not collected as basic: see event-tracking")
 		}
+		t.q.tallied = append(t.q.tallied, t.asked[i].event)
 	}
 	return question, nil
 }

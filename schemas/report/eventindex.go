@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/apache/arrow/go/v17/arrow/decimal128"
@@ -69,7 +70,7 @@ func (x *eventIndex) use(e *oneEvent, i int32) {
 			e.usages = append(e.usages, int32(slot))
 		}
 	}
-	if x.q.needs.tallies {
+	if x.q.needs.tallies && (x.q.tallied == nil || slices.Contains(x.q.tallied, e.event)) {
 		e.tallies = make([]eventTally, len(x.q.days.Buckets))
 	}
 }

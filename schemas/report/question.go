@@ -85,6 +85,7 @@ type base struct {
 	needs      needs
 	askedFor   []asked // events that are counted for each client; in the order of their numbers
 	everyEvent bool    // all events are counted for each client
+	tallied    []event // with needs.tallies: those alone; nil is all
 
 	clients      []int64 // that alone are looked at; nil is all
 	advancedOnly bool    // combinations have only events that are collected as advanced

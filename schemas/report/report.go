@@ -1,18 +1,22 @@
 // Package report is what a report is asked and what it says: questions,
-// filters, segments, buckets of days, bins, and the tallies that turn rollup
-// rows into numbers. It is pure: no clock (a question carries its today) and no
-// I/O (rows are handed to it).
+// filters, segments, buckets of days, bins, and how rows of rollups become
+// numbers. It is pure: no clock (a question is given its now) and no I/O (a
+// Source gives it rows).
 //
-// A question is compiled once. Rows of lives, client days and event days are
-// added in any order and any split, as rollups merge; then the tally is read.
+// It reads in the order of a question: body.go and the file of the report
+// compile it; question.go asks the Source for rows, pass by pass; facts.go and
+// past.go gather what they say of each client; look.go looks at a client at a
+// moment; the file of the report counts, and spells the answer.
+//
+// Every report goes that way: a report is a compile function, and a type with
+// tally and answer. Rows may come in any order and any split, as rollups merge.
 //
 // One rule decides which value of a standard property counts: the last known
-// at the end of the bucket. A range without a split is one bucket, so that is
-// its last known value; with a split by day it is the day's. Properties that
-// are no standard ones have only their current value.
+// at the moment that is looked at, the end of a bucket, of the range or of the
+// day of installation. Properties that are no standard ones have only their
+// current value.
 //
-// Memory: one entry for each client of the product, of some 200 bytes and 24
-// for each property that the question reads. Nothing is spilled.
+// Memory is bounded: see Question.Answer.
 package report
 
 import "fmt"
