@@ -418,7 +418,8 @@ def client_list(raw, q):
                 element[p] = [{"eventCategory": c, "eventName": n, "eventCount": k}
                               for c, n, k in sorted(events.get(unit, []), key=lambda e: category_first(e[:2]))]
             elif p.startswith(("user.", "contact.")):
-                element[p] = raw.told.get((q.product, unit), {}).get(p) or NULL
+                value = raw.told.get((q.product, unit), {}).get(p)
+                element[p] = NULL if value in (None, "", NULL) else value  # 0, false and [] are values
             else:
                 element[p] = [] if p.startswith("reachOut") else value_of(p, known[p])
         if q.body.get("retDailyData"):
