@@ -34,9 +34,11 @@ type facts struct {
 	sums  []bucketTally // by bucket; of clients of the part
 
 	events   eventIndex
-	counts   pairs       // (unit, number of an event) → occurrences
-	bytes    int64       // of what slices here point to
-	saidLast []saidValue // by slot
+	counts   pairs             // (unit, number of an event) → occurrences
+	bytes    int64             // of what slices here point to
+	saidLast []saidValue       // by slot
+	found    []rollup.Property // scratch: of a row
+	standard standardSlots
 	codes    map[string]int32
 	values   []Value         // by code; 0 is null
 	byCode   map[int32]int32 // country code → continent code
@@ -70,6 +72,7 @@ func newFacts(q *base, p part, groups *grouping) *facts {
 		codes: map[string]int32{}, values: []Value{{Null: true}}, byCode: map[int32]int32{},
 		held: make([][]int8, q.props.conditions), series: make([][][]inSegment, q.props.levels),
 		events: newEventIndex(q), saidLast: make([]saidValue, len(q.props.said)),
+		found: make([]rollup.Property, len(q.props.said)), standard: standardOf(&q.props),
 	}
 	if q.needs.buckets {
 		f.sums = make([]bucketTally, len(q.days.Buckets))
@@ -144,13 +147,14 @@ func (f *facts) addClients(b *rollup.ClientBatch) error {
 		if len(f.q.props.said) == 0 {
 			continue
 		}
-		now := f.now[int(at)*len(f.q.props.said):]
-		err := rollup.FindEach(b.Properties[i], f.q.props.said, func(slot int, p *rollup.Property) error {
-			f.later(&now[slot], f.said(p, slot))
-			return nil
-		})
-		if err != nil {
+		if err := rollup.FindEach(b.Properties[i], f.q.props.said, f.found); err != nil {
 			return err
+		}
+		now := f.now[int(at)*len(f.q.props.said):]
+		for slot := range f.found {
+			if p := &f.found[slot]; p.Name != "" {
+				f.later(&now[slot], f.said(p, slot))
+			}
 		}
 	}
 	return f.full()
@@ -298,17 +302,39 @@ func (f *facts) addDays(b *rollup.DayBatch) error {
 
 // addPast adds what a client's day says of standard properties.
 func (f *facts) addPast(at int32, properties string) error {
-	of := f.past[int(at)*len(f.q.props.said):]
-	return rollup.FindEach(properties, f.q.props.said, func(slot int, p *rollup.Property) (err error) {
-		if !f.q.props.standard[slot] {
-			return nil
-		}
-		past := &of[slot]
-		before := cap(*past)
-		*past, err = f.remember(*past, f.said(p, slot), !f.apart)
-		f.bytes += int64(cap(*past)-before) * runBytes
+	n := len(f.standard.names)
+	if err := rollup.FindEach(properties, f.standard.names, f.found[:n]); err != nil {
 		return err
-	})
+	}
+	of := f.past[int(at)*len(f.q.props.said):]
+	for i := range n {
+		p, slot := &f.found[i], f.standard.slots[i]
+		if p.Name == "" {
+			continue
+		}
+		past, err := f.remember(of[slot], f.said(p, slot), !f.apart)
+		if err != nil {
+			return err
+		}
+		f.bytes += int64(cap(past)-cap(of[slot])) * runBytes
+		of[slot] = past
+	}
+	return nil
+}
+
+// standardSlots are the standard properties among those that are said.
+type standardSlots struct {
+	names []string
+	slots []int
+}
+
+func standardOf(p *properties) (s standardSlots) {
+	for slot, standard := range p.standard {
+		if standard {
+			s.names, s.slots = append(s.names, p.said[slot]), append(s.slots, slot)
+		}
+	}
+	return s
 }
 
 // runBytes is the size of a pastRun.

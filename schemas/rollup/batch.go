@@ -159,30 +159,26 @@ func FindIn(raw, name string) (Property, bool, error) {
 	return Property{}, false, nil
 }
 
-// FindEach is FindIn of several names. Of what was said at one moment, as most
-// rows are, it looks at what they share once. found is called with the index of
-// each name that is there, in the order of names.
-func FindEach(raw string, names []string, found func(i int, p *Property) error) error {
-	var p Property
+// FindEach is FindIn of several names, which need no quotes within them, into
+// as many properties; one that is not there has no name. Of what was said at
+// one moment, as most rows are, it looks at what they share once.
+func FindEach(raw string, names []string, into []Property) error {
 	at, values, plain := oneMoment(raw)
 	for i, name := range names {
-		has, ok := false, false
 		if plain {
-			p.Name, p.Time, p.Offset = name, at.time, at.offset
-			p.Value, _, has, ok = findValue(values, name)
-		}
-		if !ok {
-			var err error
-			if p, has, err = FindIn(raw, name); err != nil {
-				return err
+			if value, _, has, ok := findValue(values, name); ok {
+				into[i] = Property{}
+				if has {
+					into[i] = Property{Name: name, Value: value, Time: at.time, Offset: at.offset}
+				}
+				continue
 			}
 		}
-		if !has {
-			continue
-		}
-		if err := found(i, &p); err != nil {
+		p, _, err := FindIn(raw, name)
+		if err != nil {
 			return err
 		}
+		into[i] = p
 	}
 	return nil
 }
@@ -205,9 +201,9 @@ func oneMoment(raw string) (at moment, values string, ok bool) {
 // findValue looks for `"name":`, which stands nowhere but before its value:
 // within a string the quotes would have a backslash. at is where the name is.
 // ok is false of a name that may be one of the moments' own, and of a value that
-// is no plain one.
+// is no plain one. The name is plain text.
 func findValue(values, name string) (value string, at int, has, ok bool) {
-	if len(name) < 2 || !plainText(name) {
+	if len(name) < 2 {
 		return "", 0, false, false
 	}
 	for from := 0; ; {
@@ -231,7 +227,7 @@ const momentBegins = `[{"t":`
 // findPlain is FindIn of what AppendJSON writes. ok is false where the general
 // reader must look: values may be lists or objects with names of their own.
 func findPlain(raw, name string) (p Property, found, ok bool) {
-	if !strings.HasPrefix(raw, momentBegins) || strings.IndexByte(raw[1:], '[') >= 0 {
+	if !plainText(name) || !strings.HasPrefix(raw, momentBegins) || strings.IndexByte(raw[1:], '[') >= 0 {
 		return p, false, false
 	}
 	value, at, found, ok := findValue(raw, name)

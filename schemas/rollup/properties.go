@@ -191,8 +191,11 @@ func plainValue(rest string) (value, after string, ok bool) {
 		}
 		return rest[:end+2], text[end+1:], true
 	}
-	end := strings.IndexAny(rest, ",}")
-	if end < 1 {
+	end := 0
+	for end < len(rest) && rest[end] != ',' && rest[end] != '}' {
+		end++
+	}
+	if end < 1 || end == len(rest) {
 		return "", "", false
 	}
 	value = rest[:end]
