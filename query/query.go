@@ -28,7 +28,8 @@
 // no client takes it for whole.
 //
 // Memory is bounded: at most Config.MaxScans questions scan at once, each holds
-// batches, at most maxKeys sort keys, pageBytes of rows and Config.Tail's bytes.
+// batches, at most maxKeys sort keys, pageBytes of rows, Config.ReportBytes of
+// clients and Config.Tail's bytes.
 package query
 
 import (
@@ -134,7 +135,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	return s, s.openExports()
 }
 
-// Handler serves contracts 2, 3 and the part of 4 that gives data out.
+// Handler serves contracts 2, 3 and 4.
 func (s *Service) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/api/v3/business/report/event/user", s.route(endpoint{

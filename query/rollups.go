@@ -120,17 +120,32 @@ func (v *view) gather(ctx context.Context, t rollupTable, f lake.Filter) iter.Se
 			return
 		}
 		f := lake.Filter{Products: f.Products, Clients: f.Clients, OffsetFrom: t.next}
-		pieces, last := 0, rollup.NewSet()
-		for set, err := range rolledUp(v.events(ctx, rollup.Columns(), f), rollup.NewSet, (*rollup.Set).AddBatch) {
-			pieces, last = pieces+1, set
-			if !yield(set, err) || err != nil {
-				return
-			}
-		}
-		if pieces < 2 && f.Clients == nil && slices.Equal(f.Products, v.filter.Products) {
-			v.rolled, v.rolledFrom = last, t.next
+		sets := rolledUp(v.events(ctx, rollup.Columns(), f), rollup.NewSet, (*rollup.Set).AddBatch)
+		only := passOn(sets, rollup.NewSet, yield)
+		if only != nil && f.Clients == nil && slices.Equal(f.Products, v.filter.Products) {
+			v.rolled, v.rolledFrom = only, t.next
 		}
 	}
+}
+
+// passOn yields sets, and returns the only one of them, or an empty one when
+// there is none; nil when there are several, or when not all were yielded.
+func passOn(sets iter.Seq2[*rollup.Set, error], empty func() *rollup.Set, yield func(*rollup.Set, error) bool) *rollup.Set {
+	var only *rollup.Set
+	pieces := 0
+	for set, err := range sets {
+		if !yield(set, err) || err != nil {
+			return nil
+		}
+		pieces, only = pieces+1, set
+	}
+	switch pieces {
+	case 0:
+		return empty()
+	case 1:
+		return only
+	}
+	return nil
 }
 
 // rolledUp rolls batches up, in pieces.

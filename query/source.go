@@ -81,21 +81,9 @@ func (s *source) sets(ctx context.Context, scan report.Scan) iter.Seq2[*rollup.S
 		}
 		f := s.filter
 		f.Clients = scan.Clients
-		var first *rollup.Set
-		pieces := 0
-		for set, err := range rolledUp(s.view.events(ctx, exactColumns(s.question), f), s.empty, s.add) {
-			if pieces++; pieces == 1 {
-				first = set
-			}
-			if !yield(set, err) || err != nil {
-				return
-			}
-		}
-		if pieces == 0 {
-			first = s.empty()
-		}
-		if pieces < 2 && scan.Clients == nil {
-			s.whole = first
+		only := passOn(rolledUp(s.view.events(ctx, exactColumns(s.question), f), s.empty, s.add), s.empty, yield)
+		if scan.Clients == nil {
+			s.whole = only
 		}
 	}
 }

@@ -166,9 +166,6 @@ func (q *Question) Zone() Zone { return q.zone }
 // Told says that properties of users are read that product owners set.
 func (q *Question) Told() bool { return len(q.props.told) > 0 }
 
-// Events says that rows of events are read.
-func (q *Question) Events() bool { return q.readsEvents() }
-
 // Answer asks src for the rows that the question needs, and answers it. Its
 // memory is bounded by Given.Bytes, beside what the answer itself comes to:
 // where the product has more clients, they are looked at in several passes, and
