@@ -217,31 +217,31 @@ func TestClientHangsUp(t *testing.T) {
 func TestInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newEdge(t, Config{MaxInFlight: 3})
+		release := make(chan struct{})
 		e.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
 			e.cluster.KeepControl()
-			e.cluster.SleepControl(func() { time.Sleep(5 * time.Second) })
+			e.cluster.SleepControl(func() { <-release })
 			return nil, nil, false
 		})
 		var wg sync.WaitGroup
+		accepted := func(key, prefix string) {
+			if w := e.post(pathReport, key, spread(prefix)); w.Code != http.StatusOK {
+				t.Errorf("%s of %s: %d %s", prefix, key, w.Code, w.Body)
+			}
+		}
 		for i := range 3 {
-			wg.Go(func() {
-				if w := e.report(spread(fmt.Sprint("a", i))); w.Code != http.StatusOK {
-					t.Errorf("one of three: %d %s", w.Code, w.Body)
-				}
-			})
+			wg.Go(func() { accepted("key1", fmt.Sprint("a", i)) })
 		}
 		time.Sleep(time.Second)
 		w := e.report(spread("b"))
 		if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "1" {
 			t.Errorf("the fourth: %d %s, Retry-After %q", w.Code, w.Body, w.Header().Get("Retry-After"))
 		}
-		if w := e.post(pathReport, "key2", spread("c")); w.Code != http.StatusOK {
-			t.Errorf("another key: %d %s", w.Code, w.Body)
-		}
+		wg.Go(func() { accepted("key2", "c") })
+		time.Sleep(time.Second)
+		close(release)
 		wg.Wait()
-		if w := e.report(spread("d")); w.Code != http.StatusOK {
-			t.Errorf("afterwards: %d %s", w.Code, w.Body)
-		}
+		accepted("key1", "d")
 	})
 }
 
