@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
+	"weir/schemas"
 	"weir/schemas/changes"
 	"weir/schemas/lake"
 	"weir/schemas/report"
@@ -31,34 +33,48 @@ func (s *Service) loadChanges(ctx context.Context, v *view) error {
 // as of the watermark, beside their events. The question must have asked for
 // changes, and have a filter that lets the product through.
 // Memory is that of what they have, and of increases, additions and removals
-// since a property was last set.
-func (v *view) knownClients(ctx context.Context, product int64, wants func(client int64) bool) (*changes.Set, error) {
-	set := &changes.Set{}
+// since a property was last set; report.ErrFull where that is too much.
+func (v *view) knownClients(ctx context.Context, product int64, scan report.ToldScan) (*changes.Set, error) {
+	set := &changes.Set{Keep: func(kind schemas.ChangeKind, name string) bool {
+		return slices.Contains(scan.Names, toldPrefix(kind)+name)
+	}}
 	for c, err := range v.changes(ctx, lake.Filter{Products: []int64{product}}) {
 		if err != nil {
 			return nil, err
 		}
-		if wants(c.Client) {
-			set.Add(&c.Change, c.Offset)
+		if !scan.Clients(c.Client) {
+			continue
+		}
+		set.Add(&c.Change, c.Offset)
+		if set.Bytes() > scan.Bytes && set.Len() > 1 {
+			return nil, report.ErrFull
 		}
 	}
 	return set, nil
 }
 
+// toldPrefix is what reports put before the names that one kind of change sets.
+func toldPrefix(kind schemas.ChangeKind) string {
+	if kind == schemas.ContactChange {
+		return "contact."
+	}
+	return "user."
+}
+
 // told yields what is known of a product's clients that are wanted as reports
 // read it: for each property and contact that a client has one row, in no
 // order. The question must have asked for changes.
-func (v *view) told(ctx context.Context, product int64, wants func(client int64) bool) iter.Seq2[*report.Told, error] {
+func (v *view) told(ctx context.Context, product int64, scan report.ToldScan) iter.Seq2[*report.Told, error] {
 	return func(yield func(*report.Told, error) bool) {
-		set, err := v.knownClients(ctx, product, wants)
+		set, err := v.knownClients(ctx, product, scan)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
 		for id, c := range set.Clients() {
-			for prefix, values := range map[string]map[string]changes.Value{"user.": c.Properties, "contact.": c.Contacts} {
+			for kind, values := range map[schemas.ChangeKind]map[string]changes.Value{schemas.PropertyChange: c.Properties, schemas.ContactChange: c.Contacts} {
 				for name, value := range values {
-					t := report.Told{Client: id, Name: prefix + name, Value: string(value.JSON), Time: value.Time, Offset: value.Offset}
+					t := report.Told{Client: id, Name: toldPrefix(kind) + name, Value: string(value.JSON), Time: value.Time, Offset: value.Offset}
 					if !yield(&t, nil) {
 						return
 					}

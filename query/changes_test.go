@@ -3,6 +3,7 @@ package query
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -207,7 +208,7 @@ func TestKnownClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer v.close()
-	set, err := v.knownClients(t.Context(), 1, everyClient)
+	set, err := v.knownClients(t.Context(), 1, everythingTold("user.plan", "user.seats", "user.tags", "contact.email"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,6 +226,15 @@ func TestKnownClients(t *testing.T) {
 	}
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	scan := everythingTold("user.plan", "user.tags")
+	scan.Bytes = 1
+	if _, err := v.knownClients(t.Context(), 1, scan); !errors.Is(err, report.ErrFull) {
+		t.Errorf("two clients in a byte: %v, want %v", err, report.ErrFull)
+	}
+	scan.Clients = func(client int64) bool { return client == 7 }
+	if set, err := v.knownClients(t.Context(), 1, scan); err != nil || set.Len() != 1 {
+		t.Errorf("one client in a byte: %v, want all of it", err)
 	}
 }
 
@@ -248,7 +258,7 @@ func TestToldIsWhatReportsRead(t *testing.T) {
 	}
 	defer v.close()
 	got := map[string]report.Told{}
-	for told, err := range v.told(t.Context(), 1, everyClient) {
+	for told, err := range v.told(t.Context(), 1, everythingTold("user.plan", "user.gone", "contact.email")) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -312,7 +322,10 @@ func TestCommitBetweenTheLoads(t *testing.T) {
 	}
 }
 
-func everyClient(int64) bool { return true }
+// everythingTold asks of every client.
+func everythingTold(names ...string) report.ToldScan {
+	return report.ToldScan{Clients: func(int64) bool { return true }, Names: names, Bytes: 1 << 20}
+}
 
 // TestReportsKnowWhatWasTold: properties and contacts in filters, segments and
 // lists, also what is still in the tail.

@@ -13,6 +13,7 @@ import (
 	"weir/schemas"
 	"weir/schemas/lake"
 	"weir/schemas/registry"
+	"weir/schemas/rollup"
 )
 
 const (
@@ -62,7 +63,7 @@ func (s *Service) eventTracking(w http.ResponseWriter, r *http.Request, q produc
 // empty category is none.
 func seenEvents(ctx context.Context, v *view, product int64, most int) (map[registry.EventName]int64, error) {
 	seen := map[registry.EventName]int64{}
-	for b, err := range v.eventBatches(ctx, lake.Filter{Products: []int64{product}}, lake.EventFirst) {
+	for b, err := range v.eventBatches(ctx, lake.Filter{Products: []int64{product}}, rollup.WantFirst) {
 		if err != nil {
 			return nil, err
 		}

@@ -54,24 +54,24 @@ func (s *Service) planRollups(ctx context.Context, product int64, want watermark
 // yet. One key may come several times: merge. A batch is valid until the next.
 // Older days mostly come first, which is what the past of properties is
 // gathered fastest from.
-func (v *view) dayBatches(ctx context.Context, f lake.Filter, properties bool) iter.Seq2[*rollup.DayBatch, error] {
+func (v *view) dayBatches(ctx context.Context, f lake.Filter, wants rollup.Wants) iter.Seq2[*rollup.DayBatch, error] {
 	t := v.rollups[lake.ClientDays]
 	files := slices.SortedFunc(slices.Values(lake.Prune(t.files, f)), func(a, b lake.DataFile) int { return cmp.Compare(a.Min.Time, b.Min.Time) })
-	return bothOf(v.lake.DayBatches(ctx, files, f, properties), v.gather(ctx, t, f),
-		func(s *rollup.Set) iter.Seq[*rollup.DayBatch] { return s.DayBatches(properties) })
+	return bothOf(v.lake.DayBatches(ctx, files, f, wants), v.gather(ctx, t, f),
+		func(s *rollup.Set) iter.Seq[*rollup.DayBatch] { return s.DayBatches(wants) })
 }
 
 // eventBatches is dayBatches of event days.
-func (v *view) eventBatches(ctx context.Context, f lake.Filter, besides int) iter.Seq2[*rollup.EventBatch, error] {
+func (v *view) eventBatches(ctx context.Context, f lake.Filter, wants rollup.Wants) iter.Seq2[*rollup.EventBatch, error] {
 	t := v.rollups[lake.EventDays]
-	return bothOf(v.lake.EventBatches(ctx, lake.Prune(t.files, f), f, besides), v.gather(ctx, t, f), (*rollup.Set).EventBatches)
+	return bothOf(v.lake.EventBatches(ctx, lake.Prune(t.files, f), f, wants), v.gather(ctx, t, f), (*rollup.Set).EventBatches)
 }
 
 // clientBatches is dayBatches of clients' lives; f has no times.
-func (v *view) clientBatches(ctx context.Context, f lake.Filter, properties bool) iter.Seq2[*rollup.ClientBatch, error] {
+func (v *view) clientBatches(ctx context.Context, f lake.Filter, wants rollup.Wants) iter.Seq2[*rollup.ClientBatch, error] {
 	t := v.rollups[lake.Clients]
-	return bothOf(v.lake.ClientBatches(ctx, lake.Prune(t.files, f), f, properties), v.gather(ctx, t, f),
-		func(s *rollup.Set) iter.Seq[*rollup.ClientBatch] { return s.ClientBatches(properties) })
+	return bothOf(v.lake.ClientBatches(ctx, lake.Prune(t.files, f), f, wants), v.gather(ctx, t, f),
+		func(s *rollup.Set) iter.Seq[*rollup.ClientBatch] { return s.ClientBatches(wants) })
 }
 
 // bothOf yields the batches that a table has, then those of the events behind

@@ -44,19 +44,19 @@ func (s *source) filterOf(scan report.Scan) lake.Filter {
 // Clients yields clients' lives.
 func (s *source) Clients(ctx context.Context, scan report.Scan) iter.Seq2[*rollup.ClientBatch, error] {
 	if s.question.Exact() {
-		return ofSets(s.sets(ctx, scan), func(set *rollup.Set) iter.Seq[*rollup.ClientBatch] { return set.ClientBatches(scan.Properties) })
+		return ofSets(s.sets(ctx, scan), func(set *rollup.Set) iter.Seq[*rollup.ClientBatch] { return set.ClientBatches(scan.Wants) })
 	}
 	f := s.filter
 	f.Clients = scan.Clients
-	return s.view.clientBatches(ctx, f, scan.Properties)
+	return s.view.clientBatches(ctx, f, scan.Wants)
 }
 
 // Days yields client days.
 func (s *source) Days(ctx context.Context, scan report.Scan) iter.Seq2[*rollup.DayBatch, error] {
 	if s.question.Exact() {
-		return ofSets(s.sets(ctx, scan), func(set *rollup.Set) iter.Seq[*rollup.DayBatch] { return set.DayBatches(scan.Properties) })
+		return ofSets(s.sets(ctx, scan), func(set *rollup.Set) iter.Seq[*rollup.DayBatch] { return set.DayBatches(scan.Wants) })
 	}
-	return s.view.dayBatches(ctx, s.filterOf(scan), scan.Properties)
+	return s.view.dayBatches(ctx, s.filterOf(scan), scan.Wants)
 }
 
 // Events yields event days.
@@ -64,11 +64,7 @@ func (s *source) Events(ctx context.Context, scan report.Scan) iter.Seq2[*rollup
 	if s.question.Exact() {
 		return ofSets(s.sets(ctx, scan), (*rollup.Set).EventBatches)
 	}
-	besides := 0
-	if scan.Values {
-		besides = lake.EventValues
-	}
-	return s.view.eventBatches(ctx, s.filterOf(scan), besides)
+	return s.view.eventBatches(ctx, s.filterOf(scan), scan.Wants)
 }
 
 // sets are the rollups of an exact question. When one piece has them all it is
@@ -115,6 +111,6 @@ func exactColumns(q *report.Question) []string {
 }
 
 // Told yields what product owners said of the clients that are wanted.
-func (s *source) Told(ctx context.Context, wants func(client int64) bool) iter.Seq2[*report.Told, error] {
-	return s.view.told(ctx, s.filter.Products[0], wants)
+func (s *source) Told(ctx context.Context, scan report.ToldScan) iter.Seq2[*report.Told, error] {
+	return s.view.told(ctx, s.filter.Products[0], scan)
 }

@@ -43,8 +43,24 @@ type Value struct {
 // Set holds what changes have said of the clients of one product. The zero
 // value is empty. It belongs to one goroutine.
 type Set struct {
+	Keep func(kind schemas.ChangeKind, name string) bool // which names are kept; nil is all
+
 	clients map[int64]map[name]*history
+	bytes   int64
 }
+
+// Len is of how many clients anything was said.
+func (s *Set) Len() int { return len(s.clients) }
+
+// Bytes is how much memory the set takes, about.
+func (s *Set) Bytes() int64 { return s.bytes }
+
+// What a client, a name and a step take beside their text, about.
+const (
+	clientBytes = 400
+	nameBytes   = 100
+	stepBytes   = 72
+)
 
 // name is a property or a contact.
 type name struct {
@@ -76,6 +92,7 @@ func (s *Set) Add(c *schemas.Change, offset int64) {
 	}
 	if s.clients[c.Client] == nil {
 		s.clients[c.Client] = map[name]*history{}
+		s.bytes += clientBytes
 	}
 	if !c.Kind.Has(c.Operation) {
 		return // of a later version
@@ -85,27 +102,38 @@ func (s *Set) Add(c *schemas.Change, offset int64) {
 		return // nothing that the edge lets in
 	}
 	for of, v := range values {
+		if s.Keep != nil && !s.Keep(c.Kind, of) {
+			continue
+		}
 		at := name{kind: c.Kind, of: of}
 		h := s.clients[c.Client][at]
 		if h == nil {
 			h = &history{}
 			s.clients[c.Client][at] = h
+			s.bytes += nameBytes + int64(len(of))
 		}
-		h.add(step{offset: offset, time: c.Time, operation: c.Operation, value: v})
+		s.bytes += h.add(step{offset: offset, time: c.Time, operation: c.Operation, value: v})
 	}
 }
 
-func (h *history) add(s step) {
+// add returns by how many bytes the history grew.
+func (h *history) add(s step) (grown int64) {
 	i, twice := slices.BinarySearchFunc(h.steps, s.offset, func(s step, offset int64) int { return cmp.Compare(s.offset, offset) })
 	switch {
 	case twice, i < len(h.steps) && h.steps[0].absolute() && i == 0:
-		return // known, or void
+		return 0 // known, or void
 	case s.absolute():
+		for _, void := range h.steps[:i] {
+			grown -= void.bytes()
+		}
 		h.steps = slices.Delete(h.steps, 0, i)
 		i = 0
 	}
 	h.steps = slices.Insert(h.steps, i, s)
+	return grown + s.bytes()
 }
+
+func (s *step) bytes() int64 { return stepBytes + int64(len(s.value)) }
 
 // Clients yields every client of which anything was said, in no order, also
 // one of which nothing is left.

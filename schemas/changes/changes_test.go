@@ -113,6 +113,18 @@ func TestClientsAreApart(t *testing.T) {
 	}
 }
 
+// TestOnlyWhatIsKept: names that nobody asks for take no memory.
+func TestOnlyWhatIsKept(t *testing.T) {
+	s := Set{Keep: func(kind schemas.ChangeKind, name string) bool { return kind == schemas.PropertyChange && name == "a" }}
+	s.Add(said(`set {"a":1}`), 1)
+	before := s.Bytes()
+	s.Add(said(`set {"b":2}`), 2)
+	s.Add(said(`contact {"a":"x"}`), 3)
+	if diff := cmp.Diff(map[string]string{"user.a": "1"}, shown(s.Client(7))); diff != "" || s.Bytes() != before || s.Len() != 1 {
+		t.Errorf("%d clients, %d bytes before, %d after (-want +got):\n%s", s.Len(), before, s.Bytes(), diff)
+	}
+}
+
 // inOrder is what a client is by its changes one after the other: the meaning
 // of them, without any of what Set does to need less memory.
 func inOrder(changes []*schemas.Change) map[string]string {
@@ -167,6 +179,11 @@ func TestVoidStepsAreLetGo(t *testing.T) {
 	}
 	if h := s.clients[7][name{schemas.PropertyChange, "a"}]; len(h.steps) != 1 {
 		t.Errorf("%d steps are kept, want 1", len(h.steps))
+	}
+	var once Set
+	once.Add(said(`set {"a":999}`), 999)
+	if s.Bytes() != once.Bytes() || once.Bytes() == 0 {
+		t.Errorf("%d bytes, want the %d of what is left", s.Bytes(), once.Bytes())
 	}
 	if got := s.Client(7).Properties["a"]; string(got.JSON) != "999" || got.Offset != 999 || got.Time != 1999 {
 		t.Errorf("a = %+v, want 999 of offset 999 and time 1999", got)

@@ -13,64 +13,73 @@ import (
 	"weir/schemas/rollup"
 )
 
-// DayBatches yields the client days of files that f asks for, in columns.
-// Properties are read if asked for. A batch is valid until the next; so with
+// DayBatches yields the client days of files that f asks for, in columns, and
+// reads those that are wanted alone. A batch is valid until the next; so with
 // the other rollups.
-func (l *Lake) DayBatches(ctx context.Context, files []DataFile, f Filter, properties bool) iter.Seq2[*rollup.DayBatch, error] {
-	names := []string{columns.ClientID, colDay, colSessions, columns.RuntimeMS}
-	return batchesOf(l.ScanRollup(ctx, ClientDays, files, withProperties(names, properties), f), func(rec arrow.Record, b *rollup.DayBatch) {
+func (l *Lake) DayBatches(ctx context.Context, files []DataFile, f Filter, wants rollup.Wants) iter.Seq2[*rollup.DayBatch, error] {
+	names := []string{columns.ClientID, colDay}
+	return batchesOf(l.ScanRollup(ctx, ClientDays, files, withWanted(names, wants), f), func(rec arrow.Record, b *rollup.DayBatch) {
 		b.Client, b.Day = int64sOf(rec, 0), daysOf(rec, 1)
-		b.Sessions, b.RuntimeMS = int64sOf(rec, 2), int64sOf(rec, 3)
-		b.Properties = textsOf(b.Properties[:0], rec, len(names))
+		b.Sessions, b.RuntimeMS, b.Properties = wantedOf(b.Properties[:0], rec, len(names), wants)
 	})
 }
 
 // ClientBatches yields the clients' lives of files that f asks for, in columns;
 // its times ask nothing of clients.
-func (l *Lake) ClientBatches(ctx context.Context, files []DataFile, f Filter, properties bool) iter.Seq2[*rollup.ClientBatch, error] {
+func (l *Lake) ClientBatches(ctx context.Context, files []DataFile, f Filter, wants rollup.Wants) iter.Seq2[*rollup.ClientBatch, error] {
 	f.TimeFrom, f.TimeTo = 0, 0
-	names := []string{columns.ClientID, colFirst, colLast, colSessions, columns.RuntimeMS}
-	return batchesOf(l.ScanRollup(ctx, Clients, files, withProperties(names, properties), f), func(rec arrow.Record, b *rollup.ClientBatch) {
+	names := []string{columns.ClientID, colFirst, colLast}
+	return batchesOf(l.ScanRollup(ctx, Clients, files, withWanted(names, wants), f), func(rec arrow.Record, b *rollup.ClientBatch) {
 		b.Client = int64sOf(rec, 0)
 		b.First, b.Last = millisOf(b.First[:0], rec, 1), millisOf(b.Last[:0], rec, 2)
-		b.Sessions, b.RuntimeMS = int64sOf(rec, 3), int64sOf(rec, 4)
-		b.Properties = textsOf(b.Properties[:0], rec, len(names))
+		b.Sessions, b.RuntimeMS, b.Properties = wantedOf(b.Properties[:0], rec, len(names), wants)
 	})
 }
 
-// What an EventBatch may have besides.
-const (
-	EventValues = 1 << iota // ValueSum and ValueCount
-	EventFirst              // First
-)
-
 // EventBatches yields the event days of files that f asks for, in columns.
-func (l *Lake) EventBatches(ctx context.Context, files []DataFile, f Filter, besides int) iter.Seq2[*rollup.EventBatch, error] {
+func (l *Lake) EventBatches(ctx context.Context, files []DataFile, f Filter, wants rollup.Wants) iter.Seq2[*rollup.EventBatch, error] {
 	names := []string{columns.ClientID, colDay, columns.Category, columns.Name, colCount}
-	if besides&EventValues != 0 {
+	if wants&rollup.WantValues != 0 {
 		names = append(names, colValueSum, colValueCount)
 	}
-	if besides&EventFirst != 0 {
+	if wants&rollup.WantFirst != 0 {
 		names = append(names, colFirst)
 	}
 	return batchesOf(l.ScanRollup(ctx, EventDays, files, names, f), func(rec arrow.Record, b *rollup.EventBatch) {
 		b.Client, b.Day, b.Count = int64sOf(rec, 0), daysOf(rec, 1), int64sOf(rec, 4)
 		codedOf(&b.Category, rec, 2)
 		codedOf(&b.Name, rec, 3)
-		if besides&EventValues != 0 {
+		if wants&rollup.WantValues != 0 {
 			b.ValueSum, b.ValueCount = cell[*array.Decimal128](rec, 5).Values(), int64sOf(rec, 6)
 		}
-		if besides&EventFirst != 0 {
+		if wants&rollup.WantFirst != 0 {
 			b.First = millisOf(b.First[:0], rec, len(names)-1)
 		}
 	})
 }
 
-func withProperties(names []string, properties bool) []string {
-	if !properties {
-		return names
+// withWanted are names and what is wanted of days and clients.
+func withWanted(names []string, wants rollup.Wants) []string {
+	names = slices.Clone(names)
+	if wants&rollup.WantSums != 0 {
+		names = append(names, colSessions, columns.RuntimeMS)
 	}
-	return append(slices.Clone(names), columns.Properties)
+	if wants&rollup.WantProperties != 0 {
+		names = append(names, columns.Properties)
+	}
+	return names
+}
+
+// wantedOf are the columns of withWanted, of which the first is column i.
+func wantedOf(to []string, rec arrow.Record, i int, wants rollup.Wants) (sessions, runtime []int64, properties []string) {
+	if wants&rollup.WantSums != 0 {
+		sessions, runtime = int64sOf(rec, i), int64sOf(rec, i+1)
+		i += 2
+	}
+	if wants&rollup.WantProperties != 0 {
+		properties = textsOf(to, rec, i)
+	}
+	return sessions, runtime, properties
 }
 
 // batchesOf yields batches as bind makes them of records.
@@ -103,11 +112,7 @@ func millisOf(to []int64, rec arrow.Record, i int) []int64 {
 	return to
 }
 
-// textsOf reads a column that may be absent: nil then.
 func textsOf(to []string, rec arrow.Record, i int) []string {
-	if i >= int(rec.NumCols()) {
-		return nil
-	}
 	texts := cell[*array.String](rec, i)
 	for row := range texts.Len() {
 		text := ""

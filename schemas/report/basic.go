@@ -117,6 +117,7 @@ func NewEventTable(b *Body, given Given) (*Question, error) {
 	if err != nil {
 		return nil, err
 	}
+	q.needs.sums, q.needs.values = true, true
 	t := &eventTable{}
 	question := &Question{base: q, report: t}
 	t.begin(&question.base)
@@ -224,6 +225,8 @@ func NewEventTimeline(b *Body, given Given) (*Question, error) {
 	if t.divisor == "usageCounts" && !t.values {
 		return nil, wrong("divisor", "usageCounts divides customValues only")
 	}
+	t.q.needs.inRange = t.divisor != "" && t.divisor != "usageCounts"
+	t.q.needs.sums, t.q.needs.values = t.divisor == "sessions" || t.divisor == "runtime", t.values
 	if t.asked, err = newAsked(b.Events, false); err != nil {
 		return nil, err
 	}

@@ -37,6 +37,15 @@ func (t *eventTally) add(o *eventTally) {
 	t.valueCount += o.valueCount
 }
 
+// addRow adds row i of a batch.
+func (t *eventTally) addRow(b *rollup.EventBatch, i int) {
+	t.count += b.Count[i]
+	if b.ValueCount != nil {
+		t.valueSum = t.valueSum.Add(b.ValueSum[i])
+		t.valueCount += b.ValueCount[i]
+	}
+}
+
 func newEventIndex(q *base) eventIndex { return eventIndex{q: q, of: map[event]int32{}} }
 
 // index is the place of an event in all. Its strings may go away.

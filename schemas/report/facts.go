@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"errors"
+	"iter"
 	"math"
 	"slices"
 	"strings"
@@ -10,8 +11,8 @@ import (
 	"weir/schemas/rollup"
 )
 
-// errFull says that a pass has more clients than memory allows.
-var errFull = errors.New("more clients than fit one pass")
+// ErrFull says that a pass is about more clients than memory allows.
+var ErrFull = errors.New("more clients than fit one pass")
 
 // facts are what a question has to know of each client of a pass. Clients that
 // are counted as one, by groupBy, are one unit.
@@ -66,7 +67,7 @@ type utterance struct {
 
 const neverSaid = math.MinInt64
 
-func newFacts(q *base, p part, groups *grouping) *facts {
+func newFacts(q *base, p part) *facts {
 	f := &facts{
 		q: q, part: p, most: q.given.Bytes, words: (len(q.days.Buckets) + 63) / 64,
 		codes: map[string]int32{}, values: []Value{{Null: true}}, byCode: map[int32]int32{},
@@ -77,19 +78,13 @@ func newFacts(q *base, p part, groups *grouping) *facts {
 	if q.needs.buckets {
 		f.sums = make([]bucketTally, len(q.days.Buckets))
 	}
-	if groups != nil {
-		f.index, f.fixed = groups.index, true
-		for range groups.units {
-			f.grow(0)
-		}
-	}
 	return f
 }
 
 // of is the unit of a client; false for clients that are not looked at.
 func (f *facts) of(client int64) (int32, bool) {
 	if u, known := f.index.find(client); known {
-		return u, u >= 0
+		return u, true
 	}
 	if f.fixed || !f.part.has(client) {
 		return 0, false
@@ -124,13 +119,17 @@ func (f *facts) grow(id int64) int32 {
 
 // full says when memory is used up.
 func (f *facts) full() error {
-	const unitBytes, utteranceBytes = 72, 24
-	size := f.bytes + f.index.bytes() + f.counts.bytes() + int64(cap(f.units))*unitBytes +
-		int64(cap(f.now)+cap(f.told))*utteranceBytes + int64(cap(f.usage)+cap(f.days))*8 + int64(cap(f.life))*32
-	if size > f.most && len(f.units) > 1 {
-		return errFull
+	if f.size() > f.most && len(f.units) > 1 {
+		return ErrFull
 	}
 	return nil
+}
+
+// size is what the facts take, in bytes.
+func (f *facts) size() int64 {
+	const unitBytes, utteranceBytes = 72, 24
+	return f.bytes + f.index.bytes() + f.counts.bytes() + int64(cap(f.units))*unitBytes +
+		int64(cap(f.now)+cap(f.told))*utteranceBytes + int64(cap(f.usage)+cap(f.days))*8 + int64(cap(f.life))*32
 }
 
 // addClients adds rows of clients' lives.
@@ -142,8 +141,10 @@ func (f *facts) addClients(b *rollup.ClientBatch) error {
 		}
 		u := &f.units[at]
 		u.first, u.last = min(u.first, b.First[i]), max(u.last, b.Last[i])
-		u.sessions += b.Sessions[i]
-		u.runtimeMS += b.RuntimeMS[i]
+		if b.Sessions != nil {
+			u.sessions += b.Sessions[i]
+			u.runtimeMS += b.RuntimeMS[i]
+		}
 		if len(f.q.props.said) == 0 {
 			continue
 		}
@@ -171,7 +172,7 @@ func (f *facts) knows(client int64) bool {
 func (f *facts) addTold(t *Told) error {
 	slot := slices.Index(f.q.props.told, t.Name)
 	at, ok := f.index.find(t.Client)
-	if slot < 0 || !ok || at < 0 {
+	if slot < 0 || !ok {
 		return nil
 	}
 	said := utterance{code: f.code(t.Value), time: t.Time, offset: t.Offset}
@@ -233,13 +234,18 @@ func daysScan(lanes []*facts) (Scan, bool) {
 	if q.needs.lifeDays {
 		s.From, s.To = minDay, maxDay
 	}
-	for _, f := range lanes {
-		s.Properties = f.needPast() || s.Properties
+	if q.needs.sums {
+		s.Wants |= rollup.WantSums
 	}
-	switch {
-	case s.Properties && q.moment == atInstall:
+	for _, f := range lanes {
+		if f.needPast() {
+			s.Wants |= rollup.WantProperties
+		}
+	}
+	switch past := s.Wants&rollup.WantProperties != 0; {
+	case past && q.moment == atInstall:
 		s.From, s.To = min(s.From, q.days.From), max(s.To, q.days.To)
-	case s.Properties:
+	case past:
 		s.From, s.To = minDay, max(s.To, q.days.To)
 	}
 	return s, s.From < s.To
@@ -272,27 +278,21 @@ func (f *facts) needPast() bool {
 // addDays adds rows of clients' days.
 func (f *facts) addDays(b *rollup.DayBatch) error {
 	q := f.q
-	for i, client := range b.Client {
-		at, ok := f.of(client)
+	for from, to := range runs(b.Client) {
+		at, ok := f.of(b.Client[from])
 		if !ok {
 			continue
 		}
-		day := Day(b.Day[i])
 		if q.needs.inRange {
-			if bucket, inside := q.days.bucket(day); inside {
-				f.days[int(at)*f.words+bucket/64] |= 1 << (bucket % 64)
-				f.units[at].rangeSessions += b.Sessions[i]
-				f.units[at].rangeRuntimeMS += b.RuntimeMS[i]
-				if q.needs.buckets {
-					f.sums[bucket].add(b.Sessions[i], b.RuntimeMS[i])
-				}
-			}
+			f.addInRange(at, b, from, to)
 		}
 		if q.needs.lifeDays {
-			f.bytes += f.life[at].add(day)
+			for _, day := range b.Day[from:to] {
+				f.bytes += f.life[at].add(Day(day))
+			}
 		}
-		if f.past != nil && f.units[at].changed && day < q.days.To {
-			if err := f.addPast(at, b.Properties[i]); err != nil {
+		if f.past != nil && f.units[at].changed {
+			if err := f.addPast(at, b, from, to); err != nil {
 				return err
 			}
 		}
@@ -300,8 +300,60 @@ func (f *facts) addDays(b *rollup.DayBatch) error {
 	return f.full()
 }
 
-// addPast adds what a client's day says of standard properties.
-func (f *facts) addPast(at int32, properties string) error {
+// runs yields the rows of clients that follow one another: most rows are of the
+// client of the row before.
+func runs(clients []int64) iter.Seq2[int, int] {
+	return func(yield func(from, to int) bool) {
+		for from, to := 0, 0; from < len(clients); from = to {
+			for to = from + 1; to < len(clients) && clients[to] == clients[from]; to++ {
+			}
+			if !yield(from, to) {
+				return
+			}
+		}
+	}
+}
+
+// addInRange adds what a client did on days of the range.
+func (f *facts) addInRange(at int32, b *rollup.DayBatch, from, to int) {
+	u, active := &f.units[at], f.activeBuckets(at)
+	for i := from; i < to; i++ {
+		bucket, inside := f.q.days.bucket(Day(b.Day[i]))
+		if !inside {
+			continue
+		}
+		active[bucket/64] |= 1 << (bucket % 64)
+		if !f.q.needs.sums {
+			continue
+		}
+		u.rangeSessions += b.Sessions[i]
+		u.rangeRuntimeMS += b.RuntimeMS[i]
+		if f.q.needs.buckets {
+			f.sums[bucket].add(b.Sessions[i], b.RuntimeMS[i])
+		}
+	}
+}
+
+// addPast adds what a client's days say of standard properties, as far as it is
+// looked at.
+func (f *facts) addPast(at int32, b *rollup.DayBatch, from, to int) error {
+	end := f.q.days.To
+	if f.q.moment == atInstall {
+		end = f.installed(at) + 1
+	}
+	for i := from; i < to; i++ {
+		if Day(b.Day[i]) >= end {
+			continue
+		}
+		if err := f.addSaid(at, b.Properties[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addSaid adds what one day says.
+func (f *facts) addSaid(at int32, properties string) error {
 	n := len(f.standard.names)
 	if err := rollup.FindEach(properties, f.standard.names, f.found[:n]); err != nil {
 		return err
@@ -343,30 +395,43 @@ const runBytes = 48
 // addEvents adds rows of event days.
 func (f *facts) addEvents(b *rollup.EventBatch) error {
 	rows := f.events.bind(b)
-	for i, client := range b.Client {
-		e := &f.events.all[rows.at(i)]
-		bucket, inside := f.q.days.bucket(Day(b.Day[i]))
-		if e.tallies != nil && inside && f.part.has(client) {
-			e.tallies[bucket].add(&eventTally{count: b.Count[i], valueSum: b.ValueSum[i], valueCount: b.ValueCount[i]})
-		}
-		if len(e.usages) == 0 && (len(e.numbers) == 0 || f.q.needs.inEvents && !inside) {
+	for from, to := range runs(b.Client) {
+		if !f.part.has(b.Client[from]) {
 			continue
 		}
-		at, ok := f.of(client)
-		if !ok {
-			continue
-		}
-		for _, slot := range e.usages {
-			f.usage[int(at)*len(f.q.props.usages)+int(slot)] += b.Count[i]
-		}
-		if f.q.needs.inEvents && !inside {
-			continue
-		}
-		for _, n := range e.numbers {
-			f.counts.add(at, n, b.Count[i])
+		for i := from; i < to; i++ {
+			f.addEvent(&f.events.all[rows.at(i)], b, i)
 		}
 	}
 	return f.full()
+}
+
+// addEvent adds row i, of a client of the part.
+func (f *facts) addEvent(e *oneEvent, b *rollup.EventBatch, i int) {
+	if e.tallies == nil && e.usages == nil && e.numbers == nil {
+		return
+	}
+	bucket, inside := f.q.days.bucket(Day(b.Day[i]))
+	if e.tallies != nil && inside {
+		e.tallies[bucket].addRow(b, i)
+	}
+	counts := inside || !f.q.needs.inEvents
+	if e.usages == nil && (e.numbers == nil || !counts) {
+		return
+	}
+	at, ok := f.of(b.Client[i])
+	if !ok {
+		return
+	}
+	for _, slot := range e.usages {
+		f.usage[int(at)*len(f.q.props.usages)+int(slot)] += b.Count[i]
+	}
+	if !counts {
+		return
+	}
+	for _, n := range e.numbers {
+		f.counts.add(at, n, b.Count[i])
+	}
 }
 
 // bucketTally is what all clients came to in one bucket.

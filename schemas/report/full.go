@@ -48,7 +48,7 @@ func NewFullReport(b *Body, given Given) (*Question, error) {
 		return nil, err
 	}
 	q.moment, q.advancedOnly = atEnd, true
-	q.needs.inRange, q.needs.inEvents = true, true
+	q.needs.inRange, q.needs.inEvents, q.needs.sums = true, true, true
 	for i := range q.askedFor {
 		if a := &q.askedFor[i]; a.of == nil && !q.countsIn(a.event) {
 			return nil, wrong(fmt.Sprintf("events.%d", i), "is not collected as advanced: see event-tracking")

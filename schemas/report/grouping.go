@@ -3,48 +3,88 @@ package report
 import (
 	"context"
 	"errors"
+	"hash/fnv"
 )
 
 // grouping says which clients are counted as one: those that have the same
 // value now. Clients without one are not counted.
 type grouping struct {
-	index index // client → unit, −1 of clients that are not counted
-	units int   // how many there are
+	of    part // of the values
+	index index
+	units map[string]int32 // by the value as it is written
+	bytes int64            // of units
 }
 
-// grouping reads every client's value; nil where clients count by themselves.
-func (q *Question) grouping(ctx context.Context, src Source) (*grouping, error) {
-	if q.group == "" {
-		return nil, nil //nolint:nilnil // most questions have none
-	}
+// groupings calls pass for groups of clients, for as many at once as fit.
+func (q *Question) groupings(ctx context.Context, src Source, pass func(*grouping) error) error {
 	by := base{given: q.given, zone: q.zone, days: q.days, moment: latest}
+	by.given.Bytes /= 2 // the other half is of the groups
 	property, err := by.props.use("groupBy", q.group)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	f := newFacts(&by, part{to: wholePart}, nil)
-	err = each(src.Clients(ctx, Scan{Properties: true}), []*facts{f}, (*facts).addClients)
-	if errors.Is(err, errFull) {
-		return nil, wrong("groupBy", "the product has too many clients to count them by %s at once", q.group)
+	value := &by.props.all[property]
+	return inParts(func(p part) error {
+		g := &grouping{of: p, units: map[string]int32{}}
+		err := g.gather(ctx, src, &by, value)
+		if err == nil {
+			err = pass(g)
+		}
+		if errors.Is(err, ErrFull) && len(g.units) == 1 {
+			return wrong("groupBy", "more clients have one value of %s than can be looked at together", q.group)
+		}
+		return err
+	})
+}
+
+// gather reads the current value of every client. It keeps those whose value is
+// of the part.
+func (g *grouping) gather(ctx context.Context, src Source, by *base, value *property) error {
+	err := inParts(func(p part) error {
+		f := newFacts(by, p)
+		if err := each(src.Clients(ctx, by.clientsScan()), []*facts{f}, (*facts).addClients); err != nil {
+			return err
+		}
+		return g.add(f, value)
+	})
+	if errors.Is(err, errGroups) {
+		return ErrFull // of the part of g, whatever part of the clients was read
 	}
-	if err != nil {
-		return nil, err
-	}
-	g := &grouping{}
-	units := map[string]int32{} // by the value as it is written
+	return err
+}
+
+// errGroups says that there are more groups than fit.
+var errGroups = errors.New("more groups than fit")
+
+func (g *grouping) add(f *facts, value *property) error {
 	for u := range f.units {
-		code := f.valueCode(int32(u), &by.props.all[property], maxDay)
-		if code == 0 {
-			g.index.put(f.units[u].id, -1)
+		code := f.valueCode(int32(u), value, maxDay)
+		if code == 0 || !g.has(f.values[code].Text) {
 			continue
 		}
-		at, known := units[f.values[code].Text]
-		if !known {
-			at = int32(g.units)
-			units[f.values[code].Text] = at
-			g.units++
-		}
-		g.index.put(f.units[u].id, at)
+		g.index.put(f.units[u].id, g.unit(f.values[code].Text))
 	}
-	return g, nil
+	if g.index.bytes()+g.bytes > f.most {
+		return errGroups
+	}
+	return nil
+}
+
+func (g *grouping) has(value string) bool {
+	if g.of.whole() {
+		return true
+	}
+	h := fnv.New64a()
+	h.Write([]byte(value))
+	return g.of.has(int64(h.Sum64()))
+}
+
+func (g *grouping) unit(value string) int32 {
+	at, known := g.units[value]
+	if !known {
+		at = int32(len(g.units))
+		g.units[value] = at
+		g.bytes += int64(len(value)) + 64
+	}
+	return at
 }

@@ -9,11 +9,10 @@ import (
 // maxLanes bounds how many processors one question keeps busy.
 const maxLanes = 4
 
-// lanes are facts for the clients of a part, dealt out. Clients that are counted
-// as one are in one lane.
-func (q *base) lanes(of part, groups *grouping) []*facts {
+// lanes are facts for the clients of a part, dealt out.
+func (q *base) lanes(of part) []*facts {
 	n := uint64(min(maxLanes, goruntime.GOMAXPROCS(0)))
-	if groups != nil || of.to-of.from < n {
+	if of.to-of.from < n {
 		n = 1
 	}
 	out := make([]*facts, n)
@@ -23,7 +22,7 @@ func (q *base) lanes(of part, groups *grouping) []*facts {
 		if i == n-1 {
 			p.to = of.to
 		}
-		out[i] = newFacts(q, p, groups)
+		out[i] = newFacts(q, p)
 		out[i].most = q.given.Bytes / int64(n)
 	}
 	return out
@@ -41,6 +40,17 @@ func each[B any](batches iter.Seq2[*B, error], lanes []*facts, add func(*facts, 
 		}
 	}
 	return nil
+}
+
+// grouped are facts for clients that are counted as one. They are one lane: who
+// belongs together is only known of all of them.
+func (q *base) grouped(g *grouping) []*facts {
+	f := newFacts(q, part{to: wholePart})
+	f.index, f.fixed = g.index, true
+	for range g.units {
+		f.grow(0)
+	}
+	return []*facts{f}
 }
 
 func atOnce(lanes []*facts, do func(*facts) error) error {

@@ -310,7 +310,7 @@ func NewChurnHistogram(of string) func(b *Body, given Given) (*Question, error) 
 		}
 		r.metric = all[slices.IndexFunc(all, func(m metric) bool { return m.name == of })]
 		r.ends = r.metric.scale.ends()
-		q.needs.lifeDays = of == "days"
+		q.needs.lifeDays, q.needs.lifeSums = of == "days", of != "days"
 		return &Question{base: q, report: r}, nil
 	}
 }

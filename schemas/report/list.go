@@ -157,7 +157,7 @@ func (l *list) answer(ctx context.Context, src Source) (Answer, error) {
 			return Answer{}, err
 		}
 		err = l.look(ctx, src, ids, &found)
-		if errors.Is(err, errFull) && l.window > 1 {
+		if errors.Is(err, ErrFull) && l.window > 1 {
 			l.window /= 2
 			continue
 		}
@@ -253,7 +253,7 @@ func (l *list) ids(ctx context.Context, src Source, from idBound) (ids []int64, 
 
 // restrict makes facts of some clients alone.
 func restrict(q *base, ids []int64) []*facts {
-	f := newFacts(q, part{to: wholePart}, nil)
+	f := newFacts(q, part{to: wholePart})
 	for _, id := range ids {
 		f.index.put(id, f.grow(id))
 	}

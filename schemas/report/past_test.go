@@ -11,7 +11,7 @@ func TestPastRuns(t *testing.T) {
 	mixed, merged := 0, 0
 	for seed := range uint64(3000) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		f := newFacts(&base{}, part{to: wholePart}, nil)
+		f := newFacts(&base{}, part{to: wholePart})
 		for _, raw := range []string{`"a"`, `"b"`, `"c"`} {
 			f.code(raw)
 		}

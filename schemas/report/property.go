@@ -189,6 +189,11 @@ func (p *properties) useUsage(u usageOf) int {
 	return len(p.all) - 1
 }
 
+// reads says that a property from a source is read.
+func (p *properties) reads(from source) bool {
+	return slices.ContainsFunc(p.all, func(one property) bool { return one.source == from })
+}
+
 // computed says that a property that is no said or told one is read.
 func (p *properties) computed() bool {
 	return slices.ContainsFunc(p.all, func(one property) bool { return !one.coded() && one.source != usage })

@@ -28,16 +28,22 @@ type Source interface {
 	Clients(ctx context.Context, s Scan) iter.Seq2[*rollup.ClientBatch, error]
 	Days(ctx context.Context, s Scan) iter.Seq2[*rollup.DayBatch, error]
 	Events(ctx context.Context, s Scan) iter.Seq2[*rollup.EventBatch, error]
-	Told(ctx context.Context, wants func(client int64) bool) iter.Seq2[*Told, error]
+	Told(ctx context.Context, s ToldScan) iter.Seq2[*Told, error]
 }
 
 // Scan says which rows are wanted. It may give more: rows of other days and
 // clients are passed over.
 type Scan struct {
-	From, To   Day     // of days and events; To is exclusive
-	Properties bool    // of clients and days
-	Values     bool    // of events
-	Clients    []int64 // nil is all
+	From, To Day // of days and events; To is exclusive
+	Wants    rollup.Wants
+	Clients  []int64 // nil is all
+}
+
+// ToldScan says what is wanted of users. It may give more.
+type ToldScan struct {
+	Clients func(client int64) bool
+	Names   []string // of properties and contacts, as in Told
+	Bytes   int64    // that may be held of several clients; a source that would hold more fails with ErrFull
 }
 
 // Told is a property of a user that the product's owner set, as it is now.
@@ -110,6 +116,9 @@ type needs struct {
 	inEvents bool // events of the range, instead of all times
 	buckets  bool // what all clients came to in each bucket
 	tallies  bool // what all clients sent of each event in each bucket
+	values   bool // of tallies
+	sums     bool // sessions and runtime of the days of the range
+	lifeSums bool // sessions and runtime of lives
 }
 
 // newBase reads what every report has. Filters are read by who has them.
@@ -175,27 +184,24 @@ func (q *Question) Answer(ctx context.Context, src Source) (Answer, error) {
 	if q.list != nil {
 		return q.list.answer(ctx, src)
 	}
-	groups, err := q.grouping(ctx, src)
-	if err != nil {
-		return Answer{}, err
-	}
-	for width, from := uint64(wholePart), uint64(0); from < wholePart; {
-		to := min(from+width, wholePart)
-		lanes, err := q.pass(ctx, src, func() []*facts { return q.lanes(part{from: from, to: to}, groups) })
-		if errors.Is(err, errFull) && groups == nil && width > 1 {
-			width /= 2
-			continue
-		}
-		if errors.Is(err, errFull) {
-			return Answer{}, wrong("groupBy", "the product has too many clients to count them by %s at once", q.group)
-		}
+	tally := func(begin func() []*facts) error {
+		lanes, err := q.pass(ctx, src, begin)
 		if err != nil {
-			return Answer{}, err
+			return err
 		}
 		for _, f := range lanes {
 			q.tally(f)
 		}
-		from = to
+		return nil
+	}
+	var err error
+	if q.group == "" {
+		err = inParts(func(p part) error { return tally(func() []*facts { return q.lanes(p) }) })
+	} else {
+		err = q.groupings(ctx, src, func(g *grouping) error { return tally(func() []*facts { return q.grouped(g) }) })
+	}
+	if err != nil {
+		return Answer{}, err
 	}
 	return q.answer(), nil
 }
@@ -218,8 +224,7 @@ func (q *base) pass(ctx context.Context, src Source, begin func() []*facts) ([]*
 // gather adds all rows that the question needs to the facts that they are of.
 func (q *base) gather(ctx context.Context, src Source, lanes []*facts) error {
 	if q.needsLives() {
-		clients := src.Clients(ctx, Scan{Properties: len(q.props.said) > 0, Clients: q.clients})
-		if err := each(clients, lanes, (*facts).addClients); err != nil {
+		if err := each(src.Clients(ctx, q.clientsScan()), lanes, (*facts).addClients); err != nil {
 			return err
 		}
 	}
@@ -239,11 +244,15 @@ func (q *base) gather(ctx context.Context, src Source, lanes []*facts) error {
 	return each(src.Events(ctx, q.eventsScan()), lanes, (*facts).addEvents)
 }
 
-func (*base) gatherTold(ctx context.Context, src Source, lanes []*facts) error {
-	knows := func(client int64) bool {
+func (q *base) gatherTold(ctx context.Context, src Source, lanes []*facts) error {
+	scan := ToldScan{Names: q.props.told, Bytes: q.given.Bytes}
+	scan.Clients = func(client int64) bool {
 		return slices.ContainsFunc(lanes, func(f *facts) bool { return f.knows(client) })
 	}
-	for told, err := range src.Told(ctx, knows) {
+	for _, f := range lanes {
+		scan.Bytes -= f.size()
+	}
+	for told, err := range src.Told(ctx, scan) {
 		for _, f := range lanes {
 			if err == nil {
 				err = f.addTold(told)
@@ -267,8 +276,22 @@ func (q *base) readsEvents() bool {
 	return q.everyEvent || len(q.askedFor) > 0 || len(q.props.usages) > 0 || q.needs.tallies
 }
 
+func (q *base) clientsScan() Scan {
+	s := Scan{Clients: q.clients}
+	if len(q.props.said) > 0 {
+		s.Wants |= rollup.WantProperties
+	}
+	if q.needs.lifeSums || q.props.reads(sessions) || q.props.reads(runtime) {
+		s.Wants |= rollup.WantSums
+	}
+	return s
+}
+
 func (q *base) eventsScan() Scan {
-	s := Scan{From: minDay, To: maxDay, Values: q.needs.tallies, Clients: q.clients}
+	s := Scan{From: minDay, To: maxDay, Clients: q.clients}
+	if q.needs.values {
+		s.Wants = rollup.WantValues
+	}
 	if (q.needs.inEvents || q.needs.tallies) && len(q.props.usages) == 0 {
 		s.From, s.To = q.days.From, q.days.To
 	}

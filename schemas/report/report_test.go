@@ -159,7 +159,10 @@ func TestAnyMemoryAnswersTheSame(t *testing.T) {
 	src := &rows{}
 	for client := int64(1); client <= 3000; client++ {
 		for _, day := range []int64{client % 50, 50 + r.Int64N(40)} {
-			version := rollup.Properties{{Name: "prodVersion", Value: fmt.Sprintf(`"%d"`, r.IntN(4)), Time: day * dayMS, Offset: client}}
+			version := rollup.Properties{
+				{Name: "prodVersion", Value: fmt.Sprintf(`"%d"`, r.IntN(4)), Time: day * dayMS, Offset: client},
+				{Name: "machineId", Value: fmt.Sprintf(`"%d"`, client/2), Time: day * dayMS, Offset: client},
+			}
 			src.days = append(src.days, rollup.ClientDay{
 				Client: client, Day: int32(day), Sessions: r.Int64N(5), RuntimeMS: r.Int64N(1e8), Properties: version,
 			})
@@ -180,17 +183,19 @@ func TestAnyMemoryAnswersTheSame(t *testing.T) {
 	}{
 		"dateRange": {NewDateRange, `{` + shared + `,"dateSplit":"week","clientStatus":["new","active","lost"],
 			"levels":{"level1":{"property":"prodVersion","segments":[{"type":"regex","value":".*","split":true}]}}}`},
-		"current":   {NewCurrent, `{` + shared + `,"clientStatus":["new","active","lost"]}`},
-		"usage":     {NewUsageDistribution, `{` + shared + `}`},
-		"table":     {NewEventTable, `{` + shared + `}`},
-		"timeline":  {NewEventTimeline, `{` + shared + `,"dateSplit":"month","dataView":"usageCounts","divisor":"users","events":[{"name":"a"}]}`},
-		"histogram": {NewLifetimeHistogram, `{` + shared + `,"events":[{"name":"a"},{"combiLabel":"x","combiArray":[{"name":"[bc]","nameType":"regex"}]}]}`},
-		"lifeTable": {NewLifetimeTable, `{` + shared + segments + `}`},
-		"churn":     {NewChurnTable, `{` + shared + segments + `}`},
-		"full":      {NewFullReport, `{` + shared + segments + `,"events":[{"name":"a"},{"name":"b"}]}`},
-		"cohorts":   {NewCohorts, `{` + shared + segments + `,"dateSplit":"week"}`},
-		"days":      {NewChurnHistogram("days"), `{` + shared + `}`},
-		"list":      {NewClientList, `{` + shared + `,"properties":["prodVersion","lifetimeEventUsage"],"retDailyData":{"startDate":"1970-01-01","stopDate":"1970-03-01","properties":["prodVersion"]}}`},
+		"grouped":      {NewDateRange, `{` + shared + `,"groupBy":"machineId","dateSplit":"month","clientStatus":["new","active","lost"]}`},
+		"groupedLives": {NewLifetimeTable, `{` + shared + segments + `,"groupBy":"machineId"}`},
+		"current":      {NewCurrent, `{` + shared + `,"clientStatus":["new","active","lost"]}`},
+		"usage":        {NewUsageDistribution, `{` + shared + `}`},
+		"table":        {NewEventTable, `{` + shared + `}`},
+		"timeline":     {NewEventTimeline, `{` + shared + `,"dateSplit":"month","dataView":"usageCounts","divisor":"users","events":[{"name":"a"}]}`},
+		"histogram":    {NewLifetimeHistogram, `{` + shared + `,"events":[{"name":"a"},{"combiLabel":"x","combiArray":[{"name":"[bc]","nameType":"regex"}]}]}`},
+		"lifeTable":    {NewLifetimeTable, `{` + shared + segments + `}`},
+		"churn":        {NewChurnTable, `{` + shared + segments + `}`},
+		"full":         {NewFullReport, `{` + shared + segments + `,"events":[{"name":"a"},{"name":"b"}]}`},
+		"cohorts":      {NewCohorts, `{` + shared + segments + `,"dateSplit":"week"}`},
+		"days":         {NewChurnHistogram("days"), `{` + shared + `}`},
+		"list":         {NewClientList, `{` + shared + `,"properties":["prodVersion","lifetimeEventUsage"],"retDailyData":{"startDate":"1970-01-01","stopDate":"1970-03-01","properties":["prodVersion"]}}`},
 	} {
 		want := answerOf(t, one.compile, one.body, Given{}, src)
 		if len(want) < 20 {
@@ -202,6 +207,26 @@ func TestAnyMemoryAnswersTheSame(t *testing.T) {
 		}
 		if name != "table" && src.scans < 4 {
 			t.Errorf("%s: %d scans in little memory", name, src.scans)
+		}
+	}
+}
+
+// TestOneLargeGroup: who is counted as one has to fit memory together.
+func TestOneLargeGroup(t *testing.T) {
+	src := &rows{}
+	for client := int64(1); client <= 3000; client++ {
+		machine := rollup.Properties{{Name: "machineId", Value: `"one"`, Time: 1, Offset: client}}
+		src.lives = append(src.lives, rollup.Client{Client: client, Properties: machine})
+	}
+	b := &Body{StartDate: new("1970-01-01"), StopDate: new("1970-01-02"), GroupBy: new("machineId"), ClientStatus: []string{"new"}}
+	for bytes, fits := range map[int64]bool{100_000: false, 400_000: true} {
+		q, err := NewDateRange(b, Given{Now: time.UnixMilli(100 * dayMS), Bytes: bytes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = q.Answer(t.Context(), src)
+		if wrong := (*FieldError)(nil); fits != (err == nil) || !fits && (!errors.As(err, &wrong) || wrong.Field != "groupBy") {
+			t.Errorf("in %d bytes: %v", bytes, err)
 		}
 	}
 }

@@ -80,7 +80,7 @@ func (r *rows) Events(context.Context, Scan) iter.Seq2[*rollup.EventBatch, error
 	})
 }
 
-func (r *rows) Told(context.Context, func(int64) bool) iter.Seq2[*Told, error] {
+func (r *rows) Told(context.Context, ToldScan) iter.Seq2[*Told, error] {
 	return func(yield func(*Told, error) bool) {
 		for i := range r.told {
 			if !yield(&r.told[i], nil) {

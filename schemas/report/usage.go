@@ -35,7 +35,7 @@ func NewUsageDistribution(b *Body, given Given) (*Question, error) {
 	if err := q.filters(b); err != nil {
 		return nil, err
 	}
-	q.moment, q.needs.inRange = atEnd, true
+	q.moment, q.needs.inRange, q.needs.sums = atEnd, true, true
 	u := &usageDistribution{who: map[usageCell]int64{}, metrics: []metric{
 		{name: "activeDays", scale: dayScale(), of: (*facts).rangeDays},
 		{name: "sessions", scale: sessionScale(), of: func(f *facts, u int32) int64 { return f.units[u].rangeSessions }},

@@ -10,14 +10,26 @@ import (
 // batchRows is how many rows of a set make a batch.
 const batchRows = 4 << 10
 
+// Wants are the columns of a batch that are wanted beside those of every batch.
+// Columns that are not wanted may be nil.
+type Wants uint8
+
+// Wants.
+const (
+	WantSums       Wants = 1 << iota // Sessions and RuntimeMS
+	WantProperties                   // Properties
+	WantValues                       // ValueSum and ValueCount
+	WantFirst                        // First of events
+)
+
 // DayBatch is client days of one product in columns. Rows are deltas: one key
 // may come several times. A batch is valid until the next one is asked for, and
 // so are its strings.
 type DayBatch struct {
 	Client              []int64
-	Day                 []int32 // days since 1970
-	Sessions, RuntimeMS []int64
-	Properties          []string // JSON, as Properties.AppendJSON writes it; nil when not asked for
+	Day                 []int32  // days since 1970
+	Sessions, RuntimeMS []int64  // WantSums
+	Properties          []string // WantProperties; JSON, as Properties.AppendJSON writes it
 }
 
 // EventBatch is event days of one product in columns, as DayBatch.
@@ -26,9 +38,9 @@ type EventBatch struct {
 	Day                   []int32 // days since 1970
 	Category, Name        Coded
 	Count                 []int64
-	ValueSum              []decimal128.Num // in units of 10^-9; nil when not asked for, as ValueCount
-	ValueCount            []int64
-	First                 []int64          // epoch milliseconds; nil when not asked for
+	ValueSum              []decimal128.Num // WantValues; in units of 10^-9
+	ValueCount            []int64          // WantValues
+	First                 []int64          // WantFirst; epoch milliseconds
 	categories, eventName map[string]int32 // of a set's batch: code by value
 }
 
@@ -41,19 +53,19 @@ type Coded struct {
 // ClientBatch is clients' lives of one product in columns, as DayBatch.
 type ClientBatch struct {
 	Client              []int64
-	First, Last         []int64 // epoch milliseconds
-	Sessions, RuntimeMS []int64
-	Properties          []string // JSON, as Properties.AppendJSON writes it; nil when not asked for
+	First, Last         []int64  // epoch milliseconds
+	Sessions, RuntimeMS []int64  // WantSums
+	Properties          []string // WantProperties; JSON, as Properties.AppendJSON writes it
 }
 
 // DayBatches yields the client days of a set of one product.
-func (s *Set) DayBatches(properties bool) iter.Seq[*DayBatch] {
+func (s *Set) DayBatches(wants Wants) iter.Seq[*DayBatch] {
 	return func(yield func(*DayBatch) bool) {
 		var b DayBatch
 		for d := range s.ClientDays() {
 			b.Client, b.Day = append(b.Client, d.Client), append(b.Day, d.Day)
 			b.Sessions, b.RuntimeMS = append(b.Sessions, d.Sessions), append(b.RuntimeMS, d.RuntimeMS)
-			if properties {
+			if wants&WantProperties != 0 {
 				b.Properties = append(b.Properties, string(d.Properties.AppendJSON(nil)))
 			}
 			if len(b.Client) < batchRows {
@@ -117,14 +129,14 @@ func (c *Coded) code(known map[string]int32, value string) int32 {
 }
 
 // ClientBatches yields the lives of a set of one product.
-func (s *Set) ClientBatches(properties bool) iter.Seq[*ClientBatch] {
+func (s *Set) ClientBatches(wants Wants) iter.Seq[*ClientBatch] {
 	return func(yield func(*ClientBatch) bool) {
 		var b ClientBatch
 		for c := range s.Clients() {
 			b.Client = append(b.Client, c.Client)
 			b.First, b.Last = append(b.First, c.First), append(b.Last, c.Last)
 			b.Sessions, b.RuntimeMS = append(b.Sessions, c.Sessions), append(b.RuntimeMS, c.RuntimeMS)
-			if properties {
+			if wants&WantProperties != 0 {
 				b.Properties = append(b.Properties, string(c.Properties.AppendJSON(nil)))
 			}
 			if len(b.Client) < batchRows {
