@@ -83,11 +83,11 @@ func newFacts(q *base, p part) *facts {
 
 // of is the unit of a client; false for clients that are not looked at.
 func (f *facts) of(client int64) (int32, bool) {
-	if u, known := f.index.find(client); known {
-		return u, true
-	}
-	if f.fixed || !f.part.has(client) {
+	if !f.part.has(client) {
 		return 0, false
+	}
+	if u, known := f.index.find(client); known || f.fixed {
+		return u, known
 	}
 	u := f.grow(client)
 	f.index.put(client, u)

@@ -98,71 +98,85 @@ func (x *index) put(client int64, unit int32) {
 
 func (x *index) bytes() int64 { return int64(len(x.keys)) * 12 }
 
-// pairs counts occurrences by unit and event: an open table as index is.
+// pairs counts occurrences by unit and event: of each unit a list, ascending by
+// the number of the event. Rows of a client's day come together, so its list
+// is looked at several times while it is near.
 type pairs struct {
-	keys   []uint64 // unit<<32 | event, plus 1: 0 is a free place
-	counts []int64
-	used   int
+	lists []pairList // by unit
+	cells []pairCell // of all lists; a list that grew has left its place behind
 }
 
-func pairKey(unit, event int32) uint64 { return uint64(unit)<<32 | uint64(event) + 1 }
+type pairList struct{ from, used, room uint32 }
+
+type pairCell struct {
+	event int32
+	count int64
+}
 
 func (p *pairs) add(unit, event int32, count int64) {
-	if 2*(p.used+1) > len(p.keys) {
-		p.grow()
+	for int(unit) >= len(p.lists) {
+		p.lists = append(p.lists, pairList{})
 	}
-	i := p.place(pairKey(unit, event))
-	if p.keys[i] == 0 {
-		p.keys[i] = pairKey(unit, event)
-		p.used++
+	l := &p.lists[unit]
+	at, known := p.find(l, event)
+	if known {
+		p.cells[at].count += count
+		return
 	}
-	p.counts[i] += count
+	if l.used == l.room {
+		at += p.move(l)
+	}
+	cells := p.cells[at : l.from+l.used+1]
+	copy(cells[1:], cells)
+	cells[0] = pairCell{event: event, count: count}
+	l.used++
 }
 
-// place is where a key is, or would be.
-func (p *pairs) place(key uint64) uint64 {
-	i := hash(key) & uint64(len(p.keys)-1)
-	for p.keys[i] != 0 && p.keys[i] != key {
-		i = (i + 1) & uint64(len(p.keys)-1)
-	}
-	return i
-}
-
-func (p *pairs) grow() {
-	old := *p
-	size := max(1024, 2*len(old.keys))
-	*p = pairs{keys: make([]uint64, size), counts: make([]int64, size), used: old.used}
-	for i, key := range old.keys {
-		if key != 0 {
-			at := p.place(key)
-			p.keys[at], p.counts[at] = key, old.counts[i]
+// find is where an event is in a list, or would be.
+func (p *pairs) find(l *pairList, event int32) (at uint32, known bool) {
+	low, high := l.from, l.from+l.used
+	for low < high {
+		if mid := (low + high) / 2; p.cells[mid].event < event {
+			low = mid + 1
+		} else {
+			high = mid
 		}
 	}
+	return low, low < l.from+l.used && p.cells[low].event == event
+}
+
+// move makes twice the room for a list, and returns how far it moved.
+func (p *pairs) move(l *pairList) uint32 {
+	const least = 4
+	from, room := uint32(len(p.cells)), max(least, 2*l.room)
+	p.cells = append(p.cells, p.cells[l.from:l.from+l.used]...)
+	p.cells = append(p.cells, make([]pairCell, room-l.used)...)
+	far := from - l.from
+	l.from, l.room = from, room
+	return far
+}
+
+// of are the events of a unit.
+func (p *pairs) of(unit int32) []pairCell {
+	if int(unit) >= len(p.lists) {
+		return nil
+	}
+	l := &p.lists[unit]
+	return p.cells[l.from : l.from+l.used]
 }
 
 // get is how often a unit sent an event.
 func (p *pairs) get(unit, event int32) int64 {
-	if len(p.keys) == 0 {
+	if int(unit) >= len(p.lists) {
 		return 0
 	}
-	return p.counts[p.place(pairKey(unit, event))]
-}
-
-// all yields every pair that occurred.
-func (p *pairs) all(yield func(pair) bool) {
-	for i, key := range p.keys {
-		if key != 0 && !yield(pair{unit: int32((key - 1) >> 32), event: int32(uint32(key - 1)), count: p.counts[i]}) {
-			return
-		}
+	if at, known := p.find(&p.lists[unit], event); known {
+		return p.cells[at].count
 	}
+	return 0
 }
 
-type pair struct {
-	unit, event int32
-	count       int64
-}
-
-func (p *pairs) bytes() int64 { return int64(len(p.keys)) * 16 }
+func (p *pairs) bytes() int64 { return int64(cap(p.cells))*16 + int64(cap(p.lists))*12 }
 
 // daySet is a set of days.
 type daySet struct {

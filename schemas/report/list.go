@@ -370,13 +370,10 @@ func (l *list) addUsage(ctx context.Context, src Source, found *page) error {
 		return err
 	}
 	f := lanes[0]
-	of := make([][]pair, len(found.ids))
-	for p := range f.counts.all {
-		of[p.unit] = append(of[p.unit], p)
-	}
 	at := 1 + slices.IndexFunc(l.listed, func(one listed) bool { return one.name == nameEventUsage })
-	for u, all := range of {
-		slices.SortFunc(all, func(a, b pair) int { return f.events.all[a.event].compare(f.events.all[b.event].event) })
+	for u := range found.ids {
+		all := slices.Clone(f.counts.of(int32(u)))
+		slices.SortFunc(all, func(a, b pairCell) int { return f.events.all[a.event].compare(f.events.all[b.event].event) })
 		rows := []Object{}
 		for _, p := range all {
 			e := &f.events.all[p.event]

@@ -112,46 +112,48 @@ func (t *lifeTable) readPage(b *Body) error {
 }
 
 func (t *lifeTable) tally(f *facts) {
-	in := make([][]int, len(f.units)) // series by unit; nil of units that are not in the report
-	days := make([]int64, len(f.units))
-	none := []int{}
+	var in []int // the series of a unit
+	rows := t.asked
+	if t.q.everyEvent {
+		rows = make([]*tableRow, len(f.events.all))
+	}
 	for u := range int32(len(f.units)) {
 		if !t.whose.has(f, u) {
 			continue
 		}
 		t.units++
-		in[u], days[u] = none, f.life[u].len()
-		if t.parts != nil {
-			in[u] = t.parts.add(make([]int, 0, 1), f, u, maxDay)
+		if in = in[:0]; t.parts != nil {
+			in = t.parts.add(in, f, u, maxDay)
 		}
-	}
-	for p := range f.counts.all {
-		if in[p.unit] == nil {
-			continue
-		}
-		row := t.row(f, p.event)
-		row.all.add(p.count, days[p.unit])
-		for _, n := range in[p.unit] {
-			for len(row.parts) <= n {
-				row.parts = append(row.parts, tableCell{})
+		days := f.life[u].len()
+		for _, of := range f.counts.of(u) {
+			if rows[of.event] == nil {
+				rows[of.event] = t.row(f.events.all[of.event].event)
 			}
-			row.parts[n].add(p.count, days[p.unit])
+			rows[of.event].add(of.count, days, in)
 		}
 	}
 }
 
-// row is that of the number of an event.
-func (t *lifeTable) row(f *facts, n int32) *tableRow {
-	if !t.q.everyEvent {
-		return t.asked[n]
-	}
-	e := f.events.all[n].event
+// row is that of an event.
+func (t *lifeTable) row(e event) *tableRow {
 	row := t.rows[e]
 	if row == nil {
 		row = &tableRow{asked: asked{event: e}}
 		t.rows[e] = row
 	}
 	return row
+}
+
+// add counts one unit, in the whole and in the series it is in.
+func (r *tableRow) add(count, days int64, in []int) {
+	r.all.add(count, days)
+	for _, n := range in {
+		for len(r.parts) <= n {
+			r.parts = append(r.parts, tableCell{})
+		}
+		r.parts[n].add(count, days)
+	}
 }
 
 func (t *lifeTable) answer() Answer {
