@@ -211,7 +211,7 @@ func (w *worker) rollupsOf(ctx context.Context, events *lake.Snapshot, from, to 
 	}
 	set := rollup.NewSet()
 	filter := lake.Filter{Shard: &w.shard, OffsetFrom: map[int32]int64{w.shard: from}, OffsetTo: map[int32]int64{w.shard: to}}
-	if err := w.scan(ctx, events, rollup.Columns(), filter, set.AddBatch); err != nil {
+	if err := w.scan(ctx, events, rollup.Columns(rollup.WantAll), filter, set.AddBatch); err != nil {
 		return nil, err
 	}
 	return w.lake.WriteRollups(ctx, w.shard, set, rollups...)

@@ -42,7 +42,7 @@ func (s *Service) eventTracking(w http.ResponseWriter, r *http.Request, q produc
 		return err
 	}
 	defer done()
-	v, err := s.planRollups(r.Context(), q.product.ID, q.want, lake.EventDays)
+	v, err := s.planRollups(r.Context(), q.product.ID, q.want, rollup.WantFirst, lake.EventDays)
 	if err != nil {
 		return err
 	}
@@ -77,9 +77,7 @@ func seenEvents(ctx context.Context, v *view, product int64, most int) (map[regi
 			if known && before <= first || e.Name == schemas.SessionStart || e.Name == schemas.SessionStop {
 				continue
 			}
-			if !known {
-				e.Category, e.Name = strings.Clone(e.Category), strings.Clone(e.Name) // the batch goes away
-			}
+			e.Category, e.Name = strings.Clone(e.Category), strings.Clone(e.Name) // the batch goes away; a map keeps the newer of equal keys
 			if seen[e] = first; len(seen) > most {
 				return nil, badField("product_id", "has more than "+strconv.Itoa(most)+" different events, too many to list")
 			}

@@ -13,6 +13,7 @@ import (
 
 	"weir/schemas/lake"
 	"weir/schemas/registry"
+	"weir/schemas/rollup"
 )
 
 const (
@@ -83,7 +84,7 @@ func (s *Service) licenseKeys(w http.ResponseWriter, r *http.Request, q productQ
 		return err
 	}
 	defer done()
-	v, err := s.planRollups(r.Context(), q.product.ID, q.want, lake.Clients)
+	v, err := s.planRollups(r.Context(), q.product.ID, q.want, rollup.WantProperties, lake.Clients)
 	if err != nil {
 		return err
 	}

@@ -78,7 +78,7 @@ type holder struct {
 
 func newListWorld(t testing.TB, cfg Config) *listWorld {
 	t.Helper()
-	checked := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	checked := memory.NewCheckedAllocator(laketest.Spoil)
 	t.Cleanup(func() { checked.AssertSize(t, 0) })
 	mem := &peak{Allocator: checked}
 	w := &listWorld{t: t, mem: mem, lake: laketest.New(), tokens: map[string]string{}}

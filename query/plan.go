@@ -99,7 +99,7 @@ func (s *Service) look(ctx context.Context, q question) (*view, error) {
 		return nil, err
 	}
 	v := newView(s, snap, files, shards)
-	v.filter, v.rollups = q.filter, rollups
+	v.filter, v.rollups, v.columns = q.filter, rollups, q.columns
 	if q.changes {
 		if err := s.loadChanges(ctx, v); err != nil {
 			return nil, err

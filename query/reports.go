@@ -123,7 +123,7 @@ func (s *Service) compile(ctx context.Context, e reportEndpoint, product int64, 
 // or no rollup where the events themselves are asked.
 func (s *Service) planReport(ctx context.Context, product int64, want watermark, q *report.Question) (*view, error) {
 	of := question{
-		columns: exactColumns(q), filter: lake.Filter{Products: []int64{product}}, watermark: want, changes: q.Told(),
+		columns: eventColumns(q), filter: lake.Filter{Products: []int64{product}}, watermark: want, changes: q.Told(),
 	}
 	if !q.Exact() {
 		of.rollups = lake.Rollups()

@@ -42,10 +42,11 @@ func (s *Service) loadRollups(ctx context.Context, tables []lake.Table) (map[lak
 	return out, nil
 }
 
-// planRollups plans for the rollups of one product. The caller closes the view.
-func (s *Service) planRollups(ctx context.Context, product int64, want watermark, tables ...lake.Table) (*view, error) {
+// planRollups plans for the rollups of one product, of which scans will want no
+// more than wants. The caller closes the view.
+func (s *Service) planRollups(ctx context.Context, product int64, want watermark, wants rollup.Wants, tables ...lake.Table) (*view, error) {
 	return s.plan(ctx, question{
-		columns: rollup.Columns(), filter: lake.Filter{Products: []int64{product}}, watermark: want, rollups: tables,
+		columns: rollup.Columns(wants), filter: lake.Filter{Products: []int64{product}}, watermark: want, rollups: tables,
 	})
 }
 
@@ -120,7 +121,7 @@ func (v *view) gather(ctx context.Context, t rollupTable, f lake.Filter) iter.Se
 			return
 		}
 		f := lake.Filter{Products: f.Products, Clients: f.Clients, OffsetFrom: t.next}
-		sets := rolledUp(v.events(ctx, rollup.Columns(), f), rollup.NewSet, (*rollup.Set).AddBatch)
+		sets := rolledUp(v.events(ctx, v.columns, f), rollup.NewSet, (*rollup.Set).AddBatch)
 		only := passOn(sets, rollup.NewSet, yield)
 		if only != nil && f.Clients == nil && slices.Equal(f.Products, v.filter.Products) {
 			v.rolled, v.rolledFrom = only, t.next

@@ -140,7 +140,7 @@ func TestRolled(t *testing.T) {
 
 func (w *listWorld) rollups(product int64, tables ...lake.Table) *view {
 	w.t.Helper()
-	v, err := w.planRollups(w.t.Context(), product, nil, tables...)
+	v, err := w.planRollups(w.t.Context(), product, nil, rollup.WantAll, tables...)
 	if err != nil {
 		w.t.Fatal(err)
 	}

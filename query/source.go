@@ -77,7 +77,7 @@ func (s *source) sets(ctx context.Context, scan report.Scan) iter.Seq2[*rollup.S
 		}
 		f := s.filter
 		f.Clients = scan.Clients
-		only := passOn(rolledUp(s.view.events(ctx, exactColumns(s.question), f), s.empty, s.add), s.empty, yield)
+		only := passOn(rolledUp(s.view.events(ctx, s.view.columns, f), s.empty, s.add), s.empty, yield)
 		if scan.Clients == nil {
 			s.whole = only
 		}
@@ -101,13 +101,14 @@ func (s *source) add(set *rollup.Set, rec arrow.Record) error {
 	return set.AddSome(rec, func(i int) bool { return s.question.Has(rows.Properties.At(i)) })
 }
 
-// exactColumns are the columns of events that a question reads which rollups
-// cannot answer.
-func exactColumns(q *report.Question) []string {
+// eventColumns are the columns of events that a question reads where rollups
+// end, or cannot answer it.
+func eventColumns(q *report.Question) []string {
+	names := rollup.Columns(q.Wants())
 	if q.OwnProperties() {
-		return append(rollup.Columns(), columns.Properties)
+		names = append(names, columns.Properties)
 	}
-	return rollup.Columns()
+	return names
 }
 
 // Told yields what product owners said of the clients that are wanted.

@@ -35,6 +35,7 @@ type view struct {
 	filter lake.Filter // the rows of parts are of this filter
 
 	rollups map[lake.Table]rollupTable // that were asked for; never ahead of snap
+	columns []string                   // of the tail's rows; what rollups lack is gathered from them
 
 	rolled     *rollup.Set     // what rollups lack, once it was gathered: see gather
 	rolledFrom map[int32]int64 // of rollups that end here

@@ -40,7 +40,7 @@ type Config struct {
 	Compression string           // of Parquet pages: "zstd", "snappy", "none"; "" means zstd
 	MaxCutAge   time.Duration    // a cut sealed longer ago is dropped; 0 means 24h (rule 4)
 	Attempts    int              // how often a commit is built again after a conflict; 0 means 20
-	Memory      memory.Allocator // of the batches of scans; nil is Go's
+	Memory      memory.Allocator // of the batches of scans; nil is Go's, and of rollups what was let go of before
 	CacheBytes  int64            // of small data files that are kept in memory; 0 means 32 MiB, less keeps none
 	Backoff     time.Duration    // longest wait after the first conflict, doubling up to 64 times it; 0 means 5ms
 }
@@ -50,9 +50,6 @@ func (c Config) withDefaults() Config {
 	c.Compression = cmp.Or(c.Compression, "zstd")
 	c.MaxCutAge = cmp.Or(c.MaxCutAge, 24*time.Hour)
 	c.Attempts = cmp.Or(c.Attempts, 20)
-	if c.Memory == nil {
-		c.Memory = memory.DefaultAllocator
-	}
 	c.CacheBytes = cmp.Or(c.CacheBytes, 32<<20)
 	c.Backoff = cmp.Or(c.Backoff, 5*time.Millisecond)
 	return c
@@ -66,6 +63,8 @@ type Lake struct {
 	store  ObjectStore
 	files  ObjectStore // store as scans see it: small data files are kept in memory
 	tables map[Table]*tableState
+
+	memory, rollupMemory memory.Allocator // of batches
 }
 
 // tableState is what a process remembers of one table.
@@ -85,6 +84,9 @@ type tableState struct {
 func Open(ctx context.Context, cfg Config, cat Catalog, store ObjectStore) (*Lake, error) {
 	l := &Lake{cfg: cfg.withDefaults(), cat: cat, store: store, tables: map[Table]*tableState{}}
 	l.files = newCache(store, l.cfg.CacheBytes)
+	if l.memory, l.rollupMemory = cfg.Memory, cfg.Memory; cfg.Memory == nil {
+		l.memory, l.rollupMemory = memory.DefaultAllocator, &recycler{Allocator: memory.DefaultAllocator}
+	}
 	if l.cfg.Bucket == "" {
 		return nil, errors.New("open lake: no bucket given")
 	}

@@ -222,6 +222,9 @@ func (r *decimalReader) numbers(p piece) []int32 {
 
 // bigEndian is the number of up to 16 bytes, the sign first.
 func bigEndian(raw []byte) decimal128.Num {
+	if len(raw) == arrow.Decimal128SizeBytes {
+		return decimal128.New(int64(binary.BigEndian.Uint64(raw)), binary.BigEndian.Uint64(raw[8:]))
+	}
 	var full [16]byte
 	if raw[0] >= 0x80 {
 		for i := range full {

@@ -45,7 +45,7 @@ func (l *Lake) ScanRollup(ctx context.Context, t Table, files []DataFile, names 
 			yield(nil, err)
 			return
 		}
-		s.bytes = rollupBytes
+		s.bytes, s.mem = rollupBytes, l.rollupMemory
 		s.runAhead(ctx, files, yield)
 	}
 }
@@ -75,7 +75,7 @@ type scanner struct {
 }
 
 func newScanner(l *Lake, t Table, names []string, f Filter) (*scanner, error) {
-	s := &scanner{store: l.files, mem: l.cfg.Memory, table: t, filter: f, rows: scanRows, bytes: scanBytes}
+	s := &scanner{store: l.files, mem: l.memory, table: t, filter: f, rows: scanRows, bytes: scanBytes}
 	all := arrowSchema(t)
 	if names == nil {
 		for _, f := range all.Fields() {

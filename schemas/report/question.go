@@ -172,6 +172,21 @@ func (q *base) filters(b *Body) (err error) {
 // Zone is the time zone of the question's days.
 func (q *Question) Zone() Zone { return q.zone }
 
+// Wants is what scans of the question may want of rollups, all together.
+func (q *Question) Wants() rollup.Wants {
+	wants := q.clientsScan().Wants | q.eventsScan().Wants
+	if q.needs.sums {
+		wants |= rollup.WantSums
+	}
+	if q.group != "" {
+		wants |= rollup.WantProperties
+	}
+	if q.list != nil && q.list.daily != nil {
+		wants |= q.list.daily.clientsScan().Wants
+	}
+	return wants
+}
+
 // Told says that properties of users are read that product owners set.
 func (q *Question) Told() bool { return len(q.props.told) > 0 }
 

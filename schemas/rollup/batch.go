@@ -20,6 +20,8 @@ const (
 	WantProperties                   // Properties
 	WantValues                       // ValueSum and ValueCount
 	WantFirst                        // First of events
+
+	WantAll = WantSums | WantProperties | WantValues | WantFirst
 )
 
 // DayBatch is client days of one product in columns. Rows are deltas: one key

@@ -15,12 +15,20 @@ import (
 	"weir/schemas/columns"
 )
 
-// Columns are the columns of an event batch that a Set reads.
-func Columns() []string {
-	return []string{
-		columns.ProductID, columns.ClientID, columns.Time, columns.Name, columns.Category, columns.Value,
-		columns.RuntimeMS, columns.Client, columns.Offset,
+// Columns are the columns of an event batch that a Set reads to have what is
+// wanted. Of a batch that lacks others it gathers rows without what they say.
+func Columns(wants Wants) []string {
+	names := []string{columns.ProductID, columns.ClientID, columns.Time, columns.Offset, columns.Name, columns.Category}
+	if wants&WantSums != 0 {
+		names = append(names, columns.RuntimeMS)
 	}
+	if wants&WantProperties != 0 {
+		names = append(names, columns.Client)
+	}
+	if wants&WantValues != 0 {
+		names = append(names, columns.Value)
+	}
+	return names
 }
 
 // Set gathers the rollup rows of the events added to it. It belongs to one
@@ -90,7 +98,7 @@ func NewSetOf(day func(ms int64) int32) *Set {
 	return s
 }
 
-// AddBatch adds all rows of a batch that has at least Columns.
+// AddBatch adds all rows of a batch, which has Columns.
 func (s *Set) AddBatch(rec arrow.Record) error { return s.AddSome(rec, nil) }
 
 // AddSome adds the rows of a batch that are wanted, nil is all of them.
@@ -100,7 +108,7 @@ func (s *Set) AddSome(rec arrow.Record, wants func(i int) bool) error {
 		return fmt.Errorf("roll up: %w", err)
 	}
 	if v.Rows > 0 && (v.Product == nil || v.Client == nil || v.Time == nil || v.Offset == nil) {
-		return fmt.Errorf("roll up: batch lacks one of %s", strings.Join(Columns(), ", "))
+		return fmt.Errorf("roll up: batch lacks one of %s", strings.Join(Columns(0), ", "))
 	}
 	s.begin(&v)
 	for i := range v.Rows {
@@ -111,7 +119,7 @@ func (s *Set) AddSome(rec arrow.Record, wants func(i int) bool) error {
 	return nil
 }
 
-// Add adds row i of v, which has at least Columns.
+// Add adds row i of v, which has Columns.
 func (s *Set) Add(v *columns.View, i int) {
 	s.begin(v)
 	s.addRow(v, i)

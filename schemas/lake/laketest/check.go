@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -186,7 +187,7 @@ func (c *checker) readBatch(shard int32, rec arrow.Record) error {
 			return fmt.Errorf("offset %d is of shard %d", v.Offset[i], v.Shard[i])
 		}
 		c.rows[shard] = append(c.rows[shard], Row{
-			Product: v.Product[i], Client: v.Client[i], RandomID: v.RandomID.At(i), Offset: v.Offset[i], Arrival: v.ArrivalMS(i),
+			Product: v.Product[i], Client: v.Client[i], RandomID: strings.Clone(v.RandomID.At(i)), Offset: v.Offset[i], Arrival: v.ArrivalMS(i),
 		})
 		c.days[shard][v.Offset[i]] = rollup.Day(v.TimeMS(i))
 	}

@@ -5,6 +5,7 @@ package laketest
 
 import (
 	"context"
+	"flag"
 	"testing"
 
 	"weir/schemas/lake"
@@ -28,9 +29,13 @@ func New() *World {
 }
 
 // Open starts a process on w: a Lake with caches and locks of its own. cfg
-// needs no bucket.
+// needs no bucket. Unless it says otherwise, batches are spoiled when they are
+// released, but not in benchmarks.
 func (w *World) Open(ctx context.Context, cfg lake.Config) (*lake.Lake, error) {
 	cfg.Bucket = Bucket
+	if bench := flag.Lookup("test.bench"); cfg.Memory == nil && (bench == nil || bench.Value.String() == "") {
+		cfg.Memory = Spoil
+	}
 	return lake.Open(ctx, cfg, lake.NewCatalog(w.Pointers, w.Store), w.Store)
 }
 
