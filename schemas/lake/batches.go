@@ -8,6 +8,7 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/bitutil"
 
 	"weir/schemas/columns"
 	"weir/schemas/rollup"
@@ -137,10 +138,9 @@ func codedOf(to *rollup.Coded, rec arrow.Record, i int) {
 		to.Codes = codes.Int32Values()
 		return
 	}
-	own := make([]int32, rows.Len())
-	for row, code := range codes.Int32Values() {
-		own[row] = code
-		if rows.IsNull(row) {
+	own, there, from := slices.Clone(codes.Int32Values()), rows.NullBitmapBytes(), rows.Offset()
+	for row := range own {
+		if bitutil.BitIsNotSet(there, from+row) {
 			own[row] = -1
 		}
 	}

@@ -129,34 +129,30 @@ func (r *fixedReader[V]) fill(dst []V, p piece) {
 		if dict != r.dict {
 			r.dict, r.coded = dict, r.values(dict.Page().Data())
 		}
-		scatter(dst, p, r.data.Int32(), func(code int32) V { return r.coded[code] })
-		return
+		for i, code := range r.data.Int32()[p.dense : p.dense+p.values] {
+			dst[i] = r.coded[code]
+		}
+	} else {
+		copy(dst, r.values(r.data)[p.dense:p.dense+p.values])
 	}
-	from := r.values(r.data)
-	if p.levels == nil {
-		copy(dst, from[p.dense:p.dense+p.rows])
-		return
-	}
-	scatter(dst, p, from, func(v V) V { return v })
+	spread(dst, p)
 }
 
-// scatter puts the values of p, of which from has only those that are there,
-// where they belong.
-func scatter[S, D any](dst []D, p piece, from []S, value func(S) D) {
+// spread moves the values of p, which are the first of rows, to the rows that
+// have one. Rows without one become 0.
+func spread[V any](rows []V, p piece) {
 	if p.levels == nil {
-		for i, v := range from[p.dense : p.dense+p.rows] {
-			dst[i] = value(v)
-		}
 		return
 	}
-	clear(dst)
-	from = from[p.dense : p.dense+p.values]
-	k := 0
-	for i, level := range p.levels {
-		if level != 0 {
-			dst[i] = value(from[k])
-			k++
+	var zero V
+	from := p.values
+	for i := p.rows - 1; i >= 0; i-- {
+		if p.levels[i] == 0 {
+			rows[i] = zero
+			continue
 		}
+		from--
+		rows[i] = rows[from]
 	}
 }
 
@@ -192,32 +188,37 @@ func (r *decimalReader) begin(rows int) {
 func (r *decimalReader) read(row int64, n int) error {
 	dst := arrow.Decimal128Traits.CastFromBytes(r.out.Bytes())
 	return r.each(row, n, func(p piece) error {
-		data := r.data
-		if dict := r.page.Dictionary(); dict != nil {
-			data = dict.Page().Data()
+		rows := dst[r.valid.n : r.valid.n+p.rows]
+		if err := r.fill(rows, p); err != nil {
+			return err
 		}
-		raw, size := data.FixedLenByteArray()
-		if size > arrow.Decimal128SizeBytes || size < 1 {
-			return fmt.Errorf("decimals have %d bytes, want 1 to 16", size)
-		}
-		number := func(i int32) decimal128.Num { return bigEndian(raw[int(i)*size : int(i+1)*size]) }
-		codes := r.numbers(p)
-		scatter(dst[r.valid.n:r.valid.n+p.rows], piece{rows: p.rows, levels: p.levels, values: p.values}, codes, number)
+		spread(rows, p)
 		r.valid.add(p)
 		return nil
 	})
 }
 
-// numbers are where the values of p lie: their codes, or their own places.
-func (r *decimalReader) numbers(p piece) []int32 {
-	if r.page.Dictionary() != nil {
-		return r.data.Int32()[p.dense : p.dense+p.values]
+// fill puts the values of p into the first of rows.
+func (r *decimalReader) fill(rows []decimal128.Num, p piece) error {
+	data, dict := r.data, r.page.Dictionary()
+	if dict != nil {
+		data = dict.Page().Data()
 	}
-	out := make([]int32, p.values)
-	for i := range out {
-		out[i] = int32(p.dense + i)
+	raw, size := data.FixedLenByteArray()
+	if size > arrow.Decimal128SizeBytes || size < 1 {
+		return fmt.Errorf("decimals have %d bytes, want 1 to 16", size)
 	}
-	return out
+	if dict == nil {
+		for i := range p.values {
+			at := (p.dense + i) * size
+			rows[i] = bigEndian(raw[at : at+size])
+		}
+		return nil
+	}
+	for i, code := range r.data.Int32()[p.dense : p.dense+p.values] {
+		rows[i] = bigEndian(raw[int(code)*size : int(code+1)*size])
+	}
+	return nil
 }
 
 // bigEndian is the number of up to 16 bytes, the sign first.

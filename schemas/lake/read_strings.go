@@ -145,17 +145,15 @@ func (r *codeReader) begin(rows int) {
 func (r *codeReader) read(row int64, n int) error {
 	dst := arrow.Int32Traits.CastFromBytes(r.codes.Bytes())
 	return r.each(row, n, func(p piece) error {
-		if p.values == 0 {
-			clear(dst[r.valid.n : r.valid.n+p.rows])
-			r.valid.add(p)
-			return nil
+		rows := dst[r.valid.n : r.valid.n+p.rows]
+		if p.values > 0 {
+			codes, err := r.pageCodes(p)
+			if err != nil {
+				return err
+			}
+			copy(rows, codes[p.dense:p.dense+p.values])
 		}
-		codes, err := r.pageCodes(p)
-		if err != nil {
-			return err
-		}
-		p.dense, codes = 0, codes[p.dense:]
-		scatter(dst[r.valid.n:r.valid.n+p.rows], p, codes, func(c int32) int32 { return c })
+		spread(rows, p)
 		r.valid.add(p)
 		return nil
 	})
