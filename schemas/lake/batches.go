@@ -3,7 +3,6 @@ package lake
 import (
 	"context"
 	"iter"
-	"math"
 	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -19,8 +18,9 @@ import (
 // the other rollups.
 func (l *Lake) DayBatches(ctx context.Context, files []DataFile, f Filter, wants rollup.Wants) iter.Seq2[*rollup.DayBatch, error] {
 	names := []string{columns.ClientID, colDay}
-	return batchesOf(l.ScanRollup(ctx, ClientDays, files, withWanted(names, wants), f), func(rec arrow.Record, b *rollup.DayBatch) {
-		b.Client, b.Day = int64sOf(rec, 0), daysOf(rec, 1)
+	return batchesOf(l.scanRollup(ctx, ClientDays, files, withWanted(names, wants), f, columns.ClientID), func(rec arrow.Record, b *rollup.DayBatch) {
+		codedOf(&b.Client, rec, 0)
+		b.Day = daysOf(rec, 1)
 		b.Sessions, b.RuntimeMS, b.Properties = wantedOf(b.Properties[:0], rec, len(names), wants)
 	})
 }
@@ -46,8 +46,9 @@ func (l *Lake) EventBatches(ctx context.Context, files []DataFile, f Filter, wan
 	if wants&rollup.WantFirst != 0 {
 		names = append(names, colFirst)
 	}
-	return batchesOf(l.ScanRollup(ctx, EventDays, files, names, f), func(rec arrow.Record, b *rollup.EventBatch) {
-		b.Client, b.Day, b.Count = int64sOf(rec, 0), daysOf(rec, 1), int64sOf(rec, 4)
+	return batchesOf(l.scanRollup(ctx, EventDays, files, names, f, columns.ClientID), func(rec arrow.Record, b *rollup.EventBatch) {
+		codedOf(&b.Client, rec, 0)
+		b.Day, b.Count = daysOf(rec, 1), int64sOf(rec, 4)
 		codedOf(&b.Category, rec, 2)
 		codedOf(&b.Name, rec, 3)
 		if wants&rollup.WantValues != 0 {
@@ -126,23 +127,35 @@ func textsOf(to []string, rec arrow.Record, i int) []string {
 }
 
 // codedOf reads a coded column; rows without a value have the code −1.
-func codedOf(to *rollup.Coded, rec arrow.Record, i int) {
+func codedOf[V comparable](to *rollup.Coded[V], rec arrow.Record, i int) {
 	rows := cell[*array.Dictionary](rec, i)
-	codes, _ := rows.Indices().(*array.Int32)
-	values, _ := rows.Dictionary().(*array.String)
-	to.Values = to.Values[:0]
-	for code := range min(values.Len(), math.MaxInt32) {
-		to.Values = append(to.Values, values.Value(code))
+	if of := rows.Data().Dictionary(); to.Of != any(of) {
+		to.Of, to.Values = of, valuesOf[V](rows.Dictionary())
 	}
-	if rows.NullN() == 0 {
-		to.Codes = codes.Int32Values()
+	codes, _ := rows.Indices().(*array.Int32)
+	if to.Codes = codes.Int32Values(); rows.NullN() == 0 {
 		return
 	}
-	own, there, from := slices.Clone(codes.Int32Values()), rows.NullBitmapBytes(), rows.Offset()
-	for row := range own {
+	there, from := rows.NullBitmapBytes(), rows.Offset()
+	to.Codes = slices.Clone(to.Codes)
+	for row := range to.Codes {
 		if bitutil.BitIsNotSet(there, from+row) {
-			own[row] = -1
+			to.Codes[row] = -1
 		}
 	}
-	to.Codes = own
+}
+
+// valuesOf are the values of a dictionary.
+func valuesOf[V comparable](of arrow.Array) (values []V) {
+	switch of := of.(type) {
+	case *array.Int64:
+		values, _ = any(of.Int64Values()).([]V)
+	case *array.String:
+		texts := make([]string, of.Len())
+		for code := range texts {
+			texts[code] = of.Value(code)
+		}
+		values, _ = any(texts).([]V)
+	}
+	return values
 }

@@ -39,8 +39,13 @@ func (l *Lake) ScanEvents(ctx context.Context, files []DataFile, names []string,
 // table, one key may come several times: merge. Up to groupsAhead row groups
 // are decoded at once, beside who reads them.
 func (l *Lake) ScanRollup(ctx context.Context, t Table, files []DataFile, names []string, f Filter) iter.Seq2[arrow.Record, error] {
+	return l.scanRollup(ctx, t, files, names, f)
+}
+
+// scanRollup is ScanRollup, with columns of integers that come coded.
+func (l *Lake) scanRollup(ctx context.Context, t Table, files []DataFile, names []string, f Filter, coded ...string) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
-		s, err := newScanner(l, t, names, f)
+		s, err := newScanner(l, t, names, f, coded...)
 		if err != nil {
 			yield(nil, err)
 			return
@@ -74,7 +79,7 @@ type scanner struct {
 	bytes  int64         // of a batch, about
 }
 
-func newScanner(l *Lake, t Table, names []string, f Filter) (*scanner, error) {
+func newScanner(l *Lake, t Table, names []string, f Filter, coded ...string) (*scanner, error) {
 	s := &scanner{store: l.files, mem: l.memory, table: t, filter: f, rows: scanRows, bytes: scanBytes}
 	all := arrowSchema(t)
 	if names == nil {
@@ -88,7 +93,11 @@ func newScanner(l *Lake, t Table, names []string, f Filter) (*scanner, error) {
 		if len(at) == 0 {
 			return nil, fmt.Errorf("scan %s: there is no column %s", t, name)
 		}
-		fields = append(fields, all.Field(at[0]))
+		field := all.Field(at[0])
+		if slices.Contains(coded, name) {
+			field.Type = &arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int32, ValueType: field.Type}
+		}
+		fields = append(fields, field)
 		s.fields = append(s.fields, at[0]+1)
 	}
 	s.schema = arrow.NewSchema(fields, nil)
@@ -354,9 +363,17 @@ func physical(t arrow.DataType) parquet.Kind {
 		return parquet.Boolean
 	case arrow.DECIMAL128:
 		return parquet.FixedLenByteArray
+	case arrow.DICTIONARY:
+		return physical(valueType(t))
 	default:
 		return parquet.ByteArray
 	}
+}
+
+// valueType is the type of what the codes of a dictionary mean.
+func valueType(t arrow.DataType) arrow.DataType {
+	d, _ := t.(*arrow.DictionaryType)
+	return d.ValueType
 }
 
 func newColumnReader(c *cursor, t arrow.DataType, mem memory.Allocator) columnReader {
@@ -371,7 +388,7 @@ func newColumnReader(c *cursor, t arrow.DataType, mem memory.Allocator) columnRe
 	case arrow.DECIMAL128:
 		return &decimalReader{cursor: c, as: t, valid: valid}
 	case arrow.DICTIONARY:
-		return &codeReader{cursor: c, as: t, valid: valid}
+		return newCodeReader(c, t, mem)
 	default:
 		return &stringReader{cursor: c, as: t, valid: valid}
 	}

@@ -3,7 +3,6 @@ package report
 import (
 	"cmp"
 	"errors"
-	"iter"
 	"math"
 	"slices"
 	"strings"
@@ -35,8 +34,9 @@ type facts struct {
 	sums  []bucketTally // by bucket; of clients of the part
 
 	events   eventIndex
-	counts   pairs             // (unit, number of an event) → occurrences
-	bytes    int64             // of what slices here point to
+	counts   pairs // (unit, number of an event) → occurrences
+	bytes    int64 // of what slices here point to
+	coded    codedUnits
 	saidLast []saidValue       // by slot
 	found    []rollup.Property // scratch: of a row
 	standard standardSlots
@@ -277,71 +277,61 @@ func (f *facts) needPast() bool {
 
 // addDays adds rows of clients' days.
 func (f *facts) addDays(b *rollup.DayBatch) error {
-	q := f.q
-	for from, to := range runs(b.Client) {
-		at, ok := f.of(b.Client[from])
-		if !ok {
-			continue
-		}
-		if q.needs.inRange {
-			f.addInRange(at, b, from, to)
-		}
-		if q.needs.lifeDays {
-			for _, day := range b.Day[from:to] {
-				f.bytes += f.life[at].add(Day(day))
+	units := f.unitsOf(&b.Client, true)
+	if f.q.needs.inRange {
+		f.addInRange(b, units)
+	}
+	if f.q.needs.lifeDays {
+		for i, at := range units {
+			if at >= 0 {
+				f.bytes += f.life[at].add(Day(b.Day[i]))
 			}
 		}
-		if f.past != nil && f.units[at].changed {
-			if err := f.addPast(at, b, from, to); err != nil {
-				return err
-			}
+	}
+	if f.past != nil {
+		if err := f.addPast(b, units); err != nil {
+			return err
 		}
 	}
 	return f.full()
 }
 
-// runs yields the rows of clients that follow one another: most rows are of the
-// client of the row before.
-func runs(clients []int64) iter.Seq2[int, int] {
-	return func(yield func(from, to int) bool) {
-		for from, to := 0, 0; from < len(clients); from = to {
-			for to = from + 1; to < len(clients) && clients[to] == clients[from]; to++ {
-			}
-			if !yield(from, to) {
-				return
-			}
+// addInRange adds what clients did on days of the range.
+func (f *facts) addInRange(b *rollup.DayBatch, units []int32) {
+	for i, at := range units {
+		if at < 0 {
+			continue
 		}
-	}
-}
-
-// addInRange adds what a client did on days of the range.
-func (f *facts) addInRange(at int32, b *rollup.DayBatch, from, to int) {
-	u, active := &f.units[at], f.activeBuckets(at)
-	for i := from; i < to; i++ {
 		bucket, inside := f.q.days.bucket(Day(b.Day[i]))
 		if !inside {
 			continue
 		}
-		active[bucket/64] |= 1 << (bucket % 64)
-		if !f.q.needs.sums {
-			continue
-		}
-		u.rangeSessions += b.Sessions[i]
-		u.rangeRuntimeMS += b.RuntimeMS[i]
-		if f.q.needs.buckets {
-			f.sums[bucket].add(b.Sessions[i], b.RuntimeMS[i])
+		f.days[int(at)*f.words+bucket/64] |= 1 << (bucket % 64)
+		if f.q.needs.sums {
+			f.addSums(&f.units[at], b, i, bucket)
 		}
 	}
 }
 
-// addPast adds what a client's days say of standard properties, as far as it is
-// looked at.
-func (f *facts) addPast(at int32, b *rollup.DayBatch, from, to int) error {
-	end := f.q.days.To
-	if f.q.moment == atInstall {
-		end = f.installed(at) + 1
+func (f *facts) addSums(u *unit, b *rollup.DayBatch, i, bucket int) {
+	u.rangeSessions += b.Sessions[i]
+	u.rangeRuntimeMS += b.RuntimeMS[i]
+	if f.q.needs.buckets {
+		f.sums[bucket].add(b.Sessions[i], b.RuntimeMS[i])
 	}
-	for i := from; i < to; i++ {
+}
+
+// addPast adds what clients' days say of standard properties, as far as it is
+// looked at.
+func (f *facts) addPast(b *rollup.DayBatch, units []int32) error {
+	for i, at := range units {
+		if at < 0 || !f.units[at].changed {
+			continue
+		}
+		end := f.q.days.To
+		if f.q.moment == atInstall {
+			end = f.installed(at) + 1
+		}
 		if Day(b.Day[i]) >= end {
 			continue
 		}
@@ -394,20 +384,17 @@ const runBytes = 48
 
 // addEvents adds rows of event days.
 func (f *facts) addEvents(b *rollup.EventBatch) error {
-	rows := f.events.bind(b)
-	for from, to := range runs(b.Client) {
-		if !f.part.has(b.Client[from]) {
-			continue
-		}
-		for i := from; i < to; i++ {
-			f.addEvent(&f.events.all[rows.at(i)], b, i)
+	rows, units := f.events.bind(b), f.unitsOf(&b.Client, f.q.countsEvents())
+	for i, at := range units {
+		if at != foreign {
+			f.addEvent(&f.events.all[rows.at(i)], at, b, i)
 		}
 	}
 	return f.full()
 }
 
 // addEvent adds row i, of a client of the part.
-func (f *facts) addEvent(e *oneEvent, b *rollup.EventBatch, i int) {
+func (f *facts) addEvent(e *oneEvent, at int32, b *rollup.EventBatch, i int) {
 	if e.tallies == nil && e.usages == nil && e.numbers == nil {
 		return
 	}
@@ -415,18 +402,10 @@ func (f *facts) addEvent(e *oneEvent, b *rollup.EventBatch, i int) {
 	if e.tallies != nil && inside {
 		e.tallies[bucket].addRow(b, i)
 	}
-	counts := inside || !f.q.needs.inEvents
-	if e.usages == nil && (e.numbers == nil || !counts) {
-		return
-	}
-	at, ok := f.of(b.Client[i])
-	if !ok {
-		return
-	}
 	for _, slot := range e.usages {
 		f.usage[int(at)*len(f.q.props.usages)+int(slot)] += b.Count[i]
 	}
-	if !counts {
+	if f.q.needs.inEvents && !inside {
 		return
 	}
 	for _, n := range e.numbers {

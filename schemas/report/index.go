@@ -49,27 +49,21 @@ func hash(v uint64) uint64 {
 }
 
 // index numbers clients: an open table of twice as many places as clients, at
-// least. No client has the id 0. Most rows are of the client of the row before.
+// least. No client has the id 0.
 type index struct {
 	keys  []int64
 	units []int32
 	used  int
-	last  int64 // id and number of the client found last
-	found int32
 }
 
 func (x *index) find(client int64) (int32, bool) {
-	if client == x.last && client != 0 {
-		return x.found, true
-	}
 	if len(x.keys) == 0 {
 		return 0, false
 	}
 	for i := hash(uint64(client)) & uint64(len(x.keys)-1); ; i = (i + 1) & uint64(len(x.keys)-1) {
 		switch x.keys[i] {
 		case client:
-			x.last, x.found = client, x.units[i]
-			return x.found, true
+			return x.units[i], true
 		case 0:
 			return 0, false
 		}

@@ -69,7 +69,8 @@ func (c *crowd) Clients(context.Context, Scan) iter.Seq2[*rollup.ClientBatch, er
 
 func (c *crowd) Days(context.Context, Scan) iter.Seq2[*rollup.DayBatch, error] {
 	return made(c, 4, func(b *rollup.DayBatch, client int64, day int32) {
-		b.Client, b.Day = append(b.Client, client), append(b.Day, day)
+		b.Client.Append(client)
+		b.Day = append(b.Day, day)
 		b.Sessions, b.RuntimeMS = append(b.Sessions, 1), append(b.RuntimeMS, 1e6)
 		b.Properties = append(b.Properties, saidOn(client, day))
 	})
@@ -79,7 +80,8 @@ func (c *crowd) Events(context.Context, Scan) iter.Seq2[*rollup.EventBatch, erro
 	names := []string{"a", "b", "c", "d", "e", "f"}
 	return made(c, len(names), func(b *rollup.EventBatch, client int64, name int32) {
 		b.Name.Values = names
-		b.Client, b.Day, b.Count = append(b.Client, client), append(b.Day, name%4), append(b.Count, 2)
+		b.Client.Append(client)
+		b.Day, b.Count = append(b.Day, name%4), append(b.Count, 2)
 		b.Category.Codes, b.Name.Codes = append(b.Category.Codes, -1), append(b.Name.Codes, name)
 	})
 }

@@ -287,9 +287,7 @@ func (q *base) needsLives() bool {
 }
 
 // readsEvents says that rows of event days are needed.
-func (q *base) readsEvents() bool {
-	return q.everyEvent || len(q.askedFor) > 0 || len(q.props.usages) > 0 || q.needs.tallies
-}
+func (q *base) readsEvents() bool { return q.countsEvents() || q.needs.tallies }
 
 func (q *base) clientsScan() Scan {
 	s := Scan{Clients: q.clients}
@@ -300,6 +298,11 @@ func (q *base) clientsScan() Scan {
 		s.Wants |= rollup.WantSums
 	}
 	return s
+}
+
+// countsEvents says that events are counted for each client.
+func (q *base) countsEvents() bool {
+	return q.everyEvent || len(q.askedFor) > 0 || len(q.props.usages) > 0
 }
 
 func (q *base) eventsScan() Scan {

@@ -54,7 +54,8 @@ func (r *rows) Days(context.Context, Scan) iter.Seq2[*rollup.DayBatch, error] {
 	return batched(r, r.days, func(some []rollup.ClientDay) *rollup.DayBatch {
 		b := &rollup.DayBatch{}
 		for _, d := range some {
-			b.Client, b.Day = append(b.Client, d.Client), append(b.Day, d.Day)
+			b.Client.Append(d.Client)
+			b.Day = append(b.Day, d.Day)
 			b.Sessions, b.RuntimeMS = append(b.Sessions, d.Sessions), append(b.RuntimeMS, d.RuntimeMS)
 			b.Properties = append(b.Properties, string(d.Properties.AppendJSON(nil)))
 		}
@@ -66,7 +67,8 @@ func (r *rows) Events(context.Context, Scan) iter.Seq2[*rollup.EventBatch, error
 	return batched(r, r.events, func(some []rollup.EventDay) *rollup.EventBatch {
 		b := &rollup.EventBatch{}
 		for i, d := range some {
-			b.Client, b.Day, b.Count = append(b.Client, d.Client), append(b.Day, d.Day), append(b.Count, d.Count)
+			b.Client.Append(d.Client)
+			b.Day, b.Count = append(b.Day, d.Day), append(b.Count, d.Count)
 			b.ValueSum, b.ValueCount = append(b.ValueSum, d.ValueSum), append(b.ValueCount, d.ValueCount)
 			b.Name.Codes, b.Name.Values = append(b.Name.Codes, int32(i)), append(b.Name.Values, d.Name)
 			code := int32(-1)

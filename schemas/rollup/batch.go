@@ -28,7 +28,7 @@ const (
 // may come several times. A batch is valid until the next one is asked for, and
 // so are its strings.
 type DayBatch struct {
-	Client              []int64
+	Client              Coded[int64]
 	Day                 []int32  // days since 1970
 	Sessions, RuntimeMS []int64  // WantSums
 	Properties          []string // WantProperties; JSON, as Properties.AppendJSON writes it
@@ -36,9 +36,9 @@ type DayBatch struct {
 
 // EventBatch is event days of one product in columns, as DayBatch.
 type EventBatch struct {
-	Client                []int64
+	Client                Coded[int64]
 	Day                   []int32 // days since 1970
-	Category, Name        Coded
+	Category, Name        Coded[string]
 	Count                 []int64
 	ValueSum              []decimal128.Num // WantValues; in units of 10^-9
 	ValueCount            []int64          // WantValues
@@ -46,10 +46,21 @@ type EventBatch struct {
 	categories, eventName map[string]int32 // of a set's batch: code by value
 }
 
-// Coded is a column of strings as numbers.
-type Coded struct {
+// Coded is a column of values that repeat, as numbers.
+type Coded[V comparable] struct {
 	Codes  []int32 // of each row; −1 without a value
-	Values []string
+	Values []V
+	Of     any // batches with the same Of, if it is not nil, have the same Values
+}
+
+// Append adds a row. Of values alone that follow one another it has each once.
+func (c *Coded[V]) Append(v V) {
+	last := len(c.Values) - 1
+	if last < 0 || c.Values[last] != v {
+		c.Values = append(c.Values, v)
+		last++
+	}
+	c.Codes = append(c.Codes, int32(last))
 }
 
 // ClientBatch is clients' lives of one product in columns, as DayBatch.
@@ -65,12 +76,13 @@ func (s *Set) DayBatches(wants Wants) iter.Seq[*DayBatch] {
 	return func(yield func(*DayBatch) bool) {
 		var b DayBatch
 		for d := range s.ClientDays() {
-			b.Client, b.Day = append(b.Client, d.Client), append(b.Day, d.Day)
+			b.Client.Append(d.Client)
+			b.Day = append(b.Day, d.Day)
 			b.Sessions, b.RuntimeMS = append(b.Sessions, d.Sessions), append(b.RuntimeMS, d.RuntimeMS)
 			if wants&WantProperties != 0 {
 				b.Properties = append(b.Properties, string(d.Properties.AppendJSON(nil)))
 			}
-			if len(b.Client) < batchRows {
+			if len(b.Day) < batchRows {
 				continue
 			}
 			if !yield(&b) {
@@ -78,7 +90,7 @@ func (s *Set) DayBatches(wants Wants) iter.Seq[*DayBatch] {
 			}
 			b = DayBatch{}
 		}
-		if len(b.Client) > 0 {
+		if len(b.Day) > 0 {
 			yield(&b)
 		}
 	}
@@ -90,7 +102,7 @@ func (s *Set) EventBatches() iter.Seq[*EventBatch] {
 		b := newEventBatch()
 		for d := range s.EventDays() {
 			b.add(d)
-			if len(b.Client) < batchRows {
+			if len(b.Day) < batchRows {
 				continue
 			}
 			if !yield(b) {
@@ -98,7 +110,7 @@ func (s *Set) EventBatches() iter.Seq[*EventBatch] {
 			}
 			b = newEventBatch()
 		}
-		if len(b.Client) > 0 {
+		if len(b.Day) > 0 {
 			yield(b)
 		}
 	}
@@ -111,16 +123,17 @@ func newEventBatch() *EventBatch {
 func (b *EventBatch) add(d *EventDay) {
 	category := int32(-1)
 	if d.HasCategory {
-		category = b.Category.code(b.categories, d.Category)
+		category = codeOf(&b.Category, b.categories, d.Category)
 	}
 	b.Category.Codes = append(b.Category.Codes, category)
-	b.Name.Codes = append(b.Name.Codes, b.Name.code(b.eventName, d.Name))
-	b.Client, b.Day, b.Count = append(b.Client, d.Client), append(b.Day, d.Day), append(b.Count, d.Count)
+	b.Name.Codes = append(b.Name.Codes, codeOf(&b.Name, b.eventName, d.Name))
+	b.Client.Append(d.Client)
+	b.Day, b.Count = append(b.Day, d.Day), append(b.Count, d.Count)
 	b.ValueSum, b.ValueCount = append(b.ValueSum, d.ValueSum), append(b.ValueCount, d.ValueCount)
 	b.First = append(b.First, d.First)
 }
 
-func (c *Coded) code(known map[string]int32, value string) int32 {
+func codeOf(c *Coded[string], known map[string]int32, value string) int32 {
 	code, ok := known[value]
 	if !ok {
 		code = int32(len(c.Values))
