@@ -36,7 +36,10 @@ func (r *pastRun) last() utterance {
 // remember adds what was said on a day to the runs of a property, which are
 // ascending. Runs of more than one day are made where merge is true.
 func (f *facts) remember(past []pastRun, said utterance, merge bool) ([]pastRun, error) {
-	i, _ := slices.BinarySearchFunc(past, said.day, func(r pastRun, day Day) int { return cmp.Compare(r.until, day) })
+	i := len(past)
+	if i > 0 && past[i-1].until >= said.day { // older days mostly come first
+		i, _ = slices.BinarySearchFunc(past, said.day, func(r pastRun, day Day) int { return cmp.Compare(r.until, day) })
+	}
 	switch {
 	case i < len(past) && past[i].day <= said.day:
 		return f.within(past, i, said, merge)

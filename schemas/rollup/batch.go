@@ -210,8 +210,8 @@ func FindEach(raw string, names []string, into []Property) error {
 	return nil
 }
 
-// oneMoment reads when all of raw was said; ok is false where it was at several
-// moments, or where values may be lists or objects.
+// oneMoment reads when all of raw was said; ok is false where it may have been at
+// several moments, or where values may be lists or objects.
 func oneMoment(raw string) (at moment, values string, ok bool) {
 	if at.time, values, ok = plainInt(raw, momentBegins); !ok {
 		return at, "", false
@@ -219,10 +219,10 @@ func oneMoment(raw string) (at moment, values string, ok bool) {
 	if at.offset, values, ok = plainInt(values, `,"o":`); !ok {
 		return at, "", false
 	}
-	if values, ok = strings.CutPrefix(values, `,"v"`); !ok {
+	if values, ok = strings.CutPrefix(values, `,"v"`); !ok || !strings.HasPrefix(values, ":{") {
 		return at, "", false
 	}
-	return at, values, strings.IndexByte(values, '[') < 0 && !strings.Contains(values, momentBegins[1:])
+	return at, values, strings.IndexByte(values, '[') < 0 && strings.IndexByte(values[2:], '{') < 0
 }
 
 // findValue looks for `"name":`, which stands nowhere but before its value:

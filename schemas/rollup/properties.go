@@ -221,16 +221,23 @@ func plainInt(rest, prefix string) (n int64, after string, ok bool) {
 	if rest, ok = strings.CutPrefix(rest, prefix); !ok {
 		return 0, "", false
 	}
-	at := strings.IndexByte(rest, ',')
-	if at < 0 {
+	from := 0
+	if strings.HasPrefix(rest, "-") {
+		from = 1
+	}
+	at := from
+	for at < len(rest) && '0' <= rest[at] && rest[at] <= '9' {
+		n = 10*n + int64(rest[at]-'0')
+		at++
+	}
+	const most = 18 // digits that fit
+	if at == from || at-from > most || (rest[from] == '0' && at-from > 1) || at == len(rest) || rest[at] != ',' {
 		return 0, "", false
 	}
-	digits := strings.TrimPrefix(rest[:at], "-")
-	if strings.HasPrefix(digits, "+") || (strings.HasPrefix(digits, "0") && digits != "0") {
-		return 0, "", false
+	if from == 1 {
+		n = -n
 	}
-	n, err := strconv.ParseInt(rest[:at], 10, 64)
-	return n, rest[at:], err == nil
+	return n, rest[at:], true
 }
 
 func sorted(p Properties) bool {
