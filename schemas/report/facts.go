@@ -37,7 +37,7 @@ type facts struct {
 	counts   pairs // (unit, number of an event) → occurrences
 	bytes    int64 // of what slices here point to
 	coded    codedUnits
-	saidLast []saidValue       // by slot
+	saidLast []int32           // code by slot
 	found    []rollup.Property // scratch: of a row
 	standard standardSlots
 	codes    map[string]int32
@@ -72,7 +72,7 @@ func newFacts(q *base, p part) *facts {
 		q: q, part: p, most: q.given.Bytes, words: (len(q.days.Buckets) + 63) / 64,
 		codes: map[string]int32{}, values: []Value{{Null: true}}, byCode: map[int32]int32{},
 		held: make([][]int8, q.props.conditions), series: make([][][]inSegment, q.props.levels),
-		events: newEventIndex(q), saidLast: make([]saidValue, len(q.props.said)),
+		events: newEventIndex(q), saidLast: make([]int32, len(q.props.said)),
 		found: make([]rollup.Property, len(q.props.said)), standard: standardOf(&q.props),
 	}
 	if q.needs.buckets {
@@ -182,17 +182,11 @@ func (f *facts) addTold(t *Told) error {
 
 // said is what a property of a slot says, a clearing too.
 func (f *facts) said(p *rollup.Property, slot int) utterance {
-	before := &f.saidLast[slot]
-	if before.raw != p.Value { // most clients say what the one before said
-		before.raw, before.code = strings.Clone(p.Value), f.code(p.Value)
+	last := &f.saidLast[slot]
+	if f.values[*last].raw != p.Value { // many clients say what the one before said
+		*last = f.code(p.Value)
 	}
-	return utterance{code: before.code, day: f.q.zone.Day(p.Time), time: p.Time, offset: p.Offset}
-}
-
-// saidValue is a value and its code.
-type saidValue struct {
-	raw  string
-	code int32
+	return utterance{code: *last, day: f.q.zone.Day(p.Time), time: p.Time, offset: p.Offset}
 }
 
 // code numbers values, each once. Null is 0.
