@@ -160,7 +160,20 @@ func plainMoment(out Properties, rest string) (_ Properties, after string, ok bo
 	if at.offset, rest, ok = plainInt(rest, `,"o":`); !ok {
 		return out, "", false
 	}
-	rest, ok = strings.CutPrefix(rest, `,"v":{`)
+	if rest, ok = strings.CutPrefix(rest, `,"v":`); !ok {
+		return out, "", false
+	}
+	if out, rest, ok = plainObject(out, rest, at); !ok {
+		return out, "", false
+	}
+	after, ok = strings.CutPrefix(rest, "}")
+	return out, after, ok
+}
+
+// plainObject cuts an object off rest that has members, all of them scalars
+// without escapes, and no white space.
+func plainObject(out Properties, rest string, at moment) (_ Properties, after string, ok bool) {
+	rest, ok = strings.CutPrefix(rest, "{")
 	for ok {
 		p := Property{Time: at.time, Offset: at.offset}
 		if rest, ok = strings.CutPrefix(rest, `"`); !ok {
@@ -173,7 +186,7 @@ func plainMoment(out Properties, rest string) (_ Properties, after string, ok bo
 			return out, "", false
 		}
 		out = append(out, p)
-		if after, done := strings.CutPrefix(rest, "}}"); done {
+		if after, done := strings.CutPrefix(rest, "}"); done {
 			return out, after, true
 		}
 		rest, ok = strings.CutPrefix(rest, ",")

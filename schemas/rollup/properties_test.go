@@ -97,11 +97,19 @@ func FuzzParseProperties(f *testing.F) {
 	})
 }
 
+// FuzzSaid holds the quick reader to the general one.
 func FuzzSaid(f *testing.F) {
 	f.Add(`{"a":"1","b":null,"c":"","d":{"e": 1}}`)
 	f.Add(`{"a":1,"a":2}`)
+	f.Add(`{"b":"x","a":true,"c":-1.5e3}`)
+	f.Add(`{"b":"x" }`)
+	f.Add(`{"b":"\u0041","a":01}`)
+	f.Add(`{"a":1}}`)
 	f.Fuzz(func(t *testing.T, raw string) {
 		p := said(raw)
+		if diff := cmp.Diff(saidAny(raw), p); len(p) > 0 && diff != "" {
+			t.Fatal(diff)
+		}
 		if !sorted(p) {
 			t.Fatalf("%v is not sorted", p)
 		}

@@ -61,8 +61,26 @@ func (p *parsed) at(id int32, time, offset int64) Properties {
 }
 
 // said reads a flat JSON object: what is null or empty clears. What is no
-// object says nothing: the row keeps it for who can read it.
+// object says nothing: the row keeps it for who can read it. The result shares
+// memory with raw.
 func said(raw string) Properties {
+	if p, ok := saidPlain(raw); ok {
+		return p
+	}
+	return saidAny(raw)
+}
+
+// saidPlain cuts what most clients send out of raw.
+func saidPlain(raw string) (Properties, bool) {
+	out, rest, ok := plainObject(make(Properties, 0, strings.Count(raw, `":`)), raw, moment{})
+	if !ok || rest != "" {
+		return nil, false
+	}
+	slices.SortFunc(out, byName)
+	return out, sorted(out)
+}
+
+func saidAny(raw string) Properties {
 	dec := jsontext.NewDecoder(strings.NewReader(raw))
 	if tok, err := dec.ReadToken(); err != nil || tok.Kind() != '{' {
 		return nil
@@ -83,7 +101,7 @@ func said(raw string) Properties {
 	if tok, err := dec.ReadToken(); err != nil || tok.Kind() != '}' {
 		return nil
 	}
-	slices.SortFunc(out, func(a, b Property) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(out, byName)
 	return out
 }
 
