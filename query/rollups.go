@@ -13,8 +13,8 @@ import (
 )
 
 // gatherBytes bounds the rollup rows that are gathered from events at once;
-// what has more is gathered in pieces.
-const gatherBytes = 64 << 20
+// what has more is gathered in pieces, one while another is read.
+const gatherBytes = 32 << 20
 
 // rollupTable is one snapshot of a rollup.
 type rollupTable struct {
@@ -76,22 +76,57 @@ func (v *view) clientBatches(ctx context.Context, f lake.Filter, wants rollup.Wa
 }
 
 // bothOf yields the batches that a table has, then those of the events behind
-// it.
+// it, which are gathered meanwhile.
 func bothOf[B any](
 	table iter.Seq2[*B, error], sets iter.Seq2[*rollup.Set, error], batches func(*rollup.Set) iter.Seq[*B],
 ) iter.Seq2[*B, error] {
 	return func(yield func(*B, error) bool) {
+		gathered, stop := beside(sets)
+		defer stop()
 		for b, err := range table {
 			if !yield(b, err) || err != nil {
 				return
 			}
 		}
-		for b, err := range ofSets(sets, batches) {
+		for b, err := range ofSets(gathered, batches) {
 			if !yield(b, err) || err != nil {
 				return
 			}
 		}
 	}
+}
+
+// beside runs seq in a goroutine, from now on and one element ahead. stop ends
+// it and waits until it has; it must be called.
+func beside[V any](seq iter.Seq2[V, error]) (ahead iter.Seq2[V, error], stop func()) {
+	type element struct {
+		v   V
+		err error
+	}
+	elements, quit := make(chan element), make(chan struct{})
+	go func() {
+		defer close(elements)
+		for v, err := range seq {
+			select {
+			case elements <- element{v, err}:
+			case <-quit:
+				return
+			}
+		}
+	}()
+	ahead = func(yield func(V, error) bool) {
+		for e := range elements {
+			if !yield(e.v, e.err) {
+				return
+			}
+		}
+	}
+	stop = func() {
+		close(quit)
+		for range elements { //nolint:revive // until it is closed
+		}
+	}
+	return ahead, stop
 }
 
 func ofSets[B any](sets iter.Seq2[*rollup.Set, error], batches func(*rollup.Set) iter.Seq[*B]) iter.Seq2[*B, error] {
