@@ -82,6 +82,28 @@ type predicate struct {
 	low, high int64 // both inclusive
 	only      []int64
 	set       map[int64]struct{} // of only, where that is long
+	sieve     sieve              // of set
+}
+
+// sieve says quickly of most values that they are not in a set.
+type sieve []uint64
+
+const sieveBits = 14
+
+func (s sieve) bit(v int64) (word, bit uint64) {
+	const spread = 0x9e3779b97f4a7c15
+	h := uint64(v) * spread >> (64 - sieveBits)
+	return h / 64, 1 << (h % 64)
+}
+
+func (s sieve) add(v int64) {
+	word, bit := s.bit(v)
+	s[word] |= bit
+}
+
+func (s sieve) mayHave(v int64) bool {
+	word, bit := s.bit(v)
+	return s[word]&bit != 0
 }
 
 // longSet is from where on a list of values is looked up in a map.
@@ -111,9 +133,10 @@ func (f *Filter) predicates(t Table, shard int32) []predicate {
 func anyOf(field int, values []int64) predicate {
 	p := predicate{field: field, low: math.MinInt64, high: math.MaxInt64, only: values}
 	if len(values) >= longSet {
-		p.set = make(map[int64]struct{}, len(values))
+		p.set, p.sieve = make(map[int64]struct{}, len(values)), make(sieve, 1<<sieveBits/64)
 		for _, v := range values {
 			p.set[v] = struct{}{}
+			p.sieve.add(v)
 		}
 	}
 	return p
@@ -157,6 +180,9 @@ func (p *predicate) holds(v int64) bool {
 		return false
 	}
 	if p.set != nil {
+		if !p.sieve.mayHave(v) {
+			return false
+		}
 		_, ok := p.set[v]
 		return ok
 	}
