@@ -17,7 +17,8 @@ var ErrFull = errors.New("more clients than fit one pass")
 // are counted as one, by groupBy, are one unit.
 type facts struct {
 	q     *base
-	part  part  // which clients this pass is about
+	part  part  // which clients these facts are about
+	share share // of rows whose client does not matter
 	most  int64 // bytes that it may take
 	index index // client id → unit
 	fixed bool  // no other clients than those in index
@@ -378,8 +379,14 @@ const runBytes = 48
 
 // addEvents adds rows of event days.
 func (f *facts) addEvents(b *rollup.EventBatch) error {
-	rows, units := f.events.bind(b), f.unitsOf(&b.Client, f.q.countsEvents())
-	for i, at := range units {
+	rows := f.events.bind(b)
+	if f.share.lanes > 0 && !f.q.countsEvents() {
+		for i, to := f.share.of(len(b.Day)); i < to; i++ {
+			f.addEvent(&f.events.all[rows.at(i)], unborn, b, i)
+		}
+		return f.full()
+	}
+	for i, at := range f.unitsOf(&b.Client, f.q.countsEvents()) {
 		if at != foreign {
 			f.addEvent(&f.events.all[rows.at(i)], at, b, i)
 		}
@@ -387,7 +394,7 @@ func (f *facts) addEvents(b *rollup.EventBatch) error {
 	return f.full()
 }
 
-// addEvent adds row i, of a client of the part.
+// addEvent adds row i, of a client that is unborn where none is counted for.
 func (f *facts) addEvent(e *oneEvent, at int32, b *rollup.EventBatch, i int) {
 	if e.tallies == nil && e.usages == nil && e.numbers == nil {
 		return

@@ -9,6 +9,13 @@ import (
 // maxLanes bounds how many processors one question keeps busy.
 const maxLanes = 4
 
+// share is one lane's of the rows of a batch; nobody's where lanes is 0.
+type share struct{ lane, lanes int }
+
+func (s share) of(rows int) (from, to int) {
+	return s.lane * rows / s.lanes, (s.lane + 1) * rows / s.lanes
+}
+
 // lanes are facts for the clients of a part, dealt out.
 func (q *base) lanes(of part) []*facts {
 	n := uint64(min(maxLanes, goruntime.GOMAXPROCS(0)))
@@ -24,6 +31,9 @@ func (q *base) lanes(of part) []*facts {
 		}
 		out[i] = newFacts(q, p)
 		out[i].most = q.given.Bytes / int64(n)
+		if of.whole() {
+			out[i].share = share{lane: int(i), lanes: int(n)}
+		}
 	}
 	return out
 }
