@@ -123,7 +123,7 @@ func beside[V any](seq iter.Seq2[V, error]) (ahead iter.Seq2[V, error], stop fun
 	}
 	stop = func() {
 		close(quit)
-		for range elements { //nolint:revive // until it is closed
+		for range elements { // until it is closed
 		}
 	}
 	return ahead, stop

@@ -90,7 +90,7 @@ type sieve []uint64
 
 const sieveBits = 14
 
-func (s sieve) bit(v int64) (word, bit uint64) {
+func (sieve) bit(v int64) (word, bit uint64) {
 	const spread = 0x9e3779b97f4a7c15
 	h := uint64(v) * spread >> (64 - sieveBits)
 	return h / 64, 1 << (h % 64)

@@ -11,7 +11,7 @@ type spoiler struct{ memory.Allocator }
 const spoiled = 0xa5
 
 // Free overwrites b.
-func (s spoiler) Free(b []byte) {
+func (spoiler) Free(b []byte) {
 	b = b[:cap(b)]
 	for i := range b {
 		b[i] = spoiled
