@@ -21,7 +21,7 @@ type crowd struct {
 	most    uint64 // bytes
 }
 
-const crowdBatch = 1 << 12
+const crowdBatch = 1 << 10
 
 // made yields batches of clients; row adds one.
 func made[B any](c *crowd, rounds int, row func(b *B, client int64, round int32)) iter.Seq2[*B, error] {
@@ -93,7 +93,7 @@ func (*crowd) Told(context.Context, ToldScan) iter.Seq2[*Told, error] {
 // TestMemoryIsBounded: what a question holds of many clients stays within what
 // it was given, whatever it asks, and is far less than what all of them take.
 func TestMemoryIsBounded(t *testing.T) {
-	const given = 4 << 20
+	const given = 2 << 20
 	shared := `"startDate":"1970-01-01","stopDate":"1970-01-03","globalFilters":{"prodVersion":{"type":"stringArray","value":["1","2","3"]}}`
 	for name, one := range map[string]struct {
 		compile func(*Body, Given) (*Question, error)
@@ -114,7 +114,7 @@ func TestMemoryIsBounded(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				before, c := liveBytes(), &crowd{clients: 60_000}
+				before, c := liveBytes(), &crowd{clients: 30_000}
 				if _, err := q.Answer(t.Context(), c); err != nil {
 					t.Fatal(err)
 				}
