@@ -127,7 +127,8 @@ type foreignDay struct {
 
 // TestForeignBatches: clients come coded whether the file codes them or not.
 func TestForeignBatches(t *testing.T) {
-	rows, want := make([]foreignDay, 5000), make([]string, 5000)
+	const n = 40_000 // more than a batch
+	rows, want := make([]foreignDay, n), make([]string, n)
 	for i := range rows {
 		r := foreignDay{Product: 1, Client: int64(i*i%977) + 1, Day: int32(i / 100), Sessions: int64(i % 7), Runtime: int64(i)}
 		properties := ""
@@ -139,7 +140,8 @@ func TestForeignBatches(t *testing.T) {
 	}
 	for name, options := range map[string][]parquet.WriterOption{
 		"pages of version 1":         {parquet.DataPageVersion(1), parquet.PageBufferSize(2000)},
-		"dictionaries that overflow": {parquet.DictionaryMaxBytes(600), parquet.PageBufferSize(1000), parquet.MaxRowsPerRowGroup(1500)},
+		"dictionaries that overflow": {parquet.DictionaryMaxBytes(600), parquet.PageBufferSize(1000)},
+		"many row groups":            {parquet.DictionaryMaxBytes(600), parquet.PageBufferSize(1000), parquet.MaxRowsPerRowGroup(1500)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var body bytes.Buffer
