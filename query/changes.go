@@ -56,9 +56,9 @@ func (v *view) knownClients(ctx context.Context, product int64, scan report.Told
 // toldPrefix is what reports put before the names that one kind of change sets.
 func toldPrefix(kind schemas.ChangeKind) string {
 	if kind == schemas.ContactChange {
-		return "contact."
+		return report.PrefixContact
 	}
-	return "user."
+	return report.PrefixUser
 }
 
 // told yields what is known of a product's clients that are wanted as reports

@@ -18,8 +18,8 @@ import (
 // the other rollups.
 func (l *Lake) DayBatches(ctx context.Context, files []DataFile, f Filter, wants rollup.Wants) iter.Seq2[*rollup.DayBatch, error] {
 	names := []string{columns.ClientID, colDay}
-	return batchesOf(l.scanRollup(ctx, ClientDays, files, withWanted(names, wants), f, columns.ClientID), func(rec arrow.Record, b *rollup.DayBatch) {
-		codedOf(&b.Client, rec, 0)
+	return batchesOf(l.ScanRollup(ctx, ClientDays, files, withWanted(names, wants), f, columns.ClientID), func(rec arrow.Record, b *rollup.DayBatch) {
+		codedOf(&b.Client, rec, 0, int64sIn)
 		b.Day = daysOf(rec, 1)
 		b.Sessions, b.RuntimeMS, b.Properties = wantedOf(b.Properties[:0], rec, len(names), wants)
 	})
@@ -46,11 +46,11 @@ func (l *Lake) EventBatches(ctx context.Context, files []DataFile, f Filter, wan
 	if wants&rollup.WantFirst != 0 {
 		names = append(names, colFirst)
 	}
-	return batchesOf(l.scanRollup(ctx, EventDays, files, names, f, columns.ClientID), func(rec arrow.Record, b *rollup.EventBatch) {
-		codedOf(&b.Client, rec, 0)
+	return batchesOf(l.ScanRollup(ctx, EventDays, files, names, f, columns.ClientID), func(rec arrow.Record, b *rollup.EventBatch) {
+		codedOf(&b.Client, rec, 0, int64sIn)
 		b.Day, b.Count = daysOf(rec, 1), int64sOf(rec, 4)
-		codedOf(&b.Category, rec, 2)
-		codedOf(&b.Name, rec, 3)
+		codedOf(&b.Category, rec, 2, textsIn)
+		codedOf(&b.Name, rec, 3, textsIn)
 		if wants&rollup.WantValues != 0 {
 			b.ValueSum, b.ValueCount = cell[*array.Decimal128](rec, 5).Values(), int64sOf(rec, 6)
 		}
@@ -126,11 +126,12 @@ func textsOf(to []string, rec arrow.Record, i int) []string {
 	return to
 }
 
-// codedOf reads a coded column; rows without a value have the code −1.
-func codedOf[V comparable](to *rollup.Coded[V], rec arrow.Record, i int) {
+// codedOf reads a coded column, whose dictionary values reads; rows without a
+// value have the code −1.
+func codedOf[V comparable](to *rollup.Coded[V], rec arrow.Record, i int, values func(arrow.Array) []V) {
 	rows := cell[*array.Dictionary](rec, i)
 	if of := rows.Data().Dictionary(); to.Of != any(of) {
-		to.Of, to.Values = of, valuesOf[V](rows.Dictionary())
+		to.Of, to.Values = of, values(rows.Dictionary())
 	}
 	codes, _ := rows.Indices().(*array.Int32)
 	if to.Codes = codes.Int32Values(); rows.NullN() == 0 {
@@ -145,17 +146,16 @@ func codedOf[V comparable](to *rollup.Coded[V], rec arrow.Record, i int) {
 	}
 }
 
-// valuesOf are the values of a dictionary.
-func valuesOf[V comparable](of arrow.Array) (values []V) {
-	switch of := of.(type) {
-	case *array.Int64:
-		values, _ = any(of.Int64Values()).([]V)
-	case *array.String:
-		texts := make([]string, of.Len())
-		for code := range texts {
-			texts[code] = of.Value(code)
-		}
-		values, _ = any(texts).([]V)
+func int64sIn(dictionary arrow.Array) []int64 {
+	values, _ := dictionary.(*array.Int64)
+	return values.Int64Values()
+}
+
+func textsIn(dictionary arrow.Array) []string {
+	values, _ := dictionary.(*array.String)
+	out := make([]string, values.Len())
+	for code := range out {
+		out[code] = values.Value(code)
 	}
-	return values
+	return out
 }

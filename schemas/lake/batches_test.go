@@ -1,7 +1,6 @@
 package lake_test
 
 import (
-	"bytes"
 	"fmt"
 	"iter"
 	"slices"
@@ -144,23 +143,7 @@ func TestForeignBatches(t *testing.T) {
 		"many row groups":            {parquet.DictionaryMaxBytes(600), parquet.PageBufferSize(1000), parquet.MaxRowsPerRowGroup(1500)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var body bytes.Buffer
-			w := parquet.NewGenericWriter[foreignDay](&body, options...)
-			if _, err := w.Write(rows); err != nil {
-				t.Fatal(err)
-			}
-			if err := w.Close(); err != nil {
-				t.Fatal(err)
-			}
-			world := laketest.New()
-			l, err := world.Open(t.Context(), lake.Config{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			file := lake.DataFile{Path: "f.parquet", Rows: int64(len(rows)), Bytes: int64(body.Len())}
-			if err := world.Store.Put(t.Context(), file.Path, body.Bytes()); err != nil {
-				t.Fatal(err)
-			}
+			l, file := foreign(t, lake.Config{}, rows, options)
 			got := linesOf(t, l.DayBatches(t.Context(), []lake.DataFile{file}, lake.Filter{}, rollup.WantAll), dayLines)
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)

@@ -58,28 +58,36 @@ func TestForeignFiles(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
 			defer mem.AssertSize(t, 0)
-			var body bytes.Buffer
-			w := parquet.NewGenericWriter[foreignRow](&body, options...)
-			if _, err := w.Write(rows); err != nil {
-				t.Fatal(err)
-			}
-			if err := w.Close(); err != nil {
-				t.Fatal(err)
-			}
-			world := laketest.New()
-			l, err := world.Open(t.Context(), lake.Config{Memory: mem})
-			if err != nil {
-				t.Fatal(err)
-			}
-			file := lake.DataFile{Path: "f.parquet", Rows: int64(len(rows)), Bytes: int64(body.Len()), Shard: 4}
-			if err := world.Store.Put(t.Context(), file.Path, body.Bytes()); err != nil {
-				t.Fatal(err)
-			}
+			l, file := foreign(t, lake.Config{Memory: mem}, rows, options)
 			checkForeign(t, l, file, rows, lake.Filter{})
 			checkForeign(t, l, file, rows, lake.Filter{OffsetFrom: map[int32]int64{4: 1000}, OffsetTo: map[int32]int64{4: 4000}})
 			checkForeign(t, l, file, rows, lake.Filter{Clients: []int64{3}, TimeFrom: 500})
 		})
 	}
+}
+
+// foreign is a lake with a data file of rows, of shard 4, that another engine
+// wrote.
+func foreign[R any](t *testing.T, cfg lake.Config, rows []R, options []parquet.WriterOption) (*lake.Lake, lake.DataFile) {
+	t.Helper()
+	var body bytes.Buffer
+	w := parquet.NewGenericWriter[R](&body, options...)
+	if _, err := w.Write(rows); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	world := laketest.New()
+	l, err := world.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := lake.DataFile{Path: "f.parquet", Rows: int64(len(rows)), Bytes: int64(body.Len()), Shard: 4}
+	if err := world.Store.Put(t.Context(), file.Path, body.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	return l, file
 }
 
 func checkForeign(t *testing.T, l *lake.Lake, file lake.DataFile, rows []foreignRow, f lake.Filter) {

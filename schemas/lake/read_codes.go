@@ -12,10 +12,7 @@ import (
 // codeReader reads values as codes of a dictionary that the whole row group
 // shares. Values of pages that have none are coded here.
 type codeReader struct {
-	*cursor
-	as    arrow.DataType
-	valid validity
-	codes *memory.Buffer
+	flatReader[int32] // of the codes
 
 	words  words       // values of codes
 	loaded bool        // the chunk's dictionary is in words, with its own codes
@@ -32,37 +29,17 @@ type words interface {
 	array(mem memory.Allocator) arrow.Array
 }
 
-func newCodeReader(c *cursor, as arrow.DataType, mem memory.Allocator) *codeReader {
-	r := &codeReader{cursor: c, as: as, valid: validity{mem: mem}, words: &texts{}}
+func newCodeReader(c *cursor, as arrow.DataType, valid validity) *codeReader {
+	r := &codeReader{words: &texts{}}
 	if valueType(as).ID() == arrow.INT64 {
 		r.words = &numbers{}
 	}
+	r.flatReader = flatReader[int32]{cursor: c, as: as, valid: valid, fill: r.codes, cast: arrow.Int32Traits.CastFromBytes, width: arrow.Int32SizeBytes}
 	return r
 }
 
-func (r *codeReader) begin(rows int) {
-	r.valid.begin(rows)
-	r.codes = memory.NewResizableBuffer(r.valid.mem)
-	r.codes.Resize(rows * arrow.Int32SizeBytes)
-}
-
-func (r *codeReader) read(row int64, n int) error {
-	dst := arrow.Int32Traits.CastFromBytes(r.codes.Bytes())
-	return r.each(row, n, func(p piece) error {
-		rows := dst[r.valid.n : r.valid.n+p.rows]
-		if p.values > 0 {
-			if err := r.fill(rows[:p.values], p); err != nil {
-				return err
-			}
-		}
-		spread(rows, p)
-		r.valid.add(p)
-		return nil
-	})
-}
-
-// fill puts the codes of the values of p into to.
-func (r *codeReader) fill(to []int32, p piece) error {
+// codes puts the codes of the values of p into to.
+func (r *codeReader) codes(to []int32, p piece) error {
 	if err := r.load(); err != nil {
 		return err
 	}
@@ -95,8 +72,8 @@ func (r *codeReader) array() arrow.Array {
 		r.dropValues()
 		r.values = r.words.array(r.valid.mem)
 	}
-	codes := r.codes
-	r.codes = nil
+	codes := r.out
+	r.out = nil
 	indices := newArray(arrow.PrimitiveTypes.Int32, &r.valid, codes)
 	defer indices.Release()
 	return array.NewDictionaryArray(r.as, indices, r.values)
@@ -110,13 +87,8 @@ func (r *codeReader) dropValues() {
 }
 
 func (r *codeReader) close() error {
-	r.valid.release()
 	r.dropValues()
-	if r.codes != nil {
-		r.codes.Release()
-		r.codes = nil
-	}
-	return r.cursor.close()
+	return r.flatReader.close()
 }
 
 // texts are words of strings.

@@ -80,62 +80,51 @@ func newArray(t arrow.DataType, v *validity, buffers ...*memory.Buffer) arrow.Ar
 	return array.MakeFromData(data)
 }
 
-// fixedReader reads numbers of one width: V as pages hold them, and Arrow's
-// bytes as slices of V.
-type fixedReader[V int32 | int64] struct {
+// flatReader reads values of one width as Arrow has them: slices of V.
+type flatReader[V any] struct {
 	*cursor
-	as     arrow.DataType
-	valid  validity
-	values func(encoding.Values) []V
-	cast   func([]byte) []V
-	out    *memory.Buffer
-
-	dict  parquet.Dictionary // whose values are coded
-	coded []V
+	as    arrow.DataType
+	valid validity
+	fill  func(to []V, p piece) error // puts the values of p, as many as to has, into to
+	cast  func([]byte) []V
+	width int // bytes of a value
+	out   *memory.Buffer
 }
 
-func newLongReader(c *cursor, as arrow.DataType, mem memory.Allocator) *fixedReader[int64] {
-	return &fixedReader[int64]{
-		cursor: c, as: as, valid: validity{mem: mem},
-		values: func(v encoding.Values) []int64 { return v.Int64() }, cast: arrow.Int64Traits.CastFromBytes,
-	}
-}
-
-func newIntReader(c *cursor, as arrow.DataType, mem memory.Allocator) *fixedReader[int32] {
-	return &fixedReader[int32]{
-		cursor: c, as: as, valid: validity{mem: mem},
-		values: func(v encoding.Values) []int32 { return v.Int32() }, cast: arrow.Int32Traits.CastFromBytes,
-	}
-}
-
-func (r *fixedReader[V]) begin(rows int) {
+func (r *flatReader[V]) begin(rows int) {
 	r.valid.begin(rows)
 	r.out = memory.NewResizableBuffer(r.valid.mem)
-	r.out.Resize(rows * binary.Size(V(0)))
+	r.out.Resize(rows * r.width)
 }
 
-func (r *fixedReader[V]) read(row int64, n int) error {
+func (r *flatReader[V]) read(row int64, n int) error {
 	dst := r.cast(r.out.Bytes())
 	return r.each(row, n, func(p piece) error {
-		r.fill(dst[r.valid.n:r.valid.n+p.rows], p)
+		rows := dst[r.valid.n : r.valid.n+p.rows]
+		if p.values > 0 {
+			if err := r.fill(rows[:p.values], p); err != nil {
+				return err
+			}
+		}
+		spread(rows, p)
 		r.valid.add(p)
 		return nil
 	})
 }
 
-// fill puts the values of p into dst; rows without one become 0.
-func (r *fixedReader[V]) fill(dst []V, p piece) {
-	if dict := r.page.Dictionary(); dict != nil {
-		if dict != r.dict {
-			r.dict, r.coded = dict, r.values(dict.Page().Data())
-		}
-		for i, code := range r.data.Int32()[p.dense : p.dense+p.values] {
-			dst[i] = r.coded[code]
-		}
-	} else {
-		copy(dst, r.values(r.data)[p.dense:p.dense+p.values])
+func (r *flatReader[V]) array() arrow.Array {
+	out := r.out
+	r.out = nil
+	return newArray(r.as, &r.valid, out)
+}
+
+func (r *flatReader[V]) close() error {
+	r.valid.release()
+	if r.out != nil {
+		r.out.Release()
+		r.out = nil
 	}
-	spread(dst, p)
+	return r.cursor.close()
 }
 
 // spread moves the values of p, which are the first of rows, to the rows that
@@ -156,51 +145,54 @@ func spread[V any](rows []V, p piece) {
 	}
 }
 
-func (r *fixedReader[V]) array() arrow.Array {
-	out := r.out
-	r.out = nil
-	return newArray(r.as, &r.valid, out)
-}
-
-func (r *fixedReader[V]) close() error {
-	r.valid.release()
-	if r.out != nil {
-		r.out.Release()
-		r.out = nil
-	}
-	return r.cursor.close()
-}
-
-// decimalReader reads exact numbers, which pages hold big-endian.
-type decimalReader struct {
+// numberFiller takes integers out of pages, coded or not.
+type numberFiller[V int32 | int64] struct {
 	*cursor
-	as    arrow.DataType
-	valid validity
-	out   *memory.Buffer
+	values func(encoding.Values) []V
+	dict   parquet.Dictionary // whose values are coded
+	coded  []V
 }
 
-func (r *decimalReader) begin(rows int) {
-	r.valid.begin(rows)
-	r.out = memory.NewResizableBuffer(r.valid.mem)
-	r.out.Resize(rows * arrow.Decimal128SizeBytes)
+func longs(c *cursor) *numberFiller[int64] {
+	return &numberFiller[int64]{cursor: c, values: func(v encoding.Values) []int64 { return v.Int64() }}
 }
 
-func (r *decimalReader) read(row int64, n int) error {
-	dst := arrow.Decimal128Traits.CastFromBytes(r.out.Bytes())
-	return r.each(row, n, func(p piece) error {
-		rows := dst[r.valid.n : r.valid.n+p.rows]
-		if err := r.fill(rows, p); err != nil {
-			return err
-		}
-		spread(rows, p)
-		r.valid.add(p)
+func ints(c *cursor) *numberFiller[int32] {
+	return &numberFiller[int32]{cursor: c, values: func(v encoding.Values) []int32 { return v.Int32() }}
+}
+
+func (f *numberFiller[V]) fill(to []V, p piece) error {
+	dict := f.page.Dictionary()
+	if dict == nil {
+		copy(to, f.values(f.data)[p.dense:])
 		return nil
-	})
+	}
+	if dict != f.dict {
+		f.dict, f.coded = dict, f.values(dict.Page().Data())
+	}
+	for i, code := range f.data.Int32()[p.dense : p.dense+len(to)] {
+		to[i] = f.coded[code]
+	}
+	return nil
 }
 
-// fill puts the values of p into the first of rows.
-func (r *decimalReader) fill(rows []decimal128.Num, p piece) error {
-	data, dict := r.data, r.page.Dictionary()
+func newLongReader(c *cursor, as arrow.DataType, valid validity) columnReader {
+	return &flatReader[int64]{cursor: c, as: as, valid: valid, fill: longs(c).fill, cast: arrow.Int64Traits.CastFromBytes, width: arrow.Int64SizeBytes}
+}
+
+func newIntReader(c *cursor, as arrow.DataType, valid validity) columnReader {
+	return &flatReader[int32]{cursor: c, as: as, valid: valid, fill: ints(c).fill, cast: arrow.Int32Traits.CastFromBytes, width: arrow.Int32SizeBytes}
+}
+
+func newDecimalReader(c *cursor, as arrow.DataType, valid validity) columnReader {
+	return &flatReader[decimal128.Num]{
+		cursor: c, as: as, valid: valid, fill: c.decimals, cast: arrow.Decimal128Traits.CastFromBytes, width: arrow.Decimal128SizeBytes,
+	}
+}
+
+// decimals puts exact numbers, which pages hold big-endian, into to.
+func (c *cursor) decimals(to []decimal128.Num, p piece) error {
+	data, dict := c.data, c.page.Dictionary()
 	if dict != nil {
 		data = dict.Page().Data()
 	}
@@ -209,14 +201,14 @@ func (r *decimalReader) fill(rows []decimal128.Num, p piece) error {
 		return fmt.Errorf("decimals have %d bytes, want 1 to 16", size)
 	}
 	if dict == nil {
-		for i := range p.values {
+		for i := range to {
 			at := (p.dense + i) * size
-			rows[i] = bigEndian(raw[at : at+size])
+			to[i] = bigEndian(raw[at : at+size])
 		}
 		return nil
 	}
-	for i, code := range r.data.Int32()[p.dense : p.dense+p.values] {
-		rows[i] = bigEndian(raw[int(code)*size : int(code+1)*size])
+	for i, code := range c.data.Int32()[p.dense : p.dense+len(to)] {
+		to[i] = bigEndian(raw[int(code)*size : int(code+1)*size])
 	}
 	return nil
 }
@@ -234,21 +226,6 @@ func bigEndian(raw []byte) decimal128.Num {
 	}
 	copy(full[16-len(raw):], raw)
 	return decimal128.New(int64(binary.BigEndian.Uint64(full[:8])), binary.BigEndian.Uint64(full[8:]))
-}
-
-func (r *decimalReader) array() arrow.Array {
-	out := r.out
-	r.out = nil
-	return newArray(r.as, &r.valid, out)
-}
-
-func (r *decimalReader) close() error {
-	r.valid.release()
-	if r.out != nil {
-		r.out.Release()
-		r.out = nil
-	}
-	return r.cursor.close()
 }
 
 // boolReader reads truth values, one by one: they are few.

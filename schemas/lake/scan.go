@@ -37,13 +37,9 @@ func (l *Lake) ScanEvents(ctx context.Context, files []DataFile, names []string,
 
 // ScanRollup is ScanEvents of a rollup. Rows of a file come in the order of the
 // table, one key may come several times: merge. Up to groupsAhead row groups
-// are decoded at once, beside who reads them.
-func (l *Lake) ScanRollup(ctx context.Context, t Table, files []DataFile, names []string, f Filter) iter.Seq2[arrow.Record, error] {
-	return l.scanRollup(ctx, t, files, names, f)
-}
-
-// scanRollup is ScanRollup, with columns of integers that come coded.
-func (l *Lake) scanRollup(ctx context.Context, t Table, files []DataFile, names []string, f Filter, coded ...string) iter.Seq2[arrow.Record, error] {
+// are decoded at once, beside who reads them. Columns of integers come coded, as
+// dictionary arrays, if asked for.
+func (l *Lake) ScanRollup(ctx context.Context, t Table, files []DataFile, names []string, f Filter, coded ...string) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
 		s, err := newScanner(l, t, names, f, coded...)
 		if err != nil {
@@ -380,15 +376,15 @@ func newColumnReader(c *cursor, t arrow.DataType, mem memory.Allocator) columnRe
 	valid := validity{mem: mem}
 	switch t.ID() {
 	case arrow.INT64, arrow.TIMESTAMP:
-		return newLongReader(c, t, mem)
+		return newLongReader(c, t, valid)
 	case arrow.INT32, arrow.DATE32:
-		return newIntReader(c, t, mem)
+		return newIntReader(c, t, valid)
 	case arrow.BOOL:
 		return &boolReader{cursor: c, mem: mem}
 	case arrow.DECIMAL128:
-		return &decimalReader{cursor: c, as: t, valid: valid}
+		return newDecimalReader(c, t, valid)
 	case arrow.DICTIONARY:
-		return newCodeReader(c, t, mem)
+		return newCodeReader(c, t, valid)
 	default:
 		return &stringReader{cursor: c, as: t, valid: valid}
 	}

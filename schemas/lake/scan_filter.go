@@ -56,23 +56,26 @@ func (g *group) numbers(field int, pass []bool) (out []int64, err error) {
 		}
 	}()
 	out = make([]int64, g.rows)
-	short := &fixedReader[int32]{cursor: c, values: newIntReader(c, nil, nil).values}
-	long := &fixedReader[int64]{cursor: c, values: newLongReader(c, nil, nil).values}
+	short, long := ints(c), longs(c)
 	at := 0
 	err = c.each(0, int(g.rows), func(p piece) error {
 		to := out[at : at+p.rows]
 		switch chunk.Type().Kind() {
 		case parquet.Int64:
-			long.fill(to, p)
+			err = long.fill(to[:p.values], p)
 		case parquet.Int32:
-			ints := make([]int32, p.rows)
-			short.fill(ints, p)
-			for i, v := range ints {
+			some := make([]int32, p.values)
+			err = short.fill(some, p)
+			for i, v := range some {
 				to[i] = int64(v)
 			}
 		default:
-			return fmt.Errorf("field %d is %s, want numbers", field, chunk.Type())
+			err = fmt.Errorf("field %d is %s, want numbers", field, chunk.Type())
 		}
+		if err != nil {
+			return err
+		}
+		spread(to, p)
 		for i, level := range p.levels {
 			pass[at+i] = pass[at+i] && level != 0
 		}

@@ -38,6 +38,17 @@ func (q *base) lanes(of part) []*facts {
 	return out
 }
 
+// grouped are facts for clients that are counted as one. They are one lane: who
+// belongs together is only known of all of them.
+func (q *base) grouped(g *grouping) []*facts {
+	f := newFacts(q, part{to: wholePart})
+	f.index, f.fixed = g.index, true
+	for range g.units {
+		f.grow(0)
+	}
+	return []*facts{f}
+}
+
 // each hands every batch to every lane, and waits for all of them before the
 // next: a batch is valid no longer.
 func each[B any](batches iter.Seq2[*B, error], lanes []*facts, add func(*facts, *B) error) error {
@@ -50,17 +61,6 @@ func each[B any](batches iter.Seq2[*B, error], lanes []*facts, add func(*facts, 
 		}
 	}
 	return nil
-}
-
-// grouped are facts for clients that are counted as one. They are one lane: who
-// belongs together is only known of all of them.
-func (q *base) grouped(g *grouping) []*facts {
-	f := newFacts(q, part{to: wholePart})
-	f.index, f.fixed = g.index, true
-	for range g.units {
-		f.grow(0)
-	}
-	return []*facts{f}
 }
 
 func atOnce(lanes []*facts, do func(*facts) error) error {

@@ -38,8 +38,12 @@ const (
 	nameClientID  = "clientId"
 	nameContinent = "geography.continent"
 	nameCountry   = "geography.country"
-	prefixUser    = "user."
-	prefixContact = "contact."
+)
+
+// What the names begin with of what product owners say of users: see Told.
+const (
+	PrefixUser    = "user."
+	PrefixContact = "contact."
 )
 
 // Properties of the published table, without the special ones.
@@ -130,8 +134,8 @@ func levelsOf(name string) (members []string, flags bool) {
 
 // isTold says that name is one of a user's property or contact.
 func isTold(name string) bool {
-	user, isUser := strings.CutPrefix(name, prefixUser)
-	contact, isContact := strings.CutPrefix(name, prefixContact)
+	user, isUser := strings.CutPrefix(name, PrefixUser)
+	contact, isContact := strings.CutPrefix(name, PrefixContact)
 	return isUser && user != "" || isContact && contact != ""
 }
 

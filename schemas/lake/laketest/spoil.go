@@ -18,11 +18,8 @@ func (spoiler) Free(b []byte) {
 	}
 }
 
-// Reallocate moves b and spoils what it was.
+// Reallocate always moves b, and spoils what it was.
 func (s spoiler) Reallocate(size int, b []byte) []byte {
-	if size <= cap(b) {
-		return b[:size]
-	}
 	out := s.Allocate(size)
 	copy(out, b)
 	s.Free(b)
