@@ -216,12 +216,13 @@ func (b *Bucket) Presign(ctx context.Context, in PresignInput) (string, error) {
 	if in.TTL <= 0 {
 		in.TTL = 15 * time.Minute
 	}
-	signer := s3.NewPresignClient(b.client.api, s3.WithPresignExpires(in.TTL), s3.WithPresignClientFromClientOptions(func(o *s3.Options) {
+	// Options of the call, not of the presign client: given to the latter they
+	// make a client of their own, which writes to what the two share.
+	signed, err := s3.NewPresignClient(b.client.api).PresignGetObject(ctx, get, s3.WithPresignExpires(in.TTL), s3.WithPresignClientFromClientOptions(func(o *s3.Options) {
 		if in.Endpoint != "" {
 			o.BaseEndpoint = &in.Endpoint
 		}
 	}))
-	signed, err := signer.PresignGetObject(ctx, get)
 	if err != nil {
 		return "", fmt.Errorf("sign link to %s: %w", in.Key, err)
 	}

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // The behaviour against a real server is held by deploy/embedded and by
@@ -116,6 +118,25 @@ func TestPresignSignsThePublicHost(t *testing.T) {
 	}
 	if got := q.Get("X-Amz-Expires"); got != "60" {
 		t.Errorf("expires = %q, want 60", got)
+	}
+}
+
+// TestPresignBesideOtherCalls has something to say under -race alone.
+func TestPresignBesideOtherCalls(t *testing.T) {
+	b := bucketOf(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "abc") })
+	var g errgroup.Group
+	for range 4 {
+		g.Go(func() error {
+			_, err := b.Get(t.Context(), "k")
+			return err
+		})
+		g.Go(func() error {
+			_, err := b.Presign(t.Context(), PresignInput{Key: "k", Endpoint: "https://files.example.com"})
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 
