@@ -48,8 +48,9 @@ type listWorld struct {
 	mem     *peak // checked: all of it is released in the end
 	lake    *laketest.World
 	shards  [listShards]*holder
-	account string            // id of A
-	tokens  map[string]string // by name: "A", "A2" for product 2 alone, "B", "none"
+	rolled  map[lake.Table]*[listShards]int64 // next offset of each rollup
+	account string                            // id of A
+	tokens  map[string]string                 // by name: "A", "A2" for product 2 alone, "B", "none"
 }
 
 // Handler is the service's; what goes through it is held to the documents.
@@ -81,7 +82,13 @@ func newListWorld(t testing.TB, cfg Config) *listWorld {
 	checked := memory.NewCheckedAllocator(laketest.Spoil)
 	t.Cleanup(func() { checked.AssertSize(t, 0) })
 	mem := &peak{Allocator: checked}
-	w := &listWorld{t: t, mem: mem, lake: laketest.New(), tokens: map[string]string{}}
+	w := &listWorld{t: t, mem: mem, lake: laketest.New(), rolled: map[lake.Table]*[listShards]int64{}, tokens: map[string]string{}}
+	for _, table := range lake.Rollups() {
+		w.rolled[table] = new([listShards]int64)
+		for shard := range w.rolled[table] {
+			w.rolled[table][shard] = listFirst
+		}
+	}
 	l, err := w.lake.Open(t.Context(), lake.Config{Compression: "snappy", Memory: mem})
 	if err != nil {
 		t.Fatal(err)

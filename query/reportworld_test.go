@@ -26,11 +26,10 @@ const reportDay = 86_400_000
 type reportWorld struct {
 	*listWorld
 	session string
-	clients int                            // of random events
-	midday  int64                          // of today; epoch milliseconds
-	rolled  map[lake.Table]map[int32]int64 // next offset
-	taken   map[[2]int64]bool              // times and offsets that an event has
-	times   map[int64]int64                // of the latest random event of each client
+	clients int               // of random events
+	midday  int64             // of today; epoch milliseconds
+	taken   map[[2]int64]bool // times and offsets that an event has
+	times   map[int64]int64   // of the latest random event of each client
 }
 
 // reportZones are those that questions are asked in. Events lie around their
@@ -38,7 +37,7 @@ type reportWorld struct {
 var reportZones = []string{"UTC", "Pacific/Auckland", "America/St_Johns", "Asia/Kathmandu"}
 
 func newReportWorld(t testing.TB) *reportWorld {
-	w := &reportWorld{listWorld: newListWorld(t, Config{}), rolled: map[lake.Table]map[int32]int64{}, clients: 24, taken: map[[2]int64]bool{}, times: map[int64]int64{}}
+	w := &reportWorld{listWorld: newListWorld(t, Config{}), clients: 24, taken: map[[2]int64]bool{}, times: map[int64]int64{}}
 	user, err := w.deps.Registry.CreateUser(t.Context(), registry.User{Account: w.account, Email: "ann@example.org"}, listPassword)
 	if err != nil {
 		t.Fatal(err)
@@ -54,12 +53,9 @@ func newReportWorld(t testing.TB) *reportWorld {
 
 // rollUp brings one rollup of a shard up to an offset that is committed to
 // events.
-func (w *reportWorld) rollUp(t lake.Table, shard int32, to int64) {
+func (w *listWorld) rollUp(t lake.Table, shard int32, to int64) {
 	w.t.Helper()
-	if w.rolled[t] == nil {
-		w.rolled[t] = map[int32]int64{}
-	}
-	from := max(listFirst, w.rolled[t][shard])
+	from := w.rolled[t][shard]
 	h := w.shards[shard]
 	h.mu.Lock()
 	var rows []stored
@@ -106,7 +102,7 @@ func (w *reportWorld) fill(r *rand.Rand, n int) {
 			w.commit(shard, h.state.Next+1+r.Int64N(h.next-h.state.Next))
 		}
 		for _, t := range lake.Rollups() {
-			from := max(listFirst, w.rolled[t][shard])
+			from := w.rolled[t][shard]
 			if r.IntN(120) == 0 && from < h.state.Next {
 				w.rollUp(t, shard, from+1+r.Int64N(h.state.Next-from))
 			}

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	gocmp "github.com/google/go-cmp/cmp"
@@ -47,13 +46,6 @@ func clientEvent(r *rand.Rand) (shard int32, e schemas.Event) {
 func rolledWorld(t *testing.T, r *rand.Rand, n int) *listWorld {
 	t.Helper()
 	w := newListWorld(t, Config{})
-	states := map[lake.Table]*[listShards]lake.ShardState{}
-	for _, table := range lake.Rollups() {
-		states[table] = new([listShards]lake.ShardState)
-		for shard := range states[table] {
-			states[table][shard] = lake.ShardState{First: listFirst, Next: listFirst}
-		}
-	}
 	for range n {
 		shard, e := clientEvent(r)
 		w.append(shard, e)
@@ -63,42 +55,13 @@ func rolledWorld(t *testing.T, r *rand.Rand, n int) *listWorld {
 		}
 		w.commit(shard, h.state.Next+1+r.Int64N(h.next-h.state.Next))
 		for _, table := range lake.Rollups() {
-			st := &states[table][shard]
-			if to := st.Next + r.Int64N(h.state.Next-st.Next+1); to > st.Next {
-				w.rollUp(table, st, shard, to)
+			from := w.rolled[table][shard]
+			if to := from + r.Int64N(h.state.Next-from+1); to > from {
+				w.rollUp(table, shard, to)
 			}
 		}
 	}
 	return w
-}
-
-// rollUp commits a rollup of a shard up to an offset.
-func (w *listWorld) rollUp(table lake.Table, st *lake.ShardState, shard int32, to int64) {
-	w.t.Helper()
-	var rows []stored
-	for _, s := range w.shards[shard].log {
-		if s.offset >= st.Next && s.offset < to {
-			rows = append(rows, s)
-		}
-	}
-	set := rollup.NewSet()
-	if rec := batchOf(w.mem, rows); rec != nil {
-		defer rec.Release()
-		if err := set.AddBatch(rec); err != nil {
-			w.t.Fatal(err)
-		}
-	}
-	files, err := w.deps.Lake.WriteRollups(w.t.Context(), shard, set, table)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	from := st.Next
-	st.Next, st.LogTime = to, arrivalAt(to-1)
-	cut := lake.Cut{ID: fmt.Sprintf("%s-%d-%d", table, shard, to), Shard: shard, From: from, To: *st, Files: files[table], Sealed: time.Now()}
-	out, err := w.deps.Lake.Commit(w.t.Context(), table, []lake.Cut{cut})
-	if err != nil || out[0] != lake.Committed {
-		w.t.Fatalf("commit of %s, shard %d up to %d: %v, %v", table, shard, to, out, err)
-	}
 }
 
 // of are the events of a product, by time and offset.

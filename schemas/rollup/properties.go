@@ -43,16 +43,6 @@ func (p *Property) newer(o *Property) bool {
 	return p.Value > o.Value
 }
 
-// Find is the property called name; false when it was never said or is
-// cleared.
-func (p Properties) Find(name string) (Property, bool) {
-	i, found := slices.BinarySearchFunc(p, name, func(p Property, name string) int { return strings.Compare(p.Name, name) })
-	if !found || p[i].Cleared() {
-		return Property{}, false
-	}
-	return p[i], true
-}
-
 // Merge is the later of p and o, property by property. It may be p, and never
 // shares memory with o.
 func (p Properties) Merge(o Properties) Properties {

@@ -37,18 +37,6 @@ func TestPropertiesRoundTrip(t *testing.T) {
 	check(Properties{{Name: "list", Value: `[1,{"a":"}"}]`}}, `[{"t":0,"o":0,"v":{"list":[1,{"a":"}"}]}}]`)
 }
 
-func TestPropertiesFind(t *testing.T) {
-	p := Properties{{Name: "a", Value: `"1"`}, {Name: "b", Value: cleared}}
-	if got, ok := p.Find("a"); !ok || got.Value != `"1"` {
-		t.Errorf("a = %v %v", got, ok)
-	}
-	for _, name := range []string{"b", "c", ""} {
-		if got, ok := p.Find(name); ok {
-			t.Errorf("%q = %v", name, got)
-		}
-	}
-}
-
 // FuzzParseProperties holds the quick reader and FindIn to the general reader,
 // and what is read to what is written.
 func FuzzParseProperties(f *testing.F) {

@@ -1,0 +1,59 @@
+package report
+
+import "math/bits"
+
+// daySet is a set of days.
+type daySet struct {
+	first int // number of the first word
+	words []uint64
+}
+
+// add adds a day and returns the bytes that it took.
+func (s *daySet) add(d Day) int64 {
+	word := int(d) >> 6
+	if len(s.words) == 0 {
+		s.first = word
+	}
+	grown := 0
+	if before := s.first - word; before > 0 {
+		s.words = append(make([]uint64, before), s.words...)
+		s.first, grown = word, before
+	}
+	if after := word - s.first - len(s.words) + 1; after > 0 {
+		s.words = append(s.words, make([]uint64, after)...)
+		grown += after
+	}
+	s.words[word-s.first] |= 1 << (uint(d) & 63)
+	return int64(grown) * 8
+}
+
+// len is how many days there are.
+func (s *daySet) len() (n int64) {
+	for _, w := range s.words {
+		n += int64(bits.OnesCount64(w))
+	}
+	return n
+}
+
+// all yields the days, ascending.
+func (s *daySet) all(yield func(Day) bool) {
+	for i, w := range s.words {
+		for ; w != 0; w &= w - 1 {
+			if !yield(Day((s.first+i)<<6 + bits.TrailingZeros64(w))) {
+				return
+			}
+		}
+	}
+}
+
+// split is how many days, weeks or months the days lie in.
+func (s *daySet) split(split Split) (n int64) {
+	next := Day(minDay)
+	for d := range s.all {
+		if d >= next {
+			_, next = around(d, split)
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,81 @@
+package report
+
+// pairs counts occurrences by unit and event: of each unit a list, ascending by
+// the number of the event. Rows of a client's day come together, so its list
+// is looked at several times while it is near.
+type pairs struct {
+	lists []pairList // by unit
+	cells []pairCell // of all lists; a list that grew has left its place behind
+}
+
+type pairList struct{ from, used, room uint32 }
+
+type pairCell struct {
+	event int32
+	count int64
+}
+
+func (p *pairs) add(unit, event int32, count int64) {
+	for int(unit) >= len(p.lists) {
+		p.lists = append(p.lists, pairList{})
+	}
+	l := &p.lists[unit]
+	at, known := p.find(l, event)
+	if known {
+		p.cells[at].count += count
+		return
+	}
+	if l.used == l.room {
+		at += p.move(l)
+	}
+	cells := p.cells[at : l.from+l.used+1]
+	copy(cells[1:], cells)
+	cells[0] = pairCell{event: event, count: count}
+	l.used++
+}
+
+// find is where an event is in a list, or would be.
+func (p *pairs) find(l *pairList, event int32) (at uint32, known bool) {
+	low, high := l.from, l.from+l.used
+	for low < high {
+		if mid := (low + high) / 2; p.cells[mid].event < event {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return low, low < l.from+l.used && p.cells[low].event == event
+}
+
+// move makes twice the room for a list, and returns how far it moved.
+func (p *pairs) move(l *pairList) uint32 {
+	const least = 4
+	from, room := uint32(len(p.cells)), max(least, 2*l.room)
+	p.cells = append(p.cells, p.cells[l.from:l.from+l.used]...)
+	p.cells = append(p.cells, make([]pairCell, room-l.used)...)
+	far := from - l.from
+	l.from, l.room = from, room
+	return far
+}
+
+// of are the events of a unit.
+func (p *pairs) of(unit int32) []pairCell {
+	if int(unit) >= len(p.lists) {
+		return nil
+	}
+	l := &p.lists[unit]
+	return p.cells[l.from : l.from+l.used]
+}
+
+// get is how often a unit sent an event.
+func (p *pairs) get(unit, event int32) int64 {
+	if int(unit) >= len(p.lists) {
+		return 0
+	}
+	if at, known := p.find(&p.lists[unit], event); known {
+		return p.cells[at].count
+	}
+	return 0
+}
+
+func (p *pairs) bytes() int64 { return int64(cap(p.cells))*16 + int64(cap(p.lists))*12 }
