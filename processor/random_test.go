@@ -24,7 +24,7 @@ type tale struct {
 const taleSteps = 30
 
 func TestRandomStories(t *testing.T) {
-	for seed := range uint64(8) {
+	for seed := range uint64(laketest.Some(8)) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { tell(t, seed) })
 	}
 }
@@ -127,7 +127,7 @@ func (s *tale) fault() {
 		if rnd.Float64() > rate {
 			return laketest.None
 		}
-		return laketest.Kind(1 + rnd.IntN(3))
+		return laketest.Kinds()[rnd.IntN(3)]
 	})
 	s.write()
 	s.pass()

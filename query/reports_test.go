@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"weir/schemas"
+	"weir/schemas/lake/laketest"
 )
 
 // answer is the envelope that a question is to get that is asked now.
@@ -103,7 +104,7 @@ func plain(t testing.TB, answer any) map[string]any {
 func worlds(t *testing.T, n int, f func(g *asker)) {
 	t.Helper()
 	const each = 50
-	n /= shareOfQuestions
+	n = laketest.Some(n)
 	name := fnv.New64a()
 	name.Write([]byte(t.Name()))
 	for seed := range uint64((n + each - 1) / each) {

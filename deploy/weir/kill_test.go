@@ -9,10 +9,12 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"weir/schemas/lake/laketest"
 )
 
 var (
-	kills    = flag.Int("kills", 2, "how often the kill tests end the server; `make e2e` takes 20")
+	kills    = flag.Int("kills", laketest.Some(2), "how often the kill tests end the server; `make e2e` takes 20")
 	killSeed = flag.Uint64("kill-seed", uint64(time.Now().UnixNano()), "of the moments at which the kill tests end the server")
 )
 

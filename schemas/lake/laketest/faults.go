@@ -27,15 +27,18 @@ const (
 func Steps() []Step { return []Step{PutData, PutManifest, PutList, PutMetadata, Swap} }
 
 // Kind is how a step fails.
-type Kind int
+type Kind string
 
 // How a step fails. Each returns ErrInjected.
 const (
-	None    Kind = iota
-	Lost         // nothing happened
-	Applied      // it happened all the same
-	Late         // it happens when Faults.Deliver is called; of puts, at once
+	None    Kind = ""
+	Lost    Kind = "lost"    // nothing happened
+	Applied Kind = "applied" // it happened all the same
+	Late    Kind = "late"    // it happens when Faults.Deliver is called; of puts, at once
 )
+
+// Kinds lists how a step can fail.
+func Kinds() []Kind { return []Kind{Lost, Applied, Late} }
 
 // Faults decides which steps fail.
 type Faults struct {

@@ -48,3 +48,7 @@ func Lake(t testing.TB, cfg lake.Config) *lake.Lake {
 	}
 	return l
 }
+
+// Some is how often a test does what it repeats n times with other numbers: n
+// times, or less, as OneIn says, but once at least.
+func Some(n int) int { return (n + OneIn - 1) / OneIn }

@@ -5,9 +5,10 @@ import (
 	"testing"
 
 	"weir/schemas/lake"
+	"weir/schemas/lake/laketest"
 )
 
-var simSeeds = flag.Int("sim.seeds", 3000, "how many runs of the simulation") //nolint:gochecknoglobals // a test flag is one
+var simSeeds = flag.Int("sim.seeds", laketest.Some(3000), "how many runs of the simulation") //nolint:gochecknoglobals // a test flag is one
 
 // The simulation of the protocol: three shards, three processes that commit to
 // five tables, compactors and readers with tail, all interleaved by a seed.
