@@ -244,7 +244,7 @@ func TestToldIsWhatReportsRead(t *testing.T) {
 	w := newListWorld(t, Config{})
 	for i, c := range []schemas.Change{
 		{Product: 1, Client: 5, Kind: schemas.PropertyChange, Operation: schemas.OpSet, Values: []byte(`{"plan":"free","gone":1}`)},
-		{Product: 1, Client: 5, Kind: schemas.PropertyChange, Operation: schemas.OpDelete, Values: []byte(`{"gone":null}`)},
+		{Product: 1, Client: 5, Kind: schemas.PropertyChange, Operation: schemas.OpDelete, Values: []byte(`{"gone":null,"never":null}`)},
 		{Product: 1, Client: 5, Kind: schemas.ContactChange, Operation: schemas.OpSet, Values: []byte(`{"email":"e"}`)},
 		{Product: 1, Client: 5, Kind: schemas.PropertyChange, Operation: schemas.OpSet, Values: []byte(`{"plan":"pro"}`)},
 		{Product: 2, Client: 5, Kind: schemas.PropertyChange, Operation: schemas.OpSet, Values: []byte(`{"plan":"other"}`)},
@@ -270,6 +270,19 @@ func TestToldIsWhatReportsRead(t *testing.T) {
 	}
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	listed, err := toldProperties(t.Context(), v, lake.Filter{Products: []int64{1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := gocmp.Diff([]propertyCategory{
+		{"User Properties", []property{
+			{"user.gone", "gone", filterCurrent, "string", true, false, true}, // some users may have it still
+			{"user.plan", "plan", filterCurrent, "string", true, false, true},
+		}},
+		{"User Contacts", []property{{"contact.email", "email", filterCurrent, "string", true, false, true}}},
+	}, listed); diff != "" {
+		t.Errorf("properties that are listed (-want +got):\n%s", diff)
 	}
 }
 

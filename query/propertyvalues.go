@@ -211,22 +211,26 @@ func (v *values) cut() {
 	v.full, v.high = true, all[keep-1]
 }
 
+// first are the values of one answer.
+func (v *values) first() []string {
+	all := slices.Sorted(maps.Keys(v.of))
+	return all[:min(len(all), v.limit)]
+}
+
 func (v *values) answer(short bool) any {
 	answer := struct {
 		Status string          `json:"status"`
 		Result []propertyValue `json:"result"`
 		Last   string          `json:"lastValue,omitzero"`
 	}{Status: "OK", Result: []propertyValue{}}
-	all := slices.Sorted(maps.Keys(v.of))
-	more := v.full || len(all) > v.limit
-	for _, value := range all[:min(len(all), v.limit)] {
+	for _, value := range v.first() {
 		one := propertyValue{Value: value}
 		if short {
 			one.ShortName = value
 		}
 		answer.Result = append(answer.Result, one)
 	}
-	if more {
+	if v.full || len(v.of) > v.limit {
 		answer.Last = answer.Result[len(answer.Result)-1].Value
 	}
 	return answer

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -208,6 +210,7 @@ func (w *reportWorld) measure(b *testing.B, q *benchQuestion) {
 		q.MS = append(q.MS, float64(time.Since(start).Microseconds())/1000)
 	}
 	b.ReportAllocs()
+	forgetPeak()
 	for b.Loop() {
 		ask()
 	}
@@ -217,6 +220,30 @@ func (w *reportWorld) measure(b *testing.B, q *benchQuestion) {
 	ms := slices.Sorted(slices.Values(q.MS))[len(q.MS)/2]
 	b.ReportMetric(ms, "ms/answer")
 	b.ReportMetric(benchClientDays/ms*1000, "client-days/s")
+	if peak, told := residentPeak(); told {
+		b.ReportMetric(peak, "resident-MiB")
+	}
+}
+
+// forgetPeak makes residentPeak count from now, where the system can.
+func forgetPeak() {
+	debug.FreeOSMemory()
+	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0)
+}
+
+// residentPeak is the most memory that the process has held, in MiB, with what
+// the benchmark itself holds; false where the system does not tell.
+func residentPeak() (float64, bool) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, false
+	}
+	_, rest, found := strings.Cut(string(status), "VmHWM:")
+	var kib float64
+	if _, err := fmt.Sscan(rest, &kib); err != nil {
+		return 0, false
+	}
+	return kib / 1024, found
 }
 
 // once asks the service itself: what its documents say is not of the time.

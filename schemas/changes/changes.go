@@ -94,14 +94,7 @@ func (s *Set) Add(c *schemas.Change, offset int64) {
 		s.clients[c.Client] = map[name]*history{}
 		s.bytes += clientBytes
 	}
-	if !c.Kind.Has(c.Operation) {
-		return // of a later version
-	}
-	var values map[string]jsontext.Value
-	if err := json.Unmarshal(c.Values, &values); err != nil {
-		return // nothing that the edge lets in
-	}
-	for of, v := range values {
+	for of, v := range Values(c) {
 		if s.Keep != nil && !s.Keep(c.Kind, of) {
 			continue
 		}
@@ -114,6 +107,16 @@ func (s *Set) Add(c *schemas.Change, offset int64) {
 		}
 		s.bytes += h.add(step{offset: offset, time: c.Time, operation: c.Operation, value: v})
 	}
+}
+
+// Values is what a change says, by name: nothing where nobody can read it, be
+// it of a later version or not what the edge lets in.
+func Values(c *schemas.Change) map[string]jsontext.Value {
+	var values map[string]jsontext.Value
+	if !c.Kind.Has(c.Operation) || json.Unmarshal(c.Values, &values) != nil {
+		return nil
+	}
+	return values
 }
 
 // add returns by how many bytes the history grew.

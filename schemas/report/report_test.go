@@ -277,3 +277,11 @@ func FuzzQuestion(f *testing.F) {
 		}
 	})
 }
+
+// TestSegmentsOfOnePercentGoByLabel: what shows as the same is the same.
+func TestSegmentsOfOnePercentGoByLabel(t *testing.T) {
+	s, p := sorting{bySegments: byPercent, segmentsDown: true}, &parts{label: []string{"a", "b"}, units: []int64{10_000, 10_000}}
+	if got := s.segments(p, 0, 1, &tableCell{users: 1}, &tableCell{users: 2}); got >= 0 {
+		t.Errorf("of 10,000 clients 1 and 2, both 0.0 per cent: %d, want the order of the labels", got)
+	}
+}
