@@ -271,7 +271,7 @@ func TestToldIsWhatReportsRead(t *testing.T) {
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	listed, err := toldProperties(t.Context(), v, lake.Filter{Products: []int64{1}})
+	names, err := v.toldNames(t.Context(), lake.Filter{Products: []int64{1}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +281,7 @@ func TestToldIsWhatReportsRead(t *testing.T) {
 			{"user.plan", "plan", filterCurrent, "string", true, false, true},
 		}},
 		{"User Contacts", []property{{"contact.email", "email", filterCurrent, "string", true, false, true}}},
-	}, listed); diff != "" {
+	}, toldProperties(names)); diff != "" {
 		t.Errorf("properties that are listed (-want +got):\n%s", diff)
 	}
 }

@@ -1,16 +1,12 @@
 package query
 
 import (
-	"context"
 	"net/http"
 	"slices"
 
-	"weir/schemas"
-	"weir/schemas/changes"
 	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/registry"
-	"weir/schemas/report"
 )
 
 // property is one client property, as the reporting API tells of it.
@@ -145,44 +141,12 @@ func (s *Service) productProperties(w http.ResponseWriter, r *http.Request, q pr
 		return err
 	}
 	defer v.close()
-	told, err := toldProperties(r.Context(), v, filter)
+	told, err := v.toldNames(r.Context(), filter)
 	if err != nil {
 		return err
 	}
 	v.headers(w.Header())
-	return s.writeAnswer(w, enveloped(append(allProperties(labels), told...)))
-}
-
-// toldProperties are what was ever set for users of a product, the first
-// valuesPage names of each kind; kinds without any are left out. Of contacts
-// that are the names alone, never what is personal.
-func toldProperties(ctx context.Context, v *view, f lake.Filter) ([]propertyCategory, error) {
-	names := map[string]*values{}
-	for _, prefix := range []string{report.PrefixUser, report.PrefixContact} {
-		names[prefix] = &values{wants: func(string) bool { return true }, limit: valuesPage, of: map[string]struct{}{}}
-	}
-	for c, err := range v.changes(ctx, f) {
-		if err != nil {
-			return nil, err
-		}
-		if c.Operation == schemas.OpDelete {
-			continue // sets nothing
-		}
-		for name := range changes.Values(&c.Change) {
-			names[toldPrefix(c.Kind)].add(name)
-		}
-	}
-	var all []propertyCategory
-	for _, kind := range []struct{ category, prefix string }{{"User Properties", report.PrefixUser}, {"User Contacts", report.PrefixContact}} {
-		category := propertyCategory{Category: kind.category}
-		for _, name := range names[kind.prefix].first() {
-			category.Properties = append(category.Properties, property{kind.prefix + name, name, filterCurrent, "string", true, false, true})
-		}
-		if category.Properties != nil {
-			all = append(all, category)
-		}
-	}
-	return all, nil
+	return s.writeAnswer(w, enveloped(append(allProperties(labels), toldProperties(told)...)))
 }
 
 // anyProperties lists the properties of the only product that the session

@@ -1,0 +1,48 @@
+package query
+
+import (
+	"context"
+
+	"weir/schemas"
+	"weir/schemas/changes"
+	"weir/schemas/lake"
+	"weir/schemas/report"
+)
+
+// toldNames are the names that were ever set for users of f's product, by what
+// reports put before them; of each the first valuesPage. The question must have
+// asked for changes.
+func (v *view) toldNames(ctx context.Context, f lake.Filter) (map[string]*values, error) {
+	names := map[string]*values{}
+	for _, prefix := range []string{report.PrefixUser, report.PrefixContact} {
+		names[prefix] = &values{wants: func(string) bool { return true }, limit: valuesPage, of: map[string]struct{}{}}
+	}
+	for c, err := range v.changes(ctx, f) {
+		if err != nil {
+			return nil, err
+		}
+		if c.Operation == schemas.OpDelete {
+			continue // sets nothing
+		}
+		for name := range changes.Values(&c.Change) {
+			names[toldPrefix(c.Kind)].add(name)
+		}
+	}
+	return names, nil
+}
+
+// toldProperties are names as properties, in groups; one without names is left
+// out. Of contacts that is the name alone, nothing that is personal.
+func toldProperties(names map[string]*values) []propertyCategory {
+	var all []propertyCategory
+	for _, kind := range []struct{ category, prefix string }{{"User Properties", report.PrefixUser}, {"User Contacts", report.PrefixContact}} {
+		category := propertyCategory{Category: kind.category}
+		for _, name := range names[kind.prefix].first() {
+			category.Properties = append(category.Properties, property{kind.prefix + name, name, filterCurrent, "string", true, false, true})
+		}
+		if len(category.Properties) > 0 {
+			all = append(all, category)
+		}
+	}
+	return all
+}
