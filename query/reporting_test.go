@@ -107,7 +107,11 @@ func converse(t *testing.T, h http.Handler, text string) string {
 			fmt.Fprintf(&b, "%s: %s\n", name, v)
 		}
 	}
-	fmt.Fprintf(&b, "\n%s\n", strings.TrimSuffix(out.Body.String(), "\n"))
+	answer := strings.TrimSuffix(out.Body.String(), "\n")
+	if len(answer) > 200 && strings.HasPrefix(out.Header().Get("Content-Type"), "application/json") {
+		answer = strings.NewReplacer("},", "},\n", "],", "],\n", "[{", "[\n{").Replace(answer) // lines that a person can read
+	}
+	fmt.Fprintf(&b, "\n%s\n", answer)
 	return mask(b.String())
 }
 
