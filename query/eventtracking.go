@@ -37,26 +37,19 @@ type trackedEvent struct {
 // eventTracking lists the events that a product has ever sent, by category and
 // name, those without a category first. Starts and stops of sessions are none.
 func (s *Service) eventTracking(w http.ResponseWriter, r *http.Request, q productQuestion) error {
-	done, err := s.turn(r.Context())
-	if err != nil {
-		return err
-	}
-	defer done()
-	v, err := s.planRollups(r.Context(), q.product.ID, q.want, rollup.WantFirst, lake.EventDays)
-	if err != nil {
-		return err
-	}
-	defer v.close()
-	seen, err := seenEvents(r.Context(), v, q.product.ID, maxSeenEvents)
-	if err != nil {
-		return err
-	}
-	flags, err := s.deps.Registry.EventFlags(r.Context(), q.product.ID)
-	if err != nil {
-		return err
-	}
-	v.headers(w.Header())
-	return s.writeAnswer(w, enveloped(trackedEvents(seen, flags)))
+	return s.answer(w, r, func(ctx context.Context) (*view, error) {
+		return s.planRollups(ctx, q.product.ID, q.want, rollup.WantFirst, lake.EventDays)
+	}, func(ctx context.Context, v *view) (any, error) {
+		seen, err := seenEvents(ctx, v, q.product.ID, maxSeenEvents)
+		if err != nil {
+			return nil, err
+		}
+		flags, err := s.deps.Registry.EventFlags(ctx, q.product.ID)
+		if err != nil {
+			return nil, err
+		}
+		return enveloped(trackedEvents(seen, flags)), nil
+	})
 }
 
 // seenEvents finds when each event was first seen, in epoch milliseconds. An

@@ -79,21 +79,14 @@ func (s *Service) licenseKeys(w http.ResponseWriter, r *http.Request, q productQ
 	if page.limit < 1 || page.limit > licensePage {
 		return badField("limit", "must be a whole number from 1 to "+strconv.Itoa(licensePage))
 	}
-	done, err := s.turn(r.Context())
-	if err != nil {
-		return err
-	}
-	defer done()
-	v, err := s.planRollups(r.Context(), q.product.ID, q.want, rollup.WantProperties, lake.Clients)
-	if err != nil {
-		return err
-	}
-	defer v.close()
-	if err := page.gather(r.Context(), s.deps.Registry, v, q.product.ID); err != nil {
-		return err
-	}
-	v.headers(w.Header())
-	return s.writeAnswer(w, page.answer())
+	return s.answer(w, r, func(ctx context.Context) (*view, error) {
+		return s.planRollups(ctx, q.product.ID, q.want, rollup.WantProperties, lake.Clients)
+	}, func(ctx context.Context, v *view) (any, error) {
+		if err := page.gather(ctx, s.deps.Registry, v, q.product.ID); err != nil {
+			return nil, err
+		}
+		return page.answer(), nil
+	})
 }
 
 // licenses is one page of a list.

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"context"
 	"net/http"
 	"slices"
 
@@ -130,23 +131,16 @@ func (s *Service) productProperties(w http.ResponseWriter, r *http.Request, q pr
 	if err != nil {
 		return err
 	}
-	done, err := s.turn(r.Context())
-	if err != nil {
-		return err
-	}
-	defer done()
 	filter := lake.Filter{Products: []int64{q.product.ID}}
-	v, err := s.plan(r.Context(), question{columns: []string{columns.Client}, filter: filter, watermark: q.want, changes: true})
-	if err != nil {
-		return err
-	}
-	defer v.close()
-	told, err := v.toldNames(r.Context(), filter)
-	if err != nil {
-		return err
-	}
-	v.headers(w.Header())
-	return s.writeAnswer(w, enveloped(append(allProperties(labels), toldProperties(told)...)))
+	return s.answer(w, r, func(ctx context.Context) (*view, error) {
+		return s.plan(ctx, question{columns: []string{columns.Client}, filter: filter, watermark: q.want, changes: true})
+	}, func(ctx context.Context, v *view) (any, error) {
+		names, err := v.toldNames(ctx, filter)
+		if err != nil {
+			return nil, err
+		}
+		return enveloped(append(allProperties(labels), toldProperties(names)...)), nil
+	})
 }
 
 // anyProperties lists the properties of the only product that the session

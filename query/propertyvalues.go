@@ -52,26 +52,19 @@ func (s *Service) propertyValues(w http.ResponseWriter, r *http.Request, q produ
 	if err != nil {
 		return err
 	}
-	done, err := s.turn(r.Context())
-	if err != nil {
-		return err
-	}
-	defer done()
-	filter := lake.Filter{Products: []int64{q.product.ID}}
-	v, err := s.plan(r.Context(), question{columns: []string{columns.Client}, filter: filter, watermark: q.want})
-	if err != nil {
-		return err
-	}
-	defer v.close()
 	seen := values{wants: wants, limit: valuesPage, of: map[string]struct{}{}}
 	if body.StartAfter != nil {
 		seen.after = *body.StartAfter
 	}
-	if err := seen.gather(r.Context(), v, filter, name); err != nil {
-		return err
-	}
-	v.headers(w.Header())
-	return s.writeAnswer(w, seen.answer(strings.HasPrefix(name, "os.")))
+	filter := lake.Filter{Products: []int64{q.product.ID}}
+	return s.answer(w, r, func(ctx context.Context) (*view, error) {
+		return s.plan(ctx, question{columns: []string{columns.Client}, filter: filter, watermark: q.want})
+	}, func(ctx context.Context, v *view) (any, error) {
+		if err := seen.gather(ctx, v, filter, name); err != nil {
+			return nil, err
+		}
+		return seen.answer(strings.HasPrefix(name, "os.")), nil
+	})
 }
 
 // property is the name of the property that is asked for: os, geography and

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -208,6 +209,28 @@ func reportingStatus(e *schemas.RequestError) string {
 		return "AUTH ERROR"
 	}
 	return "SYNTAX ERROR"
+}
+
+// answer waits for its turn, and sends what from makes of the view that plan
+// finds.
+func (s *Service) answer(w http.ResponseWriter, r *http.Request, plan func(context.Context) (*view, error), from func(context.Context, *view) (any, error)) error {
+	ctx := r.Context()
+	done, err := s.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	v, err := plan(ctx)
+	if err != nil {
+		return err
+	}
+	defer v.close()
+	answer, err := from(ctx, v)
+	if err != nil {
+		return err
+	}
+	v.headers(w.Header())
+	return s.writeAnswer(w, answer)
 }
 
 // writeAnswer sends v as JSON.

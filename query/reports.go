@@ -45,48 +45,31 @@ func reportEndpoints() []reportEndpoint {
 // decided where the contract is silent.
 func (s *Service) reportRoutes(at func(method, path, name string, answer func(http.ResponseWriter, *http.Request) error)) {
 	for _, e := range reportEndpoints() {
-		at(http.MethodPost, e.path+"/{product_id}", e.name, func(w http.ResponseWriter, r *http.Request) error { return s.report(w, r, e) })
+		at(http.MethodPost, e.path+"/{product_id}", e.name, s.managed(func(w http.ResponseWriter, r *http.Request, ask productQuestion) error {
+			return s.report(w, r, e, ask)
+		}))
 	}
 }
 
-// report answers a question from who may ask it.
-func (s *Service) report(w http.ResponseWriter, r *http.Request, e reportEndpoint) error {
-	who, err := s.session(r)
-	if err != nil {
-		return err
-	}
-	product, err := s.product(r, who)
-	if err != nil {
-		return err
-	}
-	want, err := watermarkOf(r)
-	if err != nil {
-		return err
-	}
+// report answers a question of one report.
+func (s *Service) report(w http.ResponseWriter, r *http.Request, e reportEndpoint, ask productQuestion) error {
 	var body report.Body
 	if err := s.readBody(w, r, &body); err != nil {
 		return err
 	}
-	q, err := s.compile(r.Context(), e, product.ID, &body)
+	q, err := s.compile(r.Context(), e, ask.product.ID, &body)
 	if err != nil {
 		return spellFieldError(err)
 	}
-	done, err := s.turn(r.Context())
-	if err != nil {
-		return err
-	}
-	defer done()
-	v, err := s.planReport(r.Context(), product.ID, want, q)
-	if err != nil {
-		return err
-	}
-	defer v.close()
-	answer, err := q.Answer(r.Context(), &source{view: v, question: q, filter: lake.Filter{Products: []int64{product.ID}}})
-	if err != nil {
-		return spellFieldError(err)
-	}
-	v.headers(w.Header())
-	return s.writeAnswer(w, append(report.Object{{Name: "status", Value: "OK"}, {Name: "result", Value: answer.Result}}, answer.More...))
+	return s.answer(w, r, func(ctx context.Context) (*view, error) {
+		return s.planReport(ctx, ask, q)
+	}, func(ctx context.Context, v *view) (any, error) {
+		answer, err := q.Answer(ctx, &source{view: v, question: q, filter: lake.Filter{Products: []int64{ask.product.ID}}})
+		if err != nil {
+			return nil, spellFieldError(err)
+		}
+		return append(report.Object{{Name: "status", Value: "OK"}, {Name: "result", Value: answer.Result}}, answer.More...), nil
+	})
 }
 
 // spellFieldError makes a 400 of what the body has wrong.
@@ -121,9 +104,9 @@ func (s *Service) compile(ctx context.Context, e reportEndpoint, product int64, 
 
 // planReport plans for a question: all rollups, so that any pass may read any,
 // or no rollup where the events themselves are asked.
-func (s *Service) planReport(ctx context.Context, product int64, want watermark, q *report.Question) (*view, error) {
+func (s *Service) planReport(ctx context.Context, ask productQuestion, q *report.Question) (*view, error) {
 	of := question{
-		columns: eventColumns(q), filter: lake.Filter{Products: []int64{product}}, watermark: want, changes: q.Told(),
+		columns: eventColumns(q), filter: lake.Filter{Products: []int64{ask.product.ID}}, watermark: ask.want, changes: q.Told(),
 	}
 	if !q.Exact() {
 		of.rollups = lake.Rollups()
