@@ -120,14 +120,14 @@ func (s *tale) zombify() {
 
 // fault makes steps fail for a while, in any way, and then what is late arrive.
 func (s *tale) fault() {
-	seed, rate := s.rnd.Uint64(), s.rnd.Float64()/3
+	seed, rate, kinds := s.rnd.Uint64(), s.rnd.Float64()/3, laketest.Kinds()
 	var n atomic.Uint64
 	s.lake.Faults.Set(func(laketest.Step) laketest.Kind {
 		rnd := rand.New(rand.NewPCG(seed, n.Add(1)))
 		if rnd.Float64() > rate {
 			return laketest.None
 		}
-		return laketest.Kinds()[rnd.IntN(3)]
+		return kinds[rnd.IntN(len(kinds))]
 	})
 	s.write()
 	s.pass()
