@@ -170,7 +170,7 @@ func (w *world) commit(t lake.Table, from, to int64, write func() ([]lake.DataFi
 	w.t.Helper()
 	files, err := write()
 	w.must(err)
-	cut := lake.Cut{ID: "by hand", From: from, To: lake.ShardState{Next: to, Mark: lake.LogMark{Epoch: -1}}, Files: files, Sealed: time.Now()}
+	cut := lake.Cut{ID: "by hand", From: from, To: lake.ShardState{Next: to, Position: lake.LogPosition{Epoch: -1}}, Files: files, Sealed: time.Now()}
 	outcomes, err := w.reader.Commit(w.t.Context(), t, []lake.Cut{cut})
 	w.must(err)
 	if outcomes[0] != lake.Committed {
@@ -189,7 +189,7 @@ func TestLakeOfAVersionWithoutChanges(t *testing.T) {
 			if table == lake.Changes {
 				continue
 			}
-			to := lake.ShardState{Next: 3, Mark: lake.LogMark{Epoch: -1}}
+			to := lake.ShardState{Next: 3, Position: lake.LogPosition{Epoch: -1}}
 			if table == lake.Events {
 				to.Counters.Control = 3
 			}

@@ -186,7 +186,7 @@ func (c *committer) all(ctx context.Context, subs []*submission) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range subs {
-		c.done[s.cut.shard] = s.cut.to.Next - s.cut.to.Mark.Base
+		c.done[s.cut.shard] = s.cut.to.Next - s.cut.to.Position.Base
 		s.done <- nil
 	}
 }
@@ -235,7 +235,7 @@ func (c *sealed) stands(t lake.Table, o lake.Outcome) bool {
 	switch {
 	case o == lake.Committed:
 		return true
-	case o == lake.Moved, t == lake.Events:
+	case o == lake.Conflict, t == lake.Events:
 		return false
 	case t == lake.DeadLetters:
 		return c.to.Next <= c.deadTo

@@ -19,20 +19,20 @@ func TestWhatStands(t *testing.T) {
 	}
 	for _, table := range lake.Tables() {
 		check(plain, table, lake.Committed, true)
-		check(plain, table, lake.Moved, false)
-		check(known, table, lake.Moved, false)
+		check(plain, table, lake.Conflict, false)
+		check(known, table, lake.Conflict, false)
 	}
 	for _, table := range lake.Rollups() {
-		check(plain, table, lake.Skipped, true) // somebody has gathered the same rows
+		check(plain, table, lake.AlreadyApplied, true) // somebody has gathered the same rows
 	}
-	check(plain, lake.Events, lake.Skipped, false)      // the rows there are somebody else's verdict
-	check(known, lake.Events, lake.Skipped, false)      //
-	check(plain, lake.DeadLetters, lake.Skipped, false) // somebody has passed it since the take-over
-	check(known, lake.DeadLetters, lake.Skipped, true)  // it stood there already
-	check(plain, lake.Changes, lake.Skipped, false)
-	check(known, lake.Changes, lake.Skipped, true)
-	check(&sealed{from: 10, to: lake.ShardState{Next: 20}, deadTo: 20}, lake.Changes, lake.Skipped, false)
-	check(&sealed{from: 10, to: lake.ShardState{Next: 20}, saidTo: 19}, lake.Changes, lake.Skipped, false)
+	check(plain, lake.Events, lake.AlreadyApplied, false)      // the rows there are somebody else's verdict
+	check(known, lake.Events, lake.AlreadyApplied, false)      //
+	check(plain, lake.DeadLetters, lake.AlreadyApplied, false) // somebody has passed it since the take-over
+	check(known, lake.DeadLetters, lake.AlreadyApplied, true)  // it stood there already
+	check(plain, lake.Changes, lake.AlreadyApplied, false)
+	check(known, lake.Changes, lake.AlreadyApplied, true)
+	check(&sealed{from: 10, to: lake.ShardState{Next: 20}, deadTo: 20}, lake.Changes, lake.AlreadyApplied, false)
+	check(&sealed{from: 10, to: lake.ShardState{Next: 20}, saidTo: 19}, lake.Changes, lake.AlreadyApplied, false)
 }
 
 // TestCountersAreOfEventsAlone: what other tables carry must not be added up.

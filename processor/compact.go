@@ -208,7 +208,7 @@ func (s *Service) maintain(ctx context.Context) error {
 		if time.Since(cleaned) < orphanEvery {
 			continue
 		}
-		if n, err := s.deps.Lake.Orphans(ctx, orphanAge); err == nil {
+		if n, err := s.deps.Lake.DeleteOrphans(ctx, orphanAge); err == nil {
 			cleaned = time.Now()
 			s.log.InfoContext(ctx, "orphan files deleted", "files", n)
 		} else if ctx.Err() == nil {
@@ -236,7 +236,7 @@ func (s *Service) compact(ctx context.Context) {
 
 func (s *Service) expire(ctx context.Context) {
 	for _, t := range lake.Tables() {
-		if err := s.deps.Lake.Expire(ctx, t, s.cfg.KeepSnapshots, keepAtLeast); err != nil && ctx.Err() == nil {
+		if err := s.deps.Lake.ExpireSnapshots(ctx, t, s.cfg.KeepSnapshots, keepAtLeast); err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "old snapshots not expired", "table", t, "err", err)
 		}
 	}

@@ -110,7 +110,7 @@ func TestTakeOverTellsItsBacklog(t *testing.T) {
 	g := benchGatherer(t)
 	defer g.dedupe.close()
 	g.held.end()
-	g.held.begin(memory.DefaultAllocator, lake.ShardState{First: 90, Next: 100, Mark: lake.LogMark{Base: 90}})
+	g.held.begin(memory.DefaultAllocator, lake.ShardState{First: 90, Next: 100, Position: lake.LogPosition{Base: 90}})
 	g.held.logEnds(25, noon)
 	defer g.held.end()
 	part, err := g.held.tail(100)

@@ -77,8 +77,8 @@ func (g *gatherer) take(records []*kgo.Record, now time.Time) (int, error) {
 			break
 		}
 	}
-	if n > 0 && records[n-1].Offset+g.state.Mark.Base+1 == g.state.Next {
-		g.state.Mark.Epoch, g.state.Mark.Checksum = records[n-1].LeaderEpoch, g.checksum(records[n-1])
+	if n > 0 && records[n-1].Offset+g.state.Position.Base+1 == g.state.Next {
+		g.state.Position.Epoch, g.state.Position.Checksum = records[n-1].LeaderEpoch, g.checksum(records[n-1])
 	}
 	g.held.moved(g.state.Next, g.state.LogTime)
 	if g.pending() && g.since.IsZero() {
@@ -108,7 +108,7 @@ func (g *gatherer) pending() bool { return g.state.Next > g.from }
 
 // one passes the verdict on r; false when the cut must end before it.
 func (g *gatherer) one(r *kgo.Record, latest int64) (bool, error) {
-	offset := r.Offset + g.state.Mark.Base
+	offset := r.Offset + g.state.Position.Base
 	if err := g.verify(r, offset); err != nil {
 		return false, err
 	}

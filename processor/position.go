@@ -78,7 +78,7 @@ func (h *held) begin(mem memory.Allocator, s lake.ShardState) {
 	h.rows, h.changes = columns.NewBuilder(mem), columns.NewChangeBuilder(mem)
 	h.pieces = []piece{{from: p.next}}
 	h.at, h.shown, h.begun = p, p, time.Now()
-	h.first, h.base, h.asked = s.First, s.Mark.Base, logEnd{}
+	h.first, h.base, h.asked = s.First, s.Position.Base, logEnd{}
 }
 
 // end gives everything up; the shard does not answer any more.

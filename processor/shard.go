@@ -146,7 +146,7 @@ func (w *worker) live(ctx context.Context) (err error) {
 // reason to begin elsewhere (rule 9).
 func (w *worker) consume(g *gatherer) (*kgo.Client, error) {
 	at := kgo.NoResetOffset().At(g.fetch)
-	if e := g.state.Mark.Epoch; e >= 0 && g.state.Next > g.state.First {
+	if e := g.state.Position.Epoch; e >= 0 && g.state.Next > g.state.First {
 		at = at.WithEpoch(e)
 	}
 	cl, err := w.kafka(
@@ -218,7 +218,7 @@ func (l *life) loop(ctx context.Context) error {
 			if f.err != nil {
 				return fmt.Errorf("fetch shard %d: %w", l.shard, f.err)
 			}
-			l.rest, l.end = f.records, f.end+l.g.state.Mark.Base
+			l.rest, l.end = f.records, f.end+l.g.state.Position.Base
 			l.held.logEnds(f.end, time.Time{})
 		case <-due.C:
 		case r := <-l.finished:

@@ -111,7 +111,7 @@ func (w *worker) takeOver(ctx context.Context) (*gatherer, error) {
 	if err != nil {
 		return nil, err
 	}
-	st, err := w.place(events.Vector(), changes.Vector(), letters.Vector(), log)
+	st, err := w.place(events.ShardStates(), changes.ShardStates(), letters.ShardStates(), log)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func (w *worker) takeOver(ctx context.Context) (*gatherer, error) {
 		standing: st, shard: w.shard, from: st.state.Next, dedupe: d, held: w.held,
 		table: crc32.MakeTable(crc32.Castagnoli), before: st.state.Counters,
 	}
-	g.state.Mark.TopicID, g.log, g.asked = log.topicID, log, asked
+	g.state.Position.TopicID, g.log, g.asked = log.topicID, log, asked
 	return g, nil
 }
 
@@ -138,7 +138,7 @@ func (w *worker) takeOver(ctx context.Context) (*gatherer, error) {
 // only their offset moves. So with changes: the table is behind only where a
 // version has passed that did not know it, and made dead letters of them.
 func (w *worker) catchUp(ctx context.Context, events *lake.Snapshot) error {
-	to, known := events.Vector()[w.shard]
+	to, known := events.ShardStates()[w.shard]
 	if !known {
 		return nil
 	}
@@ -154,7 +154,7 @@ func (w *worker) catchUp(ctx context.Context, events *lake.Snapshot) error {
 		if err != nil {
 			return err
 		}
-		step := lake.ShardState{First: to.First, Next: end, Mark: lake.LogMark{TopicID: to.Mark.TopicID, Epoch: -1, Base: to.Mark.Base}}
+		step := lake.ShardState{First: to.First, Next: end, Position: lake.LogPosition{TopicID: to.Position.TopicID, Epoch: -1, Base: to.Position.Base}}
 		if end == to.Next {
 			step, step.Counters = to, lake.Counters{}
 		}
@@ -165,7 +165,7 @@ func (w *worker) catchUp(ctx context.Context, events *lake.Snapshot) error {
 			if err != nil {
 				return err
 			}
-			if outcomes[0] == lake.Moved {
+			if outcomes[0] == lake.Conflict {
 				return errMoved
 			}
 		}
@@ -183,7 +183,7 @@ func (w *worker) behind(ctx context.Context, to lake.ShardState) (from int64, ta
 			return 0, nil, 0, err
 		}
 		next := to.First
-		if at, known := s.Vector()[w.shard]; known {
+		if at, known := s.ShardStates()[w.shard]; known {
 			next = at.Next
 		}
 		switch {
@@ -253,16 +253,16 @@ func (w *worker) logRange(ctx context.Context) (logRange, error) {
 
 // place decides where the shard goes on. It holds the log against what the
 // lake says of it, unless an operator has said what to do.
-func (w *worker) place(events, changes, letters lake.Vector, log logRange) (standing, error) {
+func (w *worker) place(events, changes, letters lake.ShardStates, log logRange) (standing, error) {
 	state, known := events[w.shard]
 	ahead, knownAhead := letters[w.shard]
 	if !known && knownAhead { // dead_letters is committed first
-		state = lake.ShardState{First: ahead.First, Next: ahead.First, Mark: lake.LogMark{TopicID: ahead.Mark.TopicID, Base: ahead.Mark.Base}}
+		state = lake.ShardState{First: ahead.First, Next: ahead.First, Position: lake.LogPosition{TopicID: ahead.Position.TopicID, Base: ahead.Position.Base}}
 	}
 	if !known && !knownAhead {
 		return w.placeNew(log)
 	}
-	st := standing{state: state, marks: []mark{{next: state.Next, checksum: state.Mark.Checksum}}}
+	st := standing{state: state, marks: []mark{{next: state.Next, checksum: state.Position.Checksum}}}
 	reach := state
 	for _, table := range []struct {
 		at lake.ShardState
@@ -270,7 +270,7 @@ func (w *worker) place(events, changes, letters lake.Vector, log logRange) (stan
 	}{{changes[w.shard], &st.saidTo}, {ahead, &st.deadTo}} { // the one that is committed first is furthest
 		if table.at.Next > state.Next {
 			*table.to, reach = table.at.Next, table.at
-			st.marks = append(st.marks, mark{next: table.at.Next, checksum: table.at.Mark.Checksum})
+			st.marks = append(st.marks, mark{next: table.at.Next, checksum: table.at.Position.Checksum})
 		}
 	}
 	if a, ok := w.accepted[w.shard]; ok && a.next == state.Next {
@@ -279,7 +279,7 @@ func (w *worker) place(events, changes, letters lake.Vector, log logRange) (stan
 	if err := w.verifyRange(state, reach, log); err != nil {
 		return standing{}, err
 	}
-	st.fetch = max(log.start, state.Next-1-state.Mark.Base)
+	st.fetch = max(log.start, state.Next-1-state.Position.Base)
 	return st, nil
 }
 
@@ -296,13 +296,13 @@ func (w *worker) placeNew(log logRange) (standing, error) {
 // events, reach that of the table which has come furthest.
 func (w *worker) verifyRange(state, reach lake.ShardState, log logRange) error {
 	var what string
-	switch next := state.Next - state.Mark.Base; {
-	case state.Mark.TopicID != "" && state.Mark.TopicID != log.topicID:
-		what = fmt.Sprintf("topic id is %s, the lake was filled from %s", log.topicID, state.Mark.TopicID)
+	switch next := state.Next - state.Position.Base; {
+	case state.Position.TopicID != "" && state.Position.TopicID != log.topicID:
+		what = fmt.Sprintf("topic id is %s, the lake was filled from %s", log.topicID, state.Position.TopicID)
 	case log.start > next:
 		what = fmt.Sprintf("it starts at offset %d, the next to take in is %d", log.start, next)
-	case log.end < reach.Next-reach.Mark.Base:
-		what = fmt.Sprintf("it ends at offset %d, the lake has taken in what is before %d", log.end, reach.Next-reach.Mark.Base)
+	case log.end < reach.Next-reach.Position.Base:
+		what = fmt.Sprintf("it ends at offset %d, the lake has taken in what is before %d", log.end, reach.Next-reach.Position.Base)
 	default:
 		return nil
 	}
@@ -314,7 +314,7 @@ func (w *worker) verifyRange(state, reach lake.ShardState, log logRange) error {
 // on from where they are, and the log's are counted from another base.
 func (st standing) accept(a acceptance, reach lake.ShardState, log logRange) standing {
 	st.marks, st.fetch = nil, a.log
-	m := &st.state.Mark
+	m := &st.state.Position
 	m.Epoch, m.Checksum = -1, 0
 	if at := a.log + m.Base; m.TopicID == log.topicID && at >= st.state.Next {
 		st.lostTo = at

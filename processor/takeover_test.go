@@ -26,10 +26,10 @@ func TestParseAcceptLoss(t *testing.T) {
 // where the shard goes on.
 func TestPlace(t *testing.T) {
 	at := func(next int64) lake.ShardState {
-		return lake.ShardState{First: 0, Next: next, LogTime: 5, Mark: lake.LogMark{TopicID: "a", Epoch: 2, Checksum: 77}}
+		return lake.ShardState{First: 0, Next: next, LogTime: 5, Position: lake.LogPosition{TopicID: "a", Epoch: 2, Checksum: 77}}
 	}
 	based := at(100)
-	based.Mark.Base = 90
+	based.Position.Base = 90
 	cases := []struct {
 		name    string
 		events  *lake.ShardState
@@ -85,7 +85,7 @@ func TestPlace(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := [6]int64{st.state.Next, st.fetch, st.deadTo, st.saidTo, st.lostTo, st.state.Mark.Base}
+			got := [6]int64{st.state.Next, st.fetch, st.deadTo, st.saidTo, st.lostTo, st.state.Position.Base}
 			if want := [6]int64{c.next, c.fetch, c.deadTo, c.saidTo, c.lostTo, c.base}; got != want {
 				t.Errorf("next, fetch, deadTo, saidTo, lostTo, base = %v, want %v", got, want)
 			}
@@ -93,9 +93,9 @@ func TestPlace(t *testing.T) {
 	}
 }
 
-func vectorOf(s *lake.ShardState) lake.Vector {
+func vectorOf(s *lake.ShardState) lake.ShardStates {
 	if s == nil {
-		return lake.Vector{}
+		return lake.ShardStates{}
 	}
-	return lake.Vector{0: *s}
+	return lake.ShardStates{0: *s}
 }

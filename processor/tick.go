@@ -72,11 +72,11 @@ func Committed(ctx context.Context, l *lake.Lake) (map[int32]int64, error) {
 		if err != nil {
 			return nil, err
 		}
-		for shard, at := range s.Vector() {
+		for shard, at := range s.ShardStates() {
 			if seen[shard] == 0 || at.Next < committed[shard] {
 				committed[shard] = at.Next
 			}
-			base[shard] = max(base[shard], at.Mark.Base)
+			base[shard] = max(base[shard], at.Position.Base)
 			seen[shard]++
 		}
 	}

@@ -117,8 +117,8 @@ func TestLogMadeAnew(t *testing.T) {
 		w.start("q", accept).endAfter(func() { w.post(0, "d") })
 		w.start("r", accept).endAfter(func() { w.post(0, "a", "e") })
 		w.wantCounters(0, lake.Counters{Stored: 5, Duplicates: 2, Lost: 1}) // c was taken in again
-		if got := w.vector(lake.Events)[0]; got.Next != 8 || got.Mark.Base != 2 {
-			t.Errorf("events stands at %d with base %d, want 8 and 2", got.Next, got.Mark.Base)
+		if got := w.vector(lake.Events)[0]; got.Next != 8 || got.Position.Base != 2 {
+			t.Errorf("events stands at %d with base %d, want 8 and 2", got.Next, got.Position.Base)
 		}
 		committed, err := Committed(t.Context(), w.reader)
 		if diff := cmp.Diff(map[int32]int64{0: 6}, committed); diff != "" || err != nil {

@@ -238,17 +238,17 @@ func (p *process) crash() {
 }
 
 // settled waits until the lake has everything, and returns the state of events.
-func (w *world) settled() lake.Vector {
+func (w *world) settled() lake.ShardStates {
 	w.t.Helper()
 	time.Sleep(5 * time.Minute)
 	return w.vector(lake.Events)
 }
 
-func (w *world) vector(t lake.Table) lake.Vector {
+func (w *world) vector(t lake.Table) lake.ShardStates {
 	w.t.Helper()
 	s, err := w.reader.Load(w.t.Context(), t)
 	w.must(err)
-	return s.Vector()
+	return s.ShardStates()
 }
 
 // counters is what events says of one shard.
@@ -285,7 +285,7 @@ func (w *world) forgetLog(shard int32) {
 	for _, t := range lake.Tables() {
 		at := w.vector(t)[shard]
 		to := at
-		to.Next, to.Mark.TopicID = at.Next+1, "another log"
+		to.Next, to.Position.TopicID = at.Next+1, "another log"
 		to.Counters.Lost++
 		if t != lake.Events {
 			to.Counters = lake.Counters{}

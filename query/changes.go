@@ -13,7 +13,7 @@ import (
 	"weir/schemas"
 	"weir/schemas/changes"
 	"weir/schemas/lake"
-	"weir/schemas/report"
+	"weir/query/report"
 )
 
 // loadChanges loads client_changes for v. Unlike a rollup it is loaded after
@@ -34,7 +34,7 @@ func (s *Service) loadChanges(ctx context.Context, v *view) error {
 // changes, and have a filter that lets the product through.
 // Memory is that of what they have, and of increases, additions and removals
 // since a property was last set; report.ErrFull where that is too much.
-func (v *view) knownClients(ctx context.Context, product int64, scan report.ToldScan) (*changes.Set, error) {
+func (v *view) knownClients(ctx context.Context, product int64, scan report.UserAttributeScan) (*changes.Set, error) {
 	set := &changes.Set{Keep: func(kind schemas.ChangeKind, name string) bool {
 		return slices.Contains(scan.Names, toldPrefix(kind)+name)
 	}}
@@ -64,7 +64,7 @@ func toldPrefix(kind schemas.ChangeKind) string {
 // told yields what is known of a product's clients that are wanted as reports
 // read it: for each property and contact that a client has one row, in no
 // order. The question must have asked for changes.
-func (v *view) told(ctx context.Context, product int64, scan report.ToldScan) iter.Seq2[*report.Told, error] {
+func (v *view) told(ctx context.Context, product int64, scan report.UserAttributeScan) iter.Seq2[*report.Told, error] {
 	return func(yield func(*report.Told, error) bool) {
 		set, err := v.knownClients(ctx, product, scan)
 		if err != nil {

@@ -19,7 +19,7 @@ import (
 	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/lake/laketest"
-	"weir/schemas/report"
+	"weir/query/report"
 )
 
 func changeBatch(mem memory.Allocator, rows []lake.Change) []arrow.Record {
@@ -62,7 +62,7 @@ func (w *listWorld) commitChanges(shard int32, to int64) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	from := max(listFirst, snap.Vector()[shard].Next)
+	from := max(listFirst, snap.ShardStates()[shard].Next)
 	if from >= to {
 		return
 	}
@@ -336,8 +336,8 @@ func TestCommitBetweenTheLoads(t *testing.T) {
 }
 
 // everythingTold asks of every client.
-func everythingTold(names ...string) report.ToldScan {
-	return report.ToldScan{Clients: func(int64) bool { return true }, Names: names, Bytes: 1 << 20}
+func everythingTold(names ...string) report.UserAttributeScan {
+	return report.UserAttributeScan{Clients: func(int64) bool { return true }, Names: names, Bytes: 1 << 20}
 }
 
 // TestReportsKnowWhatWasTold: properties and contacts in filters, segments and

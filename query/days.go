@@ -77,7 +77,7 @@ func (s *Service) exportsDue(ctx context.Context) (bool, error) {
 	if err != nil || c.due() {
 		return err == nil, err
 	}
-	keys, err := s.deps.Registry.ExportLeavings(ctx, 1)
+	keys, err := s.deps.Registry.PendingDeletes(ctx, 1)
 	return len(keys) > 0, err
 }
 
@@ -141,7 +141,7 @@ func (s *Service) closed(ctx context.Context) (closingState, error) {
 	if err != nil {
 		return c, err
 	}
-	c.snap, c.until = snap, passed(snap.Vector(), shards)
+	c.snap, c.until = snap, passed(snap.ShardStates(), shards)
 	through, err := s.deps.Registry.ExportedThrough(ctx)
 	if err != nil {
 		return c, err
@@ -165,7 +165,7 @@ func (s *Service) closed(ctx context.Context) (closingState, error) {
 }
 
 // passed is the time that the log of every one of shards has reached.
-func passed(v lake.Vector, shards int) time.Time {
+func passed(v lake.ShardStates, shards int) time.Time {
 	if shards == 0 {
 		return time.Time{}
 	}
@@ -222,7 +222,7 @@ func (s *Service) closeDay(ctx context.Context, c closingState) error {
 // before it, or snap itself, shows as closed.
 func (s *Service) closedView(ctx context.Context, snap *lake.Snapshot) (*view, error) {
 	at := watermark{}
-	for shard, state := range snap.Vector() {
+	for shard, state := range snap.ShardStates() {
 		at[shard] = state.Next
 	}
 	return s.plan(ctx, question{lakeOnly: true, watermark: at})
@@ -304,7 +304,7 @@ func (s *Service) buildClosed(ctx context.Context, v *view, days export.Days, wa
 				return fmt.Errorf("export %s has %d rows, counted were %d", f.Key, f.Rows, rows)
 			}
 			f.Version = 1
-			if err := s.deps.Registry.KeepExport(ctx, f); err != nil && !errors.Is(err, registry.ErrExists) {
+			if err := s.deps.Registry.SaveExport(ctx, f); err != nil && !errors.Is(err, registry.ErrExists) {
 				return err
 			}
 		}
@@ -327,7 +327,7 @@ func productsOf(want map[exportOf]int64, kind string) []int64 {
 // builds of open files whose links have all expired.
 func (s *Service) sweep(ctx context.Context) error {
 	for {
-		keys, err := s.deps.Registry.ExportLeavings(ctx, sweepAtOnce)
+		keys, err := s.deps.Registry.PendingDeletes(ctx, sweepAtOnce)
 		if err != nil || len(keys) == 0 {
 			return err
 		}

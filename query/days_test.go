@@ -208,7 +208,7 @@ func TestLogsAreAhead(t *testing.T) {
 
 // TestPassed is rule 8 alone: every shard counts.
 func TestPassed(t *testing.T) {
-	check := func(name string, shards int, want int64, v lake.Vector) {
+	check := func(name string, shards int, want int64, v lake.ShardStates) {
 		t.Helper()
 		got := int64(0)
 		if until := passed(v, shards); !until.IsZero() {
@@ -219,11 +219,11 @@ func TestPassed(t *testing.T) {
 		}
 	}
 	at := func(ms int64) lake.ShardState { return lake.ShardState{LogTime: ms} }
-	check("the slowest counts", 2, 10, lake.Vector{0: at(20), 1: at(10)})
-	check("the order does not", 2, 10, lake.Vector{0: at(10), 1: at(20)})
-	check("a shard that was never committed", 3, 0, lake.Vector{0: at(20), 1: at(10)})
-	check("a shard without a log time", 2, 0, lake.Vector{0: at(0), 1: at(10)})
-	check("no topic yet", 0, 0, lake.Vector{})
+	check("the slowest counts", 2, 10, lake.ShardStates{0: at(20), 1: at(10)})
+	check("the order does not", 2, 10, lake.ShardStates{0: at(10), 1: at(20)})
+	check("a shard that was never committed", 3, 0, lake.ShardStates{0: at(20), 1: at(10)})
+	check("a shard without a log time", 2, 0, lake.ShardStates{0: at(0), 1: at(10)})
+	check("no topic yet", 0, 0, lake.ShardStates{})
 }
 
 // TestFilesAreBuiltOnce runs two processes side by side, and a store that

@@ -151,7 +151,7 @@ func (s *Service) openBuild(ctx context.Context, h http.Header, q exportQuestion
 		return f, err
 	}
 	// Links to it are given out for one DownloadTTL and work for another.
-	return f, s.deps.Registry.LendExport(ctx, f, 2*s.cfg.DownloadTTL+lendMargin)
+	return f, s.deps.Registry.SaveTemporaryExport(ctx, f, 2*s.cfg.DownloadTTL+lendMargin)
 }
 
 // mayBuild waits for a place among the builds. The caller calls done when it

@@ -129,7 +129,7 @@ func (s *Service) ask(ctx context.Context, v *view, owners []registry.OwnerRow, 
 	var g errgroup.Group
 	for addr, rows := range byAddr {
 		g.Go(func() error {
-			parts, err := s.deps.Tail.Ask(ctx, addr, q.request(v, rows))
+			parts, err := s.deps.Tail.Fetch(ctx, addr, q.request(v, rows))
 			if err != nil && ctx.Err() == nil {
 				s.log.WarnContext(ctx, "owner did not answer, its shards are answered from the lake", "addr", addr, "err", err)
 			}

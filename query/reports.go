@@ -8,14 +8,14 @@ import (
 
 	"weir/schemas/lake"
 	"weir/schemas/registry"
-	"weir/schemas/report"
+	"weir/query/report"
 )
 
 // reportEndpoint is one report of contract 4: its path, and what compiles its
 // question. Everything else is the same for all of them.
 type reportEndpoint struct {
 	path, name string
-	compile    func(*report.Body, report.Given) (*report.Question, error)
+	compile    func(*report.Body, report.Params) (*report.Question, error)
 	flags      bool // which events are collected as basic and advanced matters
 }
 
@@ -82,7 +82,7 @@ func spellFieldError(err error) error {
 
 // compile compiles the question with what it rests on.
 func (s *Service) compile(ctx context.Context, e reportEndpoint, product int64, body *report.Body) (*report.Question, error) {
-	given := report.Given{Now: time.Now(), Bytes: s.cfg.ReportBytes, Page: s.listPage}
+	given := report.Params{Now: time.Now(), Bytes: s.cfg.ReportBytes, Page: s.listPage}
 	var err error
 	if body.GroupBy != nil {
 		if given.Types, err = s.deps.Registry.PropertyTypes(ctx, product); err != nil {

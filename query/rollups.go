@@ -34,7 +34,7 @@ func (s *Service) loadRollups(ctx context.Context, tables []lake.Table) (map[lak
 			return nil, err
 		}
 		r := rollupTable{files: files, next: map[int32]int64{}}
-		for shard, state := range snap.Vector() {
+		for shard, state := range snap.ShardStates() {
 			r.next[shard] = state.Next
 		}
 		out[t] = r

@@ -8,7 +8,7 @@ import (
 
 	"weir/schemas/columns"
 	"weir/schemas/lake"
-	"weir/schemas/report"
+	"weir/query/report"
 	"weir/schemas/rollup"
 )
 
@@ -112,6 +112,6 @@ func eventColumns(q *report.Question) []string {
 }
 
 // Told yields what product owners said of the clients that are wanted.
-func (s *source) Told(ctx context.Context, scan report.ToldScan) iter.Seq2[*report.Told, error] {
+func (s *source) Told(ctx context.Context, scan report.UserAttributeScan) iter.Seq2[*report.Told, error] {
 	return s.view.told(ctx, s.filter.Products[0], scan)
 }

@@ -6,7 +6,7 @@ import (
 	"weir/schemas"
 	"weir/schemas/changes"
 	"weir/schemas/lake"
-	"weir/schemas/report"
+	"weir/query/report"
 )
 
 // toldNames are the names that were ever set for users of f's product, by what

@@ -66,7 +66,7 @@ func newView(s *Service, snap *lake.Snapshot, files []lake.DataFile, shards int)
 	for shard := range shards {
 		v.watermark[int32(shard)] = 0
 	}
-	for shard, state := range snap.Vector() {
+	for shard, state := range snap.ShardStates() {
 		v.watermark[shard] = state.Next
 		v.next[shard] = state.Next
 		v.known[shard] = state.LogTime
@@ -320,7 +320,7 @@ func (v *view) tailRows(ctx context.Context, names []string, offsets map[int32][
 	}
 	var all []tail.Part
 	for addr, from := range byAddr {
-		parts, err := v.service.deps.Tail.Ask(ctx, addr, tail.Request{From: from, Rows: offsets, Columns: names})
+		parts, err := v.service.deps.Tail.Fetch(ctx, addr, tail.Request{From: from, Rows: offsets, Columns: names})
 		all = append(all, parts...)
 		if err = v.still(parts, err); err != nil {
 			for i := range all {

@@ -179,11 +179,11 @@ func (a auditor) audit(ctx context.Context, deep bool) (balance, error) {
 		if err := errors.Join(start.Err, end.Err); err != nil || !known {
 			return balance{}, fmt.Errorf("offsets of shard %d are not known: %w", shard, cmp.Or(err, errors.New("no answer")))
 		}
-		state, begun := events.Vector()[shard]
+		state, begun := events.ShardStates()[shard]
 		if !begun {
 			state.First, state.Next = start.Offset, start.Offset
 		}
-		base := state.Mark.Base // our offsets go on where a log was made anew
+		base := state.Position.Base // our offsets go on where a log was made anew
 		b.Shards = append(b.Shards, a.shard(shard, state, begun, start.Offset+base, end.Offset+base))
 	}
 	if deep {
@@ -216,7 +216,7 @@ func (a auditor) shard(shard int32, state lake.ShardState, begun bool, start, en
 	if start > state.Next {
 		s.fault("the log begins at %d, after what is committed", start)
 	}
-	if id := state.Mark.TopicID; id != "" && id != a.layout.TopicID {
+	if id := state.Position.TopicID; id != "" && id != a.layout.TopicID {
 		s.fault("committed offsets are of another log (%s, not %s)", id, a.layout.TopicID)
 	}
 	return s

@@ -176,7 +176,7 @@ func (a auditor) countRollups(ctx context.Context, shards []shardBalance) error 
 	}
 	for i := range shards {
 		s := &shards[i]
-		if snapshot.Vector()[s.Shard].Next != s.Committed {
+		if snapshot.ShardStates()[s.Shard].Next != s.Committed {
 			continue // behind, or ahead of the snapshot that was counted: it catches up
 		}
 		f := lake.Filter{Shard: &s.Shard}

@@ -27,7 +27,7 @@ type Builder struct {
 	sessionID, randomID, exceptionMessage, exceptionStack, properties *array.StringBuilder
 
 	name, category, appKey, appName, appVersion, contentLocale, uiLocale, userAgent, ip, user, clientProps,
-	exceptionClass, exceptionMethod *Coder
+	exceptionClass, exceptionMethod *DictionaryBuilder
 }
 
 // Position is where the record of an event stands.
@@ -147,9 +147,9 @@ func (b *Builder) string(to *array.StringBuilder, s string) {
 	b.bytes += int64(len(s))
 }
 
-func (b *Builder) code(to *Coder, s string) { b.bytes += to.Add(s) }
+func (b *Builder) code(to *DictionaryBuilder, s string) { b.bytes += to.Add(s) }
 
-func (b *Builder) codeOrNull(to *Coder, s string) {
+func (b *Builder) codeOrNull(to *DictionaryBuilder, s string) {
 	if s == "" {
 		to.Null()
 		return
@@ -157,7 +157,7 @@ func (b *Builder) codeOrNull(to *Coder, s string) {
 	b.bytes += to.Add(s)
 }
 
-func (b *Builder) codeJSON(to *Coder, raw []byte) {
+func (b *Builder) codeJSON(to *DictionaryBuilder, raw []byte) {
 	if len(raw) == 0 {
 		to.Null()
 		return
@@ -197,7 +197,7 @@ func (b *Builder) Release() {
 	} {
 		c.Release()
 	}
-	for _, c := range []*Coder{
+	for _, c := range []*DictionaryBuilder{
 		b.name, b.category, b.appKey, b.appName, b.appVersion, b.contentLocale, b.uiLocale, b.userAgent, b.ip,
 		b.user, b.clientProps, b.exceptionClass, b.exceptionMethod,
 	} {

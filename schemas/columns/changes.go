@@ -44,7 +44,7 @@ type ChangeBuilder struct {
 	time, arrival           *array.TimestampBuilder
 	shard                   *array.Int32Builder
 	values                  *array.StringBuilder
-	kind, operation         *Coder
+	kind, operation         *DictionaryBuilder
 }
 
 // NewChangeBuilder returns an empty builder; Release ends it.

@@ -8,9 +8,9 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 )
 
-// Coder builds a coded column. Arrow's own dictionary builder copies every
+// DictionaryBuilder builds a coded column. Arrow's own dictionary builder copies every
 // value before it looks it up; this one copies only what is new.
-type Coder struct {
+type DictionaryBuilder struct {
 	of     map[string]int32 // code of each value; the keys are the coder's own
 	keys   []string         // value of each code: the keys of of
 	last   string           // value of the row before; events of one request are alike
@@ -20,15 +20,15 @@ type Coder struct {
 }
 
 // NewCoder returns an empty coder; Release ends it.
-func NewCoder(mem memory.Allocator) *Coder {
-	return &Coder{
+func NewCoder(mem memory.Allocator) *DictionaryBuilder {
+	return &DictionaryBuilder{
 		of: map[string]int32{}, code: -1,
 		values: array.NewStringBuilder(mem), codes: array.NewInt32Builder(mem),
 	}
 }
 
 // Add appends a row and returns the bytes that its value newly takes.
-func (c *Coder) Add(s string) int64 {
+func (c *DictionaryBuilder) Add(s string) int64 {
 	if c.code >= 0 && s == c.last {
 		c.codes.Append(c.code)
 		return 0
@@ -43,7 +43,7 @@ func (c *Coder) Add(s string) int64 {
 }
 
 // AddBytes is Add without making a string of a value that is known.
-func (c *Coder) AddBytes(raw []byte) int64 {
+func (c *DictionaryBuilder) AddBytes(raw []byte) int64 {
 	if c.code >= 0 && string(raw) == c.last {
 		c.codes.Append(c.code)
 		return 0
@@ -57,7 +57,7 @@ func (c *Coder) AddBytes(raw []byte) int64 {
 	return 0
 }
 
-func (c *Coder) addNew(own string) int64 {
+func (c *DictionaryBuilder) addNew(own string) int64 {
 	code := int32(len(c.keys))
 	c.of[own], c.keys = code, append(c.keys, own)
 	c.values.Append(own)
@@ -67,10 +67,10 @@ func (c *Coder) addNew(own string) int64 {
 }
 
 // Null appends a row without a value.
-func (c *Coder) Null() { c.codes.AppendNull() }
+func (c *DictionaryBuilder) Null() { c.codes.AppendNull() }
 
 // NewArray returns the rows and starts afresh.
-func (c *Coder) NewArray() arrow.Array {
+func (c *DictionaryBuilder) NewArray() arrow.Array {
 	codes, values := c.codes.NewArray(), c.values.NewArray()
 	defer codes.Release()
 	defer values.Release()
@@ -82,7 +82,7 @@ func (c *Coder) NewArray() arrow.Array {
 }
 
 // Release frees what was gathered and not taken.
-func (c *Coder) Release() {
+func (c *DictionaryBuilder) Release() {
 	c.codes.Release()
 	c.values.Release()
 }

@@ -29,17 +29,17 @@ type Outcome int
 // What becomes of a cut.
 const (
 	Committed Outcome = iota + 1 // the table shows it
-	Skipped                      // the table was at or past its end already
-	Moved                        // the table's Next is not From, or the cut is too old: it is dropped and its shard starts anew from the lake
+	AlreadyApplied                      // the table was at or past its end already
+	Conflict                        // the table's Next is not From, or the cut is too old: it is dropped and its shard starts anew from the lake
 )
 
 func (o Outcome) String() string {
 	switch o {
 	case Committed:
 		return "committed"
-	case Skipped:
+	case AlreadyApplied:
 		return "skipped"
-	case Moved:
+	case Conflict:
 		return "moved"
 	}
 	return fmt.Sprintf("outcome %d", int(o))
@@ -70,7 +70,7 @@ func (l *Lake) Commit(ctx context.Context, t Table, cuts []Cut) ([]Outcome, erro
 		if err != nil {
 			return "", err
 		}
-		var next Vector
+		var next ShardStates
 		next, outcomes = decide(base.vector, cuts, time.Now().Add(-l.cfg.MaxCutAge))
 		if maps.Equal(next, base.vector) {
 			return base.at, nil
@@ -109,10 +109,10 @@ func checkCuts(cuts []Cut) error {
 // Advance is the vector that cuts lead to from current, and what becomes of
 // each cut. It is the whole decision of rules 1 and 2, without clock or I/O:
 // Commit and the simulation use the same. current is not changed.
-func Advance(current Vector, cuts []Cut) (Vector, []Outcome) {
+func Advance(current ShardStates, cuts []Cut) (ShardStates, []Outcome) {
 	next := maps.Clone(current)
 	if next == nil {
-		next = Vector{}
+		next = ShardStates{}
 	}
 	outcomes := make([]Outcome, len(cuts))
 	for i, c := range cuts {
@@ -121,9 +121,9 @@ func Advance(current Vector, cuts []Cut) (Vector, []Outcome) {
 		case known && at.Cut == c.ID:
 			outcomes[i] = Committed // an attempt whose result was not known
 		case known && at.Next >= c.To.Next:
-			outcomes[i] = Skipped
+			outcomes[i] = AlreadyApplied
 		case known && at.Next != c.From, !known && c.To.First != c.From:
-			outcomes[i] = Moved
+			outcomes[i] = Conflict
 		default:
 			outcomes[i] = Committed
 			next[c.Shard] = advanced(at, known, c)
@@ -147,11 +147,11 @@ func advanced(at ShardState, known bool, c Cut) ShardState {
 
 // decide is Advance without the cuts that were sealed before oldest: the files
 // of such a cut may be orphans that are being deleted (rule 4).
-func decide(current Vector, cuts []Cut, oldest time.Time) (Vector, []Outcome) {
+func decide(current ShardStates, cuts []Cut, oldest time.Time) (ShardStates, []Outcome) {
 	next, outcomes := Advance(current, cuts)
 	for i, c := range cuts {
 		if next[c.Shard] != current[c.Shard] && c.Sealed.Before(oldest) {
-			outcomes[i] = Moved
+			outcomes[i] = Conflict
 			restore(next, current, c.Shard)
 		}
 	}
@@ -159,7 +159,7 @@ func decide(current Vector, cuts []Cut, oldest time.Time) (Vector, []Outcome) {
 }
 
 // restore gives shard its state of from again.
-func restore(v, from Vector, shard int32) {
+func restore(v, from ShardStates, shard int32) {
 	if at, known := from[shard]; known {
 		v[shard] = at
 		return
@@ -168,7 +168,7 @@ func restore(v, from Vector, shard int32) {
 }
 
 // filesToAdd are the files of the cuts that the table does not show yet.
-func filesToAdd(current Vector, cuts []Cut, outcomes []Outcome) []DataFile {
+func filesToAdd(current ShardStates, cuts []Cut, outcomes []Outcome) []DataFile {
 	var files []DataFile
 	for i, c := range cuts {
 		if outcomes[i] == Committed && current[c.Shard].Cut != c.ID {
@@ -219,7 +219,7 @@ func wait(ctx context.Context, most time.Duration) error {
 // change stages the files. It always makes a snapshot, also without files:
 // properties alone would not move the snapshot, and what the next writer
 // asserts would prove nothing (rule 3).
-func publish(ctx context.Context, base *Snapshot, v Vector, change func(*table.Transaction, iceberg.Properties) error) error {
+func publish(ctx context.Context, base *Snapshot, v ShardStates, change func(*table.Transaction, iceberg.Properties) error) error {
 	encoded, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encode vector: %w", err)

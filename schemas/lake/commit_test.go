@@ -90,22 +90,22 @@ func TestAdvance(t *testing.T) {
 
 	for _, c := range []struct {
 		name    string
-		current lake.Vector
+		current lake.ShardStates
 		cut     lake.Cut
-		want    lake.Vector
+		want    lake.ShardStates
 		outcome lake.Outcome
 	}{
-		{"the first of a shard", nil, to("a", 0, 10), lake.Vector{1: at(10, "a")}, lake.Committed},
-		{"the first of a shard, from elsewhere", nil, to("a", 5, 10), lake.Vector{}, lake.Moved},
-		{"where it starts", lake.Vector{1: at(10, "a")}, to("b", 10, 20), lake.Vector{1: at(20, "b")}, lake.Committed},
-		{"ours already", lake.Vector{1: at(20, "b")}, to("b", 10, 20), lake.Vector{1: at(20, "b")}, lake.Committed},
-		{"at its end by somebody else", lake.Vector{1: at(20, "x")}, to("b", 10, 20), lake.Vector{1: at(20, "x")}, lake.Skipped},
-		{"past its end", lake.Vector{1: at(30, "x")}, to("b", 10, 20), lake.Vector{1: at(30, "x")}, lake.Skipped},
-		{"in the middle", lake.Vector{1: at(15, "x")}, to("b", 10, 20), lake.Vector{1: at(15, "x")}, lake.Moved},
-		{"before its start", lake.Vector{1: at(5, "x")}, to("b", 10, 20), lake.Vector{1: at(5, "x")}, lake.Moved},
-		{"of nothing", lake.Vector{1: at(10, "x")}, to("b", 10, 10), lake.Vector{1: at(10, "x")}, lake.Skipped},
-		{"other shards stay", lake.Vector{0: at(7, "o"), 1: at(10, "a")}, to("b", 10, 20), lake.Vector{0: at(7, "o"), 1: at(20, "b")}, lake.Committed},
-		{"beginning, erasures and log time stay", lake.Vector{1: erased}, to("b", 10, 20), lake.Vector{1: later}, lake.Committed},
+		{"the first of a shard", nil, to("a", 0, 10), lake.ShardStates{1: at(10, "a")}, lake.Committed},
+		{"the first of a shard, from elsewhere", nil, to("a", 5, 10), lake.ShardStates{}, lake.Conflict},
+		{"where it starts", lake.ShardStates{1: at(10, "a")}, to("b", 10, 20), lake.ShardStates{1: at(20, "b")}, lake.Committed},
+		{"ours already", lake.ShardStates{1: at(20, "b")}, to("b", 10, 20), lake.ShardStates{1: at(20, "b")}, lake.Committed},
+		{"at its end by somebody else", lake.ShardStates{1: at(20, "x")}, to("b", 10, 20), lake.ShardStates{1: at(20, "x")}, lake.AlreadyApplied},
+		{"past its end", lake.ShardStates{1: at(30, "x")}, to("b", 10, 20), lake.ShardStates{1: at(30, "x")}, lake.AlreadyApplied},
+		{"in the middle", lake.ShardStates{1: at(15, "x")}, to("b", 10, 20), lake.ShardStates{1: at(15, "x")}, lake.Conflict},
+		{"before its start", lake.ShardStates{1: at(5, "x")}, to("b", 10, 20), lake.ShardStates{1: at(5, "x")}, lake.Conflict},
+		{"of nothing", lake.ShardStates{1: at(10, "x")}, to("b", 10, 10), lake.ShardStates{1: at(10, "x")}, lake.AlreadyApplied},
+		{"other shards stay", lake.ShardStates{0: at(7, "o"), 1: at(10, "a")}, to("b", 10, 20), lake.ShardStates{0: at(7, "o"), 1: at(20, "b")}, lake.Committed},
+		{"beginning, erasures and log time stay", lake.ShardStates{1: erased}, to("b", 10, 20), lake.ShardStates{1: later}, lake.Committed},
 	} {
 		got, outcomes := lake.Advance(c.current, []lake.Cut{c.cut})
 		if diff := cmp.Diff(c.want, got); diff != "" || outcomes[0] != c.outcome {
@@ -115,14 +115,14 @@ func TestAdvance(t *testing.T) {
 }
 
 func TestAdvanceDropsOneShardAlone(t *testing.T) {
-	current := lake.Vector{0: state(10), 1: state(15), 2: state(10)}
+	current := lake.ShardStates{0: state(10), 1: state(15), 2: state(10)}
 	cuts := []lake.Cut{
 		{ID: "a", Shard: 0, From: 10, To: state(20)},
 		{ID: "b", Shard: 1, From: 10, To: state(20)},
 		{ID: "c", Shard: 2, From: 10, To: state(20)},
 	}
 	next, outcomes := lake.Advance(current, cuts)
-	if diff := cmp.Diff([]lake.Outcome{lake.Committed, lake.Moved, lake.Committed}, outcomes); diff != "" {
+	if diff := cmp.Diff([]lake.Outcome{lake.Committed, lake.Conflict, lake.Committed}, outcomes); diff != "" {
 		t.Errorf("outcomes (-want +got):\n%s", diff)
 	}
 	if next[0].Next != 20 || next[1] != current[1] || next[2].Next != 20 {
@@ -139,8 +139,8 @@ func TestCommitCarriesFilesAndShardsTogether(t *testing.T) {
 	must(t, l, []lake.Cut{cut(t, l, 1, 5, 7)}, lake.Committed)
 
 	s := load(t, l, lake.Events)
-	if s.Vector()[0].Next != 10 || s.Vector()[1].Next != 7 || s.Vector()[1].Cut != "cut-1-5-7" {
-		t.Errorf("vector = %v", s.Vector())
+	if s.ShardStates()[0].Next != 10 || s.ShardStates()[1].Next != 7 || s.ShardStates()[1].Cut != "cut-1-5-7" {
+		t.Errorf("vector = %v", s.ShardStates())
 	}
 	want := []string{"shard 1, 2 rows from 5", "shard 0, 10 rows from 0", "shard 1, 5 rows from 0"}
 	if diff := cmp.Diff(want, files(t, s)); diff != "" {
@@ -162,8 +162,8 @@ func TestZombieAgainstCutOfDuplicates(t *testing.T) {
 	if load(t, owner, lake.Events).ID() == before {
 		t.Error("a cut without files made no snapshot")
 	}
-	must(t, zombie, []lake.Cut{cut(t, zombie, 0, 100, 120)}, lake.Skipped)
-	if got := load(t, zombie, lake.Events).Vector()[0].Next; got != 150 {
+	must(t, zombie, []lake.Cut{cut(t, zombie, 0, 100, 120)}, lake.AlreadyApplied)
+	if got := load(t, zombie, lake.Events).ShardStates()[0].Next; got != 150 {
 		t.Errorf("next = %d, want 150", got)
 	}
 }
@@ -242,7 +242,7 @@ func TestCommitCrashAtEachStep(t *testing.T) {
 
 				w.Faults.Set(nil)
 				next := open(t, w)
-				from := load(t, next, lake.Events).Vector()[0].Next
+				from := load(t, next, lake.Events).ShardStates()[0].Next
 				if want := map[bool]int64{true: 10, false: 20}[wantErr]; from != want {
 					t.Fatalf("next = %d after the crash, want %d", from, want)
 				}
@@ -274,7 +274,7 @@ func TestCommitMeetsAnotherWriter(t *testing.T) {
 		return laketest.None
 	})
 	must(t, b, []lake.Cut{cut(t, b, 0, 10, 20)}, lake.Committed)
-	if got := load(t, b, lake.Events).Vector(); got[0].Next != 20 || got[1].Next != 10 {
+	if got := load(t, b, lake.Events).ShardStates(); got[0].Next != 20 || got[1].Next != 10 {
 		t.Errorf("vector = %v, want shard 0 at 20 and shard 1 at 10", got)
 	}
 }
@@ -283,8 +283,8 @@ func TestCommitDropsOldCuts(t *testing.T) {
 	l := laketest.Lake(t, quick())
 	old := cut(t, l, 0, 0, 10)
 	old.Sealed = time.Now().Add(-25 * time.Hour)
-	must(t, l, []lake.Cut{old, cut(t, l, 1, 0, 10)}, lake.Moved, lake.Committed)
-	if _, known := load(t, l, lake.Events).Vector()[0]; known {
+	must(t, l, []lake.Cut{old, cut(t, l, 1, 0, 10)}, lake.Conflict, lake.Committed)
+	if _, known := load(t, l, lake.Events).ShardStates()[0]; known {
 		t.Error("the old cut shows")
 	}
 }
@@ -294,7 +294,7 @@ func TestDecideKnowsOldCutThatIsIn(t *testing.T) {
 	at := state(10)
 	at.Cut = "a"
 	old := lake.Cut{ID: "a", To: state(10), Sealed: time.Now().Add(-48 * time.Hour)}
-	_, outcomes := lake.Decide(lake.Vector{0: at}, []lake.Cut{old}, time.Now())
+	_, outcomes := lake.Decide(lake.ShardStates{0: at}, []lake.Cut{old}, time.Now())
 	if outcomes[0] != lake.Committed {
 		t.Errorf("outcome = %v, want committed", outcomes[0])
 	}

@@ -48,6 +48,6 @@ func SetMade(f DataFile, at time.Time) DataFile {
 }
 
 // Decide is Advance with the rule about old cuts.
-func Decide(current Vector, cuts []Cut, oldest time.Time) (Vector, []Outcome) {
+func Decide(current ShardStates, cuts []Cut, oldest time.Time) (ShardStates, []Outcome) {
 	return decide(current, cuts, oldest)
 }

@@ -22,8 +22,8 @@ func Tables() []Table { return []Table{DeadLetters, Changes, Events, ClientDays,
 // Rollups lists the tables that are a function of the rows of Events.
 func Rollups() []Table { return []Table{ClientDays, EventDays, Clients} }
 
-// Vector is what one snapshot of one table says of every shard (rule 1).
-type Vector map[int32]ShardState
+// ShardStates is what one snapshot of one table says of every shard (rule 1).
+type ShardStates map[int32]ShardState
 
 // ShardState is how far a table has come in one shard.
 type ShardState struct {
@@ -32,7 +32,7 @@ type ShardState struct {
 	LogTime  int64    `json:"log_time"` // running maximum of record timestamps; epoch milliseconds
 	Cut      string   `json:"cut"`      // id of the cut that last moved Next
 	Counters Counters `json:"counters"` // of events; zero elsewhere
-	Mark     LogMark  `json:"mark"`     // which log this is an offset of (rule 9)
+	Position     LogPosition  `json:"mark"`     // which log this is an offset of (rule 9)
 }
 
 // Counters add up to Next − First (promise 5).
@@ -52,8 +52,8 @@ func (c Counters) Events() int64 { return c.Stored - c.Changes }
 // Sum is what the counters account for: Next − First when the balance closes.
 func (c Counters) Sum() int64 { return c.Stored + c.Duplicates + c.Dead + c.Control + c.Lost }
 
-// LogMark identifies the log and the last record that Next stands behind.
-type LogMark struct {
+// LogPosition identifies the log and the last record that Next stands behind.
+type LogPosition struct {
 	TopicID  string `json:"topic_id"`
 	Epoch    int32  `json:"epoch"`          // leader epoch of the last record; −1 unknown
 	Checksum uint32 `json:"checksum"`       // CRC-32C of the last record's key and value; 0 unknown

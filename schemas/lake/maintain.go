@@ -21,11 +21,11 @@ const minOrphanAge = 2 * 24 * time.Hour
 // deleteBatch is how many objects one request deletes.
 const deleteBatch = 500
 
-// Expire drops the snapshots of t that are older than olderThan, but for the
+// ExpireSnapshots drops the snapshots of t that are older than olderThan, but for the
 // newest keep ones, and deletes the files that only they had. A question that
 // reads an older snapshot fails from then on, so olderThan is longer than the
 // longest of them. What is not deleted after an error is left to Orphans.
-func (l *Lake) Expire(ctx context.Context, t Table, olderThan time.Duration, keep int) error {
+func (l *Lake) ExpireSnapshots(ctx context.Context, t Table, olderThan time.Duration, keep int) error {
 	before, after, err := l.expireSnapshots(ctx, t, olderThan, keep)
 	if err != nil || before == nil {
 		return err
@@ -96,10 +96,10 @@ func (l *Lake) deleteUnreachable(ctx context.Context, before, after table.Metada
 	return l.deleteAll(ctx, keys)
 }
 
-// Orphans deletes the files of all tables that no snapshot has and that are
+// DeleteOrphans deletes the files of all tables that no snapshot has and that are
 // older than olderThan, which is two days at least, and returns how many.
 // These are the files of attempts that failed, or whose result nobody knew.
-func (l *Lake) Orphans(ctx context.Context, olderThan time.Duration) (int, error) {
+func (l *Lake) DeleteOrphans(ctx context.Context, olderThan time.Duration) (int, error) {
 	if olderThan < minOrphanAge {
 		return 0, fmt.Errorf("delete orphans: %s is too young, the least is %s", olderThan, minOrphanAge)
 	}

@@ -50,17 +50,17 @@ func TestExpire(t *testing.T) {
 			t.Fatal(err)
 		}
 		held := load(t, l, lake.Events)
-		before := held.Vector()
+		before := held.ShardStates()
 
 		time.Sleep(30 * time.Minute)
-		if err := l.Expire(t.Context(), lake.Events, time.Hour, 1); err != nil {
+		if err := l.ExpireSnapshots(t.Context(), lake.Events, time.Hour, 1); err != nil {
 			t.Fatal(err)
 		}
 		if got := len(keys(t, w, ".parquet")); got != 4 {
 			t.Errorf("%d data files are left while snapshots are young, want 4", got)
 		}
 		time.Sleep(time.Hour)
-		if err := l.Expire(t.Context(), lake.Events, time.Hour, 1); err != nil {
+		if err := l.ExpireSnapshots(t.Context(), lake.Events, time.Hour, 1); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff([]string{merged[0].Path}, keys(t, w, ".parquet")); diff != "" {
@@ -73,8 +73,8 @@ func TestExpire(t *testing.T) {
 		// Everything that is left can be read, and written to.
 		again := open(t, w)
 		s := load(t, again, lake.Events)
-		if s.ID() != held.ID() || !maps.Equal(s.Vector(), before) || len(files(t, s)) != 2 {
-			t.Errorf("snapshot %d with %v and %q", s.ID(), s.Vector(), files(t, s))
+		if s.ID() != held.ID() || !maps.Equal(s.ShardStates(), before) || len(files(t, s)) != 2 {
+			t.Errorf("snapshot %d with %v and %q", s.ID(), s.ShardStates(), files(t, s))
 		}
 		must(t, again, []lake.Cut{cut(t, again, 0, 30, 40)}, lake.Committed)
 	})
@@ -88,7 +88,7 @@ func TestExpireKeepsTheNewest(t *testing.T) {
 			must(t, l, []lake.Cut{cut(t, l, 0, 10*i, 10*i+10)}, lake.Committed)
 		}
 		time.Sleep(48 * time.Hour)
-		if err := l.Expire(t.Context(), lake.Events, time.Hour, 4); err != nil {
+		if err := l.ExpireSnapshots(t.Context(), lake.Events, time.Hour, 4); err != nil {
 			t.Fatal(err)
 		}
 		if got := len(keys(t, w, "/snap-")); got != 4 {
@@ -125,7 +125,7 @@ func TestOrphans(t *testing.T) {
 		putData(t, w, used)
 		for _, step := range []laketest.Step{laketest.PutList, laketest.PutMetadata, laketest.Swap} {
 			w.Faults.Once(step, laketest.Applied)
-			next := load(t, l, lake.Events).Vector()[0].Next
+			next := load(t, l, lake.Events).ShardStates()[0].Next
 			must(t, l, []lake.Cut{cut(t, l, 0, next, next+10)}, lake.Committed)
 		}
 		w.Faults.Set(nil)
@@ -140,11 +140,11 @@ func TestOrphans(t *testing.T) {
 		putData(t, w, []lake.DataFile{orphan})
 		before := files(t, load(t, l, lake.Events))
 
-		if n, err := l.Orphans(t.Context(), 7*24*time.Hour); n != 0 || err != nil {
+		if n, err := l.DeleteOrphans(t.Context(), 7*24*time.Hour); n != 0 || err != nil {
 			t.Errorf("deleted %d young files, %v", n, err)
 		}
 		time.Sleep(8 * 24 * time.Hour)
-		n, err := l.Orphans(t.Context(), 7*24*time.Hour)
+		n, err := l.DeleteOrphans(t.Context(), 7*24*time.Hour)
 		if err != nil || n < 3 {
 			t.Errorf("deleted %d orphans, %v; want the data file and those of failed attempts", n, err)
 		}
@@ -157,10 +157,10 @@ func TestOrphans(t *testing.T) {
 		if diff := cmp.Diff(before, files(t, load(t, open(t, w), lake.Events))); diff != "" {
 			t.Errorf("files (-before +after):\n%s", diff)
 		}
-		if n, err := l.Orphans(t.Context(), 7*24*time.Hour); n != 0 || err != nil {
+		if n, err := l.DeleteOrphans(t.Context(), 7*24*time.Hour); n != 0 || err != nil {
 			t.Errorf("deleted %d more, %v", n, err)
 		}
-		if _, err := l.Orphans(t.Context(), time.Hour); err == nil {
+		if _, err := l.DeleteOrphans(t.Context(), time.Hour); err == nil {
 			t.Error("files an hour old were taken for orphans")
 		}
 	})

@@ -51,8 +51,8 @@ func TestReplaceCopiesTheVector(t *testing.T) {
 		t.Fatal(err)
 	}
 	after := load(t, l, lake.Events)
-	if !maps.Equal(before.Vector(), after.Vector()) || before.ID() == after.ID() {
-		t.Errorf("vector %v, want %v", after.Vector(), before.Vector())
+	if !maps.Equal(before.ShardStates(), after.ShardStates()) || before.ID() == after.ID() {
+		t.Errorf("vector %v, want %v", after.ShardStates(), before.ShardStates())
 	}
 	want := []string{"shard 0, 30 rows from 0", "shard 1, 5 rows from 0"}
 	if diff := cmp.Diff(want, files(t, after)); diff != "" {
@@ -92,7 +92,7 @@ func TestReplaceCrashTable(t *testing.T) {
 					t.Fatalf("the same again: %v", err)
 				}
 				s := load(t, open(t, w), lake.Events)
-				if got := s.Vector()[0].Next; got != 40 {
+				if got := s.ShardStates()[0].Next; got != 40 {
 					t.Errorf("next = %d, want 40", got)
 				}
 				if got := len(files(t, s)); got != 3 {

@@ -23,7 +23,7 @@ type Snapshot struct {
 	tbl    *table.Table // the load this is of; commits are built on it
 	at     string       // metadata location
 	id     int64
-	vector Vector
+	vector ShardStates
 	made   time.Time
 
 	mu     sync.Mutex // guards what follows
@@ -34,8 +34,8 @@ type Snapshot struct {
 // ID is Iceberg's snapshot id; 0 for a table without one.
 func (s *Snapshot) ID() int64 { return s.id }
 
-// Vector is the state of every shard. The caller must not change it.
-func (s *Snapshot) Vector() Vector { return s.vector }
+// ShardStates is the state of every shard. The caller must not change it.
+func (s *Snapshot) ShardStates() ShardStates { return s.vector }
 
 // Time is when the snapshot was committed; zero for a table without one.
 func (s *Snapshot) Time() time.Time { return s.made }
@@ -63,7 +63,7 @@ func (l *Lake) Load(ctx context.Context, t Table) (*Snapshot, error) {
 
 // snapshot is the current one of tbl, whatever file system the catalog gave it.
 func (l *Lake) snapshot(t Table, tbl *table.Table) (*Snapshot, error) {
-	s := &Snapshot{table: t, lake: l, at: tbl.MetadataLocation(), vector: Vector{}}
+	s := &Snapshot{table: t, lake: l, at: tbl.MetadataLocation(), vector: ShardStates{}}
 	s.tbl = table.New(tbl.Identifier(), tbl.Metadata(), s.at, fileSystem(l.store), l.cat)
 	current := s.tbl.CurrentSnapshot()
 	if current == nil {
@@ -80,11 +80,11 @@ func (l *Lake) snapshot(t Table, tbl *table.Table) (*Snapshot, error) {
 
 // vectorOf reads the vector of a snapshot. Other engines may rewrite files
 // without copying it: then it is that of the nearest ancestor which has one.
-func vectorOf(meta table.Metadata, at *table.Snapshot) (Vector, error) {
+func vectorOf(meta table.Metadata, at *table.Snapshot) (ShardStates, error) {
 	id := at.SnapshotID
 	for at != nil {
 		if text, ok := at.Summary.Properties[vectorProperty]; ok {
-			v := Vector{}
+			v := ShardStates{}
 			if err := json.Unmarshal([]byte(text), &v); err != nil {
 				return nil, fmt.Errorf("read vector of snapshot %d: %w", at.SnapshotID, err)
 			}

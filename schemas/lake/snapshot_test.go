@@ -10,8 +10,8 @@ import (
 
 func TestLoadOfAnEmptyTable(t *testing.T) {
 	s := load(t, laketest.Lake(t, quick()), lake.Clients)
-	if s.ID() != 0 || len(s.Vector()) != 0 || !s.Time().IsZero() || len(files(t, s)) != 0 {
-		t.Errorf("snapshot %d, %v at %v with %q", s.ID(), s.Vector(), s.Time(), files(t, s))
+	if s.ID() != 0 || len(s.ShardStates()) != 0 || !s.Time().IsZero() || len(files(t, s)) != 0 {
+		t.Errorf("snapshot %d, %v at %v with %q", s.ID(), s.ShardStates(), s.Time(), files(t, s))
 	}
 }
 
@@ -24,10 +24,10 @@ func TestLoadIsTheSameUntilSomethingChanges(t *testing.T) {
 		t.Error("loaded again though nothing changed")
 	}
 	must(t, other, []lake.Cut{cut(t, other, 0, 10, 20)}, lake.Committed)
-	if s := load(t, l, lake.Events); s == first || s.Vector()[0].Next != 20 {
-		t.Errorf("next = %d after another process committed, want 20", s.Vector()[0].Next)
+	if s := load(t, l, lake.Events); s == first || s.ShardStates()[0].Next != 20 {
+		t.Errorf("next = %d after another process committed, want 20", s.ShardStates()[0].Next)
 	}
-	if first.Vector()[0].Next != 10 || len(files(t, first)) != 1 {
+	if first.ShardStates()[0].Next != 10 || len(files(t, first)) != 1 {
 		t.Error("a snapshot changed")
 	}
 	if age := time.Since(first.Time()); age < 0 || age > time.Hour {
@@ -54,7 +54,7 @@ func TestLoadWhileOthersCommit(t *testing.T) {
 	}()
 	for last := int64(0); last < 300; {
 		s := load(t, l, lake.Events)
-		next := s.Vector()[0].Next
+		next := s.ShardStates()[0].Next
 		if next < last {
 			t.Errorf("next went from %d to %d", last, next)
 		}

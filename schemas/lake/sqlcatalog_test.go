@@ -43,9 +43,9 @@ func TestSQLCatalog(t *testing.T) {
 	a, b := onSQLite(t, w, db), onSQLite(t, w, db)
 	must(t, a, []lake.Cut{cut(t, a, 0, 0, 10)}, lake.Committed)
 	must(t, b, []lake.Cut{cut(t, b, 1, 0, 10)}, lake.Committed)
-	must(t, a, []lake.Cut{cut(t, a, 1, 0, 7)}, lake.Skipped)
+	must(t, a, []lake.Cut{cut(t, a, 1, 0, 7)}, lake.AlreadyApplied)
 	must(t, a, []lake.Cut{cut(t, a, 0, 10, 20)}, lake.Committed)
-	if v := load(t, b, lake.Events).Vector(); v[0].Next != 20 || v[1].Next != 10 {
+	if v := load(t, b, lake.Events).ShardStates(); v[0].Next != 20 || v[1].Next != 10 {
 		t.Errorf("vector = %v", v)
 	}
 
@@ -85,7 +85,7 @@ func BenchmarkCommit(b *testing.B) {
 		next += 1000
 		must(b, l, cuts, lake.Committed, lake.Committed, lake.Committed, lake.Committed)
 		if next%50_000 == 0 {
-			if err := l.Expire(b.Context(), lake.Events, time.Millisecond, 20); err != nil {
+			if err := l.ExpireSnapshots(b.Context(), lake.Events, time.Millisecond, 20); err != nil {
 				b.Fatal(err)
 			}
 		}

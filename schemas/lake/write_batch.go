@@ -31,7 +31,7 @@ type cellBuilder struct {
 	decimals *array.Decimal128Builder
 	texts    *array.StringBuilder
 	binaries *array.BinaryBuilder
-	coder    *columns.Coder
+	coder    *columns.DictionaryBuilder
 }
 
 func newBatchBuilder(t Table, mem memory.Allocator) *batchBuilder {

@@ -62,11 +62,11 @@ func scanExport(row *sql.Rows) (ExportFile, error) {
 // BeginExport remembers an object before it is put, so that one whose build
 // dies is deleted after keep.
 func (r *Registry) BeginExport(ctx context.Context, key string, keep time.Duration) error {
-	return r.leave(ctx, r.db, key, keep)
+	return r.scheduleDelete(ctx, r.db, key, keep)
 }
 
-// leave says that an object is to be deleted after keep.
-func (r *Registry) leave(ctx context.Context, q querier, key string, keep time.Duration) error {
+// scheduleDelete says that an object is to be deleted after keep.
+func (r *Registry) scheduleDelete(ctx context.Context, q querier, key string, keep time.Duration) error {
 	now, err := r.clock(ctx, q)
 	if err != nil {
 		return err
@@ -79,10 +79,10 @@ func (r *Registry) leave(ctx context.Context, q querier, key string, keep time.D
 	return nil
 }
 
-// KeepExport records a closed file and keeps its object for ever. The first
+// SaveExport records a closed file and keeps its object for ever. The first
 // one of a version stands; a later one is ErrExists and its object is left to
 // be deleted.
-func (r *Registry) KeepExport(ctx context.Context, f ExportFile) error {
+func (r *Registry) SaveExport(ctx context.Context, f ExportFile) error {
 	err := r.update(ctx, func(tx *sql.Tx) error {
 		if err := changed(ctx, tx, ErrExists, insertExport+` ON CONFLICT DO NOTHING`, f.values()...); err != nil {
 			return err
@@ -96,9 +96,9 @@ func (r *Registry) KeepExport(ctx context.Context, f ExportFile) error {
 	return nil
 }
 
-// LendExport records a build of a file that still grows, in place of the one
+// SaveTemporaryExport records a build of a file that still grows, in place of the one
 // before. Its object is deleted after keep.
-func (r *Registry) LendExport(ctx context.Context, f ExportFile, keep time.Duration) error {
+func (r *Registry) SaveTemporaryExport(ctx context.Context, f ExportFile, keep time.Duration) error {
 	f.Version = 0
 	err := r.update(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, insertExport+` ON CONFLICT (product_id, kind, first_day, last_day, version)
@@ -107,7 +107,7 @@ func (r *Registry) LendExport(ctx context.Context, f ExportFile, keep time.Durat
 		if err != nil {
 			return err
 		}
-		return r.leave(ctx, tx, f.Key, keep)
+		return r.scheduleDelete(ctx, tx, f.Key, keep)
 	})
 	if err != nil {
 		return fmt.Errorf("record export %s: %w", f.Key, err)
@@ -121,8 +121,8 @@ func (f ExportFile) values() []any {
 	return []any{f.Product, f.Kind, f.First, f.Last, f.Version, f.Key, f.Rows, f.CSVBytes, f.ZipBytes, f.Watermark, micros(f.Built)}
 }
 
-// ExportLeavings lists objects whose time has come, limit at most.
-func (r *Registry) ExportLeavings(ctx context.Context, limit int) ([]string, error) {
+// PendingDeletes lists objects whose time has come, limit at most.
+func (r *Registry) PendingDeletes(ctx context.Context, limit int) ([]string, error) {
 	now, err := r.clock(ctx, r.db)
 	if err != nil {
 		return nil, fmt.Errorf("list leavings: %w", err)

@@ -36,20 +36,20 @@ func TestClosedExportStands(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := r.KeepExport(ctx, first); err != nil {
+	if err := r.SaveExport(ctx, first); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.KeepExport(ctx, late); !errors.Is(err, ErrExists) {
+	if err := r.SaveExport(ctx, late); !errors.Is(err, ErrExists) {
 		t.Errorf("second build: %v, want %v", err, ErrExists)
 	}
 	checkExports(t, r, "cust", first)
-	if got, _ := r.ExportLeavings(ctx, 10); !cmp.Equal(got, []string{"b"}) {
+	if got, _ := r.PendingDeletes(ctx, 10); !cmp.Equal(got, []string{"b"}) {
 		t.Errorf("leavings = %q, want the second build alone", got)
 	}
 	if err := r.ForgetExports(ctx, "b"); err != nil {
 		t.Fatal(err)
 	}
-	if got, _ := r.ExportLeavings(ctx, 10); len(got) != 0 {
+	if got, _ := r.PendingDeletes(ctx, 10); len(got) != 0 {
 		t.Errorf("leavings = %q after they were forgotten", got)
 	}
 	checkExports(t, r, "cust", first)
@@ -72,7 +72,7 @@ func TestNewestVersionIsListed(t *testing.T) {
 	rewritten := exportOf("raw", "2024-03-01", "2024-03-01", 2, "b")
 	next := exportOf("raw", "2024-03-02", "2024-03-02", 1, "c")
 	for _, f := range []ExportFile{old, next, rewritten, exportOf("cust", "2024-03-01", "2024-03-01", 1, "d")} {
-		if err := r.KeepExport(ctx, f); err != nil {
+		if err := r.SaveExport(ctx, f); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -87,14 +87,14 @@ func TestOpenExportIsReplacedAndDeleted(t *testing.T) {
 	r, ctx := openExports(t), t.Context()
 	one := exportOf("exc", "2024-03-03", "2024-03-03", 0, "one")
 	two := exportOf("exc", "2024-03-03", "2024-03-03", 0, "two")
-	if err := r.LendExport(ctx, one, 0); err != nil {
+	if err := r.SaveTemporaryExport(ctx, one, 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.LendExport(ctx, two, time.Hour); err != nil {
+	if err := r.SaveTemporaryExport(ctx, two, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	checkExports(t, r, "exc", two)
-	if got, _ := r.ExportLeavings(ctx, 10); !cmp.Equal(got, []string{"one"}) {
+	if got, _ := r.PendingDeletes(ctx, 10); !cmp.Equal(got, []string{"one"}) {
 		t.Errorf("leavings = %q, want the build that was replaced", got)
 	}
 	if err := r.ForgetExports(ctx, "one", "two"); err != nil {

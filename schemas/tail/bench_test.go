@@ -43,7 +43,7 @@ func BenchmarkAsk(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			req.From = map[int32]int64{0: 0}
 			for b.Loop() {
-				parts, err := c.Ask(b.Context(), strings.TrimPrefix(s.URL, "http://"), req)
+				parts, err := c.Fetch(b.Context(), strings.TrimPrefix(s.URL, "http://"), req)
 				if err != nil {
 					b.Fatal(err)
 				}

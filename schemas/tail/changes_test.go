@@ -78,7 +78,7 @@ func TestChangesTravelBesideEvents(t *testing.T) {
 		From: map[int32]int64{0: 151, 1: 100}, Columns: wantedColumns(), Changes: true,
 		Filter: lake.Filter{Products: []int64{2}, Clients: []int64{1, 2, 3}, TimeFrom: 5, TimeTo: 6, OffsetTo: map[int32]int64{1: 400}},
 	}
-	parts, err := c.Ask(t.Context(), addr, req)
+	parts, err := c.Fetch(t.Context(), addr, req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestChangesTravelBesideEvents(t *testing.T) {
 		}
 	}
 	req.Changes = false
-	without, err := c.Ask(t.Context(), addr, req)
+	without, err := c.Fetch(t.Context(), addr, req)
 	if err != nil {
 		t.Fatal(err)
 	}

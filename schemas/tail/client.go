@@ -60,11 +60,11 @@ func NewClient(cfg Config) *Client {
 // Close lets go of idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Ask asks the owner at addr (host:port) and returns one Part for each shard of
+// Fetch asks the owner at addr (host:port) and returns one Part for each shard of
 // req.From, in order of shards. The caller releases the parts. What a shard
 // cannot give stands in Part.Err; an error of Ask itself means that nothing is
 // known of any shard.
-func (c *Client) Ask(ctx context.Context, addr string, req Request) ([]Part, error) {
+func (c *Client) Fetch(ctx context.Context, addr string, req Request) ([]Part, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	resp, err := c.post(ctx, addr, req)

@@ -207,7 +207,7 @@ func TestAskGivesExactlyWhatIsAskedFor(t *testing.T) {
 		addr, client := serve(t, o, secret), newTestClient(t, Config{Secret: secret, Allocator: mem})
 		for range 5 {
 			req := randomRequest(r, o)
-			parts, err := client.Ask(t.Context(), addr, req)
+			parts, err := client.Fetch(t.Context(), addr, req)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -229,7 +229,7 @@ func TestAskGivesExactlyWhatIsAskedFor(t *testing.T) {
 func TestAskForPositionsOnly(t *testing.T) {
 	o := randomOwner(rand.New(rand.NewPCG(1, 1)), memory.DefaultAllocator, 2, 50)
 	addr, client := serve(t, o, secret), newTestClient(t, Config{Secret: secret})
-	parts, err := client.Ask(t.Context(), addr, Request{From: map[int32]int64{0: 100, 1: 100}})
+	parts, err := client.Fetch(t.Context(), addr, Request{From: map[int32]int64{0: 100, 1: 100}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +255,7 @@ func TestLargeRowsTravelInBoundedFrames(t *testing.T) {
 	}
 	addr, client := serve(t, o, secret), newTestClient(t, Config{Secret: secret})
 	for name, clients := range map[string][]int64{"as it is": nil, "copied": {1}} {
-		parts, err := client.Ask(t.Context(), addr, Request{
+		parts, err := client.Fetch(t.Context(), addr, Request{
 			From: map[int32]int64{0: 1}, Columns: []string{columns.Properties}, Filter: lake.Filter{Clients: clients},
 		})
 		if err != nil {
@@ -273,7 +273,7 @@ func TestLargeRowsTravelInBoundedFrames(t *testing.T) {
 		}
 		parts[0].Release()
 	}
-	_, err := newTestClient(t, Config{Secret: secret, MaxBytes: 50 << 20}).Ask(t.Context(), addr, Request{
+	_, err := newTestClient(t, Config{Secret: secret, MaxBytes: 50 << 20}).Fetch(t.Context(), addr, Request{
 		From: map[int32]int64{0: 0}, Columns: []string{columns.Properties},
 	})
 	if !errors.Is(err, ErrTooLarge) {
@@ -284,7 +284,7 @@ func TestLargeRowsTravelInBoundedFrames(t *testing.T) {
 func TestReasonsAreToldApart(t *testing.T) {
 	o := randomOwner(rand.New(rand.NewPCG(1, 1)), memory.DefaultAllocator, 3, 50)
 	addr, client := serve(t, o, secret), newTestClient(t, Config{Secret: secret})
-	parts, err := client.Ask(t.Context(), addr, Request{
+	parts, err := client.Fetch(t.Context(), addr, Request{
 		From: map[int32]int64{0: 1e9, 1: 1, 2: 100, 3: 100}, Columns: []string{columns.Offset},
 	})
 	if err != nil {
@@ -297,7 +297,7 @@ func TestReasonsAreToldApart(t *testing.T) {
 		parts[i].Release()
 	}
 	o.fail = errors.New("disk on fire")
-	if _, err := client.Ask(t.Context(), addr, Request{From: map[int32]int64{0: 100}}); err == nil || !strings.Contains(err.Error(), "disk on fire") {
+	if _, err := client.Fetch(t.Context(), addr, Request{From: map[int32]int64{0: 100}}); err == nil || !strings.Contains(err.Error(), "disk on fire") {
 		t.Errorf("a source that fails: %v, want its error", err)
 	}
 }
@@ -308,7 +308,7 @@ func TestSecretIsAskedFor(t *testing.T) {
 		{secret, ""}, {secret, "other"}, {secret, secret + "x"}, {"", ""}, {"", secret},
 	} {
 		addr := serve(t, o, c.server)
-		_, err := newTestClient(t, Config{Secret: c.client}).Ask(t.Context(), addr, Request{From: map[int32]int64{0: 100}})
+		_, err := newTestClient(t, Config{Secret: c.client}).Fetch(t.Context(), addr, Request{From: map[int32]int64{0: 100}})
 		if !errors.Is(err, ErrDenied) {
 			t.Errorf("server %q, client %q: %v, want %v", c.server, c.client, err, ErrDenied)
 		}
@@ -410,7 +410,7 @@ func TestSilentOwnerIsGivenUp(t *testing.T) {
 	defer s.Close()
 	defer close(hold)
 	c := newTestClient(t, Config{Secret: secret, Timeout: 20 * time.Millisecond})
-	_, err := c.Ask(t.Context(), strings.TrimPrefix(s.URL, "http://"), Request{From: map[int32]int64{0: 0}})
+	_, err := c.Fetch(t.Context(), strings.TrimPrefix(s.URL, "http://"), Request{From: map[int32]int64{0: 0}})
 	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, ErrCorrupt) {
 		t.Errorf("an owner that stops in the middle: %v", err)
 	}

@@ -45,7 +45,7 @@ func CheckDone(t testing.TB, l *lake.Lake, log Log) {
 			return
 		}
 		for shard, records := range log.Shards {
-			if got, want := s.Vector()[shard].Next, int64(len(records)); got != want {
+			if got, want := s.ShardStates()[shard].Next, int64(len(records)); got != want {
 				t.Errorf("%s, shard %d: at %d, want %d", table, shard, got, want)
 			}
 		}
@@ -94,19 +94,19 @@ func (c *checker) found(format string, args ...any) {
 // order wants dead_letters ≥ client_changes ≥ events ≥ rollups, and nothing
 // past the log.
 func (c *checker) order(shard int32) {
-	events := c.at[lake.Events].Vector()[shard].Next
-	changes := c.at[lake.Changes].Vector()[shard].Next
+	events := c.at[lake.Events].ShardStates()[shard].Next
+	changes := c.at[lake.Changes].ShardStates()[shard].Next
 	if changes < events {
 		c.found("shard %d: client_changes at %d, events at %d", shard, changes, events)
 	}
-	if dead := c.at[lake.DeadLetters].Vector()[shard].Next; dead < changes {
+	if dead := c.at[lake.DeadLetters].ShardStates()[shard].Next; dead < changes {
 		c.found("shard %d: dead_letters at %d, client_changes at %d", shard, dead, changes)
 	}
-	if dead := c.at[lake.DeadLetters].Vector()[shard].Next; dead < events || dead > int64(len(c.log.Shards[shard])) {
+	if dead := c.at[lake.DeadLetters].ShardStates()[shard].Next; dead < events || dead > int64(len(c.log.Shards[shard])) {
 		c.found("shard %d: dead_letters at %d, events at %d of %d", shard, dead, events, len(c.log.Shards[shard]))
 	}
 	for _, t := range lake.Rollups() {
-		if next := c.at[t].Vector()[shard].Next; next > events {
+		if next := c.at[t].ShardStates()[shard].Next; next > events {
 			c.found("shard %d: %s at %d, events at %d", shard, t, next, events)
 		}
 	}
@@ -131,7 +131,7 @@ func (c *checker) files(t lake.Table, shard int32) []lake.DataFile {
 
 // events wants the state and the rows of the log's verdicts.
 func (c *checker) events(shard int32) {
-	is := c.at[lake.Events].Vector()[shard]
+	is := c.at[lake.Events].ShardStates()[shard]
 	if is.Next > int64(len(c.log.Shards[shard])) {
 		return // order tells
 	}
@@ -212,7 +212,7 @@ func difference(got, want []Row) string {
 
 // deadLetters wants the dead records that the table has come past.
 func (c *checker) deadLetters(shard int32) {
-	next := c.at[lake.DeadLetters].Vector()[shard].Next
+	next := c.at[lake.DeadLetters].ShardStates()[shard].Next
 	if next > int64(len(c.log.Shards[shard])) {
 		return // order tells
 	}
@@ -233,7 +233,7 @@ func (c *checker) deadLetters(shard int32) {
 
 // changes wants the changes that the table has come past, each once.
 func (c *checker) changes(shard int32) {
-	next := c.at[lake.Changes].Vector()[shard].Next
+	next := c.at[lake.Changes].ShardStates()[shard].Next
 	if next > int64(len(c.log.Shards[shard])) {
 		return // order tells
 	}
@@ -265,7 +265,7 @@ type tallyKey struct {
 // rollups wants each of them to count the rows of events below its offset.
 func (c *checker) rollups(shard int32) {
 	for _, t := range lake.Rollups() {
-		next := c.at[t].Vector()[shard].Next
+		next := c.at[t].ShardStates()[shard].Next
 		want := tally{}
 		for _, r := range c.rows[shard] {
 			if r.Offset >= next {

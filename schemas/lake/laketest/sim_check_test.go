@@ -212,9 +212,9 @@ func (w *world) verdicts(s int32, n int64) []row {
 }
 
 // copyVector is v, to be changed.
-func copyVector(v lake.Vector) lake.Vector {
+func copyVector(v lake.ShardStates) lake.ShardStates {
 	if out := maps.Clone(v); out != nil {
 		return out
 	}
-	return lake.Vector{}
+	return lake.ShardStates{}
 }

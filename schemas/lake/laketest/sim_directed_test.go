@@ -82,7 +82,7 @@ func TestOwnerBehindTheLakeThatAnswers(t *testing.T) {
 
 func TestQuietShardLeftOutWhenADayCloses(t *testing.T) {
 	broken := right()
-	broken.dayOver = func(v lake.Vector, day int64) bool {
+	broken.dayOver = func(v lake.ShardStates, day int64) bool {
 		return v[1].LogTime >= (day+1)*dayLong && v[2].LogTime >= (day+1)*dayLong // shard 0 says nothing
 	}
 	found(t, broken, func(r rules) *world {
@@ -100,7 +100,7 @@ func TestQuietShardLeftOutWhenADayCloses(t *testing.T) {
 		}
 		ps[0].commitAll()
 		w.closeDays()
-		if r.dayOver(lake.Vector{0: {}, 1: {}, 2: {}}, 0) || w.closed[1] {
+		if r.dayOver(lake.ShardStates{0: {}, 1: {}, 2: {}}, 0) || w.closed[1] {
 			t.Error("a day closed that no shard has passed")
 		}
 

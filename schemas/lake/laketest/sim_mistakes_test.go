@@ -36,7 +36,7 @@ func mistakes() map[string]rules {
 
 // onlyTheSnapshot trusts the catalog's comparison: whoever meets the newest
 // snapshot may commit.
-func onlyTheSnapshot(current lake.Vector, cuts []lake.Cut) (lake.Vector, []lake.Outcome) {
+func onlyTheSnapshot(current lake.ShardStates, cuts []lake.Cut) (lake.ShardStates, []lake.Outcome) {
 	next, outcomes := copyVector(current), make([]lake.Outcome, len(cuts))
 	for i, c := range cuts {
 		at := c.To
@@ -48,10 +48,10 @@ func onlyTheSnapshot(current lake.Vector, cuts []lake.Cut) (lake.Vector, []lake.
 
 // lowering drops a cut that starts elsewhere, but for one that the table is
 // past: that one is committed.
-func lowering(current lake.Vector, cuts []lake.Cut) (lake.Vector, []lake.Outcome) {
+func lowering(current lake.ShardStates, cuts []lake.Cut) (lake.ShardStates, []lake.Outcome) {
 	next, outcomes := lake.Advance(current, cuts)
 	for i, c := range cuts {
-		if outcomes[i] == lake.Skipped {
+		if outcomes[i] == lake.AlreadyApplied {
 			at := c.To
 			at.Cut = c.ID
 			next[c.Shard], outcomes[i] = at, lake.Committed

@@ -69,7 +69,7 @@ type job struct {
 	retry    bool
 	sent     []lake.Cut
 	files    []*file
-	next     lake.Vector
+	next     lake.ShardStates
 	outcomes []lake.Outcome
 }
 
@@ -362,7 +362,7 @@ func (p *process) bringRollup(t lake.Table, c *cut, out lake.Cut, from int64) (l
 }
 
 // overlay is v with the states that were decided on before.
-func (j *job) overlay(v lake.Vector) lake.Vector {
+func (j *job) overlay(v lake.ShardStates) lake.ShardStates {
 	out := copyVector(v)
 	for i, c := range j.sent {
 		if j.outcomes[i] == lake.Committed {

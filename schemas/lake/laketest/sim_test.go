@@ -21,8 +21,8 @@ var simSeeds = flag.Int("sim.seeds", laketest.Some(3000), "how many runs of the 
 // rules are what the actors of a run do. The zero value of each field but the
 // functions is right; every other value is a mistake that must be found.
 type rules struct {
-	advance func(lake.Vector, []lake.Cut) (lake.Vector, []lake.Outcome)
-	dayOver func(v lake.Vector, day int64) bool
+	advance func(lake.ShardStates, []lake.Cut) (lake.ShardStates, []lake.Outcome)
+	dayOver func(v lake.ShardStates, day int64) bool
 	tables  func() []lake.Table // in the order of commits
 
 	noFingerprints, groupOffset, memoryCounters, processClock bool // on take-over
@@ -38,7 +38,7 @@ func right() rules {
 }
 
 // dayOver says whether log time has passed the end of day in every shard.
-func dayOver(v lake.Vector, day int64) bool {
+func dayOver(v lake.ShardStates, day int64) bool {
 	for s := range int32(shards) {
 		if v[s].LogTime < (day+1)*dayLong {
 			return false

@@ -79,7 +79,7 @@ type file struct {
 // snapshot is one state of a table.
 type snapshot struct {
 	id     int
-	vector lake.Vector
+	vector lake.ShardStates
 	files  []*file
 }
 
@@ -87,7 +87,7 @@ type snapshot struct {
 type request struct {
 	table       lake.Table
 	base        int // snapshot that is asserted
-	vector      lake.Vector
+	vector      lake.ShardStates
 	add, remove []*file
 	inPlace     bool // no new snapshot: properties alone (never right)
 }
@@ -146,7 +146,7 @@ func newWorld(seed uint64, r rules) *world {
 		tables: map[lake.Table]*snapshot{}, deleted: map[int]bool{}, closed: map[int64]bool{},
 	}
 	for _, t := range simTables() {
-		w.tables[t] = &snapshot{vector: lake.Vector{}}
+		w.tables[t] = &snapshot{vector: lake.ShardStates{}}
 	}
 	for s := range w.truth {
 		w.truth[s] = &truth{seen: map[fingerprint]int64{}, dead: map[int64]bool{}}
@@ -242,7 +242,7 @@ func (w *world) swap(r request) bool {
 	return true
 }
 
-func nexts(v lake.Vector) map[int32]int64 {
+func nexts(v lake.ShardStates) map[int32]int64 {
 	out := map[int32]int64{}
 	for s, at := range v {
 		out[s] = at.Next

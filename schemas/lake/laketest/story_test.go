@@ -68,7 +68,7 @@ func (s *story) step() {
 	case 1, 2:
 		s.compact(lake.Tables()[s.rnd.IntN(len(lake.Tables()))], shard)
 	case 3:
-		_ = s.lake.Expire(s.t.Context(), lake.Tables()[s.rnd.IntN(len(lake.Tables()))], time.Millisecond, 2)
+		_ = s.lake.ExpireSnapshots(s.t.Context(), lake.Tables()[s.rnd.IntN(len(lake.Tables()))], time.Millisecond, 2)
 	default:
 		end := int64(len(s.log.Shards[shard]))
 		s.reach(shard, min(s.next(lake.Events, shard)+s.rnd.Int64N(8)+1, end))
@@ -80,7 +80,7 @@ func (s *story) next(t lake.Table, shard int32) int64 {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return at.Vector()[shard].Next
+	return at.ShardStates()[shard].Next
 }
 
 // reach brings every table of a shard to an offset, each from where it is,

@@ -45,12 +45,12 @@ func (c *tableCell) add(count, activeDays int64) {
 const maxRows = 1000
 
 // NewLifetimeTable compiles eventTracking/lifetime/dataTable.
-func NewLifetimeTable(b *Body, given Given) (*Question, error) { return newLifeTable(b, given, false) }
+func NewLifetimeTable(b *Body, given Params) (*Question, error) { return newLifeTable(b, given, false) }
 
 // NewChurnTable compiles eventTracking/churn/lifetime/dataTable.
-func NewChurnTable(b *Body, given Given) (*Question, error) { return newLifeTable(b, given, true) }
+func NewChurnTable(b *Body, given Params) (*Question, error) { return newLifeTable(b, given, true) }
 
-func newLifeTable(b *Body, given Given, churned bool) (*Question, error) {
+func newLifeTable(b *Body, given Params, churned bool) (*Question, error) {
 	q, err := newBase(b, given)
 	if err != nil {
 		return nil, err

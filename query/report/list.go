@@ -44,7 +44,7 @@ const (
 )
 
 // NewClientList compiles reporting/clientPropertyList.
-func NewClientList(b *Body, given Given) (*Question, error) {
+func NewClientList(b *Body, given Params) (*Question, error) {
 	q, err := newBase(b, given)
 	if err != nil {
 		return nil, err
@@ -90,7 +90,7 @@ func (l *list) list(field, name string) error {
 }
 
 // readDaily reads retDailyData.
-func (l *list) readDaily(b *Body, given Given) error {
+func (l *list) readDaily(b *Body, given Params) error {
 	if b.RetDailyData == nil || b.RetDailyData.Kind() == 'n' {
 		return nil
 	}

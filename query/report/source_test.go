@@ -82,7 +82,7 @@ func (r *rows) Events(context.Context, Scan) iter.Seq2[*rollup.EventBatch, error
 	})
 }
 
-func (r *rows) Told(context.Context, ToldScan) iter.Seq2[*Told, error] {
+func (r *rows) Told(context.Context, UserAttributeScan) iter.Seq2[*Told, error] {
 	return func(yield func(*Told, error) bool) {
 		for i := range r.told {
 			if !yield(&r.told[i], nil) {
@@ -93,7 +93,7 @@ func (r *rows) Told(context.Context, ToldScan) iter.Seq2[*Told, error] {
 }
 
 // answerOf is the JSON of an answer as of day 100 after 1970.
-func answerOf(t testing.TB, compile func(*Body, Given) (*Question, error), body string, given Given, src Source) string {
+func answerOf(t testing.TB, compile func(*Body, Params) (*Question, error), body string, given Params, src Source) string {
 	t.Helper()
 	var b Body
 	if err := json.Unmarshal([]byte(body), &b); err != nil {

@@ -21,7 +21,7 @@ type basicEvents struct {
 	buckets []bucketTally
 }
 
-func newBasicEvents(b *Body, given Given, split Split) (base, error) {
+func newBasicEvents(b *Body, given Params, split Split) (base, error) {
 	q, err := newBase(b, given)
 	if err != nil {
 		return q, err
@@ -112,7 +112,7 @@ func exact(sum decimal128.Num) jsontext.Value {
 type eventTable struct{ basicEvents }
 
 // NewEventTable compiles eventTracking/basic/dataTable.
-func NewEventTable(b *Body, given Given) (*Question, error) {
+func NewEventTable(b *Body, given Params) (*Question, error) {
 	q, err := newBasicEvents(b, given, NoSplit)
 	if err != nil {
 		return nil, err
@@ -200,7 +200,7 @@ type eventTimeline struct {
 }
 
 // NewEventTimeline compiles eventTracking/basic/timeline.
-func NewEventTimeline(b *Body, given Given) (*Question, error) {
+func NewEventTimeline(b *Body, given Params) (*Question, error) {
 	split, err := b.needSplit()
 	if err != nil {
 		return nil, err

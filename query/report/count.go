@@ -21,7 +21,7 @@ type count struct {
 }
 
 // NewDateRange compiles generic/dateRange.
-func NewDateRange(b *Body, given Given) (*Question, error) {
+func NewDateRange(b *Body, given Params) (*Question, error) {
 	q, err := newBase(b, given)
 	if err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func NewDateRange(b *Body, given Given) (*Question, error) {
 
 // NewCurrent compiles generic/current: the range from startDate, or from the
 // beginning, without an end, so that all values are current.
-func NewCurrent(b *Body, given Given) (*Question, error) {
+func NewCurrent(b *Body, given Params) (*Question, error) {
 	q, err := newBase(b, given)
 	if err != nil {
 		return nil, err

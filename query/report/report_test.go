@@ -146,7 +146,7 @@ func TestPropertiesInAnyOrder(t *testing.T) {
 		for _, i := range order {
 			src.days = append(src.days, days[i])
 		}
-		if got := answerOf(t, NewDateRange, body, Given{}, src); got != want {
+		if got := answerOf(t, NewDateRange, body, Params{}, src); got != want {
 			t.Errorf("%v (-want +got):\n%s", order, cmp.Diff(want, got))
 		}
 	}
@@ -178,7 +178,7 @@ func TestAnyMemoryAnswersTheSame(t *testing.T) {
 		"globalFilters":{"prodVersion":{"type":"stringArray","value":["0","1","3"]}}`
 	const segments = `,"segmentBy":"prodVersion","segments":[{"type":"regex","value":".*","split":true,"limit":2,"includeNull":true}]`
 	for name, one := range map[string]struct {
-		compile func(*Body, Given) (*Question, error)
+		compile func(*Body, Params) (*Question, error)
 		body    string
 	}{
 		"dateRange": {NewDateRange, `{` + shared + `,"dateSplit":"week","clientStatus":["new","active","lost"],
@@ -197,12 +197,12 @@ func TestAnyMemoryAnswersTheSame(t *testing.T) {
 		"days":         {NewChurnHistogram("days"), `{` + shared + `}`},
 		"list":         {NewClientList, `{` + shared + `,"properties":["prodVersion","lifetimeEventUsage"],"retDailyData":{"startDate":"1970-01-01","stopDate":"1970-03-01","properties":["prodVersion"]}}`},
 	} {
-		want := answerOf(t, one.compile, one.body, Given{}, src)
+		want := answerOf(t, one.compile, one.body, Params{}, src)
 		if len(want) < 20 {
 			t.Errorf("%s says little: %s", name, want)
 		}
 		src.scans = 0
-		if got := answerOf(t, one.compile, one.body, Given{Bytes: 120_000}, src); got != want {
+		if got := answerOf(t, one.compile, one.body, Params{Bytes: 120_000}, src); got != want {
 			t.Errorf("%s in little memory (-want +got):\n%s", name, cmp.Diff(want, got))
 		}
 		if name != "table" && src.scans < 4 {
@@ -220,7 +220,7 @@ func TestOneLargeGroup(t *testing.T) {
 	}
 	b := &Body{StartDate: new("1970-01-01"), StopDate: new("1970-01-02"), GroupBy: new("machineId"), ClientStatus: []string{"new"}}
 	for bytes, fits := range map[int64]bool{100_000: false, 400_000: true} {
-		q, err := NewDateRange(b, Given{Now: time.UnixMilli(100 * dayMS), Bytes: bytes})
+		q, err := NewDateRange(b, Params{Now: time.UnixMilli(100 * dayMS), Bytes: bytes})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -258,11 +258,11 @@ func FuzzQuestion(f *testing.F) {
 		if json.Unmarshal([]byte(body), &b) != nil {
 			return
 		}
-		for _, compile := range []func(*Body, Given) (*Question, error){
+		for _, compile := range []func(*Body, Params) (*Question, error){
 			NewDateRange, NewCurrent, NewUsageDistribution, NewEventTable, NewEventTimeline, NewLifetimeHistogram, NewLifetimeTable,
 			NewChurnEventHistogram, NewChurnTable, NewFullReport, NewCohorts, NewChurnHistogram("days"), NewClientList,
 		} {
-			q, err := compile(&b, Given{Now: time.UnixMilli(100 * dayMS), Page: 1})
+			q, err := compile(&b, Params{Now: time.UnixMilli(100 * dayMS), Page: 1})
 			var wrong *FieldError
 			if err != nil {
 				if !errors.As(err, &wrong) {

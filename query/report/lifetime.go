@@ -63,16 +63,16 @@ type lifeMetric struct {
 }
 
 // NewLifetimeHistogram compiles eventTracking/lifetime/histogram.
-func NewLifetimeHistogram(b *Body, given Given) (*Question, error) {
+func NewLifetimeHistogram(b *Body, given Params) (*Question, error) {
 	return newEventHistogram(b, given, false)
 }
 
 // NewChurnEventHistogram compiles eventTracking/churn/lifetime/histogram.
-func NewChurnEventHistogram(b *Body, given Given) (*Question, error) {
+func NewChurnEventHistogram(b *Body, given Params) (*Question, error) {
 	return newEventHistogram(b, given, true)
 }
 
-func newEventHistogram(b *Body, given Given, churned bool) (*Question, error) {
+func newEventHistogram(b *Body, given Params, churned bool) (*Question, error) {
 	q, err := newBase(b, given)
 	if err != nil {
 		return nil, err
@@ -290,8 +290,8 @@ type churnHistogram struct {
 }
 
 // NewChurnHistogram compiles churn/histogram/days, sessions or runtime.
-func NewChurnHistogram(of string) func(b *Body, given Given) (*Question, error) {
-	return func(b *Body, given Given) (*Question, error) {
+func NewChurnHistogram(of string) func(b *Body, given Params) (*Question, error) {
+	return func(b *Body, given Params) (*Question, error) {
 		q, err := newBase(b, given)
 		if err != nil {
 			return nil, err

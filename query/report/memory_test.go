@@ -86,7 +86,7 @@ func (c *crowd) Events(context.Context, Scan) iter.Seq2[*rollup.EventBatch, erro
 	})
 }
 
-func (*crowd) Told(context.Context, ToldScan) iter.Seq2[*Told, error] {
+func (*crowd) Told(context.Context, UserAttributeScan) iter.Seq2[*Told, error] {
 	return func(func(*Told, error) bool) {}
 }
 
@@ -96,7 +96,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	const given = 2 << 20
 	shared := `"startDate":"1970-01-01","stopDate":"1970-01-03","globalFilters":{"prodVersion":{"type":"stringArray","value":["1","2","3"]}}`
 	for name, one := range map[string]struct {
-		compile func(*Body, Given) (*Question, error)
+		compile func(*Body, Params) (*Question, error)
 		body    string
 	}{
 		"dateRange": {NewDateRange, `{` + shared + `,"dateSplit":"day","clientStatus":["new","active"]}`},
@@ -110,7 +110,7 @@ func TestMemoryIsBounded(t *testing.T) {
 				t.Fatal(err)
 			}
 			peak := func(bytes int64) uint64 {
-				q, err := one.compile(&b, Given{Now: time.UnixMilli(100 * dayMS), Bytes: bytes})
+				q, err := one.compile(&b, Params{Now: time.UnixMilli(100 * dayMS), Bytes: bytes})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -21,7 +21,7 @@ type metric struct {
 
 // NewUsageDistribution compiles engagement/usageDistribution. Values are those
 // at the end of the range.
-func NewUsageDistribution(b *Body, given Given) (*Question, error) {
+func NewUsageDistribution(b *Body, given Params) (*Question, error) {
 	q, err := newBase(b, given)
 	if err != nil {
 		return nil, err

@@ -18,7 +18,7 @@ type cohorts struct {
 const installationMonth = "installationMonth"
 
 // NewCohorts compiles engagement/churnAndEngagement.
-func NewCohorts(b *Body, given Given) (*Question, error) {
+func NewCohorts(b *Body, given Params) (*Question, error) {
 	q, err := newBase(b, given)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package geo
+package report
 
 import (
 	"strings"
@@ -31,7 +31,7 @@ func TestEveryCountry(t *testing.T) {
 		t.Errorf("%d codes of ISO and %d of ours, want 249", len(codes), len(continents))
 	}
 	for _, code := range codes {
-		got := Continent(code)
+		got := continentOf(code)
 		if want, ok := elsewhere[code]; ok {
 			if got != want {
 				t.Errorf("%s lies in %q, want %q", code, got, want)
@@ -47,7 +47,7 @@ func TestEveryCountry(t *testing.T) {
 
 func TestNoCountry(t *testing.T) {
 	for _, code := range []string{"", "XX", "de", "EU", "DEU", "D", "<NULL>", "UK"} {
-		if got := Continent(code); got != "" {
+		if got := continentOf(code); got != "" {
 			t.Errorf("%q lies in %q, want nowhere", code, got)
 		}
 	}

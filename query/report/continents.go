@@ -1,8 +1,4 @@
-// Package geo says on which continent a country lies.
-//
-// It is pure: a table that is part of the binary, held by its test to every
-// code that ISO 3166-1 assigns.
-package geo
+package report
 
 import "strings"
 
@@ -38,7 +34,7 @@ func invert(countries map[string]string) map[string]string {
 	return continents
 }
 
-// Continent returns the continent of a country by its ISO 3166-1 alpha-2 code:
+// continentCode returns the continent of a country by its ISO 3166-1 alpha-2 code:
 // AF, AN, AS, EU, NA, OC or SA; "" if no country has that code. Codes are
 // written in capitals.
-func Continent(country string) string { return continents[country] }
+func continentOf(country string) string { return continents[country] }

@@ -11,8 +11,8 @@ import (
 	"weir/schemas/rollup"
 )
 
-// Given is what a question rests on beside its body. Now is required.
-type Given struct {
+// Params is what a question rests on beside its body. Now is required.
+type Params struct {
 	Now       time.Time                                          // of the server's clock
 	Types     map[string]int                                     // of custom properties; those of type 3 can be counted by
 	Collected func(category, name string) (basic, advanced bool) // how an event is collected; nil: as both
@@ -28,7 +28,7 @@ type Source interface {
 	Clients(ctx context.Context, s Scan) iter.Seq2[*rollup.ClientBatch, error]
 	Days(ctx context.Context, s Scan) iter.Seq2[*rollup.DayBatch, error]
 	Events(ctx context.Context, s Scan) iter.Seq2[*rollup.EventBatch, error]
-	Told(ctx context.Context, s ToldScan) iter.Seq2[*Told, error]
+	Told(ctx context.Context, s UserAttributeScan) iter.Seq2[*Told, error]
 }
 
 // Scan says which rows are wanted. It may give more: rows of other days and
@@ -39,8 +39,8 @@ type Scan struct {
 	Clients  []int64 // nil is all
 }
 
-// ToldScan says what is wanted of users. It may give more.
-type ToldScan struct {
+// UserAttributeScan says what is wanted of users. It may give more.
+type UserAttributeScan struct {
 	Clients func(client int64) bool
 	Names   []string // of properties and contacts, as in Told
 	Bytes   int64    // that may be held of several clients; a source that would hold more fails with ErrFull
@@ -78,7 +78,7 @@ type report interface {
 
 // base is what every question has.
 type base struct {
-	given  Given
+	given  Params
 	zone   Zone
 	today  Day
 	days   Range
@@ -122,7 +122,7 @@ type needs struct {
 }
 
 // newBase reads what every report has. Filters are read by who has them.
-func newBase(b *Body, given Given) (base, error) {
+func newBase(b *Body, given Params) (base, error) {
 	q := base{given: given}
 	if q.given.Bytes == 0 {
 		q.given.Bytes = 128 << 20
@@ -260,7 +260,7 @@ func (q *base) gather(ctx context.Context, src Source, lanes []*facts) error {
 }
 
 func (q *base) gatherTold(ctx context.Context, src Source, lanes []*facts) error {
-	scan := ToldScan{Names: q.props.told, Bytes: q.given.Bytes}
+	scan := UserAttributeScan{Names: q.props.told, Bytes: q.given.Bytes}
 	scan.Clients = func(client int64) bool {
 		return slices.ContainsFunc(lanes, func(f *facts) bool { return f.knows(client) })
 	}

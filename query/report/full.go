@@ -26,7 +26,7 @@ type fullCell struct {
 }
 
 // NewFullReport compiles eventTracking/advanced/fullReport.
-func NewFullReport(b *Body, given Given) (*Question, error) {
+func NewFullReport(b *Body, given Params) (*Question, error) {
 	q, err := newBase(b, given)
 	if err != nil {
 		return nil, err

@@ -4,8 +4,6 @@ import (
 	"math/bits"
 	"slices"
 	"strconv"
-
-	"weir/schemas/geo"
 )
 
 // installed is the day of the first event of a unit.
@@ -46,7 +44,7 @@ func (f *facts) valueCode(u int32, p *property, before Day) int32 {
 	case told:
 		return f.told[int(u)*len(f.q.props.told)+p.slot].code
 	case continent:
-		if code := f.continentOf(f.saidCode(u, p.country, before)); code != 0 {
+		if code := f.continentCode(f.saidCode(u, p.country, before)); code != 0 {
 			return code
 		}
 	case said, clientID, installed, lastSeen, sessions, runtime, usage:
@@ -54,12 +52,12 @@ func (f *facts) valueCode(u int32, p *property, before Day) int32 {
 	return f.saidCode(u, p.slot, before)
 }
 
-// continentOf is the code of the continent of a country; 0 of none that is
+// continentCode is the code of the continent of a country; 0 of none that is
 // known.
-func (f *facts) continentOf(country int32) int32 {
+func (f *facts) continentCode(country int32) int32 {
 	code, known := f.byCode[country]
 	if !known {
-		if name := geo.Continent(f.values[country].Text); name != "" {
+		if name := continentOf(f.values[country].Text); name != "" {
 			code = f.code(strconv.Quote(name))
 		}
 		f.byCode[country] = code
