@@ -11,7 +11,7 @@ TOOLS      := $(CURDIR)/.tools
 GOLANGCI   := v2.15.0
 export CGO_ENABLED ?= 0
 
-.PHONY: help run demo build test race fuzz bench bench-reports lint check e2e oracle
+.PHONY: help run demo build test race fuzz bench bench-reports lint check e2e oracle comments words
 
 help: ## Say what each target does.
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,12 @@ e2e: build ## The whole thing on Apache Kafka, an S3 server and PostgreSQL. Need
 
 oracle: build ## Ask Weir and DuckDB the same random questions. Needs Python.
 	@scripts/oracle/run.sh $(ARGS)
+
+comments: ## Print the share of comment lines in each package.
+	@$(GO) run ./scripts/commentshare schemas processor ingest query deploy
+
+words: ## Print where a retired name still stands in code (ARGS="-text" searches comments too).
+	@$(GO) run ./scripts/words $(ARGS)
 
 $(TOOLS)/golangci-lint-$(GOLANGCI):
 	@echo "building golangci-lint $(GOLANGCI), once, about a minute"

@@ -1,7 +1,3 @@
-// Package repocheck holds the rules of the repository that no linter knows:
-// who may import whom, which folder may touch which outside module, one
-// package comment a package, files of one job. The rules read the source
-// files themselves, so that `go test` notices when one changes.
 package repocheck
 
 import (
@@ -9,7 +5,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -45,14 +40,12 @@ func TestTopLevel(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), ".") || ignoredByGit(e.Name()) || slices.Contains(topLevel, e.Name()) {
+		if strings.HasPrefix(e.Name(), ".") || slices.Contains(skippedDirs, e.Name()) || slices.Contains(topLevel, e.Name()) {
 			continue
 		}
 		t.Errorf("%s: not part of the fixed top level %v", e.Name(), topLevel)
 	}
 }
-
-func ignoredByGit(name string) bool { return name == "bin" || name == "weir-data" }
 
 func TestImportStar(t *testing.T) {
 	for _, f := range sources(t) {
@@ -215,33 +208,23 @@ func moduleOf(modules []string, imported string) string {
 // sources parses every Go file of the repository.
 func sources(t *testing.T) []file {
 	t.Helper()
-	var files []file
-	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		name := d.Name()
-		if d.IsDir() && p != root && (strings.HasPrefix(name, ".") || name == "testdata" || name == "node_modules" || ignoredByGit(name)) {
-			return fs.SkipDir
-		}
-		if d.IsDir() || !strings.HasSuffix(name, ".go") {
-			return nil
-		}
-		f, err := parse(p)
-		if err != nil {
-			return err
-		}
-		files = append(files, f)
-		return nil
-	})
+	paths, err := GoFiles(os.DirFS(root))
 	if err != nil {
 		t.Fatal(err)
+	}
+	files := make([]file, 0, len(paths))
+	for _, p := range paths {
+		f, err := parse(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
 	}
 	return files
 }
 
 func parse(p string) (file, error) {
-	text, err := os.ReadFile(p)
+	text, err := os.ReadFile(filepath.Join(root, p))
 	if err != nil {
 		return file{}, fmt.Errorf("read %s: %w", p, err)
 	}
@@ -249,14 +232,9 @@ func parse(p string) (file, error) {
 	if err != nil {
 		return file{}, fmt.Errorf("parse %s: %w", p, err)
 	}
-	rel, err := filepath.Rel(root, p)
-	if err != nil {
-		return file{}, err
-	}
-	rel = filepath.ToSlash(rel)
 	f := file{
-		path: rel, dir: path.Dir(rel), ast: tree,
-		test:      strings.HasSuffix(rel, "_test.go"),
+		path: p, dir: path.Dir(p), ast: tree,
+		test:      strings.HasSuffix(p, "_test.go"),
 		generated: ast.IsGenerated(tree),
 		lines:     strings.Count(string(text), "\n"),
 	}
