@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -75,6 +76,31 @@ func mayImport(from, to string) bool {
 		return to != "scripts"
 	}
 	return false
+}
+
+// rooms are packages that serve one neighbour: only packages in or below the
+// folder on the right may import them. They are part of how that neighbour
+// works, free to change with it, and no contract.
+var rooms = map[string]string{
+	"processor/dedupe":     "processor",
+	"schemas/lake/parquet": "schemas/lake",
+}
+
+func TestRoomsStayPrivate(t *testing.T) {
+	for _, f := range sources(t) {
+		for _, imported := range f.imports {
+			inner, ours := strings.CutPrefix(imported, "weir/")
+			if !ours {
+				continue
+			}
+			if strings.HasPrefix(inner, "query/") && region(f.dir) != "query" {
+				t.Errorf("%s: imports %s: packages below query serve query alone", f.path, imported)
+			}
+			if only, private := rooms[inner]; private && !within(f.dir, []string{only}) {
+				t.Errorf("%s: imports %s, which serves %s alone", f.path, imported, only)
+			}
+		}
+	}
 }
 
 // homes says which folders alone may import an outside module: what ties us to
@@ -145,6 +171,58 @@ func TestFileLength(t *testing.T) {
 	}
 }
 
+const maxMethods = 25 // of one type, over all files of its package
+
+// manyMethods are the types that have more, each with the reason and the number
+// that it may not grow past.
+var manyMethods = map[string]int{
+	"ingest.decoder":            49,
+	"ingest.Service":            26,
+	"query.Service":             88,
+	"query.view":                28,
+	"query/report.facts":        38,
+	"schemas/lake.Lake":         44,
+	"schemas/registry.Registry": 87,
+}
+
+func TestMethodsOfAType(t *testing.T) {
+	methods := map[string]int{}
+	for _, f := range sources(t) {
+		if f.test || f.generated {
+			continue
+		}
+		for _, d := range f.ast.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv != nil {
+				methods[f.dir+"."+receiver(fn)]++
+			}
+		}
+	}
+	for name, n := range methods {
+		if most := max(maxMethods, manyMethods[name]); n > most {
+			t.Errorf("%s: has %d methods, at most %d: split it by job", name, n, most)
+		}
+	}
+}
+
+// receiver returns the name of the type that fn is a method of.
+func receiver(fn *ast.FuncDecl) string {
+	expr := fn.Recv.List[0].Type
+	for {
+		switch e := expr.(type) {
+		case *ast.StarExpr:
+			expr = e.X
+		case *ast.IndexExpr:
+			expr = e.X
+		case *ast.IndexListExpr:
+			expr = e.X
+		case *ast.Ident:
+			return e.Name
+		default:
+			return ""
+		}
+	}
+}
+
 // TestDirectModules holds the list of outside modules that the binary imports
 // directly, so that a new one is a decision somebody sees.
 func TestDirectModules(t *testing.T) {
@@ -205,23 +283,31 @@ func moduleOf(modules []string, imported string) string {
 	return best
 }
 
-// sources parses every Go file of the repository.
+// sources returns every Go file of the repository, parsed.
 func sources(t *testing.T) []file {
 	t.Helper()
-	paths, err := GoFiles(os.DirFS(root))
+	files, err := parsed()
 	if err != nil {
 		t.Fatal(err)
+	}
+	return files
+}
+
+var parsed = sync.OnceValues(func() ([]file, error) {
+	paths, err := GoFiles(os.DirFS(root))
+	if err != nil {
+		return nil, err
 	}
 	files := make([]file, 0, len(paths))
 	for _, p := range paths {
 		f, err := parse(p)
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		files = append(files, f)
 	}
-	return files
-}
+	return files, nil
+})
 
 func parse(p string) (file, error) {
 	text, err := os.ReadFile(filepath.Join(root, p))

@@ -1,0 +1,155 @@
+package repocheck
+
+import (
+	"go/ast"
+	"io/fs"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const designDoc = "schemas/DESIGN.md"
+
+// docs returns the Markdown files of the repository and their text.
+func docs(t *testing.T) map[string]string {
+	t.Helper()
+	texts := map[string]string{}
+	for _, p := range allFiles(t) {
+		if !strings.HasSuffix(p, ".md") {
+			continue
+		}
+		text, err := fs.ReadFile(os.DirFS(root), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[p] = string(text)
+	}
+	return texts
+}
+
+func allFiles(t *testing.T) []string {
+	t.Helper()
+	files, err := Files(os.DirFS(root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+var (
+	mentionedPath = regexp.MustCompile(`[\w.*-]+(?:/[\w.*-]+)*\.(?:go|md|ya?ml|txt|txtar|proto|sql|sh|py|js)\b`)
+	mentionedLink = regexp.MustCompile(`\]\(([^)#:\s]+)(?:#[^)]*)?\)`)
+	mentionedTest = regexp.MustCompile(`\b(?:Test|Fuzz|Benchmark)[A-Z]\w*\*?`)
+	webAddress    = regexp.MustCompile(`https?://[^\s)>]+`)
+)
+
+// changelog speaks of what was, so it may name files and tests that are gone.
+const changelog = "deploy/CHANGELOG.md"
+
+// noFiles look like files in a document and are none of the repository's:
+// examples, modules of other languages, what a user makes.
+var noFiles = []string{"x.txtar", "pyiceberg.catalog.sql", "weir.yaml"}
+
+func TestDocsMentionFilesThatExist(t *testing.T) {
+	files := allFiles(t)
+	for doc, text := range docs(t) {
+		if doc == changelog {
+			continue
+		}
+		text = webAddress.ReplaceAllString(text, "")
+		for _, p := range mentionedPath.FindAllString(text, -1) {
+			if !mentionExists(files, doc, p) {
+				t.Errorf("%s: mentions %s, which does not exist", doc, p)
+			}
+		}
+		for _, m := range mentionedLink.FindAllStringSubmatch(text, -1) {
+			if _, err := fs.Stat(os.DirFS(root), path.Join(path.Dir(doc), m[1])); err != nil {
+				t.Errorf("%s: links to %s, which does not exist", doc, m[1])
+			}
+		}
+	}
+}
+
+// mentionExists reports whether a document's mention of a file, which may
+// contain *, names one: from the root, from the document's folder or the
+// testdata in it, or, if it is a bare name, from anywhere.
+func mentionExists(files []string, doc, mention string) bool {
+	if slices.Contains(noFiles, mention) {
+		return true
+	}
+	patterns := []string{mention, path.Join(path.Dir(doc), mention), path.Join(path.Dir(doc), "testdata", mention)}
+	return slices.ContainsFunc(files, func(f string) bool {
+		return slices.ContainsFunc(patterns, func(pattern string) bool { return matches(pattern, f) }) ||
+			!strings.Contains(mention, "/") && matches(mention, path.Base(f))
+	})
+}
+
+func matches(pattern, name string) bool {
+	ok, err := path.Match(pattern, name)
+	return ok && err == nil
+}
+
+func TestDocsMentionTestsThatExist(t *testing.T) {
+	names := map[string]bool{}
+	for _, f := range sources(t) {
+		for _, d := range f.ast.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && f.test && fn.Recv == nil {
+				names[fn.Name.Name] = true
+			}
+		}
+	}
+	for doc, text := range docs(t) {
+		if doc == changelog {
+			continue
+		}
+		for _, name := range mentionedTest.FindAllString(text, -1) {
+			if name != "TestXxx" && !testExists(names, name) {
+				t.Errorf("%s: mentions %s, which does not exist", doc, name)
+			}
+		}
+	}
+}
+
+func testExists(names map[string]bool, name string) bool {
+	prefix, several := strings.CutSuffix(name, "*")
+	if !several {
+		return names[name]
+	}
+	for n := range names {
+		if strings.HasPrefix(n, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+var (
+	citedSection = regexp.MustCompile(`DESIGN\.md,? "([^"]+)"`)
+	heading      = regexp.MustCompile(`(?m)^#+ (?:[0-9.]+ )?(.*?)\s*$`)
+)
+
+// TestCitedSectionsExist holds comments to the design: DESIGN.md "A title"
+// names one of its sections.
+func TestCitedSectionsExist(t *testing.T) {
+	text, design := docs(t)[designDoc]
+	if !design {
+		t.Skipf("no %s", designDoc)
+	}
+	var titles []string
+	for _, m := range heading.FindAllStringSubmatch(text, -1) {
+		titles = append(titles, m[1])
+	}
+	for _, f := range sources(t) {
+		for _, group := range f.ast.Comments {
+			plain := strings.Join(strings.Fields(group.Text()), " ")
+			for _, m := range citedSection.FindAllStringSubmatch(plain, -1) {
+				if !slices.Contains(titles, m[1]) {
+					t.Errorf("%s: cites %s %q, and it has no such section", f.path, designDoc, m[1])
+				}
+			}
+		}
+	}
+}
