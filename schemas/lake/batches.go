@@ -18,10 +18,10 @@ import (
 // the other rollups.
 func (l *Lake) DayBatches(ctx context.Context, files []DataFile, f Filter, wants rollup.Wants) iter.Seq2[*rollup.DayBatch, error] {
 	names := []string{columns.ClientID, colDay}
-	return batchesOf(l.ScanRollup(ctx, ClientDays, files, withWanted(names, wants), f, columns.ClientID), func(rec arrow.Record, b *rollup.DayBatch) {
-		codedOf(&b.Client, rec, 0, int64sIn)
-		b.Day = daysOf(rec, 1)
-		b.Sessions, b.RuntimeMS, b.Properties = wantedOf(b.Properties[:0], rec, len(names), wants)
+	return bindBatches(l.ScanRollup(ctx, ClientDays, files, requestedColumns(names, wants), f, columns.ClientID), func(rec arrow.Record, b *rollup.DayBatch) {
+		bindDictionary(&b.Client, rec, 0, int64Values)
+		b.Day = dayColumn(rec, 1)
+		b.Sessions, b.RuntimeMS, b.Properties = bindRequested(b.Properties[:0], rec, len(names), wants)
 	})
 }
 
@@ -30,10 +30,10 @@ func (l *Lake) DayBatches(ctx context.Context, files []DataFile, f Filter, wants
 func (l *Lake) ClientBatches(ctx context.Context, files []DataFile, f Filter, wants rollup.Wants) iter.Seq2[*rollup.ClientBatch, error] {
 	f.TimeFrom, f.TimeTo = 0, 0
 	names := []string{columns.ClientID, colFirst, colLast}
-	return batchesOf(l.ScanRollup(ctx, Clients, files, withWanted(names, wants), f), func(rec arrow.Record, b *rollup.ClientBatch) {
-		b.Client = int64sOf(rec, 0)
-		b.First, b.Last = millisOf(b.First[:0], rec, 1), millisOf(b.Last[:0], rec, 2)
-		b.Sessions, b.RuntimeMS, b.Properties = wantedOf(b.Properties[:0], rec, len(names), wants)
+	return bindBatches(l.ScanRollup(ctx, Clients, files, requestedColumns(names, wants), f), func(rec arrow.Record, b *rollup.ClientBatch) {
+		b.Client = int64Column(rec, 0)
+		b.First, b.Last = millisColumn(b.First[:0], rec, 1), millisColumn(b.Last[:0], rec, 2)
+		b.Sessions, b.RuntimeMS, b.Properties = bindRequested(b.Properties[:0], rec, len(names), wants)
 	})
 }
 
@@ -46,22 +46,22 @@ func (l *Lake) EventBatches(ctx context.Context, files []DataFile, f Filter, wan
 	if wants&rollup.WantFirst != 0 {
 		names = append(names, colFirst)
 	}
-	return batchesOf(l.ScanRollup(ctx, EventDays, files, names, f, columns.ClientID), func(rec arrow.Record, b *rollup.EventBatch) {
-		codedOf(&b.Client, rec, 0, int64sIn)
-		b.Day, b.Count = daysOf(rec, 1), int64sOf(rec, 4)
-		codedOf(&b.Category, rec, 2, textsIn)
-		codedOf(&b.Name, rec, 3, textsIn)
+	return bindBatches(l.ScanRollup(ctx, EventDays, files, names, f, columns.ClientID), func(rec arrow.Record, b *rollup.EventBatch) {
+		bindDictionary(&b.Client, rec, 0, int64Values)
+		b.Day, b.Count = dayColumn(rec, 1), int64Column(rec, 4)
+		bindDictionary(&b.Category, rec, 2, stringValues)
+		bindDictionary(&b.Name, rec, 3, stringValues)
 		if wants&rollup.WantValues != 0 {
-			b.ValueSum, b.ValueCount = cell[*array.Decimal128](rec, 5).Values(), int64sOf(rec, 6)
+			b.ValueSum, b.ValueCount = columnAs[*array.Decimal128](rec, 5).Values(), int64Column(rec, 6)
 		}
 		if wants&rollup.WantFirst != 0 {
-			b.First = millisOf(b.First[:0], rec, len(names)-1)
+			b.First = millisColumn(b.First[:0], rec, len(names)-1)
 		}
 	})
 }
 
-// withWanted are names and what is wanted of days and clients.
-func withWanted(names []string, wants rollup.Wants) []string {
+// requestedColumns are names and what is wanted of days and clients.
+func requestedColumns(names []string, wants rollup.Wants) []string {
 	names = slices.Clone(names)
 	if wants&rollup.WantSums != 0 {
 		names = append(names, colSessions, columns.RuntimeMS)
@@ -72,20 +72,20 @@ func withWanted(names []string, wants rollup.Wants) []string {
 	return names
 }
 
-// wantedOf are the columns of withWanted, of which the first is column i.
-func wantedOf(to []string, rec arrow.Record, i int, wants rollup.Wants) (sessions, runtime []int64, properties []string) {
+// bindRequested are the columns of requestedColumns, of which the first is column i.
+func bindRequested(to []string, rec arrow.Record, i int, wants rollup.Wants) (sessions, runtime []int64, properties []string) {
 	if wants&rollup.WantSums != 0 {
-		sessions, runtime = int64sOf(rec, i), int64sOf(rec, i+1)
+		sessions, runtime = int64Column(rec, i), int64Column(rec, i+1)
 		i += 2
 	}
 	if wants&rollup.WantProperties != 0 {
-		properties = textsOf(to, rec, i)
+		properties = stringColumn(to, rec, i)
 	}
 	return sessions, runtime, properties
 }
 
-// batchesOf yields batches as bind makes them of records.
-func batchesOf[B any](records iter.Seq2[arrow.Record, error], bind func(arrow.Record, *B)) iter.Seq2[*B, error] {
+// bindBatches yields batches as bind makes them of records.
+func bindBatches[B any](records iter.Seq2[arrow.Record, error], bind func(arrow.Record, *B)) iter.Seq2[*B, error] {
 	return func(yield func(*B, error) bool) {
 		var b B
 		for rec, err := range records {
@@ -101,21 +101,23 @@ func batchesOf[B any](records iter.Seq2[arrow.Record, error], bind func(arrow.Re
 	}
 }
 
-func int64sOf(rec arrow.Record, i int) []int64 { return cell[*array.Int64](rec, i).Int64Values() }
-
-func daysOf(rec arrow.Record, i int) []int32 {
-	return arrow.Int32Traits.CastFromBytes(arrow.Date32Traits.CastToBytes(cell[*array.Date32](rec, i).Date32Values()))
+func int64Column(rec arrow.Record, i int) []int64 {
+	return columnAs[*array.Int64](rec, i).Int64Values()
 }
 
-func millisOf(to []int64, rec arrow.Record, i int) []int64 {
-	for _, t := range cell[*array.Timestamp](rec, i).TimestampValues() {
-		to = append(to, milli(t))
+func dayColumn(rec arrow.Record, i int) []int32 {
+	return arrow.Int32Traits.CastFromBytes(arrow.Date32Traits.CastToBytes(columnAs[*array.Date32](rec, i).Date32Values()))
+}
+
+func millisColumn(to []int64, rec arrow.Record, i int) []int64 {
+	for _, t := range columnAs[*array.Timestamp](rec, i).TimestampValues() {
+		to = append(to, toMillis(t))
 	}
 	return to
 }
 
-func textsOf(to []string, rec arrow.Record, i int) []string {
-	texts := cell[*array.String](rec, i)
+func stringColumn(to []string, rec arrow.Record, i int) []string {
+	texts := columnAs[*array.String](rec, i)
 	for row := range texts.Len() {
 		text := ""
 		if texts.IsValid(row) {
@@ -126,10 +128,10 @@ func textsOf(to []string, rec arrow.Record, i int) []string {
 	return to
 }
 
-// codedOf reads a coded column, whose dictionary values reads; rows without a
+// bindDictionary reads a coded column, whose dictionary values reads; rows without a
 // value have the code −1.
-func codedOf[V comparable](to *rollup.Coded[V], rec arrow.Record, i int, values func(arrow.Array) []V) {
-	rows := cell[*array.Dictionary](rec, i)
+func bindDictionary[V comparable](to *rollup.Coded[V], rec arrow.Record, i int, values func(arrow.Array) []V) {
+	rows := columnAs[*array.Dictionary](rec, i)
 	if of := rows.Data().Dictionary(); to.Of != any(of) {
 		to.Of, to.Values = of, values(rows.Dictionary())
 	}
@@ -146,12 +148,12 @@ func codedOf[V comparable](to *rollup.Coded[V], rec arrow.Record, i int, values 
 	}
 }
 
-func int64sIn(dictionary arrow.Array) []int64 {
+func int64Values(dictionary arrow.Array) []int64 {
 	values, _ := dictionary.(*array.Int64)
 	return values.Int64Values()
 }
 
-func textsIn(dictionary arrow.Array) []string {
+func stringValues(dictionary arrow.Array) []string {
 	values, _ := dictionary.(*array.String)
 	out := make([]string, values.Len())
 	for code := range out {

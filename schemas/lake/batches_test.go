@@ -143,7 +143,7 @@ func TestForeignBatches(t *testing.T) {
 		"many row groups":            {parquet.DictionaryMaxBytes(600), parquet.PageBufferSize(1000), parquet.MaxRowsPerRowGroup(1500)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l, file := foreign(t, lake.Config{}, rows, options)
+			l, file := isForeign(t, lake.Config{}, rows, options)
 			got := linesOf(t, l.DayBatches(t.Context(), []lake.DataFile{file}, lake.Filter{}, rollup.WantAll), dayLines)
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)

@@ -25,11 +25,11 @@ func (s *counted) Get(_ context.Context, key string) ([]byte, error) {
 }
 
 func TestCacheKeepsSmallObjectsWithinItsLimit(t *testing.T) {
-	store := &counted{objects: map[string][]byte{"large": make([]byte, cachedBytes+1)}}
+	store := &counted{objects: map[string][]byte{"large": make([]byte, maxCachedBytes+1)}}
 	for i := range 10 {
 		store.objects[fmt.Sprint(i)] = bytes.Repeat([]byte{byte(i)}, 100)
 	}
-	c := newCache(store, 350)
+	c := newObjectCache(store, 350)
 	get := func(key string, want int) {
 		t.Helper()
 		before := store.gets
@@ -40,8 +40,8 @@ func TestCacheKeepsSmallObjectsWithinItsLimit(t *testing.T) {
 		if got := store.gets - before; got != want {
 			t.Errorf("Get(%s): %d gets of the store, want %d", key, got, want)
 		}
-		if c.size > max(0, c.limit) || len(c.byKey) != c.order.Len() {
-			t.Errorf("after %s: %d bytes in %d objects and %d places", key, c.size, len(c.byKey), c.order.Len())
+		if c.size > max(0, c.limit) || len(c.byKey) != c.recency.Len() {
+			t.Errorf("after %s: %d bytes in %d objects and %d places", key, c.size, len(c.byKey), c.recency.Len())
 		}
 	}
 	for _, key := range []string{"1", "2", "3"} {
@@ -53,7 +53,7 @@ func TestCacheKeepsSmallObjectsWithinItsLimit(t *testing.T) {
 	get("2", 1)
 	get("large", 1)
 	get("large", 1)
-	c = newCache(store, -1)
+	c = newObjectCache(store, -1)
 	get("1", 1)
 	get("1", 1)
 	if _, err := c.Get(t.Context(), "missing"); err == nil {

@@ -48,7 +48,7 @@ type Pointers interface {
 // a process-wide registry of file systems, and it never deletes the metadata
 // of an attempt, whose result may be unknown (rule 4).
 func NewCatalog(p Pointers, store ObjectStore) Catalog {
-	return &pointerCatalog{pointers: p, store: store, newest: map[string]*table.Table{}}
+	return &pointerCatalog{pointers: p, store: store, latest: map[string]*table.Table{}}
 }
 
 type pointerCatalog struct {
@@ -56,7 +56,7 @@ type pointerCatalog struct {
 	store    ObjectStore
 
 	mu     sync.Mutex
-	newest map[string]*table.Table // last table seen, by name; metadata files never change
+	latest map[string]*table.Table // last table seen, by name; metadata files never change
 }
 
 // CreateNamespace makes the place for the tables; there is one namespace.
@@ -95,12 +95,12 @@ func (c *pointerCatalog) LoadTable(ctx context.Context, ident table.Identifier) 
 		if location == "" {
 			return nil, fmt.Errorf("%w: %s", catalog.ErrNoSuchTable, name)
 		}
-		if tbl := c.remembered(name, location); tbl != nil {
+		if tbl := c.cachedTable(name, location); tbl != nil {
 			return tbl, nil
 		}
 		tbl, err := table.NewFromLocation(ctx, ident, location, fileSystem(c.store), c)
 		if err == nil {
-			c.remember(name, tbl)
+			c.cacheTable(name, tbl)
 			return tbl, nil
 		}
 		// Others may have committed often enough, since we asked for the
@@ -136,8 +136,8 @@ func (c *pointerCatalog) CommitTable(ctx context.Context, ident table.Identifier
 	if err := c.pointers.Swap(ctx, name, current.MetadataLocation(), location); err != nil {
 		return nil, "", fmt.Errorf("swap table %s: %w", name, err)
 	}
-	c.remember(name, table.New(ident, next, location, fileSystem(c.store), c))
-	c.dropOldMetadata(ctx, current.Metadata(), next)
+	c.cacheTable(name, table.New(ident, next, location, fileSystem(c.store), c))
+	c.deleteOldMetadata(ctx, current.Metadata(), next)
 	return next, location, nil
 }
 
@@ -161,9 +161,9 @@ func (c *pointerCatalog) putMetadata(ctx context.Context, meta table.Metadata, v
 	return location, nil
 }
 
-// dropOldMetadata deletes the metadata files that next no longer lists. What
+// deleteOldMetadata deletes the metadata files that next no longer lists. What
 // it fails to delete is an orphan.
-func (c *pointerCatalog) dropOldMetadata(ctx context.Context, base, next table.Metadata) {
+func (c *pointerCatalog) deleteOldMetadata(ctx context.Context, base, next table.Metadata) {
 	listed := map[string]bool{}
 	for e := range next.PreviousFiles() {
 		listed[e.MetadataFile] = true
@@ -179,19 +179,19 @@ func (c *pointerCatalog) dropOldMetadata(ctx context.Context, base, next table.M
 	}
 }
 
-func (c *pointerCatalog) remembered(name, location string) *table.Table {
+func (c *pointerCatalog) cachedTable(name, location string) *table.Table {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if tbl := c.newest[name]; tbl != nil && tbl.MetadataLocation() == location {
+	if tbl := c.latest[name]; tbl != nil && tbl.MetadataLocation() == location {
 		return tbl
 	}
 	return nil
 }
 
-func (c *pointerCatalog) remember(name string, tbl *table.Table) {
+func (c *pointerCatalog) cacheTable(name string, tbl *table.Table) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.newest[name] = tbl
+	c.latest[name] = tbl
 }
 
 func tableName(ident table.Identifier) string { return ident[len(ident)-1] }

@@ -71,16 +71,16 @@ func (l *Lake) ScanChanges(ctx context.Context, files []DataFile, f Filter) iter
 // ChangesOf yields the rows of batches of columns.ChangeSchema, like
 // ScanChanges.
 func ChangesOf(batches iter.Seq2[arrow.Record, error]) iter.Seq2[*Change, error] {
-	return rowsOf(batches, readChanges)
+	return decodeRows(batches, readChanges)
 }
 
 func readChanges(rec arrow.Record) func(int, *Change) error {
-	product, client, time := cell[*array.Int64](rec, 0), cell[*array.Int64](rec, 1), cell[*array.Timestamp](rec, 2)
-	kind, operation, values := newOwnTexts(rec, 3), newOwnTexts(rec, 4), cell[*array.String](rec, 5)
-	shard, offset, arrival := cell[*array.Int32](rec, 6), cell[*array.Int64](rec, 7), cell[*array.Timestamp](rec, 8)
+	product, client, time := columnAs[*array.Int64](rec, 0), columnAs[*array.Int64](rec, 1), columnAs[*array.Timestamp](rec, 2)
+	kind, operation, values := newDictionaryStrings(rec, 3), newDictionaryStrings(rec, 4), columnAs[*array.String](rec, 5)
+	shard, offset, arrival := columnAs[*array.Int32](rec, 6), columnAs[*array.Int64](rec, 7), columnAs[*array.Timestamp](rec, 8)
 	return func(i int, c *Change) error {
-		*c = Change{Shard: shard.Value(i), Offset: offset.Value(i), Arrival: milli(arrival.Value(i))}
-		c.Product, c.Client, c.Time = product.Value(i), client.Value(i), milli(time.Value(i))
+		*c = Change{Shard: shard.Value(i), Offset: offset.Value(i), Arrival: toMillis(arrival.Value(i))}
+		c.Product, c.Client, c.Time = product.Value(i), client.Value(i), toMillis(time.Value(i))
 		of, _ := kind.at(i)
 		c.Kind = schemas.ChangeKind(of)
 		c.Operation, _ = operation.at(i)
@@ -94,15 +94,15 @@ func newChangeRows(shard int32) *rowBuilder[Change] {
 		table: Changes, shard: shard, batch: newBatchBuilder(Changes, memory.DefaultAllocator),
 		partition: func(c *Change) int32 { return monthOfDay(rollup.Day(c.Time)) },
 		append: func(b *batchBuilder, c *Change) {
-			b.long(c.Product)
-			b.long(c.Client)
-			b.instant(c.Time)
-			b.coded(string(c.Kind), true)
-			b.coded(c.Operation, true)
-			b.text(c.Values)
-			b.integer(c.Shard)
-			b.long(c.Offset)
-			b.instant(c.Arrival)
+			b.appendInt64(c.Product)
+			b.appendInt64(c.Client)
+			b.appendTimestamp(c.Time)
+			b.appendDictionary(string(c.Kind), true)
+			b.appendDictionary(c.Operation, true)
+			b.appendString(c.Values)
+			b.appendInt32(c.Shard)
+			b.appendInt64(c.Offset)
+			b.appendTimestamp(c.Arrival)
 			b.endRow()
 		},
 	}

@@ -28,9 +28,9 @@ type Outcome int
 
 // What becomes of a cut.
 const (
-	Committed Outcome = iota + 1 // the table shows it
-	AlreadyApplied                      // the table was at or past its end already
-	Conflict                        // the table's Next is not From, or the cut is too old: it is dropped and its shard starts anew from the lake
+	Committed      Outcome = iota + 1 // the table shows it
+	AlreadyApplied                    // the table was at or past its end already
+	Conflict                          // the table's Next is not From, or the cut is too old: it is dropped and its shard starts anew from the lake
 )
 
 func (o Outcome) String() string {
@@ -49,8 +49,8 @@ func (o Outcome) String() string {
 // reason.
 const maxFaults = 3
 
-// vectorProperty is the key of the vector in a snapshot's summary.
-const vectorProperty = "weir.shards"
+// shardStatesProperty is the key of the vector in a snapshot's summary.
+const shardStatesProperty = "weir.shards"
 
 // Commit brings the cuts, of different shards, into t in one atomic change, by
 // rules 1 to 4 of the protocol. Outcomes stand in the order of cuts. After an
@@ -61,23 +61,23 @@ func (l *Lake) Commit(ctx context.Context, t Table, cuts []Cut) ([]Outcome, erro
 		return nil, fmt.Errorf("commit to %s: %w", t, err)
 	}
 	st := l.tables[t]
-	st.committer.Lock()
-	defer st.committer.Unlock()
+	st.commitMu.Lock()
+	defer st.commitMu.Unlock()
 
 	var outcomes []Outcome
-	err := l.untilDone(ctx, func() (string, error) {
+	err := l.retryCommit(ctx, func() (string, error) {
 		base, err := l.Load(ctx, t)
 		if err != nil {
 			return "", err
 		}
 		var next ShardStates
-		next, outcomes = decide(base.vector, cuts, time.Now().Add(-l.cfg.MaxCutAge))
-		if maps.Equal(next, base.vector) {
-			return base.at, nil
+		next, outcomes = advanceRecent(base.shards, cuts, time.Now().Add(-l.cfg.MaxCutAge))
+		if maps.Equal(next, base.shards) {
+			return base.metadataLocation, nil
 		}
-		files := filesToAdd(base.vector, cuts, outcomes)
-		return base.at, publish(ctx, base, next, func(tx *table.Transaction, summary iceberg.Properties) error {
-			return addFiles(ctx, tx, files, summary)
+		files := filesToAdd(base.shards, cuts, outcomes)
+		return base.metadataLocation, commitSnapshot(ctx, base, next, func(tx *table.Transaction, summary iceberg.Properties) error {
+			return stageAppend(ctx, tx, files, summary)
 		})
 	})
 	if err != nil {
@@ -145,9 +145,9 @@ func advanced(at ShardState, known bool, c Cut) ShardState {
 	return to
 }
 
-// decide is Advance without the cuts that were sealed before oldest: the files
+// advanceRecent is Advance without the cuts that were sealed before oldest: the files
 // of such a cut may be orphans that are being deleted (rule 4).
-func decide(current ShardStates, cuts []Cut, oldest time.Time) (ShardStates, []Outcome) {
+func advanceRecent(current ShardStates, cuts []Cut, oldest time.Time) (ShardStates, []Outcome) {
 	next, outcomes := Advance(current, cuts)
 	for i, c := range cuts {
 		if next[c.Shard] != current[c.Shard] && c.Sealed.Before(oldest) {
@@ -178,12 +178,12 @@ func filesToAdd(current ShardStates, cuts []Cut, outcomes []Outcome) []DataFile 
 	return files
 }
 
-// untilDone calls attempt until it succeeds. attempt loads the table, looks,
+// retryCommit calls attempt until it succeeds. attempt loads the table, looks,
 // and publishes on that load; it returns the metadata it built on. An error
 // never says that a commit was not applied, so the next attempt looks first
 // (rule 4). Attempts that fail on the same metadata are faults of the store or
 // the catalog; those that fail on new metadata have met another writer.
-func (l *Lake) untilDone(ctx context.Context, attempt func() (base string, err error)) error {
+func (l *Lake) retryCommit(ctx context.Context, attempt func() (base string, err error)) error {
 	var last string
 	for tries, faults := 0, 0; ; tries++ {
 		base, err := attempt()
@@ -197,14 +197,14 @@ func (l *Lake) untilDone(ctx context.Context, attempt func() (base string, err e
 		if tries+1 >= l.cfg.Attempts || faults >= maxFaults {
 			return err
 		}
-		if err := wait(ctx, l.cfg.Backoff<<min(tries, 6)); err != nil {
+		if err := sleepJittered(ctx, l.cfg.Backoff<<min(tries, 6)); err != nil {
 			return err
 		}
 	}
 }
 
-// wait sleeps between half of most and most.
-func wait(ctx context.Context, most time.Duration) error {
+// sleepJittered sleeps between half of most and most.
+func sleepJittered(ctx context.Context, most time.Duration) error {
 	timer := time.NewTimer(most/2 + rand.N(most/2+1)) //nolint:gosec // spreads retries, guards nothing
 	defer timer.Stop()
 	select {
@@ -215,11 +215,11 @@ func wait(ctx context.Context, most time.Duration) error {
 	}
 }
 
-// publish commits one snapshot with vector v on top of base, and only there.
+// commitSnapshot commits one snapshot with vector v on top of base, and only there.
 // change stages the files. It always makes a snapshot, also without files:
 // properties alone would not move the snapshot, and what the next writer
 // asserts would prove nothing (rule 3).
-func publish(ctx context.Context, base *Snapshot, v ShardStates, change func(*table.Transaction, iceberg.Properties) error) error {
+func commitSnapshot(ctx context.Context, base *Snapshot, v ShardStates, change func(*table.Transaction, iceberg.Properties) error) error {
 	encoded, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encode vector: %w", err)
@@ -231,7 +231,7 @@ func publish(ctx context.Context, base *Snapshot, v ShardStates, change func(*ta
 	if err := tx.AssertRefSnapshotID(table.MainBranch); err != nil {
 		return fmt.Errorf("assert snapshot %d: %w", base.id, err)
 	}
-	if err := change(tx, iceberg.Properties{vectorProperty: string(encoded)}); err != nil {
+	if err := change(tx, iceberg.Properties{shardStatesProperty: string(encoded)}); err != nil {
 		return fmt.Errorf("build on snapshot %d: %w", base.id, err)
 	}
 	if _, err := tx.Commit(ctx); err != nil {
@@ -240,8 +240,8 @@ func publish(ctx context.Context, base *Snapshot, v ShardStates, change func(*ta
 	return nil
 }
 
-// addFiles stages an append, an empty one without files.
-func addFiles(ctx context.Context, tx *table.Transaction, files []DataFile, summary iceberg.Properties) error {
+// stageAppend stages an append, an empty one without files.
+func stageAppend(ctx context.Context, tx *table.Transaction, files []DataFile, summary iceberg.Properties) error {
 	if len(files) == 0 {
 		return tx.AddFiles(ctx, nil, summary, true)
 	}

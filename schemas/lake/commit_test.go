@@ -294,7 +294,7 @@ func TestDecideKnowsOldCutThatIsIn(t *testing.T) {
 	at := state(10)
 	at.Cut = "a"
 	old := lake.Cut{ID: "a", To: state(10), Sealed: time.Now().Add(-48 * time.Hour)}
-	_, outcomes := lake.Decide(lake.ShardStates{0: at}, []lake.Cut{old}, time.Now())
+	_, outcomes := lake.AdvanceRecent(lake.ShardStates{0: at}, []lake.Cut{old}, time.Now())
 	if outcomes[0] != lake.Committed {
 		t.Errorf("outcome = %v, want committed", outcomes[0])
 	}

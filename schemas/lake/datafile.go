@@ -21,8 +21,8 @@ type DataFile struct {
 	Partition int // months since January 1970, or the bucket of clients
 	Min, Max  Bounds
 
-	file iceberg.DataFile
-	made time.Time // when this process wrote it; zero when it was read from a manifest
+	file      iceberg.DataFile
+	writtenAt time.Time // when this process wrote it; zero when it was read from a manifest
 }
 
 // Bounds are the smallest or largest values of a data file, both inclusive; a
@@ -43,7 +43,7 @@ func newDataFile(t Table, file iceberg.DataFile) (DataFile, error) {
 		return DataFile{}, fmt.Errorf("describe data file of %s: %w", t, err)
 	}
 	f, err := columns.dataFile(file)
-	f.made = time.Now()
+	f.writtenAt = time.Now()
 	return f, err
 }
 
@@ -51,11 +51,11 @@ func newDataFile(t Table, file iceberg.DataFile) (DataFile, error) {
 // the table has no such column.
 type boundColumns struct {
 	shard, product, client, arrival, offset int
-	timeMin, timeMax                        column
+	timeMin, timeMax                        timeColumn
 }
 
-// column is a field id and how its bounds become milliseconds.
-type column struct {
+// timeColumn is a field id and how its bounds become milliseconds.
+type timeColumn struct {
 	id    int
 	perMS int64 // units in a millisecond, for timestamps
 	ms    int64 // milliseconds in a unit, for dates
@@ -73,14 +73,14 @@ func findBoundColumns(schema *iceberg.Schema) (boundColumns, error) {
 	}
 	switch {
 	case id("time") != 0:
-		c.timeMin = column{id: id("time"), perMS: 1000}
+		c.timeMin = timeColumn{id: id("time"), perMS: 1000}
 		c.timeMax = c.timeMin
 	case id("day") != 0:
-		c.timeMin = column{id: id("day"), ms: dayMS}
+		c.timeMin = timeColumn{id: id("day"), ms: dayMS}
 		c.timeMax = c.timeMin
 	default:
-		c.timeMin = column{id: id("first_time"), perMS: 1000}
-		c.timeMax = column{id: id("last_time"), perMS: 1000}
+		c.timeMin = timeColumn{id: id("first_time"), perMS: 1000}
+		c.timeMax = timeColumn{id: id("last_time"), perMS: 1000}
 	}
 	if c.shard == 0 {
 		return c, fmt.Errorf("schema %d has no column shard", schema.ID)
@@ -95,30 +95,30 @@ func (c boundColumns) dataFile(file iceberg.DataFile) (DataFile, error) {
 		Path:  objectKey(file.FilePath()),
 		Rows:  file.Count(),
 		Bytes: file.FileSizeBytes(),
-		Shard: int32(number(lower[c.shard])),
+		Shard: int32(decodeBound(lower[c.shard])),
 		Min:   c.bounds(lower, c.timeMin),
 		Max:   c.bounds(upper, c.timeMax),
 		file:  file,
 	}
-	if len(lower[c.shard]) == 0 || f.Shard != int32(number(upper[c.shard])) {
+	if len(lower[c.shard]) == 0 || f.Shard != int32(decodeBound(upper[c.shard])) {
 		return f, fmt.Errorf("data file %s is not of one shard", f.Path)
 	}
 	f.Partition = partitionOf(file, cmp.Or(f.Min.Time, f.Min.Arrival))
 	return f, nil
 }
 
-func (c boundColumns) bounds(values map[int][]byte, at column) Bounds {
+func (c boundColumns) bounds(values map[int][]byte, at timeColumn) Bounds {
 	return Bounds{
-		Product: number(values[c.product]),
-		Client:  number(values[c.client]),
-		Time:    number(values[at.id]) / max(at.perMS, 1) * max(at.ms, 1),
-		Arrival: number(values[c.arrival]) / 1000,
-		Offset:  number(values[c.offset]),
+		Product: decodeBound(values[c.product]),
+		Client:  decodeBound(values[c.client]),
+		Time:    decodeBound(values[at.id]) / max(at.perMS, 1) * max(at.ms, 1),
+		Arrival: decodeBound(values[c.arrival]) / 1000,
+		Offset:  decodeBound(values[c.offset]),
 	}
 }
 
-// number reads a bound: the little-endian bytes of an int or a long.
-func number(b []byte) int64 {
+// decodeBound reads a bound: the little-endian bytes of an int or a long.
+func decodeBound(b []byte) int64 {
 	switch len(b) {
 	case 4:
 		return int64(int32(binary.LittleEndian.Uint32(b)))

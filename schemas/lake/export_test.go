@@ -41,13 +41,13 @@ func (l *Lake) MakeFile(t Table, shard int32, offset, n int64) (DataFile, error)
 	return newDataFile(t, b.LowerBoundValues(lower).UpperBoundValues(upper).Build())
 }
 
-// SetMade says when this process wrote f.
-func SetMade(f DataFile, at time.Time) DataFile {
-	f.made = at
+// SetWrittenAt says when this process wrote f.
+func SetWrittenAt(f DataFile, at time.Time) DataFile {
+	f.writtenAt = at
 	return f
 }
 
-// Decide is Advance with the rule about old cuts.
-func Decide(current ShardStates, cuts []Cut, oldest time.Time) (ShardStates, []Outcome) {
-	return decide(current, cuts, oldest)
+// AdvanceRecent is Advance with the rule about old cuts.
+func AdvanceRecent(current ShardStates, cuts []Cut, oldest time.Time) (ShardStates, []Outcome) {
+	return advanceRecent(current, cuts, oldest)
 }

@@ -51,7 +51,7 @@ func (f fileIO) WriteFile(name string, body []byte) error {
 }
 
 func (f fileIO) Create(name string) (iceio.FileWriter, error) {
-	return &createdFile{to: f, name: name}, nil
+	return &fileWriter{to: f, name: name}, nil
 }
 
 // Remove keeps the file: see fileIO.
@@ -77,18 +77,18 @@ func (fileInfo) ModTime() time.Time { return time.Time{} }
 func (fileInfo) IsDir() bool        { return false }
 func (fileInfo) Sys() any           { return nil }
 
-// createdFile gathers a file and puts it when it is closed.
-type createdFile struct {
+// fileWriter gathers a file and puts it when it is closed.
+type fileWriter struct {
 	to     fileIO
 	name   string
 	body   bytes.Buffer
 	closed bool
 }
 
-func (f *createdFile) Write(p []byte) (int, error)               { return f.body.Write(p) }
-func (f *createdFile) ReadFrom(r io.Reader) (n int64, err error) { return f.body.ReadFrom(r) }
+func (f *fileWriter) Write(p []byte) (int, error)               { return f.body.Write(p) }
+func (f *fileWriter) ReadFrom(r io.Reader) (n int64, err error) { return f.body.ReadFrom(r) }
 
-func (f *createdFile) Close() error {
+func (f *fileWriter) Close() error {
 	if f.closed {
 		return nil
 	}

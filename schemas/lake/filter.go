@@ -42,8 +42,8 @@ func (f *Filter) mayHave(file *DataFile) bool {
 	return overlaps(file.Min.Time, file.Max.Time, f.TimeFrom, f.TimeTo) &&
 		overlaps(file.Min.Arrival, file.Max.Arrival, f.ArrivalFrom, f.ArrivalTo) &&
 		(file.Max.Arrival == 0 || (file.Max.Offset >= from && file.Min.Offset < to)) &&
-		anyWithin(f.Products, file.Min.Product, file.Max.Product) &&
-		anyWithin(f.Clients, file.Min.Client, file.Max.Client)
+		anyInBounds(f.Products, file.Min.Product, file.Max.Product) &&
+		anyInBounds(f.Clients, file.Min.Client, file.Max.Client)
 }
 
 // offsets is the range of offsets of a shard that f asks for.
@@ -67,9 +67,9 @@ func overlaps(low, high, from, to int64) bool {
 	return (from == 0 || high >= from) && (to == 0 || low < to)
 }
 
-// anyWithin says that one of wanted lies within the bounds; nil is all, bounds
+// anyInBounds says that one of wanted lies within the bounds; nil is all, bounds
 // of 0 and 0 are unknown.
-func anyWithin(wanted []int64, low, high int64) bool {
+func anyInBounds(wanted []int64, low, high int64) bool {
 	if wanted == nil || (low == 0 && high == 0) {
 		return wanted == nil || len(wanted) > 0
 	}
@@ -80,48 +80,48 @@ func anyWithin(wanted []int64, low, high int64) bool {
 type predicate struct {
 	field     int   // id
 	low, high int64 // both inclusive
-	only      []int64
+	values    []int64
 	set       map[int64]struct{} // of only, where that is long
-	sieve     sieve              // of set
+	bloom     bloomFilter        // of set
 }
 
-// sieve says quickly of most values that they are not in a set.
-type sieve []uint64
+// bloomFilter says quickly of most values that they are not in a set.
+type bloomFilter []uint64
 
-const sieveBits = 14
+const bloomBits = 14
 
-func (sieve) bit(v int64) (word, bit uint64) {
+func (bloomFilter) bit(v int64) (word, bit uint64) {
 	const spread = 0x9e3779b97f4a7c15
-	h := uint64(v) * spread >> (64 - sieveBits)
+	h := uint64(v) * spread >> (64 - bloomBits)
 	return h / 64, 1 << (h % 64)
 }
 
-func (s sieve) add(v int64) {
+func (s bloomFilter) add(v int64) {
 	word, bit := s.bit(v)
 	s[word] |= bit
 }
 
-func (s sieve) mayHave(v int64) bool {
+func (s bloomFilter) mayHave(v int64) bool {
 	word, bit := s.bit(v)
 	return s[word]&bit != 0
 }
 
-// longSet is from where on a list of values is looked up in a map.
-const longSet = 8
+// minHashedValues is from where on a list of values is looked up in a map.
+const minHashedValues = 8
 
 // predicates is f for the rows of one shard of t.
 func (f *Filter) predicates(t Table, shard int32) []predicate {
 	var out []predicate
 	add := func(p predicate) {
-		if p.field != 0 && (p.low != math.MinInt64 || p.high != math.MaxInt64 || p.only != nil) {
+		if p.field != 0 && (p.low != math.MinInt64 || p.high != math.MaxInt64 || p.values != nil) {
 			out = append(out, p)
 		}
 	}
-	add(anyOf(fieldID(t, columns.ProductID), f.Products))
-	add(anyOf(fieldID(t, columns.ClientID), f.Clients))
-	add(instants(fieldID(t, columns.Time), f.TimeFrom, f.TimeTo))
-	add(days(fieldID(t, colDay), f.TimeFrom, f.TimeTo))
-	add(instants(fieldID(t, columns.Arrival), f.ArrivalFrom, f.ArrivalTo))
+	add(valuesPredicate(fieldID(t, columns.ProductID), f.Products))
+	add(valuesPredicate(fieldID(t, columns.ClientID), f.Clients))
+	add(timestampPredicate(fieldID(t, columns.Time), f.TimeFrom, f.TimeTo))
+	add(dayPredicate(fieldID(t, colDay), f.TimeFrom, f.TimeTo))
+	add(timestampPredicate(fieldID(t, columns.Arrival), f.ArrivalFrom, f.ArrivalTo))
 	from, to := f.offsets(shard)
 	if to != math.MaxInt64 {
 		to-- // inclusive
@@ -130,20 +130,20 @@ func (f *Filter) predicates(t Table, shard int32) []predicate {
 	return out
 }
 
-func anyOf(field int, values []int64) predicate {
-	p := predicate{field: field, low: math.MinInt64, high: math.MaxInt64, only: values}
-	if len(values) >= longSet {
-		p.set, p.sieve = make(map[int64]struct{}, len(values)), make(sieve, 1<<sieveBits/64)
+func valuesPredicate(field int, values []int64) predicate {
+	p := predicate{field: field, low: math.MinInt64, high: math.MaxInt64, values: values}
+	if len(values) >= minHashedValues {
+		p.set, p.bloom = make(map[int64]struct{}, len(values)), make(bloomFilter, 1<<bloomBits/64)
 		for _, v := range values {
 			p.set[v] = struct{}{}
-			p.sieve.add(v)
+			p.bloom.add(v)
 		}
 	}
 	return p
 }
 
-// instants asks a timestamp column for milliseconds from to.
-func instants(field int, from, to int64) predicate {
+// timestampPredicate asks a timestamp column for milliseconds from to.
+func timestampPredicate(field int, from, to int64) predicate {
 	p := predicate{field: field, low: math.MinInt64, high: math.MaxInt64}
 	if from != 0 {
 		p.low = int64(columns.Instant(from))
@@ -154,8 +154,8 @@ func instants(field int, from, to int64) predicate {
 	return p
 }
 
-// days asks a date column for the days that start within milliseconds from to.
-func days(field int, from, to int64) predicate {
+// dayPredicate asks a date column for the days that start within milliseconds from to.
+func dayPredicate(field int, from, to int64) predicate {
 	p := predicate{field: field, low: math.MinInt64, high: math.MaxInt64}
 	if from != 0 {
 		p.low = floorDay(from-1) + 1
@@ -174,30 +174,30 @@ func floorDay(ms int64) int64 {
 	return day
 }
 
-// holds says that a value passes.
-func (p *predicate) holds(v int64) bool {
+// matches says that a value passes.
+func (p *predicate) matches(v int64) bool {
 	if v < p.low || v > p.high {
 		return false
 	}
 	if p.set != nil {
-		if !p.sieve.mayHave(v) {
+		if !p.bloom.mayHave(v) {
 			return false
 		}
 		_, ok := p.set[v]
 		return ok
 	}
-	return p.only == nil || slices.Contains(p.only, v)
+	return p.values == nil || slices.Contains(p.values, v)
 }
 
-// judge says whether none or all of the values between low and high, both
+// matchRange says whether none or all of the values between low and high, both
 // inclusive, pass.
-func (p *predicate) judge(low, high int64) (none, all bool) {
+func (p *predicate) matchRange(low, high int64) (none, all bool) {
 	if high < p.low || low > p.high {
 		return true, false
 	}
-	if p.only != nil {
+	if p.values != nil {
 		within := func(v int64) bool { return low <= v && v <= high }
-		return !slices.ContainsFunc(p.only, within), low == high && p.holds(low)
+		return !slices.ContainsFunc(p.values, within), low == high && p.matches(low)
 	}
 	return false, p.low <= low && high <= p.high
 }

@@ -58,7 +58,7 @@ func TestForeignFiles(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
 			defer mem.AssertSize(t, 0)
-			l, file := foreign(t, lake.Config{Memory: mem}, rows, options)
+			l, file := isForeign(t, lake.Config{Memory: mem}, rows, options)
 			checkForeign(t, l, file, rows, lake.Filter{})
 			checkForeign(t, l, file, rows, lake.Filter{OffsetFrom: map[int32]int64{4: 1000}, OffsetTo: map[int32]int64{4: 4000}})
 			checkForeign(t, l, file, rows, lake.Filter{Clients: []int64{3}, TimeFrom: 500})
@@ -68,7 +68,7 @@ func TestForeignFiles(t *testing.T) {
 
 // foreign is a lake with a data file of rows, of shard 4, that another engine
 // wrote.
-func foreign[R any](t *testing.T, cfg lake.Config, rows []R, options []parquet.WriterOption) (*lake.Lake, lake.DataFile) {
+func isForeign[R any](t *testing.T, cfg lake.Config, rows []R, options []parquet.WriterOption) (*lake.Lake, lake.DataFile) {
 	t.Helper()
 	var body bytes.Buffer
 	w := parquet.NewGenericWriter[R](&body, options...)

@@ -27,12 +27,12 @@ type ShardStates map[int32]ShardState
 
 // ShardState is how far a table has come in one shard.
 type ShardState struct {
-	First    int64    `json:"first"`    // first offset ever
-	Next     int64    `json:"next"`     // next offset not yet in the table
-	LogTime  int64    `json:"log_time"` // running maximum of record timestamps; epoch milliseconds
-	Cut      string   `json:"cut"`      // id of the cut that last moved Next
-	Counters Counters `json:"counters"` // of events; zero elsewhere
-	Position     LogPosition  `json:"mark"`     // which log this is an offset of (rule 9)
+	First    int64       `json:"first"`    // first offset ever
+	Next     int64       `json:"next"`     // next offset not yet in the table
+	LogTime  int64       `json:"log_time"` // running maximum of record timestamps; epoch milliseconds
+	Cut      string      `json:"cut"`      // id of the cut that last moved Next
+	Counters Counters    `json:"counters"` // of events; zero elsewhere
+	Position LogPosition `json:"mark"`     // which log this is an offset of (rule 9)
 }
 
 // Counters add up to Next − First (promise 5).

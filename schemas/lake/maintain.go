@@ -42,10 +42,10 @@ func (l *Lake) ExpireSnapshots(ctx context.Context, t Table, olderThan time.Dura
 // metadata before and after, nil when nothing was old enough.
 func (l *Lake) expireSnapshots(ctx context.Context, t Table, olderThan time.Duration, keep int) (before, after table.Metadata, err error) {
 	st := l.tables[t]
-	st.committer.Lock()
-	defer st.committer.Unlock()
+	st.commitMu.Lock()
+	defer st.commitMu.Unlock()
 
-	err = l.untilDone(ctx, func() (string, error) {
+	err = l.retryCommit(ctx, func() (string, error) {
 		base, err := l.Load(ctx, t)
 		if err != nil {
 			return "", err
@@ -53,20 +53,20 @@ func (l *Lake) expireSnapshots(ctx context.Context, t Table, olderThan time.Dura
 		before, after = nil, nil
 		tx, err := base.tbl.NewTransactionOnBranchWithError(table.MainBranch)
 		if err != nil {
-			return base.at, err
+			return base.metadataLocation, err
 		}
 		err = tx.ExpireSnapshots(table.WithOlderThan(olderThan), table.WithRetainLast(max(keep, 1)), table.WithPostCommit(false))
 		if err != nil {
-			return base.at, err
+			return base.metadataLocation, err
 		}
 		done, err := tx.Commit(ctx)
 		if err != nil {
-			return base.at, err
+			return base.metadataLocation, err
 		}
-		if done.MetadataLocation() != base.at {
+		if done.MetadataLocation() != base.metadataLocation {
 			before, after = base.tbl.Metadata(), done.Metadata()
 		}
-		return base.at, nil
+		return base.metadataLocation, nil
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("expire snapshots of %s: %w", t, err)
@@ -138,17 +138,17 @@ func (l *Lake) deleteOrphans(ctx context.Context, t Table, before time.Time) (in
 	if err != nil {
 		return 0, err
 	}
-	used[objectKey(s.at)] = true
+	used[objectKey(s.metadataLocation)] = true
 	for e := range meta.PreviousFiles() {
 		used[objectKey(e.MetadataFile)] = true
 	}
-	old = slices.DeleteFunc(old, func(key string) bool { return used[key] || foreign(key) })
+	old = slices.DeleteFunc(old, func(key string) bool { return used[key] || isForeign(key) })
 	return len(old), l.deleteAll(ctx, old)
 }
 
-// foreign says that key is of a kind that Weir does not write and Iceberg has
+// isForeign says that key is of a kind that Weir does not write and Iceberg has
 // other ways to refer to, such as statistics.
-func foreign(key string) bool {
+func isForeign(key string) bool {
 	return !slices.ContainsFunc([]string{".parquet", ".avro", ".metadata.json"}, func(suffix string) bool {
 		return strings.HasSuffix(key, suffix)
 	})

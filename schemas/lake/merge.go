@@ -48,27 +48,27 @@ func (l *Lake) mergeInto(ctx context.Context, out *mergeOutput, t Table, files [
 	case Events:
 		return l.mergeEvents(ctx, out, files)
 	case ClientDays:
-		rows := sources(ctx, l, t, files, readClientDays)
+		rows := sortedInputs(ctx, l, t, files, readClientDays)
 		return writeMerged(ctx, out, newClientDayRows(shard), mergeSorted(rows, (*rollup.ClientDay).Compare, (*rollup.ClientDay).Merge))
 	case EventDays:
-		rows := sources(ctx, l, t, files, readEventDays)
+		rows := sortedInputs(ctx, l, t, files, readEventDays)
 		return writeMerged(ctx, out, newEventDayRows(shard), mergeSorted(rows, (*rollup.EventDay).Compare, (*rollup.EventDay).Merge))
 	case Clients:
-		rows := sources(ctx, l, t, files, readClients)
+		rows := sortedInputs(ctx, l, t, files, readClients)
 		return writeMerged(ctx, out, newClientRows(shard), mergeSorted(rows, (*rollup.Client).Compare, (*rollup.Client).Merge))
 	case Changes:
-		rows := sources(ctx, l, t, files, readChanges)
+		rows := sortedInputs(ctx, l, t, files, readChanges)
 		return writeMerged(ctx, out, newChangeRows(shard), mergeSorted(rows, (*Change).compare, nil))
 	default:
-		rows := sources(ctx, l, t, files, readDeadLetters)
+		rows := sortedInputs(ctx, l, t, files, readDeadLetters)
 		return writeMerged(ctx, out, newDeadLetterRows(shard), mergeSorted(rows, compareOffsets, nil))
 	}
 }
 
 func compareOffsets(a, b *DeadLetter) int { return cmp.Compare(a.Offset, b.Offset) }
 
-// batchesOf are the batches of one of n files that are read side by side.
-func (l *Lake) batchesOf(ctx context.Context, t Table, file DataFile, n int) iter.Seq2[arrow.Record, error] {
+// fileBatches are the batches of one of n files that are read side by side.
+func (l *Lake) fileBatches(ctx context.Context, t Table, file DataFile, n int) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
 		s, err := newScanner(l, t, nil, Filter{})
 		if err != nil {
@@ -80,11 +80,11 @@ func (l *Lake) batchesOf(ctx context.Context, t Table, file DataFile, n int) ite
 	}
 }
 
-// sources are the rows of each file, in its order.
-func sources[R any](ctx context.Context, l *Lake, t Table, files []DataFile, bind func(arrow.Record) func(int, *R) error) []iter.Seq2[*R, error] {
+// sortedInputs are the rows of each file, in its order.
+func sortedInputs[R any](ctx context.Context, l *Lake, t Table, files []DataFile, bind func(arrow.Record) func(int, *R) error) []iter.Seq2[*R, error] {
 	var out []iter.Seq2[*R, error]
 	for _, f := range files {
-		out = append(out, rowsOf(l.batchesOf(ctx, t, f, len(files)), bind))
+		out = append(out, decodeRows(l.fileBatches(ctx, t, f, len(files)), bind))
 	}
 	return out
 }
@@ -93,11 +93,11 @@ func sources[R any](ctx context.Context, l *Lake, t Table, files []DataFile, bin
 func writeMerged[R any](ctx context.Context, out *mergeOutput, b *rowBuilder[R], rows iter.Seq2[*R, error]) error {
 	defer b.batch.release()
 	flush := func() error {
-		order := make([]rowRef, b.batch.rows)
+		order := make([]RowRef, b.batch.rows)
 		for i := range order {
-			order[i].row = uint32(i)
+			order[i].Row = uint32(i)
 		}
-		rec := b.batch.record()
+		rec := b.batch.newRecord()
 		defer rec.Release()
 		return out.write(ctx, []arrow.Record{rec}, order)
 	}

@@ -10,33 +10,33 @@ import (
 	"weir/schemas/columns"
 )
 
-// eventRun is one data file of events being merged, standing at its next row.
-type eventRun struct {
-	next  func() (arrow.Record, error, bool)
-	rec   arrow.Record // held by the merge
-	view  columns.View
-	row   int
-	batch uint32 // index of rec in the batches that the merge holds
-	day   int32  // of the row
+// eventInput is one data file of events being merged, standing at its next row.
+type eventInput struct {
+	next       func() (arrow.Record, error, bool)
+	rec        arrow.Record // held by the merge
+	view       columns.View
+	row        int
+	batchIndex uint32 // index of rec in the batches that the merge holds
+	day        int32  // of the row
 }
 
 // eventMerge merges events without making rows of them: it puts references to
 // rows in order and hands them on with the batches they point to.
 type eventMerge struct {
-	out   *mergeOutput
-	heap  heap[eventRun]
-	held  []arrow.Record // what order points to
-	order []rowRef
+	out     *mergeOutput
+	heap    mergeHeap[eventInput]
+	batches []arrow.Record // what order points to
+	rows    []RowRef
 }
 
 func (l *Lake) mergeEvents(ctx context.Context, out *mergeOutput, files []DataFile) error {
-	m := &eventMerge{out: out, order: make([]rowRef, 0, mergeRows)}
-	m.heap.less = func(a, b *eventRun) bool { return a.compare(b) < 0 }
+	m := &eventMerge{out: out, rows: make([]RowRef, 0, mergeRows)}
+	m.heap.less = func(a, b *eventInput) bool { return a.compare(b) < 0 }
 	defer m.release(0)
 	for _, f := range files {
-		next, stop := iter.Pull2(l.batchesOf(ctx, Events, f, len(files)))
+		next, stop := iter.Pull2(l.fileBatches(ctx, Events, f, len(files)))
 		defer stop()
-		r := &eventRun{next: next}
+		r := &eventInput{next: next}
 		more, err := m.advance(r)
 		if err != nil {
 			return err
@@ -53,7 +53,7 @@ func (l *Lake) mergeEvents(ctx context.Context, out *mergeOutput, files []DataFi
 	return m.flush(ctx)
 }
 
-func (r *eventRun) compare(o *eventRun) int {
+func (r *eventInput) compare(o *eventInput) int {
 	a, b := &r.view, &o.view
 	return cmp.Or(
 		cmp.Compare(a.Product[r.row], b.Product[o.row]), cmp.Compare(r.day, o.day),
@@ -64,7 +64,7 @@ func (r *eventRun) compare(o *eventRun) int {
 // step takes the least row.
 func (m *eventMerge) step(ctx context.Context) error {
 	r := m.heap.items[0]
-	m.order = append(m.order, rowRef{batch: r.batch, row: uint32(r.row)})
+	m.rows = append(m.rows, RowRef{Batch: r.batchIndex, Row: uint32(r.row)})
 	r.row++
 	more := true
 	if r.row < r.view.Rows {
@@ -75,15 +75,15 @@ func (m *eventMerge) step(ctx context.Context) error {
 			return err
 		}
 	}
-	m.heap.settle(more)
-	if len(m.order) == mergeRows {
+	m.heap.fixFirst(more)
+	if len(m.rows) == mergeRows {
 		return m.flush(ctx)
 	}
 	return nil
 }
 
 // advance brings r to its next batch. The one before stays until it is written.
-func (m *eventMerge) advance(r *eventRun) (more bool, err error) {
+func (m *eventMerge) advance(r *eventInput) (more bool, err error) {
 	rec, err, ok := r.next()
 	if err != nil || !ok {
 		return false, err
@@ -92,24 +92,24 @@ func (m *eventMerge) advance(r *eventRun) (more bool, err error) {
 		return false, err
 	}
 	rec.Retain()
-	r.rec, r.row, r.batch = rec, 0, uint32(len(m.held))
+	r.rec, r.row, r.batchIndex = rec, 0, uint32(len(m.batches))
 	r.day = dayOfMicros(int64(r.view.Time[0]))
-	m.held = append(m.held, rec)
+	m.batches = append(m.batches, rec)
 	return true, nil
 }
 
 // flush writes the rows in order and lets go of batches that have been used
 // up.
 func (m *eventMerge) flush(ctx context.Context) error {
-	if err := m.out.write(ctx, m.held, m.order); err != nil {
+	if err := m.out.write(ctx, m.batches, m.rows); err != nil {
 		return err
 	}
-	m.order = m.order[:0]
-	used := len(m.held)
+	m.rows = m.rows[:0]
+	used := len(m.batches)
 	for _, r := range m.heap.items {
 		r.rec.Retain()
-		r.batch = uint32(len(m.held) - used)
-		m.held = append(m.held, r.rec)
+		r.batchIndex = uint32(len(m.batches) - used)
+		m.batches = append(m.batches, r.rec)
 	}
 	m.release(used)
 	return nil
@@ -118,10 +118,10 @@ func (m *eventMerge) flush(ctx context.Context) error {
 // release lets go of the first n batches, or of all for 0.
 func (m *eventMerge) release(n int) {
 	if n == 0 {
-		n = len(m.held)
+		n = len(m.batches)
 	}
-	for _, rec := range m.held[:n] {
+	for _, rec := range m.batches[:n] {
 		rec.Release()
 	}
-	m.held = append(m.held[:0], m.held[n:]...)
+	m.batches = append(m.batches[:0], m.batches[n:]...)
 }

@@ -14,8 +14,8 @@ import (
 // rather than built in memory.
 const uploadBytes = 16 << 20
 
-// uploader is an object store that takes an object as a stream.
-type uploader interface {
+// streamStore is an object store that takes an object as a stream.
+type streamStore interface {
 	Upload(ctx context.Context, key string, r io.Reader) (int64, error)
 }
 
@@ -25,17 +25,17 @@ type mergeOutput struct {
 	encoder   *encoder
 	shard     int32
 	partition int32
-	stream    uploader // nil: files are built in memory
+	uploader  streamStore // nil: files are built in memory
 
-	key     string // of the file being written; "" between files
-	body    *bytes.Buffer
-	pipe    *io.PipeWriter
-	sending *errgroup.Group
-	files   []DataFile
+	key    string // of the file being written; "" between files
+	body   *bytes.Buffer
+	pipe   *io.PipeWriter
+	upload *errgroup.Group
+	files  []DataFile
 }
 
 func (l *Lake) newMergeOutput(t Table, files []DataFile) (*mergeOutput, error) {
-	e, err := l.encoder(t)
+	e, err := l.acquireEncoder(t)
 	if err != nil {
 		return nil, err
 	}
@@ -45,13 +45,13 @@ func (l *Lake) newMergeOutput(t Table, files []DataFile) (*mergeOutput, error) {
 		size += f.Bytes
 	}
 	if size > uploadBytes {
-		o.stream, _ = l.store.(uploader)
+		o.uploader, _ = l.store.(streamStore)
 	}
 	return o, nil
 }
 
 // write appends rows of batches, in the order of the table.
-func (o *mergeOutput) write(ctx context.Context, batches []arrow.Record, rows []rowRef) error {
+func (o *mergeOutput) write(ctx context.Context, batches []arrow.Record, rows []RowRef) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -78,17 +78,17 @@ func (o *mergeOutput) begin(ctx context.Context) (err error) {
 	if o.key, err = o.lake.dataKey(o.encoder.table, o.shard, o.partition); err != nil {
 		return err
 	}
-	if o.stream == nil {
+	if o.uploader == nil {
 		o.body = &bytes.Buffer{}
 		o.encoder.begin(o.body)
 		return nil
 	}
 	r, w := io.Pipe()
-	o.pipe, o.sending = w, &errgroup.Group{}
+	o.pipe, o.upload = w, &errgroup.Group{}
 	o.encoder.begin(w)
 	key := o.key
-	o.sending.Go(func() error {
-		_, err := o.stream.Upload(ctx, key, r)
+	o.upload.Go(func() error {
+		_, err := o.uploader.Upload(ctx, key, r)
 		_ = r.CloseWithError(err) // whoever still writes learns why
 		return err
 	})
@@ -101,11 +101,11 @@ func (o *mergeOutput) end(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if o.stream == nil {
+	if o.uploader == nil {
 		err = o.lake.store.Put(ctx, o.key, o.body.Bytes())
 	} else {
 		_ = o.pipe.Close() // never fails
-		err = o.sending.Wait()
+		err = o.upload.Wait()
 	}
 	if err != nil {
 		return fmt.Errorf("put data file %s: %w", o.key, err)
@@ -129,7 +129,7 @@ func (o *mergeOutput) finish(ctx context.Context) ([]DataFile, error) {
 func (o *mergeOutput) release() {
 	if o.pipe != nil {
 		_ = o.pipe.CloseWithError(context.Canceled) // never fails
-		_ = o.sending.Wait()                        // the merge has an error of its own
+		_ = o.upload.Wait()                         // the merge has an error of its own
 	}
-	o.lake.keepEncoder(o.encoder)
+	o.lake.releaseEncoder(o.encoder)
 }

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// sorted is one of the inputs of a merge, standing at its next row.
-type sorted[R any] struct {
+// mergeInput is one of the inputs of a merge, standing at its next row.
+type mergeInput[R any] struct {
 	next func() (*R, error, bool)
 	row  *R
 }
@@ -16,12 +16,12 @@ type sorted[R any] struct {
 // they follow one another. A row is valid until the next.
 func mergeSorted[R any](inputs []iter.Seq2[*R, error], compare func(a, b *R) int, merge func(into, from *R)) iter.Seq2[*R, error] {
 	return func(yield func(*R, error) bool) {
-		var heap heap[sorted[R]]
-		heap.less = func(a, b *sorted[R]) bool { return compare(a.row, b.row) < 0 }
+		var heap mergeHeap[mergeInput[R]]
+		heap.less = func(a, b *mergeInput[R]) bool { return compare(a.row, b.row) < 0 }
 		for _, in := range inputs {
 			next, stop := iter.Pull2(in)
 			defer stop()
-			s := &sorted[R]{next: next}
+			s := &mergeInput[R]{next: next}
 			if row, err, ok := next(); err != nil {
 				yield(nil, err)
 				return
@@ -48,7 +48,7 @@ func mergeSorted[R any](inputs []iter.Seq2[*R, error], compare func(a, b *R) int
 				return
 			}
 			top.row = row
-			heap.settle(ok)
+			heap.fixFirst(ok)
 		}
 		if have {
 			yield(&out, nil)
@@ -56,13 +56,13 @@ func mergeSorted[R any](inputs []iter.Seq2[*R, error], compare func(a, b *R) int
 	}
 }
 
-// heap keeps the least of its items first.
-type heap[T any] struct {
+// mergeHeap keeps the least of its items first.
+type mergeHeap[T any] struct {
 	items []*T
 	less  func(a, b *T) bool
 }
 
-func (h *heap[T]) push(item *T) {
+func (h *mergeHeap[T]) push(item *T) {
 	h.items = append(h.items, item)
 	for i := len(h.items) - 1; i > 0; {
 		up := (i - 1) / 2
@@ -74,8 +74,8 @@ func (h *heap[T]) push(item *T) {
 	}
 }
 
-// settle brings the first item, which has changed, to its place, or drops it.
-func (h *heap[T]) settle(keep bool) {
+// fixFirst brings the first item, which has changed, to its place, or drops it.
+func (h *mergeHeap[T]) fixFirst(keep bool) {
 	if !keep {
 		last := len(h.items) - 1
 		h.items[0] = h.items[last]

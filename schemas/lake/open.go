@@ -58,21 +58,21 @@ func (c Config) withDefaults() Config {
 // Lake is the set of tables under one namespace of a catalog. It is safe for
 // concurrent use; in one process there must be one Lake for a set of tables.
 type Lake struct {
-	cfg    Config
-	cat    Catalog
-	store  ObjectStore
-	files  ObjectStore // store as scans see it: small data files are kept in memory
-	tables map[Table]*tableState
+	cfg         Config
+	cat         Catalog
+	store       ObjectStore
+	cachedStore ObjectStore // store as scans see it: small data files are kept in memory
+	tables      map[Table]*tableState
 
 	memory, rollupMemory memory.Allocator // of batches
 }
 
 // tableState is what a process remembers of one table.
 type tableState struct {
-	columns boundColumns
+	bounds boundColumns
 
-	committer sync.Mutex // held while committing: one committer per process and table
-	encoders  sync.Pool  // of *encoder, between data files
+	commitMu sync.Mutex // held while committing: one committer per process and table
+	encoders sync.Pool  // of *encoder, between data files
 
 	mu        sync.Mutex            // guards what follows
 	latest    *Snapshot             // the last load; nil before the first
@@ -83,9 +83,9 @@ type tableState struct {
 // lake. Tables lie at s3://bucket/prefix/table.
 func Open(ctx context.Context, cfg Config, cat Catalog, store ObjectStore) (*Lake, error) {
 	l := &Lake{cfg: cfg.withDefaults(), cat: cat, store: store, tables: map[Table]*tableState{}}
-	l.files = newCache(store, l.cfg.CacheBytes)
+	l.cachedStore = newObjectCache(store, l.cfg.CacheBytes)
 	if l.memory, l.rollupMemory = cfg.Memory, cfg.Memory; cfg.Memory == nil {
-		l.memory, l.rollupMemory = memory.DefaultAllocator, &recycler{Allocator: memory.DefaultAllocator}
+		l.memory, l.rollupMemory = memory.DefaultAllocator, &bufferPool{Allocator: memory.DefaultAllocator}
 	}
 	if l.cfg.Bucket == "" {
 		return nil, errors.New("open lake: no bucket given")
@@ -109,7 +109,7 @@ func (l *Lake) openTable(ctx context.Context, t Table) error {
 	if err != nil {
 		return fmt.Errorf("open table %s: %w", t, err)
 	}
-	l.tables[t] = &tableState{columns: columns}
+	l.tables[t] = &tableState{bounds: columns}
 	_, err = l.cat.LoadTable(ctx, ident(t))
 	if err == nil {
 		return nil

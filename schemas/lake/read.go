@@ -14,28 +14,28 @@ import (
 
 // How objects are fetched.
 const (
-	wholeBytes = 512 << 10 // an object up to this size comes in one get
-	tailBytes  = 256 << 10 // of a larger one this much comes first: footer and page indexes
-	gapBytes   = 256 << 10 // ranges that lie closer come as one
-	rangeGets  = 4         // ranges of a row group on their way at once
+	maxWholeBytes = 512 << 10 // an object up to this size comes in one get
+	tailBytes     = 256 << 10 // of a larger one this much comes first: footer and page indexes
+	maxGapBytes   = 256 << 10 // ranges that lie closer come as one
+	maxRangeGets  = 4         // ranges of a row group on their way at once
 )
 
-// source is a data file open for reading.
-type source struct {
+// dataFileReader is a data file open for reading.
+type dataFileReader struct {
 	DataFile
 	store  ObjectStore
-	body   []byte // the whole object, or nil
-	tail   spans  // otherwise its end
+	body   []byte        // the whole object, or nil
+	tail   fetchedRanges // otherwise its end
 	file   *parquet.File
 	leaves map[int]int // field id → leaf column
 }
 
-// openSource fetches a small data file, or the end of a large one.
-func openSource(ctx context.Context, store ObjectStore, f DataFile) (*source, error) {
-	s := &source{DataFile: f, store: store}
+// openDataFile fetches a small data file, or the end of a large one.
+func openDataFile(ctx context.Context, store ObjectStore, f DataFile) (*dataFileReader, error) {
+	s := &dataFileReader{DataFile: f, store: store}
 	var at io.ReaderAt
 	var err error
-	if f.Bytes <= wholeBytes {
+	if f.Bytes <= maxWholeBytes {
 		s.body, err = store.Get(ctx, f.Path)
 		at = bytes.NewReader(s.body)
 	} else {
@@ -59,7 +59,7 @@ func openSource(ctx context.Context, store ObjectStore, f DataFile) (*source, er
 }
 
 // fetchTail fetches the end of the object, all of the footer at least.
-func (s *source) fetchTail(ctx context.Context) error {
+func (s *dataFileReader) fetchTail(ctx context.Context) error {
 	n := int64(tailBytes)
 	for {
 		tail, err := s.store.GetRange(ctx, s.Path, s.Bytes-n, n)
@@ -69,7 +69,7 @@ func (s *source) fetchTail(ctx context.Context) error {
 		if int64(len(tail)) != n {
 			return fmt.Errorf("end is %d bytes, want %d: %w", len(tail), n, io.ErrUnexpectedEOF)
 		}
-		s.tail = spans{{from: s.Bytes - n, body: tail}}
+		s.tail = fetchedRanges{{from: s.Bytes - n, body: tail}}
 		footer := int64(binary.LittleEndian.Uint32(tail[n-8:])) + 8
 		if footer <= n {
 			return nil
@@ -80,13 +80,13 @@ func (s *source) fetchTail(ctx context.Context) error {
 
 // chunks fetches some columns of a row group, by leaf, and returns where to
 // read them.
-func (s *source) chunks(ctx context.Context, group int, leaves []int) (io.ReaderAt, error) {
+func (s *dataFileReader) chunks(ctx context.Context, group int, leaves []int) (io.ReaderAt, error) {
 	if s.body != nil {
 		return bytes.NewReader(s.body), nil
 	}
 	out := s.ranges(group, leaves)
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(rangeGets)
+	g.SetLimit(maxRangeGets)
 	for i := range out {
 		g.Go(func() error {
 			body, err := s.store.GetRange(ctx, s.Path, out[i].from, out[i].size)
@@ -105,21 +105,21 @@ func (s *source) chunks(ctx context.Context, group int, leaves []int) (io.Reader
 
 // ranges are where the columns of a row group lie, those that lie close put
 // together.
-func (s *source) ranges(group int, leaves []int) spans {
+func (s *dataFileReader) ranges(group int, leaves []int) fetchedRanges {
 	columns := s.file.Metadata().RowGroups[group].Columns
-	var all spans
+	var all fetchedRanges
 	for _, leaf := range leaves {
 		m := &columns[leaf].MetaData
 		from := m.DataPageOffset
 		if m.DictionaryPageOffset > 0 {
 			from = min(from, m.DictionaryPageOffset)
 		}
-		all = append(all, span{from: from, size: m.TotalCompressedSize})
+		all = append(all, byteRange{from: from, size: m.TotalCompressedSize})
 	}
-	slices.SortFunc(all, func(a, b span) int { return int(a.from - b.from) })
-	var out spans
+	slices.SortFunc(all, func(a, b byteRange) int { return int(a.from - b.from) })
+	var out fetchedRanges
 	for _, r := range all {
-		if last := len(out) - 1; last >= 0 && r.from-out[last].from-out[last].size < gapBytes {
+		if last := len(out) - 1; last >= 0 && r.from-out[last].from-out[last].size < maxGapBytes {
 			out[last].size = max(out[last].size, r.from+r.size-out[last].from)
 			continue
 		}
@@ -128,17 +128,17 @@ func (s *source) ranges(group int, leaves []int) spans {
 	return out
 }
 
-// span is a part of an object.
-type span struct {
+// byteRange is a part of an object.
+type byteRange struct {
 	from, size int64
 	body       []byte
 }
 
-// spans reads the parts of an object that were fetched.
-type spans []span
+// fetchedRanges reads the parts of an object that were fetched.
+type fetchedRanges []byteRange
 
 // ReadAt reads what lies in one span; anything else is the end.
-func (s *spans) ReadAt(p []byte, off int64) (int, error) {
+func (s *fetchedRanges) ReadAt(p []byte, off int64) (int, error) {
 	for i := range *s {
 		r := &(*s)[i]
 		if off < r.from || off >= r.from+int64(len(r.body)) {

@@ -6,10 +6,10 @@ import (
 	"sync"
 )
 
-// ahead runs jobs, of which it has up to n under way or done beside the one
+// prefetch runs jobs, of which it has up to n under way or done beside the one
 // whose result is being used, and yields the results in order until one fails.
 // Every job has ended when it returns.
-func ahead[T any](ctx context.Context, n int, jobs []func(context.Context) (T, error)) iter.Seq2[T, error] {
+func prefetch[T any](ctx context.Context, n int, jobs []func(context.Context) (T, error)) iter.Seq2[T, error] {
 	type result struct {
 		value T
 		err   error

@@ -9,18 +9,18 @@ import (
 	"github.com/parquet-go/parquet-go/encoding"
 )
 
-// codeReader reads values as codes of a dictionary that the whole row group
+// dictionaryReader reads values as codes of a dictionary that the whole row group
 // shares. Values of pages that have none are coded here.
-type codeReader struct {
-	flatReader[int32] // of the codes
+type dictionaryReader struct {
+	fixedWidthReader[int32] // of the codes
 
-	words  words       // values of codes
-	loaded bool        // the chunk's dictionary is in words, with its own codes
-	values arrow.Array // words as an array; nil before the first
+	values      dictionaryValues // values of codes
+	loaded      bool             // the chunk's dictionary is in words, with its own codes
+	valuesArray arrow.Array      // words as an array; nil before the first
 }
 
-// words are values by code.
-type words interface {
+// dictionaryValues are values by code.
+type dictionaryValues interface {
 	len() int
 	// load adds n values, whatever is there.
 	load(of encoding.Values, n int)
@@ -29,30 +29,30 @@ type words interface {
 	array(mem memory.Allocator) arrow.Array
 }
 
-func newCodeReader(c *cursor, as arrow.DataType, valid validity) *codeReader {
-	r := &codeReader{words: &texts{}}
+func newDictionaryReader(c *cursor, as arrow.DataType, valid validity) *dictionaryReader {
+	r := &dictionaryReader{values: &stringDictionary{}}
 	if valueType(as).ID() == arrow.INT64 {
-		r.words = &numbers{}
+		r.values = &int64Dictionary{}
 	}
-	r.flatReader = flatReader[int32]{cursor: c, as: as, valid: valid, fill: r.codes, cast: arrow.Int32Traits.CastFromBytes, width: arrow.Int32SizeBytes}
+	r.fixedWidthReader = fixedWidthReader[int32]{cursor: c, as: as, valid: valid, decode: r.codes, cast: arrow.Int32Traits.CastFromBytes, width: arrow.Int32SizeBytes}
 	return r
 }
 
 // codes puts the codes of the values of p into to.
-func (r *codeReader) codes(to []int32, p piece) error {
+func (r *dictionaryReader) codes(to []int32, p pageRows) error {
 	if err := r.load(); err != nil {
 		return err
 	}
 	if r.page.Dictionary() == nil {
-		r.words.code(to, r.data, p.dense)
+		r.values.code(to, r.data, p.firstValue)
 		return nil
 	}
-	copy(to, r.data.Int32()[p.dense:])
+	copy(to, r.data.Int32()[p.firstValue:])
 	return nil
 }
 
 // load makes the codes of the chunk's dictionary ours, before any other.
-func (r *codeReader) load() error {
+func (r *dictionaryReader) load() error {
 	if r.loaded {
 		return nil
 	}
@@ -62,51 +62,51 @@ func (r *codeReader) load() error {
 		return fmt.Errorf("read dictionary: %w", err)
 	}
 	if dict != nil {
-		r.words.load(dict.Page().Data(), dict.Len())
+		r.values.load(dict.Page().Data(), dict.Len())
 	}
 	return nil
 }
 
-func (r *codeReader) array() arrow.Array {
-	if r.values == nil || r.values.Len() < r.words.len() {
-		r.dropValues()
-		r.values = r.words.array(r.valid.mem)
+func (r *dictionaryReader) array() arrow.Array {
+	if r.valuesArray == nil || r.valuesArray.Len() < r.values.len() {
+		r.releaseValues()
+		r.valuesArray = r.values.array(r.valid.mem)
 	}
 	codes := r.out
 	r.out = nil
 	indices := newArray(arrow.PrimitiveTypes.Int32, &r.valid, codes)
 	defer indices.Release()
-	return array.NewDictionaryArray(r.as, indices, r.values)
+	return array.NewDictionaryArray(r.as, indices, r.valuesArray)
 }
 
-func (r *codeReader) dropValues() {
-	if r.values != nil {
-		r.values.Release()
-		r.values = nil
+func (r *dictionaryReader) releaseValues() {
+	if r.valuesArray != nil {
+		r.valuesArray.Release()
+		r.valuesArray = nil
 	}
 }
 
-func (r *codeReader) close() error {
-	r.dropValues()
-	return r.flatReader.close()
+func (r *dictionaryReader) close() error {
+	r.releaseValues()
+	return r.fixedWidthReader.close()
 }
 
-// texts are words of strings.
-type texts struct {
+// stringDictionary are words of strings.
+type stringDictionary struct {
 	list [][]byte
 	of   map[string]int32 // code of each; nil until a page needs it
 }
 
-func (t *texts) len() int { return len(t.list) }
+func (t *stringDictionary) len() int { return len(t.list) }
 
-func (t *texts) load(of encoding.Values, n int) {
+func (t *stringDictionary) load(of encoding.Values, n int) {
 	raw, at := byteArrays(of)
 	for i := range n {
 		t.list = append(t.list, raw[at[i]:at[i+1]])
 	}
 }
 
-func (t *texts) code(to []int32, of encoding.Values, from int) {
+func (t *stringDictionary) code(to []int32, of encoding.Values, from int) {
 	if t.of == nil {
 		t.of = map[string]int32{}
 		for i, v := range t.list {
@@ -126,7 +126,7 @@ func (t *texts) code(to []int32, of encoding.Values, from int) {
 	}
 }
 
-func (t *texts) array(mem memory.Allocator) arrow.Array {
+func (t *stringDictionary) array(mem memory.Allocator) arrow.Array {
 	b := array.NewStringBuilder(mem)
 	defer b.Release()
 	b.Reserve(len(t.list))
@@ -141,17 +141,17 @@ func (t *texts) array(mem memory.Allocator) arrow.Array {
 	return b.NewArray()
 }
 
-// numbers are words of integers.
-type numbers struct {
+// int64Dictionary are words of integers.
+type int64Dictionary struct {
 	list []int64
 	of   map[int64]int32 // code of each; nil until a page needs it
 }
 
-func (w *numbers) len() int { return len(w.list) }
+func (w *int64Dictionary) len() int { return len(w.list) }
 
-func (w *numbers) load(of encoding.Values, n int) { w.list = append(w.list, of.Int64()[:n]...) }
+func (w *int64Dictionary) load(of encoding.Values, n int) { w.list = append(w.list, of.Int64()[:n]...) }
 
-func (w *numbers) code(to []int32, of encoding.Values, from int) {
+func (w *int64Dictionary) code(to []int32, of encoding.Values, from int) {
 	if w.of == nil {
 		w.of = map[int64]int32{}
 		for i, v := range w.list {
@@ -168,7 +168,7 @@ func (w *numbers) code(to []int32, of encoding.Values, from int) {
 	}
 }
 
-func (w *numbers) array(mem memory.Allocator) arrow.Array {
+func (w *int64Dictionary) array(mem memory.Allocator) arrow.Array {
 	b := array.NewInt64Builder(mem)
 	defer b.Release()
 	b.AppendValues(w.list, nil)

@@ -27,17 +27,17 @@ type columnReader interface {
 
 // validity is which rows of an array have a value.
 type validity struct {
-	mem  memory.Allocator
-	rows int // that the array will have
-	n    int // that it has
-	null int
-	bits *memory.Buffer // nil while every row has a value
+	mem    memory.Allocator
+	rows   int // that the array will have
+	filled int // that it has
+	nulls  int
+	bits   *memory.Buffer // nil while every row has a value
 }
 
-func (v *validity) begin(rows int) { v.rows, v.n, v.null = rows, 0, 0 }
+func (v *validity) begin(rows int) { v.rows, v.filled, v.nulls = rows, 0, 0 }
 
 // add appends the rows of p.
-func (v *validity) add(p piece) {
+func (v *validity) add(p pageRows) {
 	if p.levels != nil && v.bits == nil {
 		v.bits = memory.NewResizableBuffer(v.mem)
 		v.bits.Resize(int(bitutil.BytesForBits(int64(v.rows))))
@@ -45,11 +45,11 @@ func (v *validity) add(p piece) {
 	}
 	for i, level := range p.levels {
 		if level == 0 {
-			bitutil.ClearBit(v.bits.Bytes(), v.n+i)
+			bitutil.ClearBit(v.bits.Bytes(), v.filled+i)
 		}
 	}
-	v.n += p.rows
-	v.null += p.rows - p.values
+	v.filled += p.rows
+	v.nulls += p.rows - p.values
 }
 
 // take is the bitmap of the array, nil when there is none. The caller owns it.
@@ -70,7 +70,7 @@ func (v *validity) release() {
 // them up.
 func newArray(t arrow.DataType, v *validity, buffers ...*memory.Buffer) arrow.Array {
 	all := append([]*memory.Buffer{v.take()}, buffers...)
-	data := array.NewData(t, v.n, all, nil, v.null, 0)
+	data := array.NewData(t, v.filled, all, nil, v.nulls, 0)
 	defer data.Release()
 	for _, b := range all {
 		if b != nil {
@@ -80,45 +80,45 @@ func newArray(t arrow.DataType, v *validity, buffers ...*memory.Buffer) arrow.Ar
 	return array.MakeFromData(data)
 }
 
-// flatReader reads values of one width as Arrow has them: slices of V.
-type flatReader[V any] struct {
+// fixedWidthReader reads values of one width as Arrow has them: slices of V.
+type fixedWidthReader[V any] struct {
 	*cursor
-	as    arrow.DataType
-	valid validity
-	fill  func(to []V, p piece) error // puts the values of p, as many as to has, into to
-	cast  func([]byte) []V
-	width int // bytes of a value
-	out   *memory.Buffer
+	as     arrow.DataType
+	valid  validity
+	decode func(to []V, p pageRows) error // puts the values of p, as many as to has, into to
+	cast   func([]byte) []V
+	width  int // bytes of a value
+	out    *memory.Buffer
 }
 
-func (r *flatReader[V]) begin(rows int) {
+func (r *fixedWidthReader[V]) begin(rows int) {
 	r.valid.begin(rows)
 	r.out = memory.NewResizableBuffer(r.valid.mem)
 	r.out.Resize(rows * r.width)
 }
 
-func (r *flatReader[V]) read(row int64, n int) error {
+func (r *fixedWidthReader[V]) read(row int64, n int) error {
 	dst := r.cast(r.out.Bytes())
-	return r.each(row, n, func(p piece) error {
-		rows := dst[r.valid.n : r.valid.n+p.rows]
+	return r.forEachPage(row, n, func(p pageRows) error {
+		rows := dst[r.valid.filled : r.valid.filled+p.rows]
 		if p.values > 0 {
-			if err := r.fill(rows[:p.values], p); err != nil {
+			if err := r.decode(rows[:p.values], p); err != nil {
 				return err
 			}
 		}
-		spread(rows, p)
+		spreadNulls(rows, p)
 		r.valid.add(p)
 		return nil
 	})
 }
 
-func (r *flatReader[V]) array() arrow.Array {
+func (r *fixedWidthReader[V]) array() arrow.Array {
 	out := r.out
 	r.out = nil
 	return newArray(r.as, &r.valid, out)
 }
 
-func (r *flatReader[V]) close() error {
+func (r *fixedWidthReader[V]) close() error {
 	r.valid.release()
 	if r.out != nil {
 		r.out.Release()
@@ -127,9 +127,9 @@ func (r *flatReader[V]) close() error {
 	return r.cursor.close()
 }
 
-// spread moves the values of p, which are the first of rows, to the rows that
+// spreadNulls moves the values of p, which are the first of rows, to the rows that
 // have one. Rows without one become 0.
-func spread[V any](rows []V, p piece) {
+func spreadNulls[V any](rows []V, p pageRows) {
 	if p.levels == nil {
 		return
 	}
@@ -145,53 +145,53 @@ func spread[V any](rows []V, p piece) {
 	}
 }
 
-// numberFiller takes integers out of pages, coded or not.
-type numberFiller[V int32 | int64] struct {
+// integerDecoder takes integers out of pages, coded or not.
+type integerDecoder[V int32 | int64] struct {
 	*cursor
-	values func(encoding.Values) []V
-	dict   parquet.Dictionary // whose values are coded
-	coded  []V
+	values     func(encoding.Values) []V
+	dict       parquet.Dictionary // whose values are coded
+	dictionary []V
 }
 
-func longs(c *cursor) *numberFiller[int64] {
-	return &numberFiller[int64]{cursor: c, values: func(v encoding.Values) []int64 { return v.Int64() }}
+func newInt64Decoder(c *cursor) *integerDecoder[int64] {
+	return &integerDecoder[int64]{cursor: c, values: func(v encoding.Values) []int64 { return v.Int64() }}
 }
 
-func ints(c *cursor) *numberFiller[int32] {
-	return &numberFiller[int32]{cursor: c, values: func(v encoding.Values) []int32 { return v.Int32() }}
+func newInt32Decoder(c *cursor) *integerDecoder[int32] {
+	return &integerDecoder[int32]{cursor: c, values: func(v encoding.Values) []int32 { return v.Int32() }}
 }
 
-func (f *numberFiller[V]) fill(to []V, p piece) error {
+func (f *integerDecoder[V]) decode(to []V, p pageRows) error {
 	dict := f.page.Dictionary()
 	if dict == nil {
-		copy(to, f.values(f.data)[p.dense:])
+		copy(to, f.values(f.data)[p.firstValue:])
 		return nil
 	}
 	if dict != f.dict {
-		f.dict, f.coded = dict, f.values(dict.Page().Data())
+		f.dict, f.dictionary = dict, f.values(dict.Page().Data())
 	}
-	for i, code := range f.data.Int32()[p.dense : p.dense+len(to)] {
-		to[i] = f.coded[code]
+	for i, code := range f.data.Int32()[p.firstValue : p.firstValue+len(to)] {
+		to[i] = f.dictionary[code]
 	}
 	return nil
 }
 
-func newLongReader(c *cursor, as arrow.DataType, valid validity) columnReader {
-	return &flatReader[int64]{cursor: c, as: as, valid: valid, fill: longs(c).fill, cast: arrow.Int64Traits.CastFromBytes, width: arrow.Int64SizeBytes}
+func newInt64Reader(c *cursor, as arrow.DataType, valid validity) columnReader {
+	return &fixedWidthReader[int64]{cursor: c, as: as, valid: valid, decode: newInt64Decoder(c).decode, cast: arrow.Int64Traits.CastFromBytes, width: arrow.Int64SizeBytes}
 }
 
-func newIntReader(c *cursor, as arrow.DataType, valid validity) columnReader {
-	return &flatReader[int32]{cursor: c, as: as, valid: valid, fill: ints(c).fill, cast: arrow.Int32Traits.CastFromBytes, width: arrow.Int32SizeBytes}
+func newInt32Reader(c *cursor, as arrow.DataType, valid validity) columnReader {
+	return &fixedWidthReader[int32]{cursor: c, as: as, valid: valid, decode: newInt32Decoder(c).decode, cast: arrow.Int32Traits.CastFromBytes, width: arrow.Int32SizeBytes}
 }
 
 func newDecimalReader(c *cursor, as arrow.DataType, valid validity) columnReader {
-	return &flatReader[decimal128.Num]{
-		cursor: c, as: as, valid: valid, fill: c.decimals, cast: arrow.Decimal128Traits.CastFromBytes, width: arrow.Decimal128SizeBytes,
+	return &fixedWidthReader[decimal128.Num]{
+		cursor: c, as: as, valid: valid, decode: c.decimals, cast: arrow.Decimal128Traits.CastFromBytes, width: arrow.Decimal128SizeBytes,
 	}
 }
 
 // decimals puts exact numbers, which pages hold big-endian, into to.
-func (c *cursor) decimals(to []decimal128.Num, p piece) error {
+func (c *cursor) decimals(to []decimal128.Num, p pageRows) error {
 	data, dict := c.data, c.page.Dictionary()
 	if dict != nil {
 		data = dict.Page().Data()
@@ -202,12 +202,12 @@ func (c *cursor) decimals(to []decimal128.Num, p piece) error {
 	}
 	if dict == nil {
 		for i := range to {
-			at := (p.dense + i) * size
+			at := (p.firstValue + i) * size
 			to[i] = bigEndian(raw[at : at+size])
 		}
 		return nil
 	}
-	for i, code := range c.data.Int32()[p.dense : p.dense+len(to)] {
+	for i, code := range c.data.Int32()[p.firstValue : p.firstValue+len(to)] {
 		to[i] = bigEndian(raw[int(code)*size : int(code+1)*size])
 	}
 	return nil
@@ -231,12 +231,12 @@ func bigEndian(raw []byte) decimal128.Num {
 // boolReader reads truth values, one by one: they are few.
 type boolReader struct {
 	*cursor
-	mem    memory.Allocator
-	out    *array.BooleanBuilder
-	of     parquet.Page // whose values are read
-	values parquet.ValueReader
-	next   int // row of the page that values stands at
-	buffer []parquet.Value
+	mem        memory.Allocator
+	out        *array.BooleanBuilder
+	valuesPage parquet.Page // whose values are read
+	values     parquet.ValueReader
+	next       int // row of the page that values stands at
+	buffer     []parquet.Value
 }
 
 func (r *boolReader) begin(rows int) {
@@ -245,35 +245,35 @@ func (r *boolReader) begin(rows int) {
 }
 
 func (r *boolReader) read(row int64, n int) error {
-	return r.each(row, n, func(p piece) error {
+	return r.forEachPage(row, n, func(p pageRows) error {
 		if p.values == 0 {
 			r.out.AppendNulls(p.rows)
 			return nil
 		}
-		if r.of != r.page {
-			r.of, r.values, r.next = r.page, r.page.Values(), 0
+		if r.valuesPage != r.page {
+			r.valuesPage, r.values, r.next = r.page, r.page.Values(), 0
 		}
-		for r.next < r.at+p.rows {
+		for r.next < r.nextRow+p.rows {
 			if cap(r.buffer) == 0 {
 				r.buffer = make([]parquet.Value, 512)
 			}
-			want := r.at + p.rows - r.next
-			if r.next < r.at {
-				want = r.at - r.next
+			want := r.nextRow + p.rows - r.next
+			if r.next < r.nextRow {
+				want = r.nextRow - r.next
 			}
 			got, err := r.values.ReadValues(r.buffer[:min(want, len(r.buffer))])
 			if got == 0 {
 				return fmt.Errorf("read truth values: %w", err)
 			}
-			r.take(r.buffer[:got])
+			r.appendValues(r.buffer[:got])
 		}
 		return nil
 	})
 }
 
-// take appends values, unless they lie before the cursor.
-func (r *boolReader) take(values []parquet.Value) {
-	skip := r.next < r.at
+// appendValues appends values, unless they lie before the cursor.
+func (r *boolReader) appendValues(values []parquet.Value) {
+	skip := r.next < r.nextRow
 	r.next += len(values)
 	if skip {
 		return

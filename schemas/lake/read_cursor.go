@@ -16,16 +16,16 @@ type cursor struct {
 	seekable bool // pages can be skipped without reading them
 	nullable bool
 
-	page   parquet.Page // nil before the first
-	first  int64        // row of the group that the page starts at
-	levels []byte       // of the page's rows: 1 has a value, 0 has none; nil when all have
-	at     int          // row of the page that comes next
-	dense  int          // value of the page that comes next
-	data   encoding.Values
+	page      parquet.Page // nil before the first
+	firstRow  int64        // row of the group that the page starts at
+	levels    []byte       // of the page's rows: 1 has a value, 0 has none; nil when all have
+	nextRow   int          // row of the page that comes next
+	nextValue int          // value of the page that comes next
+	data      encoding.Values
 }
 
-// openCursor starts at the first row of chunk, whose bytes are read from at.
-func openCursor(chunk *parquet.FileColumnChunk, at io.ReaderAt) *cursor {
+// newCursor starts at the first row of chunk, whose bytes are read from at.
+func newCursor(chunk *parquet.FileColumnChunk, at io.ReaderAt) *cursor {
 	c := &cursor{pages: chunk.PagesFrom(at)}
 	leaf := chunk.Node()
 	c.nullable = leaf.Optional()
@@ -34,8 +34,8 @@ func openCursor(chunk *parquet.FileColumnChunk, at io.ReaderAt) *cursor {
 	return c
 }
 
-// index makes the cursor skip pages by the offset index at the end of s.
-func (c *cursor) index(s *source, chunk *parquet.FileColumnChunk) {
+// useOffsetIndex makes the cursor skip pages by the offset index at the end of s.
+func (c *cursor) useOffsetIndex(s *dataFileReader, chunk *parquet.FileColumnChunk) {
 	if !c.seekable {
 		return
 	}
@@ -48,24 +48,24 @@ func (c *cursor) index(s *source, chunk *parquet.FileColumnChunk) {
 	}
 }
 
-// piece is rows of one page.
-type piece struct {
-	rows   int
-	levels []byte // nil when every row has a value
-	values int    // how many rows have a value
-	dense  int    // the first of them in the page's data
+// pageRows is rows of one page.
+type pageRows struct {
+	rows       int
+	levels     []byte // nil when every row has a value
+	values     int    // how many rows have a value
+	firstValue int    // the first of them in the page's data
 }
 
-// each calls f for rows [row, row+n) of the group, page by page.
-func (c *cursor) each(row int64, n int, f func(p piece) error) error {
+// forEachPage calls f for rows [row, row+n) of the group, page by page.
+func (c *cursor) forEachPage(row int64, n int, f func(p pageRows) error) error {
 	for n > 0 {
 		if err := c.moveTo(row); err != nil {
 			return err
 		}
-		p := piece{rows: min(n, int(c.page.NumRows())-c.at), dense: c.dense}
+		p := pageRows{rows: min(n, int(c.page.NumRows())-c.nextRow), firstValue: c.nextValue}
 		p.values = p.rows
 		if c.levels != nil {
-			p.levels = c.levels[c.at : c.at+p.rows]
+			p.levels = c.levels[c.nextRow : c.nextRow+p.rows]
 			p.values = bytes.Count(p.levels, []byte{1})
 			if p.values == p.rows {
 				p.levels = nil
@@ -74,8 +74,8 @@ func (c *cursor) each(row int64, n int, f func(p piece) error) error {
 		if err := f(p); err != nil {
 			return err
 		}
-		c.at += p.rows
-		c.dense += p.values
+		c.nextRow += p.rows
+		c.nextValue += p.values
 		row += int64(p.rows)
 		n -= p.rows
 	}
@@ -84,27 +84,27 @@ func (c *cursor) each(row int64, n int, f func(p piece) error) error {
 
 // moveTo brings the cursor to row, which is not before it.
 func (c *cursor) moveTo(row int64) error {
-	for c.page == nil || row >= c.first+c.page.NumRows() {
-		if err := c.turn(row); err != nil {
+	for c.page == nil || row >= c.firstRow+c.page.NumRows() {
+		if err := c.nextPage(row); err != nil {
 			return err
 		}
 	}
-	if skip := int(row-c.first) - c.at; skip > 0 {
+	if skip := int(row-c.firstRow) - c.nextRow; skip > 0 {
 		if c.levels != nil {
-			c.dense += bytes.Count(c.levels[c.at:c.at+skip], []byte{1})
+			c.nextValue += bytes.Count(c.levels[c.nextRow:c.nextRow+skip], []byte{1})
 		} else {
-			c.dense += skip
+			c.nextValue += skip
 		}
-		c.at += skip
+		c.nextRow += skip
 	}
 	return nil
 }
 
-// turn goes to the next page, or to the one that has row where that is far.
-func (c *cursor) turn(row int64) error {
-	next, far := int64(0), int64(pageBytes/8)
+// nextPage goes to the next page, or to the one that has row where that is far.
+func (c *cursor) nextPage(row int64) error {
+	next, far := int64(0), int64(maxPageBytes/8)
 	if c.page != nil {
-		next, far = c.first+c.page.NumRows(), c.page.NumRows()
+		next, far = c.firstRow+c.page.NumRows(), c.page.NumRows()
 	}
 	if c.seekable && row-next > far {
 		if err := c.pages.SeekToRow(row); err != nil {
@@ -119,8 +119,8 @@ func (c *cursor) turn(row int64) error {
 	if err != nil {
 		return fmt.Errorf("read page at row %d: %w", next, err)
 	}
-	c.drop()
-	c.page, c.first, c.at, c.dense, c.levels = page, next, 0, 0, nil
+	c.releasePage()
+	c.page, c.firstRow, c.nextRow, c.nextValue, c.levels = page, next, 0, 0, nil
 	c.data = page.Data()
 	if c.nullable {
 		c.levels = page.DefinitionLevels()
@@ -128,7 +128,7 @@ func (c *cursor) turn(row int64) error {
 	return nil
 }
 
-func (c *cursor) drop() {
+func (c *cursor) releasePage() {
 	if c.page != nil {
 		parquet.Release(c.page)
 	}
@@ -136,7 +136,7 @@ func (c *cursor) drop() {
 }
 
 func (c *cursor) close() error {
-	c.drop()
+	c.releasePage()
 	if err := c.pages.Close(); err != nil {
 		return fmt.Errorf("close column: %w", err)
 	}

@@ -33,25 +33,25 @@ func (r *stringReader) begin(rows int) {
 
 func (r *stringReader) read(row int64, n int) error {
 	offsets := arrow.Int32Traits.CastFromBytes(r.offsets.Bytes())
-	return r.each(row, n, func(p piece) error {
-		err := r.fill(offsets[r.valid.n+1:r.valid.n+1+p.rows], p)
+	return r.forEachPage(row, n, func(p pageRows) error {
+		err := r.fill(offsets[r.valid.filled+1:r.valid.filled+1+p.rows], p)
 		r.valid.add(p)
 		return err
 	})
 }
 
 // fill appends the values of p to data and their ends to ends.
-func (r *stringReader) fill(ends []int32, p piece) error {
+func (r *stringReader) fill(ends []int32, p pageRows) error {
 	if dict := r.page.Dictionary(); dict != nil {
 		raw, at := byteArrays(dict.Page().Data())
-		codes := r.cursor.data.Int32()[p.dense : p.dense+p.values]
+		codes := r.cursor.data.Int32()[p.firstValue : p.firstValue+p.values]
 		return r.append(ends, p, func(i int) []byte { return raw[at[codes[i]]:at[codes[i]+1]] })
 	}
 	raw, at := byteArrays(r.cursor.data)
 	if p.levels == nil {
-		return r.appendRun(ends, raw[at[p.dense]:at[p.dense+p.rows]], at[p.dense:p.dense+p.rows+1])
+		return r.appendRun(ends, raw[at[p.firstValue]:at[p.firstValue+p.rows]], at[p.firstValue:p.firstValue+p.rows+1])
 	}
-	return r.append(ends, p, func(i int) []byte { return raw[at[p.dense+i]:at[p.dense+i+1]] })
+	return r.append(ends, p, func(i int) []byte { return raw[at[p.firstValue+i]:at[p.firstValue+i+1]] })
 }
 
 // appendRun appends values that lie one after the other.
@@ -69,7 +69,7 @@ func (r *stringReader) appendRun(ends []int32, raw []byte, at []uint32) error {
 }
 
 // append appends the values of p one by one.
-func (r *stringReader) append(ends []int32, p piece, value func(i int) []byte) error {
+func (r *stringReader) append(ends []int32, p pageRows, value func(i int) []byte) error {
 	size := 0
 	for i := range p.values {
 		size += len(value(i))
@@ -104,8 +104,8 @@ func (r *stringReader) grow(n int) (end int, err error) {
 
 func (r *stringReader) array() arrow.Array {
 	offsets, data := r.offsets, r.data
-	if r.valid.n > 0 {
-		r.width = data.Len()/r.valid.n + 1 // the next array will be about as long
+	if r.valid.filled > 0 {
+		r.width = data.Len()/r.valid.filled + 1 // the next array will be about as long
 	}
 	r.offsets, r.data = nil, nil
 	return newArray(r.as, &r.valid, offsets, data)

@@ -7,38 +7,38 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 )
 
-// recycler gives out again what was given back, as it is: a scan of rollups
+// bufferPool gives out again what was given back, as it is: a scan of rollups
 // makes and lets go of many batches of one size, and to clear fresh memory for
 // each, and to collect it, costs as much as to fill it. Who reads a batch after
 // it was released reads something else.
-type recycler struct {
+type bufferPool struct {
 	memory.Allocator
 
-	free [recycledBits + 1]sync.Pool // of *[]byte, by the logarithm of their size
+	free [maxPooledBits + 1]sync.Pool // of *[]byte, by the logarithm of their size
 }
 
 // Sizes that are recycled.
 const (
-	leastRecycled = 1 << 10
-	recycledBits  = 24
+	minPooledBytes = 1 << 10
+	maxPooledBits  = 24
 )
 
-// classOf is the logarithm of the power of two that size is rounded up to.
-func classOf(size int) int { return bits.Len(uint(size - 1)) }
+// sizeClass is the logarithm of the power of two that size is rounded up to.
+func sizeClass(size int) int { return bits.Len(uint(size - 1)) }
 
 // Allocate returns memory that holds anything.
-func (r *recycler) Allocate(size int) []byte {
-	if size < leastRecycled || size > 1<<recycledBits {
+func (r *bufferPool) Allocate(size int) []byte {
+	if size < minPooledBytes || size > 1<<maxPooledBits {
 		return r.Allocator.Allocate(size)
 	}
-	if b, ok := r.free[classOf(size)].Get().(*[]byte); ok {
+	if b, ok := r.free[sizeClass(size)].Get().(*[]byte); ok {
 		return (*b)[:size]
 	}
-	return r.Allocator.Allocate(1 << classOf(size))[:size]
+	return r.Allocator.Allocate(1 << sizeClass(size))[:size]
 }
 
 // Reallocate returns as much of b as there is room for.
-func (r *recycler) Reallocate(size int, b []byte) []byte {
+func (r *bufferPool) Reallocate(size int, b []byte) []byte {
 	if size <= cap(b) {
 		return b[:size]
 	}
@@ -49,12 +49,12 @@ func (r *recycler) Reallocate(size int, b []byte) []byte {
 }
 
 // Free takes b back.
-func (r *recycler) Free(b []byte) {
+func (r *bufferPool) Free(b []byte) {
 	size := cap(b)
-	if size < leastRecycled || size > 1<<recycledBits || size != 1<<classOf(size) {
+	if size < minPooledBytes || size > 1<<maxPooledBits || size != 1<<sizeClass(size) {
 		r.Allocator.Free(b)
 		return
 	}
 	b = b[:size]
-	r.free[classOf(size)].Put(&b)
+	r.free[sizeClass(size)].Put(&b)
 }

@@ -21,7 +21,7 @@ func (c *counting) Allocate(size int) []byte {
 
 func TestRecycler(t *testing.T) {
 	from := &counting{Allocator: memory.DefaultAllocator}
-	r, random := &recycler{Allocator: from}, rand.New(rand.NewPCG(1, 2))
+	r, random := &bufferPool{Allocator: from}, rand.New(rand.NewPCG(1, 2))
 	type piece struct {
 		b    []byte
 		mark byte

@@ -24,20 +24,20 @@ func (l *Lake) Replace(ctx context.Context, t Table, old, files []DataFile) erro
 		return fmt.Errorf("replace in %s: %w", t, err)
 	}
 	st := l.tables[t]
-	st.committer.Lock()
-	defer st.committer.Unlock()
+	st.commitMu.Lock()
+	defer st.commitMu.Unlock()
 
-	err := l.untilDone(ctx, func() (string, error) {
+	err := l.retryCommit(ctx, func() (string, error) {
 		base, err := l.Load(ctx, t)
 		if err != nil {
 			return "", err
 		}
-		done, err := base.inputsLeft(ctx, old, files)
+		done, err := base.checkInputs(ctx, old, files)
 		if done || err != nil {
-			return base.at, err
+			return base.metadataLocation, err
 		}
-		return base.at, publish(ctx, base, base.vector, func(tx *table.Transaction, summary iceberg.Properties) error {
-			return rewriteFiles(ctx, tx, old, files, summary)
+		return base.metadataLocation, commitSnapshot(ctx, base, base.shards, func(tx *table.Transaction, summary iceberg.Properties) error {
+			return stageRewrite(ctx, tx, old, files, summary)
 		})
 	})
 	if err != nil {
@@ -64,7 +64,7 @@ func (l *Lake) checkReplacement(t Table, old, files []DataFile) error {
 		if _, ok := before[f.Shard]; !ok {
 			return fmt.Errorf("file %s is of shard %d, which is not replaced", f.Path, f.Shard)
 		}
-		if f.made.Before(oldest) {
+		if f.writtenAt.Before(oldest) {
 			return fmt.Errorf("file %s is too old to be put in place", f.Path)
 		}
 	}
@@ -79,9 +79,9 @@ func rowsByShard(files []DataFile) map[int32]int64 {
 	return rows
 }
 
-// inputsLeft says whether the replacement is done already, by an attempt whose
+// checkInputs says whether the replacement is done already, by an attempt whose
 // result was not known; ErrInputsGone when it can no longer be done.
-func (s *Snapshot) inputsLeft(ctx context.Context, old, files []DataFile) (done bool, err error) {
+func (s *Snapshot) checkInputs(ctx context.Context, old, files []DataFile) (done bool, err error) {
 	live, err := s.Files(ctx)
 	if err != nil {
 		return false, err
@@ -101,8 +101,8 @@ func (s *Snapshot) inputsLeft(ctx context.Context, old, files []DataFile) (done 
 	return false, nil
 }
 
-// rewriteFiles stages the replacement, as one that changes no rows.
-func rewriteFiles(ctx context.Context, tx *table.Transaction, old, files []DataFile, summary iceberg.Properties) error {
+// stageRewrite stages the replacement, as one that changes no rows.
+func stageRewrite(ctx context.Context, tx *table.Transaction, old, files []DataFile, summary iceberg.Properties) error {
 	rewrite := tx.NewRewrite(summary)
 	for _, f := range old {
 		rewrite.DeleteFile(f.file)

@@ -140,7 +140,7 @@ func TestReplaceRefusesToLoseRows(t *testing.T) {
 		"fewer rows":       {old[1:], merged},
 		"no rows":          {old, nil},
 		"another shard":    {old, []lake.DataFile{elsewhere}},
-		"what may be gone": {old, []lake.DataFile{lake.SetMade(merged[0], time.Now().Add(-30*time.Hour))}},
+		"what may be gone": {old, []lake.DataFile{lake.SetWrittenAt(merged[0], time.Now().Add(-30*time.Hour))}},
 	} {
 		if err := l.Replace(t.Context(), lake.Events, c.old, c.files); err == nil {
 			t.Errorf("%s: no error", name)

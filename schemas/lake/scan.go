@@ -15,16 +15,16 @@ import (
 
 // Sizes of the batches of a scan.
 const (
-	scanRows   = 16 << 10
-	scanBytes  = 16 << 20 // about; uncompressed
-	filesAhead = 2        // fetched beside the one being read
+	scanRows      = 16 << 10
+	scanBytes     = 16 << 20 // about; uncompressed
+	prefetchFiles = 2        // fetched beside the one being read
 )
 
 // How rollups are decoded beside who reads them.
 const (
-	groupsAhead  = 2       // row groups at once
-	batchesAhead = 4       // of each, decoded and not yet read
-	rollupBytes  = 4 << 20 // of a batch, about; uncompressed
+	prefetchGroups  = 2       // row groups at once
+	prefetchBatches = 4       // of each, decoded and not yet read
+	rollupBytes     = 4 << 20 // of a batch, about; uncompressed
 )
 
 // ScanEvents yields the rows of files that f asks for, file by file in the
@@ -36,7 +36,7 @@ func (l *Lake) ScanEvents(ctx context.Context, files []DataFile, names []string,
 }
 
 // ScanRollup is ScanEvents of a rollup. Rows of a file come in the order of the
-// table, one key may come several times: merge. Up to groupsAhead row groups
+// table, one key may come several times: merge. Up to prefetchGroups row groups
 // are decoded at once, beside who reads them. Columns of integers come coded, as
 // dictionary arrays, if asked for.
 func (l *Lake) ScanRollup(ctx context.Context, t Table, files []DataFile, names []string, f Filter, coded ...string) iter.Seq2[arrow.Record, error] {
@@ -47,7 +47,7 @@ func (l *Lake) ScanRollup(ctx context.Context, t Table, files []DataFile, names 
 			return
 		}
 		s.bytes, s.mem = rollupBytes, l.rollupMemory
-		s.runAhead(ctx, files, yield)
+		s.runParallel(ctx, files, yield)
 	}
 }
 
@@ -76,7 +76,7 @@ type scanner struct {
 }
 
 func newScanner(l *Lake, t Table, names []string, f Filter, coded ...string) (*scanner, error) {
-	s := &scanner{store: l.files, mem: l.memory, table: t, filter: f, rows: scanRows, bytes: scanBytes}
+	s := &scanner{store: l.cachedStore, mem: l.memory, table: t, filter: f, rows: scanRows, bytes: scanBytes}
 	all := arrowSchema(t)
 	if names == nil {
 		for _, f := range all.Fields() {
@@ -120,18 +120,18 @@ func (s *scanner) run(ctx context.Context, files []DataFile, yield func(arrow.Re
 // until one fails.
 func (s *scanner) groups(ctx context.Context, files []DataFile) iter.Seq2[*group, error] {
 	return func(yield func(*group, error) bool) {
-		var jobs []func(context.Context) (*source, error)
+		var jobs []func(context.Context) (*dataFileReader, error)
 		for i := range files {
 			if files[i].Rows > 0 && s.filter.mayHave(&files[i]) {
-				jobs = append(jobs, func(ctx context.Context) (*source, error) { return openSource(ctx, s.store, files[i]) })
+				jobs = append(jobs, func(ctx context.Context) (*dataFileReader, error) { return openDataFile(ctx, s.store, files[i]) })
 			}
 		}
-		for src, err := range ahead(ctx, filesAhead, jobs) {
+		for src, err := range prefetch(ctx, prefetchFiles, jobs) {
 			if err != nil {
 				yield(nil, fmt.Errorf("scan %s: %w", s.table, err))
 				return
 			}
-			if !s.groupsOf(ctx, src, yield) {
+			if !s.fileGroups(ctx, src, yield) {
 				return
 			}
 		}
@@ -140,33 +140,33 @@ func (s *scanner) groups(ctx context.Context, files []DataFile) iter.Seq2[*group
 
 // group is one row group ready to be read.
 type group struct {
-	src    *source
-	at     io.ReaderAt
-	chunks []parquet.ColumnChunk
-	index  int // in the file
-	rows   int64
-	where  []predicate // that not all of its rows are known to pass
+	src        *dataFileReader
+	reader     io.ReaderAt
+	chunks     []parquet.ColumnChunk
+	index      int // in the file
+	rows       int64
+	predicates []predicate // that not all of its rows are known to pass
 }
 
-// groupsOf yields the row groups of one file and says whether to go on.
-func (s *scanner) groupsOf(ctx context.Context, src *source, yield func(*group, error) bool) bool {
+// fileGroups yields the row groups of one file and says whether to go on.
+func (s *scanner) fileGroups(ctx context.Context, src *dataFileReader, yield func(*group, error) bool) bool {
 	var jobs []func(context.Context) (*group, error)
 	for i, g := range src.file.RowGroups() {
-		where, some := prune(src, g, s.filter.predicates(s.table, src.Shard))
+		where, some := pruneGroup(src, g, s.filter.predicates(s.table, src.Shard))
 		if !some {
 			continue
 		}
 		jobs = append(jobs, func(ctx context.Context) (*group, error) {
-			at, err := src.chunks(ctx, i, s.leaves(src, where))
-			return &group{src: src, at: at, chunks: g.ColumnChunks(), index: i, rows: g.NumRows(), where: where}, err
+			at, err := src.chunks(ctx, i, s.leafColumns(src, where))
+			return &group{src: src, reader: at, chunks: g.ColumnChunks(), index: i, rows: g.NumRows(), predicates: where}, err
 		})
 	}
-	for g, err := range ahead(ctx, 1, jobs) {
+	for g, err := range prefetch(ctx, 1, jobs) {
 		if err == nil {
 			err = ctx.Err()
 		}
 		if err != nil {
-			yield(nil, s.of(src, err))
+			yield(nil, s.fileError(src, err))
 			return false
 		}
 		if !yield(g, nil) {
@@ -176,14 +176,14 @@ func (s *scanner) groupsOf(ctx context.Context, src *source, yield func(*group, 
 	return true
 }
 
-// of says which data file err is of.
-func (s *scanner) of(src *source, err error) error {
+// fileError says which data file err is of.
+func (s *scanner) fileError(src *dataFileReader, err error) error {
 	return fmt.Errorf("scan %s: data file %s: %w", s.table, src.Path, err)
 }
 
-// prune drops the predicates that all rows of a row group pass by its
+// pruneGroup drops the predicates that all rows of a row group pass by its
 // statistics; some is false when no row passes.
-func prune(src *source, g parquet.RowGroup, all []predicate) (where []predicate, some bool) {
+func pruneGroup(src *dataFileReader, g parquet.RowGroup, all []predicate) (remaining []predicate, mayMatch bool) {
 	for _, p := range all {
 		leaf, ok := src.leaves[p.field]
 		if !ok {
@@ -195,30 +195,30 @@ func prune(src *source, g parquet.RowGroup, all []predicate) (where []predicate,
 		}
 		low, high, known := chunk.Bounds()
 		if !known || low.IsNull() || high.IsNull() || chunk.NullCount() > 0 {
-			where = append(where, p)
+			remaining = append(remaining, p)
 			continue
 		}
-		none, all := p.judge(integer(low), integer(high))
+		none, all := p.matchRange(integerValue(low), integerValue(high))
 		if none {
 			return nil, false
 		}
 		if !all {
-			where = append(where, p)
+			remaining = append(remaining, p)
 		}
 	}
-	return where, true
+	return remaining, true
 }
 
-// integer is a value of a column of ints or longs.
-func integer(v parquet.Value) int64 {
+// integerValue is a value of a column of ints or longs.
+func integerValue(v parquet.Value) int64 {
 	if v.Kind() == parquet.Int32 {
 		return int64(v.Int32())
 	}
 	return v.Int64()
 }
 
-// leaves are the columns of src to fetch.
-func (s *scanner) leaves(src *source, where []predicate) []int {
+// leafColumns are the columns of src to fetch.
+func (s *scanner) leafColumns(src *dataFileReader, where []predicate) []int {
 	var out []int
 	add := func(field int) {
 		if leaf, ok := src.leaves[field]; ok && !slices.Contains(out, leaf) {
@@ -238,7 +238,7 @@ func (s *scanner) leaves(src *source, where []predicate) []int {
 func (s *scanner) scanGroup(g *group, yield func(arrow.Record, error) bool) (more bool, err error) {
 	more, err = s.readGroup(g, yield)
 	if err != nil {
-		return false, s.of(g.src, err)
+		return false, s.fileError(g.src, err)
 	}
 	return more, nil
 }
@@ -248,7 +248,7 @@ func (s *scanner) readGroup(g *group, yield func(arrow.Record, error) bool) (mor
 	if err != nil || len(runs) == 0 {
 		return true, err
 	}
-	readers, err := s.open(g, numbers, len(runs) > 1 || int64(runs[0].n) < g.rows)
+	readers, err := s.openColumns(g, numbers, len(runs) > 1 || int64(runs[0].n) < g.rows)
 	defer func() {
 		for _, r := range readers {
 			if errClose := r.close(); err == nil {
@@ -259,7 +259,7 @@ func (s *scanner) readGroup(g *group, yield func(arrow.Record, error) bool) (mor
 	if err != nil {
 		return false, err
 	}
-	for _, part := range deal(runs, s.batchRows(g)) {
+	for _, part := range split(runs, s.rowsPerBatch(g)) {
 		rec, err := s.batch(readers, part)
 		if err != nil {
 			return false, err
@@ -273,11 +273,11 @@ func (s *scanner) readGroup(g *group, yield func(arrow.Record, error) bool) (mor
 	return true, nil
 }
 
-// batchRows is how many rows of g make a batch.
-func (s *scanner) batchRows(g *group) int {
+// rowsPerBatch is how many rows of g make a batch.
+func (s *scanner) rowsPerBatch(g *group) int {
 	size := int64(1)
 	metas := g.src.file.Metadata().RowGroups[0].Columns // all row groups of a file are much alike
-	for _, leaf := range s.leaves(g.src, nil) {
+	for _, leaf := range s.leafColumns(g.src, nil) {
 		size += metas[leaf].MetaData.TotalUncompressedSize
 	}
 	first := max(1, g.src.file.Metadata().RowGroups[0].NumRows)
@@ -285,7 +285,7 @@ func (s *scanner) batchRows(g *group) int {
 }
 
 // batch reads the rows of runs.
-func (s *scanner) batch(readers []columnReader, runs []run) (arrow.Record, error) {
+func (s *scanner) batch(readers []columnReader, runs []rowRange) (arrow.Record, error) {
 	rows := 0
 	for _, r := range runs {
 		rows += r.n
@@ -308,12 +308,12 @@ func (s *scanner) batch(readers []columnReader, runs []run) (arrow.Record, error
 	return array.NewRecord(s.schema, cols, int64(rows)), nil
 }
 
-// open makes a reader of each column. numbers are columns of which filter has
+// openColumns makes a reader of each column. numbers are columns of which filter has
 // read all rows. Where rows are left out, readers skip pages.
-func (s *scanner) open(g *group, numbers map[int][]int64, sparse bool) ([]columnReader, error) {
+func (s *scanner) openColumns(g *group, numbers map[int][]int64, sparse bool) ([]columnReader, error) {
 	out := make([]columnReader, 0, len(s.fields))
 	for i, field := range s.fields {
-		r, err := s.reader(g, s.schema.Field(i), field, numbers[field], sparse)
+		r, err := s.openColumn(g, s.schema.Field(i), field, numbers[field], sparse)
 		if err != nil {
 			return out, fmt.Errorf("column %s: %w", s.schema.Field(i).Name, err)
 		}
@@ -322,7 +322,7 @@ func (s *scanner) open(g *group, numbers map[int][]int64, sparse bool) ([]column
 	return out, nil
 }
 
-func (s *scanner) reader(g *group, f arrow.Field, field int, read []int64, sparse bool) (columnReader, error) {
+func (s *scanner) openColumn(g *group, f arrow.Field, field int, read []int64, sparse bool) (columnReader, error) {
 	leaf, there := g.src.leaves[field]
 	if !there {
 		if !f.Nullable {
@@ -331,15 +331,15 @@ func (s *scanner) reader(g *group, f arrow.Field, field int, read []int64, spars
 		return &nullReader{as: f.Type, mem: s.mem}, nil
 	}
 	if read != nil && (f.Type.ID() == arrow.INT64 || f.Type.ID() == arrow.TIMESTAMP) {
-		return &readyReader{as: f.Type, valid: validity{mem: s.mem}, from: read}, nil
+		return &decodedReader{as: f.Type, valid: validity{mem: s.mem}, from: read}, nil
 	}
 	chunk, ok := g.chunks[leaf].(*parquet.FileColumnChunk)
 	if !ok || chunk.Type().Kind() != physical(f.Type) {
 		return nil, fmt.Errorf("the file has it as %s", g.chunks[leaf].Type())
 	}
-	c := openCursor(chunk, g.at)
+	c := newCursor(chunk, g.reader)
 	if sparse {
-		c.index(g.src, chunk)
+		c.useOffsetIndex(g.src, chunk)
 	}
 	out := newColumnReader(c, f.Type, s.mem)
 	if strings, ok := out.(*stringReader); ok && chunk.NumValues() > 0 {
@@ -376,15 +376,15 @@ func newColumnReader(c *cursor, t arrow.DataType, mem memory.Allocator) columnRe
 	valid := validity{mem: mem}
 	switch t.ID() {
 	case arrow.INT64, arrow.TIMESTAMP:
-		return newLongReader(c, t, valid)
+		return newInt64Reader(c, t, valid)
 	case arrow.INT32, arrow.DATE32:
-		return newIntReader(c, t, valid)
+		return newInt32Reader(c, t, valid)
 	case arrow.BOOL:
 		return &boolReader{cursor: c, mem: mem}
 	case arrow.DECIMAL128:
 		return newDecimalReader(c, t, valid)
 	case arrow.DICTIONARY:
-		return newCodeReader(c, t, valid)
+		return newDictionaryReader(c, t, valid)
 	default:
 		return &stringReader{cursor: c, as: t, valid: valid}
 	}

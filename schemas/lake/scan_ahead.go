@@ -7,19 +7,19 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 )
 
-// decoding is a row group that a goroutine decodes.
-type decoding struct {
+// groupDecoding is a row group that a goroutine decodes.
+type groupDecoding struct {
 	batches chan arrow.Record // closed at the end; who receives one owns it
 	err     error             // valid once batches is closed
 }
 
-// runAhead is run, but decodes groupsAhead row groups at once. Batches come in
-// the same order; what is decoded and not yet read is bounded by batchesAhead
+// runParallel is run, but decodes prefetchGroups row groups at once. Batches come in
+// the same order; what is decoded and not yet read is bounded by prefetchBatches
 // of each. Every goroutine has ended and every batch is released when it
 // returns.
-func (s *scanner) runAhead(ctx context.Context, files []DataFile, yield func(arrow.Record, error) bool) {
+func (s *scanner) runParallel(ctx context.Context, files []DataFile, yield func(arrow.Record, error) bool) {
 	var running sync.WaitGroup
-	var queue []*decoding // in order
+	var queue []*groupDecoding // in order
 	defer func() {
 		running.Wait()
 		for _, d := range queue {
@@ -53,10 +53,10 @@ func (s *scanner) runAhead(ctx context.Context, files []DataFile, yield func(arr
 			failed = err // what came before it is yielded first
 			break
 		}
-		d := &decoding{batches: make(chan arrow.Record, batchesAhead)}
+		d := &groupDecoding{batches: make(chan arrow.Record, prefetchBatches)}
 		queue = append(queue, d)
 		running.Go(func() { s.decode(ctx, g, d) })
-		if len(queue) == groupsAhead && !take() {
+		if len(queue) == prefetchGroups && !take() {
 			return
 		}
 	}
@@ -71,7 +71,7 @@ func (s *scanner) runAhead(ctx context.Context, files []DataFile, yield func(arr
 }
 
 // decode sends the batches of g to d until ctx ends.
-func (s *scanner) decode(ctx context.Context, g *group, d *decoding) {
+func (s *scanner) decode(ctx context.Context, g *group, d *groupDecoding) {
 	defer close(d.batches)
 	more, err := s.scanGroup(g, func(rec arrow.Record, _ error) bool {
 		rec.Retain()
@@ -85,6 +85,6 @@ func (s *scanner) decode(ctx context.Context, g *group, d *decoding) {
 	})
 	d.err = err
 	if err == nil && !more {
-		d.err = s.of(g.src, ctx.Err())
+		d.err = s.fileError(g.src, ctx.Err())
 	}
 }

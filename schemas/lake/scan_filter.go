@@ -9,21 +9,21 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// run is rows of a row group that follow one another.
-type run struct{ from, n int }
+// rowRange is rows of a row group that follow one another.
+type rowRange struct{ from, n int }
 
 // filter finds the rows of g that pass, and returns the columns it has read for
 // that by field id.
-func (g *group) filter() ([]run, map[int][]int64, error) {
-	if len(g.where) == 0 {
-		return []run{{from: 0, n: int(g.rows)}}, nil, nil
+func (g *group) filter() ([]rowRange, map[int][]int64, error) {
+	if len(g.predicates) == 0 {
+		return []rowRange{{from: 0, n: int(g.rows)}}, nil, nil
 	}
 	pass := make([]bool, g.rows)
 	for i := range pass {
 		pass[i] = true
 	}
 	read := map[int][]int64{}
-	for _, p := range g.where {
+	for _, p := range g.predicates {
 		numbers, err := g.numbers(p.field, pass)
 		if err != nil {
 			return nil, nil, err
@@ -31,7 +31,7 @@ func (g *group) filter() ([]run, map[int][]int64, error) {
 		read[p.field] = numbers
 		some := false
 		for i, v := range numbers {
-			if pass[i] && !p.holds(v) {
+			if pass[i] && !p.matches(v) {
 				pass[i] = false
 			}
 			some = some || pass[i]
@@ -40,7 +40,7 @@ func (g *group) filter() ([]run, map[int][]int64, error) {
 			return nil, nil, nil
 		}
 	}
-	return runsOf(pass), read, nil
+	return rowRanges(pass), read, nil
 }
 
 // numbers reads a column of g in full. Rows without a value do not pass.
@@ -49,23 +49,23 @@ func (g *group) numbers(field int, pass []bool) (out []int64, err error) {
 	if !ok {
 		return nil, fmt.Errorf("field %d is not of a file", field)
 	}
-	c := openCursor(chunk, g.at)
+	c := newCursor(chunk, g.reader)
 	defer func() {
 		if errClose := c.close(); err == nil {
 			err = errClose
 		}
 	}()
 	out = make([]int64, g.rows)
-	short, long := ints(c), longs(c)
+	short, long := newInt32Decoder(c), newInt64Decoder(c)
 	at := 0
-	err = c.each(0, int(g.rows), func(p piece) error {
+	err = c.forEachPage(0, int(g.rows), func(p pageRows) error {
 		to := out[at : at+p.rows]
 		switch chunk.Type().Kind() {
 		case parquet.Int64:
-			err = long.fill(to[:p.values], p)
+			err = long.decode(to[:p.values], p)
 		case parquet.Int32:
 			some := make([]int32, p.values)
-			err = short.fill(some, p)
+			err = short.decode(some, p)
 			for i, v := range some {
 				to[i] = int64(v)
 			}
@@ -75,7 +75,7 @@ func (g *group) numbers(field int, pass []bool) (out []int64, err error) {
 		if err != nil {
 			return err
 		}
-		spread(to, p)
+		spreadNulls(to, p)
 		for i, level := range p.levels {
 			pass[at+i] = pass[at+i] && level != 0
 		}
@@ -85,9 +85,9 @@ func (g *group) numbers(field int, pass []bool) (out []int64, err error) {
 	return out, err
 }
 
-// runsOf are the rows that pass.
-func runsOf(pass []bool) []run {
-	var out []run
+// rowRanges are the rows that pass.
+func rowRanges(pass []bool) []rowRange {
+	var out []rowRange
 	for i := 0; i < len(pass); i++ {
 		if !pass[i] {
 			continue
@@ -96,59 +96,59 @@ func runsOf(pass []bool) []run {
 		for i < len(pass) && pass[i] {
 			i++
 		}
-		out = append(out, run{from: from, n: i - from})
+		out = append(out, rowRange{from: from, n: i - from})
 	}
 	return out
 }
 
-// deal splits runs into parts of at most rows rows.
-func deal(runs []run, rows int) [][]run {
-	var out [][]run
-	var part []run
-	room := rows
+// split splits runs into parts of at most rows rows.
+func split(runs []rowRange, rows int) [][]rowRange {
+	var out [][]rowRange
+	var ranges []rowRange
+	space := rows
 	for _, r := range runs {
 		for r.n > 0 {
-			n := min(r.n, room)
-			part = append(part, run{from: r.from, n: n})
-			r.from, r.n, room = r.from+n, r.n-n, room-n
-			if room == 0 {
-				out, part, room = append(out, part), nil, rows
+			n := min(r.n, space)
+			ranges = append(ranges, rowRange{from: r.from, n: n})
+			r.from, r.n, space = r.from+n, r.n-n, space-n
+			if space == 0 {
+				out, ranges, space = append(out, ranges), nil, rows
 			}
 		}
 	}
-	if len(part) > 0 {
-		out = append(out, part)
+	if len(ranges) > 0 {
+		out = append(out, ranges)
 	}
 	return out
 }
 
-// readyReader gives out a column that filter has read already.
-type readyReader struct {
+// decodedReader gives out a column that filter has read already.
+type decodedReader struct {
 	as    arrow.DataType
 	valid validity
 	from  []int64
 	out   *memory.Buffer
 }
 
-func (r *readyReader) begin(rows int) {
+func (r *decodedReader) begin(rows int) {
 	r.valid.begin(rows)
 	r.out = memory.NewResizableBuffer(r.valid.mem)
 	r.out.Resize(rows * arrow.Int64SizeBytes)
 }
 
-func (r *readyReader) read(row int64, n int) error {
-	copy(arrow.Int64Traits.CastFromBytes(r.out.Bytes())[r.valid.n:], r.from[row:row+int64(n)])
-	r.valid.add(piece{rows: n, values: n})
+func (r *decodedReader) read(row int64, n int) error {
+	copy(arrow.Int64Traits.CastFromBytes(r.out.Bytes())[r.valid.filled:], r.from[row:row+int64(n)])
+	r.valid.add(pageRows{rows: n, values: n})
 	return nil
 }
 
-func (r *readyReader) array() arrow.Array {
+func (r *decodedReader) array() arrow.Array {
 	out := r.out
 	r.out = nil
 	return newArray(r.as, &r.valid, out)
 }
 
-func (r *readyReader) close() error {
+func (r *decodedReader) close() error {
 	if r.out != nil {
 		r.out.Release()
 		r.out = nil

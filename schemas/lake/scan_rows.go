@@ -16,26 +16,26 @@ import (
 // several times: merge. A row is valid until the next one is asked for, what
 // its fields point to for ever; so with the other rollups.
 func (l *Lake) ScanClientDays(ctx context.Context, files []DataFile, f Filter) iter.Seq2[*rollup.ClientDay, error] {
-	return rowsOf(l.ScanRollup(ctx, ClientDays, files, nil, f), readClientDays)
+	return decodeRows(l.ScanRollup(ctx, ClientDays, files, nil, f), readClientDays)
 }
 
 // ScanEventDays yields the rows of files that f asks for.
 func (l *Lake) ScanEventDays(ctx context.Context, files []DataFile, f Filter) iter.Seq2[*rollup.EventDay, error] {
-	return rowsOf(l.ScanRollup(ctx, EventDays, files, nil, f), readEventDays)
+	return decodeRows(l.ScanRollup(ctx, EventDays, files, nil, f), readEventDays)
 }
 
 // ScanClients yields the rows of files that f asks for; its times ask nothing
 // of clients.
 func (l *Lake) ScanClients(ctx context.Context, files []DataFile, f Filter) iter.Seq2[*rollup.Client, error] {
 	f.TimeFrom, f.TimeTo = 0, 0
-	return rowsOf(l.ScanRollup(ctx, Clients, files, nil, f), readClients)
+	return decodeRows(l.ScanRollup(ctx, Clients, files, nil, f), readClients)
 }
 
 // ReadDeadLetters yields the rows of files that f asks for. A row is valid for
 // ever.
 func (l *Lake) ReadDeadLetters(ctx context.Context, files []DataFile, f Filter) iter.Seq2[DeadLetter, error] {
 	return func(yield func(DeadLetter, error) bool) {
-		for r, err := range rowsOf(l.scan(ctx, DeadLetters, files, nil, f), readDeadLetters) {
+		for r, err := range decodeRows(l.scan(ctx, DeadLetters, files, nil, f), readDeadLetters) {
 			if err != nil {
 				yield(DeadLetter{}, err)
 				return
@@ -47,8 +47,8 @@ func (l *Lake) ReadDeadLetters(ctx context.Context, files []DataFile, f Filter) 
 	}
 }
 
-// rowsOf yields the rows of batches; bind returns what reads row i of one.
-func rowsOf[R any](batches iter.Seq2[arrow.Record, error], bind func(arrow.Record) func(i int, into *R) error) iter.Seq2[*R, error] {
+// decodeRows yields the rows of batches; bind returns what reads row i of one.
+func decodeRows[R any](batches iter.Seq2[arrow.Record, error], bind func(arrow.Record) func(i int, into *R) error) iter.Seq2[*R, error] {
 	return func(yield func(*R, error) bool) {
 		var row R
 		for rec, err := range batches {
@@ -70,36 +70,36 @@ func rowsOf[R any](batches iter.Seq2[arrow.Record, error], bind func(arrow.Recor
 	}
 }
 
-// cell is column i of a batch of the table's own schema.
-func cell[A arrow.Array](rec arrow.Record, i int) A {
+// columnAs is column i of a batch of the table's own schema.
+func columnAs[A arrow.Array](rec arrow.Record, i int) A {
 	a, _ := rec.Column(i).(A) // newScanner made the schema
 	return a
 }
 
 func readClientDays(rec arrow.Record) func(int, *rollup.ClientDay) error {
-	product, client, day := cell[*array.Int64](rec, 0), cell[*array.Int64](rec, 1), cell[*array.Date32](rec, 2)
-	events, sessions, runtime := cell[*array.Int64](rec, 3), cell[*array.Int64](rec, 4), cell[*array.Int64](rec, 5)
-	first, last, properties := cell[*array.Timestamp](rec, 6), cell[*array.Timestamp](rec, 7), cell[*array.String](rec, 8)
+	product, client, day := columnAs[*array.Int64](rec, 0), columnAs[*array.Int64](rec, 1), columnAs[*array.Date32](rec, 2)
+	events, sessions, runtime := columnAs[*array.Int64](rec, 3), columnAs[*array.Int64](rec, 4), columnAs[*array.Int64](rec, 5)
+	first, last, properties := columnAs[*array.Timestamp](rec, 6), columnAs[*array.Timestamp](rec, 7), columnAs[*array.String](rec, 8)
 	return func(i int, r *rollup.ClientDay) (err error) {
 		*r = rollup.ClientDay{
 			Product: product.Value(i), Client: client.Value(i), Day: int32(day.Value(i)),
 			Events: events.Value(i), Sessions: sessions.Value(i), RuntimeMS: runtime.Value(i),
-			First: milli(first.Value(i)), Last: milli(last.Value(i)),
+			First: toMillis(first.Value(i)), Last: toMillis(last.Value(i)),
 		}
-		r.Properties, err = propertiesOf(properties, i)
+		r.Properties, err = propertiesAt(properties, i)
 		return err
 	}
 }
 
 func readEventDays(rec arrow.Record) func(int, *rollup.EventDay) error {
-	product, client, day := cell[*array.Int64](rec, 0), cell[*array.Int64](rec, 1), cell[*array.Date32](rec, 2)
-	category, name := newOwnTexts(rec, 3), newOwnTexts(rec, 4)
-	count, sum, values := cell[*array.Int64](rec, 5), cell[*array.Decimal128](rec, 6), cell[*array.Int64](rec, 7)
-	first := cell[*array.Timestamp](rec, 8)
+	product, client, day := columnAs[*array.Int64](rec, 0), columnAs[*array.Int64](rec, 1), columnAs[*array.Date32](rec, 2)
+	category, name := newDictionaryStrings(rec, 3), newDictionaryStrings(rec, 4)
+	count, sum, values := columnAs[*array.Int64](rec, 5), columnAs[*array.Decimal128](rec, 6), columnAs[*array.Int64](rec, 7)
+	first := columnAs[*array.Timestamp](rec, 8)
 	return func(i int, r *rollup.EventDay) error {
 		*r = rollup.EventDay{
 			Product: product.Value(i), Client: client.Value(i), Day: int32(day.Value(i)),
-			Count: count.Value(i), ValueSum: sum.Value(i), ValueCount: values.Value(i), First: milli(first.Value(i)),
+			Count: count.Value(i), ValueSum: sum.Value(i), ValueCount: values.Value(i), First: toMillis(first.Value(i)),
 		}
 		r.Category, r.HasCategory = category.at(i)
 		r.Name, _ = name.at(i)
@@ -108,26 +108,26 @@ func readEventDays(rec arrow.Record) func(int, *rollup.EventDay) error {
 }
 
 func readClients(rec arrow.Record) func(int, *rollup.Client) error {
-	product, client := cell[*array.Int64](rec, 0), cell[*array.Int64](rec, 1)
-	first, last := cell[*array.Timestamp](rec, 3), cell[*array.Timestamp](rec, 4)
-	events, sessions, runtime := cell[*array.Int64](rec, 5), cell[*array.Int64](rec, 6), cell[*array.Int64](rec, 7)
-	properties := cell[*array.String](rec, 8)
+	product, client := columnAs[*array.Int64](rec, 0), columnAs[*array.Int64](rec, 1)
+	first, last := columnAs[*array.Timestamp](rec, 3), columnAs[*array.Timestamp](rec, 4)
+	events, sessions, runtime := columnAs[*array.Int64](rec, 5), columnAs[*array.Int64](rec, 6), columnAs[*array.Int64](rec, 7)
+	properties := columnAs[*array.String](rec, 8)
 	return func(i int, r *rollup.Client) (err error) {
 		*r = rollup.Client{
 			Product: product.Value(i), Client: client.Value(i),
 			Events: events.Value(i), Sessions: sessions.Value(i), RuntimeMS: runtime.Value(i),
-			First: milli(first.Value(i)), Last: milli(last.Value(i)),
+			First: toMillis(first.Value(i)), Last: toMillis(last.Value(i)),
 		}
-		r.Properties, err = propertiesOf(properties, i)
+		r.Properties, err = propertiesAt(properties, i)
 		return err
 	}
 }
 
 func readDeadLetters(rec arrow.Record) func(int, *DeadLetter) error {
-	shard, offset, arrival := cell[*array.Int32](rec, 0), cell[*array.Int64](rec, 1), cell[*array.Timestamp](rec, 2)
-	reason, key, value := newOwnTexts(rec, 3), cell[*array.Binary](rec, 4), cell[*array.Binary](rec, 5)
+	shard, offset, arrival := columnAs[*array.Int32](rec, 0), columnAs[*array.Int64](rec, 1), columnAs[*array.Timestamp](rec, 2)
+	reason, key, value := newDictionaryStrings(rec, 3), columnAs[*array.Binary](rec, 4), columnAs[*array.Binary](rec, 5)
 	return func(i int, r *DeadLetter) error {
-		*r = DeadLetter{Shard: shard.Value(i), Offset: offset.Value(i), Arrival: milli(arrival.Value(i))}
+		*r = DeadLetter{Shard: shard.Value(i), Offset: offset.Value(i), Arrival: toMillis(arrival.Value(i))}
 		r.Reason, _ = reason.at(i)
 		if key.IsValid(i) {
 			r.Key = bytes.Clone(key.Value(i))
@@ -139,14 +139,14 @@ func readDeadLetters(rec arrow.Record) func(int, *DeadLetter) error {
 	}
 }
 
-func propertiesOf(a *array.String, i int) (rollup.Properties, error) {
+func propertiesAt(a *array.String, i int) (rollup.Properties, error) {
 	if a.IsNull(i) {
 		return nil, nil
 	}
 	return rollup.ParseProperties(strings.Clone(a.Value(i)))
 }
 
-func milli(t arrow.Timestamp) int64 {
+func toMillis(t arrow.Timestamp) int64 {
 	ms := int64(t) / 1000
 	if t%1000 < 0 {
 		ms--
@@ -154,29 +154,29 @@ func milli(t arrow.Timestamp) int64 {
 	return ms
 }
 
-// ownTexts reads a coded column; each value is copied out of the batch once.
-type ownTexts struct {
+// dictionaryStrings reads a coded column; each value is copied out of the batch once.
+type dictionaryStrings struct {
 	rows   *array.Dictionary
 	codes  []int32
 	values *array.String
-	own    []string // by code; "" until asked for
+	copies []string // by code; "" until asked for
 }
 
-func newOwnTexts(rec arrow.Record, i int) *ownTexts {
-	rows := cell[*array.Dictionary](rec, i)
+func newDictionaryStrings(rec arrow.Record, i int) *dictionaryStrings {
+	rows := columnAs[*array.Dictionary](rec, i)
 	codes, _ := rows.Indices().(*array.Int32)
 	values, _ := rows.Dictionary().(*array.String)
-	return &ownTexts{rows: rows, codes: codes.Int32Values(), values: values, own: make([]string, values.Len())}
+	return &dictionaryStrings{rows: rows, codes: codes.Int32Values(), values: values, copies: make([]string, values.Len())}
 }
 
 // at is the value of row i, and whether it has one.
-func (t *ownTexts) at(i int) (string, bool) {
+func (t *dictionaryStrings) at(i int) (string, bool) {
 	if t.rows.IsNull(i) {
 		return "", false
 	}
 	code := t.codes[i]
-	if t.own[code] == "" {
-		t.own[code] = strings.Clone(t.values.Value(int(code)))
+	if t.copies[code] == "" {
+		t.copies[code] = strings.Clone(t.values.Value(int(code)))
 	}
-	return t.own[code], true
+	return t.copies[code], true
 }

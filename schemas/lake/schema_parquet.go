@@ -17,10 +17,10 @@ import (
 // Sizes of what a data file is made of. Scans and merges hold a row group of a
 // file at most.
 const (
-	rowGroupRows  = 64 << 10
-	rowGroupBytes = 32 << 20  // of uncompressed strings
-	pageBytes     = 128 << 10 // of strings, uncompressed
-	pageRows      = 16 << 10
+	maxRowGroupRows  = 64 << 10
+	maxRowGroupBytes = 32 << 20  // of uncompressed strings
+	maxPageBytes     = 128 << 10 // of strings, uncompressed
+	maxPageRows      = 16 << 10
 )
 
 // parquetSchema is the Parquet schema of t: its Arrow schema with field ids
@@ -95,10 +95,10 @@ func (f *orderedField) Name() string { return f.name }
 // Value is for rows as Go structs, which the lake never writes.
 func (*orderedField) Value(base reflect.Value) reflect.Value { return base }
 
-// bounded says that pages and row groups of a column have a smallest and a
+// hasBounds says that pages and row groups of a column have a smallest and a
 // largest value: not those of long texts, of which nobody asks for a range, nor
 // decimals, which parquet-go compares as bytes, that is wrongly.
-func bounded(f arrow.Field) bool {
+func hasBounds(f arrow.Field) bool {
 	switch f.Type.ID() {
 	case arrow.INT64, arrow.INT32, arrow.DATE32, arrow.TIMESTAMP:
 		return true

@@ -18,13 +18,13 @@ const manifestReaders = 8
 
 // Snapshot is one state of one table. It never changes.
 type Snapshot struct {
-	table  Table
-	lake   *Lake
-	tbl    *table.Table // the load this is of; commits are built on it
-	at     string       // metadata location
-	id     int64
-	vector ShardStates
-	made   time.Time
+	table            Table
+	lake             *Lake
+	tbl              *table.Table // the load this is of; commits are built on it
+	metadataLocation string       // metadata location
+	id               int64
+	shards           ShardStates
+	committedAt      time.Time
 
 	mu     sync.Mutex // guards what follows
 	listed bool
@@ -35,10 +35,10 @@ type Snapshot struct {
 func (s *Snapshot) ID() int64 { return s.id }
 
 // ShardStates is the state of every shard. The caller must not change it.
-func (s *Snapshot) ShardStates() ShardStates { return s.vector }
+func (s *Snapshot) ShardStates() ShardStates { return s.shards }
 
 // Time is when the snapshot was committed; zero for a table without one.
-func (s *Snapshot) Time() time.Time { return s.made }
+func (s *Snapshot) Time() time.Time { return s.committedAt }
 
 // Load returns the newest snapshot of t. It costs one catalog query when
 // nothing has changed since the last load.
@@ -50,10 +50,10 @@ func (l *Lake) Load(ctx context.Context, t Table) (*Snapshot, error) {
 	st := l.tables[t]
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.latest != nil && st.latest.at == tbl.MetadataLocation() {
+	if st.latest != nil && st.latest.metadataLocation == tbl.MetadataLocation() {
 		return st.latest, nil
 	}
-	s, err := l.snapshot(t, tbl)
+	s, err := l.newSnapshot(t, tbl)
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %w", t, err)
 	}
@@ -61,29 +61,29 @@ func (l *Lake) Load(ctx context.Context, t Table) (*Snapshot, error) {
 	return s, nil
 }
 
-// snapshot is the current one of tbl, whatever file system the catalog gave it.
-func (l *Lake) snapshot(t Table, tbl *table.Table) (*Snapshot, error) {
-	s := &Snapshot{table: t, lake: l, at: tbl.MetadataLocation(), vector: ShardStates{}}
-	s.tbl = table.New(tbl.Identifier(), tbl.Metadata(), s.at, fileSystem(l.store), l.cat)
+// newSnapshot is the current one of tbl, whatever file system the catalog gave it.
+func (l *Lake) newSnapshot(t Table, tbl *table.Table) (*Snapshot, error) {
+	s := &Snapshot{table: t, lake: l, metadataLocation: tbl.MetadataLocation(), shards: ShardStates{}}
+	s.tbl = table.New(tbl.Identifier(), tbl.Metadata(), s.metadataLocation, fileSystem(l.store), l.cat)
 	current := s.tbl.CurrentSnapshot()
 	if current == nil {
 		return s, nil
 	}
-	s.id, s.made = current.SnapshotID, time.UnixMilli(current.TimestampMs)
-	v, err := vectorOf(s.tbl.Metadata(), current)
+	s.id, s.committedAt = current.SnapshotID, time.UnixMilli(current.TimestampMs)
+	v, err := readShardStates(s.tbl.Metadata(), current)
 	if err != nil {
 		return nil, err
 	}
-	s.vector = v
+	s.shards = v
 	return s, nil
 }
 
-// vectorOf reads the vector of a snapshot. Other engines may rewrite files
+// readShardStates reads the vector of a snapshot. Other engines may rewrite files
 // without copying it: then it is that of the nearest ancestor which has one.
-func vectorOf(meta table.Metadata, at *table.Snapshot) (ShardStates, error) {
+func readShardStates(meta table.Metadata, at *table.Snapshot) (ShardStates, error) {
 	id := at.SnapshotID
 	for at != nil {
-		if text, ok := at.Summary.Properties[vectorProperty]; ok {
+		if text, ok := at.Summary.Properties[shardStatesProperty]; ok {
 			v := ShardStates{}
 			if err := json.Unmarshal([]byte(text), &v); err != nil {
 				return nil, fmt.Errorf("read vector of snapshot %d: %w", at.SnapshotID, err)
@@ -160,7 +160,7 @@ func (s *Snapshot) readManifest(ctx context.Context, m iceberg.ManifestFile) ([]
 	if m.ManifestContent() != iceberg.ManifestContentData {
 		return nil, fmt.Errorf("manifest %s has delete files, which Weir does not apply", m.FilePath())
 	}
-	columns := s.lake.tables[s.table].columns
+	columns := s.lake.tables[s.table].bounds
 	var files []DataFile
 	for entry, err := range m.Entries(fileIO{ctx: ctx, store: s.lake.store}, true) {
 		if err != nil {

@@ -73,7 +73,7 @@ func (p sqlPointers) Prepare(ctx context.Context) error {
 // Location is the metadata location of a table of this bucket.
 func (p sqlPointers) Location(ctx context.Context, name string) (string, error) {
 	var location sql.NullString
-	err := p.db.QueryRowContext(ctx, p.spell(`SELECT metadata_location FROM iceberg_tables
+	err := p.db.QueryRowContext(ctx, p.rebind(`SELECT metadata_location FROM iceberg_tables
 		WHERE catalog_name = ? AND table_namespace = ? AND table_name = ?`), namespace, namespace, name).Scan(&location)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil
@@ -115,15 +115,15 @@ func (p sqlPointers) Swap(ctx context.Context, name, from, to string) error {
 }
 
 func (p sqlPointers) exec(ctx context.Context, statement string, args ...any) (int64, error) {
-	res, err := p.db.ExecContext(ctx, p.spell(statement), args...)
+	res, err := p.db.ExecContext(ctx, p.rebind(statement), args...)
 	if err != nil {
 		return 0, err
 	}
 	return res.RowsAffected()
 }
 
-// spell writes placeholders as the database wants them.
-func (p sqlPointers) spell(statement string) string {
+// rebind writes placeholders as the database wants them.
+func (p sqlPointers) rebind(statement string) string {
 	if !p.numbered {
 		return statement
 	}

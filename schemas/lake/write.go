@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// puts is how many data files are on their way to the object store at once: a
+// maxConcurrentPuts is how many data files are on their way to the object store at once: a
 // backfill touches a hundred months in one cut.
-const puts = 8
+const maxConcurrentPuts = 8
 
 // WriteEvents puts the rows of batches, all of one shard and of EventsArrow,
 // as one data file for each month of event time. Rows are sorted over all
@@ -23,26 +23,26 @@ func (l *Lake) WriteEvents(ctx context.Context, shard int32, batches []arrow.Rec
 	if err != nil {
 		return nil, fmt.Errorf("write events of shard %d: %w", shard, err)
 	}
-	return l.writeParts(ctx, Events, shard, batches, parts)
+	return l.writeFiles(ctx, Events, shard, batches, parts)
 }
 
-// writeParts encodes parts, rows of batches, one after the other and puts them
+// writeFiles encodes parts, rows of batches, one after the other and puts them
 // side by side. Their data files come in the order of parts.
-func (l *Lake) writeParts(ctx context.Context, t Table, shard int32, batches []arrow.Record, parts []part) ([]DataFile, error) {
+func (l *Lake) writeFiles(ctx context.Context, t Table, shard int32, batches []arrow.Record, parts []fileRows) ([]DataFile, error) {
 	if len(parts) == 0 {
 		return nil, nil
 	}
-	e, err := l.encoder(t)
+	e, err := l.acquireEncoder(t)
 	if err != nil {
 		return nil, err
 	}
-	defer l.keepEncoder(e)
+	defer l.releaseEncoder(e)
 	if err := e.bind(batches); err != nil {
 		return nil, fmt.Errorf("write %s of shard %d: %w", t, shard, err)
 	}
 	files := make([]DataFile, len(parts))
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(puts)
+	g.SetLimit(maxConcurrentPuts)
 	for i, p := range parts {
 		var body bytes.Buffer
 		if files[i], err = l.encode(e, &body, shard, p); err != nil {
@@ -68,7 +68,7 @@ func (l *Lake) writeParts(ctx context.Context, t Table, shard int32, batches []a
 }
 
 // encode writes one data file to out.
-func (l *Lake) encode(e *encoder, out io.Writer, shard int32, p part) (DataFile, error) {
+func (l *Lake) encode(e *encoder, out io.Writer, shard int32, p fileRows) (DataFile, error) {
 	key, err := l.dataKey(e.table, shard, p.partition)
 	if err != nil {
 		return DataFile{}, err
@@ -109,16 +109,16 @@ func (l *Lake) dataKey(t Table, shard, partition int32) (string, error) {
 	return fmt.Sprintf("%s/data/%s/shard=%d/%s.parquet", l.tableKey(t), folder, shard, id), nil
 }
 
-// encoder is an encoder of t for the caller alone; keepEncoder gives it back.
-func (l *Lake) encoder(t Table) (*encoder, error) {
+// acquireEncoder is an encoder of t for the caller alone; releaseEncoder gives it back.
+func (l *Lake) acquireEncoder(t Table) (*encoder, error) {
 	if e, ok := l.tables[t].encoders.Get().(*encoder); ok {
 		return e, nil
 	}
 	return newEncoder(t, l.cfg.Compression)
 }
 
-// keepEncoder keeps e for the next data file, but nothing of the last one.
-func (l *Lake) keepEncoder(e *encoder) {
+// releaseEncoder keeps e for the next data file, but nothing of the last one.
+func (l *Lake) releaseEncoder(e *encoder) {
 	e.release()
 	l.tables[e.table].encoders.Put(e)
 }

@@ -14,48 +14,48 @@ import (
 // batchBuilder builds batches of a table, cell by cell in the order of its
 // columns. Only the builder of a column's own type is set.
 type batchBuilder struct {
-	schema *arrow.Schema
-	cells  []cellBuilder
-	at     int // the column that comes next
-	rows   int
-	json   []byte // scratch
+	schema  *arrow.Schema
+	columns []columnBuilder
+	column  int // the column that comes next
+	rows    int
+	json    []byte // scratch
 }
 
-type cellBuilder struct {
+type columnBuilder struct {
 	builder array.Builder // nil for a coded column
 
-	longs    *array.Int64Builder
-	ints     *array.Int32Builder
-	days     *array.Date32Builder
-	instants *array.TimestampBuilder
-	decimals *array.Decimal128Builder
-	texts    *array.StringBuilder
-	binaries *array.BinaryBuilder
-	coder    *columns.DictionaryBuilder
+	int64s     *array.Int64Builder
+	int32s     *array.Int32Builder
+	dates      *array.Date32Builder
+	timestamps *array.TimestampBuilder
+	decimals   *array.Decimal128Builder
+	strings    *array.StringBuilder
+	binaries   *array.BinaryBuilder
+	dictionary *columns.DictionaryBuilder
 }
 
 func newBatchBuilder(t Table, mem memory.Allocator) *batchBuilder {
 	b := &batchBuilder{schema: arrowSchema(t)}
 	for _, f := range b.schema.Fields() {
-		b.cells = append(b.cells, newCellBuilder(f, mem))
+		b.columns = append(b.columns, newColumnBuilder(f, mem))
 	}
 	return b
 }
 
-func newCellBuilder(f arrow.Field, mem memory.Allocator) (c cellBuilder) {
+func newColumnBuilder(f arrow.Field, mem memory.Allocator) (c columnBuilder) {
 	switch f.Type.ID() {
 	case arrow.INT64:
-		c.longs = array.NewInt64Builder(mem)
-		c.builder = c.longs
+		c.int64s = array.NewInt64Builder(mem)
+		c.builder = c.int64s
 	case arrow.INT32:
-		c.ints = array.NewInt32Builder(mem)
-		c.builder = c.ints
+		c.int32s = array.NewInt32Builder(mem)
+		c.builder = c.int32s
 	case arrow.DATE32:
-		c.days = array.NewDate32Builder(mem)
-		c.builder = c.days
+		c.dates = array.NewDate32Builder(mem)
+		c.builder = c.dates
 	case arrow.TIMESTAMP:
-		c.instants = array.NewTimestampBuilder(mem, &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "UTC"})
-		c.builder = c.instants
+		c.timestamps = array.NewTimestampBuilder(mem, &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "UTC"})
+		c.builder = c.timestamps
 	case arrow.DECIMAL128:
 		c.decimals = array.NewDecimal128Builder(mem, &arrow.Decimal128Type{
 			Precision: schemas.ValuePrecision, Scale: schemas.ValueScale,
@@ -65,27 +65,29 @@ func newCellBuilder(f arrow.Field, mem memory.Allocator) (c cellBuilder) {
 		c.binaries = array.NewBinaryBuilder(mem, arrow.BinaryTypes.Binary)
 		c.builder = c.binaries
 	case arrow.DICTIONARY:
-		c.coder = columns.NewCoder(mem)
+		c.dictionary = columns.NewCoder(mem)
 	default:
-		c.texts = array.NewStringBuilder(mem)
-		c.builder = c.texts
+		c.strings = array.NewStringBuilder(mem)
+		c.builder = c.strings
 	}
 	return c
 }
 
-func (b *batchBuilder) next() *cellBuilder {
-	b.at++
-	return &b.cells[b.at-1]
+func (b *batchBuilder) nextColumn() *columnBuilder {
+	b.column++
+	return &b.columns[b.column-1]
 }
 
-func (b *batchBuilder) long(v int64)             { b.next().longs.Append(v) }
-func (b *batchBuilder) integer(v int32)          { b.next().ints.Append(v) }
-func (b *batchBuilder) day(v int32)              { b.next().days.Append(arrow.Date32(v)) }
-func (b *batchBuilder) instant(ms int64)         { b.next().instants.Append(columns.Instant(ms)) }
-func (b *batchBuilder) decimal(v decimal128.Num) { b.next().decimals.Append(v) }
+func (b *batchBuilder) appendInt64(v int64) { b.nextColumn().int64s.Append(v) }
+func (b *batchBuilder) appendInt32(v int32) { b.nextColumn().int32s.Append(v) }
+func (b *batchBuilder) appendDate(v int32)  { b.nextColumn().dates.Append(arrow.Date32(v)) }
+func (b *batchBuilder) appendTimestamp(ms int64) {
+	b.nextColumn().timestamps.Append(columns.Instant(ms))
+}
+func (b *batchBuilder) appendDecimal(v decimal128.Num) { b.nextColumn().decimals.Append(v) }
 
-func (b *batchBuilder) coded(s string, there bool) {
-	c := b.next().coder
+func (b *batchBuilder) appendDictionary(s string, there bool) {
+	c := b.nextColumn().dictionary
 	if !there {
 		c.Null()
 		return
@@ -93,12 +95,12 @@ func (b *batchBuilder) coded(s string, there bool) {
 	c.Add(s)
 }
 
-// text appends a string that is always there.
-func (b *batchBuilder) text(s []byte) { b.next().texts.BinaryBuilder.Append(s) }
+// appendString appends a string that is always there.
+func (b *batchBuilder) appendString(s []byte) { b.nextColumn().strings.BinaryBuilder.Append(s) }
 
-// binary appends raw; nil is no value.
-func (b *batchBuilder) binary(raw []byte) {
-	to := b.next().binaries
+// appendBinary appends raw; nil is no value.
+func (b *batchBuilder) appendBinary(raw []byte) {
+	to := b.nextColumn().binaries
 	if raw == nil {
 		to.AppendNull()
 		return
@@ -106,9 +108,9 @@ func (b *batchBuilder) binary(raw []byte) {
 	to.Append(raw)
 }
 
-// properties appends p as JSON; none at all is no value.
-func (b *batchBuilder) properties(p rollup.Properties) {
-	to := b.next().texts
+// appendProperties appends p as JSON; none at all is no value.
+func (b *batchBuilder) appendProperties(p rollup.Properties) {
+	to := b.nextColumn().strings
 	if len(p) == 0 {
 		to.AppendNull()
 		return
@@ -118,16 +120,16 @@ func (b *batchBuilder) properties(p rollup.Properties) {
 }
 
 func (b *batchBuilder) endRow() {
-	b.at = 0
+	b.column = 0
 	b.rows++
 }
 
-// record returns the rows gathered and starts afresh.
-func (b *batchBuilder) record() arrow.Record {
-	cols := make([]arrow.Array, len(b.cells))
-	for i, c := range b.cells {
-		if c.coder != nil {
-			cols[i] = c.coder.NewArray()
+// newRecord returns the rows gathered and starts afresh.
+func (b *batchBuilder) newRecord() arrow.Record {
+	cols := make([]arrow.Array, len(b.columns))
+	for i, c := range b.columns {
+		if c.dictionary != nil {
+			cols[i] = c.dictionary.NewArray()
 			continue
 		}
 		cols[i] = c.builder.NewArray()
@@ -141,9 +143,9 @@ func (b *batchBuilder) record() arrow.Record {
 }
 
 func (b *batchBuilder) release() {
-	for _, c := range b.cells {
-		if c.coder != nil {
-			c.coder.Release()
+	for _, c := range b.columns {
+		if c.dictionary != nil {
+			c.dictionary.Release()
 			continue
 		}
 		c.builder.Release()

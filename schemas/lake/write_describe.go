@@ -9,8 +9,8 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// boundBytes is the longest string that goes to the manifests as a bound.
-const boundBytes = 64
+// maxBoundBytes is the longest string that goes to the manifests as a bound.
+const maxBoundBytes = 64
 
 // describe makes the Iceberg data file of what an encoder wrote to key. Counts
 // and bounds are those of the footer.
@@ -20,7 +20,7 @@ func (l *Lake) describe(t Table, key string, partition int32, size int64, meta *
 	if err != nil {
 		return DataFile{}, fmt.Errorf("describe data file %s: %w", key, err)
 	}
-	m := metricsOf(t, meta)
+	m := footerMetrics(t, meta)
 	file := b.ColumnSizes(m.sizes).ValueCounts(m.values).NullValueCounts(m.nulls).
 		LowerBoundValues(m.lower).UpperBoundValues(m.upper).
 		SplitOffsets(m.splits).SortOrderID(sortOrderID).Build()
@@ -34,7 +34,7 @@ type fileMetrics struct {
 	splits               []int64
 }
 
-func metricsOf(t Table, meta *format.FileMetaData) fileMetrics {
+func footerMetrics(t Table, meta *format.FileMetaData) fileMetrics {
 	m := fileMetrics{
 		sizes: map[int]int64{}, values: map[int]int64{}, nulls: map[int]int64{},
 		lower: map[int][]byte{}, upper: map[int][]byte{},
@@ -48,13 +48,13 @@ func metricsOf(t Table, meta *format.FileMetaData) fileMetrics {
 			m.sizes[id] += c.TotalCompressedSize
 			m.values[id] += c.NumValues
 			m.nulls[id] += c.Statistics.NullCount
-			if bounded(fields[j]) {
+			if hasBounds(fields[j]) {
 				m.widen(id, fields[j].Type, &c.Statistics)
 			}
 		}
 	}
 	for id, v := range m.lower {
-		if len(v) > boundBytes || len(m.upper[id]) > boundBytes { // a cut upper bound would be too low
+		if len(v) > maxBoundBytes || len(m.upper[id]) > maxBoundBytes { // a cut upper bound would be too low
 			delete(m.lower, id)
 			delete(m.upper, id)
 		}
@@ -68,18 +68,18 @@ func (m *fileMetrics) widen(id int, t arrow.DataType, s *format.Statistics) {
 	if s.MinValue == nil || s.MaxValue == nil { // nothing but nulls
 		return
 	}
-	if low, ok := m.lower[id]; !ok || lessBound(t, s.MinValue, low) {
+	if low, ok := m.lower[id]; !ok || boundLess(t, s.MinValue, low) {
 		m.lower[id] = bytes.Clone(s.MinValue)
 	}
-	if high, ok := m.upper[id]; !ok || lessBound(t, high, s.MaxValue) {
+	if high, ok := m.upper[id]; !ok || boundLess(t, high, s.MaxValue) {
 		m.upper[id] = bytes.Clone(s.MaxValue)
 	}
 }
 
-func lessBound(t arrow.DataType, a, b []byte) bool {
+func boundLess(t arrow.DataType, a, b []byte) bool {
 	switch t.ID() {
 	case arrow.INT64, arrow.INT32, arrow.DATE32, arrow.TIMESTAMP:
-		return number(a) < number(b)
+		return decodeBound(a) < decodeBound(b)
 	default:
 		return bytes.Compare(a, b) < 0
 	}

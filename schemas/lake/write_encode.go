@@ -17,8 +17,8 @@ import (
 // Sizes of what goes to a column at a time: enough to pay for the call, few
 // enough to stay in the cache.
 const (
-	chunkRows  = 1024
-	chunkBytes = 4 << 20
+	sliceRows  = 1024
+	sliceBytes = 4 << 20
 )
 
 // magic begins and ends a Parquet file.
@@ -29,22 +29,22 @@ const magic = "PAR1"
 // writer takes every value by itself and hashes each coded one again. Its
 // buffers are worth keeping. It belongs to one goroutine at a time.
 type encoder struct {
-	table   Table
-	blank   format.FileMetaData // what every footer has: the schema
-	columns []columnWriter
-	pages   pageEncoder
-	out     counter
+	table       Table
+	emptyFooter format.FileMetaData // what every footer has: the schema
+	columns     []columnWriter
+	pages       pageEncoder
+	out         countingWriter
 
 	groups     []format.RowGroup // of the file
-	indexes    []groupIndex
+	indexes    []pageIndex
 	rows       int64 // of the file
 	group      int   // numbers row groups, over all files
 	groupRows  int64 // of the row group being written
 	groupBytes int64 // of its strings
 }
 
-// groupIndex is the page index of a row group, by column.
-type groupIndex struct {
+// pageIndex is the page index of a row group, by column.
+type pageIndex struct {
 	columns []format.ColumnIndex // without pages where the column has no bounds
 	offsets []format.OffsetIndex
 }
@@ -61,11 +61,11 @@ func newEncoder(t Table, compression string) (*encoder, error) {
 	if err := empty.Close(); err != nil {
 		return nil, fmt.Errorf("make schema of %s: %w", t, err)
 	}
-	e := &encoder{table: t, blank: *empty.File().Metadata()}
+	e := &encoder{table: t, emptyFooter: *empty.File().Metadata()}
 	for i, f := range arrowSchema(t).Fields() {
-		c := columnWriter{field: f, form: formOf(i, schema.Fields()[i], codec)}
-		if c.form.coded {
-			c.dict.numbers, c.dict.texts = map[int64]int32{}, map[string]int32{}
+		c := columnWriter{field: f, encoding: newColumnEncoding(i, schema.Fields()[i], codec)}
+		if c.encoding.dictionary {
+			c.dict.int64Codes, c.dict.stringCodes = map[int64]int32{}, map[string]int32{}
 		}
 		e.columns = append(e.columns, c)
 	}
@@ -75,7 +75,7 @@ func newEncoder(t Table, compression string) (*encoder, error) {
 
 // begin starts a data file that is written to out.
 func (e *encoder) begin(out io.Writer) {
-	e.out = counter{to: out}
+	e.out = countingWriter{to: out}
 	e.groups, e.indexes = nil, nil
 	e.rows = 0
 	e.beginGroup()
@@ -119,9 +119,9 @@ func (e *encoder) release() {
 }
 
 // write appends rows of the bound batches.
-func (e *encoder) write(rows []rowRef) error {
+func (e *encoder) write(rows []RowRef) error {
 	for len(rows) > 0 {
-		n, size := e.take(rows)
+		n, size := e.nextRows(rows)
 		for i := range e.columns {
 			c := &e.columns[i]
 			c.append(rows[:n], e.group)
@@ -135,7 +135,7 @@ func (e *encoder) write(rows []rowRef) error {
 		rows = rows[n:]
 		e.groupRows += int64(n)
 		e.groupBytes += size
-		if e.groupRows >= rowGroupRows || e.groupBytes >= rowGroupBytes {
+		if e.groupRows >= maxRowGroupRows || e.groupBytes >= maxRowGroupBytes {
 			if err := e.flush(); err != nil {
 				return err
 			}
@@ -144,19 +144,19 @@ func (e *encoder) write(rows []rowRef) error {
 	return nil
 }
 
-// take is how many rows go to the columns at once, and the bytes of their
+// nextRows is how many rows go to the columns at once, and the bytes of their
 // strings.
-func (e *encoder) take(rows []rowRef) (n int, size int64) {
-	rows = rows[:min(len(rows), chunkRows)]
+func (e *encoder) nextRows(rows []RowRef) (n int, size int64) {
+	rows = rows[:min(len(rows), sliceRows)]
 	sizes := make([]int64, len(rows))
 	for i := range e.columns {
-		if c := &e.columns[i]; c.texts {
+		if c := &e.columns[i]; c.hasStrings {
 			for k, r := range rows {
 				sizes[k] += c.size(r)
 			}
 		}
 	}
-	for n < len(rows) && size < chunkBytes {
+	for n < len(rows) && size < sliceBytes {
 		size += sizes[n]
 		n++
 	}
@@ -172,7 +172,7 @@ func (e *encoder) flush() error {
 		return err
 	}
 	g := format.RowGroup{NumRows: e.groupRows, FileOffset: e.out.size, Ordinal: int16(len(e.groups))}
-	var index groupIndex
+	var index pageIndex
 	for i := range e.columns {
 		c := &e.columns[i]
 		if err := e.pages.flush(c); err != nil {
@@ -214,10 +214,10 @@ func offsetBy(pages []format.PageLocation, from int64) []format.PageLocation {
 // writeChunk writes the pages of one column, its dictionary first.
 func (e *encoder) writeChunk(c *columnWriter) (format.ColumnMetaData, error) {
 	m := format.ColumnMetaData{
-		Type: e.blank.Schema[1+c.form.index].Type.V, PathInSchema: []string{c.field.Name}, Codec: codecOf(c.form.codec),
+		Type: e.emptyFooter.Schema[1+c.encoding.index].Type.V, PathInSchema: []string{c.field.Name}, Codec: codecOf(c.encoding.codec),
 		NumValues: e.groupRows, Statistics: c.chunk.stats, Encoding: []format.Encoding{format.RLE},
 	}
-	var dict chunk
+	var dict columnChunk
 	if err := e.pages.dictionary(c, &dict); err != nil {
 		return m, err
 	}
@@ -228,11 +228,11 @@ func (e *encoder) writeChunk(c *columnWriter) (format.ColumnMetaData, error) {
 	m.DataPageOffset = e.out.size + int64(dict.body.Len())
 	m.TotalCompressedSize = int64(dict.body.Len() + c.chunk.body.Len())
 	m.TotalUncompressedSize = dict.size + c.chunk.size
-	if c.chunk.plain > 0 {
-		m.EncodingStats = append(m.EncodingStats, pageStats(format.Plain, c.chunk.plain))
+	if c.chunk.plainPages > 0 {
+		m.EncodingStats = append(m.EncodingStats, pageStats(format.Plain, c.chunk.plainPages))
 	}
-	if c.chunk.others > 0 {
-		m.EncodingStats = append(m.EncodingStats, pageStats(c.form.encoding.Encoding(), c.chunk.others))
+	if c.chunk.encodedPages > 0 {
+		m.EncodingStats = append(m.EncodingStats, pageStats(c.encoding.encoding.Encoding(), c.chunk.encodedPages))
 	}
 	for _, s := range m.EncodingStats {
 		if !slices.Contains(m.Encoding, s.Encoding) {
@@ -269,7 +269,7 @@ func (e *encoder) finish() (*format.FileMetaData, error) {
 	if err := e.writeIndexes(); err != nil {
 		return nil, fmt.Errorf("write page index: %w", err)
 	}
-	meta := e.blank
+	meta := e.emptyFooter
 	meta.NumRows, meta.RowGroups = e.rows, e.groups
 	footer, err := thrift.Marshal(new(thrift.CompactProtocol), &meta)
 	if err != nil {
@@ -315,13 +315,13 @@ func (e *encoder) writeIndexes() error {
 	return err
 }
 
-// counter counts what goes to a data file.
-type counter struct {
+// countingWriter counts what goes to a data file.
+type countingWriter struct {
 	to   io.Writer
 	size int64
 }
 
-func (w *counter) Write(p []byte) (int, error) {
+func (w *countingWriter) Write(p []byte) (int, error) {
 	n, err := w.to.Write(p)
 	w.size += int64(n)
 	return n, err

@@ -25,7 +25,7 @@ type DeadLetter struct {
 	Value   []byte
 }
 
-// batchRows is how many rows of a rollup become one batch.
+// rowsPerBatch is how many rows of a rollup become one batch.
 const batchRows = 8 << 10
 
 // WriteRollups puts the rows of set as data files of tables, or of every
@@ -94,23 +94,23 @@ func writeRows[R any](ctx context.Context, l *Lake, b *rowBuilder[R], rows iter.
 		}
 	}()
 	of := map[int32]int{} // partition → index in parts
-	var parts []part
+	var parts []fileRows
 	for r := range rows {
 		if b.batch.rows == batchRows {
-			batches = append(batches, b.batch.record())
+			batches = append(batches, b.batch.newRecord())
 		}
-		at := rowRef{batch: uint32(len(batches)), row: uint32(b.batch.rows)}
+		at := RowRef{Batch: uint32(len(batches)), Row: uint32(b.batch.rows)}
 		b.append(b.batch, r)
 		p := b.partition(r)
 		i, known := of[p]
 		if !known {
 			i = len(parts)
-			of[p], parts = i, append(parts, part{partition: p})
+			of[p], parts = i, append(parts, fileRows{partition: p})
 		}
 		parts[i].rows = append(parts[i].rows, at)
 	}
-	batches = append(batches, b.batch.record())
-	return l.writeParts(ctx, b.table, b.shard, batches, parts)
+	batches = append(batches, b.batch.newRecord())
+	return l.writeFiles(ctx, b.table, b.shard, batches, parts)
 }
 
 func newClientDayRows(shard int32) *rowBuilder[rollup.ClientDay] {
@@ -118,16 +118,16 @@ func newClientDayRows(shard int32) *rowBuilder[rollup.ClientDay] {
 		table: ClientDays, shard: shard, batch: newBatchBuilder(ClientDays, memory.DefaultAllocator),
 		partition: func(r *rollup.ClientDay) int32 { return monthOfDay(r.Day) },
 		append: func(b *batchBuilder, r *rollup.ClientDay) {
-			b.long(r.Product)
-			b.long(r.Client)
-			b.day(r.Day)
-			b.long(r.Events)
-			b.long(r.Sessions)
-			b.long(r.RuntimeMS)
-			b.instant(r.First)
-			b.instant(r.Last)
-			b.properties(r.Properties)
-			b.integer(shard)
+			b.appendInt64(r.Product)
+			b.appendInt64(r.Client)
+			b.appendDate(r.Day)
+			b.appendInt64(r.Events)
+			b.appendInt64(r.Sessions)
+			b.appendInt64(r.RuntimeMS)
+			b.appendTimestamp(r.First)
+			b.appendTimestamp(r.Last)
+			b.appendProperties(r.Properties)
+			b.appendInt32(shard)
 			b.endRow()
 		},
 	}
@@ -138,16 +138,16 @@ func newEventDayRows(shard int32) *rowBuilder[rollup.EventDay] {
 		table: EventDays, shard: shard, batch: newBatchBuilder(EventDays, memory.DefaultAllocator),
 		partition: func(r *rollup.EventDay) int32 { return monthOfDay(r.Day) },
 		append: func(b *batchBuilder, r *rollup.EventDay) {
-			b.long(r.Product)
-			b.long(r.Client)
-			b.day(r.Day)
-			b.coded(r.Category, r.HasCategory)
-			b.coded(r.Name, true)
-			b.long(r.Count)
-			b.decimal(r.ValueSum)
-			b.long(r.ValueCount)
-			b.instant(r.First)
-			b.integer(shard)
+			b.appendInt64(r.Product)
+			b.appendInt64(r.Client)
+			b.appendDate(r.Day)
+			b.appendDictionary(r.Category, r.HasCategory)
+			b.appendDictionary(r.Name, true)
+			b.appendInt64(r.Count)
+			b.appendDecimal(r.ValueSum)
+			b.appendInt64(r.ValueCount)
+			b.appendTimestamp(r.First)
+			b.appendInt32(shard)
 			b.endRow()
 		},
 	}
@@ -159,16 +159,16 @@ func newClientRows(shard int32) *rowBuilder[rollup.Client] {
 		table: Clients, shard: shard, batch: newBatchBuilder(Clients, memory.DefaultAllocator),
 		partition: func(r *rollup.Client) int32 { return bucket(r.Client).Val },
 		append: func(b *batchBuilder, r *rollup.Client) {
-			b.long(r.Product)
-			b.long(r.Client)
-			b.day(r.InstallDay())
-			b.instant(r.First)
-			b.instant(r.Last)
-			b.long(r.Events)
-			b.long(r.Sessions)
-			b.long(r.RuntimeMS)
-			b.properties(r.Properties)
-			b.integer(shard)
+			b.appendInt64(r.Product)
+			b.appendInt64(r.Client)
+			b.appendDate(r.InstallDay())
+			b.appendTimestamp(r.First)
+			b.appendTimestamp(r.Last)
+			b.appendInt64(r.Events)
+			b.appendInt64(r.Sessions)
+			b.appendInt64(r.RuntimeMS)
+			b.appendProperties(r.Properties)
+			b.appendInt32(shard)
 			b.endRow()
 		},
 	}
@@ -179,12 +179,12 @@ func newDeadLetterRows(shard int32) *rowBuilder[DeadLetter] {
 		table: DeadLetters, shard: shard, batch: newBatchBuilder(DeadLetters, memory.DefaultAllocator),
 		partition: func(r *DeadLetter) int32 { return monthOfDay(rollup.Day(r.Arrival)) },
 		append: func(b *batchBuilder, r *DeadLetter) {
-			b.integer(r.Shard)
-			b.long(r.Offset)
-			b.instant(r.Arrival)
-			b.coded(strings.ToValidUTF8(r.Reason, "\uFFFD"), true)
-			b.binary(r.Key)
-			b.binary(r.Value)
+			b.appendInt32(r.Shard)
+			b.appendInt64(r.Offset)
+			b.appendTimestamp(r.Arrival)
+			b.appendDictionary(strings.ToValidUTF8(r.Reason, "\uFFFD"), true)
+			b.appendBinary(r.Key)
+			b.appendBinary(r.Value)
 			b.endRow()
 		},
 	}

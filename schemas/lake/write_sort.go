@@ -13,13 +13,13 @@ import (
 
 const dayMicros = 24 * 60 * 60 * 1_000_000
 
-// rowRef is one row of the batches being written.
-type rowRef struct{ batch, row uint32 }
+// RowRef is one row of the batches being written.
+type RowRef struct{ Batch, Row uint32 }
 
-// part is the rows of one data file, in order.
-type part struct {
+// fileRows is the rows of one data file, in order.
+type fileRows struct {
 	partition int32
-	rows      []rowRef
+	rows      []RowRef
 }
 
 // eventSorter puts rows in the order (product, day, client, time, offset).
@@ -27,27 +27,27 @@ type part struct {
 // sorted, and the rows within one only where they are not in order already:
 // records of a client mostly come in the order of their times.
 type eventSorter struct {
-	views  []columns.View
-	group  map[dayGroup]int32
-	groups []groupRows
-	of     []int32 // group of each row, batch after batch
+	views    []columns.View
+	groupOf  map[clientDay]int32
+	groups   []groupRows
+	rowGroup []int32 // group of each row, batch after batch
 }
 
-type dayGroup struct {
+type clientDay struct {
 	product, client int64
 	day             int32
 }
 
 type groupRows struct {
-	dayGroup
+	clientDay
 	rows  int32 // how many
 	start int32 // where in the order the next row goes
 }
 
 // sortEvents orders the rows of batches and splits them by month. Each month is
 // in the order of the table.
-func sortEvents(batches []arrow.Record) ([]part, error) {
-	s := eventSorter{group: map[dayGroup]int32{}}
+func sortEvents(batches []arrow.Record) ([]fileRows, error) {
+	s := eventSorter{groupOf: map[clientDay]int32{}}
 	rows := 0
 	for _, rec := range batches {
 		v, err := columns.Bind(rec)
@@ -65,12 +65,12 @@ func sortEvents(batches []arrow.Record) ([]part, error) {
 	for i := range order {
 		order[i] = int32(i)
 	}
-	slices.SortFunc(order, func(a, b int32) int { return s.groups[a].compare(&s.groups[b].dayGroup) })
-	return s.split(order, s.place(order, rows)), nil
+	slices.SortFunc(order, func(a, b int32) int { return s.groups[a].compare(&s.groups[b].clientDay) })
+	return s.split(order, s.order(order, rows)), nil
 }
 
 // compare orders by month, product, day and client: a month is one data file.
-func (g *dayGroup) compare(o *dayGroup) int {
+func (g *clientDay) compare(o *clientDay) int {
 	if g.day != o.day {
 		if c := cmp.Compare(monthOfDay(g.day), monthOfDay(o.day)); c != 0 {
 			return c
@@ -81,44 +81,44 @@ func (g *dayGroup) compare(o *dayGroup) int {
 
 // count finds the group of each row.
 func (s *eventSorter) count(rows int) {
-	s.of = make([]int32, 0, rows)
-	last, in := dayGroup{}, int32(-1)
+	s.rowGroup = make([]int32, 0, rows)
+	last, in := clientDay{}, int32(-1)
 	for k := range s.views {
 		v := &s.views[k]
 		for i := range v.Rows {
-			g := dayGroup{product: v.Product[i], client: v.Client[i], day: dayOfMicros(int64(v.Time[i]))}
+			g := clientDay{product: v.Product[i], client: v.Client[i], day: dayOfMicros(int64(v.Time[i]))}
 			if in < 0 || g != last {
-				last, in = g, s.find(g)
+				last, in = g, s.findGroup(g)
 			}
 			s.groups[in].rows++
-			s.of = append(s.of, in)
+			s.rowGroup = append(s.rowGroup, in)
 		}
 	}
 }
 
-func (s *eventSorter) find(g dayGroup) int32 {
-	in, known := s.group[g]
+func (s *eventSorter) findGroup(g clientDay) int32 {
+	in, known := s.groupOf[g]
 	if !known {
 		in = int32(len(s.groups))
-		s.group[g] = in
-		s.groups = append(s.groups, groupRows{dayGroup: g})
+		s.groupOf[g] = in
+		s.groups = append(s.groups, groupRows{clientDay: g})
 	}
 	return in
 }
 
-// place gives each row its place.
-func (s *eventSorter) place(order []int32, rows int) []rowRef {
+// order gives each row its place.
+func (s *eventSorter) order(order []int32, rows int) []RowRef {
 	next := int32(0)
 	for _, g := range order {
 		s.groups[g].start = next
 		next += s.groups[g].rows
 	}
-	out := make([]rowRef, rows)
+	out := make([]RowRef, rows)
 	n := 0
 	for k := range s.views {
 		for i := range s.views[k].Rows {
-			g := &s.groups[s.of[n]]
-			out[g.start] = rowRef{batch: uint32(k), row: uint32(i)}
+			g := &s.groups[s.rowGroup[n]]
+			out[g.start] = RowRef{Batch: uint32(k), Row: uint32(i)}
 			g.start++
 			n++
 		}
@@ -129,10 +129,10 @@ func (s *eventSorter) place(order []int32, rows int) []rowRef {
 	return out
 }
 
-func (s *eventSorter) sortGroup(rows []rowRef) {
-	compare := func(a, b rowRef) int {
-		x, y := &s.views[a.batch], &s.views[b.batch]
-		return cmp.Or(cmp.Compare(x.Time[a.row], y.Time[b.row]), cmp.Compare(x.Offset[a.row], y.Offset[b.row]))
+func (s *eventSorter) sortGroup(rows []RowRef) {
+	compare := func(a, b RowRef) int {
+		x, y := &s.views[a.Batch], &s.views[b.Batch]
+		return cmp.Or(cmp.Compare(x.Time[a.Row], y.Time[b.Row]), cmp.Compare(x.Offset[a.Row], y.Offset[b.Row]))
 	}
 	if !slices.IsSortedFunc(rows, compare) {
 		slices.SortFunc(rows, compare)
@@ -140,14 +140,14 @@ func (s *eventSorter) sortGroup(rows []rowRef) {
 }
 
 // split cuts the ordered rows where the month changes.
-func (s *eventSorter) split(order []int32, rows []rowRef) []part {
-	var parts []part
+func (s *eventSorter) split(order []int32, rows []RowRef) []fileRows {
+	var parts []fileRows
 	for _, g := range order {
 		month, n := monthOfDay(s.groups[g].day), int(s.groups[g].rows)
 		if last := len(parts) - 1; last >= 0 && parts[last].partition == month {
 			parts[last].rows = parts[last].rows[:len(parts[last].rows)+n]
 		} else {
-			parts = append(parts, part{partition: month, rows: rows[:n]})
+			parts = append(parts, fileRows{partition: month, rows: rows[:n]})
 		}
 		rows = rows[n:]
 	}

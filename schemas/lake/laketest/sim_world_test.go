@@ -270,7 +270,7 @@ func (w *world) closeDays() {
 	}
 }
 
-// rowsOf lists the rows of a shard in a snapshot of events, from one offset to
+// decodeRows lists the rows of a shard in a snapshot of events, from one offset to
 // before another, in order.
 func (s *snapshot) rowsOf(shard int32, from, to int64) []row {
 	var out []row
