@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/tail"
 	"weir/schemas/topic"
@@ -123,7 +124,7 @@ func TestPoisonRecordMovesOn(t *testing.T) {
 		files, err := s.Files(t.Context())
 		w.must(err)
 		var letters []lake.DeadLetter
-		for letter, err := range w.reader.ReadDeadLetters(t.Context(), files, lake.Filter{}) {
+		for letter, err := range w.reader.ReadDeadLetters(t.Context(), files, columns.Filter{}) {
 			w.must(err)
 			letters = append(letters, letter)
 		}

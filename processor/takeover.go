@@ -210,7 +210,7 @@ func (w *worker) rollupsOf(ctx context.Context, events *lake.Snapshot, from, to 
 		return nil, nil
 	}
 	set := rollup.NewSet()
-	filter := lake.Filter{Shard: &w.shard, OffsetFrom: map[int32]int64{w.shard: from}, OffsetTo: map[int32]int64{w.shard: to}}
+	filter := columns.Filter{Shard: &w.shard, OffsetFrom: map[int32]int64{w.shard: from}, OffsetTo: map[int32]int64{w.shard: to}}
 	if err := w.scan(ctx, events, rollup.Columns(rollup.WantAll), filter, set.AddBatch); err != nil {
 		return nil, err
 	}
@@ -334,7 +334,7 @@ func (w *worker) deadAhead(ctx context.Context, letters *lake.Snapshot, st stand
 	if err != nil {
 		return nil, err
 	}
-	filter := lake.Filter{Shard: &w.shard, OffsetFrom: map[int32]int64{w.shard: st.state.Next}}
+	filter := columns.Filter{Shard: &w.shard, OffsetFrom: map[int32]int64{w.shard: st.state.Next}}
 	dead := map[int64]bool{}
 	for letter, err := range w.lake.ReadDeadLetters(ctx, lake.Prune(files, filter), filter) {
 		if err != nil {
@@ -354,7 +354,7 @@ func (w *worker) saidAhead(ctx context.Context, changes *lake.Snapshot, st stand
 	if err != nil {
 		return nil, err
 	}
-	filter := lake.Filter{Shard: &w.shard, OffsetFrom: map[int32]int64{w.shard: st.state.Next}}
+	filter := columns.Filter{Shard: &w.shard, OffsetFrom: map[int32]int64{w.shard: st.state.Next}}
 	said := map[int64]bool{}
 	for change, err := range w.lake.ScanChanges(ctx, lake.Prune(files, filter), filter) {
 		if err != nil {
@@ -370,7 +370,7 @@ func (w *worker) saidAhead(ctx context.Context, changes *lake.Snapshot, st stand
 func (w *worker) remember(ctx context.Context, events *lake.Snapshot, logTime int64) (*dedupe, error) {
 	d := newDedupe(w.cfg.DedupeWindow, w.cfg.Scratch, w.dedupeShare)
 	d.now = logTime
-	filter := lake.Filter{Shard: &w.shard, ArrivalFrom: max(d.horizon()+1, 1)}
+	filter := columns.Filter{Shard: &w.shard, ArrivalFrom: max(d.horizon()+1, 1)}
 	names := []string{columns.ProductID, columns.ClientID, columns.RandomID, columns.Arrival}
 	err := w.scan(ctx, events, names, filter, d.addBatch)
 	if err != nil {
@@ -380,7 +380,7 @@ func (w *worker) remember(ctx context.Context, events *lake.Snapshot, logTime in
 }
 
 // scan hands over the rows of a snapshot of events, batch by batch.
-func (w *worker) scan(ctx context.Context, events *lake.Snapshot, names []string, f lake.Filter, each func(arrow.Record) error) error {
+func (w *worker) scan(ctx context.Context, events *lake.Snapshot, names []string, f columns.Filter, each func(arrow.Record) error) error {
 	files, err := events.Files(ctx)
 	if err != nil {
 		return err

@@ -9,7 +9,6 @@ import (
 
 	"weir/schemas"
 	"weir/schemas/columns"
-	"weir/schemas/lake"
 )
 
 // analyticsAttempts is how often a page is planned anew because an owner let
@@ -94,8 +93,8 @@ func (q *analyticsQuestion) question() question {
 	}
 }
 
-func (q *analyticsQuestion) filter() lake.Filter {
-	return lake.Filter{Products: q.products, TimeFrom: q.from, TimeTo: q.to}
+func (q *analyticsQuestion) filter() columns.Filter {
+	return columns.Filter{Products: q.products, TimeFrom: q.from, TimeTo: q.to}
 }
 
 func (q *analyticsQuestion) survey(v *view) *survey {

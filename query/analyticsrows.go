@@ -35,7 +35,7 @@ func resultColumns() []string {
 type pageRows struct {
 	view   *view
 	keys   []rowKey // in the order of the answer
-	filter lake.Filter
+	filter columns.Filter
 
 	rows  map[place]int // where in keys a row stands
 	made  [][]byte      // encoded rows, by their place in keys; nil where not held
@@ -112,7 +112,7 @@ func (p *pageRows) fromLake(ctx context.Context, first int) error {
 }
 
 // around is a filter that has the committed rows of keys and little else.
-func (p *pageRows) around(keys []rowKey) (lake.Filter, bool) {
+func (p *pageRows) around(keys []rowKey) (columns.Filter, bool) {
 	f := p.filter
 	f.TimeFrom, f.TimeTo = math.MaxInt64, math.MinInt64
 	f.OffsetFrom, f.OffsetTo = map[int32]int64{}, map[int32]int64{}

@@ -10,10 +10,11 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
+	"weir/query/report"
 	"weir/schemas"
 	"weir/schemas/changes"
+	"weir/schemas/columns"
 	"weir/schemas/lake"
-	"weir/query/report"
 )
 
 // loadChanges loads client_changes for v. Unlike a rollup it is loaded after
@@ -38,7 +39,7 @@ func (v *view) knownClients(ctx context.Context, product int64, scan report.User
 	set := &changes.Set{Keep: func(kind schemas.ChangeKind, name string) bool {
 		return slices.Contains(scan.Names, toldPrefix(kind)+name)
 	}}
-	for c, err := range v.changes(ctx, lake.Filter{Products: []int64{product}}) {
+	for c, err := range v.changes(ctx, columns.Filter{Products: []int64{product}}) {
 		if err != nil {
 			return nil, err
 		}
@@ -88,9 +89,9 @@ func (v *view) told(ctx context.Context, product int64, scan report.UserAttribut
 // each once, in no order; f has nothing else. The question must have asked for
 // changes. A row is valid until the next one is asked for, what its fields
 // point to for ever.
-func (v *view) changes(ctx context.Context, f lake.Filter) iter.Seq2[*lake.Change, error] {
+func (v *view) changes(ctx context.Context, f columns.Filter) iter.Seq2[*lake.Change, error] {
 	return func(yield func(*lake.Change, error) bool) {
-		f := lake.Filter{Products: f.Products, Clients: f.Clients, OffsetTo: v.changesEnd()}
+		f := columns.Filter{Products: f.Products, Clients: f.Clients, OffsetTo: v.changesEnd()}
 		for c, err := range v.lake.ScanChanges(ctx, lake.Prune(v.said.files, f), f) {
 			if err != nil {
 				yield(nil, fmt.Errorf("scan changes: %w", err))
@@ -127,7 +128,7 @@ func (v *view) changesEnd() map[int32]int64 {
 
 // heldChanges are those that owners hold. A batch is valid until the next one
 // is asked for.
-func (v *view) heldChanges(ctx context.Context, f lake.Filter) iter.Seq2[arrow.Record, error] {
+func (v *view) heldChanges(ctx context.Context, f columns.Filter) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
 		for i := range v.parts {
 			p := &v.parts[i]

@@ -15,11 +15,11 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"weir/query/report"
 	"weir/schemas"
 	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/lake/laketest"
-	"weir/query/report"
 )
 
 func changeBatch(mem memory.Allocator, rows []lake.Change) []arrow.Record {
@@ -112,7 +112,7 @@ func byPlace(a, b lake.Change) int {
 	return cmp.Or(cmp.Compare(a.Shard, b.Shard), cmp.Compare(a.Offset, b.Offset))
 }
 
-func changesOf(t *testing.T, v *view, f lake.Filter) []lake.Change {
+func changesOf(t *testing.T, v *view, f columns.Filter) []lake.Change {
 	t.Helper()
 	var got []lake.Change
 	for c, err := range v.changes(t.Context(), f) {
@@ -169,16 +169,16 @@ func TestChangesAreThoseBelowTheWatermark(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer v.close()
-			if diff := gocmp.Diff(w.saidBelow(1, v.watermark), changesOf(t, v, lake.Filter{Products: []int64{1}})); diff != "" {
+			if diff := gocmp.Diff(w.saidBelow(1, v.watermark), changesOf(t, v, columns.Filter{Products: []int64{1}})); diff != "" {
 				t.Errorf("%+v at %s (-want +got):\n%s", q, v.watermark, diff)
 			}
 			some := slices.DeleteFunc(w.saidBelow(1, v.watermark), func(c lake.Change) bool { return c.Client != 102 })
-			if diff := gocmp.Diff(some, changesOf(t, v, lake.Filter{Products: []int64{1}, Clients: []int64{102}, TimeTo: 1})); diff != "" {
+			if diff := gocmp.Diff(some, changesOf(t, v, columns.Filter{Products: []int64{1}, Clients: []int64{102}, TimeTo: 1})); diff != "" {
 				t.Errorf("client 102 (-want +got):\n%s", diff)
 			}
 			return v.watermark
 		}
-		filter := lake.Filter{Products: []int64{1}, TimeFrom: 1, TimeTo: 2} // of the events
+		filter := columns.Filter{Products: []int64{1}, TimeFrom: 1, TimeTo: 2} // of the events
 		newest := check(question{columns: []string{columns.ClientID}, filter: filter})
 		check(question{lakeOnly: true})
 		older := watermark{}
@@ -203,7 +203,7 @@ func TestKnownClients(t *testing.T) {
 	w.commit(0, listFirst+1)
 	say(7, schemas.PropertyChange, schemas.OpIncrease, `{"seats":0.5}`)
 	say(8, schemas.PropertyChange, schemas.OpAdd, `{"tags":["a"]}`)
-	v, err := w.plan(t.Context(), question{filter: lake.Filter{Products: []int64{1}}, changes: true})
+	v, err := w.plan(t.Context(), question{filter: columns.Filter{Products: []int64{1}}, changes: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,7 +252,7 @@ func TestToldIsWhatReportsRead(t *testing.T) {
 		c.Time = listNow + int64(i)
 		w.say(0, c)
 	}
-	v, err := w.plan(t.Context(), question{filter: lake.Filter{Products: []int64{1}}, changes: true})
+	v, err := w.plan(t.Context(), question{filter: columns.Filter{Products: []int64{1}}, changes: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +271,7 @@ func TestToldIsWhatReportsRead(t *testing.T) {
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	names, err := v.toldNames(t.Context(), lake.Filter{Products: []int64{1}})
+	names, err := v.toldNames(t.Context(), columns.Filter{Products: []int64{1}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,7 +329,7 @@ func TestCommitBetweenTheLoads(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer v.close()
-	got := changesOf(t, v, lake.Filter{Products: []int64{1}})
+	got := changesOf(t, v, columns.Filter{Products: []int64{1}})
 	if diff := gocmp.Diff(w.saidBelow(1, v.watermark), got); diff != "" || h.loads < 2 {
 		t.Errorf("at %s (-want +got):\n%s", v.watermark, diff)
 	}

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"weir/schemas"
+	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/registry"
 	"weir/schemas/rollup"
@@ -56,7 +57,7 @@ func (s *Service) eventTracking(w http.ResponseWriter, r *http.Request, q produc
 // empty category is none.
 func seenEvents(ctx context.Context, v *view, product int64, most int) (map[registry.EventName]int64, error) {
 	seen := map[registry.EventName]int64{}
-	for b, err := range v.eventBatches(ctx, lake.Filter{Products: []int64{product}}, rollup.WantFirst) {
+	for b, err := range v.eventBatches(ctx, columns.Filter{Products: []int64{product}}, rollup.WantFirst) {
 		if err != nil {
 			return nil, err
 		}

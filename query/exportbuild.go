@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"weir/query/export"
-	"weir/schemas/lake"
+	"weir/schemas/columns"
 	"weir/schemas/registry"
 )
 
@@ -86,6 +86,6 @@ func (s *Service) member(job exportJob, at time.Time) export.Member {
 
 // arrivedIn asks for the events of products, or of all when none is named,
 // that arrived in days.
-func arrivedIn(days export.Days, products ...int64) lake.Filter {
-	return lake.Filter{Products: products, ArrivalFrom: days.First.UnixMilli(), ArrivalTo: days.End().UnixMilli()}
+func arrivedIn(days export.Days, products ...int64) columns.Filter {
+	return columns.Filter{Products: products, ArrivalFrom: days.First.UnixMilli(), ArrivalTo: days.End().UnixMilli()}
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"weir/schemas/lake"
+	"weir/schemas/columns"
 	"weir/schemas/registry"
 	"weir/schemas/rollup"
 )
@@ -46,7 +46,7 @@ func (n *installs) over(ctx context.Context, v *view, product int64) error {
 	n.of = map[string]int64{}
 	for first, more := int64(0), true; more; {
 		part := clientRange{first: first, keys: map[int64]clientKey{}, budget: n.budget}
-		for b, err := range v.clientBatches(ctx, lake.Filter{Products: []int64{product}}, rollup.WantProperties) {
+		for b, err := range v.clientBatches(ctx, columns.Filter{Products: []int64{product}}, rollup.WantProperties) {
 			if err == nil {
 				err = part.addBatch(b)
 			}

@@ -84,7 +84,7 @@ func newestFirst(a, b lineKey) int {
 // reads those alone. Says in h what it included.
 func (s *Service) lastLines(ctx context.Context, h http.Header, q exportQuestion, count int) ([][]byte, error) {
 	names := append(export.WantColumns(), columns.Arrival, columns.Shard, columns.Offset)
-	v, err := s.plan(ctx, question{columns: names, filter: lake.Filter{Products: []int64{q.product.ID}}, watermark: q.want})
+	v, err := s.plan(ctx, question{columns: names, filter: columns.Filter{Products: []int64{q.product.ID}}, watermark: q.want})
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func newestKeys(ctx context.Context, v *view, q exportQuestion, count int) ([]li
 	day := 24 * time.Hour
 	to, now := int64(0), time.Now()
 	for _, back := range []time.Duration{time.Hour, day, 8 * day, 64 * day, 0} {
-		f := lake.Filter{Products: []int64{q.product.ID}, ArrivalTo: to}
+		f := columns.Filter{Products: []int64{q.product.ID}, ArrivalTo: to}
 		if back > 0 {
 			f.ArrivalFrom = now.Add(-back).UnixMilli()
 		}
@@ -131,7 +131,7 @@ type newest struct {
 	keys  []lineKey
 }
 
-func (n *newest) scan(ctx context.Context, v *view, f lake.Filter) error {
+func (n *newest) scan(ctx context.Context, v *view, f columns.Filter) error {
 	names := append(export.WantColumns(), columns.Arrival, columns.Shard, columns.Offset)
 	for rec, err := range v.events(ctx, names, f) {
 		if err != nil {
@@ -175,7 +175,7 @@ type lines struct {
 
 func (l *lines) read(ctx context.Context) error {
 	l.at, l.made = map[place]int{}, make([][]byte, len(l.keys))
-	committed := lake.Filter{Products: []int64{l.question.product.ID}, OffsetFrom: map[int32]int64{}, OffsetTo: map[int32]int64{}}
+	committed := columns.Filter{Products: []int64{l.question.product.ID}, OffsetFrom: map[int32]int64{}, OffsetTo: map[int32]int64{}}
 	for shard := range l.view.watermark {
 		committed.OffsetTo[shard] = 0
 	}
@@ -217,7 +217,7 @@ func (l *lines) columns() []string {
 	return names
 }
 
-func (l *lines) fromLake(ctx context.Context, f lake.Filter) error {
+func (l *lines) fromLake(ctx context.Context, f columns.Filter) error {
 	if len(f.OffsetFrom) == 0 {
 		return nil
 	}

@@ -129,7 +129,7 @@ func (w *listWorld) readColumns(b *testing.B, names []string) {
 	}
 	for b.Loop() {
 		rows := int64(0)
-		for rec, err := range w.deps.Lake.ScanEvents(b.Context(), files, names, lake.Filter{}) {
+		for rec, err := range w.deps.Lake.ScanEvents(b.Context(), files, names, columns.Filter{}) {
 			if err != nil {
 				b.Fatal(err)
 			}

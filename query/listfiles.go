@@ -10,7 +10,6 @@ import (
 
 	"weir/query/export"
 	"weir/schemas/columns"
-	"weir/schemas/lake"
 	"weir/schemas/registry"
 )
 
@@ -171,7 +170,7 @@ func (s *Service) openDays(ctx context.Context, h http.Header, q exportQuestion)
 	}
 	first, today := state.next, state.today
 	names := append(export.WantColumns(), columns.Arrival)
-	filter := lake.Filter{Products: []int64{q.product.ID}, ArrivalFrom: first.First.UnixMilli()}
+	filter := columns.Filter{Products: []int64{q.product.ID}, ArrivalFrom: first.First.UnixMilli()}
 	v, err := s.plan(ctx, question{columns: names, filter: filter, watermark: q.want})
 	if err != nil {
 		return nil, err

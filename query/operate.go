@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"weir/schemas/columns"
-	"weir/schemas/lake"
 )
 
 const (
@@ -35,7 +34,7 @@ func compareKeys(a, b rowKey) int {
 type survey struct {
 	view    *view
 	period  window                               // all of it
-	filter  lake.Filter                          // rows to look at
+	filter  columns.Filter                       // rows to look at
 	columns []string                             // that wants reads; time, shard and offset come along
 	wants   func(*columns.View) func(i int) bool // of a batch; a nil function is all of its rows
 }
@@ -81,7 +80,7 @@ func (w window) part(along interval) window {
 
 // narrow is f for the rows of w, as near as a filter comes: bounds of 0 are
 // open in it, and it knows one shard or all.
-func (w window) narrow(f lake.Filter) lake.Filter {
+func (w window) narrow(f columns.Filter) columns.Filter {
 	f.TimeFrom, f.TimeTo = w.time.from, w.time.to
 	if w.shard.width() == 1 {
 		shard := int32(w.shard.from)

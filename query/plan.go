@@ -23,13 +23,13 @@ const (
 
 // question is what a plan must hold.
 type question struct {
-	columns   []string     // of the tail's rows; those of the lake are chosen at each scan
-	filter    lake.Filter  // of the tail's rows; scans may narrow it further, and never widen it
-	watermark watermark    // wanted; nil is the newest there is
-	exact     bool         // exactly watermark, for the shards it names; otherwise at least
-	lakeOnly  bool         // no owner is asked: what is committed is enough
-	rollups   []lake.Table // that scans will read; columns must be those of a rollup then, and exact false
-	changes   bool         // view.changes will be read
+	columns   []string       // of the tail's rows; those of the lake are chosen at each scan
+	filter    columns.Filter // of the tail's rows; scans may narrow it further, and never widen it
+	watermark watermark      // wanted; nil is the newest there is
+	exact     bool           // exactly watermark, for the shards it names; otherwise at least
+	lakeOnly  bool           // no owner is asked: what is committed is enough
+	rollups   []lake.Table   // that scans will read; columns must be those of a rollup then, and exact false
+	changes   bool           // view.changes will be read
 }
 
 // plan fixes what an answer includes (design §6, rule 7): the rollups that are

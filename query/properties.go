@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"weir/schemas/columns"
-	"weir/schemas/lake"
 	"weir/schemas/registry"
 )
 
@@ -131,7 +130,7 @@ func (s *Service) productProperties(w http.ResponseWriter, r *http.Request, q pr
 	if err != nil {
 		return err
 	}
-	filter := lake.Filter{Products: []int64{q.product.ID}}
+	filter := columns.Filter{Products: []int64{q.product.ID}}
 	return s.answer(w, r, func(ctx context.Context) (*view, error) {
 		return s.plan(ctx, question{columns: []string{columns.Client}, filter: filter, watermark: q.want, changes: true})
 	}, func(ctx context.Context, v *view) (any, error) {

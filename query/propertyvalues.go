@@ -12,7 +12,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"weir/schemas/columns"
-	"weir/schemas/lake"
 )
 
 const (
@@ -56,7 +55,7 @@ func (s *Service) propertyValues(w http.ResponseWriter, r *http.Request, q produ
 	if body.StartAfter != nil {
 		seen.after = *body.StartAfter
 	}
-	filter := lake.Filter{Products: []int64{q.product.ID}}
+	filter := columns.Filter{Products: []int64{q.product.ID}}
 	return s.answer(w, r, func(ctx context.Context) (*view, error) {
 		return s.plan(ctx, question{columns: []string{columns.Client}, filter: filter, watermark: q.want})
 	}, func(ctx context.Context, v *view) (any, error) {
@@ -128,7 +127,7 @@ type values struct {
 
 // gather reads what events say of their clients. Rollups would not do: which
 // values of a day they still have depends on what was merged already.
-func (v *values) gather(ctx context.Context, from *view, f lake.Filter, name string) error {
+func (v *values) gather(ctx context.Context, from *view, f columns.Filter, name string) error {
 	for rec, err := range from.events(ctx, []string{columns.Client}, f) {
 		if err != nil {
 			return err

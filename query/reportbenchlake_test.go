@@ -63,8 +63,8 @@ func (f folder) Delete(_ context.Context, keys ...string) error {
 	return nil
 }
 
-func (f folder) List(_ context.Context, prefix string) iter.Seq2[lake.Object, error] {
-	return func(yield func(lake.Object, error) bool) {
+func (f folder) List(_ context.Context, prefix string) iter.Seq2[columns.Object, error] {
+	return func(yield func(columns.Object, error) bool) {
 		err := filepath.WalkDir(string(f), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err
@@ -74,13 +74,13 @@ func (f folder) List(_ context.Context, prefix string) iter.Seq2[lake.Object, er
 				return err
 			}
 			info, err := d.Info()
-			if err == nil && !yield(lake.Object{Key: key, Size: info.Size(), Modified: info.ModTime()}, nil) {
+			if err == nil && !yield(columns.Object{Key: key, Size: info.Size(), Modified: info.ModTime()}, nil) {
 				return fs.SkipAll
 			}
 			return err
 		})
 		if err != nil {
-			yield(lake.Object{}, err)
+			yield(columns.Object{}, err)
 		}
 	}
 }

@@ -6,9 +6,10 @@ import (
 	"net/http"
 	"time"
 
+	"weir/query/report"
+	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/registry"
-	"weir/query/report"
 )
 
 // reportEndpoint is one report of contract 4: its path, and what compiles its
@@ -64,7 +65,7 @@ func (s *Service) report(w http.ResponseWriter, r *http.Request, e reportEndpoin
 	return s.answer(w, r, func(ctx context.Context) (*view, error) {
 		return s.planReport(ctx, ask, q)
 	}, func(ctx context.Context, v *view) (any, error) {
-		answer, err := q.Answer(ctx, &source{view: v, question: q, filter: lake.Filter{Products: []int64{ask.product.ID}}})
+		answer, err := q.Answer(ctx, &source{view: v, question: q, filter: columns.Filter{Products: []int64{ask.product.ID}}})
 		if err != nil {
 			return nil, spellFieldError(err)
 		}
@@ -106,7 +107,7 @@ func (s *Service) compile(ctx context.Context, e reportEndpoint, product int64, 
 // or no rollup where the events themselves are asked.
 func (s *Service) planReport(ctx context.Context, ask productQuestion, q *report.Question) (*view, error) {
 	of := question{
-		columns: eventColumns(q), filter: lake.Filter{Products: []int64{ask.product.ID}}, watermark: ask.want, changes: q.Told(),
+		columns: eventColumns(q), filter: columns.Filter{Products: []int64{ask.product.ID}}, watermark: ask.want, changes: q.Told(),
 	}
 	if !q.Exact() {
 		of.rollups = lake.Rollups()

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 
+	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/rollup"
 )
@@ -46,7 +47,7 @@ func (s *Service) loadRollups(ctx context.Context, tables []lake.Table) (map[lak
 // more than wants. The caller closes the view.
 func (s *Service) planRollups(ctx context.Context, product int64, want watermark, wants rollup.Wants, tables ...lake.Table) (*view, error) {
 	return s.plan(ctx, question{
-		columns: rollup.Columns(wants), filter: lake.Filter{Products: []int64{product}}, watermark: want, rollups: tables,
+		columns: rollup.Columns(wants), filter: columns.Filter{Products: []int64{product}}, watermark: want, rollups: tables,
 	})
 }
 
@@ -55,7 +56,7 @@ func (s *Service) planRollups(ctx context.Context, product int64, want watermark
 // yet. One key may come several times: merge. A batch is valid until the next.
 // Older days mostly come first, which is what the past of properties is
 // gathered fastest from.
-func (v *view) dayBatches(ctx context.Context, f lake.Filter, wants rollup.Wants) iter.Seq2[*rollup.DayBatch, error] {
+func (v *view) dayBatches(ctx context.Context, f columns.Filter, wants rollup.Wants) iter.Seq2[*rollup.DayBatch, error] {
 	t := v.rollups[lake.ClientDays]
 	files := slices.SortedFunc(slices.Values(lake.Prune(t.files, f)), func(a, b lake.DataFile) int { return cmp.Compare(a.Min.Time, b.Min.Time) })
 	return bothOf(v.lake.DayBatches(ctx, files, f, wants), v.gather(ctx, t, f),
@@ -63,13 +64,13 @@ func (v *view) dayBatches(ctx context.Context, f lake.Filter, wants rollup.Wants
 }
 
 // eventBatches is dayBatches of event days.
-func (v *view) eventBatches(ctx context.Context, f lake.Filter, wants rollup.Wants) iter.Seq2[*rollup.EventBatch, error] {
+func (v *view) eventBatches(ctx context.Context, f columns.Filter, wants rollup.Wants) iter.Seq2[*rollup.EventBatch, error] {
 	t := v.rollups[lake.EventDays]
 	return bothOf(v.lake.EventBatches(ctx, lake.Prune(t.files, f), f, wants), v.gather(ctx, t, f), (*rollup.Set).EventBatches)
 }
 
 // clientBatches is dayBatches of clients' lives; f has no times.
-func (v *view) clientBatches(ctx context.Context, f lake.Filter, wants rollup.Wants) iter.Seq2[*rollup.ClientBatch, error] {
+func (v *view) clientBatches(ctx context.Context, f columns.Filter, wants rollup.Wants) iter.Seq2[*rollup.ClientBatch, error] {
 	t := v.rollups[lake.Clients]
 	return bothOf(v.lake.ClientBatches(ctx, lake.Prune(t.files, f), f, wants), v.gather(ctx, t, f),
 		func(s *rollup.Set) iter.Seq[*rollup.ClientBatch] { return s.ClientBatches(wants) })
@@ -149,13 +150,13 @@ func ofSets[B any](sets iter.Seq2[*rollup.Set, error], batches func(*rollup.Set)
 // products and clients of f and of all times, in pieces of about gatherBytes.
 // What is one piece is kept: a question reads several rollups, which mostly end
 // at one place.
-func (v *view) gather(ctx context.Context, t rollupTable, f lake.Filter) iter.Seq2[*rollup.Set, error] {
+func (v *view) gather(ctx context.Context, t rollupTable, f columns.Filter) iter.Seq2[*rollup.Set, error] {
 	return func(yield func(*rollup.Set, error) bool) {
 		if v.rolled != nil && f.Clients == nil && slices.Equal(f.Products, v.filter.Products) && maps.Equal(t.next, v.rolledFrom) {
 			yield(v.rolled, nil)
 			return
 		}
-		f := lake.Filter{Products: f.Products, Clients: f.Clients, OffsetFrom: t.next}
+		f := columns.Filter{Products: f.Products, Clients: f.Clients, OffsetFrom: t.next}
 		sets := rolledUp(v.events(ctx, v.columns, f), rollup.NewSet, (*rollup.Set).AddBatch)
 		only := passOn(sets, rollup.NewSet, yield)
 		if only != nil && f.Clients == nil && slices.Equal(f.Products, v.filter.Products) {

@@ -183,7 +183,7 @@ func checkPropertyValues(t *testing.T, w *listWorld, product int64) {
 	}
 	slices.Sort(want)
 	want = slices.Compact(want)
-	f := lake.Filter{Products: []int64{product}}
+	f := columns.Filter{Products: []int64{product}}
 	view, err := w.plan(t.Context(), question{columns: []string{columns.Client}, filter: f})
 	if err != nil {
 		t.Fatal(err)

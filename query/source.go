@@ -6,9 +6,8 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 
-	"weir/schemas/columns"
-	"weir/schemas/lake"
 	"weir/query/report"
+	"weir/schemas/columns"
 	"weir/schemas/rollup"
 )
 
@@ -19,8 +18,8 @@ import (
 type source struct {
 	view     *view
 	question *report.Question
-	filter   lake.Filter // the product
-	whole    *rollup.Set // all rows of an exact question, when they fit one piece
+	filter   columns.Filter // the product
+	whole    *rollup.Set    // all rows of an exact question, when they fit one piece
 }
 
 const (
@@ -29,7 +28,7 @@ const (
 )
 
 // filterOf is the rows of a scan.
-func (s *source) filterOf(scan report.Scan) lake.Filter {
+func (s *source) filterOf(scan report.Scan) columns.Filter {
 	f := s.filter
 	f.Clients = scan.Clients
 	if scan.From > 0 {

@@ -3,16 +3,16 @@ package query
 import (
 	"context"
 
+	"weir/query/report"
 	"weir/schemas"
 	"weir/schemas/changes"
-	"weir/schemas/lake"
-	"weir/query/report"
+	"weir/schemas/columns"
 )
 
 // toldNames are the names that were ever set for users of f's product, by what
 // reports put before them; of each the first valuesPage. The question must have
 // asked for changes.
-func (v *view) toldNames(ctx context.Context, f lake.Filter) (map[string]*values, error) {
+func (v *view) toldNames(ctx context.Context, f columns.Filter) (map[string]*values, error) {
 	names := map[string]*values{}
 	for _, prefix := range []string{report.PrefixUser, report.PrefixContact} {
 		names[prefix] = &values{wants: func(string) bool { return true }, limit: valuesPage, of: map[string]struct{}{}}

@@ -15,7 +15,6 @@ import (
 
 	"weir/schemas"
 	"weir/schemas/columns"
-	"weir/schemas/lake"
 	"weir/schemas/registry"
 )
 
@@ -165,7 +164,7 @@ func (s *Service) usersByEUID(ctx context.Context, who registry.Principal, ref s
 	if err != nil || client <= 0 || strconv.FormatInt(client, 10) != ref || len(who.Products) == 0 {
 		return nil, nil
 	}
-	f := lake.Filter{Products: who.Products, Clients: []int64{client}}
+	f := columns.Filter{Products: who.Products, Clients: []int64{client}}
 	v, err := s.plan(ctx, question{columns: []string{columns.ProductID}, filter: f})
 	if err != nil {
 		return nil, err
@@ -188,7 +187,7 @@ func (s *Service) usersByEUID(ctx context.Context, who registry.Principal, ref s
 
 // firstProduct is a product of f that has an event of f; it stops at the first
 // it meets.
-func firstProduct(ctx context.Context, v *view, f lake.Filter) (int64, bool, error) {
+func firstProduct(ctx context.Context, v *view, f columns.Filter) (int64, bool, error) {
 	for rec, err := range v.events(ctx, []string{columns.ProductID}, f) {
 		if err != nil {
 			return 0, false, err
@@ -226,8 +225,8 @@ func (s *Service) sameCustomer(ctx context.Context, found users, customer int64)
 	return same, nil
 }
 
-func (us users) filter() lake.Filter {
-	var f lake.Filter
+func (us users) filter() columns.Filter {
+	var f columns.Filter
 	for _, u := range us {
 		f.Products = append(f.Products, u.product)
 		if !slices.Contains(f.Clients, u.client) {

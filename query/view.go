@@ -13,6 +13,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
+	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/registry"
 	"weir/schemas/rollup"
@@ -32,7 +33,7 @@ type view struct {
 
 	snap   *lake.Snapshot
 	files  []lake.DataFile
-	filter lake.Filter // the rows of parts are of this filter
+	filter columns.Filter // the rows of parts are of this filter
 
 	rollups map[lake.Table]rollupTable // that were asked for; never ahead of snap
 	columns []string                   // of the tail's rows; what rollups lack is gathered from them
@@ -210,7 +211,7 @@ func (v *view) oldest() time.Time {
 // tail, in no order, as batches of the named columns. For the tail, columns
 // must be among those of the question, and f no wider than its filter. A batch
 // is valid until the next one is asked for.
-func (v *view) events(ctx context.Context, names []string, f lake.Filter) iter.Seq2[arrow.Record, error] {
+func (v *view) events(ctx context.Context, names []string, f columns.Filter) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
 		if v.fromLake(ctx, names, v.below(f), yield) {
 			v.fromTail(ctx, names, f, yield)
@@ -219,7 +220,7 @@ func (v *view) events(ctx context.Context, names []string, f lake.Filter) iter.S
 }
 
 // below narrows f to the watermark, where that lies below the end of the lake.
-func (v *view) below(f lake.Filter) lake.Filter {
+func (v *view) below(f columns.Filter) columns.Filter {
 	var cut map[int32]int64
 	for shard, next := range v.watermark {
 		if next >= v.lakeNext(shard) {
@@ -243,7 +244,7 @@ func (v *view) below(f lake.Filter) lake.Filter {
 }
 
 // fromLake reports whether more is wanted and nothing failed.
-func (v *view) fromLake(ctx context.Context, names []string, f lake.Filter, yield func(arrow.Record, error) bool) bool {
+func (v *view) fromLake(ctx context.Context, names []string, f columns.Filter, yield func(arrow.Record, error) bool) bool {
 	rows := v.service.metrics.scanned.WithLabelValues("lake")
 	for rec, err := range v.lake.ScanEvents(ctx, lake.Prune(v.files, f), names, f) {
 		if err != nil {
@@ -258,7 +259,7 @@ func (v *view) fromLake(ctx context.Context, names []string, f lake.Filter, yiel
 	return true
 }
 
-func (v *view) fromTail(ctx context.Context, names []string, f lake.Filter, yield func(arrow.Record, error) bool) {
+func (v *view) fromTail(ctx context.Context, names []string, f columns.Filter, yield func(arrow.Record, error) bool) {
 	rows := v.service.metrics.scanned.WithLabelValues("tail")
 	f = v.residual(f)
 	for i := range v.parts {
@@ -280,7 +281,7 @@ func (v *view) fromTail(ctx context.Context, names []string, f lake.Filter, yiel
 }
 
 // residual is what of f the owners have not seen to already.
-func (v *view) residual(f lake.Filter) lake.Filter {
+func (v *view) residual(f columns.Filter) columns.Filter {
 	if v.filter.Products != nil && slices.Equal(f.Products, v.filter.Products) {
 		f.Products = nil
 	}
@@ -297,7 +298,7 @@ func (v *view) residual(f lake.Filter) lake.Filter {
 }
 
 // upTo narrows f to the watermark of one shard.
-func (v *view) upTo(shard int32, f lake.Filter) lake.Filter {
+func (v *view) upTo(shard int32, f columns.Filter) columns.Filter {
 	end := v.watermark[shard]
 	if to, ok := f.OffsetTo[shard]; ok {
 		end = min(end, to)

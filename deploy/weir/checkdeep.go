@@ -7,6 +7,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 
+	"weir/schemas/columns"
 	"weir/schemas/lake"
 )
 
@@ -77,7 +78,7 @@ func (a auditor) countEvents(ctx context.Context, events *lake.Snapshot, shard i
 	if err != nil {
 		return fmt.Errorf("list the data files of events: %w", err)
 	}
-	f := lake.Filter{Shard: &shard}
+	f := columns.Filter{Shard: &shard}
 	for batch, err := range a.lake.ScanEvents(ctx, lake.Prune(files, f), []string{"offset"}, f) {
 		if err != nil {
 			return fmt.Errorf("scan events of shard %d: %w", shard, err)
@@ -100,7 +101,7 @@ func (a auditor) countChanges(ctx context.Context, changes *lake.Snapshot, s *sh
 	if err != nil {
 		return fmt.Errorf("list the data files of client changes: %w", err)
 	}
-	f := lake.Filter{Shard: &s.Shard, OffsetTo: map[int32]int64{s.Shard: s.Committed}}
+	f := columns.Filter{Shard: &s.Shard, OffsetTo: map[int32]int64{s.Shard: s.Committed}}
 	for change, err := range a.lake.ScanChanges(ctx, lake.Prune(files, f), f) {
 		if err != nil {
 			return fmt.Errorf("scan client changes of shard %d: %w", s.Shard, err)
@@ -144,7 +145,7 @@ func (a auditor) countDead(ctx context.Context, shards []shardBalance) error {
 	if err != nil {
 		return fmt.Errorf("list the data files of dead letters: %w", err)
 	}
-	f := lake.Filter{OffsetTo: map[int32]int64{}}
+	f := columns.Filter{OffsetTo: map[int32]int64{}}
 	for _, s := range shards {
 		f.OffsetTo[s.Shard] = s.Committed
 	}
@@ -179,7 +180,7 @@ func (a auditor) countRollups(ctx context.Context, shards []shardBalance) error 
 		if snapshot.ShardStates()[s.Shard].Next != s.Committed {
 			continue // behind, or ahead of the snapshot that was counted: it catches up
 		}
-		f := lake.Filter{Shard: &s.Shard}
+		f := columns.Filter{Shard: &s.Shard}
 		var count int64
 		for row, err := range a.lake.ScanEventDays(ctx, lake.Prune(files, f), f) {
 			if err != nil {

@@ -77,7 +77,7 @@ func BenchmarkScan(b *testing.B) {
 		})
 	}
 	measure("three", benchRows, func(b *testing.B) int {
-		return count(b, l.ScanEvents(b.Context(), files, three, lake.Filter{}))
+		return count(b, l.ScanEvents(b.Context(), files, three, columns.Filter{}))
 	})
 	body, err := w.Store.Get(b.Context(), files[0].Path)
 	if err != nil {
@@ -85,10 +85,10 @@ func BenchmarkScan(b *testing.B) {
 	}
 	measure("three/floor", benchRows, func(b *testing.B) int { return readPages(b, body, three) })
 	measure("all", benchRows, func(b *testing.B) int {
-		return count(b, l.ScanEvents(b.Context(), files, nil, lake.Filter{}))
+		return count(b, l.ScanEvents(b.Context(), files, nil, columns.Filter{}))
 	})
 	measure("all/floor", benchRows, func(b *testing.B) int { return readPages(b, body, nil) })
-	one := lake.Filter{Clients: []int64{77<<32 + 7}}
+	one := columns.Filter{Clients: []int64{77<<32 + 7}}
 	measure("client", count(b, l.ScanEvents(b.Context(), files, nil, one)), func(b *testing.B) int {
 		return count(b, l.ScanEvents(b.Context(), files, nil, one))
 	})
@@ -166,7 +166,7 @@ func BenchmarkRollups(b *testing.B) {
 		})
 	}
 	measure("scan client days", days, func(b *testing.B) {
-		for _, err := range l.ScanClientDays(b.Context(), days, lake.Filter{}) {
+		for _, err := range l.ScanClientDays(b.Context(), days, columns.Filter{}) {
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -174,7 +174,7 @@ func BenchmarkRollups(b *testing.B) {
 	})
 	batches := func(t lake.Table, files []lake.DataFile, names ...string) func(*testing.B) {
 		return func(b *testing.B) {
-			for _, err := range l.ScanRollup(b.Context(), t, files, names, lake.Filter{Products: []int64{1001, 1002, 1003}}) {
+			for _, err := range l.ScanRollup(b.Context(), t, files, names, columns.Filter{Products: []int64{1001, 1002, 1003}}) {
 				if err != nil {
 					b.Fatal(err)
 				}

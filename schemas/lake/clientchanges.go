@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"weir/schemas"
+	"weir/schemas/columns"
 	"weir/schemas/rollup"
 )
 
@@ -64,7 +65,7 @@ func (l *Lake) WriteChanges(ctx context.Context, shard int32, batches []arrow.Re
 // ScanChanges yields the rows of files that f asks for, file by file; those of
 // a file come by product, client, offset. A row is valid until the next one is
 // asked for, what its fields point to for ever.
-func (l *Lake) ScanChanges(ctx context.Context, files []DataFile, f Filter) iter.Seq2[*Change, error] {
+func (l *Lake) ScanChanges(ctx context.Context, files []DataFile, f columns.Filter) iter.Seq2[*Change, error] {
 	return ChangesOf(l.scan(ctx, Changes, files, nil, f))
 }
 

@@ -50,7 +50,7 @@ func changeBatch(t *testing.T, mem memory.Allocator, changes []lake.Change) arro
 	return rec
 }
 
-func scanChanges(t *testing.T, l *lake.Lake, files []lake.DataFile, f lake.Filter) []lake.Change {
+func scanChanges(t *testing.T, l *lake.Lake, files []lake.DataFile, f columns.Filter) []lake.Change {
 	t.Helper()
 	var out []lake.Change
 	for c, err := range l.ScanChanges(t.Context(), lake.Prune(files, f), f) {
@@ -82,7 +82,7 @@ func TestChangesComeBackAndMerge(t *testing.T) {
 		}
 		files = append(files, made...)
 	}
-	check := func(files []lake.DataFile, f lake.Filter, wanted func(lake.Change) bool) {
+	check := func(files []lake.DataFile, f columns.Filter, wanted func(lake.Change) bool) {
 		t.Helper()
 		want := slices.DeleteFunc(slices.Clone(all), func(c lake.Change) bool { return !wanted(c) })
 		got := scanChanges(t, l, files, f)
@@ -93,11 +93,11 @@ func TestChangesComeBackAndMerge(t *testing.T) {
 	}
 	checkAll := func(files []lake.DataFile) {
 		t.Helper()
-		check(files, lake.Filter{}, func(lake.Change) bool { return true })
-		check(files, lake.Filter{Products: []int64{2}, Clients: []int64{1, 4}}, func(c lake.Change) bool {
+		check(files, columns.Filter{}, func(lake.Change) bool { return true })
+		check(files, columns.Filter{Products: []int64{2}, Clients: []int64{1, 4}}, func(c lake.Change) bool {
 			return c.Product == 2 && (c.Client == 1 || c.Client == 4)
 		})
-		check(files, lake.Filter{OffsetFrom: map[int32]int64{3: 60}, OffsetTo: map[int32]int64{3: 210}}, func(c lake.Change) bool {
+		check(files, columns.Filter{OffsetFrom: map[int32]int64{3: 60}, OffsetTo: map[int32]int64{3: 210}}, func(c lake.Change) bool {
 			return c.Offset >= 60 && c.Offset < 210
 		})
 	}
@@ -111,7 +111,7 @@ func TestChangesComeBackAndMerge(t *testing.T) {
 		if len(made) != 1 {
 			t.Errorf("merged to %d files, want 1", len(made))
 		}
-		rows := scanChanges(t, l, made, lake.Filter{})
+		rows := scanChanges(t, l, made, columns.Filter{})
 		if !slices.IsSortedFunc(rows, func(a, b lake.Change) int {
 			return cmp.Or(cmp.Compare(a.Product, b.Product), cmp.Compare(a.Client, b.Client), byOffset(a, b))
 		}) {

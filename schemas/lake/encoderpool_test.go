@@ -4,6 +4,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/lake/laketest"
 )
@@ -27,7 +28,7 @@ func TestBubbles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := count(t, l.ScanEvents(t.Context(), merged, nil, lake.Filter{})); got != 1000 {
+			if got := count(t, l.ScanEvents(t.Context(), merged, nil, columns.Filter{})); got != 1000 {
 				t.Errorf("%d rows", got)
 			}
 		})

@@ -59,9 +59,9 @@ func TestForeignFiles(t *testing.T) {
 			mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
 			defer mem.AssertSize(t, 0)
 			l, file := isForeign(t, lake.Config{Memory: mem}, rows, options)
-			checkForeign(t, l, file, rows, lake.Filter{})
-			checkForeign(t, l, file, rows, lake.Filter{OffsetFrom: map[int32]int64{4: 1000}, OffsetTo: map[int32]int64{4: 4000}})
-			checkForeign(t, l, file, rows, lake.Filter{Clients: []int64{3}, TimeFrom: 500})
+			checkForeign(t, l, file, rows, columns.Filter{})
+			checkForeign(t, l, file, rows, columns.Filter{OffsetFrom: map[int32]int64{4: 1000}, OffsetTo: map[int32]int64{4: 4000}})
+			checkForeign(t, l, file, rows, columns.Filter{Clients: []int64{3}, TimeFrom: 500})
 		})
 	}
 }
@@ -90,7 +90,7 @@ func isForeign[R any](t *testing.T, cfg lake.Config, rows []R, options []parquet
 	return l, file
 }
 
-func checkForeign(t *testing.T, l *lake.Lake, file lake.DataFile, rows []foreignRow, f lake.Filter) {
+func checkForeign(t *testing.T, l *lake.Lake, file lake.DataFile, rows []foreignRow, f columns.Filter) {
 	t.Helper()
 	var want, got []string
 	for _, r := range rows {
@@ -146,7 +146,7 @@ func TestFilterOfDays(t *testing.T) {
 	}
 	check := func(from, to int64, want ...int32) {
 		t.Helper()
-		f := lake.Filter{TimeFrom: from, TimeTo: to}
+		f := columns.Filter{TimeFrom: from, TimeTo: to}
 		days := map[int32]bool{}
 		for r, err := range l.ScanClientDays(t.Context(), lake.Prune(files[lake.ClientDays], f), f) {
 			if err != nil {

@@ -79,7 +79,7 @@ func TestLargeFiles(t *testing.T) {
 
 // checkLarge reads few rows and all rows, and compares them to what was sent.
 func checkLarge(t *testing.T, l *lake.Lake, files []lake.DataFile, events []schemas.Event) {
-	filters := []lake.Filter{
+	filters := []columns.Filter{
 		{},
 		{Clients: []int64{7}},
 		{Clients: []int64{7, 1999}, TimeFrom: 1_700_300_000_000},
@@ -141,7 +141,7 @@ func TestWriteEventsOfManyMonths(t *testing.T) {
 	if err != nil || len(files) < 120 {
 		t.Fatalf("%d files: %v", len(files), err)
 	}
-	if got := count(t, l.ScanEvents(t.Context(), files, []string{columns.Time}, lake.Filter{})); got != 3000 {
+	if got := count(t, l.ScanEvents(t.Context(), files, []string{columns.Time}, columns.Filter{})); got != 3000 {
 		t.Errorf("%d rows", got)
 	}
 
@@ -166,13 +166,13 @@ func TestScanStopsEarly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range l.ScanEvents(t.Context(), files, nil, lake.Filter{}) {
+	for range l.ScanEvents(t.Context(), files, nil, columns.Filter{}) {
 		break
 	}
 	gone := files[len(files)/2]
 	gone.Path += "x"
 	rows, failed := 0, error(nil)
-	for rec, err := range l.ScanEvents(t.Context(), append([]lake.DataFile{files[0], gone}, files...), nil, lake.Filter{}) {
+	for rec, err := range l.ScanEvents(t.Context(), append([]lake.DataFile{files[0], gone}, files...), nil, columns.Filter{}) {
 		if err != nil {
 			failed = err
 			continue
@@ -182,7 +182,7 @@ func TestScanStopsEarly(t *testing.T) {
 	if failed == nil || rows != int(files[0].Rows) {
 		t.Errorf("%d rows and then %v; want the %d of the first file and an error", rows, failed, files[0].Rows)
 	}
-	for _, err := range l.ScanEvents(t.Context(), files, []string{"nonsense"}, lake.Filter{}) {
+	for _, err := range l.ScanEvents(t.Context(), files, []string{"nonsense"}, columns.Filter{}) {
 		if err == nil {
 			t.Error("a column that is not there was scanned")
 		}

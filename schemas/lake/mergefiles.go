@@ -8,6 +8,7 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 
+	"weir/schemas/columns"
 	"weir/schemas/rollup"
 )
 
@@ -70,7 +71,7 @@ func compareOffsets(a, b *DeadLetter) int { return cmp.Compare(a.Offset, b.Offse
 // fileBatches are the batches of one of n files that are read side by side.
 func (l *Lake) fileBatches(ctx context.Context, t Table, file DataFile, n int) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
-		s, err := newScanner(l, t, nil, Filter{})
+		s, err := newScanner(l, t, nil, columns.Filter{})
 		if err != nil {
 			yield(nil, err)
 			return

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"weir/schemas"
+	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/lake/laketest"
 	"weir/schemas/rollup"
@@ -81,13 +82,13 @@ func rollupRows(t testing.TB, l *lake.Lake, files map[lake.Table][]lake.DataFile
 		}
 		out = append(out, fmt.Sprintf("%+v", r))
 	}
-	for r, err := range l.ScanClientDays(t.Context(), files[lake.ClientDays], lake.Filter{}) {
+	for r, err := range l.ScanClientDays(t.Context(), files[lake.ClientDays], columns.Filter{}) {
 		add(*r, err)
 	}
-	for r, err := range l.ScanEventDays(t.Context(), files[lake.EventDays], lake.Filter{}) {
+	for r, err := range l.ScanEventDays(t.Context(), files[lake.EventDays], columns.Filter{}) {
 		add(*r, err)
 	}
-	for r, err := range l.ScanClients(t.Context(), files[lake.Clients], lake.Filter{TimeFrom: 1, TimeTo: 2}) {
+	for r, err := range l.ScanClients(t.Context(), files[lake.Clients], columns.Filter{TimeFrom: 1, TimeTo: 2}) {
 		add(*r, err)
 	}
 	return out
@@ -199,7 +200,7 @@ func TestDeadLettersComeBackAndMerge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	read := func(f lake.Filter) (got []lake.DeadLetter) {
+	read := func(f columns.Filter) (got []lake.DeadLetter) {
 		for r, err := range l.ReadDeadLetters(t.Context(), merged, f) {
 			if err != nil {
 				t.Fatal(err)
@@ -208,10 +209,10 @@ func TestDeadLettersComeBackAndMerge(t *testing.T) {
 		}
 		return got
 	}
-	if diff := cmp.Diff([]lake.DeadLetter{letter(1), letter(2), none, letter(5), letter(9)}, read(lake.Filter{})); diff != "" {
+	if diff := cmp.Diff([]lake.DeadLetter{letter(1), letter(2), none, letter(5), letter(9)}, read(columns.Filter{})); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	some := lake.Filter{OffsetFrom: map[int32]int64{6: 2}, OffsetTo: map[int32]int64{6: 5}}
+	some := columns.Filter{OffsetFrom: map[int32]int64{6: 2}, OffsetTo: map[int32]int64{6: 5}}
 	if diff := cmp.Diff([]lake.DeadLetter{letter(2), none}, read(some)); diff != "" {
 		t.Errorf("from 2 to 5: (-want +got)\n%s", diff)
 	}

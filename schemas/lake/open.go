@@ -13,6 +13,8 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/apache/iceberg-go/catalog"
 	"github.com/apache/iceberg-go/table"
+
+	"weir/schemas/columns"
 )
 
 // ObjectStore keeps the lake's files. Objects are written once under a name
@@ -23,14 +25,7 @@ type ObjectStore interface {
 	GetRange(ctx context.Context, key string, off, n int64) ([]byte, error)
 	Stat(ctx context.Context, key string) (size int64, err error)
 	Delete(ctx context.Context, keys ...string) error
-	List(ctx context.Context, prefix string) iter.Seq2[Object, error]
-}
-
-// Object is one entry of a listing.
-type Object struct {
-	Key      string
-	Size     int64
-	Modified time.Time
+	List(ctx context.Context, prefix string) iter.Seq2[columns.Object, error]
 }
 
 // Config says where the lake lies and how it commits.

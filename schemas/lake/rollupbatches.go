@@ -16,7 +16,7 @@ import (
 // DayBatches yields the client days of files that f asks for, in columns, and
 // reads those that are wanted alone. A batch is valid until the next; so with
 // the other rollups.
-func (l *Lake) DayBatches(ctx context.Context, files []DataFile, f Filter, wants rollup.Wants) iter.Seq2[*rollup.DayBatch, error] {
+func (l *Lake) DayBatches(ctx context.Context, files []DataFile, f columns.Filter, wants rollup.Wants) iter.Seq2[*rollup.DayBatch, error] {
 	names := []string{columns.ClientID, colDay}
 	return bindBatches(l.ScanRollup(ctx, ClientDays, files, requestedColumns(names, wants), f, columns.ClientID), func(rec arrow.Record, b *rollup.DayBatch) {
 		bindDictionary(&b.Client, rec, 0, int64Values)
@@ -27,7 +27,7 @@ func (l *Lake) DayBatches(ctx context.Context, files []DataFile, f Filter, wants
 
 // ClientBatches yields the clients' lives of files that f asks for, in columns;
 // its times ask nothing of clients.
-func (l *Lake) ClientBatches(ctx context.Context, files []DataFile, f Filter, wants rollup.Wants) iter.Seq2[*rollup.ClientBatch, error] {
+func (l *Lake) ClientBatches(ctx context.Context, files []DataFile, f columns.Filter, wants rollup.Wants) iter.Seq2[*rollup.ClientBatch, error] {
 	f.TimeFrom, f.TimeTo = 0, 0
 	names := []string{columns.ClientID, colFirst, colLast}
 	return bindBatches(l.ScanRollup(ctx, Clients, files, requestedColumns(names, wants), f), func(rec arrow.Record, b *rollup.ClientBatch) {
@@ -38,7 +38,7 @@ func (l *Lake) ClientBatches(ctx context.Context, files []DataFile, f Filter, wa
 }
 
 // EventBatches yields the event days of files that f asks for, in columns.
-func (l *Lake) EventBatches(ctx context.Context, files []DataFile, f Filter, wants rollup.Wants) iter.Seq2[*rollup.EventBatch, error] {
+func (l *Lake) EventBatches(ctx context.Context, files []DataFile, f columns.Filter, wants rollup.Wants) iter.Seq2[*rollup.EventBatch, error] {
 	names := []string{columns.ClientID, colDay, columns.Category, columns.Name, colCount}
 	if wants&rollup.WantValues != 0 {
 		names = append(names, colValueSum, colValueCount)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/parquet-go/parquet-go"
 
+	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/lake/laketest"
 	"weir/schemas/rollup"
@@ -75,14 +76,14 @@ func TestBatchesAreTheRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	var days, sums, events []string
-	for r, err := range l.ScanClientDays(t.Context(), files[lake.ClientDays], lake.Filter{}) {
+	for r, err := range l.ScanClientDays(t.Context(), files[lake.ClientDays], columns.Filter{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		days = append(days, fmt.Sprint(r.Client, " ", r.Day))
 		sums = append(sums, fmt.Sprint(r.Client, " ", r.Day, " ", r.Sessions, " ", r.RuntimeMS, " ", strings.TrimPrefix(string(r.Properties.AppendJSON(nil)), "[]")))
 	}
-	for r, err := range l.ScanEventDays(t.Context(), files[lake.EventDays], lake.Filter{}) {
+	for r, err := range l.ScanEventDays(t.Context(), files[lake.EventDays], columns.Filter{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +99,7 @@ func TestBatchesAreTheRows(t *testing.T) {
 			t.Errorf("%s, %d rows (-want +got):\n%s", what, len(want), diff)
 		}
 	}
-	ctx, none := t.Context(), lake.Filter{}
+	ctx, none := t.Context(), columns.Filter{}
 	same("days", days, linesOf(t, l.DayBatches(ctx, files[lake.ClientDays], none, 0), dayLines))
 	same("days with all", sums, linesOf(t, l.DayBatches(ctx, files[lake.ClientDays], none, rollup.WantAll), dayLines))
 	same("events", events, linesOf(t, l.EventBatches(ctx, files[lake.EventDays], none, rollup.WantAll), eventLines))
@@ -144,11 +145,11 @@ func TestForeignBatches(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, file := isForeign(t, lake.Config{}, rows, options)
-			got := linesOf(t, l.DayBatches(t.Context(), []lake.DataFile{file}, lake.Filter{}, rollup.WantAll), dayLines)
+			got := linesOf(t, l.DayBatches(t.Context(), []lake.DataFile{file}, columns.Filter{}, rollup.WantAll), dayLines)
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			some := linesOf(t, l.DayBatches(t.Context(), []lake.DataFile{file}, lake.Filter{Clients: []int64{1, 2, 5}}, 0), dayLines)
+			some := linesOf(t, l.DayBatches(t.Context(), []lake.DataFile{file}, columns.Filter{Clients: []int64{1, 2, 5}}, 0), dayLines)
 			if len(some) == 0 || len(some) == len(rows) {
 				t.Errorf("%d rows of three clients", len(some))
 			}

@@ -11,6 +11,8 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/parquet-go/parquet-go"
+
+	"weir/schemas/columns"
 )
 
 // Sizes of the batches of a scan.
@@ -31,7 +33,7 @@ const (
 // order of files, as batches of the named columns (nil is all of them). Rows of
 // a file come in its order: product, day, client, time, offset. A batch is
 // valid until the next one is asked for; retain it to keep it.
-func (l *Lake) ScanEvents(ctx context.Context, files []DataFile, names []string, f Filter) iter.Seq2[arrow.Record, error] {
+func (l *Lake) ScanEvents(ctx context.Context, files []DataFile, names []string, f columns.Filter) iter.Seq2[arrow.Record, error] {
 	return l.scan(ctx, Events, files, names, f)
 }
 
@@ -39,7 +41,7 @@ func (l *Lake) ScanEvents(ctx context.Context, files []DataFile, names []string,
 // table, one key may come several times: merge. Up to prefetchGroups row groups
 // are decoded at once, beside who reads them. Columns of integers come coded, as
 // dictionary arrays, if asked for.
-func (l *Lake) ScanRollup(ctx context.Context, t Table, files []DataFile, names []string, f Filter, coded ...string) iter.Seq2[arrow.Record, error] {
+func (l *Lake) ScanRollup(ctx context.Context, t Table, files []DataFile, names []string, f columns.Filter, coded ...string) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
 		s, err := newScanner(l, t, names, f, coded...)
 		if err != nil {
@@ -52,7 +54,7 @@ func (l *Lake) ScanRollup(ctx context.Context, t Table, files []DataFile, names 
 }
 
 // scan yields the rows of files of t that f asks for.
-func (l *Lake) scan(ctx context.Context, t Table, files []DataFile, names []string, f Filter) iter.Seq2[arrow.Record, error] {
+func (l *Lake) scan(ctx context.Context, t Table, files []DataFile, names []string, f columns.Filter) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
 		s, err := newScanner(l, t, names, f)
 		if err != nil {
@@ -68,14 +70,14 @@ type scanner struct {
 	store  ObjectStore
 	mem    memory.Allocator
 	table  Table
-	filter Filter
+	filter columns.Filter
 	schema *arrow.Schema // of the batches
 	fields []int         // field id of each column of schema
 	rows   int           // of a batch, at most
 	bytes  int64         // of a batch, about
 }
 
-func newScanner(l *Lake, t Table, names []string, f Filter, coded ...string) (*scanner, error) {
+func newScanner(l *Lake, t Table, names []string, f columns.Filter, coded ...string) (*scanner, error) {
 	s := &scanner{store: l.cachedStore, mem: l.memory, table: t, filter: f, rows: scanRows, bytes: scanBytes}
 	all := arrowSchema(t)
 	if names == nil {
@@ -122,7 +124,7 @@ func (s *scanner) groups(ctx context.Context, files []DataFile) iter.Seq2[*group
 	return func(yield func(*group, error) bool) {
 		var jobs []func(context.Context) (*dataFileReader, error)
 		for i := range files {
-			if files[i].Rows > 0 && s.filter.mayHave(&files[i]) {
+			if files[i].Rows > 0 && mayHave(&s.filter, &files[i]) {
 				jobs = append(jobs, func(ctx context.Context) (*dataFileReader, error) { return openDataFile(ctx, s.store, files[i]) })
 			}
 		}
@@ -152,7 +154,7 @@ type group struct {
 func (s *scanner) fileGroups(ctx context.Context, src *dataFileReader, yield func(*group, error) bool) bool {
 	var jobs []func(context.Context) (*group, error)
 	for i, g := range src.file.RowGroups() {
-		where, some := pruneGroup(src, g, s.filter.predicates(s.table, src.Shard))
+		where, some := pruneGroup(src, g, predicates(&s.filter, s.table, src.Shard))
 		if !some {
 			continue
 		}

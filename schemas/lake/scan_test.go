@@ -97,7 +97,7 @@ func build(t testing.TB, mem memory.Allocator, shard int32, first int64, size in
 func scan(t testing.TB, l *lake.Lake, files []lake.DataFile, names []string) []string {
 	t.Helper()
 	var out []string
-	for rec, err := range l.ScanEvents(t.Context(), files, names, lake.Filter{}) {
+	for rec, err := range l.ScanEvents(t.Context(), files, names, columns.Filter{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -221,7 +221,7 @@ func TestScanFilters(t *testing.T) {
 	}
 }
 
-func randomFilter(r *rand.Rand, g *traffic) (f lake.Filter) {
+func randomFilter(r *rand.Rand, g *traffic) (f columns.Filter) {
 	span := func() (from, to int64) {
 		from = 1_700_000_000_000 + r.Int64N(g.start-1_700_000_000_000)
 		to = from + r.Int64N(1+g.start-from)
@@ -252,7 +252,7 @@ func randomFilter(r *rand.Rand, g *traffic) (f lake.Filter) {
 }
 
 // passes is Filter said again, row by row.
-func passes(f lake.Filter, v *columns.View, i int) bool {
+func passes(f columns.Filter, v *columns.View, i int) bool {
 	in := func(x, from, to int64) bool { return (from == 0 || x >= from) && (to == 0 || x < to) }
 	from, hasFrom := f.OffsetFrom[v.Shard[i]]
 	to, hasTo := f.OffsetTo[v.Shard[i]]

@@ -7,55 +7,28 @@ import (
 	"weir/schemas/columns"
 )
 
-// Filter says which rows a scan yields. The zero Filter yields all. What a
-// table has no column for does not filter it: clients have no time, rollups no
-// arrival and no offset.
-type Filter struct {
-	Products    []int64         // any of them; nil is every product, empty is none
-	Clients     []int64         // any of them; nil is every client, empty is none
-	TimeFrom    int64           // event time in epoch milliseconds, inclusive; 0 is open
-	TimeTo      int64           // exclusive; 0 is open. Of daily rollups the day must start in the range
-	ArrivalFrom int64           // log time in epoch milliseconds, inclusive; 0 is open
-	ArrivalTo   int64           // exclusive; 0 is open
-	Shard       *int32          // nil is every shard
-	OffsetFrom  map[int32]int64 // by shard, inclusive; a shard that is absent is open
-	OffsetTo    map[int32]int64 // by shard, exclusive; a shard that is absent is open
-}
-
 // Prune returns those of files that may have a row of f. Bounds that a table
 // lacks prune nothing; f must not have times for files of clients.
-func Prune(files []DataFile, f Filter) []DataFile {
+func Prune(files []DataFile, f columns.Filter) []DataFile {
 	out := make([]DataFile, 0, len(files))
 	for i := range files {
-		if f.mayHave(&files[i]) {
+		if mayHave(&f, &files[i]) {
 			out = append(out, files[i])
 		}
 	}
 	return out
 }
 
-func (f *Filter) mayHave(file *DataFile) bool {
+func mayHave(f *columns.Filter, file *DataFile) bool {
 	if f.Shard != nil && *f.Shard != file.Shard {
 		return false
 	}
-	from, to := f.offsets(file.Shard)
+	from, to := f.OffsetRange(file.Shard)
 	return overlaps(file.Min.Time, file.Max.Time, f.TimeFrom, f.TimeTo) &&
 		overlaps(file.Min.Arrival, file.Max.Arrival, f.ArrivalFrom, f.ArrivalTo) &&
 		(file.Max.Arrival == 0 || (file.Max.Offset >= from && file.Min.Offset < to)) &&
 		anyInBounds(f.Products, file.Min.Product, file.Max.Product) &&
 		anyInBounds(f.Clients, file.Min.Client, file.Max.Client)
-}
-
-// offsets is the range of offsets of a shard that f asks for.
-func (f *Filter) offsets(shard int32) (from, to int64) {
-	from, to = math.MinInt64, math.MaxInt64
-	if v, ok := f.OffsetFrom[shard]; ok {
-		from = v
-	}
-	if v, ok := f.OffsetTo[shard]; ok {
-		to = v
-	}
-	return from, to
 }
 
 // overlaps says that bounds low to high, both inclusive, meet the half-open
@@ -109,8 +82,8 @@ func (s bloomFilter) mayHave(v int64) bool {
 // minHashedValues is from where on a list of values is looked up in a map.
 const minHashedValues = 8
 
-// predicates is f for the rows of one shard of t.
-func (f *Filter) predicates(t Table, shard int32) []predicate {
+// predicates translates f for the rows of one shard of t.
+func predicates(f *columns.Filter, t Table, shard int32) []predicate {
 	var out []predicate
 	add := func(p predicate) {
 		if p.field != 0 && (p.low != math.MinInt64 || p.high != math.MaxInt64 || p.values != nil) {
@@ -122,7 +95,7 @@ func (f *Filter) predicates(t Table, shard int32) []predicate {
 	add(timestampPredicate(fieldID(t, columns.Time), f.TimeFrom, f.TimeTo))
 	add(dayPredicate(fieldID(t, colDay), f.TimeFrom, f.TimeTo))
 	add(timestampPredicate(fieldID(t, columns.Arrival), f.ArrivalFrom, f.ArrivalTo))
-	from, to := f.offsets(shard)
+	from, to := f.OffsetRange(shard)
 	if to != math.MaxInt64 {
 		to-- // inclusive
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/google/go-cmp/cmp"
 
+	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/lake/laketest"
 	"weir/schemas/rollup"
@@ -42,7 +43,7 @@ func rollupFiles(t testing.TB, l *lake.Lake, cuts, events int) map[lake.Table][]
 }
 
 // rollupLines are the rows that f asks for as text.
-func rollupLines(t testing.TB, l *lake.Lake, table lake.Table, files []lake.DataFile, names []string, f lake.Filter) []string {
+func rollupLines(t testing.TB, l *lake.Lake, table lake.Table, files []lake.DataFile, names []string, f columns.Filter) []string {
 	t.Helper()
 	var out []string
 	for rec, err := range l.ScanRollup(t.Context(), table, files, names, f) {
@@ -62,15 +63,15 @@ func TestRollupsComeInOrder(t *testing.T) {
 	l := laketest.Lake(t, lake.Config{Memory: mem})
 	all := rollupFiles(t, l, 6, 1000)
 	r := rand.New(rand.NewPCG(4, 4))
-	columns := map[lake.Table][][]string{
+	selections := map[lake.Table][][]string{
 		lake.ClientDays: {nil, {"client_id", "day"}, {"properties", "runtime_ms"}},
 		lake.EventDays:  {nil, {"name", "category", "count"}, {"value_sum", "client_id"}},
 		lake.Clients:    {nil, {"last_time"}, {"properties", "sessions", "client_id"}},
 	}
 	for table, files := range all {
-		for _, names := range columns[table] {
+		for _, names := range selections[table] {
 			for range 5 {
-				f := lake.Filter{Products: []int64{1001, 1002, 1003}[:1+r.IntN(3)]}
+				f := columns.Filter{Products: []int64{1001, 1002, 1003}[:1+r.IntN(3)]}
 				if table != lake.Clients {
 					f.TimeFrom, f.TimeTo = 1_700_000_000_000+r.Int64N(3*30*testDayMS), 1_700_000_000_000+r.Int64N(6*30*testDayMS)
 				}
@@ -83,11 +84,11 @@ func TestRollupsComeInOrder(t *testing.T) {
 				}
 			}
 		}
-		if got := len(rollupLines(t, l, table, files, nil, lake.Filter{})); got < 500 {
+		if got := len(rollupLines(t, l, table, files, nil, columns.Filter{})); got < 500 {
 			t.Errorf("%s: %d rows, want some", table, got)
 		}
 	}
-	for _, err := range l.ScanRollup(t.Context(), lake.Clients, all[lake.Clients], []string{"day"}, lake.Filter{}) {
+	for _, err := range l.ScanRollup(t.Context(), lake.Clients, all[lake.Clients], []string{"day"}, columns.Filter{}) {
 		if err == nil {
 			t.Error("clients have a column day")
 		}
@@ -108,13 +109,13 @@ func TestRollupScansEnd(t *testing.T) {
 		files := rollupFiles(t, l, 12, 600)[lake.EventDays]
 		var ends []int // rows up to the end of each file; each is one batch
 		for i := range files {
-			ends = append(ends, len(rollupLines(t, l, lake.EventDays, files[:i+1], []string{"name"}, lake.Filter{})))
+			ends = append(ends, len(rollupLines(t, l, lake.EventDays, files[:i+1], []string{"name"}, columns.Filter{})))
 		}
 		if len(files) < 10 {
 			t.Fatalf("%d files, want some", len(files))
 		}
 		scan := func(ctx context.Context, files []lake.DataFile, at func(rows int) bool) (rows int, err error) {
-			for rec, err := range l.ScanRollup(ctx, lake.EventDays, files, nil, lake.Filter{}) {
+			for rec, err := range l.ScanRollup(ctx, lake.EventDays, files, nil, columns.Filter{}) {
 				if err != nil {
 					return rows, err
 				}

@@ -9,31 +9,32 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 
+	"weir/schemas/columns"
 	"weir/schemas/rollup"
 )
 
 // ScanClientDays yields the rows of files that f asks for. One key may come
 // several times: merge. A row is valid until the next one is asked for, what
 // its fields point to for ever; so with the other rollups.
-func (l *Lake) ScanClientDays(ctx context.Context, files []DataFile, f Filter) iter.Seq2[*rollup.ClientDay, error] {
+func (l *Lake) ScanClientDays(ctx context.Context, files []DataFile, f columns.Filter) iter.Seq2[*rollup.ClientDay, error] {
 	return decodeRows(l.ScanRollup(ctx, ClientDays, files, nil, f), readClientDays)
 }
 
 // ScanEventDays yields the rows of files that f asks for.
-func (l *Lake) ScanEventDays(ctx context.Context, files []DataFile, f Filter) iter.Seq2[*rollup.EventDay, error] {
+func (l *Lake) ScanEventDays(ctx context.Context, files []DataFile, f columns.Filter) iter.Seq2[*rollup.EventDay, error] {
 	return decodeRows(l.ScanRollup(ctx, EventDays, files, nil, f), readEventDays)
 }
 
 // ScanClients yields the rows of files that f asks for; its times ask nothing
 // of clients.
-func (l *Lake) ScanClients(ctx context.Context, files []DataFile, f Filter) iter.Seq2[*rollup.Client, error] {
+func (l *Lake) ScanClients(ctx context.Context, files []DataFile, f columns.Filter) iter.Seq2[*rollup.Client, error] {
 	f.TimeFrom, f.TimeTo = 0, 0
 	return decodeRows(l.ScanRollup(ctx, Clients, files, nil, f), readClients)
 }
 
 // ReadDeadLetters yields the rows of files that f asks for. A row is valid for
 // ever.
-func (l *Lake) ReadDeadLetters(ctx context.Context, files []DataFile, f Filter) iter.Seq2[DeadLetter, error] {
+func (l *Lake) ReadDeadLetters(ctx context.Context, files []DataFile, f columns.Filter) iter.Seq2[DeadLetter, error] {
 	return func(yield func(DeadLetter, error) bool) {
 		for r, err := range decodeRows(l.scan(ctx, DeadLetters, files, nil, f), readDeadLetters) {
 			if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
-	"weir/schemas/lake"
+	"weir/schemas/columns"
 )
 
 const (
@@ -176,13 +176,13 @@ func (b *Bucket) deleteSome(ctx context.Context, keys []string) error {
 }
 
 // List yields the objects whose keys begin with prefix, ordered by key.
-func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[lake.Object, error] {
-	return func(yield func(lake.Object, error) bool) {
+func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[columns.Object, error] {
+	return func(yield func(columns.Object, error) bool) {
 		pages := s3.NewListObjectsV2Paginator(b.client.api, &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: &prefix})
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
 			if err != nil {
-				yield(lake.Object{}, fmt.Errorf("list %s: %w", prefix, err))
+				yield(columns.Object{}, fmt.Errorf("list %s: %w", prefix, err))
 				return
 			}
 			for _, o := range page.Contents {
@@ -194,8 +194,8 @@ func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[lake.Object,
 	}
 }
 
-func object(o types.Object) lake.Object {
-	return lake.Object{Key: aws.ToString(o.Key), Size: aws.ToInt64(o.Size), Modified: aws.ToTime(o.LastModified)}
+func object(o types.Object) columns.Object {
+	return columns.Object{Key: aws.ToString(o.Key), Size: aws.ToInt64(o.Size), Modified: aws.ToTime(o.LastModified)}
 }
 
 // PresignInput says what a link gives, to whom it points and how long it holds.

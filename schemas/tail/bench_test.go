@@ -12,7 +12,6 @@ import (
 
 	"weir/schemas"
 	"weir/schemas/columns"
-	"weir/schemas/lake"
 )
 
 // BenchmarkAsk moves the narrow columns of a tail over a real connection.
@@ -37,7 +36,7 @@ func BenchmarkAsk(b *testing.B) {
 	defer c.Close()
 	for name, req := range map[string]Request{
 		"all rows":          {Columns: []string{columns.Time, columns.Shard, columns.Offset, columns.Name}},
-		"half of the rows":  {Columns: []string{columns.Time, columns.Shard, columns.Offset, columns.Name}, Filter: lake.Filter{Products: []int64{2}}},
+		"half of the rows":  {Columns: []string{columns.Time, columns.Shard, columns.Offset, columns.Name}, Filter: columns.Filter{Products: []int64{2}}},
 		"a hundred offsets": {Columns: wantedColumns(), Rows: map[int32][]int64{0: hundred(rows)}},
 	} {
 		b.Run(name, func(b *testing.B) {

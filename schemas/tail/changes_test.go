@@ -76,7 +76,7 @@ func TestChangesTravelBesideEvents(t *testing.T) {
 	c := newTestClient(t, Config{Secret: secret, Allocator: mem})
 	req := Request{
 		From: map[int32]int64{0: 151, 1: 100}, Columns: wantedColumns(), Changes: true,
-		Filter: lake.Filter{Products: []int64{2}, Clients: []int64{1, 2, 3}, TimeFrom: 5, TimeTo: 6, OffsetTo: map[int32]int64{1: 400}},
+		Filter: columns.Filter{Products: []int64{2}, Clients: []int64{1, 2, 3}, TimeFrom: 5, TimeTo: 6, OffsetTo: map[int32]int64{1: 400}},
 	}
 	parts, err := c.Fetch(t.Context(), addr, req)
 	if err != nil {
@@ -99,7 +99,7 @@ func TestChangesTravelBesideEvents(t *testing.T) {
 			t.Errorf("events of shard %d (-want +got):\n%s", p.Shard, diff)
 		}
 		var narrowed []lake.Change
-		for rec, err := range p.SelectChanges(lake.Filter{OffsetFrom: map[int32]int64{p.Shard: 300}}, mem) {
+		for rec, err := range p.SelectChanges(columns.Filter{OffsetFrom: map[int32]int64{p.Shard: 300}}, mem) {
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"weir/schemas/lake"
+	"weir/schemas/columns"
 )
 
 // FuzzReadAnswer reads anything as an answer: it must end in an error or in
@@ -60,7 +60,7 @@ func FuzzRequest(f *testing.F) {
 		{},
 		{From: map[int32]int64{0: 5}, Columns: []string{"time"}},
 		{From: map[int32]int64{0: 5}, Changes: true},
-		{From: map[int32]int64{0: 5}, Rows: map[int32][]int64{0: {1, 2}}, Filter: lake.Filter{Products: []int64{}, Shard: &shard}},
+		{From: map[int32]int64{0: 5}, Rows: map[int32][]int64{0: {1, 2}}, Filter: columns.Filter{Products: []int64{}, Shard: &shard}},
 	} {
 		body, err := encodeRequest(req)
 		if err != nil {

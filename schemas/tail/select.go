@@ -12,7 +12,6 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"weir/schemas/columns"
-	"weir/schemas/lake"
 )
 
 var errColumn = errors.New("unknown column")
@@ -26,7 +25,7 @@ const (
 
 // Select yields those rows of p that f wants, of the columns named. A batch is
 // valid until the next one is asked for.
-func (p *Part) Select(names []string, f lake.Filter, mem memory.Allocator) iter.Seq2[arrow.Record, error] {
+func (p *Part) Select(names []string, f columns.Filter, mem memory.Allocator) iter.Seq2[arrow.Record, error] {
 	sel, err := newSelection(Request{Filter: f, Columns: names}, mem)
 	if err != nil {
 		return func(yield func(arrow.Record, error) bool) { yield(nil, err) }
@@ -37,7 +36,7 @@ func (p *Part) Select(names []string, f lake.Filter, mem memory.Allocator) iter.
 
 // SelectChanges is Select of changes, with all their columns; times of f ask
 // nothing.
-func (p *Part) SelectChanges(f lake.Filter, mem memory.Allocator) iter.Seq2[arrow.Record, error] {
+func (p *Part) SelectChanges(f columns.Filter, mem memory.Allocator) iter.Seq2[arrow.Record, error] {
 	return changesOf(Request{Filter: f}, mem).batches(p, p.Changes)
 }
 

@@ -20,7 +20,7 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 
-	"weir/schemas/lake"
+	"weir/schemas/columns"
 )
 
 // Path is where Handler expects its requests.
@@ -36,13 +36,15 @@ var (
 	ErrCorrupt  = errors.New("tail answer is damaged or was cut short") // checksum, length or end
 )
 
-// Request asks one owner for its shards, all at one position.
+// Request asks one owner for its shards, all at one position. It travels as
+// JSON: a nil list is left out and means all, an empty one is sent and means
+// none.
 type Request struct {
-	From    map[int32]int64   // per shard, the first offset wanted: Next of the lake, 0 where the lake knows nothing of it
-	Rows    map[int32][]int64 // per shard, the only offsets wanted, ascending; nil is all
-	Filter  lake.Filter       // rows wanted; of changes, its times ask nothing
-	Columns []string          // of the events table, in this order; none: no events are sent
-	Changes bool              // changes of clients are wanted too, with all their columns
+	From    map[int32]int64   `json:"from"`             // per shard, the first offset wanted: Next of the lake, 0 where the lake has no state of the shard
+	Rows    map[int32][]int64 `json:"rows,omitzero"`    // per shard, the only offsets wanted, ascending; nil is all
+	Filter  columns.Filter    `json:"filter,omitzero"`  // rows wanted; its times do not apply to changes
+	Columns []string          `json:"columns,omitzero"` // of the events table, in this order; none: no events are sent
+	Changes bool              `json:"changes,omitzero"` // changes of clients are wanted too, with all their columns
 }
 
 // Part is what the owner of one shard says.

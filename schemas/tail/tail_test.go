@@ -20,7 +20,6 @@ import (
 
 	"weir/schemas"
 	"weir/schemas/columns"
-	"weir/schemas/lake"
 )
 
 const secret = "the cluster's secret"
@@ -256,7 +255,7 @@ func TestLargeRowsTravelInBoundedFrames(t *testing.T) {
 	addr, client := serve(t, o, secret), newTestClient(t, Config{Secret: secret})
 	for name, clients := range map[string][]int64{"as it is": nil, "copied": {1}} {
 		parts, err := client.Fetch(t.Context(), addr, Request{
-			From: map[int32]int64{0: 1}, Columns: []string{columns.Properties}, Filter: lake.Filter{Clients: clients},
+			From: map[int32]int64{0: 1}, Columns: []string{columns.Properties}, Filter: columns.Filter{Clients: clients},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -425,7 +424,7 @@ func TestSelectNarrowsAPart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Release()
-	for _, f := range []lake.Filter{{}, {Products: []int64{2}}, {OffsetTo: map[int32]int64{0: 1000}}, {Products: []int64{}}} {
+	for _, f := range []columns.Filter{{}, {Products: []int64{2}}, {OffsetTo: map[int32]int64{0: 1000}}, {Products: []int64{}}} {
 		var got []row
 		for rec, err := range p.Select(wantedColumns(), f, mem) {
 			if err != nil {
@@ -437,7 +436,7 @@ func TestSelectNarrowsAPart(t *testing.T) {
 			t.Errorf("%+v (-want +got):\n%s", f, diff)
 		}
 	}
-	for _, err := range p.Select([]string{"nobody"}, lake.Filter{}, mem) {
+	for _, err := range p.Select([]string{"nobody"}, columns.Filter{}, mem) {
 		if err == nil {
 			t.Error("a column that no event has was given")
 		}

@@ -155,7 +155,7 @@ func (c *checker) events(shard int32) {
 // readFile gathers the rows of one data file, which must lie in its bounds.
 func (c *checker) readFile(shard int32, f lake.DataFile) {
 	before := len(c.rows[shard])
-	for rec, err := range c.lake.ScanEvents(c.ctx, []lake.DataFile{f}, nil, lake.Filter{}) {
+	for rec, err := range c.lake.ScanEvents(c.ctx, []lake.DataFile{f}, nil, columns.Filter{}) {
 		if err != nil {
 			c.found("read %s: %w", f.Path, err)
 			return
@@ -218,7 +218,7 @@ func (c *checker) deadLetters(shard int32) {
 	}
 	_, want, _ := c.log.Verdicts(shard, next)
 	var got []int64
-	for letter, err := range c.lake.ReadDeadLetters(c.ctx, c.files(lake.DeadLetters, shard), lake.Filter{}) {
+	for letter, err := range c.lake.ReadDeadLetters(c.ctx, c.files(lake.DeadLetters, shard), columns.Filter{}) {
 		if err != nil {
 			c.found("read dead letters of shard %d: %w", shard, err)
 			return
@@ -238,7 +238,7 @@ func (c *checker) changes(shard int32) {
 		return // order tells
 	}
 	var got []int64
-	for change, err := range c.lake.ScanChanges(c.ctx, c.files(lake.Changes, shard), lake.Filter{}) {
+	for change, err := range c.lake.ScanChanges(c.ctx, c.files(lake.Changes, shard), columns.Filter{}) {
 		if err != nil {
 			c.found("read changes of shard %d: %w", shard, err)
 			return
@@ -292,21 +292,21 @@ func (c *checker) tally(t lake.Table, files []lake.DataFile) (tally, error) {
 	got := tally{}
 	switch t {
 	case lake.ClientDays:
-		for r, err := range c.lake.ScanClientDays(c.ctx, files, lake.Filter{}) {
+		for r, err := range c.lake.ScanClientDays(c.ctx, files, columns.Filter{}) {
 			if err != nil {
 				return nil, err
 			}
 			got[tallyKey{r.Product, r.Client, r.Day}] += r.Events
 		}
 	case lake.EventDays:
-		for r, err := range c.lake.ScanEventDays(c.ctx, files, lake.Filter{}) {
+		for r, err := range c.lake.ScanEventDays(c.ctx, files, columns.Filter{}) {
 			if err != nil {
 				return nil, err
 			}
 			got[tallyKey{r.Product, r.Client, r.Day}] += r.Count
 		}
 	default:
-		for r, err := range c.lake.ScanClients(c.ctx, files, lake.Filter{}) {
+		for r, err := range c.lake.ScanClients(c.ctx, files, columns.Filter{}) {
 			if err != nil {
 				return nil, err
 			}

@@ -15,7 +15,7 @@ import (
 	"github.com/apache/iceberg-go/catalog"
 	"github.com/apache/iceberg-go/table"
 
-	"weir/schemas/lake"
+	"weir/schemas/columns"
 )
 
 // Store is an object store in memory.
@@ -95,21 +95,21 @@ func (s *Store) Delete(ctx context.Context, keys ...string) error {
 
 // List yields the objects under prefix in order of their keys, as they were
 // when the listing began.
-func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[lake.Object, error] {
-	return func(yield func(lake.Object, error) bool) {
+func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[columns.Object, error] {
+	return func(yield func(columns.Object, error) bool) {
 		s.mu.Lock()
 		objects := maps.Clone(s.objects)
 		s.mu.Unlock()
 		for _, key := range slices.Sorted(maps.Keys(objects)) {
 			if err := gone(ctx); err != nil {
-				yield(lake.Object{}, err)
+				yield(columns.Object{}, err)
 				return
 			}
 			if !strings.HasPrefix(key, prefix) {
 				continue
 			}
 			o := objects[key]
-			if !yield(lake.Object{Key: key, Size: int64(len(o.body)), Modified: o.modified}, nil) {
+			if !yield(columns.Object{Key: key, Size: int64(len(o.body)), Modified: o.modified}, nil) {
 				return
 			}
 		}
