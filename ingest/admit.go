@@ -40,22 +40,22 @@ func (s *Service) authenticate(r *http.Request) (registry.Source, error) {
 
 // admit lets a request of source in, or says why it must come again later.
 // Who was let in leaves by gate.leave.
-func (s *Service) admit(ctx context.Context, source registry.Source) (*gate, error) {
-	if n := s.stuck.Load(); n > 0 {
+func (s *Service) admit(ctx context.Context, source registry.Source) (*keyLimiter, error) {
+	if n := s.timedOutBatches.Load(); n > 0 {
 		return nil, s.unavailable(ctx, fmt.Errorf("%d earlier requests still wait for Kafka", n))
 	}
 	if err := s.deps.Full(); err != nil {
 		return nil, s.unavailable(ctx, fmt.Errorf("no room for events: %w", err))
 	}
-	g := s.gates.of(source.Key)
-	if !g.enter(int64(s.cfg.MaxInFlight)) {
+	g := s.limiters.get(source.Key)
+	if !g.acquire(int64(s.cfg.MaxInFlight)) {
 		return nil, &schemas.RequestError{
 			Status: http.StatusTooManyRequests, Code: codeTooMany, RetryAfter: 1,
 			Detail: fmt.Sprintf("this key has %d requests in flight already", s.cfg.MaxInFlight),
 		}
 	}
-	if err := g.spend(s.now(), source.RatePerSecond, 0); err != nil {
-		g.leave()
+	if err := g.reserve(s.now(), source.RatePerSecond, 0); err != nil {
+		g.release()
 		return nil, err
 	}
 	return g, nil
@@ -65,10 +65,10 @@ func (s *Service) admit(ctx context.Context, source registry.Source) (*gate, err
 // learns that it should come again, the log learns why: once a second and how
 // often, or the log would fill the disk that is full already.
 func (s *Service) unavailable(ctx context.Context, cause error) error {
-	now, last := s.now().UnixNano(), s.warned.Load()
-	s.unsaid.Add(1)
-	if now-last >= int64(time.Second) && s.warned.CompareAndSwap(last, now) {
-		s.deps.Log.WarnContext(ctx, "requests refused for now", "request_id", requestID(ctx), "requests", s.unsaid.Swap(0), "err", cause)
+	now, last := s.now().UnixNano(), s.lastWarning.Load()
+	s.suppressed.Add(1)
+	if now-last >= int64(time.Second) && s.lastWarning.CompareAndSwap(last, now) {
+		s.deps.Log.WarnContext(ctx, "requests refused for now", "request_id", requestID(ctx), "requests", s.suppressed.Swap(0), "err", cause)
 	}
 	return &schemas.RequestError{
 		Status: http.StatusServiceUnavailable, Code: codeUnavailable, RetryAfter: 2,
@@ -77,29 +77,29 @@ func (s *Service) unavailable(ctx context.Context, cause error) error {
 	}
 }
 
-// gates keep the requests of each key apart. There is one for every key that
+// keyLimiters keep the requests of each key apart. There is one for every key that
 // ever proved its secret, so there are no more than data sources.
-type gates struct {
+type keyLimiters struct {
 	byKey sync.Map // string → *gate
 }
 
-func (g *gates) of(key string) *gate {
+func (g *keyLimiters) get(key string) *keyLimiter {
 	if found, ok := g.byKey.Load(key); ok {
-		return found.(*gate) //nolint:errcheck // nothing else is stored
+		return found.(*keyLimiter) //nolint:errcheck // nothing else is stored
 	}
-	found, _ := g.byKey.LoadOrStore(key, new(gate))
-	return found.(*gate) //nolint:errcheck // nothing else is stored
+	found, _ := g.byKey.LoadOrStore(key, new(keyLimiter))
+	return found.(*keyLimiter) //nolint:errcheck // nothing else is stored
 }
 
-// gate counts what one key has in flight and how fast it sends.
-type gate struct {
+// keyLimiter counts what one key has in flight and how fast it sends.
+type keyLimiter struct {
 	inFlight atomic.Int64
 
 	mu      sync.Mutex
 	limiter *rate.Limiter // nil until the key has a rate
 }
 
-func (g *gate) enter(limit int64) bool {
+func (g *keyLimiter) acquire(limit int64) bool {
 	if g.inFlight.Add(1) <= limit {
 		return true
 	}
@@ -107,12 +107,12 @@ func (g *gate) enter(limit int64) bool {
 	return false
 }
 
-func (g *gate) leave() { g.inFlight.Add(-1) }
+func (g *keyLimiter) release() { g.inFlight.Add(-1) }
 
-// spend takes n events out of the key's rate, or says when to come again; of 0
+// reserve takes n events out of the key's rate, or says when to come again; of 0
 // it says whether the bucket is dry, before a body is read in vain. A bucket
 // holds at least one full request, so that none is refused for ever.
-func (g *gate) spend(now time.Time, perSecond float64, n int) error {
+func (g *keyLimiter) reserve(now time.Time, perSecond float64, n int) error {
 	if perSecond <= 0 {
 		return nil
 	}

@@ -55,24 +55,24 @@ func BenchmarkDecode(b *testing.B) {
 		for b.Loop() {
 			d.reset(1001, math.MaxInt64)
 			d.body = append(d.body[:0], body...)
-			if _, err := d.decode(); err != nil {
+			if _, err := d.decodeEvents(); err != nil {
 				b.Fatal(err)
 			}
 		}
 		b.ReportMetric(float64(100*b.N)/b.Elapsed().Seconds(), "events/s")
 	})
 	b.Run("records", func(b *testing.B) {
-		d, sh := new(decoder), new(shipment)
+		d, recs := new(decoder), new(batch)
 		b.SetBytes(int64(len(body)))
 		b.ReportAllocs()
 		for b.Loop() {
 			d.reset(1001, math.MaxInt64)
 			d.body = append(d.body[:0], body...)
-			events, err := d.decode()
+			events, err := d.decodeEvents()
 			if err != nil {
 				b.Fatal(err)
 			}
-			if err := sh.load(events, topic.DefaultShards); err != nil {
+			if err := recs.load(events, topic.DefaultShards); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -84,7 +84,7 @@ func BenchmarkDecode(b *testing.B) {
 // records, and the acknowledgement of a broker over loopback that keeps nothing,
 // in the same process. The clients call the handler 64 at a time.
 func BenchmarkEdge(b *testing.B) {
-	e := newEdge(b, Config{}, kfake.BlackholeProduce())
+	e := newTestEdge(b, Config{}, kfake.BlackholeProduce())
 	body := batchBody(100)
 	handler := e.Service.Handler()
 	b.SetBytes(int64(len(body)))

@@ -20,14 +20,14 @@ import (
 
 const acceptEncoding = "gzip, zstd, identity"
 
-// firstRead is how much room a body of unknown length gets at first.
-const firstRead = 64 << 10
+// initialBodySize is how much room a body of unknown length gets at first.
+const initialBodySize = 64 << 10
 
-var errHeld = errors.New("requests hold as much memory as they may")
+var errBodyMemory = errors.New("requests hold as much memory as they may")
 
-// receive reads the body of r into d, decompressed and no longer than
+// readBody reads the body of r into d, decompressed and no longer than
 // MaxBodyBytes.
-func (s *Service) receive(w http.ResponseWriter, r *http.Request, d *decoder) error {
+func (s *Service) readBody(w http.ResponseWriter, r *http.Request, d *decoder) error {
 	if err := checkContentType(r.Header.Get("Content-Type")); err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (s *Service) receive(w http.ResponseWriter, r *http.Request, d *decoder) er
 	}
 	defer done()
 	err = s.readAll(body, d, r.ContentLength)
-	if errors.Is(err, errHeld) {
+	if errors.Is(err, errBodyMemory) {
 		return s.unavailable(r.Context(), err)
 	}
 	s.metrics.bytes.Add(float64(len(d.body)))
@@ -58,7 +58,7 @@ func (s *Service) receive(w http.ResponseWriter, r *http.Request, d *decoder) er
 func (s *Service) readAll(body io.Reader, d *decoder, length int64) error {
 	d.body = d.body[:0]
 	if length < 0 {
-		length = firstRead
+		length = initialBodySize
 	}
 	if err := s.grow(d, int(length)+bytes.MinRead); err != nil {
 		return err
@@ -87,11 +87,11 @@ func (s *Service) readAll(body io.Reader, d *decoder, length int64) error {
 // until release.
 func (s *Service) grow(d *decoder, n int) error {
 	n = max(n, cap(d.body))
-	if s.held.Add(int64(n-d.held)) > s.cfg.MaxHeldBytes {
-		s.held.Add(int64(d.held - n))
-		return errHeld
+	if s.heldBytes.Add(int64(n-d.heldBytes)) > s.cfg.MaxHeldBytes {
+		s.heldBytes.Add(int64(d.heldBytes - n))
+		return errBodyMemory
 	}
-	d.held = n
+	d.heldBytes = n
 	if n > cap(d.body) {
 		d.body = append(make([]byte, 0, n), d.body...)
 	}
@@ -105,9 +105,9 @@ func (s *Service) decompress(raw io.Reader, encoding string) (body io.Reader, do
 	case "", "identity":
 		return raw, func() {}, nil
 	case "gzip", "x-gzip":
-		return pooled(&s.gzips, raw, func() (*gzip.Reader, error) { return new(gzip.Reader), nil })
+		return pooledDecompressor(&s.gzips, raw, func() (*gzip.Reader, error) { return new(gzip.Reader), nil })
 	case "zstd":
-		return pooled(&s.zstds, raw, func() (*zstd.Decoder, error) {
+		return pooledDecompressor(&s.zstds, raw, func() (*zstd.Decoder, error) {
 			return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 				zstd.WithDecoderMaxMemory(2*schemas.MaxBodyBytes), zstd.WithDecoderMaxWindow(2*schemas.MaxBodyBytes))
 		})
@@ -125,7 +125,7 @@ type decompressor interface {
 	Reset(io.Reader) error
 }
 
-func pooled[D decompressor](pool *sync.Pool, raw io.Reader, fresh func() (D, error)) (io.Reader, func(), error) {
+func pooledDecompressor[D decompressor](pool *sync.Pool, raw io.Reader, fresh func() (D, error)) (io.Reader, func(), error) {
 	d, ok := pool.Get().(D)
 	if !ok {
 		var err error

@@ -15,23 +15,23 @@ import (
 
 // property makes one change of a client's own properties durable, or says why
 // it did not.
-func (s *Service) property(ctx context.Context, in admitted) ([]identity, error) {
+func (s *Service) property(ctx context.Context, in request) ([]identity, error) {
 	return s.change(ctx, in, schemas.PropertyChange)
 }
 
 // contact is property of the client's contacts. They are personal data: what a
 // request says of them stands in no log, no answer and no metric, and so does
 // the name that it gives them, which may be an address by mistake.
-func (s *Service) contact(ctx context.Context, in admitted) ([]identity, error) {
+func (s *Service) contact(ctx context.Context, in request) ([]identity, error) {
 	return s.change(ctx, in, schemas.ContactChange)
 }
 
-func (s *Service) change(ctx context.Context, in admitted, kind schemas.ChangeKind) ([]identity, error) {
+func (s *Service) change(ctx context.Context, in request, kind schemas.ChangeKind) ([]identity, error) {
 	c, err := in.decodeChange(kind)
 	if err != nil {
 		return nil, err
 	}
-	if err := in.gate.spend(s.now(), in.source.RatePerSecond, 1); err != nil {
+	if err := in.limiter.reserve(s.now(), in.source.RatePerSecond, 1); err != nil {
 		return nil, err
 	}
 	c.Time = s.now().UnixMilli()
@@ -56,8 +56,8 @@ func (d *decoder) decodeChange(kind schemas.ChangeKind) (schemas.Change, error) 
 	if kind == schemas.ContactChange {
 		shape, values, c.Operation = `{"euid":1,"contacts":{}}`, "contacts", schemas.OpSet
 	}
-	err := d.object(shape, func() error {
-		return d.members(func(name string) error {
+	err := d.readObject(shape, func() error {
+		return d.eachMember(func(name string) error {
 			if name == values {
 				return d.changeValues(values)
 			}
@@ -72,8 +72,8 @@ func (d *decoder) decodeChange(kind schemas.ChangeKind) (schemas.Change, error) 
 		return c, err
 	}
 	d.finishChange(&c, values)
-	if len(d.bad) > 0 {
-		return c, d.badChange(values)
+	if len(d.itemErrors) > 0 {
+		return c, d.changeError(values)
 	}
 	return c, nil
 }
@@ -86,7 +86,7 @@ func (d *decoder) changeField(c *schemas.Change, name string, v jsontext.Value) 
 	case name == "type" && c.Kind == schemas.PropertyChange:
 		d.item.hasName = true
 		if v.Kind() == '"' {
-			c.Operation = d.text(v)
+			c.Operation = d.stringValue(v)
 		}
 		if !c.Kind.Has(c.Operation) {
 			d.reject("type", "must be one of "+strings.Join(c.Kind.Operations(), ", "))
@@ -103,13 +103,13 @@ func (d *decoder) changeValues(field string) error {
 		}
 		return err
 	}
-	d.item.ownCount = 0
-	return d.members(func(name string) error {
+	d.item.propertyCount = 0
+	return d.eachMember(func(name string) error {
 		v, err := d.json.ReadValue()
 		if err != nil {
 			return err
 		}
-		if d.item.ownCount++; d.item.ownCount <= schemas.MaxProperties {
+		if d.item.propertyCount++; d.item.propertyCount <= schemas.MaxProperties {
 			d.client = append(d.client, clientProp{name, v})
 		}
 		return nil
@@ -126,15 +126,15 @@ func (d *decoder) finishChange(c *schemas.Change, field string) {
 		d.reject("type", "is missing")
 	}
 	switch {
-	case d.item.ownCount > schemas.MaxProperties:
+	case d.item.propertyCount > schemas.MaxProperties:
 		d.reject(field, fmt.Sprintf("has more than %d", schemas.MaxProperties))
-	case d.item.ownCount == 0 && !d.rejected(field):
+	case d.item.propertyCount == 0 && !d.rejected(field):
 		d.reject(field, "is missing or empty")
 	}
 	if d.rejected("type") {
 		return // what would fit is not known
 	}
-	d.own = append(d.own, '{')
+	d.propertyBuf = append(d.propertyBuf, '{')
 	for i, p := range d.client {
 		if c.Kind == schemas.ContactChange {
 			d.checkContact(p)
@@ -142,21 +142,21 @@ func (d *decoder) finishChange(c *schemas.Change, field string) {
 			d.checkProperty(c.Operation, p)
 		}
 		if i > 0 {
-			d.own = append(d.own, ',')
+			d.propertyBuf = append(d.propertyBuf, ',')
 		}
-		d.own, _ = jsontext.AppendQuote(d.own, p.name) // what was read as UTF-8 can be written
-		d.own = append(d.own, ':')
+		d.propertyBuf, _ = jsontext.AppendQuote(d.propertyBuf, p.name) // what was read as UTF-8 can be written
+		d.propertyBuf = append(d.propertyBuf, ':')
 		if c.Operation == schemas.OpDelete {
-			d.own = append(d.own, "null"...)
+			d.propertyBuf = append(d.propertyBuf, "null"...)
 			continue
 		}
-		d.own, _ = appendCompact(d.own, p.value)
+		d.propertyBuf, _ = appendCompact(d.propertyBuf, p.value)
 	}
-	d.own = append(d.own, '}')
-	if len(d.own) > maxChangeBytes {
+	d.propertyBuf = append(d.propertyBuf, '}')
+	if len(d.propertyBuf) > maxChangeBytes {
 		d.reject(field, fmt.Sprintf("is longer than %d bytes", maxChangeBytes))
 	}
-	c.Values = d.own
+	c.Values = d.propertyBuf
 }
 
 // maxChangeBytes leaves room in a record of MaxEventBytes for what is around
@@ -165,7 +165,7 @@ const maxChangeBytes = schemas.MaxEventBytes - 1<<10
 
 // rejected says that a field was named as bad already.
 func (d *decoder) rejected(field string) bool {
-	return slices.ContainsFunc(d.bad, func(e schemas.ItemError) bool { return e.Field == field })
+	return slices.ContainsFunc(d.itemErrors, func(e schemas.ItemError) bool { return e.Field == field })
 }
 
 func (d *decoder) checkContact(p clientProp) {
@@ -176,7 +176,7 @@ func (d *decoder) checkContact(p clientProp) {
 		}
 	case p.value.Kind() != '"':
 		d.reject("contacts."+p.name, "must be a string, not "+kindName(p.value))
-	case len(d.text(p.value)) > schemas.MaxNameBytes:
+	case len(d.stringValue(p.value)) > schemas.MaxNameBytes:
 		d.reject("contacts."+p.name, fmt.Sprintf("is longer than %d bytes", schemas.MaxNameBytes))
 	}
 }
@@ -188,19 +188,19 @@ func (d *decoder) checkProperty(operation string, p clientProp) {
 	case p.name[0] == '$':
 		d.reject("properties."+p.name, "has a name that begins with $, which is reserved")
 	default:
-		if reason := fits(operation, p.value); reason != "" {
+		if reason := checkOperand(operation, p.value); reason != "" {
 			d.reject("properties."+p.name, reason)
 		}
 	}
 }
 
-// fits says why an operation cannot be applied with a value; "" when it can.
+// checkOperand says why an operation cannot be applied with a value; "" when it can.
 //
 //	set           a string or number of up to 8 KiB, a boolean, or a list of strings
 //	increase      a number of at most 100 digits before and after its point
 //	add, remove   a list of strings, or a single one
 //	delete        anything: the name alone counts
-func fits(operation string, v jsontext.Value) string {
+func checkOperand(operation string, v jsontext.Value) string {
 	switch operation {
 	case schemas.OpIncrease:
 		if !changes.Addable(v) {
@@ -227,20 +227,20 @@ func fits(operation string, v jsontext.Value) string {
 	return ""
 }
 
-// badChange names what is bad of a change, under the publisher's codes where
+// changeError names what is bad of a change, under the publisher's codes where
 // they have one.
-func (d *decoder) badChange(values string) error {
-	first := d.bad[0]
+func (d *decoder) changeError(values string) error {
+	first := d.itemErrors[0]
 	detail := first.Field + " " + first.Reason
-	if more := len(d.bad) + d.badMore - 1; more > 0 {
+	if more := len(d.itemErrors) + d.moreItemErrors - 1; more > 0 {
 		detail += fmt.Sprintf(" (and %d more)", more)
 	}
 	code := codeBadItems
 	switch {
-	case d.noEUID:
+	case d.emptyEUIDFirst:
 		code = codeEmptyEUID
 	case values == "properties" && strings.HasPrefix(first.Field, values):
 		code = codeBadAttributes
 	}
-	return &schemas.RequestError{Status: http.StatusBadRequest, Code: code, Detail: detail, Items: d.bad}
+	return &schemas.RequestError{Status: http.StatusBadRequest, Code: code, Detail: detail, Items: d.itemErrors}
 }

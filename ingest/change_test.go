@@ -22,7 +22,7 @@ import (
 // answered, each with the time at which it was taken.
 func TestChangesKeepTheirOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newEdge(t, Config{})
+		e := newTestEdge(t, Config{})
 		var want []string
 		began := time.Now()
 		for i := range 20 {
@@ -33,7 +33,7 @@ func TestChangesKeepTheirOrder(t *testing.T) {
 			want = append(want, values)
 		}
 		var got []string
-		_, changes := e.logged()
+		_, changes := e.storedRecords()
 		for _, c := range changes {
 			got = append(got, string(c.Values))
 			if at := time.UnixMilli(c.Time); at.Before(began.Truncate(time.Millisecond)) || at.After(time.Now()) {
@@ -55,7 +55,7 @@ func TestChangesKeepTheirOrder(t *testing.T) {
 // TestChangesAreAdmittedAsEvents: by the same gate, at the price of one event.
 func TestChangesAreAdmittedAsEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newEdge(t, Config{})
+		e := newTestEdge(t, Config{})
 		body := `{"euid":1,"contacts":{"email":"e"}}`
 		for i := range schemas.MaxBatchEvents {
 			if w := e.post(pathContact, "slow", body); w.Code != http.StatusOK {
@@ -90,8 +90,8 @@ func TestChangeLimits(t *testing.T) {
 		status, code     int
 		message          string
 	}{
-		{"500 properties", pathProperty, property("set", numbered(schemas.MaxProperties)), 200, 0, "success"},
-		{"501 properties", pathProperty, property("set", numbered(schemas.MaxProperties+1)), 400, 55102, "properties has more than 500"},
+		{"500 properties", pathProperty, property("set", numberedMembers(schemas.MaxProperties)), 200, 0, "success"},
+		{"501 properties", pathProperty, property("set", numberedMembers(schemas.MaxProperties+1)), 400, 55102, "properties has more than 500"},
 		{"a name of 256 bytes", pathProperty, property("set", `"`+long[1:]+`":1`), 200, 0, "success"},
 		{"a name of 257 bytes", pathProperty, property("set", `"`+long+`":1`), 400, 55102, "longer than 256"},
 		{"a text too long", pathProperty, property("set", `"a":"`+strings.Repeat("x", schemas.MaxTextBytes)+`"`), 400, 55102, "properties.a is longer than 8192"},
@@ -111,11 +111,11 @@ func TestChangeLimits(t *testing.T) {
 		{"type a number", pathProperty, `{"euid":1,"type":1,"properties":{"a":1}}`, 400, 90400, "type must be one of"},
 	}
 	synctest.Test(t, func(t *testing.T) {
-		e := newEdge(t, Config{})
+		e := newTestEdge(t, Config{})
 		good := 0
 		for _, c := range cases {
 			w := e.post(c.path, "key1", c.body)
-			got := envelopeOf(t, w.Body.Bytes())
+			got := decodeEnvelope(t, w.Body.Bytes())
 			if w.Code != c.status || got.Code != c.code || !strings.Contains(got.Message, c.message) {
 				t.Errorf("%s: %d %.300s; want %d, code %d, %q", c.name, w.Code, w.Body, c.status, c.code, c.message)
 			}
@@ -123,10 +123,10 @@ func TestChangeLimits(t *testing.T) {
 				good++
 			}
 		}
-		if events, changes := e.logged(); len(events) != 0 || len(changes) != good {
+		if events, changes := e.storedRecords(); len(events) != 0 || len(changes) != good {
 			t.Errorf("%d events and %d changes are kept, want %d changes", len(events), len(changes), good)
 		}
-		if held := e.held.Load(); held != 0 {
+		if held := e.heldBytes.Load(); held != 0 {
 			t.Errorf("%d bytes are still counted as held", held)
 		}
 	})
@@ -138,7 +138,7 @@ func TestContactsStaySecret(t *testing.T) {
 	const secret = "ann.personal"
 	body := `{"euid":1,"contacts":{"email":"` + secret + `"}}`
 	synctest.Test(t, func(t *testing.T) {
-		e := newEdge(t, Config{PublishTimeout: time.Second})
+		e := newTestEdge(t, Config{PublishTimeout: time.Second})
 		var answers []string
 		send := func(what, body string, status int) {
 			t.Helper()
@@ -160,7 +160,7 @@ func TestContactsStaySecret(t *testing.T) {
 		send("a text", `"`+secret+`"`, 400)
 		e.cluster.Close()
 		send("no Kafka", body, 503)
-		e.keys.fail(errors.New("no registry"))
+		e.registry.fail(errors.New("no registry"))
 		send("no registry", body, 503)
 		metrics, err := e.metrics.Gather()
 		if err != nil {

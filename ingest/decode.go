@@ -24,30 +24,30 @@ import (
 // body bad. Names are told apart by case; unknown ones are skipped.
 type decoder struct {
 	product int64
-	latest  int64             // event times up to this one are taken; epoch milliseconds
-	places  *maxminddb.Reader // nil looks no address up
+	maxTime  int64             // event times up to this one are taken; epoch milliseconds
+	geoDB  *maxminddb.Reader // nil looks no address up
 	body    []byte
-	held    int // bytes of body that the service counts for us
+	heldBytes    int // bytes of body that the service counts for us
 
 	buffer bytes.Buffer
 	json   jsontext.Decoder
 
 	events  []schemas.Event
 	scratch []byte       // unescaped strings, canonical $user and $client
-	own     []byte       // own properties, one object after the other
+	propertyBuf     []byte       // own properties, one object after the other
 	client  []clientProp // of the item being read
-	refs    refs
+	optional    optionalFields
 
 	index   int  // of the item being read
 	item    item // what that item has said so far
-	bad     []schemas.ItemError
-	badMore int  // bad fields beyond maxItemErrors
-	noEUID  bool // the first bad field is an empty euid
+	itemErrors     []schemas.ItemError
+	moreItemErrors int  // bad fields beyond maxItemErrors
+	emptyEUIDFirst  bool // the first bad field is an empty euid
 }
 
-// refs are where the optional fields of the events lie.
-type refs struct {
-	texts      []string
+// optionalFields are where the optional fields of the events lie.
+type optionalFields struct {
+	categories      []string
 	values     []decimal128.Num
 	runtimes   []int64
 	flags      []bool
@@ -55,29 +55,29 @@ type refs struct {
 }
 
 func (d *decoder) reset(product, latest int64) {
-	d.product, d.latest, d.held = product, latest, 0
+	d.product, d.maxTime, d.heldBytes = product, latest, 0
 	clear(d.events)
-	d.events, d.scratch, d.own = d.events[:0], d.scratch[:0], d.own[:0]
-	d.refs.texts, d.refs.values, d.refs.runtimes = d.refs.texts[:0], d.refs.values[:0], d.refs.runtimes[:0]
-	d.refs.flags, d.refs.exceptions = d.refs.flags[:0], d.refs.exceptions[:0]
-	d.bad, d.badMore, d.noEUID = nil, 0, false
+	d.events, d.scratch, d.propertyBuf = d.events[:0], d.scratch[:0], d.propertyBuf[:0]
+	d.optional.categories, d.optional.values, d.optional.runtimes = d.optional.categories[:0], d.optional.values[:0], d.optional.runtimes[:0]
+	d.optional.flags, d.optional.exceptions = d.optional.flags[:0], d.optional.exceptions[:0]
+	d.itemErrors, d.moreItemErrors, d.emptyEUIDFirst = nil, 0, false
 }
 
-// decode reads the body. It returns the events, at least one, only if every
+// decodeEvents reads the body. It returns the events, at least one, only if every
 // item is good; a RequestError names what is not.
-func (d *decoder) decode() ([]schemas.Event, error) {
-	if err := d.object(`{"data":[...]}`, d.envelope); err != nil {
+func (d *decoder) decodeEvents() ([]schemas.Event, error) {
+	if err := d.readObject(`{"data":[...]}`, d.readReport); err != nil {
 		return nil, err
 	}
-	if len(d.bad) > 0 {
-		return nil, d.badItems()
+	if len(d.itemErrors) > 0 {
+		return nil, d.itemsError()
 	}
 	return d.events, nil
 }
 
-// object reads a body that is one object and nothing else; read reads it. shape
+// readObject reads a body that is one object and nothing else; read reads it. shape
 // is what it should look like.
-func (d *decoder) object(shape string, read func() error) error {
+func (d *decoder) readObject(shape string, read func() error) error {
 	d.buffer = *bytes.NewBuffer(d.body)
 	d.json.Reset(&d.buffer)
 	if len(bytes.TrimSpace(d.body)) == 0 {
@@ -85,12 +85,12 @@ func (d *decoder) object(shape string, read func() error) error {
 	}
 	if d.json.PeekKind() != '{' {
 		if _, err := d.json.ReadValue(); err != nil {
-			return syntax(err)
+			return syntaxError(err)
 		}
 		return badRequest("the body is not an object like %s", shape)
 	}
 	if err := read(); err != nil {
-		return syntax(err)
+		return syntaxError(err)
 	}
 	if _, err := d.json.ReadToken(); err != io.EOF { //nolint:errorlint // the decoder returns it bare
 		return badRequest("the body goes on after its end at byte %d", d.json.InputOffset())
@@ -98,16 +98,16 @@ func (d *decoder) object(shape string, read func() error) error {
 	return nil
 }
 
-func (d *decoder) envelope() error {
+func (d *decoder) readReport() error {
 	appKey, hasData := "", false
-	err := d.members(func(name string) (err error) {
+	err := d.eachMember(func(name string) (err error) {
 		switch name {
 		case "app_key":
-			appKey, err = d.appKey()
+			appKey, err = d.readAppKey()
 			return err
 		case "data":
 			hasData = true
-			return d.data()
+			return d.readData()
 		default:
 			return d.json.SkipValue()
 		}
@@ -118,7 +118,7 @@ func (d *decoder) envelope() error {
 	if !hasData {
 		return badRequest("data is missing: it is the list of events")
 	}
-	if len(d.events) == 0 && len(d.bad) == 0 {
+	if len(d.events) == 0 && len(d.itemErrors) == 0 {
 		return badRequest("data is empty: it needs at least one event")
 	}
 	for i := range d.events {
@@ -127,7 +127,7 @@ func (d *decoder) envelope() error {
 	return nil
 }
 
-func (d *decoder) appKey() (string, error) {
+func (d *decoder) readAppKey() (string, error) {
 	v, err := d.json.ReadValue()
 	if err != nil {
 		return "", err
@@ -140,10 +140,10 @@ func (d *decoder) appKey() (string, error) {
 	case len(v)-2 > schemas.MaxNameBytes:
 		return "", badRequest("app_key is longer than %d bytes", schemas.MaxNameBytes)
 	}
-	return d.text(v), nil
+	return d.stringValue(v), nil
 }
 
-func (d *decoder) data() error {
+func (d *decoder) readData() error {
 	if d.json.PeekKind() != '[' {
 		v, err := d.json.ReadValue()
 		if err != nil {
@@ -161,7 +161,7 @@ func (d *decoder) data() error {
 				Detail: fmt.Sprintf("data has more than %d events", schemas.MaxBatchEvents),
 			}
 		}
-		if err := d.event(); err != nil {
+		if err := d.readEvent(); err != nil {
 			return err
 		}
 	}
@@ -169,9 +169,9 @@ func (d *decoder) data() error {
 	return err
 }
 
-// members calls each for every member of the object that comes next. each
+// eachMember calls each for every member of the object that comes next. each
 // reads the member's value.
-func (d *decoder) members(each func(name string) error) error {
+func (d *decoder) eachMember(each func(name string) error) error {
 	if _, err := d.json.ReadToken(); err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func (d *decoder) members(each func(name string) error) error {
 		if err != nil {
 			return err
 		}
-		if err := each(d.text(name)); err != nil {
+		if err := each(d.stringValue(name)); err != nil {
 			return err
 		}
 	}
@@ -188,53 +188,53 @@ func (d *decoder) members(each func(name string) error) error {
 	return err
 }
 
-// text is what a JSON string says. It aliases the body, or the scratch space if
+// stringValue is what a JSON string says. It aliases the body, or the scratch space if
 // it had to be unescaped: the decoder reads the body where it lies and moves
 // nothing, and scratch space is only ever appended to.
-func (d *decoder) text(v jsontext.Value) string {
+func (d *decoder) stringValue(v jsontext.Value) string {
 	inner := v[1 : len(v)-1]
 	if bytes.IndexByte(inner, '\\') < 0 {
-		return alias(inner)
+		return unsafeString(inner)
 	}
 	start := len(d.scratch)
 	// The value has been read, so it is sound and there is no error to see.
 	d.scratch, _ = jsontext.AppendUnquote(d.scratch, v)
-	return alias(d.scratch[start:])
+	return unsafeString(d.scratch[start:])
 }
 
-func alias(b []byte) string {
+func unsafeString(b []byte) string {
 	return unsafe.String(unsafe.SliceData(b), len(b)) //nolint:gosec // the bytes are not written to while the events live
 }
 
 // reject notes that a field of the current item is bad.
 func (d *decoder) reject(field, reason string) {
 	d.item.bad = true
-	if len(d.bad) == maxItemErrors {
-		d.badMore++
+	if len(d.itemErrors) == maxItemErrors {
+		d.moreItemErrors++
 		return
 	}
-	d.bad = append(d.bad, schemas.ItemError{Index: d.index, Field: field, Reason: reason})
+	d.itemErrors = append(d.itemErrors, schemas.ItemError{Index: d.index, Field: field, Reason: reason})
 }
 
-func (d *decoder) badItems() error {
-	first := d.bad[0]
+func (d *decoder) itemsError() error {
+	first := d.itemErrors[0]
 	at := fmt.Sprintf("data[%d]", first.Index)
 	if first.Field != "" {
 		at += "." + first.Field
 	}
 	detail := at + " " + first.Reason
-	if more := len(d.bad) + d.badMore - 1; more > 0 {
+	if more := len(d.itemErrors) + d.moreItemErrors - 1; more > 0 {
 		detail += fmt.Sprintf(" (and %d more)", more)
 	}
 	code := codeBadItems
-	if d.noEUID {
+	if d.emptyEUIDFirst {
 		code = codeEmptyEUID
 	}
-	return &schemas.RequestError{Status: http.StatusBadRequest, Code: code, Detail: detail, Items: d.bad}
+	return &schemas.RequestError{Status: http.StatusBadRequest, Code: code, Detail: detail, Items: d.itemErrors}
 }
 
-// syntax says where the body stops being JSON.
-func syntax(err error) error {
+// syntaxError says where the body stops being JSON.
+func syntaxError(err error) error {
 	if _, ok := errors.AsType[*schemas.RequestError](err); ok {
 		return err
 	}

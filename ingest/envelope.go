@@ -63,8 +63,8 @@ type envelope struct {
 	Errors  []schemas.ItemError `json:"errors,omitempty"`
 }
 
-// number is the code a client sees.
-func number(e *schemas.RequestError) int {
+// envelopeCode is the code a client sees.
+func envelopeCode(e *schemas.RequestError) int {
 	switch e.Code {
 	case codeUnauthorized:
 		return 40050
@@ -77,9 +77,9 @@ func number(e *schemas.RequestError) int {
 	}
 }
 
-// answer writes a success: the exact text of the contract when there is nothing
+// writeSuccess writes a success: the exact text of the contract when there is nothing
 // more to say.
-func answer(w http.ResponseWriter, data []identity) error {
+func writeSuccess(w http.ResponseWriter, data []identity) error {
 	body := []byte(success)
 	if data != nil {
 		var err error
@@ -87,13 +87,13 @@ func answer(w http.ResponseWriter, data []identity) error {
 			return err
 		}
 	}
-	write(w, http.StatusOK, body)
+	writeJSON(w, http.StatusOK, body)
 	return nil
 }
 
-// fail writes the answer for err and returns its status. What is no
+// writeError writes the answer for err and returns its status. What is no
 // RequestError is a bare 500 to the client and an error to the log.
-func (s *Service) fail(w http.ResponseWriter, r *http.Request, err error) {
+func (s *Service) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	re, ok := errors.AsType[*schemas.RequestError](err)
 	if !ok {
 		s.deps.Log.ErrorContext(r.Context(), "request failed", "request_id", requestID(r.Context()), "path", r.URL.Path, "err", err)
@@ -111,15 +111,15 @@ func (s *Service) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case http.StatusMethodNotAllowed:
 		header.Set("Allow", http.MethodPost)
 	}
-	s.metrics.refused.Add(float64(len(re.Items)))
-	body, err := json.Marshal(envelope{Code: number(re), Message: re.Detail, Errors: re.Items})
+	s.metrics.badItems.Add(float64(len(re.Items)))
+	body, err := json.Marshal(envelope{Code: envelopeCode(re), Message: re.Detail, Errors: re.Items})
 	if err != nil {
 		body = []byte(`{"code":90500,"message":"internal error"}`)
 	}
-	write(w, re.Status, body)
+	writeJSON(w, re.Status, body)
 }
 
-func write(w http.ResponseWriter, status int, body []byte) {
+func writeJSON(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)

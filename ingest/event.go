@@ -14,21 +14,21 @@ import (
 type item struct {
 	bad                       bool // something of it was rejected
 	hasEUID, hasName, hasTime bool
-	ownStart                  int // where its own properties begin in decoder.own
-	ownCount                  int
+	propertyStart                  int // where its own properties begin in decoder.own
+	propertyCount                  int
 	exceptionClass            jsontext.Value // $exception_class, until the event's name is known
 	exceptionMessage          jsontext.Value
 }
 
-// event reads one item of data[].
+// readEvent reads one item of data[].
 //
 //	euid         a positive int64, as a number or as a string of its digits
 //	event_name   1 to 256 bytes
 //	itime        milliseconds since 1970, 0 or later, up to an hour ahead of us
 //	random_id    up to 256 bytes; a random UUID when absent, null or ""
 //	properties   an object; see property
-func (d *decoder) event() error {
-	d.item, d.client = item{ownStart: len(d.own)}, d.client[:0]
+func (d *decoder) readEvent() error {
+	d.item, d.client = item{propertyStart: len(d.propertyBuf)}, d.client[:0]
 	if d.json.PeekKind() != '{' {
 		v, err := d.json.ReadValue()
 		if err == nil {
@@ -38,14 +38,14 @@ func (d *decoder) event() error {
 	}
 	d.events = append(d.events, schemas.Event{Product: d.product})
 	e := &d.events[len(d.events)-1]
-	err := d.members(func(name string) error {
+	err := d.eachMember(func(name string) error {
 		switch name {
 		case "properties":
-			return d.properties(e)
+			return d.readProperties(e)
 		case "euid", "event_name", "itime", "random_id":
 			v, err := d.json.ReadValue()
 			if err == nil {
-				d.field(e, name, v)
+				d.eventField(e, name, v)
 			}
 			return err
 		default:
@@ -55,11 +55,11 @@ func (d *decoder) event() error {
 	if err != nil {
 		return err
 	}
-	d.finish(e)
+	d.finishEvent(e)
 	return nil
 }
 
-func (d *decoder) field(e *schemas.Event, name string, v jsontext.Value) {
+func (d *decoder) eventField(e *schemas.Event, name string, v jsontext.Value) {
 	if v.Kind() == 'n' {
 		return // null is absent
 	}
@@ -69,7 +69,7 @@ func (d *decoder) field(e *schemas.Event, name string, v jsontext.Value) {
 		e.Client = d.euid(v)
 	case "event_name":
 		d.item.hasName = true
-		e.Name = d.short(name, v)
+		e.Name = d.nameString(name, v)
 		if string(v) == `""` {
 			d.reject(name, "is empty")
 		}
@@ -77,12 +77,12 @@ func (d *decoder) field(e *schemas.Event, name string, v jsontext.Value) {
 		d.item.hasTime = true
 		e.Time = d.itime(v)
 	case "random_id":
-		e.RandomID = d.short(name, v)
+		e.RandomID = d.nameString(name, v)
 	}
 }
 
-// finish checks what can only be seen when the whole item was read.
-func (d *decoder) finish(e *schemas.Event) {
+// finishEvent checks what can only be seen when the whole item was read.
+func (d *decoder) finishEvent(e *schemas.Event) {
 	if !d.item.hasEUID {
 		d.emptyEUID()
 	}
@@ -93,24 +93,24 @@ func (d *decoder) finish(e *schemas.Event) {
 		d.reject("itime", "is missing")
 	}
 	d.finishException(e)
-	d.finishOwn(e)
-	d.locate(e)
+	d.finishProperties(e)
+	d.stampCountry(e)
 	if e.RandomID == "" && !d.item.bad {
 		e.RandomID = uuid.NewString()
 	}
 }
 
 func (d *decoder) emptyEUID() {
-	d.noEUID = d.noEUID || len(d.bad) == 0
+	d.emptyEUIDFirst = d.emptyEUIDFirst || len(d.itemErrors) == 0
 	d.reject("euid", "is empty")
 }
 
 // euid reads a client's id. A string is taken because ids beyond 2^53 do not
 // survive as numbers in JavaScript; it has to be the id's one decimal spelling.
 func (d *decoder) euid(v jsontext.Value) int64 {
-	digits := alias(v)
+	digits := unsafeString(v)
 	if v.Kind() == '"' {
-		digits = d.text(v)
+		digits = d.stringValue(v)
 		if digits == "" {
 			d.emptyEUID()
 			return 0
@@ -125,30 +125,30 @@ func (d *decoder) euid(v jsontext.Value) int64 {
 }
 
 func (d *decoder) itime(v jsontext.Value) int64 {
-	ms, err := strconv.ParseInt(alias(v), 10, 64)
+	ms, err := strconv.ParseInt(unsafeString(v), 10, 64)
 	switch {
 	case err != nil:
 		d.reject("itime", "must be whole milliseconds since 1970 as a number, without fraction or exponent")
 	case ms < schemas.MinTimeMS:
 		d.reject("itime", "lies before 1970")
-	case ms > d.latest:
+	case ms > d.maxTime:
 		d.reject("itime", "lies more than an hour ahead; it is in milliseconds since 1970")
 	}
 	return ms
 }
 
-// short reads a string of at most MaxNameBytes.
-func (d *decoder) short(field string, v jsontext.Value) string {
-	return d.bounded(field, v, schemas.MaxNameBytes)
+// nameString reads a string of at most MaxNameBytes.
+func (d *decoder) nameString(field string, v jsontext.Value) string {
+	return d.boundedString(field, v, schemas.MaxNameBytes)
 }
 
-// bounded reads a string; "" is what a rejected one reads as.
-func (d *decoder) bounded(field string, v jsontext.Value, limit int) string {
+// boundedString reads a string; "" is what a rejected one reads as.
+func (d *decoder) boundedString(field string, v jsontext.Value, limit int) string {
 	if v.Kind() != '"' {
 		d.reject(field, "must be a string, not "+kindName(v))
 		return ""
 	}
-	s := d.text(v)
+	s := d.stringValue(v)
 	if len(s) > limit {
 		d.reject(field, fmt.Sprintf("is longer than %d bytes", limit))
 		return ""

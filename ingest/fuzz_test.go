@@ -36,11 +36,11 @@ func FuzzBody(f *testing.F) {
 		}
 	}
 	f.Add(batchBody(3))
-	d, sh := new(decoder), new(shipment) // reused, as in the service
+	d, recs := new(decoder), new(batch) // reused, as in the service
 	f.Fuzz(func(t *testing.T, body []byte) {
 		d.reset(1001, schemas.MaxTimeMS)
 		d.body = append(d.body[:0], body...)
-		events, err := d.decode()
+		events, err := d.decodeEvents()
 		if err != nil {
 			re, ok := errors.AsType[*schemas.RequestError](err)
 			if !ok || re.Status < 400 || re.Status > 499 || re.Detail == "" {
@@ -57,12 +57,12 @@ func FuzzBody(f *testing.F) {
 		if len(plain.Data) != len(events) {
 			t.Fatalf("%d events, the body has %d", len(events), len(plain.Data))
 		}
-		if err := sh.load(events, topic.DefaultShards); err != nil {
+		if err := recs.load(events, topic.DefaultShards); err != nil {
 			return // longer than a record may be
 		}
 		for i, want := range events {
 			var got schemas.Event
-			if kind, err := topic.Decode(sh.records[i].Value, &got); kind != topic.Event || err != nil {
+			if kind, err := topic.Decode(recs.records[i].Value, &got); kind != topic.Event || err != nil {
 				t.Fatalf("event %d becomes a dead letter: %v", i, err)
 			}
 			if diff := cmp.Diff(want, got, cmp.AllowUnexported(decimal128.Num{})); diff != "" {

@@ -37,24 +37,24 @@ func TestGolden(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { golden(t, file) })
+			synctest.Test(t, func(t *testing.T) { runGolden(t, file) })
 		})
 	}
 }
 
-func golden(t *testing.T, file string) {
+func runGolden(t *testing.T, file string) {
 	want, err := txtar.ParseFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := newEdge(t, Config{AllowedOrigins: []string{"https://example.com"}})
+	e := newTestEdge(t, Config{AllowedOrigins: []string{"https://example.com"}})
 	got := &txtar.Archive{Comment: want.Comment}
 	for _, f := range want.Files {
 		if name, ok := strings.CutPrefix(f.Name, "request "); ok {
-			got.Files = append(got.Files, f, txtar.File{Name: "answer " + name, Data: e.play(t, f.Data)})
+			got.Files = append(got.Files, f, txtar.File{Name: "answer " + name, Data: e.roundTrip(t, f.Data)})
 		}
 	}
-	got.Files = append(got.Files, txtar.File{Name: "log", Data: e.show(string(txtar.Format(want)))})
+	got.Files = append(got.Files, txtar.File{Name: "log", Data: e.formatLog(string(txtar.Format(want)))})
 	text := txtar.Format(got)
 	if *update {
 		if err := os.WriteFile(file, text, 0o600); err != nil {
@@ -67,8 +67,8 @@ func golden(t *testing.T, file string) {
 	}
 }
 
-// play sends one request and shows its answer.
-func (e *edge) play(t *testing.T, request []byte) []byte {
+// roundTrip sends one request and shows its answer.
+func (e *testEdge) roundTrip(t *testing.T, request []byte) []byte {
 	t.Helper()
 	head, body, _ := bytes.Cut(request, []byte("\n\n"))
 	body = bytes.TrimSuffix(body, []byte("\n"))
@@ -110,11 +110,11 @@ func (e *edge) play(t *testing.T, request []byte) []byte {
 
 var madeID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}`)
 
-// show is every event and change in the log, a line each.
-func (e *edge) show(script string) []byte {
+// formatLog is every event and change in the log, a line each.
+func (e *testEdge) formatLog(script string) []byte {
 	e.t.Helper()
 	var lines []string
-	events, changes := e.logged()
+	events, changes := e.storedRecords()
 	for _, c := range changes {
 		lines = append(lines, fmt.Sprintf("%s of client %d of product %d: %s %s", c.Kind, c.Client, c.Product, c.Operation, c.Values))
 	}

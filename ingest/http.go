@@ -18,7 +18,7 @@ func (s *Service) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := s.now()
 		id := r.Header.Get("X-Request-Id")
-		if !wellFormed(id) {
+		if !validRequestID(id) {
 			id = uuid.NewString()
 		}
 		w.Header().Set("X-Request-Id", id)
@@ -28,7 +28,7 @@ func (s *Service) Handler() http.Handler {
 		s.metrics.inFlight.Inc()
 		err := s.route(seen, r)
 		if err != nil {
-			s.fail(seen, r, err)
+			s.writeError(seen, r, err)
 		}
 		s.metrics.inFlight.Dec()
 		s.observe(r, seen.status, s.now().Sub(start))
@@ -40,7 +40,7 @@ func (s *Service) route(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	e, found := endpointOf(r.URL.Path)
+	e, found := findEndpoint(r.URL.Path)
 	if !found {
 		return &schemas.RequestError{
 			Status: http.StatusNotFound, Code: codeNotFound,
@@ -77,9 +77,9 @@ func (s *Service) crossOrigin(w http.ResponseWriter, r *http.Request) (preflight
 }
 
 func (s *Service) observe(r *http.Request, status int, took time.Duration) {
-	e, _ := endpointOf(r.URL.Path)
+	e, _ := findEndpoint(r.URL.Path)
 	s.metrics.requests.WithLabelValues(e.name, strconv.Itoa(status)).Inc()
-	s.metrics.seconds.WithLabelValues(e.name).Observe(took.Seconds())
+	s.metrics.duration.WithLabelValues(e.name).Observe(took.Seconds())
 	if ctx := r.Context(); s.deps.Log.Enabled(ctx, slog.LevelDebug) {
 		s.deps.Log.DebugContext(ctx, "request", "request_id", requestID(ctx), "endpoint", e.name, "status", status,
 			"took_ms", took.Milliseconds())
@@ -107,8 +107,8 @@ func requestID(ctx context.Context) string {
 	return id
 }
 
-// wellFormed says whether a client's own request id may stand in our log.
-func wellFormed(id string) bool {
+// validRequestID says whether a client's own request id may stand in our log.
+func validRequestID(id string) bool {
 	if id == "" || len(id) > 128 {
 		return false
 	}

@@ -59,15 +59,15 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Directory is the part of the registry the edge needs.
-type Directory interface {
+// Registry is the part of the registry the edge needs.
+type Registry interface {
 	AuthenticateSource(ctx context.Context, key, secret string) (registry.Source, error)
 	RegisterIdentities(ctx context.Context, product int64, name string, values []string) ([]int64, error)
 }
 
 // Deps is what the edge works with. All but Full and Metrics are required.
 type Deps struct {
-	Registry Directory
+	Registry Registry
 	Kafka    *kgo.Client // made with KafkaOpts
 	Layout   topic.Layout
 	Full     func() error // why no more events can be kept just now, nil when they can; nil means never full
@@ -82,17 +82,17 @@ type Service struct {
 	deps    Deps
 	metrics *metrics
 	now     func() time.Time
-	places  *maxminddb.Reader // nil without Config.GeoIP
+	geoDB  *maxminddb.Reader // nil without Config.GeoIP
 
-	gates gates
-	held  atomic.Int64 // bytes of bodies in memory
-	stuck atomic.Int64 // shipments that outlived their request; see publish
+	limiters keyLimiters
+	heldBytes  atomic.Int64 // bytes of bodies in memory
+	timedOutBatches atomic.Int64 // shipments that outlived their request; see publish
 
-	warned atomic.Int64 // when a refusal was last logged; nanoseconds
-	unsaid atomic.Int64 // refusals since
+	lastWarning atomic.Int64 // when a refusal was last logged; nanoseconds
+	suppressed atomic.Int64 // refusals since
 
 	decoders  sync.Pool // of *decoder
-	shipments sync.Pool // of *shipment
+	batches sync.Pool // of *shipment
 	gzips     sync.Pool // of *gzip.Reader
 	zstds     sync.Pool // of *zstd.Decoder
 }
@@ -110,10 +110,10 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	}
 	s := &Service{cfg: cfg.withDefaults(), deps: deps, now: time.Now}
 	var err error
-	if s.places, err = openPlaces(cfg.GeoIP, deps.Log); err != nil {
+	if s.geoDB, err = openGeoDB(cfg.GeoIP, deps.Log); err != nil {
 		return nil, err
 	}
-	s.metrics, err = newMetrics(deps.Metrics, func() float64 { return float64(s.held.Load()) })
+	s.metrics, err = newMetrics(deps.Metrics, func() float64 { return float64(s.heldBytes.Load()) })
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func (s *Service) Ready(ctx context.Context) error {
 	if err := s.deps.Full(); err != nil {
 		return fmt.Errorf("ingest is full: %w", err)
 	}
-	if n := s.stuck.Load(); n > 0 {
+	if n := s.timedOutBatches.Load(); n > 0 {
 		return fmt.Errorf("%d requests still wait for kafka", n)
 	}
 	if err := s.deps.Kafka.Ping(ctx); err != nil {

@@ -10,10 +10,10 @@ import (
 // metrics are the figures of the edge.
 type metrics struct {
 	requests *prometheus.CounterVec
-	seconds  *prometheus.HistogramVec
+	duration  *prometheus.HistogramVec
 	events   prometheus.Counter
 	changes  *prometheus.CounterVec
-	refused  prometheus.Counter
+	badItems  prometheus.Counter
 	bytes    prometheus.Counter
 	publish  prometheus.Histogram
 	inFlight prometheus.Gauge
@@ -26,7 +26,7 @@ func newMetrics(reg prometheus.Registerer, held func() float64) (*metrics, error
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_ingest_requests_total", Help: "Requests answered, by endpoint and HTTP status.",
 		}, []string{"endpoint", "status"}),
-		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "weir_ingest_request_duration_seconds", Help: "Time from a request's head to its answer.", Buckets: buckets,
 		}, []string{"endpoint"}),
 		events: prometheus.NewCounter(prometheus.CounterOpts{
@@ -35,7 +35,7 @@ func newMetrics(reg prometheus.Registerer, held func() float64) (*metrics, error
 		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_ingest_changes_total", Help: "Changes of clients acknowledged by Kafka and answered with success, by kind: property or contact.",
 		}, []string{"kind"}),
-		refused: prometheus.NewCounter(prometheus.CounterOpts{
+		badItems: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_ingest_bad_items_total", Help: "Events, and fields of changes, that were named as bad in an answer.",
 		}),
 		bytes: prometheus.NewCounter(prometheus.CounterOpts{
@@ -54,7 +54,7 @@ func newMetrics(reg prometheus.Registerer, held func() float64) (*metrics, error
 	if reg == nil {
 		return m, nil
 	}
-	all := []prometheus.Collector{m.requests, m.seconds, m.events, m.changes, m.refused, m.bytes, m.publish, m.inFlight, m.held}
+	all := []prometheus.Collector{m.requests, m.duration, m.events, m.changes, m.badItems, m.bytes, m.publish, m.inFlight, m.held}
 	var errs []error
 	for _, c := range all {
 		errs = append(errs, reg.Register(c))

@@ -12,7 +12,7 @@ import (
 // TestDocumentedPathsAreServed: what a document has there is a handler for.
 // That nothing is served that they do not have is seen to by every other test.
 func TestDocumentedPathsAreServed(t *testing.T) {
-	e := newEdge(t, Config{})
+	e := newTestEdge(t, Config{})
 	documents, err := openapitest.New()
 	if err != nil {
 		t.Fatal(err)

@@ -21,28 +21,28 @@ import (
 // its neighbours in the partition with it, to keep their order, and a client
 // that hangs up is no reason to fail another's events.
 func (s *Service) publish(ctx context.Context, events []schemas.Event) error {
-	sh := s.shipment()
-	if err := sh.load(events, s.deps.Layout.Shards); err != nil {
-		s.shipments.Put(sh)
+	b := s.newBatch()
+	if err := b.load(events, s.deps.Layout.Shards); err != nil {
+		s.batches.Put(b)
 		return err
 	}
-	return s.ship(ctx, sh)
+	return s.produce(ctx, b)
 }
 
 // publishChange is publish of one change of a client.
 func (s *Service) publishChange(ctx context.Context, c *schemas.Change) error {
-	sh := s.shipment()
-	sh.begin()
-	sh.add(c.Product, c.Client, s.deps.Layout.Shards, func(dst []byte) []byte { return topic.AppendChange(dst, c) })
-	return s.ship(ctx, sh)
+	b := s.newBatch()
+	b.begin()
+	b.add(c.Product, c.Client, s.deps.Layout.Shards, func(dst []byte) []byte { return topic.AppendChange(dst, c) })
+	return s.produce(ctx, b)
 }
 
-func (s *Service) ship(ctx context.Context, sh *shipment) error {
-	start, n := s.now(), len(sh.records)
+func (s *Service) produce(ctx context.Context, b *batch) error {
+	start, n := s.now(), len(b.records)
 	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.PublishTimeout)
 	defer cancel()
-	sh.send(wait, s.deps.Kafka)
-	err := s.await(wait, sh)
+	b.send(wait, s.deps.Kafka)
+	err := s.wait(wait, b)
 	if err != nil {
 		return s.unavailable(ctx, fmt.Errorf("publish %d records: %w", n, err))
 	}
@@ -50,26 +50,26 @@ func (s *Service) ship(ctx context.Context, sh *shipment) error {
 	return nil
 }
 
-// errNoAnswer says that Kafka was silent for PublishTimeout.
-var errNoAnswer = errors.New("no acknowledgement in time")
+// errAckTimeout says that Kafka was silent for PublishTimeout.
+var errAckTimeout = errors.New("no acknowledgement in time")
 
-// await waits for the last acknowledgement. A shipment that is not through in
+// wait waits for the last acknowledgement. A shipment that is not through in
 // time stays in the client's hands, which cannot take back what may be on its
 // way: it counts as stuck until it is decided, and while one is, no request is
 // let in. So a dead broker costs one timeout, not one for each request.
-func (s *Service) await(ctx context.Context, sh *shipment) error {
+func (s *Service) wait(ctx context.Context, b *batch) error {
 	select {
-	case <-sh.done:
+	case <-b.done:
 	case <-ctx.Done():
-		s.stuck.Add(1)
-		if sh.state.CompareAndSwap(shipmentAwaited, shipmentLeft) {
-			return errNoAnswer
+		s.timedOutBatches.Add(1)
+		if b.state.CompareAndSwap(batchWaiting, batchAbandoned) {
+			return errAckTimeout
 		}
-		s.stuck.Add(-1)
-		<-sh.done // it was decided in this moment
+		s.timedOutBatches.Add(-1)
+		<-b.done // it was decided in this moment
 	}
-	defer s.shipments.Put(sh)
-	if err := sh.failure.Load(); err != nil {
+	defer s.batches.Put(b)
+	if err := b.failure.Load(); err != nil {
 		return *err
 	}
 	return nil
@@ -77,48 +77,48 @@ func (s *Service) await(ctx context.Context, sh *shipment) error {
 
 // The states of a shipment.
 const (
-	shipmentAwaited = iota // the request waits for it
-	shipmentDecided        // every record was acknowledged or failed
-	shipmentLeft           // the request is gone; the last record decides
+	batchWaiting = iota // the request waits for it
+	batchComplete        // every record was acknowledged or failed
+	batchAbandoned           // the request is gone; the last record decides
 )
 
-// shipment is the records of one request, from their bytes to their
+// batch is the records of one request, from their bytes to their
 // acknowledgements. It goes back to the pool only when Kafka's client is done
 // with every one of them.
-type shipment struct {
+type batch struct {
 	s       *Service
 	records []kgo.Record
 	bytes   []byte // of all keys and values
 
-	undecided atomic.Int64
+	unacked atomic.Int64
 	failure   atomic.Pointer[error] // of the first record that failed
 	state     atomic.Int32
 	done      chan struct{} // gets one value when decided while awaited
 }
 
-func (s *Service) shipment() *shipment {
-	sh, ok := s.shipments.Get().(*shipment)
+func (s *Service) newBatch() *batch {
+	b, ok := s.batches.Get().(*batch)
 	if !ok {
-		sh = &shipment{s: s, done: make(chan struct{}, 1)}
+		b = &batch{s: s, done: make(chan struct{}, 1)}
 	}
-	sh.failure.Store(nil)
-	sh.state.Store(shipmentAwaited)
-	return sh
+	b.failure.Store(nil)
+	b.state.Store(batchWaiting)
+	return b
 }
 
 // begin empties the shipment.
-func (sh *shipment) begin() {
-	clear(sh.records)
-	sh.records, sh.bytes = sh.records[:0], sh.bytes[:0]
+func (b *batch) begin() {
+	clear(b.records)
+	b.records, b.bytes = b.records[:0], b.bytes[:0]
 }
 
 // load makes a record of each event.
-func (sh *shipment) load(events []schemas.Event, shards int) error {
-	sh.begin()
+func (b *batch) load(events []schemas.Event, shards int) error {
+	b.begin()
 	var bad []schemas.ItemError
 	for i := range events {
 		e := &events[i]
-		size := sh.add(e.Product, e.Client, shards, func(dst []byte) []byte { return topic.Append(dst, e) })
+		size := b.add(e.Product, e.Client, shards, func(dst []byte) []byte { return topic.Append(dst, e) })
 		if size > schemas.MaxEventBytes && len(bad) < maxItemErrors {
 			bad = append(bad, schemas.ItemError{Index: i, Reason: fmt.Sprintf("is longer than %d bytes", schemas.MaxEventBytes)})
 		}
@@ -134,40 +134,40 @@ func (sh *shipment) load(events []schemas.Event, shards int) error {
 
 // add cuts one record more out of the run of bytes, and says how long its value
 // is.
-func (sh *shipment) add(product, client int64, shards int, value func(dst []byte) []byte) int {
-	start := len(sh.bytes)
-	sh.bytes = topic.Key(sh.bytes, product, client)
-	middle := len(sh.bytes)
-	sh.bytes = value(sh.bytes)
-	sh.records = append(sh.records, kgo.Record{
+func (b *batch) add(product, client int64, shards int, value func(dst []byte) []byte) int {
+	start := len(b.bytes)
+	b.bytes = topic.Key(b.bytes, product, client)
+	middle := len(b.bytes)
+	b.bytes = value(b.bytes)
+	b.records = append(b.records, kgo.Record{
 		Topic:     topic.Name,
 		Partition: topic.Shard(product, client, shards),
-		Key:       sh.bytes[start:middle:middle],
-		Value:     sh.bytes[middle:len(sh.bytes):len(sh.bytes)],
+		Key:       b.bytes[start:middle:middle],
+		Value:     b.bytes[middle:len(b.bytes):len(b.bytes)],
 	})
-	return len(sh.bytes) - middle
+	return len(b.bytes) - middle
 }
 
-func (sh *shipment) send(ctx context.Context, kafka *kgo.Client) {
-	sh.undecided.Store(int64(len(sh.records)))
-	decide := sh.decide
-	for i := range sh.records {
-		kafka.Produce(ctx, &sh.records[i], decide)
+func (b *batch) send(ctx context.Context, kafka *kgo.Client) {
+	b.unacked.Store(int64(len(b.records)))
+	decide := b.onAck
+	for i := range b.records {
+		kafka.Produce(ctx, &b.records[i], decide)
 	}
 }
 
-// decide is told of each record once.
-func (sh *shipment) decide(_ *kgo.Record, err error) {
+// onAck is told of each record once.
+func (b *batch) onAck(_ *kgo.Record, err error) {
 	if err != nil {
-		sh.failure.CompareAndSwap(nil, &err)
+		b.failure.CompareAndSwap(nil, &err)
 	}
-	if sh.undecided.Add(-1) > 0 {
+	if b.unacked.Add(-1) > 0 {
 		return
 	}
-	if sh.state.CompareAndSwap(shipmentAwaited, shipmentDecided) {
-		sh.done <- struct{}{}
+	if b.state.CompareAndSwap(batchWaiting, batchComplete) {
+		b.done <- struct{}{}
 		return
 	}
-	sh.s.stuck.Add(-1)
-	sh.s.shipments.Put(sh)
+	b.s.timedOutBatches.Add(-1)
+	b.s.batches.Put(b)
 }

@@ -22,9 +22,9 @@ import (
 	"weir/schemas/topic"
 )
 
-// spread is a body with one event in each shard, whose random ids begin with
+// oneEventPerShard is a body with one event in each shard, whose random ids begin with
 // prefix and end with the shard.
-func spread(prefix string) string {
+func oneEventPerShard(prefix string) string {
 	var items []string
 	for client, seen := int64(1), map[int32]bool{}; len(items) < topic.DefaultShards; client++ {
 		if shard := topic.Shard(1001, client, topic.DefaultShards); !seen[shard] {
@@ -35,7 +35,7 @@ func spread(prefix string) string {
 	return `{"data":[` + strings.Join(items, ",") + `]}`
 }
 
-func ids(events []schemas.Event) []string {
+func randomIDs(events []schemas.Event) []string {
 	var got []string
 	for _, e := range events {
 		got = append(got, e.RandomID)
@@ -46,7 +46,7 @@ func ids(events []schemas.Event) []string {
 
 func TestSuccessMeansDurable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newEdge(t, Config{})
+		e := newTestEdge(t, Config{})
 		// The broker answers in five seconds; the client hears nothing before it.
 		e.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
 			e.cluster.KeepControl()
@@ -54,14 +54,14 @@ func TestSuccessMeansDurable(t *testing.T) {
 			return nil, nil, false
 		})
 		start := time.Now()
-		if w := e.report(spread("a")); w.Code != http.StatusOK {
+		if w := e.report(oneEventPerShard("a")); w.Code != http.StatusOK {
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}
 		if took := time.Since(start); took < 5*time.Second {
 			t.Errorf("answered after %v, before the broker had", took)
 		}
 		e.cluster.DropControl()
-		if got, want := ids(e.stored()), []string{"a0", "a1", "a2", "a3"}; !slices.Equal(got, want) {
+		if got, want := randomIDs(e.storedEvents()), []string{"a0", "a1", "a2", "a3"}; !slices.Equal(got, want) {
 			t.Errorf("stored %q, want %q", got, want)
 		}
 	})
@@ -72,23 +72,23 @@ func TestSuccessMeansDurable(t *testing.T) {
 // random id.
 func TestPartialFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newEdge(t, Config{})
+		e := newTestEdge(t, Config{})
 		fault := e.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Partitions: []int32{2}, Err: kerr.TopicAuthorizationFailed, Count: -1})
-		w := e.report(spread("p"))
+		w := e.report(oneEventPerShard("p"))
 		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 			t.Errorf("with one shard down: %d %s, Retry-After %q", w.Code, w.Body, w.Header().Get("Retry-After"))
 		}
-		if got := envelopeOf(t, w.Body.Bytes()); got.Code != 90503 {
+		if got := decodeEnvelope(t, w.Body.Bytes()); got.Code != 90503 {
 			t.Errorf("code %d, want 90503", got.Code)
 		}
-		if got, want := ids(e.stored()), []string{"p0", "p1", "p3"}; !slices.Equal(got, want) {
+		if got, want := randomIDs(e.storedEvents()), []string{"p0", "p1", "p3"}; !slices.Equal(got, want) {
 			t.Errorf("stored %q, want %q", got, want)
 		}
 		fault.Remove()
-		if w := e.report(spread("p")); w.Code != http.StatusOK {
+		if w := e.report(oneEventPerShard("p")); w.Code != http.StatusOK {
 			t.Errorf("sent again: %d %s", w.Code, w.Body)
 		}
-		if got, want := ids(e.stored()), []string{"p0", "p0", "p1", "p1", "p2", "p3", "p3"}; !slices.Equal(got, want) {
+		if got, want := randomIDs(e.storedEvents()), []string{"p0", "p0", "p1", "p1", "p2", "p3", "p3"}; !slices.Equal(got, want) {
 			t.Errorf("stored %q, want %q", got, want)
 		}
 		if got := e.counter("weir_ingest_events_total"); got != 4 {
@@ -101,12 +101,12 @@ func TestPartialFailure(t *testing.T) {
 // broker's memory of sequences keeps the record single.
 func TestRetriesInside(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newEdge(t, Config{})
+		e := newTestEdge(t, Config{})
 		e.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicasAfterAppend, Count: 2})
-		if w := e.report(spread("r")); w.Code != http.StatusOK {
+		if w := e.report(oneEventPerShard("r")); w.Code != http.StatusOK {
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
-		if got, want := ids(e.stored()), []string{"r0", "r1", "r2", "r3"}; !slices.Equal(got, want) {
+		if got, want := randomIDs(e.storedEvents()), []string{"r0", "r1", "r2", "r3"}; !slices.Equal(got, want) {
 			t.Errorf("stored %q, want %q", got, want)
 		}
 	})
@@ -116,13 +116,13 @@ func TestRetriesInside(t *testing.T) {
 // ones do not even wait; and when Kafka is back, so are we.
 func TestBrokerDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newEdge(t, Config{PublishTimeout: 3 * time.Second})
-		if w := e.report(spread("a")); w.Code != http.StatusOK {
+		e := newTestEdge(t, Config{PublishTimeout: 3 * time.Second})
+		if w := e.report(oneEventPerShard("a")); w.Code != http.StatusOK {
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}
 		down := e.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotLeaderForPartition, Count: -1})
 		start := time.Now()
-		w := e.report(spread("b"))
+		w := e.report(oneEventPerShard("b"))
 		if took := time.Since(start); w.Code != http.StatusServiceUnavailable || took > 10*time.Second {
 			t.Errorf("%d after %v: %s", w.Code, took, w.Body)
 		}
@@ -134,10 +134,10 @@ func TestBrokerDown(t *testing.T) {
 		}
 		down.Remove()
 		time.Sleep(time.Minute)
-		if w := e.report(spread("c")); w.Code != http.StatusOK {
+		if w := e.report(oneEventPerShard("c")); w.Code != http.StatusOK {
 			t.Errorf("with the broker back: %d %s", w.Code, w.Body)
 		}
-		got := ids(e.stored())
+		got := randomIDs(e.storedEvents())
 		for _, id := range []string{"a0", "a1", "a2", "a3", "c0", "c1", "c2", "c3"} {
 			if !slices.Contains(got, id) {
 				t.Errorf("acknowledged event %s is not in the log: %q", id, got)
@@ -150,8 +150,8 @@ func TestBrokerDown(t *testing.T) {
 // its way cannot be taken back, so until it is decided nobody else is let in.
 func TestSilentBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newEdge(t, Config{PublishTimeout: 3 * time.Second})
-		if w := e.report(spread("a")); w.Code != http.StatusOK {
+		e := newTestEdge(t, Config{PublishTimeout: 3 * time.Second})
+		if w := e.report(oneEventPerShard("a")); w.Code != http.StatusOK {
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}
 		release := make(chan struct{})
@@ -160,11 +160,11 @@ func TestSilentBroker(t *testing.T) {
 			return nil, nil, false
 		})
 		start := time.Now()
-		if w := e.report(spread("b")); w.Code != http.StatusServiceUnavailable || time.Since(start) != 3*time.Second {
+		if w := e.report(oneEventPerShard("b")); w.Code != http.StatusServiceUnavailable || time.Since(start) != 3*time.Second {
 			t.Errorf("%d %s after %v", w.Code, w.Body, time.Since(start))
 		}
 		start = time.Now()
-		if w := e.report(spread("c")); w.Code != http.StatusServiceUnavailable || time.Since(start) != 0 {
+		if w := e.report(oneEventPerShard("c")); w.Code != http.StatusServiceUnavailable || time.Since(start) != 0 {
 			t.Errorf("while one is stuck: %d %s after %v", w.Code, w.Body, time.Since(start))
 		}
 		if err := e.Ready(t.Context()); err == nil {
@@ -172,13 +172,13 @@ func TestSilentBroker(t *testing.T) {
 		}
 		close(release)
 		time.Sleep(time.Minute)
-		if n := e.stuck.Load(); n != 0 {
+		if n := e.timedOutBatches.Load(); n != 0 {
 			t.Errorf("%d are stuck after the broker has answered", n)
 		}
-		if w := e.report(spread("d")); w.Code != http.StatusOK {
+		if w := e.report(oneEventPerShard("d")); w.Code != http.StatusOK {
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
-		if got := ids(e.stored()); !slices.Contains(got, "d3") || slices.Contains(got, "c0") {
+		if got := randomIDs(e.storedEvents()); !slices.Contains(got, "d3") || slices.Contains(got, "c0") {
 			t.Errorf("stored %q", got)
 		}
 	})
@@ -188,27 +188,27 @@ func TestSilentBroker(t *testing.T) {
 // fails nobody else's events that wait with them.
 func TestClientHangsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newEdge(t, Config{})
-		if w := e.report(spread("first")); w.Code != http.StatusOK { // the client now knows its brokers
+		e := newTestEdge(t, Config{})
+		if w := e.report(oneEventPerShard("first")); w.Code != http.StatusOK { // the client now knows its brokers
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}
 		ctx, hangUp := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			r := httptest.NewRequestWithContext(ctx, http.MethodPost, pathReport, strings.NewReader(spread("gone")))
+			r := httptest.NewRequestWithContext(ctx, http.MethodPost, pathReport, strings.NewReader(oneEventPerShard("gone")))
 			r.SetBasicAuth("key1", "key1-secret")
 			e.Handler().ServeHTTP(httptest.NewRecorder(), r)
 		})
 		time.Sleep(500 * time.Microsecond)
 		wg.Go(func() {
-			if w := e.report(spread("stays")); w.Code != http.StatusOK {
+			if w := e.report(oneEventPerShard("stays")); w.Code != http.StatusOK {
 				t.Errorf("the neighbour: %d %s", w.Code, w.Body)
 			}
 		})
 		time.Sleep(500 * time.Microsecond) // both linger still
 		hangUp()
 		wg.Wait()
-		if got := ids(e.stored()); !slices.Contains(got, "stays0") || !slices.Contains(got, "stays3") {
+		if got := randomIDs(e.storedEvents()); !slices.Contains(got, "stays0") || !slices.Contains(got, "stays3") {
 			t.Errorf("stored %q", got)
 		}
 	})
@@ -216,7 +216,7 @@ func TestClientHangsUp(t *testing.T) {
 
 func TestInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newEdge(t, Config{MaxInFlight: 3})
+		e := newTestEdge(t, Config{MaxInFlight: 3})
 		release := make(chan struct{})
 		e.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
 			e.cluster.KeepControl()
@@ -225,7 +225,7 @@ func TestInFlight(t *testing.T) {
 		})
 		var wg sync.WaitGroup
 		accepted := func(key, prefix string) {
-			if w := e.post(pathReport, key, spread(prefix)); w.Code != http.StatusOK {
+			if w := e.post(pathReport, key, oneEventPerShard(prefix)); w.Code != http.StatusOK {
 				t.Errorf("%s of %s: %d %s", prefix, key, w.Code, w.Body)
 			}
 		}
@@ -233,7 +233,7 @@ func TestInFlight(t *testing.T) {
 			wg.Go(func() { accepted("key1", fmt.Sprint("a", i)) })
 		}
 		time.Sleep(time.Second)
-		w := e.report(spread("b"))
+		w := e.report(oneEventPerShard("b"))
 		if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "1" {
 			t.Errorf("the fourth: %d %s, Retry-After %q", w.Code, w.Body, w.Header().Get("Retry-After"))
 		}
@@ -247,7 +247,7 @@ func TestInFlight(t *testing.T) {
 
 func TestRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newEdge(t, Config{}) // key "slow" has 10 events a second and a bucket of 1,000
+		e := newTestEdge(t, Config{}) // key "slow" has 10 events a second and a bucket of 1,000
 		items := func(n int) string {
 			return `{"data":[` + strings.TrimSuffix(strings.Repeat(goodItem+",", n), ",") + `]}`
 		}
@@ -276,10 +276,10 @@ func TestRate(t *testing.T) {
 
 func TestFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newEdge(t, Config{})
+		e := newTestEdge(t, Config{})
 		full := errors.New("disk has 1 % left")
 		e.deps.Full = func() error { return full }
-		w := e.report(spread("a"))
+		w := e.report(oneEventPerShard("a"))
 		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
@@ -298,16 +298,16 @@ func TestFull(t *testing.T) {
 
 func TestRegistryDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newEdge(t, Config{})
-		e.keys.fail(errors.New("connection refused by db.internal"))
+		e := newTestEdge(t, Config{})
+		e.registry.fail(errors.New("connection refused by db.internal"))
 		for _, path := range []string{pathReport, pathRegister} {
-			w := e.post(path, "key1", spread("a"))
+			w := e.post(path, "key1", oneEventPerShard("a"))
 			if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || strings.Contains(w.Body.String(), "db.internal") {
 				t.Errorf("%s: %d %s", path, w.Code, w.Body)
 			}
 		}
-		e.keys.fail(nil)
-		if w := e.report(spread("a")); w.Code != http.StatusOK {
+		e.registry.fail(nil)
+		if w := e.report(oneEventPerShard("a")); w.Code != http.StatusOK {
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
 	})
@@ -315,15 +315,15 @@ func TestRegistryDown(t *testing.T) {
 
 func TestMemoryIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newEdge(t, Config{MaxHeldBytes: 1 << 20})
+		e := newTestEdge(t, Config{MaxHeldBytes: 1 << 20})
 		pad := strings.Repeat(" ", 2<<20)
 		if w := e.report(`{"data":[` + pad + goodItem + `]}`); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
-		if w := e.report(spread("a")); w.Code != http.StatusOK {
+		if w := e.report(oneEventPerShard("a")); w.Code != http.StatusOK {
 			t.Errorf("a small one: %d %s", w.Code, w.Body)
 		}
-		if held := e.held.Load(); held != 0 {
+		if held := e.heldBytes.Load(); held != 0 {
 			t.Errorf("%d bytes are still counted as held", held)
 		}
 	})
@@ -333,7 +333,7 @@ func TestMemoryIsBounded(t *testing.T) {
 // its events say.
 func TestAccountsApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newEdge(t, Config{})
+		e := newTestEdge(t, Config{})
 		body := `{"product_id":1001,"product":1001,"data":[{"product_id":1001,"euid":5,"event_name":"a","itime":1,"random_id":"same",` +
 			`"properties":{"$product":1001,"product_id":1001}}]}`
 		for _, key := range []string{"key1", "key2"} {
@@ -342,7 +342,7 @@ func TestAccountsApart(t *testing.T) {
 			}
 		}
 		var products []int64
-		for _, event := range e.stored() {
+		for _, event := range e.storedEvents() {
 			products = append(products, event.Product)
 		}
 		if want := []int64{1001, 2002}; !slices.Equal(products, want) {
@@ -367,10 +367,10 @@ func TestAccountsApart(t *testing.T) {
 
 // TestSlowBody runs over a real connection: deadlines are the connection's.
 func TestSlowBody(t *testing.T) {
-	e := newEdge(t, Config{ReadTimeout: 50 * time.Millisecond})
+	e := newTestEdge(t, Config{ReadTimeout: 50 * time.Millisecond})
 	server := httptest.NewServer(e.Handler())
 	defer server.Close()
-	body, stop := slowReader()
+	body, stop := newStalledReader()
 	defer stop()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+pathReport, body)
 	if err != nil {
@@ -390,7 +390,7 @@ func TestSlowBody(t *testing.T) {
 func TestNewNeedsItsParts(t *testing.T) {
 	for name, deps := range map[string]Deps{
 		"nothing":   {},
-		"no layout": {Registry: newDirectory(), Kafka: newEdge(t, Config{}).deps.Kafka, Log: newEdge(t, Config{}).deps.Log},
+		"no layout": {Registry: newFakeRegistry(), Kafka: newTestEdge(t, Config{}).deps.Kafka, Log: newTestEdge(t, Config{}).deps.Log},
 	} {
 		if _, err := New(Config{}, deps); err == nil {
 			t.Errorf("%s: New took it", name)
@@ -398,20 +398,20 @@ func TestNewNeedsItsParts(t *testing.T) {
 	}
 }
 
-var _ Directory = (*registry.Registry)(nil)
+var _ Registry = (*registry.Registry)(nil)
 
-// slowReader gives one byte and then nothing until stop.
-func slowReader() (*slow, func()) {
-	s := &slow{until: make(chan struct{})}
+// newStalledReader gives one byte and then nothing until stop.
+func newStalledReader() (*stalledReader, func()) {
+	s := &stalledReader{until: make(chan struct{})}
 	return s, func() { close(s.until) }
 }
 
-type slow struct {
+type stalledReader struct {
 	begun bool
 	until chan struct{}
 }
 
-func (s *slow) Read(p []byte) (int, error) {
+func (s *stalledReader) Read(p []byte) (int, error) {
 	if !s.begun {
 		s.begun = true
 		p[0] = '{'

@@ -30,7 +30,7 @@ type registration struct {
 
 // register answers with the EUID of each value, in the order of the request,
 // and makes those that are new. A value that is given twice is answered twice.
-func (s *Service) register(ctx context.Context, in admitted) ([]identity, error) {
+func (s *Service) register(ctx context.Context, in request) ([]identity, error) {
 	want, err := decodeRegistration(in.body)
 	if err != nil {
 		return nil, err
@@ -49,9 +49,9 @@ func (s *Service) register(ctx context.Context, in admitted) ([]identity, error)
 	return data, nil
 }
 
-// wrongType says where a body has another shape than it should. The text of a
+// typeError says where a body has another shape than it should. The text of a
 // semantic error is left out: the library varies it from run to run.
-func wrongType(err error) error {
+func typeError(err error) error {
 	const shape = `the body is not like {"identity_name":"user_id","identity_values":["..."]}`
 	if se, ok := errors.AsType[*json.SemanticError](err); ok {
 		return badRequest("%s: %s has another type", shape, cmp.Or(string(se.JSONPointer), "all of it"))
@@ -59,13 +59,13 @@ func wrongType(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return badRequest("%s: it is cut short", shape)
 	}
-	return syntax(err)
+	return syntaxError(err)
 }
 
 func decodeRegistration(body []byte) (registration, error) {
 	var want registration
 	if err := json.Unmarshal(body, &want); err != nil {
-		return want, wrongType(err)
+		return want, typeError(err)
 	}
 	if !slices.Contains(registry.IdentityNames(), want.Name) {
 		return want, badRequest("identity_name %q is not one of %s", want.Name, strings.Join(registry.IdentityNames(), ", "))

@@ -7,12 +7,12 @@ import (
 
 // report makes the events of one request durable, or says why it did not. A nil
 // error is the promise that every event is in the log.
-func (s *Service) report(ctx context.Context, in admitted) ([]identity, error) {
-	events, err := in.decode()
+func (s *Service) report(ctx context.Context, in request) ([]identity, error) {
+	events, err := in.decodeEvents()
 	if err != nil {
 		return nil, err
 	}
-	if err := in.gate.spend(s.now(), in.source.RatePerSecond, len(events)); err != nil {
+	if err := in.limiter.reserve(s.now(), in.source.RatePerSecond, len(events)); err != nil {
 		return nil, err
 	}
 	if err := s.publish(ctx, events); err != nil {

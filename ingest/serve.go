@@ -20,17 +20,17 @@ const (
 // done with the body of a request that was let in.
 type endpoint struct {
 	name string
-	do   func(s *Service, ctx context.Context, in admitted) ([]identity, error)
+	handle   func(s *Service, ctx context.Context, in request) ([]identity, error)
 }
 
-// admitted is a request that was let in.
-type admitted struct {
+// request is a request that was let in.
+type request struct {
 	source registry.Source
-	gate   *gate
+	limiter   *keyLimiter
 	*decoder
 }
 
-func endpointOf(path string) (endpoint, bool) {
+func findEndpoint(path string) (endpoint, bool) {
 	switch path {
 	case pathReport:
 		return endpoint{"report", (*Service).report}, true
@@ -55,18 +55,18 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, e endpoint) erro
 	if err != nil {
 		return err
 	}
-	defer gate.leave()
+	defer gate.release()
 
 	d := s.decoder(source.Product)
-	defer s.release(d)
-	if err := s.receive(w, r, d); err != nil {
+	defer s.releaseDecoder(d)
+	if err := s.readBody(w, r, d); err != nil {
 		return err
 	}
-	data, err := e.do(s, r.Context(), admitted{source, gate, d})
+	data, err := e.handle(s, r.Context(), request{source, gate, d})
 	if err != nil {
 		return err
 	}
-	return answer(w, data)
+	return writeSuccess(w, data)
 }
 
 // decoder is a pooled decoder, ready for a body.
@@ -75,19 +75,19 @@ func (s *Service) decoder(product int64) *decoder {
 	if !ok {
 		d = new(decoder)
 	}
-	d.places = s.places
+	d.geoDB = s.geoDB
 	d.reset(product, s.now().UnixMilli()+schemas.MaxFutureMS)
 	return d
 }
 
-// release gives a decoder back, and with it all that its events alias.
-func (s *Service) release(d *decoder) {
-	s.held.Add(-int64(d.held))
-	if cap(d.body) > keepBody {
+// releaseDecoder gives a decoder back, and with it all that its events alias.
+func (s *Service) releaseDecoder(d *decoder) {
+	s.heldBytes.Add(-int64(d.heldBytes))
+	if cap(d.body) > maxPooledBody {
 		d.body = nil
 	}
 	s.decoders.Put(d)
 }
 
-// keepBody is the largest body that waits in the pool for the next request.
-const keepBody = 1 << 20
+// maxPooledBody is the largest body that waits in the pool for the next request.
+const maxPooledBody = 1 << 20

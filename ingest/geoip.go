@@ -19,10 +19,10 @@ const (
 	stateProp   = "geography.usState"
 )
 
-// openPlaces maps the database that addresses are looked up in; nil without a
+// openGeoDB maps the database that addresses are looked up in; nil without a
 // path. It is read once: a newer file is found by a new process. The mapping
 // ends with the last use of the reader.
-func openPlaces(path string, log *slog.Logger) (*maxminddb.Reader, error) {
+func openGeoDB(path string, log *slog.Logger) (*maxminddb.Reader, error) {
 	if path == "" {
 		return nil, nil
 	}
@@ -35,45 +35,45 @@ func openPlaces(path string, log *slog.Logger) (*maxminddb.Reader, error) {
 	return places, nil
 }
 
-// locate says in the properties of the client where its $ip lies, unless the
+// stampCountry says in the properties of the client where its $ip lies, unless the
 // event says a country itself. Databases change, and records do not: so it is
 // looked up here and stamped into the record.
 //
 // A client in the United States gets its state too, if the database knows it.
 // Elsewhere the state is cleared: it would be that of the last visit.
-func (d *decoder) locate(e *schemas.Event) {
-	if d.places == nil || e.IP == "" || d.item.bad || d.says(countryProp) {
+func (d *decoder) stampCountry(e *schemas.Event) {
+	if d.geoDB == nil || e.IP == "" || d.item.bad || d.hasClientProp(countryProp) {
 		return
 	}
 	address, err := netip.ParseAddr(e.IP)
 	if err != nil {
 		return
 	}
-	place := d.places.Lookup(address)
+	place := d.geoDB.Lookup(address)
 	var country string
 	if err := place.DecodePath(&country, "country", "iso_code"); err != nil || country == "" {
 		return
 	}
-	d.stamp(countryProp, country)
-	if !d.says(stateProp) {
+	d.addClientProp(countryProp, country)
+	if !d.hasClientProp(stateProp) {
 		var state string
 		switch err := place.DecodePath(&state, "subdivisions", 0, "iso_code"); {
 		case country != "US":
 			d.client = append(d.client, clientProp{stateProp, jsontext.Value("null")})
 		case err == nil && state != "":
-			d.stamp(stateProp, "US-"+state)
+			d.addClientProp(stateProp, "US-"+state)
 		}
 	}
 	d.clientProps(e)
 }
 
-// says tells whether the event has that property of its client, if only to
+// hasClientProp tells whether the event has that property of its client, if only to
 // clear it.
-func (d *decoder) says(name string) bool {
+func (d *decoder) hasClientProp(name string) bool {
 	return slices.ContainsFunc(d.client, func(p clientProp) bool { return p.name == name })
 }
 
-func (d *decoder) stamp(name, text string) {
+func (d *decoder) addClientProp(name, text string) {
 	start := len(d.scratch)
 	d.scratch, _ = jsontext.AppendQuote(d.scratch, text) // what is not UTF-8 is replaced
 	d.client = append(d.client, clientProp{name, d.scratch[start:len(d.scratch):len(d.scratch)]})

@@ -85,25 +85,25 @@ func TestMalformed(t *testing.T) {
 		{"nested without end", strings.Repeat(`[`, 1_000_000), 400, 90400, "exceeded max depth"},
 		{"nested without end inside", `{"data":` + strings.Repeat(`[`, 1_000_000), 400, 90400, "exceeded max depth"},
 		{"nested without end in a property", itemWith(`"properties":{"a":` + strings.Repeat(`{"a":`, 500_000)), 400, 90400, "not JSON"},
-		{"too many properties", itemWith(`"properties":{` + numbered(schemas.MaxProperties+1) + `}`), 400, 90400, "more than 500"},
-		{"too many client properties", itemWith(`"properties":{"$client":{` + numbered(schemas.MaxProperties+1) + `}}`), 400, 90400, "more than 500"},
+		{"too many properties", itemWith(`"properties":{` + numberedMembers(schemas.MaxProperties+1) + `}`), 400, 90400, "more than 500"},
+		{"too many client properties", itemWith(`"properties":{"$client":{` + numberedMembers(schemas.MaxProperties+1) + `}}`), 400, 90400, "more than 500"},
 		{"event too large", itemWith(`"properties":{"a":"` + strings.Repeat("x", schemas.MaxEventBytes) + `"}`), 400, 90400, "data[0] is longer than 524288 bytes"},
 		{"too many events", items(schemas.MaxBatchEvents + 1), 413, 90413, "more than 1000 events"},
 		{"body too large", `{"data":[` + strings.Repeat(" ", schemas.MaxBodyBytes) + goodItem + `]}`, 413, 90413, "longer than 4194304 bytes"},
 	}
 	synctest.Test(t, func(t *testing.T) {
-		e := newEdge(t, Config{})
+		e := newTestEdge(t, Config{})
 		for _, c := range cases {
 			w := e.report(c.body)
-			got := envelopeOf(t, w.Body.Bytes())
+			got := decodeEnvelope(t, w.Body.Bytes())
 			if w.Code != c.status || got.Code != c.code || !strings.Contains(got.Message, c.message) {
 				t.Errorf("%s: %d %.300s; want %d, code %d, %q", c.name, w.Code, w.Body, c.status, c.code, c.message)
 			}
 		}
-		if got := e.stored(); len(got) != 0 {
+		if got := e.storedEvents(); len(got) != 0 {
 			t.Errorf("%d events of bad requests are kept", len(got))
 		}
-		if held := e.held.Load(); held != 0 {
+		if held := e.heldBytes.Load(); held != 0 {
 			t.Errorf("%d bytes are still counted as held", held)
 		}
 		if e.log.Len() > 0 {
@@ -121,17 +121,17 @@ func TestTaken(t *testing.T) {
 		"white space":          " {\r\n\t\"data\" : [ { \"euid\" : 1 , \"event_name\" : \"a\" , \"itime\" : 1 , \"random_id\" : \"4\" } ] } \n",
 		"any name":             `{"data":[{"euid":1,"event_name":"Größe 😀 'x' ; --","itime":1,"random_id":"5"}]}`,
 		"nested to the limit":  itemWith(`"random_id":"6","properties":{"a":` + strings.Repeat(`[`, 64) + strings.Repeat(`]`, 64) + `}`),
-		"properties' limit":    itemWith(`"random_id":"7","properties":{` + numbered(schemas.MaxProperties) + `}`),
+		"properties' limit":    itemWith(`"random_id":"7","properties":{` + numberedMembers(schemas.MaxProperties) + `}`),
 		"names differ by case": itemWith(`"random_id":"8","Random_ID":"x","properties":{"a":1,"A":2}`),
 	}
 	synctest.Test(t, func(t *testing.T) {
-		e := newEdge(t, Config{})
+		e := newTestEdge(t, Config{})
 		for name, body := range cases {
 			if w := e.report(body); w.Code != http.StatusOK || w.Body.String() != success {
 				t.Errorf("%s: %d %s", name, w.Code, w.Body)
 			}
 		}
-		if got := e.stored(); len(got) != len(cases) {
+		if got := e.storedEvents(); len(got) != len(cases) {
 			t.Errorf("%d events are kept, want %d", len(got), len(cases))
 		}
 		full := `{"data":[` + strings.Repeat(goodItem+",", schemas.MaxBatchEvents-1) + goodItem + `]}`
@@ -155,40 +155,40 @@ func TestCompressedBodies(t *testing.T) {
 		body           []byte
 		status         int
 	}{
-		{"gzip", "gzip", gzipped(t, body), 200},
-		{"x-gzip", "X-GZIP", gzipped(t, body), 200},
-		{"zstd", "zstd", zstandard(t, body), 200},
+		{"gzip", "gzip", gzipCompress(t, body), 200},
+		{"x-gzip", "X-GZIP", gzipCompress(t, body), 200},
+		{"zstd", "zstd", zstdCompress(t, body), 200},
 		{"identity", "identity", body, 200},
-		{"gzip in two members", "gzip", append(gzipped(t, body[:10]), gzipped(t, body[10:])...), 200},
-		{"gzip of just the limit", "gzip", gzipped(t, exact), 200},
-		{"zstd of just the limit", "zstd", zstandard(t, exact), 200},
-		{"gzip one byte over", "gzip", gzipped(t, over), 413},
-		{"zstd one byte over", "zstd", zstandard(t, over), 413},
-		{"gzip bomb", "gzip", gzipped(t, bomb), 413},
-		{"zstd bomb", "zstd", zstandard(t, bomb), 413},
-		{"gzip cut short", "gzip", gzipped(t, body)[:20], 400},
-		{"zstd cut short", "zstd", zstandard(t, body)[:20], 400},
-		{"gzip with trailing garbage", "gzip", append(gzipped(t, body), "garbage"...), 400},
-		{"gzip damaged", "gzip", damaged(gzipped(t, body)), 400},
-		{"zstd damaged", "zstd", damaged(zstandard(t, body)), 400},
-		{"zstd said to be gzip", "gzip", zstandard(t, body), 400},
-		{"gzip said to be zstd", "zstd", gzipped(t, body), 400},
-		{"gzip not said", "", gzipped(t, body), 400},
+		{"gzip in two members", "gzip", append(gzipCompress(t, body[:10]), gzipCompress(t, body[10:])...), 200},
+		{"gzip of just the limit", "gzip", gzipCompress(t, exact), 200},
+		{"zstd of just the limit", "zstd", zstdCompress(t, exact), 200},
+		{"gzip one byte over", "gzip", gzipCompress(t, over), 413},
+		{"zstd one byte over", "zstd", zstdCompress(t, over), 413},
+		{"gzip bomb", "gzip", gzipCompress(t, bomb), 413},
+		{"zstd bomb", "zstd", zstdCompress(t, bomb), 413},
+		{"gzip cut short", "gzip", gzipCompress(t, body)[:20], 400},
+		{"zstd cut short", "zstd", zstdCompress(t, body)[:20], 400},
+		{"gzip with trailing garbage", "gzip", append(gzipCompress(t, body), "garbage"...), 400},
+		{"gzip damaged", "gzip", corrupt(gzipCompress(t, body)), 400},
+		{"zstd damaged", "zstd", corrupt(zstdCompress(t, body)), 400},
+		{"zstd said to be gzip", "gzip", zstdCompress(t, body), 400},
+		{"gzip said to be zstd", "zstd", gzipCompress(t, body), 400},
+		{"gzip not said", "", gzipCompress(t, body), 400},
 		{"gzip empty", "gzip", nil, 400},
-		{"twice", "gzip, gzip", gzipped(t, gzipped(t, body)), 415},
+		{"twice", "gzip, gzip", gzipCompress(t, gzipCompress(t, body)), 415},
 		{"deflate", "deflate", body, 415},
 	}
-	e := newEdge(t, Config{})
+	e := newTestEdge(t, Config{})
 	for _, c := range cases {
 		w := e.report(string(c.body), "Content-Encoding", c.encoding)
 		if w.Code != c.status {
 			t.Errorf("%s: %d %.200s, want %d", c.name, w.Code, w.Body, c.status)
 		}
-		if got := envelopeOf(t, w.Body.Bytes()); (got.Code == 0) != (c.status == 200) {
+		if got := decodeEnvelope(t, w.Body.Bytes()); (got.Code == 0) != (c.status == 200) {
 			t.Errorf("%s: code %d with status %d", c.name, got.Code, w.Code)
 		}
 	}
-	if held := e.held.Load(); held != 0 {
+	if held := e.heldBytes.Load(); held != 0 {
 		t.Errorf("%d bytes are still counted as held", held)
 	}
 }
@@ -196,15 +196,15 @@ func TestCompressedBodies(t *testing.T) {
 // TestErrorsAreBounded: a request of nothing but bad fields is answered with the
 // first hundred.
 func TestErrorsAreBounded(t *testing.T) {
-	e := newEdge(t, Config{})
+	e := newTestEdge(t, Config{})
 	w := e.report(`{"data":[` + strings.Repeat(`{},`, 999) + `{}]}`)
-	got := envelopeOf(t, w.Body.Bytes())
+	got := decodeEnvelope(t, w.Body.Bytes())
 	if len(got.Errors) != maxItemErrors || !strings.Contains(got.Message, "(and 2999 more)") {
 		t.Errorf("%d errors, message %q", len(got.Errors), got.Message)
 	}
 }
 
-func envelopeOf(t *testing.T, body []byte) envelope {
+func decodeEnvelope(t *testing.T, body []byte) envelope {
 	t.Helper()
 	var got envelope
 	if err := json.Unmarshal(body, &got, json.RejectUnknownMembers(true)); err != nil {
@@ -213,7 +213,7 @@ func envelopeOf(t *testing.T, body []byte) envelope {
 	return got
 }
 
-func numbered(n int) string {
+func numberedMembers(n int) string {
 	var b strings.Builder
 	for i := range n {
 		fmt.Fprintf(&b, `"p%d":%d,`, i, i)
@@ -221,7 +221,7 @@ func numbered(n int) string {
 	return strings.TrimSuffix(b.String(), ",")
 }
 
-func gzipped(t *testing.T, body []byte) []byte {
+func gzipCompress(t *testing.T, body []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
@@ -234,7 +234,7 @@ func gzipped(t *testing.T, body []byte) []byte {
 	return b.Bytes()
 }
 
-func zstandard(t *testing.T, body []byte) []byte {
+func zstdCompress(t *testing.T, body []byte) []byte {
 	t.Helper()
 	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
 	if err != nil {
@@ -243,7 +243,7 @@ func zstandard(t *testing.T, body []byte) []byte {
 	return w.EncodeAll(body, nil)
 }
 
-func damaged(b []byte) []byte {
+func corrupt(b []byte) []byte {
 	b[len(b)/2] ^= 0xff
 	return b
 }

@@ -28,16 +28,16 @@ import (
 // published document.
 var today = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// directory is a registry in memory.
-type directory struct {
+// fakeRegistry is a registry in memory.
+type fakeRegistry struct {
 	mu      sync.Mutex
 	sources map[string]registry.Source // by key; the secret of K is K-secret
 	euids   map[string]int64
 	fault   error
 }
 
-func newDirectory() *directory {
-	return &directory{
+func newFakeRegistry() *fakeRegistry {
+	return &fakeRegistry{
 		sources: map[string]registry.Source{
 			"key1":  {Key: "key1", Product: 1001},
 			"key2":  {Key: "key2", Product: 2002}, // of another account
@@ -48,7 +48,7 @@ func newDirectory() *directory {
 	}
 }
 
-func (d *directory) AuthenticateSource(_ context.Context, key, secret string) (registry.Source, error) {
+func (d *fakeRegistry) AuthenticateSource(_ context.Context, key, secret string) (registry.Source, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.fault != nil {
@@ -61,7 +61,7 @@ func (d *directory) AuthenticateSource(_ context.Context, key, secret string) (r
 	return source, nil
 }
 
-func (d *directory) RegisterIdentities(_ context.Context, product int64, name string, values []string) ([]int64, error) {
+func (d *fakeRegistry) RegisterIdentities(_ context.Context, product int64, name string, values []string) ([]int64, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.fault != nil {
@@ -78,17 +78,17 @@ func (d *directory) RegisterIdentities(_ context.Context, product int64, name st
 	return ids, nil
 }
 
-func (d *directory) fail(err error) {
+func (d *fakeRegistry) fail(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.fault = err
 }
 
-// edge is the service with a Kafka of its own around it.
-type edge struct {
+// testEdge is the service with a Kafka of its own around it.
+type testEdge struct {
 	*Service
 	t       testing.TB
-	keys    *directory
+	registry    *fakeRegistry
 	cluster *kfake.Cluster
 	network *kfake.VirtualNetwork
 	metrics *prometheus.Registry
@@ -96,15 +96,15 @@ type edge struct {
 }
 
 // Handler is the service's; what goes through it is held to its document.
-func (e *edge) Handler() http.Handler { return openapitest.Wrap(e.t, e.Service.Handler()) }
+func (e *testEdge) Handler() http.Handler { return openapitest.Wrap(e.t, e.Service.Handler()) }
 
-// newEdge starts an edge of four shards. In a bubble the clock is set to today.
-func newEdge(t testing.TB, cfg Config, opts ...kfake.Opt) *edge {
+// newTestEdge starts an edge of four shards. In a bubble the clock is set to today.
+func newTestEdge(t testing.TB, cfg Config, opts ...kfake.Opt) *testEdge {
 	t.Helper()
 	if now := time.Now(); now.Year() == 2000 { // a bubble's clock starts there
 		time.Sleep(today.Sub(now))
 	}
-	e := &edge{t: t, keys: newDirectory(), network: new(kfake.VirtualNetwork), metrics: prometheus.NewRegistry(), log: new(strings.Builder)}
+	e := &testEdge{t: t, registry: newFakeRegistry(), network: new(kfake.VirtualNetwork), metrics: prometheus.NewRegistry(), log: new(strings.Builder)}
 	var err error
 	e.cluster, err = kfake.NewCluster(append([]kfake.Opt{
 		kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(e.network.Listen),
@@ -115,7 +115,7 @@ func newEdge(t testing.TB, cfg Config, opts ...kfake.Opt) *edge {
 	}
 	t.Cleanup(e.cluster.Close)
 	e.Service, err = New(cfg, Deps{
-		Registry: e.keys,
+		Registry: e.registry,
 		Kafka:    e.client(KafkaOpts()...),
 		Layout:   topic.Layout{Topic: topic.Name, Shards: topic.DefaultShards, Hash: topic.HashName},
 		Log:      slog.New(slog.NewTextHandler(&lockedWriter{b: e.log}, &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -138,7 +138,7 @@ func (w *lockedWriter) Write(p []byte) (int, error) {
 	return w.b.Write(p)
 }
 
-func (e *edge) client(opts ...kgo.Opt) *kgo.Client {
+func (e *testEdge) client(opts ...kgo.Opt) *kgo.Client {
 	e.t.Helper()
 	cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers(e.cluster.ListenAddrs()...), kgo.Dialer(e.network.DialContext))...)
 	if err != nil {
@@ -149,7 +149,7 @@ func (e *edge) client(opts ...kgo.Opt) *kgo.Client {
 }
 
 // post sends body to path as key, with more headers as pairs.
-func (e *edge) post(path, key, body string, headers ...string) *httptest.ResponseRecorder {
+func (e *testEdge) post(path, key, body string, headers ...string) *httptest.ResponseRecorder {
 	e.t.Helper()
 	r := httptest.NewRequestWithContext(e.t.Context(), http.MethodPost, path, strings.NewReader(body))
 	r.SetBasicAuth(key, key+"-secret")
@@ -162,21 +162,21 @@ func (e *edge) post(path, key, body string, headers ...string) *httptest.Respons
 	return w
 }
 
-func (e *edge) report(body string, headers ...string) *httptest.ResponseRecorder {
+func (e *testEdge) report(body string, headers ...string) *httptest.ResponseRecorder {
 	e.t.Helper()
 	return e.post(pathReport, "key1", body, headers...)
 }
 
-// stored reads every event in the log, by time and random id.
-func (e *edge) stored() []schemas.Event {
+// storedEvents reads every event in the log, by time and random id.
+func (e *testEdge) storedEvents() []schemas.Event {
 	e.t.Helper()
-	events, _ := e.logged()
+	events, _ := e.storedRecords()
 	return events
 }
 
-// logged reads all of the log: events by time and random id, changes of clients
+// storedRecords reads all of the log: events by time and random id, changes of clients
 // in the order of their shards.
-func (e *edge) logged() ([]schemas.Event, []schemas.Change) {
+func (e *testEdge) storedRecords() ([]schemas.Event, []schemas.Change) {
 	e.t.Helper()
 	var want int
 	for _, p := range e.cluster.PartitionInfos(topic.Name) {
@@ -217,7 +217,7 @@ func (e *edge) logged() ([]schemas.Event, []schemas.Change) {
 }
 
 // counter reads a counter or a gauge, summed over the labels that are not given.
-func (e *edge) counter(name string, labels ...string) float64 {
+func (e *testEdge) counter(name string, labels ...string) float64 {
 	e.t.Helper()
 	families, err := e.metrics.Gather()
 	if err != nil {

@@ -22,7 +22,7 @@ type clientProp struct {
 // are equal bytes. null stays: it clears a property. A list is no value for a
 // property of a client, and a name must not be given in both ways.
 func (d *decoder) clientObject(e *schemas.Event) error {
-	if ok, err := d.opens("properties.$client"); !ok || err != nil {
+	if ok, err := d.expectObject("properties.$client"); !ok || err != nil {
 		return err
 	}
 	if err := d.flatten("", 1); err != nil {
@@ -43,7 +43,7 @@ func (d *decoder) clientProps(e *schemas.Event) {
 			d.reject("properties.$client."+p.name, "is given twice, nested and dotted")
 			return
 		}
-		d.scratch = append(d.scratch, opening(i))
+		d.scratch = append(d.scratch, openOrComma(i))
 		d.scratch, _ = jsontext.AppendQuote(d.scratch, p.name) // what was read as UTF-8 can be written
 		d.scratch = append(d.scratch, ':')
 		d.scratch = appendScalar(d.scratch, p.value)
@@ -53,7 +53,7 @@ func (d *decoder) clientProps(e *schemas.Event) {
 }
 
 func (d *decoder) flatten(prefix string, depth int) error {
-	return d.members(func(name string) error {
+	return d.eachMember(func(name string) error {
 		if prefix != "" {
 			name = prefix + "." + name
 		}
@@ -85,21 +85,21 @@ func (d *decoder) flatten(prefix string, depth int) error {
 // userObject reads $user: an id and three lists, each of which may be a single
 // string. What else it holds is not kept.
 func (d *decoder) userObject(e *schemas.Event) error {
-	if ok, err := d.opens("properties.$user"); !ok || err != nil {
+	if ok, err := d.expectObject("properties.$user"); !ok || err != nil {
 		return err
 	}
 	var id string
 	var lists [3][]byte // realm, groups, roles
-	err := d.members(func(name string) (err error) {
+	err := d.eachMember(func(name string) (err error) {
 		switch name {
 		case "id":
-			id, err = d.member("properties.$user.id", schemas.MaxTextBytes)
+			id, err = d.optionalString("properties.$user.id", schemas.MaxTextBytes)
 		case "realm":
-			lists[0], err = d.list("properties.$user.realm")
+			lists[0], err = d.stringList("properties.$user.realm")
 		case "groups":
-			lists[1], err = d.list("properties.$user.groups")
+			lists[1], err = d.stringList("properties.$user.groups")
 		case "roles":
-			lists[2], err = d.list("properties.$user.roles")
+			lists[2], err = d.stringList("properties.$user.roles")
 		default:
 			err = d.json.SkipValue()
 		}
@@ -118,7 +118,7 @@ func (d *decoder) userObject(e *schemas.Event) error {
 		if lists[i] == nil {
 			continue
 		}
-		d.scratch = append(append(append(d.scratch, opening(n), '"'), name...), `":`...)
+		d.scratch = append(append(append(d.scratch, openOrComma(n), '"'), name...), `":`...)
 		d.scratch = append(d.scratch, lists[i]...)
 		n++
 	}
@@ -129,9 +129,9 @@ func (d *decoder) userObject(e *schemas.Event) error {
 	return nil
 }
 
-// list reads a list of strings, or one string as a list of one, and returns it
+// stringList reads a list of strings, or one string as a list of one, and returns it
 // as compact JSON; nil for null.
-func (d *decoder) list(field string) ([]byte, error) {
+func (d *decoder) stringList(field string) ([]byte, error) {
 	start := len(d.scratch)
 	switch d.json.PeekKind() {
 	case 'n':
@@ -173,20 +173,20 @@ func (d *decoder) list(field string) ([]byte, error) {
 
 // exceptionObject reads $exception.
 func (d *decoder) exceptionObject(e *schemas.Event) error {
-	if ok, err := d.opens("properties.$exception"); !ok || err != nil {
+	if ok, err := d.expectObject("properties.$exception"); !ok || err != nil {
 		return err
 	}
 	x := d.exception(e)
-	return d.members(func(name string) (err error) {
+	return d.eachMember(func(name string) (err error) {
 		switch name {
 		case "className":
-			x.Class, err = d.member("properties.$exception.className", schemas.MaxTextBytes)
+			x.Class, err = d.optionalString("properties.$exception.className", schemas.MaxTextBytes)
 		case "methodName":
-			x.Method, err = d.member("properties.$exception.methodName", schemas.MaxTextBytes)
+			x.Method, err = d.optionalString("properties.$exception.methodName", schemas.MaxTextBytes)
 		case "message":
-			x.Message, err = d.member("properties.$exception.message", schemas.MaxEventBytes)
+			x.Message, err = d.optionalString("properties.$exception.message", schemas.MaxEventBytes)
 		case "stackTrace":
-			x.Stack, err = d.member("properties.$exception.stackTrace", schemas.MaxEventBytes)
+			x.Stack, err = d.optionalString("properties.$exception.stackTrace", schemas.MaxEventBytes)
 		default:
 			err = d.json.SkipValue()
 		}
@@ -201,33 +201,33 @@ func (d *decoder) finishException(e *schemas.Event) {
 	class, message := d.item.exceptionClass, d.item.exceptionMessage
 	if e.Name != schemas.ExceptionName {
 		if class != nil {
-			d.keep(jsontext.Value(`"$exception_class"`), class)
+			d.appendProperty(jsontext.Value(`"$exception_class"`), class)
 		}
 		if message != nil {
-			d.keep(jsontext.Value(`"$exception_message"`), message)
+			d.appendProperty(jsontext.Value(`"$exception_message"`), message)
 		}
 		return
 	}
 	x := d.exception(e)
 	if class != nil && x.Class == "" {
-		x.Class = d.bounded("properties.$exception_class", class, schemas.MaxTextBytes)
+		x.Class = d.boundedString("properties.$exception_class", class, schemas.MaxTextBytes)
 	}
 	if message != nil && x.Message == "" {
-		x.Message = d.bounded("properties.$exception_message", message, schemas.MaxEventBytes)
+		x.Message = d.boundedString("properties.$exception_message", message, schemas.MaxEventBytes)
 	}
 }
 
 func (d *decoder) exception(e *schemas.Event) *schemas.Exception {
 	if e.Exception == nil {
-		d.refs.exceptions = append(d.refs.exceptions, schemas.Exception{})
-		e.Exception = &d.refs.exceptions[len(d.refs.exceptions)-1]
+		d.optional.exceptions = append(d.optional.exceptions, schemas.Exception{})
+		e.Exception = &d.optional.exceptions[len(d.optional.exceptions)-1]
 	}
 	return e.Exception
 }
 
-// opens says whether an object comes next. It has read whatever else does, and
+// expectObject says whether an object comes next. It has read whatever else does, and
 // rejected it unless it was null.
-func (d *decoder) opens(field string) (bool, error) {
+func (d *decoder) expectObject(field string) (bool, error) {
 	if d.json.PeekKind() == '{' {
 		return true, nil
 	}
@@ -238,13 +238,13 @@ func (d *decoder) opens(field string) (bool, error) {
 	return false, err
 }
 
-// member reads a string that may be null.
-func (d *decoder) member(field string, limit int) (string, error) {
+// optionalString reads a string that may be null.
+func (d *decoder) optionalString(field string, limit int) (string, error) {
 	v, err := d.json.ReadValue()
 	if err != nil || v.Kind() == 'n' {
 		return "", err
 	}
-	return d.bounded(field, v, limit), nil
+	return d.boundedString(field, v, limit), nil
 }
 
 // appendScalar appends a scalar in its one spelling: strings are escaped no
@@ -258,7 +258,7 @@ func appendScalar(dst []byte, v jsontext.Value) []byte {
 	return dst
 }
 
-func opening(i int) byte {
+func openOrComma(i int) byte {
 	if i == 0 {
 		return '{'
 	}

@@ -9,7 +9,7 @@ import (
 	"weir/schemas"
 )
 
-// properties reads the properties of an event: the reserved ones into their
+// readProperties reads the properties of an event: the reserved ones into their
 // columns, its own ones as they are.
 //
 //	$category, $session_id                       up to 256 bytes
@@ -29,7 +29,7 @@ import (
 // us too; its value, "" and null as well, is kept to the letter, but for the
 // white space between its tokens. The sender's address and user agent are
 // those that it states: what carried the request here is not the client.
-func (d *decoder) properties(e *schemas.Event) error {
+func (d *decoder) readProperties(e *schemas.Event) error {
 	switch d.json.PeekKind() {
 	case '{':
 	case 'n':
@@ -49,11 +49,11 @@ func (d *decoder) properties(e *schemas.Event) error {
 		if err != nil {
 			return err
 		}
-		name := d.text(quoted)
+		name := d.stringValue(quoted)
 		if name != "" && name[0] == '$' {
-			err = d.dollar(e, quoted, name)
+			err = d.reservedProperty(e, quoted, name)
 		} else {
-			err = d.ownProperty(quoted)
+			err = d.eventProperty(quoted)
 		}
 		if err != nil {
 			return err
@@ -63,8 +63,8 @@ func (d *decoder) properties(e *schemas.Event) error {
 	return err
 }
 
-// dollar reads the value of a property whose name begins with $.
-func (d *decoder) dollar(e *schemas.Event, quoted jsontext.Value, name string) error {
+// reservedProperty reads the value of a property whose name begins with $.
+func (d *decoder) reservedProperty(e *schemas.Event, quoted jsontext.Value, name string) error {
 	switch name {
 	case "$client":
 		return d.clientObject(e)
@@ -73,8 +73,8 @@ func (d *decoder) dollar(e *schemas.Event, quoted jsontext.Value, name string) e
 	case "$exception":
 		return d.exceptionObject(e)
 	}
-	if !scalar(name) {
-		return d.ownProperty(quoted)
+	if !isReservedScalar(name) {
+		return d.eventProperty(quoted)
 	}
 	v, err := d.json.ReadValue()
 	if err != nil || v.Kind() == 'n' {
@@ -86,13 +86,13 @@ func (d *decoder) dollar(e *schemas.Event, quoted jsontext.Value, name string) e
 	case "$exception_message":
 		d.item.exceptionMessage = v
 	default:
-		d.reserved(e, name, v)
+		d.reservedScalar(e, name, v)
 	}
 	return nil
 }
 
-// scalar says whether a name is reserved for a single value.
-func scalar(name string) bool {
+// isReservedScalar says whether a name is reserved for a single value.
+func isReservedScalar(name string) bool {
 	switch name {
 	case "$category", "$value", "$session_id", "$runtime", "$app_name", "$app_version", "$content_locale", "$ui_locale",
 		"$offline", "$user_agent", "$ip", "$exception_class", "$exception_message":
@@ -101,40 +101,40 @@ func scalar(name string) bool {
 	return false
 }
 
-func (d *decoder) reserved(e *schemas.Event, name string, v jsontext.Value) {
+func (d *decoder) reservedScalar(e *schemas.Event, name string, v jsontext.Value) {
 	switch name {
 	case "$category":
 		d.category(e, v)
 	case "$value":
 		d.value(e, v)
 	case "$session_id":
-		e.SessionID = d.bounded("properties.$session_id", v, schemas.MaxNameBytes)
+		e.SessionID = d.boundedString("properties.$session_id", v, schemas.MaxNameBytes)
 	case "$runtime":
 		d.runtime(e, v)
 	case "$offline":
 		d.offline(e, v)
 	case "$app_name":
-		e.AppName = d.bounded("properties.$app_name", v, schemas.MaxTextBytes)
+		e.AppName = d.boundedString("properties.$app_name", v, schemas.MaxTextBytes)
 	case "$app_version":
-		e.AppVersion = d.bounded("properties.$app_version", v, schemas.MaxTextBytes)
+		e.AppVersion = d.boundedString("properties.$app_version", v, schemas.MaxTextBytes)
 	case "$content_locale":
-		e.ContentLocale = d.bounded("properties.$content_locale", v, schemas.MaxTextBytes)
+		e.ContentLocale = d.boundedString("properties.$content_locale", v, schemas.MaxTextBytes)
 	case "$ui_locale":
-		e.UILocale = d.bounded("properties.$ui_locale", v, schemas.MaxTextBytes)
+		e.UILocale = d.boundedString("properties.$ui_locale", v, schemas.MaxTextBytes)
 	case "$user_agent":
-		e.UserAgent = d.bounded("properties.$user_agent", v, schemas.MaxTextBytes)
+		e.UserAgent = d.boundedString("properties.$user_agent", v, schemas.MaxTextBytes)
 	case "$ip":
-		e.IP = d.bounded("properties.$ip", v, schemas.MaxTextBytes)
+		e.IP = d.boundedString("properties.$ip", v, schemas.MaxTextBytes)
 	}
 }
 
 func (d *decoder) category(e *schemas.Event, v jsontext.Value) {
-	s := d.bounded("properties.$category", v, schemas.MaxNameBytes)
+	s := d.boundedString("properties.$category", v, schemas.MaxNameBytes)
 	if s == "" {
 		return
 	}
-	d.refs.texts = append(d.refs.texts, s)
-	e.Category = &d.refs.texts[len(d.refs.texts)-1]
+	d.optional.categories = append(d.optional.categories, s)
+	e.Category = &d.optional.categories[len(d.optional.categories)-1]
 }
 
 func (d *decoder) value(e *schemas.Event, v jsontext.Value) {
@@ -145,8 +145,8 @@ func (d *decoder) value(e *schemas.Event, v jsontext.Value) {
 	case err != nil:
 		d.reject("properties.$value", err.Error()+": at most 29 are kept")
 	default:
-		d.refs.values = append(d.refs.values, n)
-		e.Value = &d.refs.values[len(d.refs.values)-1]
+		d.optional.values = append(d.optional.values, n)
+		e.Value = &d.optional.values[len(d.optional.values)-1]
 	}
 }
 
@@ -161,8 +161,8 @@ func (d *decoder) runtime(e *schemas.Event, v jsontext.Value) {
 	case err != nil || n.Sign() < 0 || n.HighBits() != 0 || n.LowBits() > math.MaxInt64:
 		d.reject("properties.$runtime", "must be seconds from 0 to 9223372036854775")
 	default:
-		d.refs.runtimes = append(d.refs.runtimes, int64(n.LowBits()))
-		e.RuntimeMS = &d.refs.runtimes[len(d.refs.runtimes)-1]
+		d.optional.runtimes = append(d.optional.runtimes, int64(n.LowBits()))
+		e.RuntimeMS = &d.optional.runtimes[len(d.optional.runtimes)-1]
 	}
 }
 
@@ -176,51 +176,51 @@ func (d *decoder) offline(e *schemas.Event, v jsontext.Value) {
 		d.reject("properties.$offline", "must be true or false")
 		return
 	}
-	d.refs.flags = append(d.refs.flags, offline)
-	e.Offline = &d.refs.flags[len(d.refs.flags)-1]
+	d.optional.flags = append(d.optional.flags, offline)
+	e.Offline = &d.optional.flags[len(d.optional.flags)-1]
 }
 
-// ownProperty keeps the value that comes next under its quoted name.
-func (d *decoder) ownProperty(quoted jsontext.Value) error {
+// eventProperty keeps the value that comes next under its quoted name.
+func (d *decoder) eventProperty(quoted jsontext.Value) error {
 	v, err := d.json.ReadValue()
 	if err != nil {
 		return err
 	}
-	d.keep(quoted, v)
+	d.appendProperty(quoted, v)
 	return nil
 }
 
-// keep adds one of the event's own properties.
-func (d *decoder) keep(quoted, v jsontext.Value) {
+// appendProperty adds one of the event's own properties.
+func (d *decoder) appendProperty(quoted, v jsontext.Value) {
 	opening := byte('{')
-	if d.item.ownCount > 0 {
+	if d.item.propertyCount > 0 {
 		opening = ','
 	}
-	if d.item.ownCount++; d.item.ownCount > schemas.MaxProperties {
-		if d.item.ownCount == schemas.MaxProperties+1 {
+	if d.item.propertyCount++; d.item.propertyCount > schemas.MaxProperties {
+		if d.item.propertyCount == schemas.MaxProperties+1 {
 			d.reject("properties", fmt.Sprintf("has more than %d of its own", schemas.MaxProperties))
 		}
 		return
 	}
-	d.own = append(d.own, opening)
-	d.own = append(d.own, quoted...)
-	d.own = append(d.own, ':')
+	d.propertyBuf = append(d.propertyBuf, opening)
+	d.propertyBuf = append(d.propertyBuf, quoted...)
+	d.propertyBuf = append(d.propertyBuf, ':')
 	if k := v.Kind(); k != '{' && k != '[' {
-		d.own = append(d.own, v...)
+		d.propertyBuf = append(d.propertyBuf, v...)
 		return
 	}
 	var depth int
-	if d.own, depth = appendCompact(d.own, v); depth > schemas.MaxNesting {
-		d.reject("properties."+d.text(quoted), fmt.Sprintf("is nested deeper than %d", schemas.MaxNesting))
+	if d.propertyBuf, depth = appendCompact(d.propertyBuf, v); depth > schemas.MaxNesting {
+		d.reject("properties."+d.stringValue(quoted), fmt.Sprintf("is nested deeper than %d", schemas.MaxNesting))
 	}
 }
 
-func (d *decoder) finishOwn(e *schemas.Event) {
-	if d.item.ownCount == 0 {
+func (d *decoder) finishProperties(e *schemas.Event) {
+	if d.item.propertyCount == 0 {
 		return
 	}
-	d.own = append(d.own, '}')
-	e.Properties = d.own[d.item.ownStart:len(d.own):len(d.own)]
+	d.propertyBuf = append(d.propertyBuf, '}')
+	e.Properties = d.propertyBuf[d.item.propertyStart:len(d.propertyBuf):len(d.propertyBuf)]
 }
 
 // appendCompact appends sound JSON without the white space between its tokens

@@ -18,9 +18,9 @@ import (
 	"weir/schemas/topic"
 )
 
-// geoip writes a database of places by network, as "US" or "US NY", and returns
+// writeGeoDB writes a database of places by network, as "US" or "US NY", and returns
 // its path.
-func geoip(t testing.TB, places map[string]string) string {
+func writeGeoDB(t testing.TB, places map[string]string) string {
 	t.Helper()
 	tree, err := mmdbwriter.New(mmdbwriter.Options{DatabaseType: "Weir-Test", IncludeReservedNetworks: true})
 	if err != nil {
@@ -54,10 +54,10 @@ func geoip(t testing.TB, places map[string]string) string {
 	return path
 }
 
-// testPlaces are networks that no one has, here and there.
-func testPlaces(t testing.TB) *maxminddb.Reader {
+// testGeoDB are networks that no one has, here and there.
+func testGeoDB(t testing.TB) *maxminddb.Reader {
 	t.Helper()
-	places, err := openPlaces(geoip(t, map[string]string{
+	places, err := openGeoDB(writeGeoDB(t, map[string]string{
 		"192.0.2.0/25":    "DE BY",
 		"192.0.2.128/25":  "US NY",
 		"198.51.100.0/24": "US",
@@ -72,7 +72,7 @@ func testPlaces(t testing.TB) *maxminddb.Reader {
 }
 
 func TestAddressesAreLocated(t *testing.T) {
-	places := testPlaces(t)
+	places := testGeoDB(t)
 	for name, x := range map[string]struct{ properties, want string }{
 		"a country":                 {`{"$ip":"192.0.2.7"}`, `{"geography.country":"DE","geography.usState":null}`},
 		"a state":                   {`{"$ip":"192.0.2.130"}`, `{"geography.country":"US","geography.usState":"US-NY"}`},
@@ -93,10 +93,10 @@ func TestAddressesAreLocated(t *testing.T) {
 			// The one before has a client of its own, which must not leak.
 			body := fmt.Sprintf(`{"data":[{"euid":1,"event_name":"a","itime":1,"properties":{"$client":{"geography.country":"XX"}}},`+
 				`{"euid":2,"event_name":"b","itime":1,"properties":%s}]}`, x.properties)
-			d := &decoder{places: places}
+			d := &decoder{geoDB: places}
 			d.reset(1001, math.MaxInt64)
 			d.body = []byte(body)
-			events, err := d.decode()
+			events, err := d.decodeEvents()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -111,14 +111,14 @@ func TestNothingIsLocatedWithoutDatabase(t *testing.T) {
 	d := new(decoder)
 	d.reset(1001, math.MaxInt64)
 	d.body = []byte(`{"data":[{"euid":2,"event_name":"b","itime":1,"properties":{"$ip":"192.0.2.7"}}]}`)
-	events, err := d.decode()
+	events, err := d.decodeEvents()
 	if err != nil || events[0].ClientProps != nil {
 		t.Errorf("client = %s (%v), want none", events[0].ClientProps, err)
 	}
 }
 
 func TestGeoIPHasToOpen(t *testing.T) {
-	deps := newEdge(t, Config{}).deps
+	deps := newTestEdge(t, Config{}).deps
 	deps.Metrics = nil // it has those of the edge already
 	garbage := filepath.Join(t.TempDir(), "garbage.mmdb")
 	if err := os.WriteFile(garbage, []byte("no database"), 0o600); err != nil {
@@ -130,11 +130,11 @@ func TestGeoIPHasToOpen(t *testing.T) {
 			t.Errorf("New with %s: %v, want an error that names it", path, err)
 		}
 	}
-	s, err := New(Config{GeoIP: geoip(t, map[string]string{"192.0.2.0/24": "DE"})}, deps)
+	s, err := New(Config{GeoIP: writeGeoDB(t, map[string]string{"192.0.2.0/24": "DE"})}, deps)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := s.decoder(1001); d.places == nil {
+	if d := s.decoder(1001); d.geoDB == nil {
 		t.Error("the decoder has no places to look in")
 	}
 }
@@ -143,19 +143,19 @@ func TestGeoIPHasToOpen(t *testing.T) {
 // database to look them up in.
 func BenchmarkLocate(b *testing.B) {
 	body := bytes.ReplaceAll(batchBody(100), []byte(`"language"`), []byte(`"$ip":"192.0.2.130","language"`))
-	for name, places := range map[string]*maxminddb.Reader{"off": nil, "on": testPlaces(b)} {
+	for name, places := range map[string]*maxminddb.Reader{"off": nil, "on": testGeoDB(b)} {
 		b.Run(name, func(b *testing.B) {
-			d, sh := &decoder{places: places}, new(shipment)
+			d, recs := &decoder{geoDB: places}, new(batch)
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {
 				d.reset(1001, math.MaxInt64)
 				d.body = append(d.body[:0], body...)
-				events, err := d.decode()
+				events, err := d.decodeEvents()
 				if err != nil {
 					b.Fatal(err)
 				}
-				if err := sh.load(events, topic.DefaultShards); err != nil {
+				if err := recs.load(events, topic.DefaultShards); err != nil {
 					b.Fatal(err)
 				}
 			}
