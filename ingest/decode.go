@@ -23,31 +23,31 @@ import (
 // what is not JSON to the letter (comments, trailing commas) makes the whole
 // body bad. Names are told apart by case; unknown ones are skipped.
 type decoder struct {
-	product int64
-	maxTime  int64             // event times up to this one are taken; epoch milliseconds
-	geoDB  *maxminddb.Reader // nil looks no address up
-	body    []byte
-	heldBytes    int // bytes of body that the service counts for us
+	product   int64
+	maxTime   int64             // event times up to this one are taken; epoch milliseconds
+	geoDB     *maxminddb.Reader // nil looks no address up
+	body      []byte
+	heldBytes int // bytes of body that the service counts for us
 
 	buffer bytes.Buffer
 	json   jsontext.Decoder
 
-	events  []schemas.Event
-	scratch []byte       // unescaped strings, canonical $user and $client
-	propertyBuf     []byte       // own properties, one object after the other
-	client  []clientProp // of the item being read
+	events      []schemas.Event
+	scratch     []byte       // unescaped strings, canonical $user and $client
+	propertyBuf []byte       // own properties, one object after the other
+	client      []clientProp // of the item being read
 	optional    optionalFields
 
-	index   int  // of the item being read
-	item    item // what that item has said so far
+	index          int  // of the item being read
+	item           item // what that item has said so far
 	itemErrors     []schemas.ItemError
 	moreItemErrors int  // bad fields beyond maxItemErrors
-	emptyEUIDFirst  bool // the first bad field is an empty euid
+	emptyEUIDFirst bool // the first bad field is an empty euid
 }
 
 // optionalFields are where the optional fields of the events lie.
 type optionalFields struct {
-	categories      []string
+	categories []string
 	values     []decimal128.Num
 	runtimes   []int64
 	flags      []bool

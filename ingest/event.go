@@ -14,8 +14,8 @@ import (
 type item struct {
 	bad                       bool // something of it was rejected
 	hasEUID, hasName, hasTime bool
-	propertyStart                  int // where its own properties begin in decoder.own
-	propertyCount                  int
+	propertyStart             int // where its own properties begin in decoder.own
+	propertyCount             int
 	exceptionClass            jsontext.Value // $exception_class, until the event's name is known
 	exceptionMessage          jsontext.Value
 }

@@ -82,19 +82,19 @@ type Service struct {
 	deps    Deps
 	metrics *metrics
 	now     func() time.Time
-	geoDB  *maxminddb.Reader // nil without Config.GeoIP
+	geoDB   *maxminddb.Reader // nil without Config.GeoIP
 
-	limiters keyLimiters
-	heldBytes  atomic.Int64 // bytes of bodies in memory
+	limiters        keyLimiters
+	heldBytes       atomic.Int64 // bytes of bodies in memory
 	timedOutBatches atomic.Int64 // shipments that outlived their request; see publish
 
 	lastWarning atomic.Int64 // when a refusal was last logged; nanoseconds
-	suppressed atomic.Int64 // refusals since
+	suppressed  atomic.Int64 // refusals since
 
-	decoders  sync.Pool // of *decoder
-	batches sync.Pool // of *shipment
-	gzips     sync.Pool // of *gzip.Reader
-	zstds     sync.Pool // of *zstd.Decoder
+	decoders sync.Pool // of *decoder
+	batches  sync.Pool // of *shipment
+	gzips    sync.Pool // of *gzip.Reader
+	zstds    sync.Pool // of *zstd.Decoder
 }
 
 // New makes the edge.

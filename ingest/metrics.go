@@ -10,10 +10,10 @@ import (
 // metrics are the figures of the edge.
 type metrics struct {
 	requests *prometheus.CounterVec
-	duration  *prometheus.HistogramVec
+	duration *prometheus.HistogramVec
 	events   prometheus.Counter
 	changes  *prometheus.CounterVec
-	badItems  prometheus.Counter
+	badItems prometheus.Counter
 	bytes    prometheus.Counter
 	publish  prometheus.Histogram
 	inFlight prometheus.Gauge

@@ -77,9 +77,9 @@ func (s *Service) wait(ctx context.Context, b *batch) error {
 
 // The states of a shipment.
 const (
-	batchWaiting = iota // the request waits for it
-	batchComplete        // every record was acknowledged or failed
-	batchAbandoned           // the request is gone; the last record decides
+	batchWaiting   = iota // the request waits for it
+	batchComplete         // every record was acknowledged or failed
+	batchAbandoned        // the request is gone; the last record decides
 )
 
 // batch is the records of one request, from their bytes to their
@@ -91,9 +91,9 @@ type batch struct {
 	bytes   []byte // of all keys and values
 
 	unacked atomic.Int64
-	failure   atomic.Pointer[error] // of the first record that failed
-	state     atomic.Int32
-	done      chan struct{} // gets one value when decided while awaited
+	failure atomic.Pointer[error] // of the first record that failed
+	state   atomic.Int32
+	done    chan struct{} // gets one value when decided while awaited
 }
 
 func (s *Service) newBatch() *batch {

@@ -19,14 +19,14 @@ const (
 // endpoint is one address: what it is called in metrics and log, and what is
 // done with the body of a request that was let in.
 type endpoint struct {
-	name string
-	handle   func(s *Service, ctx context.Context, in request) ([]identity, error)
+	name   string
+	handle func(s *Service, ctx context.Context, in request) ([]identity, error)
 }
 
 // request is a request that was let in.
 type request struct {
-	source registry.Source
-	limiter   *keyLimiter
+	source  registry.Source
+	limiter *keyLimiter
 	*decoder
 }
 

@@ -87,12 +87,12 @@ func (d *fakeRegistry) fail(err error) {
 // testEdge is the service with a Kafka of its own around it.
 type testEdge struct {
 	*Service
-	t       testing.TB
-	registry    *fakeRegistry
-	cluster *kfake.Cluster
-	network *kfake.VirtualNetwork
-	metrics *prometheus.Registry
-	log     *strings.Builder
+	t        testing.TB
+	registry *fakeRegistry
+	cluster  *kfake.Cluster
+	network  *kfake.VirtualNetwork
+	metrics  *prometheus.Registry
+	log      *strings.Builder
 }
 
 // Handler is the service's; what goes through it is held to its document.

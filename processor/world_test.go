@@ -266,7 +266,7 @@ func (w *world) wantCounters(shard int32, want lake.Counters) {
 	}
 }
 
-// tailOf asks p for what it holds of shard from an offset on.
+// lastBytes asks p for what it holds of shard from an offset on.
 func (p *process) tailOf(shard int32, from int64) (next int64, offsets []int64, err error) {
 	p.w.t.Helper()
 	time.Sleep(2 * flushEvery)

@@ -37,7 +37,7 @@ func startBroker(dir string, cfg Config) (*broker, error) {
 		kfake.ClusterID("weir"),
 		kfake.DataDir(dir),
 		kfake.SyncWrites(), // a produce is answered after fsync
-		kfake.WithLogger(brokerLog{cfg.Log}),
+		kfake.WithLogger(kfakeLogger{cfg.Log}),
 		// Retention is the janitor's: the broker's own would delete what is not
 		// committed, and does not run after a restart anyway.
 		kfake.BrokerConfigs(map[string]string{
@@ -74,12 +74,12 @@ func loopbackPort(addr string) (int, error) {
 	return int(port), nil
 }
 
-// brokerLog lets the broker speak through our log.
-type brokerLog struct{ log *slog.Logger }
+// kfakeLogger lets the broker speak through our log.
+type kfakeLogger struct{ log *slog.Logger }
 
 // Logf has the library's signature. Its warnings are what a person should see:
 // a record that could not be written, a log that was cut at a torn batch.
-func (l brokerLog) Logf(level kfake.LogLevel, format string, args ...any) {
+func (l kfakeLogger) Logf(level kfake.LogLevel, format string, args ...any) {
 	ours := slog.LevelDebug
 	switch level {
 	case kfake.LogLevelError:

@@ -264,7 +264,7 @@ func TestJanitorSaysWhenThereIsNoRoom(t *testing.T) {
 	small := JanitorConfig{LogCap: 500 << 10}
 	check(small, nil)
 	big := make([]byte, 100<<10)
-	if _, err := io.ReadFull(noise(int64(len(big))), big); err != nil {
+	if _, err := io.ReadFull(randomBytes(int64(len(big))), big); err != nil {
 		t.Fatal(err)
 	}
 	produce(t, c, "log", slices.Repeat([][]byte{big}, 6)...)

@@ -37,9 +37,9 @@ type Config struct {
 
 // Parts are the running broker and store.
 type Parts struct {
-	Kafka string         // bootstrap address
-	S3    objects.Config // how to reach the store
-	LogAt string         // folder that holds the broker's log, for Janitor
+	Kafka  string         // bootstrap address
+	S3     objects.Config // how to reach the store
+	LogDir string         // folder that holds the broker's log, for Janitor
 
 	broker *broker
 	store  *store
@@ -66,7 +66,7 @@ func Open(ctx context.Context, cfg Config) (*Parts, error) {
 		b.close()
 		return nil, err
 	}
-	return &Parts{Kafka: b.addr, S3: s.reach, LogAt: filepath.Join(dir, logFolder), broker: b, store: s}, nil
+	return &Parts{Kafka: b.addr, S3: s.clientConfig, LogDir: filepath.Join(dir, logFolder), broker: b, store: s}, nil
 }
 
 // Failed yields the error of a part that has stopped by itself.

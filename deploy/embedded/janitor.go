@@ -60,14 +60,14 @@ type Janitor struct {
 	committed func(context.Context) (map[int32]int64, error)
 	log       *slog.Logger
 
-	mu      sync.Mutex // guards what follows
-	full    error      // what Full says
-	waiting int64      // what Waiting says
+	mu          sync.Mutex // guards what follows
+	full        error      // what Full says
+	uncommitted int64      // what Waiting says
 }
 
 // JanitorDeps are what a Janitor works with.
 type JanitorDeps struct {
-	Dir       string                                         // of the log: Parts.LogAt
+	Dir       string                                         // of the log: Parts.LogDir
 	Admin     *kadm.Client                                   // of the broker
 	Committed func(context.Context) (map[int32]int64, error) // per shard, the smallest next offset of all tables
 	Log       *slog.Logger
@@ -88,11 +88,11 @@ func (j *Janitor) Full() error {
 	return j.full
 }
 
-// Waiting says how many bytes of the log are not yet in the lake.
-func (j *Janitor) Waiting() int64 {
+// UncommittedBytes says how many bytes of the log are not yet in the lake.
+func (j *Janitor) UncommittedBytes() int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.waiting
+	return j.uncommitted
 }
 
 // Run cleans up every interval until ctx ends.
@@ -113,7 +113,7 @@ func (j *Janitor) Run(ctx context.Context) error {
 
 // Clean deletes what may be deleted and measures what is left.
 func (j *Janitor) Clean(ctx context.Context) error {
-	shards, err := j.look(ctx)
+	shards, err := j.readShards(ctx)
 	if err != nil {
 		return err
 	}
@@ -121,13 +121,13 @@ func (j *Janitor) Clean(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	full, err := j.noRoom(waiting)
+	full, err := j.checkSpace(waiting)
 	if err != nil {
 		return err
 	}
 	j.mu.Lock()
 	was := j.full
-	j.full, j.waiting = full, waiting
+	j.full, j.uncommitted = full, waiting
 	j.mu.Unlock()
 	switch {
 	case full != nil && was == nil:
@@ -135,14 +135,14 @@ func (j *Janitor) Clean(ctx context.Context) error {
 	case full == nil && was != nil:
 		j.log.InfoContext(ctx, "room for events again")
 	}
-	return j.trim(ctx, shards)
+	return j.deleteCommitted(ctx, shards)
 }
 
-// span is a shard's log: [start, end), of which the lake has what lies before
+// shardLog is a shard's log: [start, end), of which the lake has what lies before
 // committed.
-type span struct{ start, committed, end int64 }
+type shardLog struct{ start, committed, end int64 }
 
-func (j *Janitor) look(ctx context.Context) (map[int32]span, error) {
+func (j *Janitor) readShards(ctx context.Context) (map[int32]shardLog, error) {
 	committed, err := j.committed(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read committed offsets: %w", err)
@@ -155,7 +155,7 @@ func (j *Janitor) look(ctx context.Context) (map[int32]span, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read end offsets of %s: %w", j.cfg.Topic, err)
 	}
-	shards := make(map[int32]span)
+	shards := make(map[int32]shardLog)
 	starts.Each(func(start kadm.ListedOffset) {
 		end, ok := ends.Lookup(start.Topic, start.Partition)
 		if !ok || start.Err != nil || end.Err != nil {
@@ -165,13 +165,13 @@ func (j *Janitor) look(ctx context.Context) (map[int32]span, error) {
 		if upTo > end.Offset {
 			upTo = 0 // the lake was filled from another log: nothing of this one may go
 		}
-		shards[start.Partition] = span{start.Offset, upTo, end.Offset}
+		shards[start.Partition] = shardLog{start.Offset, upTo, end.Offset}
 	})
 	return shards, nil
 }
 
-// trim deletes up to the last committed record. Only whole files go.
-func (j *Janitor) trim(ctx context.Context, shards map[int32]span) error {
+// deleteCommitted deletes up to the last committed record. Only whole files go.
+func (j *Janitor) deleteCommitted(ctx context.Context, shards map[int32]shardLog) error {
 	upTo := make(kadm.Offsets)
 	for shard, s := range shards {
 		if to := s.committed - 1; to > s.start {
@@ -192,9 +192,9 @@ func (j *Janitor) trim(ctx context.Context, shards map[int32]span) error {
 }
 
 // measureLog adds up what is not committed of all shards.
-func (j *Janitor) measureLog(shards map[int32]span) (waiting int64, err error) {
+func (j *Janitor) measureLog(shards map[int32]shardLog) (waiting int64, err error) {
 	for shard, s := range shards {
-		n, err := s.waiting(filepath.Join(j.dir, "partitions", fmt.Sprintf("%s-%d", j.cfg.Topic, shard)))
+		n, err := s.uncommittedBytes(filepath.Join(j.dir, "partitions", fmt.Sprintf("%s-%d", j.cfg.Topic, shard)))
 		if err != nil {
 			return 0, fmt.Errorf("measure shard %d: %w", shard, err)
 		}
@@ -203,8 +203,8 @@ func (j *Janitor) measureLog(shards map[int32]span) (waiting int64, err error) {
 	return waiting, nil
 }
 
-// noRoom tells why nothing more should be taken, or nil.
-func (j *Janitor) noRoom(waiting int64) (full error, err error) {
+// checkSpace tells why nothing more should be taken, or nil.
+func (j *Janitor) checkSpace(waiting int64) (full error, err error) {
 	if waiting >= j.cfg.LogCap {
 		return fmt.Errorf("%w: %d of %d bytes", ErrLogFull, waiting, j.cfg.LogCap), nil
 	}
@@ -218,10 +218,10 @@ func (j *Janitor) noRoom(waiting int64) (full error, err error) {
 	return nil, nil
 }
 
-// waiting is how many bytes of the files in dir are not committed. The size of
+// uncommittedBytes is how many bytes of the files in dir are not committed. The size of
 // the folder would not do: the file that is being written stays, however much
 // of it is committed, and many shards could be full for ever of nothing.
-func (s span) waiting(dir string) (int64, error) {
+func (s shardLog) uncommittedBytes(dir string) (int64, error) {
 	files, err := segments(dir)
 	if err != nil {
 		return 0, err

@@ -38,11 +38,11 @@ const (
 
 // store is one S3 server on loopback over a folder of plain files.
 type store struct {
-	dir    string // data folder
-	reach  objects.Config
-	failed chan error // what ended it when nobody asked for that
-	stop   context.CancelFunc
-	ended  chan struct{}
+	dir          string // data folder
+	clientConfig objects.Config
+	failed       chan error // what ended it when nobody asked for that
+	stop         context.CancelFunc
+	ended        chan struct{}
 }
 
 // startStore serves dir/objects and returns when it listens.
@@ -57,7 +57,7 @@ func startStore(ctx context.Context, cfg Config) (*store, error) {
 	}
 	for range storeTries {
 		var s *store
-		if s, err = tryStore(ctx, cfg, keys, port); err == nil {
+		if s, err = startStoreOnce(ctx, cfg, keys, port); err == nil {
 			return s, nil
 		}
 		if port != 0 || ctx.Err() != nil {
@@ -67,7 +67,7 @@ func startStore(ctx context.Context, cfg Config) (*store, error) {
 	return nil, fmt.Errorf("start the embedded store on %s: %w", cfg.Dir, err)
 }
 
-func tryStore(ctx context.Context, cfg Config, keys rootKeys, port int) (*store, error) {
+func startStoreOnce(ctx context.Context, cfg Config, keys rootKeys, port int) (*store, error) {
 	files, err := openFiles(cfg.Dir)
 	if err != nil {
 		return nil, err
@@ -79,16 +79,16 @@ func tryStore(ctx context.Context, cfg Config, keys rootKeys, port int) (*store,
 	// The server outlives ctx: it must serve the last cuts, which come after it.
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s := &store{
-		dir:    cfg.Dir,
-		reach:  objects.Config{Endpoint: "http://" + addr, AccessKey: keys.Access, SecretKey: keys.Secret, PathStyle: true},
-		failed: make(chan error, 1),
-		stop:   stop,
-		ended:  make(chan struct{}),
+		dir:          cfg.Dir,
+		clientConfig: objects.Config{Endpoint: "http://" + addr, AccessKey: keys.Access, SecretKey: keys.Secret, PathStyle: true},
+		failed:       make(chan error, 1),
+		stop:         stop,
+		ended:        make(chan struct{}),
 	}
 	listens := make(chan struct{})
 	go func() {
 		defer close(s.ended)
-		err := serveStore(running, files, keys, addr, listens)
+		err := runStore(running, files, keys, addr, listens)
 		if running.Err() == nil { // nobody told it to end
 			s.failed <- err
 		}
@@ -106,9 +106,9 @@ func tryStore(ctx context.Context, cfg Config, keys rootKeys, port int) (*store,
 	return nil, err
 }
 
-// serveStore serves until ctx ends. It returns why it ended, which is worth
+// runStore serves until ctx ends. It returns why it ended, which is worth
 // telling only if that was too early.
-func serveStore(ctx context.Context, files backend.Backend, keys rootKeys, addr string, listens chan struct{}) error {
+func runStore(ctx context.Context, files backend.Backend, keys rootKeys, addr string, listens chan struct{}) error {
 	ended := embedgw.RunVersityGW(ctx, files, &embedgw.Config{
 		RootUserAccess: keys.Access, RootUserSecret: keys.Secret,
 		IAMService:     auth.NewIAMServiceSingle(auth.Account{Access: keys.Access, Secret: keys.Secret, Role: auth.RoleAdmin}),
@@ -135,7 +135,7 @@ func openFiles(dir string) (backend.Backend, error) {
 	if err := makeFolder(root); err != nil {
 		return nil, err
 	}
-	if err := dropEmptyBuckets(root); err != nil {
+	if err := removeEmptyBuckets(root); err != nil {
 		return nil, err
 	}
 	opts := posix.PosixOpts{
@@ -145,7 +145,7 @@ func openFiles(dir string) (backend.Backend, error) {
 		ForceNoObjLockFile:  true, // one process
 	}
 	var attributes meta.MetadataStorer = meta.XattrMeta{}
-	if _, err := os.Stat(side); err == nil || !hasAttributes(root) {
+	if _, err := os.Stat(side); err == nil || !supportsXattrs(root) {
 		if err := makeFolder(side); err != nil {
 			return nil, err
 		}
@@ -158,11 +158,11 @@ func openFiles(dir string) (backend.Backend, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", root, err)
 	}
-	return durable{Posix: files, root: root}, nil
+	return durableStore{Posix: files, root: root}, nil
 }
 
-// hasAttributes tells whether the file system takes user attributes, by trying.
-func hasAttributes(root string) bool {
+// supportsXattrs tells whether the file system takes user attributes, by trying.
+func supportsXattrs(root string) bool {
 	const name = "weir.probe"
 	x := meta.XattrMeta{}
 	if err := x.StoreAttribute(nil, root, "", name, []byte("1")); err != nil {
@@ -171,10 +171,10 @@ func hasAttributes(root string) bool {
 	return x.DeleteAttribute(root, "", name) == nil
 }
 
-// dropEmptyBuckets removes buckets without a file. A process killed while it
+// removeEmptyBuckets removes buckets without a file. A process killed while it
 // makes a bucket leaves a folder without attributes, whose name would be
 // unusable for ever; buckets are made again where they are needed.
-func dropEmptyBuckets(root string) error {
+func removeEmptyBuckets(root string) error {
 	entries, err := os.ReadDir(root)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", root, err)

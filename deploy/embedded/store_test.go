@@ -107,7 +107,7 @@ func TestUploadInPartsIsWhatWasRead(t *testing.T) {
 	ctx, b := t.Context(), bucket(t, "uploads")
 	for _, size := range []int64{0, 10, 8 << 20, 20<<20 + 7} {
 		key := fmt.Sprintf("u/%d.zip", size)
-		n, err := b.Upload(ctx, key, noise(size))
+		n, err := b.Upload(ctx, key, randomBytes(size))
 		if err != nil || n != size {
 			t.Fatalf("upload %d bytes: %d, %v", size, n, err)
 		}
@@ -115,7 +115,7 @@ func TestUploadInPartsIsWhatWasRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want, _ := io.ReadAll(noise(size)); !bytes.Equal(got, want) {
+		if want, _ := io.ReadAll(randomBytes(size)); !bytes.Equal(got, want) {
 			t.Errorf("%d bytes uploaded came back otherwise", size)
 		}
 	}
@@ -124,7 +124,7 @@ func TestUploadInPartsIsWhatWasRead(t *testing.T) {
 func TestFailedUploadLeavesNothing(t *testing.T) {
 	ctx, b := t.Context(), bucket(t, "uploads")
 	errRead := errors.New("scan said no")
-	_, err := b.Upload(ctx, "u/broken.zip", io.MultiReader(noise(20<<20), failing{errRead}))
+	_, err := b.Upload(ctx, "u/broken.zip", io.MultiReader(randomBytes(20<<20), failingReader{errRead}))
 	if !errors.Is(err, errRead) {
 		t.Fatalf("upload: %v, want %v", err, errRead)
 	}
@@ -133,12 +133,12 @@ func TestFailedUploadLeavesNothing(t *testing.T) {
 	}
 }
 
-type failing struct{ err error }
+type failingReader struct{ err error }
 
-func (f failing) Read([]byte) (int, error) { return 0, f.err }
+func (f failingReader) Read([]byte) (int, error) { return 0, f.err }
 
-// noise is a reader of always the same n bytes that do not compress.
-func noise(n int64) io.Reader {
+// randomBytes is a reader of always the same n bytes that do not compress.
+func randomBytes(n int64) io.Reader {
 	return io.LimitReader(rand.NewChaCha8([32]byte{1}), n)
 }
 
@@ -206,7 +206,7 @@ func TestEmptyBucketOfAKilledStartIsRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := dropEmptyBuckets(root); err != nil {
+	if err := removeEmptyBuckets(root); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(root, "half")); !errors.Is(err, fs.ErrNotExist) {

@@ -19,9 +19,9 @@ import (
 type adminVerb struct {
 	noun, verb string
 	summary    string
-	needs      string // flags that must be given
-	takes      string // flags that may be given
-	run        func(ctx context.Context, call *adminCall) (answer, error)
+	required   string // flags that must be given
+	optional   string // flags that may be given
+	run        func(ctx context.Context, call *adminCall) (output, error)
 }
 
 // adminCall is one verb being done.
@@ -77,7 +77,7 @@ func runAdmin(ctx context.Context, p *process, args []string) error {
 	if err != nil {
 		return err
 	}
-	verb, err := adminVerbOf(&flags)
+	verb, err := findVerb(&flags)
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func runVerb(ctx context.Context, p *process, verb adminVerb, flags adminFlags) 
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	reg, err := registryOf(ctx, cfg, log)
+	reg, err := openRegistry(ctx, cfg, log)
 	if errors.Is(err, errNoFolder) {
 		return fmt.Errorf("%w: name the folder of a server that has been started, --data DIR, or a database, --database URL", err)
 	}
@@ -112,7 +112,7 @@ func runVerb(ctx context.Context, p *process, verb adminVerb, flags adminFlags) 
 
 	a, err := verb.run(ctx, &adminCall{adminFlags: flags, reg: reg, stdin: p.stdin})
 	if err != nil {
-		return explain(err)
+		return explainError(err)
 	}
 	return a.print(p.stdout, flags.json)
 }
@@ -133,9 +133,9 @@ func (f adminFlags) settings(p *process) (Config, error) {
 	return cfg, err
 }
 
-// explain says what a bare "not found" does not, and which errors are the
+// explainError says what a bare "not found" does not, and which errors are the
 // command line's.
-func explain(err error) error {
+func explainError(err error) error {
 	switch {
 	case errors.Is(err, registry.ErrInvalid):
 		return usageError{err}
@@ -186,8 +186,8 @@ func (f *adminFlags) set() *flag.FlagSet {
 	return set
 }
 
-// adminVerbOf finds the verb that the first two words name and takes them away.
-func adminVerbOf(f *adminFlags) (adminVerb, error) {
+// findVerb finds the verb that the first two words name and takes them away.
+func findVerb(f *adminFlags) (adminVerb, error) {
 	if len(f.positional) < 2 {
 		return adminVerb{}, usagef("say what to do with what, as in: weir admin account list; see: weir admin --help")
 	}
@@ -208,14 +208,14 @@ func (v adminVerb) check(f adminFlags) error {
 	complain := func(format string, args ...any) {
 		wrong = append(wrong, v.noun+" "+v.verb+" "+fmt.Sprintf(format, args...))
 	}
-	takes := strings.Fields("data database database.url config json " + v.needs + " " + v.takes)
+	takes := strings.Fields("data database database.url config json " + v.required + " " + v.optional)
 	for name := range f.given {
 		if !slices.Contains(takes, name) {
 			complain("takes no --%s", name)
 		}
 	}
 	bare := len(f.positional) == 1 && slices.Contains(takes, "id") && !f.given["id"]
-	for name := range strings.FieldsSeq(v.needs) {
+	for name := range strings.FieldsSeq(v.required) {
 		if !f.given[name] && (name != "id" || !bare) {
 			complain("needs --%s", name)
 		}
@@ -223,7 +223,7 @@ func (v adminVerb) check(f adminFlags) error {
 	if len(f.positional) > 0 && !bare {
 		complain("takes no %q", f.positional)
 	}
-	if len(f.products) > 1 && !slices.Contains(strings.Fields(v.takes), "product") {
+	if len(f.products) > 1 && !slices.Contains(strings.Fields(v.optional), "product") {
 		complain("takes one --product")
 	}
 	if len(wrong) == 0 {
@@ -233,8 +233,8 @@ func (v adminVerb) check(f adminFlags) error {
 	return usagef("%s; see: weir admin %s --help", strings.Join(wrong, "\n"), v.noun)
 }
 
-// which is the id that was given, with --id or without.
-func (f adminFlags) which() string {
+// target is the id that was given, with --id or without.
+func (f adminFlags) target() string {
 	if len(f.positional) > 0 {
 		return f.positional[0]
 	}

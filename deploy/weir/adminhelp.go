@@ -112,13 +112,13 @@ func adminHelp(args []string) (string, bool) {
 	}
 	for _, arg := range args {
 		if text, ok := nounHelp(arg); ok {
-			return helpOfNoun(arg, text), true
+			return formatNounHelp(arg, text), true
 		}
 	}
-	return helpOfAdmin(), true
+	return formatAdminHelp(), true
 }
 
-func helpOfAdmin() string {
+func formatAdminHelp() string {
 	var b strings.Builder
 	b.WriteString(helpAdminIntro)
 	for _, v := range adminVerbs() {
@@ -131,7 +131,7 @@ func helpOfAdmin() string {
 	return b.String()
 }
 
-func helpOfNoun(noun, text string) string {
+func formatNounHelp(noun, text string) string {
 	var b strings.Builder
 	for _, v := range adminVerbs() {
 		if v.noun == noun {
@@ -149,10 +149,10 @@ func (v adminVerb) flags() string {
 		"password-stdin": "--password-stdin", "rate": "--rate N", "value": "--value VALUE", "euid": "--euid N",
 	}
 	var b strings.Builder
-	for name := range strings.FieldsSeq(v.needs) {
+	for name := range strings.FieldsSeq(v.required) {
 		b.WriteString(" " + words[name])
 	}
-	for name := range strings.FieldsSeq(v.takes) {
+	for name := range strings.FieldsSeq(v.optional) {
 		b.WriteString(" [" + words[name] + "]")
 	}
 	return b.String()

@@ -43,7 +43,7 @@ YAML file that --config names):
 
 `)
 	var cfg Config
-	settings, sections := settingsOf(&cfg)
+	settings, sections := listSettings(&cfg)
 	for _, s := range settings {
 		for len(sections) > 0 && strings.HasPrefix(s.key, sections[0].key+".") {
 			fmt.Fprintf(&b, "\n %s\n", sections[0].help)
@@ -68,9 +68,9 @@ func runAll(ctx context.Context, p *process, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = asked(ctx, errors.Join(err, unlock())) }()
+	defer func() { err = ignoreCancel(ctx, errors.Join(err, unlock())) }()
 
-	if err := forgetRunning(cfg.Data); err != nil { // that of a life that was killed
+	if err := removeRunFile(cfg.Data); err != nil { // that of a life that was killed
 		return err
 	}
 
@@ -83,10 +83,10 @@ func runAll(ctx context.Context, p *process, args []string) (err error) {
 	}
 	defer parts.Close()
 
-	cfg = embeddedSettings(cfg, cfg.Data, running{Kafka: parts.Kafka, S3: parts.S3})
-	w := p.newWiring(cfg, roles{ingest: true, processor: true, query: true})
-	defer func() { err = errors.Join(err, w.close()) }()
-	return p.serveAll(ctx, w, parts)
+	cfg = withEmbeddedParts(cfg, cfg.Data, runInfo{Kafka: parts.Kafka, S3: parts.S3})
+	a := p.newApp(cfg, roles{ingest: true, processor: true, query: true})
+	defer func() { err = errors.Join(err, a.close()) }()
+	return p.serveAll(ctx, a, parts)
 }
 
 // loadAll reads the settings of one process and fills in what it has of its own.
@@ -103,7 +103,7 @@ func (p *process) loadAll(args []string) (Config, error) {
 			foreign = append(foreign, fmt.Errorf("%s is set, but weir all brings its own: run weir ingest, processor and query instead", key))
 		}
 	}
-	if err := errors.Join(append(foreign, cfg.check(), noArguments(rest))...); err != nil {
+	if err := errors.Join(append(foreign, cfg.validate(), noArguments(rest))...); err != nil {
 		return cfg, usageError{err}
 	}
 	if cfg.Memory.Limit == 0 {
@@ -128,21 +128,21 @@ func randomText(bytes int) string {
 }
 
 // serveAll wires the services, makes what a first start makes, and serves.
-func (p *process) serveAll(ctx context.Context, w *wiring, parts *embedded.Parts) error {
-	if err := os.MkdirAll(w.cfg.Processor.Scratch, 0o700); err != nil {
+func (p *process) serveAll(ctx context.Context, a *app, parts *embedded.Parts) error {
+	if err := os.MkdirAll(a.cfg.Processor.Scratch, 0o700); err != nil {
 		return err
 	}
-	if err := w.connect(ctx); err != nil {
+	if err := a.connect(ctx); err != nil {
 		return err
 	}
-	made, err := ensureDemo(ctx, w.registry, w.cfg.Data, w.url())
+	made, err := ensureDemo(ctx, a.registry, a.cfg.Data, a.url())
 	if err != nil {
 		return fmt.Errorf("make the demo account: %w", err)
 	}
-	if err := w.addJanitor(parts); err != nil {
+	if err := a.addJanitor(parts); err != nil {
 		return err
 	}
-	w.add("embedded store", func(ctx context.Context) error {
+	a.add("embedded store", func(ctx context.Context) error {
 		select {
 		case err := <-parts.Failed():
 			return err
@@ -150,60 +150,60 @@ func (p *process) serveAll(ctx context.Context, w *wiring, parts *embedded.Parts
 			return nil
 		}
 	})
-	if err := w.build(ctx); err != nil {
+	if err := a.build(ctx); err != nil {
 		return err
 	}
-	w.operators.HandleFunc("GET /check", w.serveBalance)
-	w.add("greeting", func(ctx context.Context) error {
-		w.greetWhenReady(ctx, p, made)
+	a.operators.HandleFunc("GET /check", a.serveBalance)
+	a.add("greeting", func(ctx context.Context) error {
+		a.printBannerWhenReady(ctx, p, made)
 		<-ctx.Done()
 		return nil
 	})
-	if err := writeRunning(w.cfg.Data, running{
-		PID: os.Getpid(), Version: version(), URL: w.url(), Admin: w.admin.Addr().String(), Kafka: parts.Kafka, S3: parts.S3,
+	if err := writeRunFile(a.cfg.Data, runInfo{
+		PID: os.Getpid(), Version: version(), URL: a.url(), Admin: a.admin.Addr().String(), Kafka: parts.Kafka, S3: parts.S3,
 	}); err != nil {
 		return err
 	}
-	return errors.Join(w.members.run(ctx), forgetRunning(w.cfg.Data))
+	return errors.Join(a.services.run(ctx), removeRunFile(a.cfg.Data))
 }
 
 // addJanitor keeps the embedded log small. It is started first and so ends
 // last, with a look at what the last cut has committed.
-func (w *wiring) addJanitor(parts *embedded.Parts) error {
-	client, err := w.kafka()
+func (a *app) addJanitor(parts *embedded.Parts) error {
+	client, err := a.kafka()
 	if err != nil {
 		return err
 	}
-	w.onClose(func() error { client.Close(); return nil })
+	a.onClose(func() error { client.Close(); return nil })
 	janitor := embedded.NewJanitor(embedded.JanitorConfig{
-		Topic: topic.Name, LogCap: int64(w.cfg.Embedded.LogCap), MinFree: int64(w.cfg.Embedded.MinFree),
+		Topic: topic.Name, LogCap: int64(a.cfg.Embedded.LogCap), MinFree: int64(a.cfg.Embedded.MinFree),
 	}, embedded.JanitorDeps{
-		Dir: parts.LogAt, Admin: kadm.NewClient(client), Log: w.log,
-		Committed: func(ctx context.Context) (map[int32]int64, error) { return processor.Committed(ctx, w.lake) },
+		Dir: parts.LogDir, Admin: kadm.NewClient(client), Log: a.log,
+		Committed: func(ctx context.Context) (map[int32]int64, error) { return processor.Committed(ctx, a.lake) },
 	})
-	w.full = janitor.Full
-	w.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	a.full = janitor.Full
+	a.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "weir_embedded_log_waiting_bytes", Help: "Bytes of the embedded log that are not yet in the lake.",
-	}, func() float64 { return float64(janitor.Waiting()) }))
-	w.add("janitor", func(ctx context.Context) error {
+	}, func() float64 { return float64(janitor.UncommittedBytes()) }))
+	a.add("janitor", func(ctx context.Context) error {
 		err := janitor.Run(ctx)
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyWait)
 		defer cancel()
 		if err := janitor.Clean(last); err != nil {
-			w.log.WarnContext(ctx, "embedded log not cleaned at the end", "err", err)
+			a.log.WarnContext(ctx, "embedded log not cleaned at the end", "err", err)
 		}
 		return err
 	})
 	return nil
 }
 
-// greetWhenReady tells the terminal when things can be tried, and how. Secrets
+// printBannerWhenReady tells the terminal when things can be tried, and how. Secrets
 // go to the terminal and to demo.json, never into the log.
-func (w *wiring) greetWhenReady(ctx context.Context, p *process, made *demo) {
-	p.say("weir is starting on %s, data in %s\nmetrics and profiles on http://%s\n", w.url(), w.cfg.Data, w.admin.Addr())
+func (a *app) printBannerWhenReady(ctx context.Context, p *process, made *demo) {
+	p.print("weir is starting on %s, data in %s\nmetrics and profiles on http://%s\n", a.url(), a.cfg.Data, a.admin.Addr())
 	started := time.Now()
 	for {
-		if _, why := readiness(ctx, w.probes); why == nil {
+		if _, why := readiness(ctx, a.probes); why == nil {
 			break
 		}
 		select {
@@ -212,11 +212,11 @@ func (w *wiring) greetWhenReady(ctx context.Context, p *process, made *demo) {
 			return
 		}
 	}
-	w.log.InfoContext(ctx, "ready", "url", w.url(), "admin", w.admin.Addr().String(), "waited", time.Since(started).Round(time.Millisecond), "version", version())
-	greeting := demoThere(w.cfg.Data, w.url())
+	a.log.InfoContext(ctx, "ready", "url", a.url(), "admin", a.admin.Addr().String(), "waited", time.Since(started).Round(time.Millisecond), "version", version())
+	greeting := demoHint(a.cfg.Data, a.url())
 	if made != nil {
-		greeting = made.greeting(w.cfg.Data, isTerminal(p.stdout))
+		greeting = made.banner(a.cfg.Data, isTerminal(p.stdout))
 	}
-	p.say("weir is ready on %s\n%s", w.url(), greeting)
+	p.print("weir is ready on %s\n%s", a.url(), greeting)
 	debug.FreeOSMemory() // starting reads the whole log; what that took is given back
 }

@@ -15,7 +15,7 @@ import (
 // compaction, and are no events.
 func TestWhatIsSaidOfClients(t *testing.T) {
 	const address = "ann.personal@example.org"
-	s := newServer(t, "--processor.cut-age", "500ms", "--log.level", "debug")
+	s := newTestServer(t, "--processor.cut-age", "500ms", "--log.level", "debug")
 	s.start()
 	d := s.demo()
 	today := time.Now().UTC().Format(time.DateOnly)

@@ -59,8 +59,8 @@ type shardBalance struct {
 	Why        string `json:"why,omitempty"`  // it does not close
 }
 
-// fault notes a reason why the shard does not close.
-func (s *shardBalance) fault(format string, args ...any) {
+// addProblem notes a reason why the shard does not close.
+func (s *shardBalance) addProblem(format string, args ...any) {
 	s.Closes = false
 	if s.Why != "" {
 		s.Why += "; "
@@ -81,7 +81,7 @@ func runCheck(ctx context.Context, p *process, args []string) error {
 	if err := noArguments(rest); err != nil {
 		return err
 	}
-	b, err := p.balanceOf(ctx, cfg, opts.Deep)
+	b, err := p.readBalance(ctx, cfg, opts.Deep)
 	if err != nil {
 		return err
 	}
@@ -94,16 +94,16 @@ func runCheck(ctx context.Context, p *process, args []string) error {
 	return nil
 }
 
-// balanceOf opens what is needed to look, and looks.
-func (p *process) balanceOf(ctx context.Context, cfg Config, deep bool) (b balance, err error) {
+// readBalance opens what is needed to look, and looks.
+func (p *process) readBalance(ctx context.Context, cfg Config, deep bool) (b balance, err error) {
 	cfg.Log.Level = cmp.Or(map[bool]string{true: cfg.Log.Level}[cfg.Log.Level != "info"], "warn")
 	log := p.logger(cfg.Log)
-	cfg, done, err := beside(ctx, cfg, log)
+	cfg, done, err := attach(ctx, cfg, log)
 	if err != nil {
 		return b, err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	reg, err := registryOf(ctx, cfg, log)
+	reg, err := openRegistry(ctx, cfg, log)
 	if err != nil {
 		return b, err
 	}
@@ -205,39 +205,39 @@ func (a auditor) shard(shard int32, state lake.ShardState, begun bool, start, en
 		Closes: true,
 	}
 	if moved := state.Next - state.First; c.Sum() != moved {
-		s.fault("%d offsets are committed and %d accounted for", moved, c.Sum())
+		s.addProblem("%d offsets are committed and %d accounted for", moved, c.Sum())
 	}
 	if !begun {
 		return s
 	}
 	if s.InFlight < 0 {
-		s.fault("the log ends before what is committed")
+		s.addProblem("the log ends before what is committed")
 	}
 	if start > state.Next {
-		s.fault("the log begins at %d, after what is committed", start)
+		s.addProblem("the log begins at %d, after what is committed", start)
 	}
 	if id := state.Position.TopicID; id != "" && id != a.layout.TopicID {
-		s.fault("committed offsets are of another log (%s, not %s)", id, a.layout.TopicID)
+		s.addProblem("committed offsets are of another log (%s, not %s)", id, a.layout.TopicID)
 	}
 	return s
 }
 
 // serveBalance is check over HTTP, for operators: ?deep=1 reads data files.
-func (w *wiring) serveBalance(rw http.ResponseWriter, r *http.Request) {
-	client, err := w.kafka()
+func (a *app) serveBalance(w http.ResponseWriter, r *http.Request) {
+	client, err := a.kafka()
 	if err == nil {
 		defer client.Close()
 		var b balance
-		b, err = auditor{lake: w.lake, layout: w.layout, admin: kadm.NewClient(client), log: w.log}.audit(r.Context(), r.FormValue("deep") == "1")
+		b, err = auditor{lake: a.lake, layout: a.layout, admin: kadm.NewClient(client), log: a.log}.audit(r.Context(), r.FormValue("deep") == "1")
 		if err == nil {
-			rw.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Content-Type", "application/json")
 			if !b.Closes {
-				rw.WriteHeader(http.StatusConflict)
+				w.WriteHeader(http.StatusConflict)
 			}
-			_ = b.write(rw, true) // the operator has gone; nobody is left to tell
+			_ = b.write(w, true) // the operator has gone; nobody is left to tell
 			return
 		}
 	}
-	w.log.ErrorContext(r.Context(), "balance not read", "err", err)
-	http.Error(rw, err.Error(), http.StatusInternalServerError)
+	a.log.ErrorContext(r.Context(), "balance not read", "err", err)
+	http.Error(w, err.Error(), http.StatusInternalServerError)
 }

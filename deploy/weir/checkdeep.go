@@ -23,7 +23,7 @@ func (a auditor) deep(ctx context.Context, events *lake.Snapshot, shards []shard
 			return err
 		}
 	}
-	if err := a.countDead(ctx, shards); err != nil {
+	if err := a.countDeadLetters(ctx, shards); err != nil {
 		return err
 	}
 	return a.countRollups(ctx, shards)
@@ -42,34 +42,34 @@ func (a auditor) countRows(ctx context.Context, events, changes *lake.Snapshot, 
 	}
 	s.Rows = &c.rows
 	if c.rows != s.Stored-s.Erased {
-		s.fault("%d rows lie in data files, want %d stored − %d erased", c.rows, s.Stored, s.Erased)
+		s.addProblem("%d rows lie in data files, want %d stored − %d erased", c.rows, s.Stored, s.Erased)
 	}
 	if said := c.rows - ofEvents; s.Erased == 0 && said != s.Changes {
-		s.fault("%d changes of clients lie in data files, want %d", said, s.Changes)
+		s.addProblem("%d changes of clients lie in data files, want %d", said, s.Changes)
 	}
-	if c.outside > 0 {
-		s.fault("%d rows have offsets that were not committed", c.outside)
+	if c.outOfRange > 0 {
+		s.addProblem("%d rows have offsets that were not committed", c.outOfRange)
 	}
-	if c.twice > 0 {
-		s.fault("%d offsets are there twice", c.twice)
+	if c.repeated > 0 {
+		s.addProblem("%d offsets are there twice", c.repeated)
 	}
 	return nil
 }
 
 // rowCount counts the rows of a shard by their offsets.
 type rowCount struct {
-	first, end           int64 // offsets that a row may have
-	seen                 bitmap
-	rows, outside, twice int64
+	first, end                 int64 // offsets that a row may have
+	seen                       bitmap
+	rows, outOfRange, repeated int64
 }
 
 func (c *rowCount) add(offset int64) {
 	c.rows++
 	switch {
 	case offset < c.first || offset >= c.end:
-		c.outside++
+		c.outOfRange++
 	case c.seen.set(offset - c.first):
-		c.twice++
+		c.repeated++
 	}
 }
 
@@ -134,9 +134,9 @@ func (b bitmap) set(i int64) bool {
 	return was
 }
 
-// countDead compares the dead letters below each committed offset with the
+// countDeadLetters compares the dead letters below each committed offset with the
 // counter.
-func (a auditor) countDead(ctx context.Context, shards []shardBalance) error {
+func (a auditor) countDeadLetters(ctx context.Context, shards []shardBalance) error {
 	snapshot, err := a.lake.Load(ctx, lake.DeadLetters)
 	if err != nil {
 		return fmt.Errorf("load dead letters: %w", err)
@@ -158,7 +158,7 @@ func (a auditor) countDead(ctx context.Context, shards []shardBalance) error {
 	}
 	for i := range shards {
 		if s := &shards[i]; dead[s.Shard] != s.Dead {
-			s.fault("%d dead letters lie in data files, want %d", dead[s.Shard], s.Dead)
+			s.addProblem("%d dead letters lie in data files, want %d", dead[s.Shard], s.Dead)
 		}
 	}
 	return nil
@@ -189,7 +189,7 @@ func (a auditor) countRollups(ctx context.Context, shards []shardBalance) error 
 			count += row.Count
 		}
 		if want := s.Stored - s.Changes - s.Erased; count != want {
-			s.fault("event_days counts %d events, want %d", count, want)
+			s.addProblem("event_days counts %d events, want %d", count, want)
 		}
 	}
 	return nil

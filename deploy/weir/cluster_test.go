@@ -44,19 +44,19 @@ func newCluster(t *testing.T) *cluster {
 	t.Cleanup(func() {
 		parts.Close()
 		if t.Failed() {
-			t.Logf("standard error of the processes:\n%s", tailOf(c.log.String(), 8000))
+			t.Logf("standard error of the processes:\n%s", lastBytes(c.log.String(), 8000))
 		}
 	})
 	return c
 }
 
-// service is one process of a cluster.
-type service struct {
+// clusterProcess is one process of a cluster.
+type clusterProcess struct {
 	url string
 	cmd *exec.Cmd
 }
 
-func (c *cluster) start(name string) service {
+func (c *cluster) start(name string) clusterProcess {
 	c.t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -64,7 +64,7 @@ func (c *cluster) start(name string) service {
 	}
 	addr := l.Addr().String()
 	_ = l.Close()
-	s := service{url: "http://" + addr, cmd: weir(c.t.Context(), append([]string{name, "--listen", addr}, c.flags...)...)}
+	s := clusterProcess{url: "http://" + addr, cmd: weir(c.t.Context(), append([]string{name, "--listen", addr}, c.flags...)...)}
 	s.cmd.Stderr = &c.log
 	if err := s.cmd.Start(); err != nil {
 		c.t.Fatal(err)
@@ -73,12 +73,12 @@ func (c *cluster) start(name string) service {
 	return s
 }
 
-func (s service) end(signal syscall.Signal) {
+func (s clusterProcess) end(signal syscall.Signal) {
 	_ = s.cmd.Process.Signal(signal)
 	_ = s.cmd.Wait() // a second wait fails, which is as well
 }
 
-func (c *cluster) waitReady(services ...service) {
+func (c *cluster) waitReady(services ...clusterProcess) {
 	c.t.Helper()
 	for _, s := range services {
 		c.eventually(s.url+" ready", func() error {
@@ -97,7 +97,7 @@ func (c *cluster) waitReady(services ...service) {
 
 func (c *cluster) eventually(what string, try func() error) {
 	c.t.Helper()
-	(&server{t: c.t}).waitFor(what, try)
+	(&testServer{t: c.t}).waitFor(what, try)
 }
 
 // admin runs `weir admin` and returns a field of its answer.
@@ -118,7 +118,7 @@ func (c *cluster) admin(field string, args ...string) string {
 func TestServicesApartAreOne(t *testing.T) {
 	c := newCluster(t)
 	edge := c.start("ingest")
-	owners := []service{c.start("processor"), c.start("processor")}
+	owners := []clusterProcess{c.start("processor"), c.start("processor")}
 	asked := c.start("query")
 	c.waitReady(append(owners, edge, asked)...)
 
@@ -138,7 +138,7 @@ func TestServicesApartAreOne(t *testing.T) {
 			items = append(items, fmt.Sprintf(`{"euid":%d,"event_name":"e","itime":%d,"random_id":"%d"}`, 1+sent%50, time.Now().UnixMilli(), sent))
 			sent++
 		}
-		(&server{t: t, addr: strings.TrimPrefix(edge.url, "http://")}).postEvents(key.Key, key.Secret, `{"data":[`+strings.Join(items, ",")+`]}`)
+		(&testServer{t: t, addr: strings.TrimPrefix(edge.url, "http://")}).postEvents(key.Key, key.Secret, `{"data":[`+strings.Join(items, ",")+`]}`)
 	}
 	counted := func() {
 		t.Helper()

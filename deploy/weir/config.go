@@ -149,14 +149,14 @@ type queryConfig struct {
 // load reads the settings of args, variables and file, and options, which are
 // flags of one command alone. What is neither comes back.
 func (p *process) load(args []string, options any) (cfg Config, rest []string, err error) {
-	settings, _ := settingsOf(&cfg)
+	settings, _ := listSettings(&cfg)
 	var file struct {
 		Config string `key:"config"`
 	}
 	flags := settings
 	for _, more := range []any{&file, options} {
 		if more != nil {
-			own, _ := settingsOf(more)
+			own, _ := listSettings(more)
 			flags = append(slices.Clone(flags), own...)
 		}
 	}
@@ -165,17 +165,17 @@ func (p *process) load(args []string, options any) (cfg Config, rest []string, e
 	}
 	// Flags are read twice: first to find the file, at last to win over it.
 	file.Config = p.getenv("WEIR_CONFIG")
-	_, flagErr := fromArgs(args, flags)
+	_, flagErr := parseFlags(args, flags)
 	var errs []error
 	if file.Config != "" {
 		errs = append(errs, readFile(file.Config, settings))
 	}
-	errs = append(errs, fromEnviron(p.environ, settings))
-	rest, _ = fromArgs(args, flags)
+	errs = append(errs, parseEnviron(p.environ, settings))
+	rest, _ = parseFlags(args, flags)
 	if err := errors.Join(append(errs, flagErr)...); err != nil {
 		return cfg, nil, usageError{err}
 	}
-	return cfg, rest, cfg.absolute()
+	return cfg, rest, cfg.makePathsAbsolute()
 }
 
 func readFile(path string, settings []setting) error {
@@ -183,15 +183,15 @@ func readFile(path string, settings []setting) error {
 	if err != nil {
 		return err
 	}
-	if err := fromYAML(text, settings); err != nil {
+	if err := parseYAML(text, settings); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
 }
 
-// absolute makes every path independent of the folder the process stands in,
+// makePathsAbsolute makes every path independent of the folder the process stands in,
 // which the embedded store changes.
-func (c *Config) absolute() error {
+func (c *Config) makePathsAbsolute() error {
 	for _, path := range []*string{&c.Data, &c.TLS.Cert, &c.TLS.Key, &c.Processor.Scratch, &c.Ingest.GeoIP} {
 		if *path == "" {
 			continue
@@ -205,8 +205,8 @@ func (c *Config) absolute() error {
 	return nil
 }
 
-// check reports everything in c that cannot work, whatever runs.
-func (c *Config) check() error {
+// validate reports everything in c that cannot work, whatever runs.
+func (c *Config) validate() error {
 	var errs []error
 	bad := func(key, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s %s", key, fmt.Sprintf(format, args...)))
@@ -217,7 +217,7 @@ func (c *Config) check() error {
 	if w := c.Processor.DedupeWindow; w < time.Hour || w > 30*24*time.Hour {
 		bad("processor.dedupe_window", "is %s, want 1h to 720h", w)
 	}
-	if host, _, err := net.SplitHostPort(c.Processor.Listen); err == nil && c.Processor.Advertise == "" && everywhere(host) {
+	if host, _, err := net.SplitHostPort(c.Processor.Listen); err == nil && c.Processor.Advertise == "" && isWildcard(host) {
 		bad("processor.advertise", "must be set: processor.listen is %s, which is no address to call", c.Processor.Listen)
 	}
 	if c.Topic.Shards < 0 {
@@ -247,15 +247,15 @@ func (c *Config) check() error {
 	return errors.Join(errs...)
 }
 
-// everywhere tells whether host is every address of the machine.
-func everywhere(host string) bool {
+// isWildcard tells whether host is every address of the machine.
+func isWildcard(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "" || ip != nil && ip.IsUnspecified()
 }
 
-// needs reports which settings a service of a cluster cannot do without.
-func (c *Config) needs(keys ...string) error {
-	settings, _ := settingsOf(c)
+// require reports which settings a service of a cluster cannot do without.
+func (c *Config) require(keys ...string) error {
+	settings, _ := listSettings(c)
 	var errs []error
 	for _, key := range keys {
 		i := slices.IndexFunc(settings, func(s setting) bool { return s.key == key })
@@ -269,10 +269,10 @@ func (c *Config) needs(keys ...string) error {
 	return errors.Join(errs...)
 }
 
-// example is the example file: every setting at its default.
-func example() string {
+// exampleFile is the example file: every setting at its default.
+func exampleFile() string {
 	var cfg Config
-	settings, sections := settingsOf(&cfg)
+	settings, sections := listSettings(&cfg)
 	var b strings.Builder
 	b.WriteString(`# Every setting of Weir at its default. A setting a.b_c is the flag --a.b-c and the
 # variable WEIR_A_B_C; flags win over variables, variables over this file.
@@ -296,10 +296,10 @@ func example() string {
 }
 
 func (s setting) choices() string {
-	if len(s.only) == 0 {
+	if len(s.allowed) == 0 {
 		return ""
 	}
-	return " (" + strings.Join(s.only, ", ") + ")"
+	return " (" + strings.Join(s.allowed, ", ") + ")"
 }
 
 func (s setting) yamlDefault() string {

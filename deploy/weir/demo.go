@@ -17,7 +17,7 @@ import (
 const (
 	demoProduct = 1000
 	demoEmail   = "demo@example.com"
-	demoMade    = "demo.made" // registry setting: once it is there, the first start is over
+	demoCreated = "demo.made" // registry setting: once it is there, the first start is over
 )
 
 // demo is what the first start makes to try things with, as demo.json has it.
@@ -37,14 +37,14 @@ type demo struct {
 // The file is written before the setting that ends the first start, so a start
 // that was killed in between is done over, with secrets that somebody has.
 func ensureDemo(ctx context.Context, reg *registry.Registry, dir, url string) (*demo, error) {
-	_, err := reg.Setting(ctx, demoMade)
+	_, err := reg.Setting(ctx, demoCreated)
 	if err == nil {
-		return nil, moveDemo(dir, url)
+		return nil, updateDemoURL(dir, url)
 	}
 	if !errors.Is(err, registry.ErrNotFound) {
 		return nil, err
 	}
-	d, err := makeDemo(ctx, reg)
+	d, err := createDemo(ctx, reg)
 	if err != nil {
 		return nil, err
 	}
@@ -52,13 +52,13 @@ func ensureDemo(ctx context.Context, reg *registry.Registry, dir, url string) (*
 	if err := writeDemo(dir, d); err != nil {
 		return nil, err
 	}
-	if _, err := reg.SettingOnce(ctx, demoMade, "yes"); err != nil {
+	if _, err := reg.SettingOnce(ctx, demoCreated, "yes"); err != nil {
 		return nil, err
 	}
 	return &d, nil
 }
 
-func makeDemo(ctx context.Context, reg *registry.Registry) (demo, error) {
+func createDemo(ctx context.Context, reg *registry.Registry) (demo, error) {
 	account, err := demoAccount(ctx, reg)
 	if err != nil {
 		return demo{}, err
@@ -104,10 +104,10 @@ func writeDemo(dir string, d demo) error {
 	return embedded.WriteFile(filepath.Join(dir, demoFile), append(text, '\n'), 0o600)
 }
 
-// moveDemo writes the address of this start into demo.json, if that is there:
+// updateDemoURL writes the address of this start into demo.json, if that is there:
 // who wants its secrets gone deletes it.
-func moveDemo(dir, url string) error {
-	text, err := readKept(dir, demoFile)
+func updateDemoURL(dir, url string) error {
+	text, err := readFolderFile(dir, demoFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -125,12 +125,12 @@ func moveDemo(dir, url string) error {
 	return writeDemo(dir, d)
 }
 
-// greeting says how to send a first event and ask a first question. On a
+// banner says how to send a first event and ask a first question. On a
 // terminal the lines carry the secrets; elsewhere, where somebody keeps what
 // is printed, they read them from demo.json.
-func (d *demo) greeting(dir string, terminal bool) string {
+func (d *demo) banner(dir string, terminal bool) string {
 	path := filepath.Join(dir, demoFile)
-	text := firstSteps
+	text := bannerText
 	show := *d
 	if !terminal {
 		text = "demo() { sed -n 's/^  \"'$1'\": \"\\(.*\\)\",\\{0,1\\}$/\\1/p' '" + path + "'; }\n" + text
@@ -143,7 +143,7 @@ func (d *demo) greeting(dir string, terminal bool) string {
 	).Replace(text) + "\nThese are kept in " + path + ", readable by you alone, and not shown again.\n"
 }
 
-const firstSteps = `# send an event: 200 means it is on disk
+const bannerText = `# send an event: 200 means it is on disk
 curl -u "KEY:SECRET" -H 'Content-Type: application/json' URL/v1/event/report -d '{"data":[
   {"euid":10000091198,"event_name":"sign_up","itime":'$(date +%s000)',"properties":{"plan":"pro"}}]}'
 
@@ -164,8 +164,8 @@ curl -s -b weir.cookies -H 'Content-Type: application/json' URL/v3/rawEvents/dow
 unzip -p events.zip
 `
 
-// demoThere says where things to try with are, after the first start.
-func demoThere(dir, url string) string {
+// demoHint says where things to try with are, after the first start.
+func demoHint(dir, url string) string {
 	path := filepath.Join(dir, demoFile)
 	if _, err := os.Stat(path); err != nil { //nolint:gosec // the operator names the folder
 		return ""

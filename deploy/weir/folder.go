@@ -30,8 +30,8 @@ const (
 // is raised when an older weir could no longer read what a newer one wrote.
 const dataFormat = 1
 
-// readKept reads one of the files above.
-func readKept(dir, name string) ([]byte, error) {
+// readFolderFile reads one of the files above.
+func readFolderFile(dir, name string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(dir, name)) //nolint:gosec // the operator names the folder
 }
 
@@ -72,7 +72,7 @@ var errNoFolder = errors.New("no weir data folder")
 
 // inspectFolder tells whether this weir can work with dir.
 func inspectFolder(dir string) error {
-	text, err := readKept(dir, formatFile)
+	text, err := readFolderFile(dir, formatFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return emptyFolder(dir)
 	}
@@ -107,8 +107,8 @@ func emptyFolder(dir string) error {
 	return fmt.Errorf("%s: %w", dir, errNoFolder)
 }
 
-// running is what run.json tells the commands that work beside the server.
-type running struct {
+// runInfo is what run.json tells the commands that work beside the server.
+type runInfo struct {
 	PID     int            `json:"pid"`
 	Version string         `json:"version"`
 	URL     string         `json:"url"`
@@ -117,7 +117,7 @@ type running struct {
 	S3      objects.Config `json:"s3"`    // the embedded store, keys included
 }
 
-func writeRunning(dir string, r running) error {
+func writeRunFile(dir string, r runInfo) error {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
@@ -125,17 +125,17 @@ func writeRunning(dir string, r running) error {
 	return embedded.WriteFile(filepath.Join(dir, runFile), append(text, '\n'), 0o600)
 }
 
-// forgetRunning removes what only holds while a server runs.
-func forgetRunning(dir string) error {
+// removeRunFile removes what only holds while a server runs.
+func removeRunFile(dir string) error {
 	if err := os.Remove(filepath.Join(dir, runFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
 }
 
-// embeddedSettings turns the settings of a cluster into those of one process
+// withEmbeddedParts turns the settings of a cluster into those of one process
 // on dir. The broker and the store stand where r says.
-func embeddedSettings(cfg Config, dir string, r running) Config {
+func withEmbeddedParts(cfg Config, dir string, r runInfo) Config {
 	cfg.Kafka = kafkaConfig{Brokers: []string{r.Kafka}, SASL: "none"}
 	cfg.S3.Endpoint, cfg.S3.Region, cfg.S3.PathStyle = r.S3.Endpoint, r.S3.Region, true
 	cfg.S3.AccessKey, cfg.S3.SecretKey = r.S3.AccessKey, r.S3.SecretKey
@@ -149,34 +149,34 @@ func databaseURL(dir string) string { return "sqlite:" + filepath.Join(dir, data
 // startWait is how long who works beside a server waits for it to come up.
 const startWait = 30 * time.Second
 
-// beside makes cfg reach the parts of cfg.Data: those of the running server,
+// attach makes cfg reach the parts of cfg.Data: those of the running server,
 // or, when none runs, parts that it starts for the caller alone. A cfg that
 // names a database of its own is a cluster's and stays as it is.
-func beside(ctx context.Context, cfg Config, log *slog.Logger) (_ Config, done func() error, err error) {
+func attach(ctx context.Context, cfg Config, log *slog.Logger) (_ Config, done func() error, err error) {
 	if cfg.Database.URL != "" {
 		return cfg, func() error { return nil }, nil
 	}
 	if err := inspectFolder(cfg.Data); err != nil {
 		return cfg, nil, err
 	}
-	r, unlock, err := runningOrLock(ctx, cfg.Data)
+	r, unlock, err := connectOrLock(ctx, cfg.Data)
 	if err != nil {
 		return cfg, nil, err
 	}
 	if unlock == nil {
-		return embeddedSettings(cfg, cfg.Data, r), func() error { return nil }, nil
+		return withEmbeddedParts(cfg, cfg.Data, r), func() error { return nil }, nil
 	}
 	parts, err := embedded.Open(ctx, embedded.Config{Dir: cfg.Data, Log: log})
 	if err != nil {
 		return cfg, nil, errors.Join(err, unlock())
 	}
 	done = func() error { parts.Close(); return unlock() }
-	return embeddedSettings(cfg, cfg.Data, running{Kafka: parts.Kafka, S3: parts.S3}), done, nil
+	return withEmbeddedParts(cfg, cfg.Data, runInfo{Kafka: parts.Kafka, S3: parts.S3}), done, nil
 }
 
-// runningOrLock returns how to reach the server on dir, or, when there is
+// connectOrLock returns how to reach the server on dir, or, when there is
 // none, the lock that keeps one away. A server that is starting is waited for.
-func runningOrLock(ctx context.Context, dir string) (r running, unlock func() error, err error) {
+func connectOrLock(ctx context.Context, dir string) (r runInfo, unlock func() error, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startWait)
 	defer cancel()
 	for {
@@ -184,7 +184,7 @@ func runningOrLock(ctx context.Context, dir string) (r running, unlock func() er
 		if !errors.Is(err, embedded.ErrLocked) {
 			return r, unlock, err
 		}
-		text, err := readKept(dir, runFile)
+		text, err := readFolderFile(dir, runFile)
 		if err == nil {
 			err = json.Unmarshal(text, &r)
 			return r, nil, err
@@ -200,9 +200,9 @@ func runningOrLock(ctx context.Context, dir string) (r running, unlock func() er
 	}
 }
 
-// registryOf opens the registry that cfg means: that of a cluster, or the one
+// openRegistry opens the registry that cfg means: that of a cluster, or the one
 // in the data folder, beside a running server or without one.
-func registryOf(ctx context.Context, cfg Config, log *slog.Logger) (*registry.Registry, error) {
+func openRegistry(ctx context.Context, cfg Config, log *slog.Logger) (*registry.Registry, error) {
 	url := cfg.Database.URL
 	if url == "" {
 		if err := inspectFolder(cfg.Data); err != nil {

@@ -60,11 +60,11 @@ const (
 // runImport sends the files that args name.
 func runImport(ctx context.Context, p *process, args []string) error {
 	var opts importOptions
-	settings, _ := settingsOf(&opts)
+	settings, _ := listSettings(&opts)
 	if err := setDefaults(settings); err != nil {
 		return err
 	}
-	files, err := fromArgs(args, settings)
+	files, err := parseFlags(args, settings)
 	if err := errors.Join(err, opts.check(files, p.getenv("WEIR_SECRET"))); err != nil {
 		return usageError{err}
 	}
@@ -97,12 +97,12 @@ func (o importOptions) check(files []string, secret string) error {
 
 // importer sends batches of events and counts what becomes of them.
 type importer struct {
-	opts   importOptions
-	secret string
-	target string
-	client *http.Client
-	pace   *rate.Limiter // nil is none
-	batch  int           // events in a batch
+	opts    importOptions
+	secret  string
+	target  string
+	client  *http.Client
+	limiter *rate.Limiter // nil is none
+	batch   int           // events in a batch
 
 	sent, rejected, retries, read atomic.Int64 // events, events, requests, bytes of files
 }
@@ -121,18 +121,18 @@ func newImporter(opts importOptions, secret string) *importer {
 	}
 	if opts.Rate > 0 { // small batches make a small rate even
 		im.batch = min(batchEvents, max(1, int(opts.Rate/10)))
-		im.pace = rate.NewLimiter(rate.Limit(opts.Rate), im.batch)
+		im.limiter = rate.NewLimiter(rate.Limit(opts.Rate), im.batch)
 	}
 	return im
 }
 
-// errStopped means that somebody asked to end before all was sent.
-var errStopped = errors.New("stopped before the end: what was sent is safe, start it again for the rest")
+// errInterrupted means that somebody asked to end before all was sent.
+var errInterrupted = errors.New("stopped before the end: what was sent is safe, start it again for the rest")
 
 // run sends all files and tells the terminal how it goes. It returns nil only
 // when every event was taken.
 func (im *importer) run(ctx context.Context, p *process, files []string) error {
-	sources, err := openSources(files, p.stdin)
+	sources, err := openInputs(files, p.stdin)
 	if err != nil {
 		return err
 	}
@@ -143,13 +143,13 @@ func (im *importer) run(ctx context.Context, p *process, files []string) error {
 	}()
 	show := newProgress(p.stderr, im, totalSize(sources))
 	err = im.sendAll(ctx, sources)
-	show.end()
-	p.say("%s", im.summary(show.elapsed(), sources))
+	show.stopAndWait()
+	p.print("%s", im.summary(show.elapsed(), sources))
 	for _, s := range sources {
 		err = errors.Join(err, s.closeRejected())
 	}
 	if err == nil && ctx.Err() != nil {
-		err = errStopped
+		err = errInterrupted
 	}
 	if err == nil && im.rejected.Load() > 0 {
 		err = fmt.Errorf("%d events were rejected", im.rejected.Load())
@@ -159,7 +159,7 @@ func (im *importer) run(ctx context.Context, p *process, files []string) error {
 
 // sendAll reads the files one after another, while opts.Parallel senders post
 // what was read. The first error that is nobody's bad event ends all.
-func (im *importer) sendAll(ctx context.Context, sources []*source) error {
+func (im *importer) sendAll(ctx context.Context, sources []*inputFile) error {
 	batches := make(chan batch, im.opts.Parallel)
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
@@ -189,7 +189,7 @@ func (im *importer) sendAll(ctx context.Context, sources []*source) error {
 }
 
 // readAll cuts a file into batches and hands them to the senders.
-func (im *importer) readAll(ctx context.Context, s *source, to chan<- batch) error {
+func (im *importer) readAll(ctx context.Context, s *inputFile, to chan<- batch) error {
 	b := batch{source: s}
 	hand := func() error {
 		if len(b.items) == 0 {
@@ -223,13 +223,13 @@ func (im *importer) readAll(ctx context.Context, s *source, to chan<- batch) err
 	return hand()
 }
 
-func (im *importer) reject(s *source, it item, why schemas.ItemError) error {
+func (im *importer) reject(s *inputFile, it item, why schemas.ItemError) error {
 	im.rejected.Add(1)
 	return s.reject(it, why)
 }
 
 // summary is what is said at the end.
-func (im *importer) summary(took time.Duration, sources []*source) string {
+func (im *importer) summary(took time.Duration, sources []*inputFile) string {
 	var b strings.Builder
 	sent := im.sent.Load()
 	perSecond := float64(sent) / max(took.Seconds(), 0.001)

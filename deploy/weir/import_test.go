@@ -20,16 +20,16 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// edge stands in for the HTTP edge: it takes what has a name, and does first
+// fakeIngest stands in for the HTTP edge: it takes what has a name, and does first
 // what the test wants.
-type edge struct {
+type fakeIngest struct {
 	mu      sync.Mutex
 	first   []func(http.ResponseWriter) // answers of the first requests
 	got     []map[string]any            // events taken
 	largest int                         // events in one request
 }
 
-func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (e *fakeIngest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if key, secret, _ := r.BasicAuth(); key != "k" || secret != "s" || r.URL.Path != "/v1/event/report" {
@@ -66,7 +66,7 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // imported runs weir import over files that hold texts.
-func imported(t *testing.T, e *edge, flags []string, files map[string][]byte) (code int, stdout, stderr, dir string) {
+func imported(t *testing.T, e *fakeIngest, flags []string, files map[string][]byte) (code int, stdout, stderr, dir string) {
 	t.Helper()
 	server := httptest.NewServer(e)
 	defer server.Close()
@@ -101,7 +101,7 @@ func TestImportSendsEveryFormat(t *testing.T) {
 	z, _ := zstd.NewWriter(&zst)
 	_, _ = z.Write(bytes.TrimSuffix(lines(1300), []byte("\n"))) // no newline at the end
 	_ = z.Close()
-	e := &edge{}
+	e := &fakeIngest{}
 	code, stdout, stderr, _ := imported(t, e, nil, map[string][]byte{
 		"a.ndjson": append(lines(3), "\n  \r\n"...), "b.gz": gz.Bytes(), "c.zst": zst.Bytes(), "empty": nil,
 	})
@@ -114,7 +114,7 @@ func TestImportSendsEveryFormat(t *testing.T) {
 }
 
 func TestImportRejectsWhatIsBadAndSendsTheRest(t *testing.T) {
-	e := &edge{}
+	e := &fakeIngest{}
 	text := strings.Join([]string{
 		`{"euid":1,"event_name":"a"}`, `{"euid":2}`, `nonsense`, `{"euid":3,"euid":4,"event_name":"a"}`,
 		`{"euid":5}`, `{"euid":6}`, `[1]`, `{"euid":7,"event_name":"b"}`, `{"euid":8} {}`,
@@ -150,7 +150,7 @@ func TestImportRejectsWhatIsBadAndSendsTheRest(t *testing.T) {
 }
 
 func TestImportRemovesAnOldRejectedFile(t *testing.T) {
-	code, _, _, dir := imported(t, &edge{}, nil, map[string][]byte{"f": lines(1), "f.rejected": lines(1)})
+	code, _, _, dir := imported(t, &fakeIngest{}, nil, map[string][]byte{"f": lines(1), "f.rejected": lines(1)})
 	if _, err := os.Stat(filepath.Join(dir, "f.rejected")); code != 0 || err == nil {
 		t.Errorf("exit %d, rejected file: %v; want 0 and none", code, err)
 	}
@@ -166,7 +166,7 @@ func TestImportTriesAgain(t *testing.T) {
 		}
 	}
 	hangUp := func(http.ResponseWriter) { panic(http.ErrAbortHandler) }
-	e := &edge{first: []func(http.ResponseWriter){status(503, ""), status(429, "1"), status(408, ""), hangUp, status(502, "")}}
+	e := &fakeIngest{first: []func(http.ResponseWriter){status(503, ""), status(429, "1"), status(408, ""), hangUp, status(502, "")}}
 	began := time.Now()
 	code, stdout, stderr, _ := imported(t, e, []string{"--parallel", "1"}, map[string][]byte{"f": lines(2)})
 	if code != 0 || len(e.got) != 2 || !strings.Contains(stdout, "trying again 5 times") {
@@ -179,7 +179,7 @@ func TestImportTriesAgain(t *testing.T) {
 
 func TestImportGivesUp(t *testing.T) {
 	down := func(w http.ResponseWriter) { w.WriteHeader(503) }
-	e := &edge{first: slices.Repeat([]func(http.ResponseWriter){down}, 100)}
+	e := &fakeIngest{first: slices.Repeat([]func(http.ResponseWriter){down}, 100)}
 	code, _, stderr, _ := imported(t, e, []string{"--retry-for", "300ms"}, map[string][]byte{"f": lines(2)})
 	if code != 1 || !strings.Contains(stderr, "given up after") {
 		t.Errorf("exit %d: %s", code, stderr)
@@ -187,7 +187,7 @@ func TestImportGivesUp(t *testing.T) {
 }
 
 func TestImportEndsAtOnceWhenTheKeyIsWrong(t *testing.T) {
-	code, _, stderr, _ := imported(t, &edge{}, []string{"--key", "other"}, map[string][]byte{"f": lines(2)})
+	code, _, stderr, _ := imported(t, &fakeIngest{}, []string{"--key", "other"}, map[string][]byte{"f": lines(2)})
 	if code != 1 || !strings.Contains(stderr, "no such key") {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
@@ -195,7 +195,7 @@ func TestImportEndsAtOnceWhenTheKeyIsWrong(t *testing.T) {
 
 func TestImportHalvesWhatIsRefusedAsAWhole(t *testing.T) {
 	tooLarge := func(w http.ResponseWriter) { w.WriteHeader(413) }
-	e := &edge{first: []func(http.ResponseWriter){tooLarge, tooLarge}}
+	e := &fakeIngest{first: []func(http.ResponseWriter){tooLarge, tooLarge}}
 	code, _, stderr, _ := imported(t, e, []string{"--parallel", "1"}, map[string][]byte{"f": lines(8)})
 	if code != 0 || len(e.got) != 8 || e.largest != 4 {
 		t.Errorf("exit %d, %d events, at most %d at once: %s", code, len(e.got), e.largest, stderr)
@@ -203,7 +203,7 @@ func TestImportHalvesWhatIsRefusedAsAWhole(t *testing.T) {
 }
 
 func TestImportStopsCleanly(t *testing.T) {
-	e := &edge{}
+	e := &fakeIngest{}
 	server := httptest.NewServer(e)
 	defer server.Close()
 	in, feed := io.Pipe()

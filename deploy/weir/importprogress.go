@@ -57,8 +57,8 @@ func (p *progress) run() {
 	}
 }
 
-// end tells for the last time.
-func (p *progress) end() {
+// stopAndWait tells for the last time.
+func (p *progress) stopAndWait() {
 	close(p.stop)
 	<-p.stopped
 }

@@ -24,13 +24,13 @@ import (
 
 const (
 	maxLine      = 1 << 20   // bytes of a line; an event is at most half of that
-	keptOfLong   = 1 << 10   // bytes of a longer line that go to the rejected file
+	longLineKept = 1 << 10   // bytes of a longer line that go to the rejected file
 	readBuffer   = 256 << 10 // of each file
 	zstdMaxFrame = 128 << 20 // window of a zstd file that is still opened
 )
 
-// source is one file to send, and the file of what was not taken of it.
-type source struct {
+// inputFile is one file to send, and the file of what was not taken of it.
+type inputFile struct {
 	name string
 	size int64 // bytes on disk; 0 is not known
 	in   io.ReadCloser
@@ -47,13 +47,13 @@ type item struct {
 	bad  string // why it cannot be an event; empty when it can
 }
 
-// openSources opens every file before anything is sent, so that a misspelt
+// openInputs opens every file before anything is sent, so that a misspelt
 // name is told first.
-func openSources(names []string, stdin io.Reader) ([]*source, error) {
-	var sources []*source
+func openInputs(names []string, stdin io.Reader) ([]*inputFile, error) {
+	var sources []*inputFile
 	var errs []error
 	for _, name := range names {
-		s := &source{name: name}
+		s := &inputFile{name: name}
 		sources = append(sources, s)
 		if name == "-" {
 			s.name, s.in = "stdin", io.NopCloser(stdin)
@@ -79,7 +79,7 @@ func openSources(names []string, stdin io.Reader) ([]*source, error) {
 }
 
 // totalSize is how many bytes all files have, or 0 when that is not known.
-func totalSize(sources []*source) int64 {
+func totalSize(sources []*inputFile) int64 {
 	var sum int64
 	for _, s := range sources {
 		if s.size == 0 {
@@ -90,16 +90,16 @@ func totalSize(sources []*source) int64 {
 	return sum
 }
 
-func (s *source) close() {
+func (s *inputFile) close() {
 	if s.in != nil {
 		_ = s.in.Close() // only read
 	}
 }
 
 // items yields the lines of a file. read counts bytes as they lie on disk.
-func (s *source) items(read *atomic.Int64) iter.Seq2[item, error] {
+func (s *inputFile) items(read *atomic.Int64) iter.Seq2[item, error] {
 	return func(yield func(item, error) bool) {
-		text, done, err := decompress(&meter{s.in, read})
+		text, done, err := decompress(&countingReader{s.in, read})
 		if err != nil {
 			yield(item{}, err)
 			return
@@ -122,14 +122,14 @@ func (s *source) items(read *atomic.Int64) iter.Seq2[item, error] {
 	}
 }
 
-// meter counts bytes read.
-type meter struct {
+// countingReader counts bytes read.
+type countingReader struct {
 	io.Reader
 
 	n *atomic.Int64
 }
 
-func (m *meter) Read(p []byte) (int, error) {
+func (m *countingReader) Read(p []byte) (int, error) {
 	n, err := m.Reader.Read(p)
 	m.n.Add(int64(n))
 	return n, err
@@ -170,7 +170,7 @@ func readLine(r *bufio.Reader) (line []byte, long bool, err error) {
 			continue
 		}
 		if long {
-			line = line[:min(len(line), keptOfLong)]
+			line = line[:min(len(line), longLineKept)]
 		}
 		return bytes.TrimSpace(line), long, err
 	}
@@ -245,7 +245,7 @@ func (it item) contentID() string {
 	return id.String()
 }
 
-func (s *source) rejectedPath() string { return s.name + ".rejected" }
+func (s *inputFile) rejectedPath() string { return s.name + ".rejected" }
 
 // rejection is a line of the rejected file.
 type rejection struct {
@@ -257,7 +257,7 @@ type rejection struct {
 }
 
 // reject writes it to the rejected file, which the first rejection makes anew.
-func (s *source) reject(it item, why schemas.ItemError) error {
+func (s *inputFile) reject(it item, why schemas.ItemError) error {
 	r := rejection{Line: it.line, Field: why.Field, Reason: why.Reason, Event: it.text}
 	if it.bad != "" {
 		r.Event, r.Text = nil, string(bytes.ToValidUTF8(it.text, []byte("\uFFFD")))
@@ -278,7 +278,7 @@ func (s *source) reject(it item, why schemas.ItemError) error {
 	return err
 }
 
-func (s *source) rejectedCount() int {
+func (s *inputFile) rejectedCount() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.rejected
@@ -286,7 +286,7 @@ func (s *source) rejectedCount() int {
 
 // closeRejected closes the rejected file. One of an earlier run is removed
 // when nothing was rejected now: it would tell of faults that are gone.
-func (s *source) closeRejected() error {
+func (s *inputFile) closeRejected() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.out != nil {

@@ -18,13 +18,13 @@ import (
 
 const (
 	firstPause = 100 * time.Millisecond // before the second try; it doubles from there
-	longest    = 15 * time.Second       // pause, unless the edge asks for a longer one
+	maxPause   = 15 * time.Second       // pause, unless the edge asks for a longer one
 	maxAnswer  = 4 << 20                // bytes of an answer that are read
 )
 
 // batch is what one request carries.
 type batch struct {
-	source *source
+	source *inputFile
 	items  []item
 	bytes  int
 }
@@ -37,8 +37,8 @@ func (b *batch) add(it item) {
 // send makes a batch durable: what the edge names as bad is rejected, the rest
 // is sent again until it is taken.
 func (im *importer) send(ctx context.Context, b batch) error {
-	if im.pace != nil {
-		if err := im.pace.WaitN(ctx, len(b.items)); err != nil {
+	if im.limiter != nil {
+		if err := im.limiter.WaitN(ctx, len(b.items)); err != nil {
 			return err
 		}
 	}
@@ -60,7 +60,7 @@ func (im *importer) send(ctx context.Context, b batch) error {
 		case len(b.items) == 1:
 			return im.reject(b.source, b.items[0], schemas.ItemError{Reason: a.Message})
 		default:
-			return im.halve(ctx, b)
+			return im.sendHalves(ctx, b)
 		}
 	}
 	return nil
@@ -91,9 +91,9 @@ func (im *importer) rejectNamed(b batch, named []schemas.ItemError) ([]item, err
 	return rest, nil
 }
 
-// halve sends a batch that is refused as a whole in two parts: what is to
+// sendHalves sends a batch that is refused as a whole in two parts: what is to
 // blame is found in a few steps.
-func (im *importer) halve(ctx context.Context, b batch) error {
+func (im *importer) sendHalves(ctx context.Context, b batch) error {
 	middle := len(b.items) / 2
 	for _, half := range [][]item{b.items[:middle], b.items[middle:]} {
 		part := batch{source: b.source}
@@ -107,30 +107,30 @@ func (im *importer) halve(ctx context.Context, b batch) error {
 	return nil
 }
 
-// verdict is what the edge said.
-type verdict struct {
+// response is what the edge said.
+type response struct {
 	status  int
 	wait    time.Duration // Retry-After
 	Message string        `json:"message"`
 	Errors  []schemas.ItemError
 }
 
-func (a verdict) String() string {
+func (a response) String() string {
 	return fmt.Sprintf("%d %s: %s", a.status, http.StatusText(a.status), a.Message)
 }
 
 // retryable tells whether the same request may be taken later.
-func (a verdict) retryable() bool {
+func (a response) retryable() bool {
 	return a.status == http.StatusRequestTimeout || a.status == http.StatusTooManyRequests || a.status >= 500
 }
 
 // post sends a batch until the edge says something final. It gives up when
 // opts.RetryFor has passed since the first try. When ctx ends the request in
 // flight is still waited for, but not repeated.
-func (im *importer) post(ctx context.Context, b batch) (verdict, error) {
+func (im *importer) post(ctx context.Context, b batch) (response, error) {
 	body, err := b.body()
 	if err != nil {
-		return verdict{}, err
+		return response{}, err
 	}
 	began, pause := time.Now(), firstPause
 	for {
@@ -151,7 +151,7 @@ func (im *importer) post(ctx context.Context, b batch) (verdict, error) {
 		case <-ctx.Done():
 			return a, ctx.Err()
 		}
-		pause = min(2*pause, longest)
+		pause = min(2*pause, maxPause)
 	}
 }
 
@@ -172,8 +172,8 @@ func (b batch) body() ([]byte, error) {
 	return append(body, `]}`...), nil
 }
 
-func (im *importer) postOnce(ctx context.Context, body []byte) (verdict, error) {
-	var a verdict
+func (im *importer) postOnce(ctx context.Context, body []byte) (response, error) {
+	var a response
 	r, err := http.NewRequestWithContext(context.WithoutCancel(ctx), http.MethodPost, im.target, bytes.NewReader(body))
 	if err != nil {
 		return a, err

@@ -34,7 +34,7 @@ func TestStoppedServerLosesAndRepeatsNothing(t *testing.T) {
 func endServerWhileImporting(t *testing.T, signal syscall.Signal) {
 	t.Logf("-kill-seed %d", *killSeed)
 	random := rand.New(rand.NewPCG(*killSeed, uint64(signal)))
-	s := newServer(t, "--processor.cut-age", "300ms", "--query.lookback", "0")
+	s := newTestServer(t, "--processor.cut-age", "300ms", "--query.lookback", "0")
 	s.start()
 
 	const perSecond = 2000
@@ -63,7 +63,7 @@ func endServerWhileImporting(t *testing.T, signal syscall.Signal) {
 
 // holdsExactly waits until nothing is in flight and counts the events in every
 // way there is: running, stopped, and started again.
-func (s *server) holdsExactly(events int) {
+func (s *testServer) holdsExactly(events int) {
 	s.t.Helper()
 	s.waitFor("in the lake", func() error {
 		if b, _ := s.check(); b.totals().InFlight > 0 {

@@ -60,8 +60,8 @@ func (p *process) getenv(name string) string {
 	return ""
 }
 
-// say tells the person at the other end, if there is one.
-func (p *process) say(format string, args ...any) {
+// print tells the person at the other end, if there is one.
+func (p *process) print(format string, args ...any) {
 	_, _ = fmt.Fprintf(p.stdout, format, args...) // nobody is left to tell otherwise
 }
 
@@ -113,7 +113,7 @@ func (p *process) command(ctx context.Context, args []string) int {
 		name = "help"
 	}
 	if name == "help" {
-		return p.finish("", p.usage(args))
+		return p.exitCode("", p.usage(args))
 	}
 	for _, c := range commands() {
 		if c.name != name {
@@ -121,11 +121,11 @@ func (p *process) command(ctx context.Context, args []string) int {
 		}
 		if c.help != "" && wantsHelp(args) {
 			_, err := io.WriteString(p.stdout, c.help)
-			return p.finish(name, err)
+			return p.exitCode(name, err)
 		}
-		return p.finish(name, c.run(ctx, p, args))
+		return p.exitCode(name, c.run(ctx, p, args))
 	}
-	return p.finish("", usagef("unknown command %q, see: weir --help", name))
+	return p.exitCode("", usagef("unknown command %q, see: weir --help", name))
 }
 
 func wantsHelp(args []string) bool {
@@ -140,8 +140,8 @@ func wantsHelp(args []string) bool {
 	return false
 }
 
-// finish tells what went wrong and turns it into an exit code.
-func (p *process) finish(name string, err error) int {
+// exitCode tells what went wrong and turns it into an exit code.
+func (p *process) exitCode(name string, err error) int {
 	if err == nil {
 		return exitDone
 	}

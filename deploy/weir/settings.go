@@ -17,12 +17,12 @@ import (
 // help. The same struct says what the file, the variables and the flags may
 // say, what the example file shows and what --help lists.
 type setting struct {
-	key    string // a.b_c
-	help   string
-	def    string
-	secret bool     // --help does not show what it is
-	only   []string // values it may have; nil is any
-	field  reflect.Value
+	key     string // a.b_c
+	help    string
+	def     string
+	secret  bool     // --help does not show what it is
+	allowed []string // values it may have; nil is any
+	field   reflect.Value
 }
 
 // section is a struct of settings.
@@ -36,9 +36,9 @@ func (s setting) variable() string {
 	return "WEIR_" + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_"))
 }
 
-// settingsOf lists the settings of a struct, given by pointer, in the order of
+// listSettings lists the settings of a struct, given by pointer, in the order of
 // its fields, and the sections that they stand in.
-func settingsOf(target any) (settings []setting, sections []section) {
+func listSettings(target any) (settings []setting, sections []section) {
 	return walkSettings(reflect.ValueOf(target).Elem(), "")
 }
 
@@ -57,7 +57,7 @@ func walkSettings(v reflect.Value, prefix string) (settings []setting, sections 
 			secret: f.Tag.Get("secret") != "", field: v.Field(i),
 		}
 		if only := f.Tag.Get("only"); only != "" {
-			s.only = strings.Split(only, ",")
+			s.allowed = strings.Split(only, ",")
 		}
 		settings = append(settings, s)
 	}
@@ -69,8 +69,8 @@ type bytesize int64
 
 // set reads text into the field.
 func (s setting) set(text string) error {
-	if len(s.only) > 0 && !slices.Contains(s.only, text) {
-		return fmt.Errorf("%q is none of %s", text, strings.Join(s.only, ", "))
+	if len(s.allowed) > 0 && !slices.Contains(s.allowed, text) {
+		return fmt.Errorf("%q is none of %s", text, strings.Join(s.allowed, ", "))
 	}
 	switch field := s.field.Addr().Interface().(type) {
 	case *string:
@@ -78,22 +78,22 @@ func (s setting) set(text string) error {
 	case *[]string:
 		*field = splitList(text)
 	case *bool:
-		return parsed(field, text, "true or false", strconv.ParseBool)
+		return parseInto(field, text, "true or false", strconv.ParseBool)
 	case *int:
-		return parsed(field, text, "a number", strconv.Atoi)
+		return parseInto(field, text, "a number", strconv.Atoi)
 	case *float64:
-		return parsed(field, text, "a number", parseFloat)
+		return parseInto(field, text, "a number", parseFloat)
 	case *time.Duration:
-		return parsed(field, text, `a time like "90s", "5m" or "24h"`, parseDuration)
+		return parseInto(field, text, `a time like "90s", "5m" or "24h"`, parseDuration)
 	case *bytesize:
-		return parsed(field, text, `a size like "500", "64KiB", "16MiB" or "2GiB"`, parseBytes)
+		return parseInto(field, text, `a size like "500", "64KiB", "16MiB" or "2GiB"`, parseBytes)
 	default:
 		return fmt.Errorf("no way to read a %T", field)
 	}
 	return nil
 }
 
-func parsed[T any](field *T, text, want string, parse func(string) (T, error)) error {
+func parseInto[T any](field *T, text, want string, parse func(string) (T, error)) error {
 	value, err := parse(text)
 	if err != nil {
 		return fmt.Errorf("%q is not %s", text, want)
@@ -160,9 +160,9 @@ func setDefaults(settings []setting) error {
 	return errors.Join(errs...)
 }
 
-// fromArgs reads flags into settings and returns the other arguments. It
+// parseFlags reads flags into settings and returns the other arguments. It
 // reports everything that is wrong, not just the first.
-func fromArgs(args []string, settings []setting) (rest []string, err error) {
+func parseFlags(args []string, settings []setting) (rest []string, err error) {
 	var errs []error
 	for len(args) > 0 {
 		arg := args[0]
@@ -175,7 +175,7 @@ func fromArgs(args []string, settings []setting) (rest []string, err error) {
 			continue
 		}
 		name, text, given := strings.Cut("--"+strings.TrimLeft(arg, "-"), "=")
-		s, err := find(settings, name, setting.flag)
+		s, err := findSetting(settings, name, setting.flag)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("unknown flag %w", err))
 			if !given && len(args) > 0 && !strings.HasPrefix(args[0], "-") {
@@ -200,9 +200,9 @@ func fromArgs(args []string, settings []setting) (rest []string, err error) {
 	return rest, errors.Join(errs...)
 }
 
-// fromEnviron reads variables into settings. Variables that begin alike but
+// parseEnviron reads variables into settings. Variables that begin alike but
 // are no setting are left alone: an orchestrator makes up many of them.
-func fromEnviron(environ []string, settings []setting) error {
+func parseEnviron(environ []string, settings []setting) error {
 	var errs []error
 	for _, entry := range environ {
 		name, text, _ := strings.Cut(entry, "=")
@@ -220,9 +220,9 @@ func fromEnviron(environ []string, settings []setting) error {
 	return errors.Join(errs...)
 }
 
-// fromYAML reads a file's text into settings and reports every key that is
+// parseYAML reads a file's text into settings and reports every key that is
 // unknown, repeated or wrong, with its line.
-func fromYAML(text []byte, settings []setting) error {
+func parseYAML(text []byte, settings []setting) error {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
 		return err
@@ -230,10 +230,10 @@ func fromYAML(text []byte, settings []setting) error {
 	if len(doc.Content) == 0 {
 		return nil // an empty file
 	}
-	return fromNode(doc.Content[0], "", settings)
+	return parseNode(doc.Content[0], "", settings)
 }
 
-func fromNode(node *yaml.Node, prefix string, settings []setting) error {
+func parseNode(node *yaml.Node, prefix string, settings []setting) error {
 	if node.Kind != yaml.MappingNode {
 		return fmt.Errorf("line %d: %s is a section: settings belong under it", node.Line, strings.TrimSuffix(prefix, "."))
 	}
@@ -250,11 +250,11 @@ func fromNode(node *yaml.Node, prefix string, settings []setting) error {
 		seen[key] = true
 		if slices.ContainsFunc(settings, func(s setting) bool { return strings.HasPrefix(s.key, key+".") }) {
 			if value.Tag != "!!null" {
-				errs = append(errs, fromNode(value, key+".", settings))
+				errs = append(errs, parseNode(value, key+".", settings))
 			}
 			continue
 		}
-		s, err := find(settings, key, func(s setting) string { return s.key })
+		s, err := findSetting(settings, key, func(s setting) string { return s.key })
 		if err != nil {
 			at(fmt.Errorf("unknown setting %w", err))
 			continue
@@ -286,9 +286,9 @@ func (s setting) setNode(value *yaml.Node) error {
 	return errors.New("must be a plain value")
 }
 
-// find looks a setting up by one of its spellings. Its error names what was
+// findSetting looks a setting up by one of its spellings. Its error names what was
 // most likely meant.
-func find(settings []setting, name string, spelling func(setting) string) (setting, error) {
+func findSetting(settings []setting, name string, spelling func(setting) string) (setting, error) {
 	best, distance := "", 4
 	for _, s := range settings {
 		if spelling(s) == name {

@@ -118,7 +118,7 @@ func TestSizes(t *testing.T) {
 func TestExampleFile(t *testing.T) {
 	const path = "../config.example.yaml"
 	if *update {
-		if err := os.WriteFile(path, []byte(example()), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(exampleFile()), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -126,7 +126,7 @@ func TestExampleFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(example(), string(file)); diff != "" {
+	if diff := cmp.Diff(exampleFile(), string(file)); diff != "" {
 		t.Errorf("%s is out of date (-want +got); run this test with -update\n%s", path, diff)
 	}
 	fromFile, err := loaded(t, string(file), nil, nil)
@@ -140,7 +140,7 @@ func TestExampleFile(t *testing.T) {
 	if diff := cmp.Diff(fromNothing, fromFile, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("the example is not the defaults (-defaults +example):\n%s", diff)
 	}
-	if err := fromNothing.check(); err != nil {
+	if err := fromNothing.validate(); err != nil {
 		t.Errorf("the defaults do not work: %v", err)
 	}
 }
@@ -169,7 +169,7 @@ func FuzzYAML(f *testing.F) {
 	f.Add([]byte("a: &a [*a]\n? {b: c}\n: d\n"))
 	f.Fuzz(func(_ *testing.T, text []byte) {
 		var cfg Config
-		settings, _ := settingsOf(&cfg)
-		_ = fromYAML(text, settings) // any answer will do, but one must come
+		settings, _ := listSettings(&cfg)
+		_ = parseYAML(text, settings) // any answer will do, but one must come
 	})
 }

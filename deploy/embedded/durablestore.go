@@ -11,18 +11,18 @@ import (
 	"github.com/versity/versitygw/s3response"
 )
 
-// durable adds to the library's files the one thing they lack: what is
+// durableStore adds to the library's files the one thing they lack: what is
 // answered is on disk. Bytes are synced before the object gets its name, then
 // the object again for its attributes, then every folder above it, since any
 // of them may have been made for it.
-type durable struct {
+type durableStore struct {
 	*posix.Posix
 
 	root string
 }
 
 // PutObject stores one object.
-func (d durable) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3response.PutObjectOutput, error) {
+func (d durableStore) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3response.PutObjectOutput, error) {
 	out, err := d.PutObjectWithPostFunc(ctx, in, (*os.File).Sync)
 	if err != nil {
 		return out, err
@@ -31,7 +31,7 @@ func (d durable) PutObject(ctx context.Context, in s3response.PutObjectInput) (s
 }
 
 // CompleteMultipartUpload makes an object of its parts.
-func (d durable) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMultipartUploadInput) (s3response.CompleteMultipartUploadResult, string, error) {
+func (d durableStore) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMultipartUploadInput) (s3response.CompleteMultipartUploadResult, string, error) {
 	out, version, err := d.Posix.CompleteMultipartUpload(ctx, in)
 	if err != nil {
 		return out, version, err
@@ -40,7 +40,7 @@ func (d durable) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMul
 }
 
 // CreateBucket makes a bucket.
-func (d durable) CreateBucket(ctx context.Context, in *s3.CreateBucketInput, acl []byte) error {
+func (d durableStore) CreateBucket(ctx context.Context, in *s3.CreateBucketInput, acl []byte) error {
 	if err := d.Posix.CreateBucket(ctx, in, acl); err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (d durable) CreateBucket(ctx context.Context, in *s3.CreateBucketInput, acl
 
 // sync syncs the file or folder at path and every folder from there up to the
 // root.
-func (d durable) sync(path ...string) error {
+func (d durableStore) sync(path ...string) error {
 	at := filepath.Join(path...)
 	for {
 		if err := syncPath(filepath.Join(d.root, at)); err != nil {

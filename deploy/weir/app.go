@@ -35,10 +35,10 @@ import (
 // roles say which services a process runs.
 type roles struct{ ingest, processor, query bool }
 
-// wiring is one process: its settings, what its services share, and the
-// services. It is made in the order of its methods: newWiring, connect, build,
+// app is one process: its settings, what its services share, and the
+// services. It is made in the order of its methods: newApp, connect, build,
 // run; close ends it at any point.
-type wiring struct {
+type app struct {
 	cfg     Config
 	roles   roles
 	log     *slog.Logger
@@ -54,18 +54,18 @@ type wiring struct {
 	probes            []probe
 	mux               *http.ServeMux // of the main address
 	operators         *http.ServeMux // of the admin address
-	members           crew
+	services          services
 	closers           []func() error // in the order of opening
 }
 
-// newWiring reads no network and no disk.
-func (p *process) newWiring(cfg Config, r roles) *wiring {
-	w := &wiring{cfg: cfg, roles: r, log: p.logger(cfg.Log), metrics: prometheus.NewRegistry(), mux: http.NewServeMux()}
-	w.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+// newApp reads no network and no disk.
+func (p *process) newApp(cfg Config, r roles) *app {
+	a := &app{cfg: cfg, roles: r, log: p.logger(cfg.Log), metrics: prometheus.NewRegistry(), mux: http.NewServeMux()}
+	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if cfg.Memory.Limit > 0 && p.getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(int64(cfg.Memory.Limit))
 	}
-	return w
+	return a
 }
 
 // logger writes for people on a terminal and for machines elsewhere.
@@ -81,38 +81,38 @@ func (p *process) logger(cfg logConfig) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(p.stderr, opts))
 }
 
-// asked turns the error of a start that a signal broke off into none: the
+// ignoreCancel turns the error of a start that a signal broke off into none: the
 // process was asked to end, and it does.
-func asked(ctx context.Context, err error) error {
+func ignoreCancel(ctx context.Context, err error) error {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
 }
 
-func (w *wiring) onClose(f func() error) { w.closers = append(w.closers, f) }
+func (a *app) onClose(f func() error) { a.closers = append(a.closers, f) }
 
 // close lets go of everything, last opened first.
-func (w *wiring) close() error {
+func (a *app) close() error {
 	var errs []error
-	for _, closer := range slices.Backward(w.closers) {
+	for _, closer := range slices.Backward(a.closers) {
 		errs = append(errs, closer())
 	}
-	w.closers = nil
+	a.closers = nil
 	return errors.Join(errs...)
 }
 
 // connect opens what the services share, and takes the addresses.
-func (w *wiring) connect(ctx context.Context) error {
+func (a *app) connect(ctx context.Context) error {
 	for _, step := range []struct {
 		name   string
 		wanted bool
 		run    func(context.Context) error
 	}{
-		{"addresses", true, w.takeAddresses},
-		{"registry", true, w.openRegistry},
-		{"topic", w.roles.ingest || w.roles.processor, w.ensureTopic},
-		{"lake", w.roles.processor || w.roles.query, w.openLake},
+		{"addresses", true, a.takeAddresses},
+		{"registry", true, a.openRegistry},
+		{"topic", a.roles.ingest || a.roles.processor, a.ensureTopic},
+		{"lake", a.roles.processor || a.roles.query, a.openLake},
 	} {
 		began := time.Now()
 		if !step.wanted {
@@ -121,12 +121,12 @@ func (w *wiring) connect(ctx context.Context) error {
 		if err := step.run(ctx); err != nil {
 			return err
 		}
-		w.log.DebugContext(ctx, "connected", "to", step.name, "took", time.Since(began))
+		a.log.DebugContext(ctx, "connected", "to", step.name, "took", time.Since(began))
 	}
 	return nil
 }
 
-func (w *wiring) takeAddresses(ctx context.Context) (err error) {
+func (a *app) takeAddresses(ctx context.Context) (err error) {
 	take := func(setting, addr string) net.Listener {
 		l, e := listen(ctx, setting, addr)
 		if e != nil {
@@ -134,48 +134,48 @@ func (w *wiring) takeAddresses(ctx context.Context) (err error) {
 			return nil
 		}
 		// Whoever serves it closes it first; then this has nothing to do.
-		w.onClose(func() error { _ = l.Close(); return nil })
+		a.onClose(func() error { _ = l.Close(); return nil })
 		return l
 	}
-	w.main = take("listen", w.cfg.Listen)
-	w.admin = take("admin.listen", w.cfg.Admin.Listen)
-	if w.roles.processor {
-		w.tail = take("processor.listen", w.cfg.Processor.Listen)
+	a.main = take("listen", a.cfg.Listen)
+	a.admin = take("admin.listen", a.cfg.Admin.Listen)
+	if a.roles.processor {
+		a.tail = take("processor.listen", a.cfg.Processor.Listen)
 	}
 	return err
 }
 
-func (w *wiring) openRegistry(ctx context.Context) (err error) {
-	w.registry, err = registry.Open(ctx, w.cfg.Database.URL, w.log)
+func (a *app) openRegistry(ctx context.Context) (err error) {
+	a.registry, err = registry.Open(ctx, a.cfg.Database.URL, a.log)
 	if err != nil {
-		return fmt.Errorf("open the registry: %w", err)
+		return fmt.Errorf("open the registry: %a", err)
 	}
-	w.onClose(w.registry.Close)
+	a.onClose(a.registry.Close)
 	return nil
 }
 
-func (w *wiring) ensureTopic(ctx context.Context) error {
-	client, err := w.kafka()
+func (a *app) ensureTopic(ctx context.Context) error {
+	client, err := a.kafka()
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	w.layout, err = topic.Ensure(ctx, client, w.registry, topic.Options{
-		Shards: w.cfg.Topic.Shards, Replication: int16(w.cfg.Topic.Replication), MinISR: w.cfg.Topic.MinISR,
+	a.layout, err = topic.Ensure(ctx, client, a.registry, topic.Options{
+		Shards: a.cfg.Topic.Shards, Replication: int16(a.cfg.Topic.Replication), MinISR: a.cfg.Topic.MinISR,
 	})
 	if err != nil {
-		return fmt.Errorf("prepare the topic: %w", err)
+		return fmt.Errorf("prepare the topic: %a", err)
 	}
 	return nil
 }
 
-func (w *wiring) openLake(ctx context.Context) error {
-	opened, err := openLake(ctx, w.cfg, w.registry)
+func (a *app) openLake(ctx context.Context) error {
+	opened, err := openLake(ctx, a.cfg, a.registry)
 	if err != nil {
 		return err
 	}
-	w.lake, w.exports = opened.lake, opened.exports
-	w.onClose(func() error { opened.close(); return nil })
+	a.lake, a.exports = opened.lake, opened.exports
+	a.onClose(func() error { opened.close(); return nil })
 	return nil
 }
 
@@ -201,13 +201,13 @@ func openLake(ctx context.Context, cfg Config, reg *registry.Registry) (storage,
 	}
 	cat, err := lake.SQLCatalog(reg.DB(), reg.Dialect(), cfg.S3.LakeBucket, tables)
 	if err != nil {
-		return storage{}, fmt.Errorf("open the catalog: %w", err)
+		return storage{}, fmt.Errorf("open the catalog: %a", err)
 	}
 	l, err := lake.Open(ctx, lake.Config{
 		Bucket: cfg.S3.LakeBucket, Prefix: cfg.Lake.Prefix, Compression: cfg.Lake.Compression,
 	}, cat, tables)
 	if err != nil {
-		return storage{}, fmt.Errorf("open the lake: %w", err)
+		return storage{}, fmt.Errorf("open the lake: %a", err)
 	}
 	return storage{l, exports, client.Close}, nil
 }
@@ -217,8 +217,8 @@ func openLake(ctx context.Context, cfg Config, reg *registry.Registry) (storage,
 const maxProduce = 15 << 20
 
 // kafka makes a client of the cluster, with opts added.
-func (w *wiring) kafka(opts ...kgo.Opt) (*kgo.Client, error) {
-	return kafkaClient(w.cfg.Kafka, w.log, opts...)
+func (a *app) kafka(opts ...kgo.Opt) (*kgo.Client, error) {
+	return kafkaClient(a.cfg.Kafka, a.log, opts...)
 }
 
 func kafkaClient(cfg kafkaConfig, log *slog.Logger, opts ...kgo.Opt) (*kgo.Client, error) {
@@ -231,17 +231,17 @@ func kafkaClient(cfg kafkaConfig, log *slog.Logger, opts ...kgo.Opt) (*kgo.Clien
 	if cfg.TLS {
 		base = append(base, kgo.DialTLSConfig(&tls.Config{MinVersion: tls.VersionTLS12}))
 	}
-	if login := saslOf(cfg); login != nil {
+	if login := saslMechanism(cfg); login != nil {
 		base = append(base, kgo.SASL(login))
 	}
 	client, err := kgo.NewClient(append(base, opts...)...)
 	if err != nil {
-		return nil, fmt.Errorf("make a kafka client: %w", err)
+		return nil, fmt.Errorf("make a kafka client: %a", err)
 	}
 	return client, nil
 }
 
-func saslOf(cfg kafkaConfig) sasl.Mechanism {
+func saslMechanism(cfg kafkaConfig) sasl.Mechanism {
 	switch cfg.SASL {
 	case "plain":
 		return plain.Auth{User: cfg.User, Pass: cfg.Password}.AsMechanism()
@@ -270,13 +270,13 @@ func (l kafkaLog) Log(level kgo.LogLevel, msg string, keyvals ...any) {
 
 // build makes the services. What answers must wait for (a processor that owns
 // its shards) is started before what answers.
-func (w *wiring) build(ctx context.Context) error {
-	w.operators = adminMux(w.metrics, nil, w.log)
-	w.add("admin server", site{name: "admin", listener: w.admin, handler: w.operators, cfg: w.cfg.HTTP, log: w.log}.run)
+func (a *app) build(ctx context.Context) error {
+	a.operators = adminMux(a.metrics, nil, a.log)
+	a.add("admin server", httpServer{name: "admin", listener: a.admin, handler: a.operators, cfg: a.cfg.HTTP, log: a.log}.run)
 	for _, step := range []struct {
 		wanted bool
 		build  func(context.Context) error
-	}{{w.roles.processor, w.buildProcessor}, {w.roles.query, w.buildQuery}, {w.roles.ingest, w.buildIngest}} {
+	}{{a.roles.processor, a.buildProcessor}, {a.roles.query, a.buildQuery}, {a.roles.ingest, a.buildIngest}} {
 		if !step.wanted {
 			continue
 		}
@@ -284,122 +284,122 @@ func (w *wiring) build(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := w.addDocuments(); err != nil {
+	if err := a.addDocuments(); err != nil {
 		return err
 	}
-	addHealth(w.mux, w.probes, w.log)
-	w.add("main server", site{
-		name: "main", listener: w.main, handler: w.mux,
-		cert: w.cfg.TLS.Cert, key: w.cfg.TLS.Key, cfg: w.cfg.HTTP, log: w.log,
+	addHealth(a.mux, a.probes, a.log)
+	a.add("main server", httpServer{
+		name: "main", listener: a.main, handler: a.mux,
+		cert: a.cfg.TLS.Cert, key: a.cfg.TLS.Key, cfg: a.cfg.HTTP, log: a.log,
 	}.run)
 	return nil
 }
 
-func (w *wiring) add(name string, run func(context.Context) error) {
-	w.members = append(w.members, member{name, run})
+func (a *app) add(name string, run func(context.Context) error) {
+	a.services = append(a.services, service{name, run})
 }
 
-func (w *wiring) buildProcessor(context.Context) error {
-	c := w.cfg.Processor
-	service, err := processor.New(processor.Config{
-		ID: c.ID, Address: cmp.Or(c.Advertise, w.tail.Addr().String()), Secret: w.cfg.Cluster.Secret,
+func (a *app) buildProcessor(context.Context) error {
+	c := a.cfg.Processor
+	svc, err := processor.New(processor.Config{
+		ID: c.ID, Address: cmp.Or(c.Advertise, a.tail.Addr().String()), Secret: a.cfg.Cluster.Secret,
 		CutAge: c.CutAge, GatherBytes: int64(c.GatherBytes),
 		DedupeWindow: c.DedupeWindow, DedupeBytes: int64(c.DedupeBytes), Scratch: c.Scratch,
 		LeaseTTL: c.LeaseTTL, DrainTimeout: c.DrainTimeout, CompactEvery: c.CompactEvery, KeepSnapshots: c.KeepSnapshots,
 		Adopt: c.Adopt, AcceptLoss: c.AcceptLoss,
 	}, processor.Deps{
-		Registry: w.registry, Lake: w.lake, Kafka: w.kafka, Layout: w.layout, Log: w.log, Metrics: w.metrics,
+		Registry: a.registry, Lake: a.lake, Kafka: a.kafka, Layout: a.layout, Log: a.log, Metrics: a.metrics,
 	})
 	if err != nil {
 		return err
 	}
 	// The tail is asked until the last cut is in the lake: its server goes last.
-	w.add("tail server", site{name: "tail", listener: w.tail, handler: service.Handler(), cfg: w.cfg.HTTP, log: w.log}.run)
-	w.add("processor", service.Run)
-	w.probes = append(w.probes, probe{"processor", func(context.Context) error { return service.Ready() }})
+	a.add("tail server", httpServer{name: "tail", listener: a.tail, handler: svc.Handler(), cfg: a.cfg.HTTP, log: a.log}.run)
+	a.add("processor", svc.Run)
+	a.probes = append(a.probes, probe{"processor", func(context.Context) error { return svc.Ready() }})
 	return nil
 }
 
-func (w *wiring) buildQuery(context.Context) error {
-	c := w.cfg.Query
-	asker := tail.NewClient(tail.Config{Secret: w.cfg.Cluster.Secret})
-	w.onClose(func() error { asker.Close(); return nil })
-	service, err := query.New(query.Config{
+func (a *app) buildQuery(context.Context) error {
+	c := a.cfg.Query
+	tailClient := tail.NewClient(tail.Config{Secret: a.cfg.Cluster.Secret})
+	a.onClose(func() error { tailClient.Close(); return nil })
+	svc, err := query.New(query.Config{
 		Lookback: c.Lookback, ReachWait: c.ReachWait, MaxScans: c.MaxScans, ScanWait: c.ScanWait,
 		ReportBytes: int64(c.ReportBytes), WriteStall: c.WriteStall, DownloadTTL: c.DownloadTTL, PublicEndpoint: c.PublicEndpoint,
-		DirectLinks: w.cfg.S3.Endpoint == "", // AWS: clients reach it, and nothing is mounted here
+		DirectLinks: a.cfg.S3.Endpoint == "", // AWS: clients reach it, and nothing is mounted here
 		Origins:     c.Origins, TrustProxy: c.TrustProxy, Builds: c.Builds, DeflateLevel: c.DeflateLevel, CloseEvery: c.CloseEvery,
 	}, query.Deps{
-		Registry: w.registry, Lake: w.lake, Exports: w.exports, Tail: asker, Log: w.log, Metrics: w.metrics,
+		Registry: a.registry, Lake: a.lake, Exports: a.exports, Tail: tailClient, Log: a.log, Metrics: a.metrics,
 	})
 	if err != nil {
 		return err
 	}
 	for _, prefix := range []string{"/v3/", "/api/v3/business/", "/analytics/"} {
-		w.mux.Handle(prefix, service.Handler())
+		a.mux.Handle(prefix, svc.Handler())
 	}
-	if w.cfg.S3.Endpoint != "" && c.PublicEndpoint == "" {
-		links, err := newLinks(w.cfg.S3.ExportBucket, w.cfg.S3.Endpoint, w.log)
+	if a.cfg.S3.Endpoint != "" && c.PublicEndpoint == "" {
+		links, err := newDownloadProxy(a.cfg.S3.ExportBucket, a.cfg.S3.Endpoint, a.log)
 		if err != nil {
 			return err
 		}
-		w.onClose(func() error { links.close(); return nil })
-		w.mux.Handle("/"+w.cfg.S3.ExportBucket+"/", links)
+		a.onClose(func() error { links.close(); return nil })
+		a.mux.Handle("/"+a.cfg.S3.ExportBucket+"/", links)
 	}
-	w.add("query", service.Run)
-	w.probes = append(w.probes, probe{"query", service.Ready})
+	a.add("query", svc.Run)
+	a.probes = append(a.probes, probe{"query", svc.Ready})
 	return nil
 }
 
-func (w *wiring) buildIngest(context.Context) error {
-	client, err := w.kafka(ingest.KafkaOpts()...)
+func (a *app) buildIngest(context.Context) error {
+	client, err := a.kafka(ingest.KafkaOpts()...)
 	if err != nil {
 		return err
 	}
-	w.onClose(func() error { client.Close(); return nil })
-	c := w.cfg.Ingest
-	service, err := ingest.New(ingest.Config{
+	a.onClose(func() error { client.Close(); return nil })
+	c := a.cfg.Ingest
+	svc, err := ingest.New(ingest.Config{
 		MaxInFlight: c.MaxInFlight, MaxHeldBytes: int64(c.MaxHeldBytes),
 		ReadTimeout: c.ReadTimeout, PublishTimeout: c.PublishTimeout, AllowedOrigins: c.AllowedOrigins,
 		GeoIP: c.GeoIP,
 	}, ingest.Deps{
-		Registry: w.registry, Kafka: client, Layout: w.layout, Full: w.full, Log: w.log, Metrics: w.metrics,
+		Registry: a.registry, Kafka: client, Layout: a.layout, Full: a.full, Log: a.log, Metrics: a.metrics,
 	})
 	if err != nil {
 		return err
 	}
-	w.mux.Handle("/v1/", service.Handler())
-	w.probes = append(w.probes, probe{"ingest", service.Ready})
+	a.mux.Handle("/v1/", svc.Handler())
+	a.probes = append(a.probes, probe{"ingest", svc.Ready})
 	return nil
 }
 
 // addDocuments mounts the documents of the contracts where any of them is
 // served.
-func (w *wiring) addDocuments() error {
-	if !w.roles.ingest && !w.roles.query {
+func (a *app) addDocuments() error {
+	if !a.roles.ingest && !a.roles.query {
 		return nil
 	}
 	documents, err := openapi.Handler()
 	if err != nil {
-		return fmt.Errorf("read the documents of the contracts: %w", err)
+		return fmt.Errorf("read the documents of the contracts: %a", err)
 	}
-	w.mux.Handle("/openapi/", documents)
+	a.mux.Handle("/openapi/", documents)
 	return nil
 }
 
 // url is the main address as a person on this machine writes it.
-func (w *wiring) url() string {
+func (a *app) url() string {
 	scheme := "http"
-	if w.cfg.TLS.Cert != "" {
+	if a.cfg.TLS.Cert != "" {
 		scheme = "https"
 	}
-	host, port, err := net.SplitHostPort(w.main.Addr().String())
+	host, port, err := net.SplitHostPort(a.main.Addr().String())
 	if err != nil {
-		return scheme + "://" + w.main.Addr().String()
+		return scheme + "://" + a.main.Addr().String()
 	}
-	if everywhere(host) {
+	if isWildcard(host) {
 		host = "127.0.0.1"
-		if name, err := os.Hostname(); err == nil && w.cfg.TLS.Cert != "" {
+		if name, err := os.Hostname(); err == nil && a.cfg.TLS.Cert != "" {
 			host = name // the certificate hardly says 127.0.0.1
 		}
 	}

@@ -19,8 +19,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// site is one HTTP server: where it listens and what it serves.
-type site struct {
+// httpServer is one HTTP server: where it listens and what it serves.
+type httpServer struct {
 	name     string
 	listener net.Listener
 	handler  http.Handler
@@ -43,7 +43,7 @@ func listen(ctx context.Context, setting, addr string) (net.Listener, error) {
 
 // run serves until ctx ends; then it takes no more requests and gives those in
 // flight cfg.DrainTimeout to end.
-func (s site) run(ctx context.Context) error {
+func (s httpServer) run(ctx context.Context) error {
 	var h1 http.Protocols
 	h1.SetHTTP1(true)
 	server := &http.Server{
@@ -137,23 +137,23 @@ func adminMux(metrics *prometheus.Registry, probes []probe, log *slog.Logger) *h
 	return mux
 }
 
-// links passes signed links on to the object store, so that one address serves
+// downloadProxy passes signed links on to the object store, so that one address serves
 // everything. The Host stays as it came: it is part of the signature. Nothing
 // else passes: no other method, no other bucket, no request without a
 // signature, and no credentials of ours.
-type links struct {
+type downloadProxy struct {
 	prefix    string // "/bucket/"
 	proxy     *httputil.ReverseProxy
 	transport *http.Transport
 }
 
-func newLinks(bucket, endpoint string, log *slog.Logger) (*links, error) {
+func newDownloadProxy(bucket, endpoint string, log *slog.Logger) (*downloadProxy, error) {
 	store, err := url.Parse(endpoint)
 	if err != nil || store.Host == "" {
 		return nil, fmt.Errorf("s3.endpoint %q is not a URL", endpoint)
 	}
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true}
-	return &links{prefix: "/" + bucket + "/", transport: transport, proxy: &httputil.ReverseProxy{
+	return &downloadProxy{prefix: "/" + bucket + "/", transport: transport, proxy: &httputil.ReverseProxy{
 		Transport: transport,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host = store.Scheme, store.Host
@@ -171,10 +171,10 @@ func newLinks(bucket, endpoint string, log *slog.Logger) (*links, error) {
 }
 
 // close lets go of idle connections.
-func (l *links) close() { l.transport.CloseIdleConnections() }
+func (l *downloadProxy) close() { l.transport.CloseIdleConnections() }
 
 // ServeHTTP passes one download on.
-func (l *links) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (l *downloadProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "downloads are only read", http.StatusMethodNotAllowed)

@@ -13,17 +13,17 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// answer is what a verb has to say, to a script and to a person.
-type answer struct {
-	json  object   // one object; nil when rows are the answer
-	rows  []object // a list
-	lines []string // for people
-	then  string   // what a person should know or do next
+// output is what a verb has to say, to a script and to a person.
+type output struct {
+	json  orderedObject   // one object; nil when rows are the answer
+	rows  []orderedObject // a list
+	lines []string        // for people
+	hint  string          // what a person should know or do next
 }
 
-// object is a JSON object whose members keep their order. A member that is nil
+// orderedObject is a JSON object whose members keep their order. A member that is nil
 // is left out.
-type object []jsonField
+type orderedObject []jsonField
 
 type jsonField struct {
 	name  string
@@ -31,7 +31,7 @@ type jsonField struct {
 }
 
 // MarshalJSONTo writes the members in order.
-func (o object) MarshalJSONTo(enc *jsontext.Encoder) error {
+func (o orderedObject) MarshalJSONTo(enc *jsontext.Encoder) error {
 	if err := enc.WriteToken(jsontext.BeginObject); err != nil {
 		return err
 	}
@@ -50,11 +50,11 @@ func (o object) MarshalJSONTo(enc *jsontext.Encoder) error {
 }
 
 // print writes one line of JSON, or text.
-func (a answer) print(w io.Writer, asJSON bool) error {
+func (a output) print(w io.Writer, asJSON bool) error {
 	if !asJSON {
 		text := strings.Join(a.lines, "\n") + "\n"
-		if a.then != "" {
-			text += "\n" + a.then + "\n"
+		if a.hint != "" {
+			text += "\n" + a.hint + "\n"
 		}
 		_, err := io.WriteString(w, text)
 		return err
@@ -71,9 +71,9 @@ func (a answer) print(w io.Writer, asJSON bool) error {
 	return err
 }
 
-func revoked(noun, id string) answer {
-	return answer{
-		json:  object{{"revoked", id}},
+func revokedOutput(noun, id string) output {
+	return output{
+		json:  orderedObject{{"revoked", id}},
 		lines: []string{fmt.Sprintf("%s %s is revoked; every server knows it within 5 seconds", noun, id)},
 	}
 }
@@ -86,8 +86,8 @@ type listing struct {
 
 func (t *listing) add(values ...any) { t.rows = append(t.rows, values) }
 
-func (t *listing) answer() answer {
-	objects := make([]object, len(t.rows))
+func (t *listing) answer() output {
+	objects := make([]orderedObject, len(t.rows))
 	lines := []string{strings.ToUpper(strings.Join(t.columns, "\t"))}
 	for i, row := range t.rows {
 		cells := make([]string, len(row))
@@ -97,7 +97,7 @@ func (t *listing) answer() answer {
 		}
 		lines = append(lines, strings.Join(cells, "\t"))
 	}
-	return answer{rows: objects, lines: aligned(lines)}
+	return output{rows: objects, lines: aligned(lines)}
 }
 
 // aligned puts cells that tabs separate under one another.
@@ -133,7 +133,7 @@ func jsonCell(value any) any {
 func textCell(value any) string {
 	switch v := value.(type) {
 	case string:
-		return shown(v)
+		return escapeText(v)
 	case []int64:
 		if len(v) == 0 {
 			return "all"
@@ -152,8 +152,8 @@ func textCell(value any) string {
 	return fmt.Sprint(value)
 }
 
-// shown is text that cannot move a terminal's cursor or break a table.
-func shown(text string) string {
+// escapeText is text that cannot move a terminal's cursor or break a table.
+func escapeText(text string) string {
 	if text == "" {
 		return "-"
 	}

@@ -18,9 +18,9 @@ import (
 	"time"
 )
 
-// server is a `weir all` of its own process on one folder and one address,
+// testServer is a `weir all` of its own process on one folder and one address,
 // over as many lives as a test gives it.
-type server struct {
+type testServer struct {
 	t    *testing.T
 	dir  string
 	addr string
@@ -47,29 +47,29 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// newServer picks a folder and an address. start begins the first life.
-func newServer(t *testing.T, args ...string) *server {
+// newTestServer picks a folder and an address. start begins the first life.
+func newTestServer(t *testing.T, args ...string) *testServer {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	s := &server{t: t, dir: filepath.Join(t.TempDir(), "data"), addr: l.Addr().String(), args: args, log: &lockedBuffer{}, out: &lockedBuffer{}}
+	s := &testServer{t: t, dir: filepath.Join(t.TempDir(), "data"), addr: l.Addr().String(), args: args, log: &lockedBuffer{}, out: &lockedBuffer{}}
 	t.Cleanup(func() {
 		if s.cmd != nil {
 			s.end(syscall.SIGKILL)
 		}
 		if t.Failed() {
-			t.Logf("standard error of the server:\n%s", tailOf(s.log.String(), 8000))
+			t.Logf("standard error of the server:\n%s", lastBytes(s.log.String(), 8000))
 		}
 	})
 	return s
 }
 
-func tailOf(text string, n int) string { return text[max(0, len(text)-n):] }
+func lastBytes(text string, n int) string { return text[max(0, len(text)-n):] }
 
-func (s *server) url() string { return "http://" + s.addr }
+func (s *testServer) url() string { return "http://" + s.addr }
 
 // weir is this test binary as weir.
 func weir(ctx context.Context, args ...string) *exec.Cmd {
@@ -82,7 +82,7 @@ func weir(ctx context.Context, args ...string) *exec.Cmd {
 }
 
 // begin starts a life and does not wait until it can do anything.
-func (s *server) begin() {
+func (s *testServer) begin() {
 	s.t.Helper()
 	s.cmd = weir(context.Background(), append([]string{"all", "--data", s.dir, "--listen", s.addr}, s.args...)...)
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.log
@@ -92,7 +92,7 @@ func (s *server) begin() {
 }
 
 // start starts a life and waits until it is ready.
-func (s *server) start() {
+func (s *testServer) start() {
 	s.t.Helper()
 	s.begin()
 	s.waitFor("ready", func() error {
@@ -109,7 +109,7 @@ func (s *server) start() {
 }
 
 // end sends a signal, waits and returns the exit code; -1 after SIGKILL.
-func (s *server) end(signal os.Signal) int {
+func (s *testServer) end(signal os.Signal) int {
 	s.t.Helper()
 	_ = s.cmd.Process.Signal(signal)
 	_ = s.cmd.Wait() // the exit code tells
@@ -119,7 +119,7 @@ func (s *server) end(signal os.Signal) int {
 }
 
 // waitFor tries until it works; a minute is for a machine under load.
-func (s *server) waitFor(what string, try func() error) {
+func (s *testServer) waitFor(what string, try func() error) {
 	s.t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for {
@@ -134,7 +134,7 @@ func (s *server) waitFor(what string, try func() error) {
 	}
 }
 
-func (s *server) demo() demo {
+func (s *testServer) demo() demo {
 	s.t.Helper()
 	var d demo
 	text, err := os.ReadFile(filepath.Join(s.dir, demoFile))
@@ -148,7 +148,7 @@ func (s *server) demo() demo {
 }
 
 // check runs `weir check --deep` and returns what it says, and its exit code.
-func (s *server) check() (balance, int) {
+func (s *testServer) check() (balance, int) {
 	s.t.Helper()
 	var b balance
 	cmd := weir(s.t.Context(), "check", "--data", s.dir, "--json", "--deep")
@@ -174,7 +174,7 @@ func (b balance) totals() (t shardBalance) {
 }
 
 // count asks contract 3 how many events there are since a day.
-func (s *server) count(since string) (int, error) {
+func (s *testServer) count(since string) (int, error) {
 	s.t.Helper()
 	return countAt(s.url(), s.demo().Token, since)
 }
@@ -201,7 +201,7 @@ func countAt(url, token, since string) (int, error) {
 }
 
 // importing starts `weir import` of file.
-func (s *server) importing(file string, flags ...string) *exec.Cmd {
+func (s *testServer) importing(file string, flags ...string) *exec.Cmd {
 	s.t.Helper()
 	d := s.demo()
 	cmd := weir(context.Background(), append(append([]string{"import", "--url", s.url(), "--key", d.Key}, flags...), file)...)

@@ -11,21 +11,21 @@ import (
 	"time"
 )
 
-// diary notes who ended when.
-type diary struct {
+// eventLog notes who ended when.
+type eventLog struct {
 	mu    sync.Mutex
 	lines []string
 }
 
-func (d *diary) note(line string) {
+func (d *eventLog) note(line string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.lines = append(d.lines, line)
 }
 
 // worker runs until it is told to end and then drains for a second.
-func (d *diary) worker(name string) member {
-	return member{name, func(ctx context.Context) error {
+func (d *eventLog) worker(name string) service {
+	return service{name, func(ctx context.Context) error {
 		<-ctx.Done()
 		d.note(name + " drains")
 		time.Sleep(time.Second)
@@ -36,10 +36,10 @@ func (d *diary) worker(name string) member {
 
 func TestCrewEndsLastFirstAndOneByOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var d diary
+		var d eventLog
 		ctx, stop := context.WithCancel(t.Context())
 		time.AfterFunc(time.Minute, stop)
-		if err := (crew{d.worker("log"), d.worker("processor"), d.worker("server")}).run(ctx); err != nil {
+		if err := (services{d.worker("log"), d.worker("processor"), d.worker("server")}).run(ctx); err != nil {
 			t.Fatal(err)
 		}
 		want := []string{"server drains", "server ended", "processor drains", "processor ended", "log drains", "log ended"}
@@ -51,23 +51,23 @@ func TestCrewEndsLastFirstAndOneByOne(t *testing.T) {
 
 func TestOneThatCannotGoOnEndsAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var d diary
+		var d eventLog
 		errGone := errors.New("lake is gone")
-		failing := member{"processor", func(context.Context) error {
+		failing := service{"processor", func(context.Context) error {
 			time.Sleep(time.Minute)
 			return errGone
 		}}
-		silent := member{"query", func(context.Context) error {
+		silent := service{"query", func(context.Context) error {
 			time.Sleep(time.Minute)
 			return nil
 		}}
-		if err := (crew{d.worker("log"), failing, d.worker("server")}).run(t.Context()); !errors.Is(err, errGone) {
+		if err := (services{d.worker("log"), failing, d.worker("server")}).run(t.Context()); !errors.Is(err, errGone) {
 			t.Errorf("run = %v, want %v", err, errGone)
 		}
 		if got := len(d.lines); got != 4 {
 			t.Errorf("the others did not drain: %q", d.lines)
 		}
-		if err := (crew{silent}).run(t.Context()); err == nil || !strings.Contains(err.Error(), "ended by itself") {
+		if err := (services{silent}).run(t.Context()); err == nil || !strings.Contains(err.Error(), "ended by itself") {
 			t.Errorf("a member that ends without being asked: %v, want an error", err)
 		}
 	})

@@ -42,16 +42,16 @@ func adminVerbs() []adminVerb {
 	}
 }
 
-func createAccount(ctx context.Context, c *adminCall) (answer, error) {
+func createAccount(ctx context.Context, c *adminCall) (output, error) {
 	a, err := c.reg.CreateAccount(ctx, c.name)
-	return answer{
-		json:  object{{"account_id", a.ID}},
+	return output{
+		json:  orderedObject{{"account_id", a.ID}},
 		lines: []string{"account  " + a.ID},
-		then:  "Next, give it a product: weir admin product create --account " + a.ID + " --name NAME",
+		hint:  "Next, give it a product: weir admin product create --account " + a.ID + " --name NAME",
 	}, err
 }
 
-func listAccounts(ctx context.Context, c *adminCall) (answer, error) {
+func listAccounts(ctx context.Context, c *adminCall) (output, error) {
 	all, err := c.reg.ListAccounts(ctx)
 	t := listing{columns: []string{"account_id", "name", "created", "revoked"}}
 	for _, a := range all {
@@ -60,29 +60,29 @@ func listAccounts(ctx context.Context, c *adminCall) (answer, error) {
 	return t.answer(), err
 }
 
-func revokeAccount(ctx context.Context, c *adminCall) (answer, error) {
-	return revoked("account", c.which()), c.reg.RevokeAccount(ctx, c.which())
+func revokeAccount(ctx context.Context, c *adminCall) (output, error) {
+	return revokedOutput("account", c.target()), c.reg.RevokeAccount(ctx, c.target())
 }
 
-func createProduct(ctx context.Context, c *adminCall) (answer, error) {
+func createProduct(ctx context.Context, c *adminCall) (output, error) {
 	p := registry.Product{Account: c.account, Name: c.name}
-	if c.which() != "" {
-		id, err := parseProduct(c.which())
+	if c.target() != "" {
+		id, err := parseProduct(c.target())
 		if err != nil {
-			return answer{}, usageError{err}
+			return output{}, usageError{err}
 		}
 		p.ID = id
 	}
 	p, err := c.reg.CreateProduct(ctx, p)
 	id := strconv.FormatInt(p.ID, 10)
-	return answer{
-		json:  object{{"product_id", id}},
+	return output{
+		json:  orderedObject{{"product_id", id}},
 		lines: []string{"product  " + id},
-		then:  "Next, give it a data source: weir admin source create --product " + id,
+		hint:  "Next, give it a data source: weir admin source create --product " + id,
 	}, err
 }
 
-func listProducts(ctx context.Context, c *adminCall) (answer, error) {
+func listProducts(ctx context.Context, c *adminCall) (output, error) {
 	all, err := c.reg.ListProducts(ctx, c.account)
 	t := listing{columns: []string{"product_id", "account_id", "name", "created", "revoked"}}
 	for _, p := range all {
@@ -91,50 +91,50 @@ func listProducts(ctx context.Context, c *adminCall) (answer, error) {
 	return t.answer(), err
 }
 
-func revokeProduct(ctx context.Context, c *adminCall) (answer, error) {
-	id, err := parseProduct(c.which())
+func revokeProduct(ctx context.Context, c *adminCall) (output, error) {
+	id, err := parseProduct(c.target())
 	if err != nil {
-		return answer{}, usageError{err}
+		return output{}, usageError{err}
 	}
-	return revoked("product", c.which()), c.reg.RevokeProduct(ctx, id)
+	return revokedOutput("product", c.target()), c.reg.RevokeProduct(ctx, id)
 }
 
-func labelProperty(ctx context.Context, c *adminCall) (answer, error) {
-	id, err := parseProduct(c.which())
+func labelProperty(ctx context.Context, c *adminCall) (output, error) {
+	id, err := parseProduct(c.target())
 	if err != nil {
-		return answer{}, usageError{err}
+		return output{}, usageError{err}
 	}
-	return answer{
-		json:  object{{"property", c.name}, {"label", c.value}},
+	return output{
+		json:  orderedObject{{"property", c.name}, {"label", c.value}},
 		lines: []string{c.name + "  " + cmp.Or(c.value, "has no label now")},
 	}, c.reg.LabelProperty(ctx, id, c.name, c.value)
 }
 
-func typeProperty(ctx context.Context, c *adminCall) (answer, error) {
-	id, err := parseProduct(c.which())
+func typeProperty(ctx context.Context, c *adminCall) (output, error) {
+	id, err := parseProduct(c.target())
 	if err != nil {
-		return answer{}, usageError{err}
+		return output{}, usageError{err}
 	}
 	kind, err := strconv.Atoi(c.value)
 	if err != nil {
-		return answer{}, usagef("%q is not a type: 1, 2 or 3", c.value)
+		return output{}, usagef("%q is not a type: 1, 2 or 3", c.value)
 	}
-	return answer{
-		json:  object{{"property", c.name}, {"type", c.value}},
+	return output{
+		json:  orderedObject{{"property", c.name}, {"type", c.value}},
 		lines: []string{c.name + "  " + c.value},
 	}, c.reg.SetPropertyType(ctx, id, c.name, kind)
 }
 
-func createSource(ctx context.Context, c *adminCall) (answer, error) {
+func createSource(ctx context.Context, c *adminCall) (output, error) {
 	s, secret, err := c.reg.CreateSource(ctx, registry.Source{Product: c.product(), Name: c.name, RatePerSecond: c.rate})
-	return answer{
-		json:  object{{"key", s.Key}, {"secret", secret}},
+	return output{
+		json:  orderedObject{{"key", s.Key}, {"secret", secret}},
 		lines: []string{"key     " + s.Key, "secret  " + secret},
-		then:  "Keep the secret now: it is stored only as a hash and is never shown again.",
+		hint:  "Keep the secret now: it is stored only as a hash and is never shown again.",
 	}, err
 }
 
-func listSources(ctx context.Context, c *adminCall) (answer, error) {
+func listSources(ctx context.Context, c *adminCall) (output, error) {
 	all, err := c.reg.ListSources(ctx, c.product())
 	t := listing{columns: []string{"key", "product_id", "name", "rate", "created", "revoked"}}
 	for _, s := range all {
@@ -143,20 +143,20 @@ func listSources(ctx context.Context, c *adminCall) (answer, error) {
 	return t.answer(), err
 }
 
-func revokeSource(ctx context.Context, c *adminCall) (answer, error) {
-	return revoked("source", c.which()), c.reg.RevokeSource(ctx, c.which())
+func revokeSource(ctx context.Context, c *adminCall) (output, error) {
+	return revokedOutput("source", c.target()), c.reg.RevokeSource(ctx, c.target())
 }
 
-func createToken(ctx context.Context, c *adminCall) (answer, error) {
+func createToken(ctx context.Context, c *adminCall) (output, error) {
 	t, secret, err := c.reg.CreateToken(ctx, registry.Token{Account: c.account, Name: c.name, Products: c.products})
-	return answer{
-		json:  object{{"token_id", t.ID}, {"token", secret}},
+	return output{
+		json:  orderedObject{{"token_id", t.ID}, {"token", secret}},
 		lines: []string{"token_id  " + t.ID, "token     " + secret},
-		then:  "Keep the token now: it is stored only as a hash and is never shown again. Its token_id revokes it.",
+		hint:  "Keep the token now: it is stored only as a hash and is never shown again. Its token_id revokes it.",
 	}, err
 }
 
-func listTokens(ctx context.Context, c *adminCall) (answer, error) {
+func listTokens(ctx context.Context, c *adminCall) (output, error) {
 	all, err := c.reg.ListTokens(ctx, c.account)
 	t := listing{columns: []string{"token_id", "account_id", "name", "products", "created", "revoked"}}
 	for _, k := range all {
@@ -166,31 +166,31 @@ func listTokens(ctx context.Context, c *adminCall) (answer, error) {
 }
 
 // revokeToken answers with what was given unless that is the secret.
-func revokeToken(ctx context.Context, c *adminCall) (answer, error) {
-	name := c.which()
+func revokeToken(ctx context.Context, c *adminCall) (output, error) {
+	name := c.target()
 	if !strings.HasPrefix(name, "tok_") {
 		name = "that was given"
 	}
-	return revoked("token", name), c.reg.RevokeToken(ctx, c.which())
+	return revokedOutput("token", name), c.reg.RevokeToken(ctx, c.target())
 }
 
-func createUser(ctx context.Context, c *adminCall) (answer, error) {
+func createUser(ctx context.Context, c *adminCall) (output, error) {
 	password := rand.Text()
 	if c.passwordStdin {
 		var err error
 		if password, err = readPassword(c.stdin); err != nil {
-			return answer{}, err
+			return output{}, err
 		}
 	}
 	u, err := c.reg.CreateUser(ctx, registry.User{Account: c.account, Email: c.email}, password)
-	a := answer{json: object{{"user_id", u.ID}}, lines: []string{"user      " + u.ID}}
+	a := output{json: orderedObject{{"user_id", u.ID}}, lines: []string{"user      " + u.ID}}
 	switch {
 	case !c.passwordStdin:
 		a.json = append(a.json, jsonField{"password", password})
 		a.lines = append(a.lines, "password  "+password)
-		a.then = "Keep the password now: it is stored only as a hash and is never shown again."
+		a.hint = "Keep the password now: it is stored only as a hash and is never shown again."
 	case len(password) < 8:
-		a.then = "The password is short: 8 characters and more are harder to guess."
+		a.hint = "The password is short: 8 characters and more are harder to guess."
 	}
 	return a, err
 }
@@ -211,7 +211,7 @@ func readPassword(stdin io.Reader) (string, error) {
 	return string(text), nil
 }
 
-func listUsers(ctx context.Context, c *adminCall) (answer, error) {
+func listUsers(ctx context.Context, c *adminCall) (output, error) {
 	all, err := c.reg.ListUsers(ctx, c.account)
 	t := listing{columns: []string{"user_id", "account_id", "email", "created", "revoked"}}
 	for _, u := range all {
@@ -220,31 +220,31 @@ func listUsers(ctx context.Context, c *adminCall) (answer, error) {
 	return t.answer(), err
 }
 
-func revokeUser(ctx context.Context, c *adminCall) (answer, error) {
-	if (c.which() == "") == (c.email == "") {
-		return answer{}, usagef("user revoke needs --id or --email")
+func revokeUser(ctx context.Context, c *adminCall) (output, error) {
+	if (c.target() == "") == (c.email == "") {
+		return output{}, usagef("user revoke needs --id or --email")
 	}
-	who := c.which() + c.email
-	return revoked("user", who), c.reg.RevokeUser(ctx, who)
+	who := c.target() + c.email
+	return revokedOutput("user", who), c.reg.RevokeUser(ctx, who)
 }
 
-func createIdentity(ctx context.Context, c *adminCall) (answer, error) {
+func createIdentity(ctx context.Context, c *adminCall) (output, error) {
 	euids, err := c.reg.RegisterIdentities(ctx, c.product(), c.name, []string{c.value})
 	if err != nil {
-		return answer{}, err
+		return output{}, err
 	}
-	return identityAnswer(c, euids[0]), nil
+	return identityOutput(c, euids[0]), nil
 }
 
-func setIdentity(ctx context.Context, c *adminCall) (answer, error) {
+func setIdentity(ctx context.Context, c *adminCall) (output, error) {
 	id := registry.Identity{Product: c.product(), Name: c.name, Value: c.value, EUID: c.euid}
-	return identityAnswer(c, c.euid), c.reg.LinkIdentity(ctx, id)
+	return identityOutput(c, c.euid), c.reg.LinkIdentity(ctx, id)
 }
 
-func identityAnswer(c *adminCall, euid int64) answer {
+func identityOutput(c *adminCall, euid int64) output {
 	id := strconv.FormatInt(euid, 10)
-	return answer{
-		json: object{
+	return output{
+		json: orderedObject{
 			{"product_id", strconv.FormatInt(c.product(), 10)},
 			{"identity_name", c.name},
 			{"identity_value", c.value},
@@ -254,7 +254,7 @@ func identityAnswer(c *adminCall, euid int64) answer {
 	}
 }
 
-func listIdentities(ctx context.Context, c *adminCall) (answer, error) {
+func listIdentities(ctx context.Context, c *adminCall) (output, error) {
 	all, err := c.reg.ListIdentities(ctx, c.product(), c.euid)
 	t := listing{columns: []string{"product_id", "identity_name", "identity_value", "euid", "created"}}
 	for _, id := range all {
@@ -263,10 +263,10 @@ func listIdentities(ctx context.Context, c *adminCall) (answer, error) {
 	return t.answer(), err
 }
 
-func revokeIdentity(ctx context.Context, c *adminCall) (answer, error) {
+func revokeIdentity(ctx context.Context, c *adminCall) (output, error) {
 	id := registry.Identity{Product: c.product(), Name: c.name, Value: c.value}
-	return answer{
-		json:  object{{"revoked", c.name + " " + c.value}},
+	return output{
+		json:  orderedObject{{"revoked", c.name + " " + c.value}},
 		lines: []string{fmt.Sprintf("%s %s leads nowhere now", c.name, c.value)},
 	}, c.reg.UnlinkIdentity(ctx, id)
 }

@@ -21,7 +21,7 @@ import (
 // TestFirstLight is an event's whole way through one process: in by HTTP, out
 // by a question, a balance and a download; over a restart and a compaction.
 func TestFirstLight(t *testing.T) {
-	s := newServer(t, "--processor.cut-age", "500ms")
+	s := newTestServer(t, "--processor.cut-age", "500ms")
 	s.start()
 	d := s.demo()
 	secrets := []string{d.Secret, d.Token, d.Password}
@@ -90,7 +90,7 @@ func TestFirstLight(t *testing.T) {
 }
 
 // keepsSecrets looks for secrets where they must not be.
-func (s *server) keepsSecrets(secrets []string) {
+func (s *testServer) keepsSecrets(secrets []string) {
 	s.t.Helper()
 	for _, secret := range secrets {
 		if strings.Contains(s.log.String(), secret) {
@@ -111,7 +111,7 @@ func (s *server) keepsSecrets(secrets []string) {
 	}
 }
 
-func (s *server) postEvents(key, secret, body string) {
+func (s *testServer) postEvents(key, secret, body string) {
 	s.t.Helper()
 	r, err := http.NewRequest("POST", s.url()+"/v1/event/report", strings.NewReader(body))
 	if err != nil {
@@ -131,7 +131,7 @@ func (s *server) postEvents(key, secret, body string) {
 
 // downloadToday logs in, asks for today's raw events and downloads them
 // through the main address. Links that were changed must not work.
-func (s *server) downloadToday() [][]string {
+func (s *testServer) downloadToday() [][]string {
 	s.t.Helper()
 	d := s.demo()
 	jar, _ := cookiejar.New(nil)

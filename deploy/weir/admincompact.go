@@ -30,12 +30,12 @@ func runCompact(ctx context.Context, p *process, args []string) (err error) {
 		return err
 	}
 	log := p.logger(cfg.Log)
-	cfg, done, err := beside(ctx, cfg, log)
+	cfg, done, err := attach(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	reg, err := registryOf(ctx, cfg, log)
+	reg, err := openRegistry(ctx, cfg, log)
 	if err != nil {
 		return err
 	}

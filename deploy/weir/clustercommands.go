@@ -53,19 +53,19 @@ func (p *process) runService(ctx context.Context, args []string, r roles, needs 
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(cfg.check(), cfg.needs(needs...), noArguments(rest)); err != nil {
+	if err := errors.Join(cfg.validate(), cfg.require(needs...), noArguments(rest)); err != nil {
 		return usageError{err}
 	}
-	w := p.newWiring(cfg, r)
-	defer func() { err = asked(ctx, errors.Join(err, w.close())) }()
-	if err := w.connect(ctx); err != nil {
+	a := p.newApp(cfg, r)
+	defer func() { err = ignoreCancel(ctx, errors.Join(err, a.close())) }()
+	if err := a.connect(ctx); err != nil {
 		return err
 	}
-	if err := w.build(ctx); err != nil {
+	if err := a.build(ctx); err != nil {
 		return err
 	}
-	w.log.InfoContext(ctx, "listening", "url", w.url(), "admin", w.admin.Addr().String(), "version", version())
-	return w.members.run(ctx)
+	a.log.InfoContext(ctx, "listening", "url", a.url(), "admin", a.admin.Addr().String(), "version", version())
+	return a.services.run(ctx)
 }
 
 func noArguments(rest []string) error {

@@ -7,21 +7,21 @@ import (
 	"slices"
 )
 
-// member is one long-running part of the process. It returns when its context
+// service is one long-running part of the process. It returns when its context
 // ends and it has drained, or when it cannot go on.
-type member struct {
+type service struct {
 	name string
 	run  func(ctx context.Context) error
 }
 
-// crew is what the process runs, in the order in which it is started.
-type crew []member
+// services is what the process runs, in the order in which it is started.
+type services []service
 
 // run starts all members and lets them run until ctx ends or one of them
 // does. Then it ends them one by one, the last first, and begins with the next
 // only after the one before has drained: who takes requests goes before what
 // the requests need.
-func (c crew) run(ctx context.Context) error {
+func (c services) run(ctx context.Context) error {
 	early := make(chan struct{}, len(c)) // somebody ended without being asked
 	ends := make([]func() error, 0, len(c))
 	for _, m := range c {
@@ -40,7 +40,7 @@ func (c crew) run(ctx context.Context) error {
 
 // start runs m outside of ctx, whose end is the crew's business, and returns
 // what ends it and waits for it.
-func (m member) start(ctx context.Context, early chan<- struct{}) (end func() error) {
+func (m service) start(ctx context.Context, early chan<- struct{}) (end func() error) {
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan error, 1)
 	go func() {

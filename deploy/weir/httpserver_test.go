@@ -30,7 +30,7 @@ func TestDownloadsPassSignedLinksOnly(t *testing.T) {
 		_, _ = io.WriteString(w, "zip")
 	}))
 	defer store.Close()
-	links, err := newLinks("weir-exports", store.URL, slog.New(slog.DiscardHandler))
+	links, err := newDownloadProxy("weir-exports", store.URL, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestSiteSpeaksTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := site{
+	s := httpServer{
 		name: "main", listener: l, cert: cert, key: key, log: slog.New(slog.DiscardHandler), cfg: httpConfig{MaxHeaderBytes: 1 << 16},
 		handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) }),
 	}
@@ -164,7 +164,7 @@ func TestSiteDrainsRequestsInFlight(t *testing.T) {
 		t.Fatal(err)
 	}
 	entered, release := make(chan struct{}), make(chan struct{})
-	s := site{
+	s := httpServer{
 		name: "main", listener: l, log: slog.New(slog.DiscardHandler), cfg: httpConfig{DrainTimeout: time.Minute, MaxHeaderBytes: 1 << 16},
 		handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			close(entered)
