@@ -16,18 +16,24 @@ const designDoc = "schemas/DESIGN.md"
 // docs returns the Markdown files of the repository and their text.
 func docs(t *testing.T) map[string]string {
 	t.Helper()
-	texts := map[string]string{}
+	return texts(t, func(p string) bool { return strings.HasSuffix(p, ".md") })
+}
+
+// texts returns the files for which wanted is true, and their text.
+func texts(t *testing.T, wanted func(p string) bool) map[string]string {
+	t.Helper()
+	found := map[string]string{}
 	for _, p := range allFiles(t) {
-		if !strings.HasSuffix(p, ".md") {
+		if !wanted(p) {
 			continue
 		}
 		text, err := fs.ReadFile(os.DirFS(root), p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		texts[p] = string(text)
+		found[p] = string(text)
 	}
-	return texts
+	return found
 }
 
 func allFiles(t *testing.T) []string {
@@ -101,7 +107,9 @@ func TestDocsMentionTestsThatExist(t *testing.T) {
 			}
 		}
 	}
-	for doc, text := range docs(t) {
+	for doc, text := range texts(t, func(p string) bool {
+		return strings.HasSuffix(p, ".md") || strings.HasSuffix(p, ".sh") || p == "Makefile" || p == ".ci/run"
+	}) {
 		if doc == changelog {
 			continue
 		}
