@@ -11,12 +11,7 @@ import (
 	"github.com/oschwald/maxminddb-golang/v2"
 
 	"weir/schemas"
-)
-
-// The properties of a client that an address tells.
-const (
-	countryProp = "geography.country"
-	stateProp   = "geography.usState"
+	"weir/schemas/property"
 )
 
 // openGeoDB maps the database that addresses are looked up in; nil without a
@@ -42,7 +37,7 @@ func openGeoDB(path string, log *slog.Logger) (*maxminddb.Reader, error) {
 // A client in the United States gets its state too, if the database knows it.
 // Elsewhere the state is cleared: it would be that of the last visit.
 func (d *decoder) stampCountry(e *schemas.Event) {
-	if d.geoDB == nil || e.IP == "" || d.item.bad || d.hasClientProp(countryProp) {
+	if d.geoDB == nil || e.IP == "" || d.item.bad || d.hasClientProp(property.NameCountry) {
 		return
 	}
 	address, err := netip.ParseAddr(e.IP)
@@ -54,14 +49,14 @@ func (d *decoder) stampCountry(e *schemas.Event) {
 	if err := place.DecodePath(&country, "country", "iso_code"); err != nil || country == "" {
 		return
 	}
-	d.addClientProp(countryProp, country)
-	if !d.hasClientProp(stateProp) {
+	d.addClientProp(property.NameCountry, country)
+	if !d.hasClientProp(property.NameUSState) {
 		var state string
 		switch err := place.DecodePath(&state, "subdivisions", 0, "iso_code"); {
 		case country != "US":
-			d.client = append(d.client, clientProp{stateProp, jsontext.Value("null")})
+			d.client = append(d.client, clientProp{property.NameUSState, jsontext.Value("null")})
 		case err == nil && state != "":
-			d.addClientProp(stateProp, "US-"+state)
+			d.addClientProp(property.NameUSState, "US-"+state)
 		}
 	}
 	d.clientProps(e)

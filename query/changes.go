@@ -15,6 +15,7 @@ import (
 	"weir/schemas/changes"
 	"weir/schemas/columns"
 	"weir/schemas/lake"
+	"weir/schemas/property"
 )
 
 // loadChanges loads client_changes for v. Unlike a rollup it is loaded after
@@ -57,9 +58,9 @@ func (v *view) knownClients(ctx context.Context, product int64, scan report.User
 // toldPrefix is what reports put before the names that one kind of change sets.
 func toldPrefix(kind schemas.ChangeKind) string {
 	if kind == schemas.ContactChange {
-		return report.PrefixContact
+		return property.ContactPrefix
 	}
-	return report.PrefixUser
+	return property.UserPrefix
 }
 
 // told yields what is known of a product's clients that are wanted as reports

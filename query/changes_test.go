@@ -20,6 +20,7 @@ import (
 	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/lake/laketest"
+	"weir/schemas/property"
 )
 
 func changeBatch(mem memory.Allocator, rows []lake.Change) []arrow.Record {
@@ -276,11 +277,11 @@ func TestToldIsWhatReportsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := gocmp.Diff([]propertyCategory{
-		{"User Properties", []property{
-			{"user.gone", "gone", filterCurrent, "string", true, false, true}, // some users may have it still
-			{"user.plan", "plan", filterCurrent, "string", true, false, true},
+		{"User Properties", []propertyEntry{
+			{"user.gone", "gone", property.FilterCurrent, "string", true, false, true}, // some users may have it still
+			{"user.plan", "plan", property.FilterCurrent, "string", true, false, true},
 		}},
-		{"User Contacts", []property{{"contact.email", "email", filterCurrent, "string", true, false, true}}},
+		{"User Contacts", []propertyEntry{{"contact.email", "email", property.FilterCurrent, "string", true, false, true}}},
 	}, toldProperties(names)); diff != "" {
 		t.Errorf("properties that are listed (-want +got):\n%s", diff)
 	}

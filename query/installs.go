@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"weir/schemas/columns"
+	"weir/schemas/property"
 	"weir/schemas/registry"
 	"weir/schemas/rollup"
 )
@@ -17,9 +18,6 @@ import (
 // installBytes bounds what counting license keys holds at once: of clients
 // whose key is being found out, and of keys being counted; each about so much.
 const installBytes = 64 << 20
-
-// licenseProperty is the client property that a license key is reported in.
-const licenseProperty = "licenseKey"
 
 // installs counts, for license keys from a key on, the clients whose current
 // key each is. When there are more keys than budget holds it counts the first
@@ -100,7 +98,7 @@ func (p *clientRange) addBatch(b *rollup.ClientBatch) error {
 		if client < p.first || p.bounded && client >= p.end {
 			continue
 		}
-		said, found, err := rollup.FindIn(b.Properties[i], licenseProperty)
+		said, found, err := rollup.FindIn(b.Properties[i], property.NameLicenseKey)
 		if err != nil {
 			return err
 		}
@@ -116,7 +114,7 @@ func (p *clientRange) add(client int64, said rollup.Property) {
 	if known && cmp.Or(cmp.Compare(before.said.Time, said.Time), cmp.Compare(before.said.Offset, said.Offset)) >= 0 {
 		return
 	}
-	said.Name, said.Value = licenseProperty, propertyText(said.Value)
+	said.Name, said.Value = property.NameLicenseKey, propertyText(said.Value)
 	p.bytes += len(said.Value) - len(before.said.Value)
 	if !known {
 		p.bytes += 128

@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"weir/schemas/columns"
+	"weir/schemas/property"
 )
 
 const (
@@ -73,7 +74,7 @@ func (b *valuesBody) property() (string, error) {
 		return "", badField("property", "is missing")
 	}
 	name := *b.Property
-	if name == "os" || name == "geography" || name == "gpu" {
+	if members, flags := property.Levels(name); members != nil && !flags {
 		if b.Granularity == nil {
 			return "", badField("granularity", "is missing: "+name+" needs one")
 		}
@@ -88,10 +89,10 @@ func (b *valuesBody) property() (string, error) {
 	return name, nil
 }
 
+// listsValues reports whether the values of a property are listed.
 func listsValues(name string) bool {
-	return slices.ContainsFunc(allProperties(nil), func(c propertyCategory) bool {
-		return slices.ContainsFunc(c.Properties, func(p property) bool { return p.Name == name && p.SupportsMeta })
-	})
+	p := property.Find(name)
+	return p != nil && p.Values
 }
 
 func (b *valuesBody) wants(name string) (func(string) bool, error) {

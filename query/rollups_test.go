@@ -19,6 +19,7 @@ import (
 	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/lake/laketest"
+	"weir/schemas/property"
 	"weir/schemas/registry"
 	"weir/schemas/rollup"
 )
@@ -141,7 +142,7 @@ func checkInstalls(t *testing.T, w *listWorld, product int64) {
 	t.Helper()
 	current := map[int64]string{}
 	for _, s := range w.of(product) {
-		if key, said := saysOf(&s.Event, licenseProperty); said {
+		if key, said := saysOf(&s.Event, property.NameLicenseKey); said {
 			current[s.Client] = key
 		}
 	}

@@ -3,10 +3,10 @@ package query
 import (
 	"context"
 
-	"weir/query/report"
 	"weir/schemas"
 	"weir/schemas/changes"
 	"weir/schemas/columns"
+	"weir/schemas/property"
 )
 
 // toldNames are the names that were ever set for users of f's product, by what
@@ -14,7 +14,7 @@ import (
 // asked for changes.
 func (v *view) toldNames(ctx context.Context, f columns.Filter) (map[string]*values, error) {
 	names := map[string]*values{}
-	for _, prefix := range []string{report.PrefixUser, report.PrefixContact} {
+	for _, prefix := range []string{property.UserPrefix, property.ContactPrefix} {
 		names[prefix] = &values{wants: func(string) bool { return true }, limit: valuesPage, of: map[string]struct{}{}}
 	}
 	for c, err := range v.changes(ctx, f) {
@@ -35,10 +35,12 @@ func (v *view) toldNames(ctx context.Context, f columns.Filter) (map[string]*val
 // out. Of contacts that is the name alone, nothing that is personal.
 func toldProperties(names map[string]*values) []propertyCategory {
 	var all []propertyCategory
-	for _, kind := range []struct{ category, prefix string }{{"User Properties", report.PrefixUser}, {"User Contacts", report.PrefixContact}} {
+	for _, kind := range []struct{ category, prefix string }{{"User Properties", property.UserPrefix}, {"User Contacts", property.ContactPrefix}} {
 		category := propertyCategory{Category: kind.category}
 		for _, name := range names[kind.prefix].first() {
-			category.Properties = append(category.Properties, property{kind.prefix + name, name, filterCurrent, "string", true, false, true})
+			category.Properties = append(category.Properties, propertyEntry{
+				kind.prefix + name, name, property.FilterCurrent, property.Text.Published(), true, false, true,
+			})
 		}
 		if len(category.Properties) > 0 {
 			all = append(all, category)

@@ -16,6 +16,7 @@ import (
 
 	"weir/schemas"
 	"weir/schemas/columns"
+	"weir/schemas/property"
 )
 
 // Kind is one kind of export: which events it has and what it says of
@@ -154,58 +155,64 @@ func appendProperties(dst []byte, r *Rows, i int) []byte {
 func clientFields() []Field {
 	return []Field{
 		{"timestamp", "Timestamp", func(dst []byte, r *Rows, i int) []byte { return appendSeconds(dst, r.Time[i]) }},
-		{"clientId", "Client ID", appendClient},
-		propField("prodEdition", "Edition"),
-		propField("prodVersion", "Version"),
-		propField("prodBuild", "Build"),
-		propField("prodLanguage", "Language"),
-		propField("licenseType", "License Type"),
-		flagField("licenseStatus.allowed", "Key Allowed"),
-		flagField("licenseStatus.blocked", "Key Blocked"),
-		flagField("licenseStatus.activated", "Key Activated"),
-		flagField("licenseStatus.expired", "Key Expired"),
-		propField("os.version", "OS Type"),
-		propField("osWordLength", "OS Architecture"),
-		propField("osLanguage", "OS Language"),
-		propField("cpuType", "CPU Type"),
-		propField("cpuCores", "CPU Cores"),
-		propField("ram", "RAM"),
-		propField("displayCount", "Number of Monitors"),
+		clientField(property.NameClientID, appendClient),
+		propField("prodEdition"),
+		propField("prodVersion"),
+		propField("prodBuild"),
+		propField("prodLanguage"),
+		propField("licenseType"),
+		flagField("licenseStatus.allowed"),
+		flagField("licenseStatus.blocked"),
+		flagField("licenseStatus.activated"),
+		flagField("licenseStatus.expired"),
+		propField("os.version"),
+		propField("osWordLength"),
+		propField("osLanguage"),
+		propField("cpuType"),
+		propField("cpuCores"),
+		propField("ram"),
+		propField("displayCount"),
 		resolutionField(),
-		propField("dotNetVersion", ".NET Versions"),
-		propField("gpu.model", "GPU"),
-		propField("formFactor", "Computer Type"),
-		propField("geography.country", "Country"),
-		propField("geography.usState", "US State"),
+		propField("dotNetVersion"),
+		propField("gpu.model"),
+		propField("formFactor"),
+		propField("geography.country"),
+		propField("geography.usState"),
 	}
 }
 
+// clientField is a column about the client: its key and its header are those of
+// the catalogue.
+func clientField(key string, value func(dst []byte, r *Rows, i int) []byte) Field {
+	return Field{Key: key, Name: property.Find(key).Header, Append: value}
+}
+
 // propField is a property of $client; one that is null is empty.
-func propField(key, name string) Field {
+func propField(key string) Field {
 	slot := slices.Index(clientKeys(), key)
-	return Field{key, name, func(dst []byte, r *Rows, i int) []byte {
+	return clientField(key, func(dst []byte, r *Rows, i int) []byte {
 		return append(dst, r.prop(slot, i)...)
-	}}
+	})
 }
 
 // flagField is Y or N; a flag that nobody has set is N.
-func flagField(key, name string) Field {
+func flagField(key string) Field {
 	slot := slices.Index(clientKeys(), key)
-	return Field{key, name, func(dst []byte, r *Rows, i int) []byte {
+	return clientField(key, func(dst []byte, r *Rows, i int) []byte {
 		switch r.prop(slot, i) {
 		case "true", "1", "Y", "yes":
 			return append(dst, 'Y')
 		}
 		return append(dst, 'N')
-	}}
+	})
 }
 
 // resolutionField is what was sent as one text, or else as two numbers.
 func resolutionField() Field {
 	keys := clientKeys()
-	whole := slices.Index(keys, "resolution")
-	width, height := slices.Index(keys, "resolutionWidth"), slices.Index(keys, "resolutionHeight")
-	return Field{"resolution", "Screen Resolution", func(dst []byte, r *Rows, i int) []byte {
+	whole := slices.Index(keys, resolutionKey)
+	width, height := slices.Index(keys, widthKey), slices.Index(keys, heightKey)
+	return clientField(resolutionKey, func(dst []byte, r *Rows, i int) []byte {
 		if text := r.prop(whole, i); text != "" {
 			return append(dst, text...)
 		}
@@ -215,5 +222,5 @@ func resolutionField() Field {
 		}
 		dst = append(append(dst, w...), 'x')
 		return append(dst, h...)
-	}}
+	})
 }

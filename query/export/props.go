@@ -4,22 +4,32 @@ import (
 	"bytes"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"weir/schemas/property"
 )
 
 // maxKnownProps bounds how many different $client objects are remembered taken
 // apart; a few MiB.
 const maxKnownProps = 4096
 
-// clientKeys are the properties of $client that exports read.
+// clientKeys returns the properties of $client that exports read: those with a
+// column, and the two numbers that stand for a resolution that was not sent as
+// one text.
 func clientKeys() []string {
-	return []string{
-		"prodEdition", "prodVersion", "prodBuild", "prodLanguage", "licenseType",
-		"licenseStatus.allowed", "licenseStatus.blocked", "licenseStatus.activated", "licenseStatus.expired",
-		"os.version", "osWordLength", "osLanguage", "cpuType", "cpuCores", "ram", "displayCount",
-		"resolution", "resolutionWidth", "resolutionHeight", "dotNetVersion", "gpu.model", "formFactor",
-		"geography.country", "geography.usState",
+	keys := []string{widthKey, heightKey}
+	for _, p := range property.All() {
+		if p.Header != "" && p.Source == property.Reported {
+			keys = append(keys, p.Name)
+		}
 	}
+	return keys
 }
+
+const (
+	resolutionKey = "resolution"
+	widthKey      = "resolutionWidth"
+	heightKey     = "resolutionHeight"
+)
 
 // clientProps takes $client objects apart. Few different ones stand in a
 // batch, and the next batch mostly has the same.

@@ -64,7 +64,7 @@ func (m members) read(field, name string, into any, want string) error {
 
 // newCondition compiles what type, value, min, max and includeNull of a filter
 // or a segment say.
-func newCondition(field string, m members, p *properties) (*condition, error) {
+func newCondition(field string, m members, p *usedProperties) (*condition, error) {
 	c := &condition{id: p.conditions}
 	p.conditions++
 	if err := m.read(field, "type", &c.kind, "a string"); err != nil {

@@ -365,7 +365,7 @@ type standardSlots struct {
 	slots []int
 }
 
-func standardOf(p *properties) (s standardSlots) {
+func standardOf(p *usedProperties) (s standardSlots) {
 	for slot, standard := range p.standard {
 		if standard {
 			s.names, s.slots = append(s.names, p.said[slot]), append(s.slots, slot)

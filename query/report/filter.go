@@ -6,6 +6,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"weir/schemas/property"
 )
 
 // filter is globalFilters: every clause must hold.
@@ -21,7 +23,7 @@ type test struct {
 }
 
 // newFilter compiles globalFilters.
-func newFilter(field string, raw jsontext.Value, p *properties) (filter, error) {
+func newFilter(field string, raw jsontext.Value, p *usedProperties) (filter, error) {
 	if raw == nil || raw.Kind() == 'n' {
 		return nil, nil
 	}
@@ -40,14 +42,14 @@ func newFilter(field string, raw jsontext.Value, p *properties) (filter, error) 
 	return out, nil
 }
 
-func newClause(field, name string, raw jsontext.Value, p *properties) (clause, error) {
+func newClause(field, name string, raw jsontext.Value, p *usedProperties) (clause, error) {
 	switch name {
-	case "lifetimeEventUsage":
+	case property.NameEventUsage:
 		return usageClause(field, raw, p)
 	case "reachOutDeliveries":
 		return nil, wrong(field, "there are no ReachOut campaigns here")
 	}
-	levels, flags := levelsOf(name)
+	levels, flags := property.Levels(name)
 	if flags {
 		return flagClause(field, name, raw, p)
 	}
@@ -62,7 +64,7 @@ func newClause(field, name string, raw jsontext.Value, p *properties) (clause, e
 	return clause{{one}}, err
 }
 
-func newTest(field, name string, m members, p *properties) (test, error) {
+func newTest(field, name string, m members, p *usedProperties) (test, error) {
 	c, err := newCondition(field, m, p)
 	if err != nil {
 		return test{}, err
@@ -72,7 +74,7 @@ func newTest(field, name string, m members, p *properties) (test, error) {
 }
 
 // levelClause is the filter of os, geography or gpu: any of its levels.
-func levelClause(field, name string, levels []string, m members, p *properties) (clause, error) {
+func levelClause(field, name string, levels []string, m members, p *usedProperties) (clause, error) {
 	var kind string
 	if err := m.read(field, "type", &kind, "a string"); err != nil {
 		return nil, err
@@ -113,7 +115,7 @@ func levelClause(field, name string, levels []string, m members, p *properties) 
 // flagClause is the filter of licenseStatus, optOut or backOff: an object of
 // flags that must all be as said, or an array of such objects, one of which
 // must hold.
-func flagClause(field, name string, raw jsontext.Value, p *properties) (clause, error) {
+func flagClause(field, name string, raw jsontext.Value, p *usedProperties) (clause, error) {
 	all := []jsontext.Value{raw}
 	if raw.Kind() == '[' {
 		if err := json.Unmarshal(raw, &all); err != nil || len(all) == 0 {
@@ -131,12 +133,12 @@ func flagClause(field, name string, raw jsontext.Value, p *properties) (clause, 
 	return out, nil
 }
 
-func flagTests(field, name string, raw jsontext.Value, p *properties) ([]test, error) {
+func flagTests(field, name string, raw jsontext.Value, p *usedProperties) ([]test, error) {
 	m, err := objectOf(field, raw)
 	if err != nil {
 		return nil, err
 	}
-	flags, _ := levelsOf(name)
+	flags, _ := property.Levels(name)
 	var out []test
 	for _, flag := range flags {
 		if !m.has(flag) {
@@ -162,7 +164,7 @@ func flagTests(field, name string, raw jsontext.Value, p *properties) ([]test, e
 // usageOf is the events of a lifetimeEventUsage filter.
 type usageOf struct{ combination }
 
-func usageClause(field string, raw jsontext.Value, p *properties) (clause, error) {
+func usageClause(field string, raw jsontext.Value, p *usedProperties) (clause, error) {
 	m, err := objectOf(field, raw)
 	if err != nil {
 		return nil, err

@@ -19,11 +19,11 @@ type grouping struct {
 func (q *Question) groupings(ctx context.Context, src Source, pass func(*grouping) error) error {
 	by := base{given: q.given, zone: q.zone, days: q.days, moment: latest}
 	by.given.Bytes /= 2 // the other half is of the groups
-	property, err := by.props.use("groupBy", q.group)
+	at, err := by.props.use("groupBy", q.group)
 	if err != nil {
 		return err
 	}
-	value := &by.props.all[property]
+	value := &by.props.all[at]
 	return inParts(func(p part) error {
 		g := &grouping{of: p, units: map[string]int32{}}
 		err := g.gather(ctx, src, &by, value)
@@ -39,7 +39,7 @@ func (q *Question) groupings(ctx context.Context, src Source, pass func(*groupin
 
 // gather reads the current value of every client. It keeps those whose value is
 // of the part.
-func (g *grouping) gather(ctx context.Context, src Source, by *base, value *property) error {
+func (g *grouping) gather(ctx context.Context, src Source, by *base, value *usedProperty) error {
 	err := inParts(func(p part) error {
 		f := newFacts(by, p)
 		if err := each(src.Clients(ctx, by.clientsScan()), []*facts{f}, (*facts).addClients); err != nil {
@@ -56,7 +56,7 @@ func (g *grouping) gather(ctx context.Context, src Source, by *base, value *prop
 // errGroups says that there are more groups than fit.
 var errGroups = errors.New("more groups than fit")
 
-func (g *grouping) add(f *facts, value *property) error {
+func (g *grouping) add(f *facts, value *usedProperty) error {
 	for u := range f.units {
 		code := f.valueCode(int32(u), value, maxDay)
 		if code == 0 || !g.has(f.values[code].Text) {

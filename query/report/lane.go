@@ -2,7 +2,7 @@ package report
 
 import (
 	"iter"
-	goruntime "runtime" // runtime is a property here
+	"runtime"
 	"sync"
 )
 
@@ -18,7 +18,7 @@ func (s share) of(rows int) (from, to int) {
 
 // lanes are facts for the clients of a part, dealt out.
 func (q *base) lanes(of part) []*facts {
-	n := uint64(min(maxLanes, goruntime.GOMAXPROCS(0)))
+	n := uint64(min(maxLanes, runtime.GOMAXPROCS(0)))
 	if of.to-of.from < n {
 		n = 1
 	}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"weir/schemas/property"
 )
 
 // list is a page of the clients of a product: reporting/clientPropertyList.
@@ -32,7 +34,6 @@ type listed struct {
 
 // Names of a list that are no properties.
 const (
-	nameEventUsage  = "lifetimeEventUsage"
 	nameReachAuto   = "reachOutDeliveries.auto"
 	nameReachManual = "reachOutDeliveries.manual"
 )
@@ -71,12 +72,12 @@ func NewClientList(b *Body, given Params) (*Question, error) {
 }
 
 func (l *list) list(field, name string) error {
-	if name == nameClientID || slices.ContainsFunc(l.listed, func(have listed) bool { return have.name == name }) {
+	if name == property.NameClientID || slices.ContainsFunc(l.listed, func(have listed) bool { return have.name == name }) {
 		return nil
 	}
 	one := listed{name: name, property: -1}
 	switch name {
-	case nameEventUsage:
+	case property.NameEventUsage:
 		l.usage = true
 	case nameReachAuto, nameReachManual:
 	default:
@@ -133,15 +134,15 @@ func (l *list) readDaily(b *Body, given Params) error {
 }
 
 func (l *list) listDaily(field, name string) error {
-	if _, standard, known := sourceOf(name); known && !standard {
+	if _, daily, known := propertyOf(name); known && !daily {
 		return wrong(field, "%q has no value of each day", name)
 	}
-	property, err := l.daily.props.use(field, name)
+	at, err := l.daily.props.use(field, name)
 	if err != nil {
 		return err
 	}
 	if !slices.ContainsFunc(l.byDay, func(have listed) bool { return have.name == name }) {
-		l.byDay = append(l.byDay, listed{name: name, property: property})
+		l.byDay = append(l.byDay, listed{name: name, property: at})
 	}
 	return nil
 }
@@ -276,7 +277,7 @@ func (l *list) look(ctx context.Context, src Source, ids []int64, found *page) e
 			found.next = id
 			return nil
 		}
-		row := Object{{nameClientID, strconv.FormatInt(id, 10)}}
+		row := Object{{property.NameClientID, strconv.FormatInt(id, 10)}}
 		for _, one := range l.listed {
 			row = append(row, Member{one.name, l.value(f, int32(u), one)})
 		}
@@ -290,23 +291,22 @@ func (*list) value(f *facts, u int32, one listed) any {
 		return []Object{} // of events it is put there later
 	}
 	v := f.value(u, one.property, maxDay)
-	return v.typed(one.name)
+	return v.typed(&f.q.props.all[one.property])
 }
 
 // typed is a value as a list writes it: as a number, truth or text, by its
 // property.
-func (v *Value) typed(name string) any {
-	if isFlag(name) {
-		return v.truth()
-	}
+func (v *Value) typed(p *usedProperty) any {
 	switch {
+	case p.typ == property.Flag:
+		return v.truth()
 	case v.Null:
 		return NullLabel
-	case isTold(name):
+	case p.source == property.UserAttribute:
 		return jsontext.Value(v.raw)
-	case name == "touchScreen":
+	case p.typ == property.Boolean:
 		return v.truth()
-	case slices.Contains(numberNames, name):
+	case p.typ == property.Number:
 		if number := jsontext.Value(v.Text); number.Kind() == '0' && number.IsValid() {
 			return number
 		}
@@ -354,7 +354,7 @@ func (l *list) dailyOf(f *facts, u int32) []Object {
 		row := Object{{"date", day.Key.String()}}
 		for _, one := range l.byDay {
 			v := f.value(u, one.property, day.To)
-			row = append(row, Member{one.name, v.typed(one.name)})
+			row = append(row, Member{one.name, v.typed(&f.q.props.all[one.property])})
 		}
 		out = append(out, row)
 	}
@@ -370,7 +370,7 @@ func (l *list) addUsage(ctx context.Context, src Source, found *page) error {
 		return err
 	}
 	f := lanes[0]
-	at := 1 + slices.IndexFunc(l.listed, func(one listed) bool { return one.name == nameEventUsage })
+	at := 1 + slices.IndexFunc(l.listed, func(one listed) bool { return one.name == property.NameEventUsage })
 	for u := range found.ids {
 		all := slices.Clone(f.counts.of(int32(u)))
 		slices.SortFunc(all, func(a, b pairCell) int { return f.events.all[a.event].compare(f.events.all[b.event].event) })

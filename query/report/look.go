@@ -4,6 +4,8 @@ import (
 	"math/bits"
 	"slices"
 	"strconv"
+
+	"weir/schemas/property"
 )
 
 // installed is the day of the first event of a unit.
@@ -39,15 +41,15 @@ func (f *facts) saidCode(u int32, slot int, before Day) int32 {
 }
 
 // valueCode is the code of the value of a coded property before a day.
-func (f *facts) valueCode(u int32, p *property, before Day) int32 {
+func (f *facts) valueCode(u int32, p *usedProperty, before Day) int32 {
 	switch p.source {
-	case told:
+	case property.UserAttribute:
 		return f.told[int(u)*len(f.q.props.told)+p.slot].code
-	case continent:
+	case property.Continent:
 		if code := f.continentCode(f.saidCode(u, p.country, before)); code != 0 {
 			return code
 		}
-	case said, clientID, installed, lastSeen, sessions, runtime, usage:
+	default: // reported
 	}
 	return f.saidCode(u, p.slot, before)
 }
@@ -66,22 +68,22 @@ func (f *facts) continentCode(country int32) int32 {
 }
 
 // value is that of a property before a day.
-func (f *facts) value(u int32, property int, before Day) Value {
-	p, one := &f.q.props.all[property], &f.units[u]
+func (f *facts) value(u int32, at int, before Day) Value {
+	p, one := &f.q.props.all[at], &f.units[u]
 	switch p.source {
-	case said, told, continent:
+	case property.Reported, property.UserAttribute, property.Continent:
 		return f.values[f.valueCode(u, p, before)]
-	case clientID:
+	case property.ClientID:
 		return textValue(strconv.FormatInt(one.id, 10))
-	case installed:
+	case property.FirstSeen:
 		return textValue(f.installed(u).String())
-	case lastSeen:
+	case property.LastSeen:
 		return textValue(f.seen(u).String())
-	case sessions:
+	case property.SessionCount:
 		return textValue(strconv.FormatInt(one.sessions, 10))
-	case runtime:
+	case property.RuntimeMinutes:
 		return textValue(strconv.FormatInt(one.runtimeMS/minuteMS, 10))
-	case usage:
+	case property.EventUsage:
 	}
 	return textValue(strconv.FormatInt(f.usage[int(u)*len(f.q.props.usages)+p.slot], 10))
 }
@@ -109,10 +111,10 @@ func (f *facts) holdAll(all []test, u int32, before Day) bool {
 }
 
 // holds remembers what held of values with a code.
-func (f *facts) holds(property int, c *condition, u int32, before Day) bool {
-	p := &f.q.props.all[property]
+func (f *facts) holds(at int, c *condition, u int32, before Day) bool {
+	p := &f.q.props.all[at]
 	if !p.coded() {
-		v := f.value(u, property, before)
+		v := f.value(u, at, before)
 		return c.holds(&v)
 	}
 	code := f.valueCode(u, p, before)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	goruntime "runtime" // runtime is a property here
+	"runtime"
 	"testing"
 	"time"
 
@@ -49,9 +49,9 @@ func (c *crowd) weigh() {
 
 // liveBytes is what the heap holds that is still used.
 func liveBytes() uint64 {
-	var m goruntime.MemStats
-	goruntime.GC()
-	goruntime.ReadMemStats(&m)
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
 }
 

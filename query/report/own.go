@@ -15,7 +15,7 @@ type ownTest struct {
 }
 
 // newOwnTests compiles eventProperties.
-func newOwnTests(raw jsontext.Value, p *properties) ([]ownTest, error) {
+func newOwnTests(raw jsontext.Value, p *usedProperties) ([]ownTest, error) {
 	const field = "eventProperties"
 	if raw == nil || raw.Kind() == 'n' {
 		return nil, nil

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"weir/schemas/property"
 	"weir/schemas/rollup"
 )
 
@@ -82,7 +83,7 @@ type base struct {
 	zone   Zone
 	today  Day
 	days   Range
-	props  properties
+	props  usedProperties
 	filter filter
 	group  string // property that clients are counted by; "" is the client itself
 	only   []ownTest
@@ -140,25 +141,22 @@ func newBase(b *Body, given Params) (base, error) {
 func (q *base) counting(b *Body) error {
 	name := text(b.GroupBy)
 	switch {
-	case name == "" || name == nameClientID:
+	case name == "" || name == property.NameClientID:
 		return nil
-	case name == "machineId" || name == "licenseKey":
-	case custom(name) && q.given.Types[name] == groupedType:
-	case custom(name):
-		return wrong("groupBy", "%s is of type %d: only custom properties of type %d can be counted by", name, max(1, q.given.Types[name]), groupedType)
+	case name == property.NameMachineID || name == property.NameLicenseKey:
+	case property.IsCustom(name) && q.given.Types[name] == property.TypeGrouping:
+	case property.IsCustom(name):
+		return wrong("groupBy", "%s is of type %d: only custom properties of type %d can be counted by", name, max(property.TypeDefault, q.given.Types[name]), property.TypeGrouping)
 	default:
-		return wrong("groupBy", "%q is not clientId, machineId, licenseKey or a custom property of type %d", name, groupedType)
+		return wrong("groupBy", "%q is not clientId, machineId, licenseKey or a custom property of type %d", name, property.TypeGrouping)
 	}
 	q.group, q.props.grouped = name, true
 	return nil
 }
 
-// groupedType is the type of custom properties that clients can be counted by.
-const groupedType = 3
-
 // byClient refuses a groupBy where the report has none.
 func (*base) byClient(b *Body) error {
-	if name := text(b.GroupBy); name != "" && name != nameClientID {
+	if name := text(b.GroupBy); name != "" && name != property.NameClientID {
 		return wrong("groupBy", "this report counts by clientId alone")
 	}
 	return nil
@@ -294,7 +292,7 @@ func (q *base) clientsScan() Scan {
 	if len(q.props.said) > 0 {
 		s.Wants |= rollup.WantProperties
 	}
-	if q.needs.lifeSums || q.props.reads(sessions) || q.props.reads(runtime) {
+	if q.needs.lifeSums || q.props.reads(property.SessionCount) || q.props.reads(property.RuntimeMinutes) {
 		s.Wants |= rollup.WantSums
 	}
 	return s

@@ -8,6 +8,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"weir/schemas/property"
 )
 
 // level is one level of a segmentation.
@@ -31,7 +33,7 @@ type segment struct {
 const maxLevels = 3
 
 // newLevels compiles `levels`.
-func newLevels(field string, raw jsontext.Value, most int, p *properties) ([]level, error) {
+func newLevels(field string, raw jsontext.Value, most int, p *usedProperties) ([]level, error) {
 	if raw == nil || raw.Kind() == 'n' {
 		return nil, nil
 	}
@@ -67,7 +69,7 @@ func newLevels(field string, raw jsontext.Value, most int, p *properties) ([]lev
 	return out, nil
 }
 
-func newLevel(field string, raw jsontext.Value, p *properties) (l level, err error) {
+func newLevel(field string, raw jsontext.Value, p *usedProperties) (l level, err error) {
 	m, err := objectOf(field, raw)
 	if err != nil {
 		return l, err
@@ -80,7 +82,7 @@ func newLevel(field string, raw jsontext.Value, p *properties) (l level, err err
 }
 
 // newSegments compiles segmentBy and segments; nil without them.
-func newSegments(b *Body, p *properties) (*level, error) {
+func newSegments(b *Body, p *usedProperties) (*level, error) {
 	if text(b.SegmentBy) == "" {
 		if b.Segments != nil && b.Segments.Kind() != 'n' {
 			return nil, wrong("segmentBy", "is missing")
@@ -93,13 +95,13 @@ func newSegments(b *Body, p *properties) (*level, error) {
 
 // levelOf compiles a property and its segments, which stand in the fields
 // named.
-func levelOf(field, name, segments string, raw jsontext.Value, p *properties) (l level, err error) {
+func levelOf(field, name, segments string, raw jsontext.Value, p *usedProperties) (l level, err error) {
 	if name == "" {
 		return l, wrong(field, "is missing")
 	}
 	l.id, l.property = p.levels, -1
 	p.levels++
-	if _, flags := levelsOf(name); !flags {
+	if _, flags := property.Levels(name); !flags {
 		if l.property, err = p.use(field, name); err != nil {
 			return l, err
 		}
@@ -134,7 +136,7 @@ func (l *level) distinct(field string) error {
 	return nil
 }
 
-func newSegment(field, name string, raw jsontext.Value, p *properties) (s segment, err error) {
+func newSegment(field, name string, raw jsontext.Value, p *usedProperties) (s segment, err error) {
 	m, err := objectOf(field, raw)
 	if err != nil {
 		return s, err
@@ -142,7 +144,7 @@ func newSegment(field, name string, raw jsontext.Value, p *properties) (s segmen
 	if err := m.read(field, "segmentLabel", &s.label, "a string"); err != nil {
 		return s, err
 	}
-	if _, flags := levelsOf(name); flags {
+	if _, flags := property.Levels(name); flags {
 		if s.label == "" {
 			return s, wrong(field+".segmentLabel", "is missing")
 		}

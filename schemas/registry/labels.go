@@ -4,44 +4,32 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"slices"
 	"strings"
+
+	"weir/schemas/property"
 )
-
-// customProperties is how many custom properties a product has.
-const customProperties = 20
-
-// CustomProperties are the names of the custom properties of every product:
-// C01 to C20.
-func CustomProperties() []string {
-	names := make([]string, customProperties)
-	for i := range names {
-		names[i] = fmt.Sprintf("C%02d", i+1)
-	}
-	return names
-}
 
 // LabelProperty gives a custom property of a product the name that people see;
 // "" takes it away.
-func (r *Registry) LabelProperty(ctx context.Context, product int64, property, label string) error {
-	if !slices.Contains(CustomProperties(), property) {
-		return fmt.Errorf("label property %q: %w: only C01 to C20 have labels", property, ErrInvalid)
+func (r *Registry) LabelProperty(ctx context.Context, product int64, name, label string) error {
+	if !property.IsCustom(name) {
+		return fmt.Errorf("label property %q: %w: only C01 to C20 have labels", name, ErrInvalid)
 	}
 	if err := validText("label", label); err != nil {
-		return fmt.Errorf("label property %s: %w", property, err)
+		return fmt.Errorf("label property %s: %w", name, err)
 	}
 	if strings.TrimSpace(label) == "" {
-		_, err := r.db.ExecContext(ctx, `DELETE FROM property_labels WHERE product_id = $1 AND property = $2`, product, property)
+		_, err := r.db.ExecContext(ctx, `DELETE FROM property_labels WHERE product_id = $1 AND property = $2`, product, name)
 		if err != nil {
-			return fmt.Errorf("take the label of property %s of product %d away: %w", property, product, err)
+			return fmt.Errorf("take the label of property %s of product %d away: %w", name, product, err)
 		}
 		return nil
 	}
 	err := changed(ctx, r.db, ErrNotFound, `INSERT INTO property_labels (product_id, property, label)
 		SELECT id, CAST($2 AS TEXT), CAST($3 AS TEXT) FROM products WHERE id = $1 AND revoked = 0
-		ON CONFLICT (product_id, property) DO UPDATE SET label = excluded.label`, product, property, label)
+		ON CONFLICT (product_id, property) DO UPDATE SET label = excluded.label`, product, name, label)
 	if err != nil {
-		return fmt.Errorf("label property %s of product %d: %w", property, product, err)
+		return fmt.Errorf("label property %s of product %d: %w", name, product, err)
 	}
 	return nil
 }
@@ -51,9 +39,9 @@ func (r *Registry) LabelProperty(ctx context.Context, product int64, property, l
 func (r *Registry) PropertyLabels(ctx context.Context, product int64) (map[string]string, error) {
 	labels := map[string]string{}
 	_, err := list(ctx, r.db, func(row *sql.Rows) (struct{}, error) {
-		var property, label string
-		err := row.Scan(&property, &label)
-		labels[property] = label
+		var name, label string
+		err := row.Scan(&name, &label)
+		labels[name] = label
 		return struct{}{}, err
 	}, `SELECT property, label FROM property_labels WHERE product_id = $1`, product)
 	if err != nil {
@@ -62,27 +50,20 @@ func (r *Registry) PropertyLabels(ctx context.Context, product int64) (map[strin
 	return labels, nil
 }
 
-// Types of a custom property. A report may count by properties of
-// GroupingProperty alone; nothing depends on the other two.
-const (
-	DefaultProperty  = 1 // what nobody gave a type
-	GroupingProperty = 3 // names what may be counted as one: a household, a site
-)
-
 // SetPropertyType says of which type a custom property of a product is: 1, 2
 // or 3.
-func (r *Registry) SetPropertyType(ctx context.Context, product int64, property string, kind int) error {
-	if !slices.Contains(CustomProperties(), property) {
-		return fmt.Errorf("set the type of property %q: %w: only C01 to C20 have types", property, ErrInvalid)
+func (r *Registry) SetPropertyType(ctx context.Context, product int64, name string, kind int) error {
+	if !property.IsCustom(name) {
+		return fmt.Errorf("set the type of property %q: %w: only C01 to C20 have types", name, ErrInvalid)
 	}
-	if kind < DefaultProperty || kind > GroupingProperty {
-		return fmt.Errorf("set the type of property %s: %w: %d is no type: 1, 2 or 3", property, ErrInvalid, kind)
+	if kind < property.TypeDefault || kind > property.TypeGrouping {
+		return fmt.Errorf("set the type of property %s: %w: %d is no type: 1, 2 or 3", name, ErrInvalid, kind)
 	}
 	err := changed(ctx, r.db, ErrNotFound, `INSERT INTO property_types (product_id, property, type)
 		SELECT id, CAST($2 AS TEXT), CAST($3 AS BIGINT) FROM products WHERE id = $1 AND revoked = 0
-		ON CONFLICT (product_id, property) DO UPDATE SET type = excluded.type`, product, property, kind)
+		ON CONFLICT (product_id, property) DO UPDATE SET type = excluded.type`, product, name, kind)
 	if err != nil {
-		return fmt.Errorf("set the type of property %s of product %d: %w", property, product, err)
+		return fmt.Errorf("set the type of property %s of product %d: %w", name, product, err)
 	}
 	return nil
 }
@@ -91,14 +72,14 @@ func (r *Registry) SetPropertyType(ctx context.Context, product int64, property 
 // those too that nobody gave one.
 func (r *Registry) PropertyTypes(ctx context.Context, product int64) (map[string]int, error) {
 	types := map[string]int{}
-	for _, property := range CustomProperties() {
-		types[property] = DefaultProperty
+	for _, name := range property.CustomNames() {
+		types[name] = property.TypeDefault
 	}
 	_, err := list(ctx, r.db, func(row *sql.Rows) (struct{}, error) {
-		var property string
+		var name string
 		var kind int
-		err := row.Scan(&property, &kind)
-		types[property] = kind
+		err := row.Scan(&name, &kind)
+		types[name] = kind
 		return struct{}{}, err
 	}, `SELECT property, type FROM property_types WHERE product_id = $1`, product)
 	if err != nil {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"weir/schemas/property"
 )
 
 // keysOf lists the license keys of a product without the time they were made.
@@ -172,7 +174,7 @@ func TestPropertyLabels(t *testing.T) {
 		r, ctx := db.open(t), t.Context()
 		account(t, r, 1001)
 		account(t, r, 2001)
-		label := func(property, text string) error { return r.LabelProperty(ctx, 1001, property, text) }
+		label := func(name, text string) error { return r.LabelProperty(ctx, 1001, name, text) }
 		for _, err := range []error{label("C01", "Colour"), label("C20", "Size"), label("C20", "Width"), label("C02", "Gone"), label("C02", " ")} {
 			if err != nil {
 				t.Error(err)
@@ -196,15 +198,15 @@ func TestPropertyTypes(t *testing.T) {
 		r, ctx := db.open(t), t.Context()
 		account(t, r, 1001)
 		account(t, r, 2001)
-		set := func(property string, kind int) error { return r.SetPropertyType(ctx, 1001, property, kind) }
+		set := func(name string, kind int) error { return r.SetPropertyType(ctx, 1001, name, kind) }
 		for _, err := range []error{set("C01", 3), set("C20", 2), set("C20", 3), set("C02", 3), set("C02", 1)} {
 			if err != nil {
 				t.Error(err)
 			}
 		}
 		want := map[string]int{}
-		for _, property := range CustomProperties() {
-			want[property] = 1
+		for _, name := range property.CustomNames() {
+			want[name] = 1
 		}
 		if diff := cmp.Diff(want, must[map[string]int](t)(r.PropertyTypes(ctx, 2001))); diff != "" {
 			t.Errorf("a product that nobody gave types: -want +got\n%s", diff)
