@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"weir/processor/dedupe"
 	"weir/schemas"
 	"weir/schemas/lake"
 	"weir/schemas/lake/laketest"
@@ -53,7 +54,7 @@ func sampleRecords() []*kgo.Record {
 // benchGatherer is a gatherer at offset 0 of an empty shard.
 func benchGatherer(tb testing.TB) *gatherer {
 	g := &gatherer{
-		dedupe: newDedupe(24*time.Hour, tb.TempDir(), func() int64 { return 16 << 20 }),
+		dedupe: dedupe.New(24*time.Hour, 0, tb.TempDir(), func() int64 { return 16 << 20 }),
 		held:   &held{}, table: crc32.MakeTable(crc32.Castagnoli),
 	}
 	g.held.begin(memory.DefaultAllocator, lake.ShardState{})
@@ -92,7 +93,7 @@ func BenchmarkGather(b *testing.B) {
 		takeAll(b, g, records)
 		release(g.seal(time.Now()).rows)
 		g.held.end()
-		g.dedupe.close()
+		g.dedupe.Close()
 	}
 	perSecond(b)
 }
@@ -112,7 +113,7 @@ func BenchmarkGatherRollup(b *testing.B) {
 		}
 		release(c.rows)
 		g.held.end()
-		g.dedupe.close()
+		g.dedupe.Close()
 	}
 	perSecond(b)
 }
@@ -132,7 +133,7 @@ func BenchmarkCut(b *testing.B) {
 		}
 		release(c.rows)
 		g.held.end()
-		g.dedupe.close()
+		g.dedupe.Close()
 	}
 	perSecond(b)
 }

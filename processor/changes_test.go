@@ -52,7 +52,7 @@ func saidIn(t *testing.T, batches []arrow.Record) []int64 {
 // in the tail, and are never duplicates.
 func TestChangesAreStoredAndNoEvents(t *testing.T) {
 	g := benchGatherer(t)
-	defer g.dedupe.close()
+	defer g.dedupe.Close()
 	defer g.held.end()
 	before := g.bytes()
 	if n, err := g.take([]*kgo.Record{eventRecord(0, "a", noon), changeRecord(1), changeRecord(2), eventRecord(3, "a", noon)}, noon); n != 4 || err != nil {
@@ -81,7 +81,7 @@ func TestChangesAreStoredAndNoEvents(t *testing.T) {
 // and dead_letters, which is committed first, at 4.
 func TestChangesAheadBoundTheCut(t *testing.T) {
 	g := benchGatherer(t)
-	defer g.dedupe.close()
+	defer g.dedupe.Close()
 	defer g.held.end()
 	g.saidTo, g.said, g.deadTo, g.dead = 2, map[int64]bool{1: true}, 4, map[int64]bool{3: true}
 	records := []*kgo.Record{eventRecord(0, "a", noon), changeRecord(1), changeRecord(2), changeRecord(3), changeRecord(4)}
@@ -120,7 +120,7 @@ func TestVerdictOnChangesIsGivenOnce(t *testing.T) {
 			t.Errorf("%s: take: %v, want %v", name, err, errVerdict)
 		}
 		g.held.end()
-		g.dedupe.close()
+		g.dedupe.Close()
 	}
 }
 
@@ -128,7 +128,7 @@ func TestVerdictOnChangesIsGivenOnce(t *testing.T) {
 // of events: the rows are there, so they count.
 func TestGapOverChanges(t *testing.T) {
 	g := benchGatherer(t)
-	defer g.dedupe.close()
+	defer g.dedupe.Close()
 	defer g.held.end()
 	g.saidTo, g.said, g.deadTo, g.dead, g.lostTo = 3, map[int64]bool{0: true, 2: true}, 3, map[int64]bool{1: true}, 5
 	if n, err := g.take([]*kgo.Record{eventRecord(6, "a", noon)}, noon); n != 0 || err != nil || !g.bound() {
@@ -148,7 +148,7 @@ func TestTablesAtThreeOffsets(t *testing.T) {
 			return w.reader.WriteDeadLetters(t.Context(), 0, []lake.DeadLetter{{Shard: 0, Offset: 2, Reason: "poison"}})
 		})
 		g := benchGatherer(t)
-		defer g.dedupe.close()
+		defer g.dedupe.Close()
 		defer g.held.end()
 		said := schemas.Change{Product: 1, Client: 1, Time: 5, Kind: schemas.PropertyChange, Operation: schemas.OpSet, Values: []byte(`{"plan":"1"}`)}
 		if _, err := g.take([]*kgo.Record{{Offset: 3, Timestamp: time.UnixMilli(5), Value: topic.AppendChange(nil, &said)}}, noon); err != nil {

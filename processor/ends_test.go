@@ -41,7 +41,7 @@ func TestQuietShardIsReadToTheEnd(t *testing.T) {
 // gathered of it.
 func TestBacklogIsTold(t *testing.T) {
 	g := benchGatherer(t)
-	defer g.dedupe.close()
+	defer g.dedupe.Close()
 	defer g.held.end()
 	check := func(next, end int64, readAt time.Time) {
 		t.Helper()
@@ -89,7 +89,7 @@ func TestBacklogIsTold(t *testing.T) {
 // is said of the position.
 func TestPositionIsOneMoment(t *testing.T) {
 	g := benchGatherer(t)
-	defer g.dedupe.close()
+	defer g.dedupe.Close()
 	defer g.held.end()
 	for offset := range int64(2) {
 		if _, err := g.take([]*kgo.Record{eventRecord(offset, string(rune('a'+offset)), noon)}, noon); err != nil {
@@ -108,7 +108,7 @@ func TestPositionIsOneMoment(t *testing.T) {
 // there is to gather, and marks nothing once it has.
 func TestTakeOverTellsItsBacklog(t *testing.T) {
 	g := benchGatherer(t)
-	defer g.dedupe.close()
+	defer g.dedupe.Close()
 	g.held.end()
 	g.held.begin(memory.DefaultAllocator, lake.ShardState{First: 90, Next: 100, Position: lake.LogPosition{Base: 90}})
 	g.held.logEnds(25, noon)
@@ -161,7 +161,7 @@ func TestAdoptedLogIsAnsweredFromZero(t *testing.T) {
 // one.
 func TestPositionWithoutRowsIsShownAtOnce(t *testing.T) {
 	g := benchGatherer(t)
-	defer g.dedupe.close()
+	defer g.dedupe.Close()
 	defer g.held.end()
 	for offset, r := range []*kgo.Record{eventRecord(0, "a", noon), tickRecord(1, noon), poison(2)} {
 		if _, err := g.take([]*kgo.Record{r}, noon); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"weir/processor/dedupe"
 	"weir/schemas"
 	"weir/schemas/columns"
 	"weir/schemas/lake"
@@ -30,7 +31,7 @@ type gatherer struct {
 	standing
 	shard  int32
 	from   int64 // offset at which the open cut starts
-	dedupe *dedupe
+	dedupe *dedupe.Window
 	held   *held // the rows
 	table  *crc32.Table
 
@@ -152,7 +153,7 @@ func (g *gatherer) judge(r *kgo.Record, offset int64) error {
 		return nil
 	}
 	e := &g.event
-	duplicate, err := g.dedupe.duplicate(g.dedupe.hash(e.Product, e.Client, e.RandomID), g.state.LogTime)
+	duplicate, err := g.dedupe.Duplicate(e.Product, e.Client, e.RandomID, g.state.LogTime)
 	if err != nil {
 		return fmt.Errorf("look up offset %d of shard %d: %w", offset, g.shard, err)
 	}

@@ -48,7 +48,7 @@ func offsetsOf(t *testing.T, c *sealed) []int64 {
 
 func TestGatherVerdicts(t *testing.T) {
 	g := benchGatherer(t)
-	defer g.dedupe.close()
+	defer g.dedupe.Close()
 	defer g.held.end()
 	n, err := g.take([]*kgo.Record{
 		eventRecord(0, "a", noon), eventRecord(1, "b", noon), eventRecord(2, "a", noon.Add(time.Hour)), poison(3),
@@ -72,7 +72,7 @@ func TestGatherVerdicts(t *testing.T) {
 
 func TestLogTimeNeverRunsBackwardsNorAhead(t *testing.T) {
 	g := benchGatherer(t)
-	defer g.dedupe.close()
+	defer g.dedupe.Close()
 	defer g.held.end()
 	clock := noon
 	check := func(offset int64, stamp, want time.Time) {
@@ -98,7 +98,7 @@ func TestLogTimeNeverRunsBackwardsNorAhead(t *testing.T) {
 // dead_letters, which holds offset 1 and stands at 3, and that to events.
 func TestDeadLettersAheadBoundTheCut(t *testing.T) {
 	g := benchGatherer(t)
-	defer g.dedupe.close()
+	defer g.dedupe.Close()
 	defer g.held.end()
 	g.deadTo, g.dead = 3, map[int64]bool{1: true}
 	records := []*kgo.Record{
@@ -123,7 +123,7 @@ func TestDeadLettersAheadBoundTheCut(t *testing.T) {
 // TestGapOverTheBound: the records around the bound are gone from the log.
 func TestGapOverTheBound(t *testing.T) {
 	g := benchGatherer(t)
-	defer g.dedupe.close()
+	defer g.dedupe.Close()
 	defer g.held.end()
 	g.deadTo, g.dead, g.lostTo = 3, map[int64]bool{1: true, 2: true}, 5
 	records := []*kgo.Record{eventRecord(7, "a", noon)}
@@ -146,7 +146,7 @@ func TestGapOverTheBound(t *testing.T) {
 
 func TestVerdictIsGivenOnce(t *testing.T) {
 	g := benchGatherer(t)
-	defer g.dedupe.close()
+	defer g.dedupe.Close()
 	defer g.held.end()
 	g.deadTo = 2
 	if _, err := g.take([]*kgo.Record{poison(0)}, noon); !errors.Is(err, errVerdict) {
@@ -159,7 +159,7 @@ func TestLastRecordIsVerified(t *testing.T) {
 	check := func(stopped bool, records ...*kgo.Record) {
 		t.Helper()
 		g := benchGatherer(t)
-		defer g.dedupe.close()
+		defer g.dedupe.Close()
 		defer g.held.end()
 		g.state.Next, g.from = 5, 5
 		g.marks = []mark{{next: 5, checksum: g.checksum(last)}}
@@ -182,7 +182,7 @@ func TestLastRecordIsVerified(t *testing.T) {
 // TestTailWhileCutting follows what an owner holds over two cuts.
 func TestTailWhileCutting(t *testing.T) {
 	g := benchGatherer(t)
-	defer g.dedupe.close()
+	defer g.dedupe.Close()
 	check := func(from, next int64, want []int64, wantErr error) {
 		t.Helper()
 		part, err := g.held.tail(from)
@@ -226,7 +226,7 @@ func TestTailWhileCutting(t *testing.T) {
 
 func TestTailAnswersAreNotMadeOfCrumbs(t *testing.T) {
 	g := benchGatherer(t)
-	defer g.dedupe.close()
+	defer g.dedupe.Close()
 	defer g.held.end()
 	for offset := range int64(50) {
 		if _, err := g.take([]*kgo.Record{eventRecord(offset, string(rune('a'+offset)), noon)}, noon); err != nil {

@@ -118,7 +118,7 @@ func (w *worker) live(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, g.dedupe.close()) }()
+	defer func() { err = errors.Join(err, g.dedupe.Close()) }()
 	w.held.begin(w.memory, g.state)
 	w.held.logEnds(g.log.end, g.asked)
 	defer w.held.end()

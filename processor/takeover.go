@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"weir/processor/dedupe"
 	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/rollup"
@@ -367,14 +368,13 @@ func (w *worker) saidAhead(ctx context.Context, changes *lake.Snapshot, st stand
 
 // remember rebuilds the fingerprints from the rows of the very snapshot that
 // the shard's offset came from (rule 6).
-func (w *worker) remember(ctx context.Context, events *lake.Snapshot, logTime int64) (*dedupe, error) {
-	d := newDedupe(w.cfg.DedupeWindow, w.cfg.Scratch, w.dedupeShare)
-	d.now = logTime
-	filter := columns.Filter{Shard: &w.shard, ArrivalFrom: max(d.horizon()+1, 1)}
+func (w *worker) remember(ctx context.Context, events *lake.Snapshot, logTime int64) (*dedupe.Window, error) {
+	d := dedupe.New(w.cfg.DedupeWindow, logTime, w.cfg.Scratch, w.dedupeShare)
+	filter := columns.Filter{Shard: &w.shard, ArrivalFrom: max(d.Horizon()+1, 1)}
 	names := []string{columns.ProductID, columns.ClientID, columns.RandomID, columns.Arrival}
-	err := w.scan(ctx, events, names, filter, d.addBatch)
+	err := w.scan(ctx, events, names, filter, d.AddBatch)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("rebuild fingerprints of shard %d: %w", w.shard, err), d.close())
+		return nil, errors.Join(fmt.Errorf("rebuild fingerprints of shard %d: %w", w.shard, err), d.Close())
 	}
 	return d, nil
 }
