@@ -8,6 +8,11 @@ const (
 
 // recent is a hash table of fingerprints: one flat slice, linear probing, at
 // most half full. The zero value is empty.
+//
+// It takes the place of a map[fingerprint]int64 for speed: BenchmarkRecent, with
+// a million entries on a busy 2-core machine, measured 0.43 to 0.55 µs for a
+// lookup and an insertion against 1.7 to 2.0 µs of the map. The fingerprint is
+// its own hash, and dropping what has expired is one pass over the slice.
 type recent struct {
 	slots []entry // their number is a power of two; a zero fingerprint marks an empty slot
 	used  int
