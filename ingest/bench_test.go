@@ -17,7 +17,7 @@ import (
 	"weir/schemas/topic"
 )
 
-// batchBody is a request of n events as most are: about 255 bytes each.
+// batchBody returns a request of n typical events of about 255 bytes.
 func batchBody(n int) []byte {
 	var b bytes.Buffer
 	b.WriteString(`{"app_key":"96441e4d73207a6517abfbbc","data":[`)
@@ -80,9 +80,9 @@ func BenchmarkDecode(b *testing.B) {
 	})
 }
 
-// BenchmarkEdge is the whole way of a request: authentication, decoding,
-// records, and the acknowledgement of a broker over loopback that keeps nothing,
-// in the same process. The clients call the handler 64 at a time.
+// BenchmarkEdge measures a whole request: authentication, decoding, encoding of
+// records, and the acknowledgement of an in-process broker on loopback that stores
+// nothing. 64 clients call the handler concurrently.
 func BenchmarkEdge(b *testing.B) {
 	e := newTestEdge(b, Config{}, kfake.BlackholeProduce())
 	body := batchBody(100)
@@ -102,4 +102,25 @@ func BenchmarkEdge(b *testing.B) {
 		}
 	})
 	b.ReportMetric(float64(100*b.N)/b.Elapsed().Seconds(), "events/s")
+}
+
+// BenchmarkCompact compares appendCompact with the library's compaction.
+func BenchmarkCompact(b *testing.B) {
+	value := jsontext.Value(`{"name": "a long enough text", "tags": ["a", "b", "c"], "size": {"w": 100, "h": 200}}`)
+	buf := make([]byte, 0, len(value))
+	b.Run("appendCompact", func(b *testing.B) {
+		b.SetBytes(int64(len(value)))
+		for b.Loop() {
+			buf, _ = appendCompact(buf[:0], value)
+		}
+	})
+	b.Run("jsontext", func(b *testing.B) {
+		b.SetBytes(int64(len(value)))
+		for b.Loop() {
+			v := jsontext.Value(append(buf[:0], value...))
+			if err := v.Compact(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

@@ -20,13 +20,14 @@ import (
 
 const acceptEncoding = "gzip, zstd, identity"
 
-// initialBodySize is how much room a body of unknown length gets at first.
+// initialBodySize is the first buffer size for a body of unknown length.
 const initialBodySize = 64 << 10
 
-var errBodyMemory = errors.New("requests hold as much memory as they may")
+var errBodyMemory = errors.New("bodies of all requests use ingest.max_held_bytes of memory")
 
-// readBody reads the body of r into d, decompressed and no longer than
-// MaxBodyBytes.
+// readBody reads the body of r into d.body, decompressed. It returns a
+// RequestError when the body is longer than MaxBodyBytes, before or after
+// decompression, or does not arrive within ReadTimeout.
 func (s *Service) readBody(w http.ResponseWriter, r *http.Request, d *decoder) error {
 	if err := checkContentType(r.Header.Get("Content-Type")); err != nil {
 		return err
@@ -35,10 +36,10 @@ func (s *Service) readBody(w http.ResponseWriter, r *http.Request, d *decoder) e
 		return errBodyTooLarge()
 	}
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(s.now().Add(s.cfg.ReadTimeout)) // a recorder in a test has no connection
+	_ = control.SetReadDeadline(s.now().Add(s.cfg.ReadTimeout)) // fails only in tests, where there is no connection
 	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 
-	// A compressed body is bounded too: one that does not shrink is no reason to read more.
+	// The limit on raw bytes holds too: a compressed body may be longer than what it decompresses to.
 	raw := http.MaxBytesReader(w, r.Body, schemas.MaxBodyBytes)
 	body, done, err := s.decompress(raw, r.Header.Get("Content-Encoding"))
 	if err != nil {
@@ -53,8 +54,8 @@ func (s *Service) readBody(w http.ResponseWriter, r *http.Request, d *decoder) e
 	return bodyError(err)
 }
 
-// readAll reads to the end or one byte past the limit, and no further: what a
-// bomb would have become is never made.
+// readAll reads to the end, or one byte past the limit: a decompression bomb is
+// cut off there and never expanded.
 func (s *Service) readAll(body io.Reader, d *decoder, length int64) error {
 	d.body = d.body[:0]
 	if length < 0 {
@@ -83,8 +84,9 @@ func (s *Service) readAll(body io.Reader, d *decoder, length int64) error {
 	}
 }
 
-// grow gives the body room for n bytes and counts the room it has as held,
-// until release.
+// grow makes room for n bytes in the body and adds the new capacity to
+// heldBytes, until releaseDecoder subtracts it. The memory is counted before it
+// is allocated, so that requests at the limit fail and do not overshoot it.
 func (s *Service) grow(d *decoder, n int) error {
 	n = max(n, cap(d.body))
 	if s.heldBytes.Add(int64(n-d.heldBytes)) > s.cfg.MaxHeldBytes {
@@ -98,8 +100,8 @@ func (s *Service) grow(d *decoder, n int) error {
 	return nil
 }
 
-// decompress reads through the encoding a body says it has. done gives the
-// decompressor back.
+// decompress wraps raw in the decompressor of its Content-Encoding. done returns
+// the decompressor to its pool.
 func (s *Service) decompress(raw io.Reader, encoding string) (body io.Reader, done func(), err error) {
 	switch strings.ToLower(strings.TrimSpace(encoding)) {
 	case "", "identity":
@@ -119,7 +121,7 @@ func (s *Service) decompress(raw io.Reader, encoding string) (body io.Reader, do
 	}
 }
 
-// decompressor is what gzip and zstd have in common.
+// decompressor is implemented by gzip.Reader and zstd.Decoder.
 type decompressor interface {
 	io.Reader
 	Reset(io.Reader) error
@@ -137,7 +139,7 @@ func pooledDecompressor[D decompressor](pool *sync.Pool, raw io.Reader, fresh fu
 		return nil, nil, err
 	}
 	return d, func() {
-		_ = d.Reset(bytes.NewReader(nil)) // gzip wants a header and says so; either way raw is let go
+		_ = d.Reset(bytes.NewReader(nil)) // drops the reference to raw; gzip reports a missing header, which does not matter
 		pool.Put(d)
 	}, nil
 }
@@ -169,7 +171,7 @@ func errBodyTooLarge() error {
 	}
 }
 
-// bodyError says what a client did wrong when its body could not be read.
+// bodyError turns a failure to read the body into the answer for the client.
 func bodyError(err error) error {
 	if err == nil {
 		return nil

@@ -13,15 +13,15 @@ import (
 	"weir/schemas/changes"
 )
 
-// property makes one change of a client's own properties durable, or says why
-// it did not.
+// property stores one change of a client's properties. A nil error means that
+// Kafka has acknowledged it.
 func (s *Service) property(ctx context.Context, in request) ([]identity, error) {
 	return s.change(ctx, in, schemas.PropertyChange)
 }
 
-// contact is property of the client's contacts. They are personal data: what a
-// request says of them stands in no log, no answer and no metric, and so does
-// the name that it gives them, which may be an address by mistake.
+// contact stores one change of a client's contacts. They are personal data: no
+// log, answer or metric may hold a value, nor a name that the request gives,
+// which may be an address by mistake.
 func (s *Service) contact(ctx context.Context, in request) ([]identity, error) {
 	return s.change(ctx, in, schemas.ContactChange)
 }
@@ -42,12 +42,12 @@ func (s *Service) change(ctx context.Context, in request, kind schemas.ChangeKin
 	return nil, nil
 }
 
-// decodeChange reads the body of one change. What it returns aliases the
-// decoder, and has no time yet.
+// decodeChange parses the body of one change. The result aliases the decoder's
+// buffers; its Time is not set.
 //
 //	euid         as in an event
-//	type         set, increase, add, remove or delete; of contacts there is none
-//	properties   1 to 500, names of 1 to 256 bytes without a leading $; see fits
+//	type         set, increase, add, remove or delete; contacts have none
+//	properties   1 to 500, names of 1 to 256 bytes without a leading $; see checkOperand
 //	contacts     1 to 4 of ContactNames, strings of up to 256 bytes
 func (d *decoder) decodeChange(kind schemas.ChangeKind) (schemas.Change, error) {
 	c := schemas.Change{Product: d.product, Kind: kind}
@@ -94,7 +94,7 @@ func (d *decoder) changeField(c *schemas.Change, name string, v jsontext.Value) 
 	}
 }
 
-// changeValues reads the object that the operation is applied with.
+// changeValues reads the object of operands.
 func (d *decoder) changeValues(field string) error {
 	if d.json.PeekKind() != '{' {
 		v, err := d.json.ReadValue()
@@ -116,8 +116,8 @@ func (d *decoder) changeValues(field string) error {
 	})
 }
 
-// finishChange checks what can only be seen when the whole body was read, and
-// makes one object of the values, without the white space between their tokens.
+// finishChange makes the checks that need the whole body, and writes the values
+// as one JSON object without white space between tokens.
 func (d *decoder) finishChange(c *schemas.Change, field string) {
 	if !d.item.hasEUID {
 		d.emptyEUID()
@@ -132,7 +132,7 @@ func (d *decoder) finishChange(c *schemas.Change, field string) {
 		d.reject(field, "is missing or empty")
 	}
 	if d.rejected("type") {
-		return // what would fit is not known
+		return // without an operation the operands cannot be checked
 	}
 	d.propertyBuf = append(d.propertyBuf, '{')
 	for i, p := range d.client {
@@ -144,7 +144,7 @@ func (d *decoder) finishChange(c *schemas.Change, field string) {
 		if i > 0 {
 			d.propertyBuf = append(d.propertyBuf, ',')
 		}
-		d.propertyBuf, _ = jsontext.AppendQuote(d.propertyBuf, p.name) // what was read as UTF-8 can be written
+		d.propertyBuf, _ = jsontext.AppendQuote(d.propertyBuf, p.name) // cannot fail: the name is valid UTF-8
 		d.propertyBuf = append(d.propertyBuf, ':')
 		if c.Operation == schemas.OpDelete {
 			d.propertyBuf = append(d.propertyBuf, "null"...)
@@ -159,11 +159,10 @@ func (d *decoder) finishChange(c *schemas.Change, field string) {
 	c.Values = d.propertyBuf
 }
 
-// maxChangeBytes leaves room in a record of MaxEventBytes for what is around
-// the values.
+// maxChangeBytes leaves 1 KiB of a record of MaxEventBytes for the other fields.
 const maxChangeBytes = schemas.MaxEventBytes - 1<<10
 
-// rejected says that a field was named as bad already.
+// rejected reports whether a field is already among the errors.
 func (d *decoder) rejected(field string) bool {
 	return slices.ContainsFunc(d.itemErrors, func(e schemas.ItemError) bool { return e.Field == field })
 }
@@ -194,12 +193,14 @@ func (d *decoder) checkProperty(operation string, p clientProp) {
 	}
 }
 
-// checkOperand says why an operation cannot be applied with a value; "" when it can.
+// checkOperand returns why an operation cannot use a value, or "". Whether it can
+// be applied to what the client has is not checked: the stored value is not known
+// here.
 //
 //	set           a string or number of up to 8 KiB, a boolean, or a list of strings
 //	increase      a number of at most 100 digits before and after its point
 //	add, remove   a list of strings, or a single one
-//	delete        anything: the name alone counts
+//	delete        anything; the value is ignored
 func checkOperand(operation string, v jsontext.Value) string {
 	switch operation {
 	case schemas.OpIncrease:
@@ -227,8 +228,8 @@ func checkOperand(operation string, v jsontext.Value) string {
 	return ""
 }
 
-// changeError names what is bad of a change, under the publisher's codes where
-// they have one.
+// changeError returns the error that names the bad fields, with the code of the
+// published document where it has one.
 func (d *decoder) changeError(values string) error {
 	first := d.itemErrors[0]
 	detail := first.Field + " " + first.Reason

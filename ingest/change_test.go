@@ -18,8 +18,8 @@ import (
 	"weir/schemas/topic"
 )
 
-// TestChangesKeepTheirOrder: those of one client lie in the log as they were
-// answered, each with the time at which it was taken.
+// TestChangesKeepTheirOrder checks that the log has the changes of one client in
+// the order of their answers, each with the time at which it was accepted.
 func TestChangesKeepTheirOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newTestEdge(t, Config{})
@@ -52,8 +52,9 @@ func TestChangesKeepTheirOrder(t *testing.T) {
 	})
 }
 
-// TestChangesAreAdmittedAsEvents: by the same gate, at the price of one event.
-func TestChangesAreAdmittedAsEvents(t *testing.T) {
+// TestChangesCountTowardsTheRate checks that a change uses the rate of its key
+// like one event.
+func TestChangesCountTowardsTheRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newTestEdge(t, Config{})
 		body := `{"euid":1,"contacts":{"email":"e"}}`
@@ -75,7 +76,7 @@ func TestChangesAreAdmittedAsEvents(t *testing.T) {
 	})
 }
 
-// TestChangeLimits is the table of what is too much.
+// TestChangeLimits checks every limit at its edge.
 func TestChangeLimits(t *testing.T) {
 	property := func(op, values string) string {
 		return `{"euid":1,"type":"` + op + `","properties":{` + values + `}}`
@@ -124,16 +125,16 @@ func TestChangeLimits(t *testing.T) {
 			}
 		}
 		if events, changes := e.storedRecords(); len(events) != 0 || len(changes) != good {
-			t.Errorf("%d events and %d changes are kept, want %d changes", len(events), len(changes), good)
+			t.Errorf("%d events and %d changes are stored, want %d changes", len(events), len(changes), good)
 		}
 		if held := e.heldBytes.Load(); held != 0 {
-			t.Errorf("%d bytes are still counted as held", held)
+			t.Errorf("%d bytes are still counted in heldBytes", held)
 		}
 	})
 }
 
-// TestContactsStaySecret: whatever becomes of a request, nothing of what it
-// says is in a log line, an answer or a metric.
+// TestContactsStaySecret checks that no log line, answer or metric contains what
+// a request sends as a contact, however the request ends.
 func TestContactsStaySecret(t *testing.T) {
 	const secret = "ann.personal"
 	body := `{"euid":1,"contacts":{"email":"` + secret + `"}}`
@@ -167,7 +168,7 @@ func TestContactsStaySecret(t *testing.T) {
 			t.Fatal(err)
 		}
 		if e.log.Len() == 0 {
-			t.Error("the log says nothing of what went wrong")
+			t.Error("the log is empty, want the causes of the 503s")
 		}
 		for what, text := range map[string]string{"log": e.log.String(), "answers": strings.Join(answers, "\n"), "metrics": fmt.Sprint(metrics)} {
 			if strings.Contains(text, secret) {
@@ -177,8 +178,8 @@ func TestContactsStaySecret(t *testing.T) {
 	})
 }
 
-// FuzzChange holds the decoder of changes to what an independent reading of the
-// body says, and to what the record of it comes back as.
+// FuzzChange compares the decoder of changes with encoding/json-style decoding of
+// the same body, and with the change that its record decodes to.
 func FuzzChange(f *testing.F) {
 	archive, err := txtar.ParseFile("testdata/change.txtar")
 	if err != nil {
@@ -201,13 +202,13 @@ func FuzzChange(f *testing.F) {
 		if err != nil {
 			re, ok := errors.AsType[*schemas.RequestError](err)
 			if !ok || re.Status < 400 || re.Status > 499 || re.Detail == "" {
-				t.Fatalf("refused by %#v", err)
+				t.Fatalf("error %#v, want a RequestError 4xx with a detail", err)
 			}
 			return
 		}
 		var plain map[string]jsontext.Value
 		if err := json.Unmarshal(body, &plain); err != nil {
-			t.Fatalf("taken, but another decoder says %v", err)
+			t.Fatalf("accepted, but json.Unmarshal fails: %v", err)
 		}
 		var want, got map[string]jsontext.Value
 		if json.Unmarshal(plain[values], &want) != nil || json.Unmarshal(c.Values, &got) != nil || len(want) != len(got) {

@@ -15,37 +15,39 @@ import (
 	"weir/schemas"
 )
 
-// decoder turns one body into events, token by token and without a value in
-// between. It is reused: all that its events point to belongs to it and holds
-// until the next reset.
+// decoder parses one body into events, token by token and without intermediate
+// values. It is pooled. The events and everything they point to alias its
+// buffers and are valid until the next reset.
 //
-// What the body says twice (equal names in one object), what is not UTF-8 and
-// what is not JSON to the letter (comments, trailing commas) makes the whole
-// body bad. Names are told apart by case; unknown ones are skipped.
+// A duplicate name in an object, invalid UTF-8 and anything that is not strict
+// JSON (comments, trailing commas) makes the whole body bad: two parsers could
+// read such a body differently. Names are case-sensitive; unknown members are
+// skipped.
 type decoder struct {
 	product   int64
 	maxTime   int64             // event times up to this one are taken; epoch milliseconds
-	geoDB     *maxminddb.Reader // nil looks no address up
+	geoDB     *maxminddb.Reader // nil disables the country look-up
 	body      []byte
-	heldBytes int // bytes of body that the service counts for us
+	heldBytes int // capacity of body that is counted in Service.heldBytes
 
 	buffer bytes.Buffer
 	json   jsontext.Decoder
 
 	events      []schemas.Event
-	scratch     []byte       // unescaped strings, canonical $user and $client
-	propertyBuf []byte       // own properties, one object after the other
-	client      []clientProp // of the item being read
+	scratch     []byte       // unescaped strings, and $user and $client in canonical form; only appended to
+	propertyBuf []byte       // event properties, one JSON object after the other
+	client      []clientProp // $client of the item being read
 	optional    optionalFields
 
 	index          int  // of the item being read
-	item           item // what that item has said so far
+	item           item // what has been read of that item
 	itemErrors     []schemas.ItemError
-	moreItemErrors int  // bad fields beyond maxItemErrors
-	emptyEUIDFirst bool // the first bad field is an empty euid
+	moreItemErrors int  // how many are not in itemErrors
+	emptyEUIDFirst bool // the first bad field is a missing or empty euid
 }
 
-// optionalFields are where the optional fields of the events lie.
+// optionalFields stores the optional fields to which the events point. A slice
+// that grows leaves the earlier pointers to its old array, which stays valid.
 type optionalFields struct {
 	categories []string
 	values     []decimal128.Num
@@ -63,8 +65,8 @@ func (d *decoder) reset(product, latest int64) {
 	d.itemErrors, d.moreItemErrors, d.emptyEUIDFirst = nil, 0, false
 }
 
-// decodeEvents reads the body. It returns the events, at least one, only if every
-// item is good; a RequestError names what is not.
+// decodeEvents parses the body of /v1/event/report. It returns at least one event, and
+// only if every item is valid; otherwise a RequestError names the bad fields.
 func (d *decoder) decodeEvents() ([]schemas.Event, error) {
 	if err := d.readObject(`{"data":[...]}`, d.readReport); err != nil {
 		return nil, err
@@ -75,8 +77,8 @@ func (d *decoder) decodeEvents() ([]schemas.Event, error) {
 	return d.events, nil
 }
 
-// readObject reads a body that is one object and nothing else; read reads it. shape
-// is what it should look like.
+// readObject checks that the body is exactly one object and parses it with read.
+// shape is the expected form, for the error.
 func (d *decoder) readObject(shape string, read func() error) error {
 	d.buffer = *bytes.NewBuffer(d.body)
 	d.json.Reset(&d.buffer)
@@ -169,8 +171,8 @@ func (d *decoder) readData() error {
 	return err
 }
 
-// eachMember calls each for every member of the object that comes next. each
-// reads the member's value.
+// eachMember calls each for every member of the next object. each must read the
+// value of the member.
 func (d *decoder) eachMember(each func(name string) error) error {
 	if _, err := d.json.ReadToken(); err != nil {
 		return err
@@ -188,25 +190,26 @@ func (d *decoder) eachMember(each func(name string) error) error {
 	return err
 }
 
-// stringValue is what a JSON string says. It aliases the body, or the scratch space if
-// it had to be unescaped: the decoder reads the body where it lies and moves
-// nothing, and scratch space is only ever appended to.
+// stringValue returns the text of a JSON string. It aliases the body, or scratch
+// if the string had escapes. Both are safe until reset: the JSON decoder reads
+// the body in place, and scratch is only appended to.
 func (d *decoder) stringValue(v jsontext.Value) string {
 	inner := v[1 : len(v)-1]
 	if bytes.IndexByte(inner, '\\') < 0 {
 		return unsafeString(inner)
 	}
 	start := len(d.scratch)
-	// The value has been read, so it is sound and there is no error to see.
+	// The JSON decoder has validated the value, so this cannot fail.
 	d.scratch, _ = jsontext.AppendUnquote(d.scratch, v)
 	return unsafeString(d.scratch[start:])
 }
 
 func unsafeString(b []byte) string {
-	return unsafe.String(unsafe.SliceData(b), len(b)) //nolint:gosec // the bytes are not written to while the events live
+	return unsafe.String(unsafe.SliceData(b), len(b)) //nolint:gosec // the bytes do not change while the events are in use
 }
 
-// reject notes that a field of the current item is bad.
+// reject records that a field of the current item is bad. Beyond maxItemErrors
+// it only counts, which bounds the answer.
 func (d *decoder) reject(field, reason string) {
 	d.item.bad = true
 	if len(d.itemErrors) == maxItemErrors {
@@ -233,7 +236,7 @@ func (d *decoder) itemsError() error {
 	return &schemas.RequestError{Status: http.StatusBadRequest, Code: code, Detail: detail, Items: d.itemErrors}
 }
 
-// syntaxError says where the body stops being JSON.
+// syntaxError returns a 400 that names the position of the first JSON error.
 func syntaxError(err error) error {
 	if _, ok := errors.AsType[*schemas.RequestError](err); ok {
 		return err

@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"bytes"
 	"fmt"
 	"net/http"
 	"strings"
@@ -9,20 +8,18 @@ import (
 	"testing/synctest"
 
 	"github.com/go-json-experiment/json"
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 
 	"weir/schemas"
 )
 
 const goodItem = `{"euid":1,"event_name":"a","itime":1}`
 
-// item is a body of one event with more members.
+// itemWith returns a body of one event with more members.
 func itemWith(members string) string {
 	return `{"data":[{"euid":1,"event_name":"a","itime":1,` + members + `}]}`
 }
 
-// TestMalformed is the table of what is refused. Nothing of any of them is kept.
+// TestMalformed lists bodies that are refused. No event of them may be stored.
 func TestMalformed(t *testing.T) {
 	long := strings.Repeat("x", schemas.MaxNameBytes+1)
 	items := func(n int) string {
@@ -101,19 +98,19 @@ func TestMalformed(t *testing.T) {
 			}
 		}
 		if got := e.storedEvents(); len(got) != 0 {
-			t.Errorf("%d events of bad requests are kept", len(got))
+			t.Errorf("%d events of bad requests are stored", len(got))
 		}
 		if held := e.heldBytes.Load(); held != 0 {
-			t.Errorf("%d bytes are still counted as held", held)
+			t.Errorf("%d bytes are still counted in heldBytes", held)
 		}
 		if e.log.Len() > 0 {
-			t.Errorf("what clients do wrong is no warning of ours: %.500s", e.log)
+			t.Errorf("a client's mistake was logged as a warning: %.500s", e.log)
 		}
 	})
 }
 
-// TestTaken is the table of what looks odd and is right.
-func TestTaken(t *testing.T) {
+// TestAccepted lists unusual bodies that are valid.
+func TestAccepted(t *testing.T) {
 	cases := map[string]string{
 		"unknown fields":       `{"x":{"y":[1]},"data":[{"euid":1,"event_name":"a","itime":1,"random_id":"1","later":{"z":null}}]}`,
 		"data before app_key":  `{"data":[{"euid":1,"event_name":"a","itime":1,"random_id":"2"}],"app_key":"k"}`,
@@ -132,7 +129,7 @@ func TestTaken(t *testing.T) {
 			}
 		}
 		if got := e.storedEvents(); len(got) != len(cases) {
-			t.Errorf("%d events are kept, want %d", len(got), len(cases))
+			t.Errorf("%d events are stored, want %d", len(got), len(cases))
 		}
 		full := `{"data":[` + strings.Repeat(goodItem+",", schemas.MaxBatchEvents-1) + goodItem + `]}`
 		if w := e.report(full); w.Code != http.StatusOK {
@@ -144,57 +141,7 @@ func TestTaken(t *testing.T) {
 	})
 }
 
-func TestCompressedBodies(t *testing.T) {
-	body := []byte(`{"data":[` + goodItem + `]}`)
-	// Bombs: 64 MiB of white space, and valid JSON one byte over the limit.
-	bomb := bytes.Repeat([]byte(" "), 64<<20)
-	over := append(bytes.Repeat([]byte(" "), schemas.MaxBodyBytes+1-len(body)), body...)
-	exact := over[1:]
-	cases := []struct {
-		name, encoding string
-		body           []byte
-		status         int
-	}{
-		{"gzip", "gzip", gzipCompress(t, body), 200},
-		{"x-gzip", "X-GZIP", gzipCompress(t, body), 200},
-		{"zstd", "zstd", zstdCompress(t, body), 200},
-		{"identity", "identity", body, 200},
-		{"gzip in two members", "gzip", append(gzipCompress(t, body[:10]), gzipCompress(t, body[10:])...), 200},
-		{"gzip of just the limit", "gzip", gzipCompress(t, exact), 200},
-		{"zstd of just the limit", "zstd", zstdCompress(t, exact), 200},
-		{"gzip one byte over", "gzip", gzipCompress(t, over), 413},
-		{"zstd one byte over", "zstd", zstdCompress(t, over), 413},
-		{"gzip bomb", "gzip", gzipCompress(t, bomb), 413},
-		{"zstd bomb", "zstd", zstdCompress(t, bomb), 413},
-		{"gzip cut short", "gzip", gzipCompress(t, body)[:20], 400},
-		{"zstd cut short", "zstd", zstdCompress(t, body)[:20], 400},
-		{"gzip with trailing garbage", "gzip", append(gzipCompress(t, body), "garbage"...), 400},
-		{"gzip damaged", "gzip", corrupt(gzipCompress(t, body)), 400},
-		{"zstd damaged", "zstd", corrupt(zstdCompress(t, body)), 400},
-		{"zstd said to be gzip", "gzip", zstdCompress(t, body), 400},
-		{"gzip said to be zstd", "zstd", gzipCompress(t, body), 400},
-		{"gzip not said", "", gzipCompress(t, body), 400},
-		{"gzip empty", "gzip", nil, 400},
-		{"twice", "gzip, gzip", gzipCompress(t, gzipCompress(t, body)), 415},
-		{"deflate", "deflate", body, 415},
-	}
-	e := newTestEdge(t, Config{})
-	for _, c := range cases {
-		w := e.report(string(c.body), "Content-Encoding", c.encoding)
-		if w.Code != c.status {
-			t.Errorf("%s: %d %.200s, want %d", c.name, w.Code, w.Body, c.status)
-		}
-		if got := decodeEnvelope(t, w.Body.Bytes()); (got.Code == 0) != (c.status == 200) {
-			t.Errorf("%s: code %d with status %d", c.name, got.Code, w.Code)
-		}
-	}
-	if held := e.heldBytes.Load(); held != 0 {
-		t.Errorf("%d bytes are still counted as held", held)
-	}
-}
-
-// TestErrorsAreBounded: a request of nothing but bad fields is answered with the
-// first hundred.
+// TestErrorsAreBounded checks that an answer names at most maxItemErrors fields.
 func TestErrorsAreBounded(t *testing.T) {
 	e := newTestEdge(t, Config{})
 	w := e.report(`{"data":[` + strings.Repeat(`{},`, 999) + `{}]}`)
@@ -219,31 +166,4 @@ func numberedMembers(n int) string {
 		fmt.Fprintf(&b, `"p%d":%d,`, i, i)
 	}
 	return strings.TrimSuffix(b.String(), ",")
-}
-
-func gzipCompress(t *testing.T, body []byte) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
-	if _, err := w.Write(body); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
-func zstdCompress(t *testing.T, body []byte) []byte {
-	t.Helper()
-	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return w.EncodeAll(body, nil)
-}
-
-func corrupt(b []byte) []byte {
-	b[len(b)/2] ^= 0xff
-	return b
 }

@@ -11,26 +11,26 @@ import (
 )
 
 // Every answer is {"code":int,"message":string}; code is 0 if and only if the
-// HTTP status is 200. The publisher of the contract documents 0, 40050,
-// 40007 and 55102; our own codes are 90000 and the HTTP status, so that they cannot be
-// taken for one of theirs. A client may branch on the status alone: 408, 429
-// and 5xx ask it to send the same request again, every other 4xx never
-// succeeds as it is.
+// HTTP status is 200. The published document of the API defines 0, 40050, 40007
+// and 55102. Our own codes are 90000 plus the HTTP status, so that they cannot
+// be mistaken for later codes of the publisher. A client may branch on the
+// status alone: 408, 429 and 5xx ask for the same request again, every other
+// 4xx never succeeds unchanged.
 //
 //	code   status  why
-//	0      200     every event is durable; or the EUIDs are in data
+//	0      200     every event is durable, or data has the EUIDs
 //	40007  400     the first bad field is an euid that is missing, null or ""; see errors for the others
-//	40050  401     no, a wrong or a revoked key and secret
-//	55102  400     the first bad field is a property of a client, on /v1/user/property
+//	40050  401     key and secret are missing, wrong or revoked
+//	55102  400     the first bad field is a property, on /v1/user/property
 //	90400  400     the body is broken, or an item is bad: see errors
-//	90404  404     no such address
+//	90404  404     unknown path
 //	90405  405     not POST
 //	90408  408     the body did not arrive in time
-//	90413  413     too large: send it in smaller requests
+//	90413  413     too large; send smaller requests
 //	90415  415     not application/json, or an encoding other than gzip and zstd
 //	90429  429     too many requests in flight or too fast; see Retry-After
-//	90500  500     a fault of ours that we know nothing better about
-//	90503  503     events cannot be kept just now; see Retry-After
+//	90500  500     an unexpected fault of the server; the log has it
+//	90503  503     Kafka, the registry or space is missing; see Retry-After
 //
 // A 400 for bad items has one more field, errors: up to maxItemErrors of
 // {"index":int,"field":string,"reason":string}.
@@ -50,12 +50,12 @@ const (
 	codeUnavailable   = "unavailable"
 )
 
-// maxItemErrors bounds how many bad items one answer names.
+// maxItemErrors limits the bad fields that one answer names.
 const maxItemErrors = 100
 
 const success = `{"code":0,"message":"success"}`
 
-// envelope is an answer that is not the plain success.
+// envelope is any answer but the plain success.
 type envelope struct {
 	Code    int                 `json:"code"`
 	Message string              `json:"message"`
@@ -63,7 +63,7 @@ type envelope struct {
 	Errors  []schemas.ItemError `json:"errors,omitempty"`
 }
 
-// envelopeCode is the code a client sees.
+// envelopeCode returns the number that the client sees in code.
 func envelopeCode(e *schemas.RequestError) int {
 	switch e.Code {
 	case codeUnauthorized:
@@ -77,8 +77,8 @@ func envelopeCode(e *schemas.RequestError) int {
 	}
 }
 
-// writeSuccess writes a success: the exact text of the contract when there is nothing
-// more to say.
+// writeSuccess answers 200. Without data the body is byte for byte the one of the
+// published document.
 func writeSuccess(w http.ResponseWriter, data []identity) error {
 	body := []byte(success)
 	if data != nil {
@@ -91,12 +91,12 @@ func writeSuccess(w http.ResponseWriter, data []identity) error {
 	return nil
 }
 
-// writeError writes the answer for err and returns its status. What is no
-// RequestError is a bare 500 to the client and an error to the log.
+// writeError answers with err. An error that is no RequestError becomes a plain 500,
+// and its text goes to the log alone.
 func (s *Service) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	re, ok := errors.AsType[*schemas.RequestError](err)
 	if !ok {
-		s.deps.Log.ErrorContext(r.Context(), "request failed", "request_id", requestID(r.Context()), "path", r.URL.Path, "err", err)
+		s.deps.Log.ErrorContext(r.Context(), "request failed, answered 500", "request_id", requestID(r.Context()), "path", r.URL.Path, "err", err)
 		re = &schemas.RequestError{Status: http.StatusInternalServerError, Code: codeInternal, Detail: "internal error"}
 	}
 	header := w.Header()
@@ -123,5 +123,5 @@ func writeJSON(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client has gone; nobody is left to tell
+	_, _ = w.Write(body) // fails only when the client has disconnected
 }

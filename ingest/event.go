@@ -10,9 +10,9 @@ import (
 	"weir/schemas"
 )
 
-// item is what is known of the item being read.
+// item is the state of the item being read.
 type item struct {
-	bad                       bool // something of it was rejected
+	bad                       bool // at least one field was rejected
 	hasEUID, hasName, hasTime bool
 	propertyStart             int // where its own properties begin in decoder.own
 	propertyCount             int
@@ -20,13 +20,13 @@ type item struct {
 	exceptionMessage          jsontext.Value
 }
 
-// readEvent reads one item of data[].
+// readEvent parses one item of data[] and appends it to d.events.
 //
 //	euid         a positive int64, as a number or as a string of its digits
 //	event_name   1 to 256 bytes
-//	itime        milliseconds since 1970, 0 or later, up to an hour ahead of us
+//	itime        milliseconds since 1970, 0 or later, up to an hour ahead of our clock
 //	random_id    up to 256 bytes; a random UUID when absent, null or ""
-//	properties   an object; see property
+//	properties   an object; see readProperties
 func (d *decoder) readEvent() error {
 	d.item, d.client = item{propertyStart: len(d.propertyBuf)}, d.client[:0]
 	if d.json.PeekKind() != '{' {
@@ -61,7 +61,7 @@ func (d *decoder) readEvent() error {
 
 func (d *decoder) eventField(e *schemas.Event, name string, v jsontext.Value) {
 	if v.Kind() == 'n' {
-		return // null is absent
+		return // null is the same as absent
 	}
 	switch name {
 	case "euid":
@@ -81,7 +81,8 @@ func (d *decoder) eventField(e *schemas.Event, name string, v jsontext.Value) {
 	}
 }
 
-// finishEvent checks what can only be seen when the whole item was read.
+// finishEvent makes the checks that need the whole item: members come in any
+// order.
 func (d *decoder) finishEvent(e *schemas.Event) {
 	if !d.item.hasEUID {
 		d.emptyEUID()
@@ -105,8 +106,9 @@ func (d *decoder) emptyEUID() {
 	d.reject("euid", "is empty")
 }
 
-// euid reads a client's id. A string is taken because ids beyond 2^53 do not
-// survive as numbers in JavaScript; it has to be the id's one decimal spelling.
+// euid parses a client's id. A string is accepted because JavaScript cannot hold
+// numbers beyond 2^53; it must be the canonical decimal form, so that
+// an id has one spelling.
 func (d *decoder) euid(v jsontext.Value) int64 {
 	digits := unsafeString(v)
 	if v.Kind() == '"' {
@@ -137,12 +139,13 @@ func (d *decoder) itime(v jsontext.Value) int64 {
 	return ms
 }
 
-// nameString reads a string of at most MaxNameBytes.
+// nameString returns a string of at most MaxNameBytes.
 func (d *decoder) nameString(field string, v jsontext.Value) string {
 	return d.boundedString(field, v, schemas.MaxNameBytes)
 }
 
-// boundedString reads a string; "" is what a rejected one reads as.
+// boundedString returns a string of at most limit bytes. It rejects the field and
+// returns "" when v is longer or no string.
 func (d *decoder) boundedString(field string, v jsontext.Value, limit int) string {
 	if v.Kind() != '"' {
 		d.reject(field, "must be a string, not "+kindName(v))

@@ -16,10 +16,9 @@ import (
 	"weir/schemas/topic"
 )
 
-// FuzzBody holds the decoder to what an independent reading of the body says:
-// whatever is taken is sound JSON with as many events, whatever is refused is
-// refused for a reason the client may read, and every event that is taken goes
-// into a record and comes out of it unchanged.
+// FuzzBody compares the decoder with json.Unmarshal: an accepted body is valid
+// JSON with as many events, a refused one gets a RequestError with a detail, and
+// every accepted event comes out of its record unchanged.
 func FuzzBody(f *testing.F) {
 	for _, file := range []string{"document", "reserved", "bad-items", "register"} {
 		archive, err := txtar.ParseFile("testdata/" + file + ".txtar")
@@ -44,7 +43,7 @@ func FuzzBody(f *testing.F) {
 		if err != nil {
 			re, ok := errors.AsType[*schemas.RequestError](err)
 			if !ok || re.Status < 400 || re.Status > 499 || re.Detail == "" {
-				t.Fatalf("refused by %#v", err)
+				t.Fatalf("error %#v, want a RequestError 4xx with a detail", err)
 			}
 			return
 		}
@@ -52,13 +51,13 @@ func FuzzBody(f *testing.F) {
 			Data []map[string]jsontext.Value `json:"data"`
 		}
 		if err := json.Unmarshal(body, &plain); err != nil {
-			t.Fatalf("taken, but another decoder says %v", err)
+			t.Fatalf("accepted, but json.Unmarshal fails: %v", err)
 		}
 		if len(plain.Data) != len(events) {
 			t.Fatalf("%d events, the body has %d", len(events), len(plain.Data))
 		}
 		if err := recs.load(events, topic.DefaultShards); err != nil {
-			return // longer than a record may be
+			return // longer than the limit of a record
 		}
 		for i, want := range events {
 			var got schemas.Event
@@ -72,7 +71,7 @@ func FuzzBody(f *testing.F) {
 	})
 }
 
-// FuzzCompact holds the hand-written compaction against the library's.
+// FuzzCompact compares appendCompact with the compaction of jsontext.
 func FuzzCompact(f *testing.F) {
 	f.Add([]byte(`{ "a" : [ 1 , "x \" y\\" , null ] , "b" : { } }`))
 	f.Fuzz(func(t *testing.T, in []byte) {
@@ -93,12 +92,12 @@ func FuzzRegistration(f *testing.F) {
 		want, err := decodeRegistration(body)
 		if err != nil {
 			if _, ok := errors.AsType[*schemas.RequestError](err); !ok {
-				t.Fatalf("refused by %#v", err)
+				t.Fatalf("error %#v, want a RequestError 4xx with a detail", err)
 			}
 			return
 		}
 		if len(want.Values) == 0 || len(want.Values) > schemas.MaxIdentityValues {
-			t.Fatalf("took %d values", len(want.Values))
+			t.Fatalf("accepted %d values", len(want.Values))
 		}
 	})
 }

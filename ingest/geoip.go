@@ -14,28 +14,29 @@ import (
 	"weir/schemas/property"
 )
 
-// openGeoDB maps the database that addresses are looked up in; nil without a
-// path. It is read once: a newer file is found by a new process. The mapping
-// ends with the last use of the reader.
+// openGeoDB maps the MaxMind database at path into memory; without a path it
+// returns nil. A newer file is used only after a restart. The mapping lasts as
+// long as the reader is referenced.
 func openGeoDB(path string, log *slog.Logger) (*maxminddb.Reader, error) {
 	if path == "" {
 		return nil, nil
 	}
-	places, err := maxminddb.Open(path)
+	db, err := maxminddb.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("open geoip database %s: %w", path, err)
 	}
-	log.Info("addresses are looked up", "geoip", path, "type", places.Metadata.DatabaseType,
-		"built", places.Metadata.BuildTime().UTC().Format(time.DateOnly))
-	return places, nil
+	log.Info("GeoIP database opened, countries are added to events with an $ip", "geoip", path, "type", db.Metadata.DatabaseType,
+		"built", db.Metadata.BuildTime().UTC().Format(time.DateOnly))
+	return db, nil
 }
 
-// stampCountry says in the properties of the client where its $ip lies, unless the
-// event says a country itself. Databases change, and records do not: so it is
-// looked up here and stamped into the record.
+// stampCountry adds the country of the event's $ip to its client properties,
+// unless the event has a country. The look-up happens here and not in the
+// processor because databases change: a replay of the record must give the same
+// result.
 //
-// A client in the United States gets its state too, if the database knows it.
-// Elsewhere the state is cleared: it would be that of the last visit.
+// A client in the United States also gets its state, if the database has it.
+// Elsewhere the state is cleared, or the one of an earlier visit would remain.
 func (d *decoder) stampCountry(e *schemas.Event) {
 	if d.geoDB == nil || e.IP == "" || d.item.bad || d.hasClientProp(property.NameCountry) {
 		return
@@ -44,15 +45,15 @@ func (d *decoder) stampCountry(e *schemas.Event) {
 	if err != nil {
 		return
 	}
-	place := d.geoDB.Lookup(address)
+	found := d.geoDB.Lookup(address)
 	var country string
-	if err := place.DecodePath(&country, "country", "iso_code"); err != nil || country == "" {
+	if err := found.DecodePath(&country, "country", "iso_code"); err != nil || country == "" {
 		return
 	}
 	d.addClientProp(property.NameCountry, country)
 	if !d.hasClientProp(property.NameUSState) {
 		var state string
-		switch err := place.DecodePath(&state, "subdivisions", 0, "iso_code"); {
+		switch err := found.DecodePath(&state, "subdivisions", 0, "iso_code"); {
 		case country != "US":
 			d.client = append(d.client, clientProp{property.NameUSState, jsontext.Value("null")})
 		case err == nil && state != "":
@@ -62,14 +63,13 @@ func (d *decoder) stampCountry(e *schemas.Event) {
 	d.clientProps(e)
 }
 
-// hasClientProp tells whether the event has that property of its client, if only to
-// clear it.
+// hasClientProp reports whether the event sets or clears that client property.
 func (d *decoder) hasClientProp(name string) bool {
 	return slices.ContainsFunc(d.client, func(p clientProp) bool { return p.name == name })
 }
 
 func (d *decoder) addClientProp(name, text string) {
 	start := len(d.scratch)
-	d.scratch, _ = jsontext.AppendQuote(d.scratch, text) // what is not UTF-8 is replaced
+	d.scratch, _ = jsontext.AppendQuote(d.scratch, text) // replaces invalid UTF-8 of the database
 	d.client = append(d.client, clientProp{name, d.scratch[start:len(d.scratch):len(d.scratch)]})
 }

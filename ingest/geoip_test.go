@@ -18,8 +18,8 @@ import (
 	"weir/schemas/topic"
 )
 
-// writeGeoDB writes a database of places by network, as "US" or "US NY", and returns
-// its path.
+// writeGeoDB writes a MaxMind DB that maps networks to places like "US" or "US NY",
+// and returns its path.
 func writeGeoDB(t testing.TB, places map[string]string) string {
 	t.Helper()
 	tree, err := mmdbwriter.New(mmdbwriter.Options{DatabaseType: "Weir-Test", IncludeReservedNetworks: true})
@@ -54,7 +54,7 @@ func writeGeoDB(t testing.TB, places map[string]string) string {
 	return path
 }
 
-// testGeoDB are networks that no one has, here and there.
+// testGeoDB opens a database of networks that are reserved for documentation.
 func testGeoDB(t testing.TB) *maxminddb.Reader {
 	t.Helper()
 	places, err := openGeoDB(writeGeoDB(t, map[string]string{
@@ -71,7 +71,7 @@ func testGeoDB(t testing.TB) *maxminddb.Reader {
 	return places
 }
 
-func TestAddressesAreLocated(t *testing.T) {
+func TestCountryIsStamped(t *testing.T) {
 	places := testGeoDB(t)
 	for name, x := range map[string]struct{ properties, want string }{
 		"a country":                 {`{"$ip":"192.0.2.7"}`, `{"geography.country":"DE","geography.usState":null}`},
@@ -90,7 +90,7 @@ func TestAddressesAreLocated(t *testing.T) {
 		"nothing":                   {`{}`, ``},
 	} {
 		t.Run(name, func(t *testing.T) {
-			// The one before has a client of its own, which must not leak.
+			// The first event has a $client, which must not leak into the second.
 			body := fmt.Sprintf(`{"data":[{"euid":1,"event_name":"a","itime":1,"properties":{"$client":{"geography.country":"XX"}}},`+
 				`{"euid":2,"event_name":"b","itime":1,"properties":%s}]}`, x.properties)
 			d := &decoder{geoDB: places}
@@ -107,7 +107,7 @@ func TestAddressesAreLocated(t *testing.T) {
 	}
 }
 
-func TestNothingIsLocatedWithoutDatabase(t *testing.T) {
+func TestNoCountryWithoutDatabase(t *testing.T) {
 	d := new(decoder)
 	d.reset(1001, math.MaxInt64)
 	d.body = []byte(`{"data":[{"euid":2,"event_name":"b","itime":1,"properties":{"$ip":"192.0.2.7"}}]}`)
@@ -119,7 +119,7 @@ func TestNothingIsLocatedWithoutDatabase(t *testing.T) {
 
 func TestGeoIPHasToOpen(t *testing.T) {
 	deps := newTestEdge(t, Config{}).deps
-	deps.Metrics = nil // it has those of the edge already
+	deps.Metrics = nil // the registry has the metrics of the first service already
 	garbage := filepath.Join(t.TempDir(), "garbage.mmdb")
 	if err := os.WriteFile(garbage, []byte("no database"), 0o600); err != nil {
 		t.Fatal(err)
@@ -134,14 +134,14 @@ func TestGeoIPHasToOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := s.decoder(1001); d.geoDB == nil {
-		t.Error("the decoder has no places to look in")
+	if d := s.newDecoder(1001); d.geoDB == nil {
+		t.Error("the decoder has no GeoIP database")
 	}
 }
 
-// BenchmarkLocate is the decoding of events with an address, without and with a
-// database to look them up in.
-func BenchmarkLocate(b *testing.B) {
+// BenchmarkStampCountry decodes events with an $ip, without and with a GeoIP
+// database.
+func BenchmarkStampCountry(b *testing.B) {
 	body := bytes.ReplaceAll(batchBody(100), []byte(`"language"`), []byte(`"$ip":"192.0.2.130","language"`))
 	for name, places := range map[string]*maxminddb.Reader{"off": nil, "on": testGeoDB(b)} {
 		b.Run(name, func(b *testing.B) {

@@ -24,12 +24,12 @@ import (
 	"weir/schemas"
 )
 
-var update = flag.Bool("update", false, "write the answers in testdata anew")
+var update = flag.Bool("update", false, "rewrite the answers in testdata")
 
-// TestGolden sends the requests of testdata/*.txtar one after the other to one
-// edge and compares answers and, at the end, what lies in the log. A request is
-// HTTP as it goes over the wire; "Key: K" stands for the Basic authorization
-// of data source K. Made-up ids are shown as <made>.
+// TestGolden sends the requests of each testdata/*.txtar in order to one service
+// and compares the answers and, at the end, the records in the log. A request is
+// raw HTTP; "Key: K" stands for the Basic authorization of data source K.
+// Generated ids are shown as <made>.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -67,7 +67,7 @@ func runGolden(t *testing.T, file string) {
 	}
 }
 
-// roundTrip sends one request and shows its answer.
+// roundTrip sends one request and formats its answer.
 func (e *testEdge) roundTrip(t *testing.T, request []byte) []byte {
 	t.Helper()
 	head, body, _ := bytes.Cut(request, []byte("\n\n"))
@@ -110,7 +110,7 @@ func (e *testEdge) roundTrip(t *testing.T, request []byte) []byte {
 
 var madeID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}`)
 
-// formatLog is every event and change in the log, a line each.
+// formatLog returns every event and change in the log, one per line.
 func (e *testEdge) formatLog(script string) []byte {
 	e.t.Helper()
 	var lines []string
@@ -134,7 +134,7 @@ func (e *testEdge) formatLog(script string) []byte {
 	return []byte(strings.Join(append(lines, ""), "\n"))
 }
 
-// readable is an event as one line of JSON shows it.
+// readable returns the event in the form of the golden files.
 func readable(e schemas.Event) any {
 	var value jsontext.Value
 	if e.Value != nil {

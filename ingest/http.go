@@ -13,7 +13,8 @@ import (
 	"weir/schemas"
 )
 
-// Handler serves contract 1 and answers everything else with its envelope.
+// Handler serves the Ingestion API. It answers unknown paths and methods with
+// the API's own envelope too, so that clients parse one format.
 func (s *Service) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := s.now()
@@ -22,16 +23,16 @@ func (s *Service) Handler() http.Handler {
 			id = uuid.NewString()
 		}
 		w.Header().Set("X-Request-Id", id)
-		seen := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		sw := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
 
 		s.metrics.inFlight.Inc()
-		err := s.route(seen, r)
+		err := s.route(sw, r)
 		if err != nil {
-			s.writeError(seen, r, err)
+			s.writeError(sw, r, err)
 		}
 		s.metrics.inFlight.Dec()
-		s.observe(r, seen.status, s.now().Sub(start))
+		s.observe(r, sw.status, s.now().Sub(start))
 	})
 }
 
@@ -53,8 +54,8 @@ func (s *Service) route(w http.ResponseWriter, r *http.Request) error {
 	return s.serve(w, r, e)
 }
 
-// crossOrigin lets the configured origins send from a browser, and says whether
-// the request was only the browser's question whether it may.
+// crossOrigin sets the CORS headers for a configured origin. It reports whether
+// the request is a preflight, which needs no other answer than these headers.
 func (s *Service) crossOrigin(w http.ResponseWriter, r *http.Request) (preflight bool) {
 	origin := r.Header.Get("Origin")
 	if origin == "" || len(s.cfg.AllowedOrigins) == 0 {
@@ -81,12 +82,12 @@ func (s *Service) observe(r *http.Request, status int, took time.Duration) {
 	s.metrics.requests.WithLabelValues(e.name, strconv.Itoa(status)).Inc()
 	s.metrics.duration.WithLabelValues(e.name).Observe(took.Seconds())
 	if ctx := r.Context(); s.deps.Log.Enabled(ctx, slog.LevelDebug) {
-		s.deps.Log.DebugContext(ctx, "request", "request_id", requestID(ctx), "endpoint", e.name, "status", status,
+		s.deps.Log.DebugContext(ctx, "request answered", "request_id", requestID(ctx), "endpoint", e.name, "status", status,
 			"took_ms", took.Milliseconds())
 	}
 }
 
-// statusWriter remembers the status for log and metrics.
+// statusWriter records the status for log and metrics.
 type statusWriter struct {
 	http.ResponseWriter
 	status int
@@ -107,7 +108,8 @@ func requestID(ctx context.Context) string {
 	return id
 }
 
-// validRequestID says whether a client's own request id may stand in our log.
+// validRequestID reports whether a request id of a client may be written to the
+// log and echoed: control characters could forge log lines or headers.
 func validRequestID(id string) bool {
 	if id == "" || len(id) > 128 {
 		return false

@@ -1,26 +1,26 @@
-// Package ingest is the producers' door: it takes events over HTTP and makes
+// Package ingest serves the Ingestion API: it takes events over HTTP and makes
 // them durable in Kafka.
 //
-// It serves contract 1, POST /v1/event/report and its siblings
-// /v1/user/register, /v1/user/property and /v1/user/contact, and promises:
+// The endpoints are POST /v1/event/report, /v1/user/register,
+// /v1/user/property and /v1/user/contact. The package guarantees:
 //
-//   - a 2xx means that Kafka has acknowledged every event or change of the
-//     request (acks=all); anything else means that to send the request again is safe:
-//     events that carry a random_id are then counted once;
-//   - a request is taken whole or not at all by its content: every event is
-//     decoded and checked before the first is published, and every bad one is
-//     named by its place and field;
-//   - memory is bounded whatever comes in: bodies by MaxBodyBytes after
-//     decompression, all of them together by Config.MaxHeldBytes, what waits
-//     for Kafka by KafkaOpts; beyond a bound the answer is 429 or 503 with
-//     Retry-After;
-//   - contacts are personal data: nothing of what a request says of them is in
-//     a log, an answer or a metric;
-//   - every answer, the errors too, is {"code":int,"message":string}. See
-//     envelope.go for the codes.
+//   - A 2xx means that Kafka has acknowledged every event or change of the
+//     request with acks=all. After any other answer the client may send the
+//     same request again; events with a random_id are then counted once.
+//   - A request is accepted or refused as a whole. Every event is decoded and
+//     checked before the first one is published, and the answer names every
+//     bad event by its index and field.
+//   - Memory is bounded. schemas.MaxBodyBytes limits one body after
+//     decompression, Config.MaxHeldBytes all bodies together, and KafkaOpts the
+//     records that wait for Kafka. Beyond a limit the answer is 429 or 503 with
+//     Retry-After.
+//   - Contacts are personal data. Their names and values are written to no log,
+//     no answer and no metric.
+//   - Every answer, also an error, is {"code":int,"message":string}; envelope.go
+//     lists the codes.
 //
-// It needs the registry for keys and Kafka for the events. Without one of them
-// it answers 503 and keeps nothing.
+// The package needs the registry to authenticate keys and Kafka to store
+// events. While either is unavailable it answers 503 and stores nothing.
 package ingest
 
 import (
@@ -41,14 +41,14 @@ import (
 	"weir/schemas/topic"
 )
 
-// Config says what the edge takes. The zero value works.
+// Config sets the limits of the service. The zero value works.
 type Config struct {
-	MaxInFlight    int           // requests a key may have in flight; 0 means 64
-	MaxHeldBytes   int64         // bodies held in memory by all requests; 0 means 256 MiB
-	ReadTimeout    time.Duration // for one request's body to arrive; 0 means 30s
+	MaxInFlight    int           // requests that one key may have in flight; 0 means 64
+	MaxHeldBytes   int64         // bytes of bodies that all requests together may hold in memory; 0 means 256 MiB
+	ReadTimeout    time.Duration // for the body of one request to arrive; 0 means 30s
 	PublishTimeout time.Duration // for Kafka to acknowledge one request; 0 means 10s
-	AllowedOrigins []string      // origins that browsers may send from, "*" for all; none by default
-	GeoIP          string        // file in which the country of an event's $ip is looked up, a MaxMind DB; "" looks nothing up
+	AllowedOrigins []string      // origins from which browsers may send, "*" for all; none by default
+	GeoIP          string        // path of the MaxMind DB that maps an event's $ip to a country; "" disables the look-up
 }
 
 func (c Config) withDefaults() Config {
@@ -59,24 +59,25 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Registry is the part of the registry the edge needs.
+// Registry is the part of registry.Registry that the service needs.
 type Registry interface {
 	AuthenticateSource(ctx context.Context, key, secret string) (registry.Source, error)
 	RegisterIdentities(ctx context.Context, product int64, name string, values []string) ([]int64, error)
 }
 
-// Deps is what the edge works with. All but Full and Metrics are required.
+// Deps are the dependencies of the service. All but Full and Metrics are
+// required.
 type Deps struct {
 	Registry Registry
 	Kafka    *kgo.Client // made with KafkaOpts
 	Layout   topic.Layout
-	Full     func() error // why no more events can be kept just now, nil when they can; nil means never full
+	Full     func() error // returns why no more events can be stored now, or nil; a nil func means never full
 	Log      *slog.Logger
-	Metrics  prometheus.Registerer // nil keeps the figures to ourselves
+	Metrics  prometheus.Registerer // nil registers no metrics
 }
 
-// Service is the edge. It is safe for use by many goroutines and has none of
-// its own.
+// Service serves the Ingestion API. It is safe for concurrent use and starts
+// no goroutines.
 type Service struct {
 	cfg     Config
 	deps    Deps
@@ -85,19 +86,20 @@ type Service struct {
 	geoDB   *maxminddb.Reader // nil without Config.GeoIP
 
 	limiters        keyLimiters
-	heldBytes       atomic.Int64 // bytes of bodies in memory
-	timedOutBatches atomic.Int64 // shipments that outlived their request; see publish
+	heldBytes       atomic.Int64 // capacity of all body buffers in use
+	timedOutBatches atomic.Int64 // batches whose request gave up before Kafka decided; see wait
 
-	lastWarning atomic.Int64 // when a refusal was last logged; nanoseconds
-	suppressed  atomic.Int64 // refusals since
+	lastWarning atomic.Int64 // when unavailable last wrote to the log; Unix nanoseconds
+	suppressed  atomic.Int64 // 503 answers since then
 
 	decoders sync.Pool // of *decoder
-	batches  sync.Pool // of *shipment
+	batches  sync.Pool // of *batch
 	gzips    sync.Pool // of *gzip.Reader
 	zstds    sync.Pool // of *zstd.Decoder
 }
 
-// New makes the edge.
+// New returns a service that is ready to serve, or an error when a dependency
+// is missing or the GeoIP database cannot be opened.
 func New(cfg Config, deps Deps) (*Service, error) {
 	if deps.Registry == nil || deps.Kafka == nil || deps.Log == nil {
 		return nil, errors.New("ingest needs a registry, a Kafka client and a log")
@@ -120,21 +122,26 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	return s, nil
 }
 
-// KafkaOpts are the client options that the promises rest on. The caller adds
-// where the brokers are.
+// KafkaOpts returns the client options on which the guarantees of the package
+// rest. The caller adds the addresses of the brokers.
+//
+// Do not weaken RequiredAcks: an answer of 200 promises that the events survive
+// the loss of a broker, and with acks=1 an acknowledged record is lost when its
+// leader fails before a follower has it. Idempotence, which the client enables
+// by default, keeps the client's own retries from storing a record twice.
 func KafkaOpts() []kgo.Opt {
 	return []kgo.Opt{
-		kgo.RequiredAcks(kgo.AllISRAcks()), // with the client's idempotence, which is on unless disabled
-		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), // batch.add sets the partition with our own hash
 		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
-		kgo.ProducerLinger(2 * time.Millisecond), // lets concurrent requests share a batch
+		kgo.ProducerLinger(2 * time.Millisecond), // lets concurrent requests share a Kafka batch
 		kgo.MaxBufferedRecords(200_000),
 		kgo.MaxBufferedBytes(64 << 20),
 		kgo.RecordDeliveryTimeout(30 * time.Second),
 	}
 }
 
-// Ready says whether an event can be sent: nil, or what is in the way.
+// Ready returns nil when an event could be accepted now, or the reason why not.
 func (s *Service) Ready(ctx context.Context) error {
 	if err := s.deps.Full(); err != nil {
 		return fmt.Errorf("ingest is full: %w", err)

@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics are the figures of the edge.
+// metrics are the Prometheus metrics of the Ingestion API.
 type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
@@ -24,31 +24,31 @@ func newMetrics(reg prometheus.Registerer, held func() float64) (*metrics, error
 	buckets := []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "weir_ingest_requests_total", Help: "Requests answered, by endpoint and HTTP status.",
+			Name: "weir_ingest_requests_total", Help: "Requests to the Ingestion API that were answered, by endpoint and HTTP status.",
 		}, []string{"endpoint", "status"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "weir_ingest_request_duration_seconds", Help: "Time from a request's head to its answer.", Buckets: buckets,
+			Name: "weir_ingest_request_duration_seconds", Help: "Seconds from the header of a request to the Ingestion API to its answer, by endpoint.", Buckets: buckets,
 		}, []string{"endpoint"}),
 		events: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "weir_ingest_events_total", Help: "Events acknowledged by Kafka and answered with success.",
+			Name: "weir_ingest_events_total", Help: "Events that Kafka acknowledged and that were answered with success.",
 		}),
 		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "weir_ingest_changes_total", Help: "Changes of clients acknowledged by Kafka and answered with success, by kind: property or contact.",
+			Name: "weir_ingest_changes_total", Help: "Changes of clients that Kafka acknowledged and that were answered with success, by kind: property or contact.",
 		}, []string{"kind"}),
 		badItems: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "weir_ingest_bad_items_total", Help: "Events, and fields of changes, that were named as bad in an answer.",
+			Name: "weir_ingest_bad_items_total", Help: "Bad fields of events and changes that were named in an answer.",
 		}),
 		bytes: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "weir_ingest_body_bytes_total", Help: "Bytes of bodies read, after decompression.",
+			Name: "weir_ingest_body_bytes_total", Help: "Bytes of request bodies that were read, after decompression.",
 		}),
 		publish: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "weir_ingest_publish_duration_seconds", Help: "Time from the first event of a request handed to Kafka to the last acknowledged.", Buckets: buckets,
+			Name: "weir_ingest_publish_duration_seconds", Help: "Seconds from sending the first record of a request to Kafka to the acknowledgement of its last.", Buckets: buckets,
 		}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "weir_ingest_in_flight_requests", Help: "Requests being worked on.",
+			Name: "weir_ingest_in_flight_requests", Help: "Requests to the Ingestion API that are being handled.",
 		}),
 		held: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "weir_ingest_held_bytes", Help: "Bytes of bodies held in memory.",
+			Name: "weir_ingest_held_bytes", Help: "Bytes of request bodies that are held in memory.",
 		}, held),
 	}
 	if reg == nil {

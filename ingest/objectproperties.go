@@ -10,17 +10,17 @@ import (
 	"weir/schemas"
 )
 
-// clientProp is one property of $client: its dotted name and its value, a
-// scalar as JSON.
+// clientProp is one property of $client: its dotted name and its scalar value as
+// JSON.
 type clientProp struct {
 	name  string
 	value jsontext.Value
 }
 
-// clientObject reads $client. Nested objects and dotted names are the same
-// thing; it is kept as one flat object, sorted by name, so that equal clients
-// are equal bytes. null stays: it clears a property. A list is no value for a
-// property of a client, and a name must not be given in both ways.
+// clientObject parses $client. Nested objects and dotted names mean the same. It
+// is stored as one flat object, sorted by name, so that equal clients have equal
+// bytes. null is kept because it clears a property. Lists, and names given both
+// nested and dotted, are rejected.
 func (d *decoder) clientObject(e *schemas.Event) error {
 	if ok, err := d.expectObject("properties.$client"); !ok || err != nil {
 		return err
@@ -34,7 +34,7 @@ func (d *decoder) clientObject(e *schemas.Event) error {
 	return nil
 }
 
-// clientProps spells what is known of the client.
+// clientProps writes the canonical object of d.client.
 func (d *decoder) clientProps(e *schemas.Event) {
 	slices.SortFunc(d.client, func(a, b clientProp) int { return strings.Compare(a.name, b.name) })
 	start := len(d.scratch)
@@ -44,7 +44,7 @@ func (d *decoder) clientProps(e *schemas.Event) {
 			return
 		}
 		d.scratch = append(d.scratch, openOrComma(i))
-		d.scratch, _ = jsontext.AppendQuote(d.scratch, p.name) // what was read as UTF-8 can be written
+		d.scratch, _ = jsontext.AppendQuote(d.scratch, p.name) // cannot fail: the name is valid UTF-8
 		d.scratch = append(d.scratch, ':')
 		d.scratch = appendScalar(d.scratch, p.value)
 	}
@@ -82,8 +82,8 @@ func (d *decoder) flatten(prefix string, depth int) error {
 	})
 }
 
-// userObject reads $user: an id and three lists, each of which may be a single
-// string. What else it holds is not kept.
+// userObject parses $user: an id and three lists, each of which may be a single
+// string. Other members are dropped.
 func (d *decoder) userObject(e *schemas.Event) error {
 	if ok, err := d.expectObject("properties.$user"); !ok || err != nil {
 		return err
@@ -111,7 +111,7 @@ func (d *decoder) userObject(e *schemas.Event) error {
 	start, n := len(d.scratch), 0
 	if id != "" {
 		d.scratch = append(d.scratch, `{"id":`...)
-		d.scratch, _ = jsontext.AppendQuote(d.scratch, id) // what was read as UTF-8 can be written
+		d.scratch, _ = jsontext.AppendQuote(d.scratch, id) // cannot fail: the name is valid UTF-8
 		n++
 	}
 	for i, name := range [...]string{"realm", "groups", "roles"} {
@@ -171,7 +171,7 @@ func (d *decoder) stringList(field string) ([]byte, error) {
 	return d.scratch[start:len(d.scratch):len(d.scratch)], err
 }
 
-// exceptionObject reads $exception.
+// exceptionObject parses $exception.
 func (d *decoder) exceptionObject(e *schemas.Event) error {
 	if ok, err := d.expectObject("properties.$exception"); !ok || err != nil {
 		return err
@@ -194,9 +194,9 @@ func (d *decoder) exceptionObject(e *schemas.Event) error {
 	})
 }
 
-// finishException decides what $exception_class and $exception_message are, now
-// that the event's name is known, and makes an exception of every event that
-// is named so.
+// finishException assigns $exception_class and $exception_message, whose meaning
+// depends on the event's name: on an event named exception they fill in the
+// exception, on any other they are ordinary event properties.
 func (d *decoder) finishException(e *schemas.Event) {
 	class, message := d.item.exceptionClass, d.item.exceptionMessage
 	if e.Name != schemas.ExceptionName {
@@ -225,8 +225,8 @@ func (d *decoder) exception(e *schemas.Event) *schemas.Exception {
 	return e.Exception
 }
 
-// expectObject says whether an object comes next. It has read whatever else does, and
-// rejected it unless it was null.
+// expectObject reports whether an object comes next. Otherwise it reads the value
+// and rejects it, unless it is null.
 func (d *decoder) expectObject(field string) (bool, error) {
 	if d.json.PeekKind() == '{' {
 		return true, nil
@@ -238,7 +238,7 @@ func (d *decoder) expectObject(field string) (bool, error) {
 	return false, err
 }
 
-// optionalString reads a string that may be null.
+// optionalString returns the next string, or "" for null.
 func (d *decoder) optionalString(field string, limit int) (string, error) {
 	v, err := d.json.ReadValue()
 	if err != nil || v.Kind() == 'n' {
@@ -247,13 +247,13 @@ func (d *decoder) optionalString(field string, limit int) (string, error) {
 	return d.boundedString(field, v, limit), nil
 }
 
-// appendScalar appends a scalar in its one spelling: strings are escaped no
-// more than they need, all else is kept as it is.
+// appendScalar appends a scalar in canonical form: strings with the fewest
+// escapes, everything else unchanged.
 func appendScalar(dst []byte, v jsontext.Value) []byte {
 	if v.Kind() != '"' || slices.Index(v, '\\') < 0 {
 		return append(dst, v...)
 	}
-	plain, _ := jsontext.AppendUnquote(nil, v) // a value that was read is sound
+	plain, _ := jsontext.AppendUnquote(nil, v) // cannot fail: the value has been validated
 	dst, _ = jsontext.AppendQuote(dst, plain)
 	return dst
 }

@@ -9,8 +9,8 @@ import (
 	"weir/schemas/openapi/openapitest"
 )
 
-// TestDocumentedPathsAreServed: what a document has there is a handler for.
-// That nothing is served that they do not have is seen to by every other test.
+// TestDocumentedPathsAreServed checks that every operation of the document has a
+// handler. The other direction is checked by openapitest in every other test.
 func TestDocumentedPathsAreServed(t *testing.T) {
 	e := newTestEdge(t, Config{})
 	documents, err := openapitest.New()

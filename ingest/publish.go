@@ -13,13 +13,13 @@ import (
 	"weir/schemas/topic"
 )
 
-// publish returns nil once Kafka has acknowledged every event. After any error
-// some of them may lie in the log none the less: whoever sends them again is
-// asked to send the same random_id.
+// publish returns nil once Kafka has acknowledged every event. After an error
+// some of the events may be in the log: the client is asked to send the request
+// again, and the processor drops what has the same random_id.
 //
-// The records do not follow the client's context. One that was given up fails
-// its neighbours in the partition with it, to keep their order, and a client
-// that hangs up is no reason to fail another's events.
+// The records do not follow the context of the request. The Kafka client fails
+// all buffered records of a partition together with a cancelled one, to keep
+// their order, so a client that hangs up would fail the events of others.
 func (s *Service) publish(ctx context.Context, events []schemas.Event) error {
 	b := s.newBatch()
 	if err := b.load(events, s.deps.Layout.Shards); err != nil {
@@ -29,44 +29,49 @@ func (s *Service) publish(ctx context.Context, events []schemas.Event) error {
 	return s.produce(ctx, b)
 }
 
-// publishChange is publish of one change of a client.
+// publishChange is publish for one change of a client.
 func (s *Service) publishChange(ctx context.Context, c *schemas.Change) error {
 	b := s.newBatch()
-	b.begin()
+	b.reset()
 	b.add(c.Product, c.Client, s.deps.Layout.Shards, func(dst []byte) []byte { return topic.AppendChange(dst, c) })
 	return s.produce(ctx, b)
 }
 
+// produce sends the batch and waits up to PublishTimeout for its
+// acknowledgements. It takes over the batch, also when it fails.
+//
+// Nothing may be answered with 200 before it returns nil: up to here the
+// events exist in this process's memory alone.
 func (s *Service) produce(ctx context.Context, b *batch) error {
 	start, n := s.now(), len(b.records)
-	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.PublishTimeout)
+	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.PublishTimeout)
 	defer cancel()
-	b.send(wait, s.deps.Kafka)
-	err := s.wait(wait, b)
-	if err != nil {
+	b.send(deadline, s.deps.Kafka)
+	if err := s.wait(deadline, b); err != nil {
 		return s.unavailable(ctx, fmt.Errorf("publish %d records: %w", n, err))
 	}
 	s.metrics.publish.Observe(s.now().Sub(start).Seconds())
 	return nil
 }
 
-// errAckTimeout says that Kafka was silent for PublishTimeout.
+// errAckTimeout is returned when Kafka does not answer within PublishTimeout.
 var errAckTimeout = errors.New("no acknowledgement in time")
 
-// wait waits for the last acknowledgement. A shipment that is not through in
-// time stays in the client's hands, which cannot take back what may be on its
-// way: it counts as stuck until it is decided, and while one is, no request is
-// let in. So a dead broker costs one timeout, not one for each request.
+// wait waits for the last acknowledgement. The records of a batch that is late
+// stay with the Kafka client, which cannot take back what may be on the wire.
+// Such a batch counts as timed out until Kafka has decided on it, and while
+// there is one, admit refuses every request. An unreachable broker so costs one
+// timeout, not one per request.
 func (s *Service) wait(ctx context.Context, b *batch) error {
 	select {
 	case <-b.done:
 	case <-ctx.Done():
-		s.timedOutBatches.Add(1)
+		s.timedOutBatches.Add(1) // before the swap: onAck may subtract right after it
 		if b.state.CompareAndSwap(batchWaiting, batchAbandoned) {
 			return errAckTimeout
 		}
 		s.timedOutBatches.Add(-1)
-		<-b.done // it was decided in this moment
+		<-b.done // the last acknowledgement came in this moment
 	}
 	defer s.batches.Put(b)
 	if err := b.failure.Load(); err != nil {
@@ -75,25 +80,26 @@ func (s *Service) wait(ctx context.Context, b *batch) error {
 	return nil
 }
 
-// The states of a shipment.
+// States of a batch. Whoever leaves batchWaiting first, by compare-and-swap,
+// decides who returns the batch to the pool: wait or the last onAck.
 const (
-	batchWaiting   = iota // the request waits for it
-	batchComplete         // every record was acknowledged or failed
-	batchAbandoned        // the request is gone; the last record decides
+	batchWaiting   = iota // the request waits
+	batchComplete         // every record was acknowledged or has failed
+	batchAbandoned        // the request timed out; the last onAck frees the batch
 )
 
-// batch is the records of one request, from their bytes to their
-// acknowledgements. It goes back to the pool only when Kafka's client is done
-// with every one of them.
+// batch holds the records of one request from encoding to acknowledgement. It
+// must not return to the pool before the Kafka client has called onAck for
+// every record, since the client reads the records until then.
 type batch struct {
 	s       *Service
 	records []kgo.Record
-	bytes   []byte // of all keys and values
+	bytes   []byte // keys and values of all records; the records alias it
 
-	unacked atomic.Int64
+	unacked atomic.Int64          // records without an onAck yet
 	failure atomic.Pointer[error] // of the first record that failed
 	state   atomic.Int32
-	done    chan struct{} // gets one value when decided while awaited
+	done    chan struct{} // receives one value when the batch completes while the request waits
 }
 
 func (s *Service) newBatch() *batch {
@@ -106,15 +112,15 @@ func (s *Service) newBatch() *batch {
 	return b
 }
 
-// begin empties the shipment.
-func (b *batch) begin() {
+func (b *batch) reset() {
 	clear(b.records)
 	b.records, b.bytes = b.records[:0], b.bytes[:0]
 }
 
-// load makes a record of each event.
+// load encodes each event into a record. The error names events that are
+// longer than a record may be.
 func (b *batch) load(events []schemas.Event, shards int) error {
-	b.begin()
+	b.reset()
 	var bad []schemas.ItemError
 	for i := range events {
 		e := &events[i]
@@ -132,8 +138,8 @@ func (b *batch) load(events []schemas.Event, shards int) error {
 	return nil
 }
 
-// add cuts one record more out of the run of bytes, and says how long its value
-// is.
+// add appends one record and returns the length of its value. Growing b.bytes
+// may move it; the records made before keep the old array, which stays valid.
 func (b *batch) add(product, client int64, shards int, value func(dst []byte) []byte) int {
 	start := len(b.bytes)
 	b.bytes = topic.Key(b.bytes, product, client)
@@ -149,14 +155,15 @@ func (b *batch) add(product, client int64, shards int, value func(dst []byte) []
 }
 
 func (b *batch) send(ctx context.Context, kafka *kgo.Client) {
-	b.unacked.Store(int64(len(b.records)))
-	decide := b.onAck
+	b.unacked.Store(int64(len(b.records))) // before the first Produce: onAck may run at once
+	onAck := b.onAck
 	for i := range b.records {
-		kafka.Produce(ctx, &b.records[i], decide)
+		kafka.Produce(ctx, &b.records[i], onAck)
 	}
 }
 
-// onAck is told of each record once.
+// onAck is called once per record, from goroutines of the Kafka client. A nil
+// error means that all in-sync replicas have the record.
 func (b *batch) onAck(_ *kgo.Record, err error) {
 	if err != nil {
 		b.failure.CompareAndSwap(nil, &err)
@@ -168,6 +175,6 @@ func (b *batch) onAck(_ *kgo.Record, err error) {
 		b.done <- struct{}{}
 		return
 	}
-	b.s.timedOutBatches.Add(-1)
+	b.s.timedOutBatches.Add(-1) // the request timed out; this was its last record
 	b.s.batches.Put(b)
 }

@@ -16,20 +16,20 @@ import (
 	"weir/schemas/registry"
 )
 
-// identity is one answer of /v1/user/register.
+// identity is one element of the answer of /v1/user/register.
 type identity struct {
 	Value string `json:"identity_value"`
 	EUID  int64  `json:"euid"`
 }
 
-// registration is what /v1/user/register is asked.
+// registration is the body of /v1/user/register.
 type registration struct {
 	Name   string   `json:"identity_name"`
 	Values []string `json:"identity_values"`
 }
 
-// register answers with the EUID of each value, in the order of the request,
-// and makes those that are new. A value that is given twice is answered twice.
+// register returns the EUID of each value, in the order of the request, and
+// allocates those that are new. A repeated value is answered repeatedly.
 func (s *Service) register(ctx context.Context, in request) ([]identity, error) {
 	want, err := decodeRegistration(in.body)
 	if err != nil {
@@ -49,8 +49,8 @@ func (s *Service) register(ctx context.Context, in request) ([]identity, error) 
 	return data, nil
 }
 
-// typeError says where a body has another shape than it should. The text of a
-// semantic error is left out: the library varies it from run to run.
+// typeError returns a 400 that names the member with the wrong type. The text of
+// the library's error is left out because it varies from run to run.
 func typeError(err error) error {
 	const shape = `the body is not like {"identity_name":"user_id","identity_values":["..."]}`
 	if se, ok := errors.AsType[*json.SemanticError](err); ok {

@@ -5,8 +5,8 @@ import (
 	"log/slog"
 )
 
-// report makes the events of one request durable, or says why it did not. A nil
-// error is the promise that every event is in the log.
+// report stores the events of one request. A nil error means that Kafka has
+// acknowledged every one of them.
 func (s *Service) report(ctx context.Context, in request) ([]identity, error) {
 	events, err := in.decodeEvents()
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"weir/schemas/registry"
 )
 
-// Addresses of contract 1.
+// Paths of the Ingestion API.
 const (
 	pathReport   = "/v1/event/report"
 	pathRegister = "/v1/user/register"
@@ -16,14 +16,13 @@ const (
 	pathContact  = "/v1/user/contact"
 )
 
-// endpoint is one address: what it is called in metrics and log, and what is
-// done with the body of a request that was let in.
+// endpoint is one path of the API.
 type endpoint struct {
-	name   string
+	name   string // label value in metrics and log
 	handle func(s *Service, ctx context.Context, in request) ([]identity, error)
 }
 
-// request is a request that was let in.
+// request is an admitted request whose body has been read into the decoder.
 type request struct {
 	source  registry.Source
 	limiter *keyLimiter
@@ -44,33 +43,34 @@ func findEndpoint(path string) (endpoint, bool) {
 	return endpoint{name: "other"}, false
 }
 
-// serve is the way of every request: who sends it, whether it may come in now,
-// what it says, and what e makes of it.
+// serve handles one request. The order of its steps is the order of their cost:
+// a request is refused before its body is read where that is possible, and the
+// success is written only after the endpoint's handler has returned.
 func (s *Service) serve(w http.ResponseWriter, r *http.Request, e endpoint) error {
 	source, err := s.authenticate(r)
 	if err != nil {
 		return err
 	}
-	gate, err := s.admit(r.Context(), source)
+	limiter, err := s.admit(r.Context(), source)
 	if err != nil {
 		return err
 	}
-	defer gate.release()
+	defer limiter.release()
 
-	d := s.decoder(source.Product)
+	d := s.newDecoder(source.Product)
 	defer s.releaseDecoder(d)
 	if err := s.readBody(w, r, d); err != nil {
 		return err
 	}
-	data, err := e.handle(s, r.Context(), request{source, gate, d})
+	data, err := e.handle(s, r.Context(), request{source, limiter, d})
 	if err != nil {
 		return err
 	}
 	return writeSuccess(w, data)
 }
 
-// decoder is a pooled decoder, ready for a body.
-func (s *Service) decoder(product int64) *decoder {
+// newDecoder returns a pooled decoder that is ready for a body.
+func (s *Service) newDecoder(product int64) *decoder {
 	d, ok := s.decoders.Get().(*decoder)
 	if !ok {
 		d = new(decoder)
@@ -80,7 +80,8 @@ func (s *Service) decoder(product int64) *decoder {
 	return d
 }
 
-// releaseDecoder gives a decoder back, and with it all that its events alias.
+// releaseDecoder returns a decoder to the pool. The decoded events alias its
+// buffers and must not be used afterwards.
 func (s *Service) releaseDecoder(d *decoder) {
 	s.heldBytes.Add(-int64(d.heldBytes))
 	if cap(d.body) > maxPooledBody {
@@ -89,5 +90,6 @@ func (s *Service) releaseDecoder(d *decoder) {
 	s.decoders.Put(d)
 }
 
-// maxPooledBody is the largest body that waits in the pool for the next request.
+// maxPooledBody is the largest body buffer that stays in the pool. The pool is
+// not counted in heldBytes, so larger buffers are left to the collector.
 const maxPooledBody = 1 << 20

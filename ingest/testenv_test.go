@@ -24,11 +24,11 @@ import (
 	"weir/schemas/topic"
 )
 
-// today is when the tests in a bubble happen: later than the examples of the
-// published document.
+// today is the clock of the tests that run in a synctest bubble; it is later than
+// the examples of the published document.
 var today = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// fakeRegistry is a registry in memory.
+// fakeRegistry is a Registry in memory.
 type fakeRegistry struct {
 	mu      sync.Mutex
 	sources map[string]registry.Source // by key; the secret of K is K-secret
@@ -84,7 +84,7 @@ func (d *fakeRegistry) fail(err error) {
 	d.fault = err
 }
 
-// testEdge is the service with a Kafka of its own around it.
+// testEdge is a Service with an in-process Kafka of its own.
 type testEdge struct {
 	*Service
 	t        testing.TB
@@ -95,10 +95,12 @@ type testEdge struct {
 	log      *strings.Builder
 }
 
-// Handler is the service's; what goes through it is held to its document.
+// Handler wraps the service's handler: every request and answer is checked against
+// the OpenAPI document.
 func (e *testEdge) Handler() http.Handler { return openapitest.Wrap(e.t, e.Service.Handler()) }
 
-// newTestEdge starts an edge of four shards. In a bubble the clock is set to today.
+// newTestEdge starts a service with four shards. In a synctest bubble it first
+// moves the clock to today.
 func newTestEdge(t testing.TB, cfg Config, opts ...kfake.Opt) *testEdge {
 	t.Helper()
 	if now := time.Now(); now.Year() == 2000 { // a bubble's clock starts there
@@ -167,15 +169,15 @@ func (e *testEdge) report(body string, headers ...string) *httptest.ResponseReco
 	return e.post(pathReport, "key1", body, headers...)
 }
 
-// storedEvents reads every event in the log, by time and random id.
+// storedEvents returns all events in the log, ordered by time and random id.
 func (e *testEdge) storedEvents() []schemas.Event {
 	e.t.Helper()
 	events, _ := e.storedRecords()
 	return events
 }
 
-// storedRecords reads all of the log: events by time and random id, changes of clients
-// in the order of their shards.
+// storedRecords reads the whole log: events ordered by time and random id, changes
+// in the order of each shard.
 func (e *testEdge) storedRecords() ([]schemas.Event, []schemas.Change) {
 	e.t.Helper()
 	var want int
@@ -198,7 +200,7 @@ func (e *testEdge) storedRecords() ([]schemas.Event, []schemas.Change) {
 				e.t.Fatalf("record %d/%d: %v, %v", r.Partition, r.Offset, kind, err)
 			}
 			if want := topic.Shard(event.Product, event.Client, topic.DefaultShards); r.Partition != want {
-				e.t.Errorf("client %d lies in shard %d, want %d", event.Client, r.Partition, want)
+				e.t.Errorf("client %d is in shard %d, want %d", event.Client, r.Partition, want)
 			}
 			if want := topic.Key(nil, event.Product, event.Client); string(r.Key) != string(want) {
 				e.t.Errorf("key %x, want %x", r.Key, want)
@@ -216,7 +218,7 @@ func (e *testEdge) storedRecords() ([]schemas.Event, []schemas.Change) {
 	return events, changes
 }
 
-// counter reads a counter or a gauge, summed over the labels that are not given.
+// counter returns a counter or gauge, summed over the labels that are not given.
 func (e *testEdge) counter(name string, labels ...string) float64 {
 	e.t.Helper()
 	families, err := e.metrics.Gather()
