@@ -277,7 +277,7 @@ func (p *process) tailOf(shard int32, from int64) (next int64, offsets []int64, 
 	return part.Next, offsetsOf(p.w.t, &sealed{rows: part.Rows}), nil
 }
 
-var _ tail.Source = (*Service)(nil)
+var _ tail.Provider = (*Service)(nil)
 
 // forgetLog makes the lake believe that it was filled from another log.
 func (w *world) forgetLog(shard int32) {

@@ -59,10 +59,10 @@ func (q *analyticsQuestion) wants(rows *columns.View) func(int) bool {
 
 // wantsOf is want of the value of each row of col.
 func wantsOf(col *columns.Strings, want func(string) bool) func(int) bool {
-	if !col.Coded() {
+	if !col.IsDictionary() {
 		return func(i int) bool { return want(col.At(i)) }
 	}
-	verdicts := make([]int8, col.Codes()) // 0 is not decided yet
+	verdicts := make([]int8, col.DictionaryLen()) // 0 is not decided yet
 	return func(i int) bool {
 		code := col.Code(i)
 		if code < 0 {
@@ -70,7 +70,7 @@ func wantsOf(col *columns.Strings, want func(string) bool) func(int) bool {
 		}
 		if verdicts[code] == 0 {
 			verdicts[code] = -1
-			if want(col.Coding(code)) {
+			if want(col.DictionaryValue(code)) {
 				verdicts[code] = 1
 			}
 		}

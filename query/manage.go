@@ -34,7 +34,7 @@ func (s *Service) managementRoutes(mux *http.ServeMux) {
 	at("/v3/meta/propertyValues/{product_id}", doing{http.MethodPost, "property_values", s.managed(s.propertyValues)})
 }
 
-// oneOf answers by method; one that no way has is answered with those there
+// keepAnyOf answers by method; one that no way has is answered with those there
 // are.
 func (s *Service) oneOf(ways ...doing) http.Handler {
 	byMethod := map[string]http.Handler{}

@@ -137,7 +137,7 @@ func (v *values) gather(ctx context.Context, from *view, f columns.Filter, name 
 		if err != nil {
 			return fmt.Errorf("read events: %w", err)
 		}
-		seen := make([]bool, rows.ClientProps.Codes())
+		seen := make([]bool, rows.ClientProps.DictionaryLen())
 		for i := range rows.Rows {
 			code := rows.ClientProps.Code(i)
 			if rows.ClientProps.Null(i) || code >= 0 && seen[code] {

@@ -27,7 +27,7 @@ func (r *Rows) Bind(rec arrow.Record) error {
 		return err
 	}
 	r.View = view
-	r.props.forget(view.ClientProps.Codes())
+	r.props.forget(view.ClientProps.DictionaryLen())
 	return nil
 }
 

@@ -54,10 +54,10 @@ func NewBuilder(mem memory.Allocator) *Builder {
 		sessionID: array.NewStringBuilder(mem), randomID: array.NewStringBuilder(mem),
 		exceptionMessage: array.NewStringBuilder(mem), exceptionStack: array.NewStringBuilder(mem),
 		properties: array.NewStringBuilder(mem),
-		name:       NewCoder(mem), category: NewCoder(mem), appKey: NewCoder(mem), appName: NewCoder(mem),
-		appVersion: NewCoder(mem), contentLocale: NewCoder(mem), uiLocale: NewCoder(mem), userAgent: NewCoder(mem),
-		ip: NewCoder(mem), user: NewCoder(mem), clientProps: NewCoder(mem),
-		exceptionClass: NewCoder(mem), exceptionMethod: NewCoder(mem),
+		name:       NewDictionaryBuilder(mem), category: NewDictionaryBuilder(mem), appKey: NewDictionaryBuilder(mem), appName: NewDictionaryBuilder(mem),
+		appVersion: NewDictionaryBuilder(mem), contentLocale: NewDictionaryBuilder(mem), uiLocale: NewDictionaryBuilder(mem), userAgent: NewDictionaryBuilder(mem),
+		ip: NewDictionaryBuilder(mem), user: NewDictionaryBuilder(mem), clientProps: NewDictionaryBuilder(mem),
+		exceptionClass: NewDictionaryBuilder(mem), exceptionMethod: NewDictionaryBuilder(mem),
 	}
 }
 
@@ -68,13 +68,13 @@ func (b *Builder) Append(e *schemas.Event, at Position) {
 	b.bytes += rowBytes
 	b.product.Append(e.Product)
 	b.client.Append(e.Client)
-	b.time.Append(Instant(e.Time))
+	b.time.Append(ToTimestamp(e.Time))
 	b.appendNumbers(e)
 	b.appendStrings(e)
 	b.appendException(e.Exception)
 	b.shard.Append(at.Shard)
 	b.offset.Append(at.Offset)
-	b.arrival.Append(Instant(at.Arrival))
+	b.arrival.Append(ToTimestamp(at.Arrival))
 }
 
 func (b *Builder) appendNumbers(e *schemas.Event) {
@@ -96,24 +96,24 @@ func (b *Builder) appendNumbers(e *schemas.Event) {
 }
 
 func (b *Builder) appendStrings(e *schemas.Event) {
-	b.code(b.name, e.Name)
+	b.appendCoded(b.name, e.Name)
 	if e.Category != nil {
-		b.code(b.category, *e.Category)
+		b.appendCoded(b.category, *e.Category)
 	} else {
-		b.category.Null()
+		b.category.AppendNull()
 	}
-	b.string(b.sessionID, e.SessionID)
+	b.appendPlain(b.sessionID, e.SessionID)
 	b.randomID.Append(e.RandomID)
 	b.bytes += int64(len(e.RandomID))
-	b.codeOrNull(b.appKey, e.AppKey)
-	b.codeOrNull(b.appName, e.AppName)
-	b.codeOrNull(b.appVersion, e.AppVersion)
-	b.codeOrNull(b.contentLocale, e.ContentLocale)
-	b.codeOrNull(b.uiLocale, e.UILocale)
-	b.codeOrNull(b.userAgent, e.UserAgent)
-	b.codeOrNull(b.ip, e.IP)
-	b.codeJSON(b.user, e.User)
-	b.codeJSON(b.clientProps, e.ClientProps)
+	b.appendCodedOrNull(b.appKey, e.AppKey)
+	b.appendCodedOrNull(b.appName, e.AppName)
+	b.appendCodedOrNull(b.appVersion, e.AppVersion)
+	b.appendCodedOrNull(b.contentLocale, e.ContentLocale)
+	b.appendCodedOrNull(b.uiLocale, e.UILocale)
+	b.appendCodedOrNull(b.userAgent, e.UserAgent)
+	b.appendCodedOrNull(b.ip, e.IP)
+	b.appendCodedJSON(b.user, e.User)
+	b.appendCodedJSON(b.clientProps, e.ClientProps)
 	if e.Properties == nil {
 		b.properties.AppendNull()
 		return
@@ -126,19 +126,19 @@ func (b *Builder) appendStrings(e *schemas.Event) {
 // with a class is one.
 func (b *Builder) appendException(x *schemas.Exception) {
 	if x == nil {
-		b.exceptionClass.Null()
-		b.exceptionMethod.Null()
+		b.exceptionClass.AppendNull()
+		b.exceptionMethod.AppendNull()
 		b.exceptionMessage.AppendNull()
 		b.exceptionStack.AppendNull()
 		return
 	}
-	b.code(b.exceptionClass, x.Class)
-	b.codeOrNull(b.exceptionMethod, x.Method)
-	b.string(b.exceptionMessage, x.Message)
-	b.string(b.exceptionStack, x.Stack)
+	b.appendCoded(b.exceptionClass, x.Class)
+	b.appendCodedOrNull(b.exceptionMethod, x.Method)
+	b.appendPlain(b.exceptionMessage, x.Message)
+	b.appendPlain(b.exceptionStack, x.Stack)
 }
 
-func (b *Builder) string(to *array.StringBuilder, s string) {
+func (b *Builder) appendPlain(to *array.StringBuilder, s string) {
 	if s == "" {
 		to.AppendNull()
 		return
@@ -147,22 +147,22 @@ func (b *Builder) string(to *array.StringBuilder, s string) {
 	b.bytes += int64(len(s))
 }
 
-func (b *Builder) code(to *DictionaryBuilder, s string) { b.bytes += to.Add(s) }
+func (b *Builder) appendCoded(to *DictionaryBuilder, s string) { b.bytes += to.Append(s) }
 
-func (b *Builder) codeOrNull(to *DictionaryBuilder, s string) {
+func (b *Builder) appendCodedOrNull(to *DictionaryBuilder, s string) {
 	if s == "" {
-		to.Null()
+		to.AppendNull()
 		return
 	}
-	b.bytes += to.Add(s)
+	b.bytes += to.Append(s)
 }
 
-func (b *Builder) codeJSON(to *DictionaryBuilder, raw []byte) {
+func (b *Builder) appendCodedJSON(to *DictionaryBuilder, raw []byte) {
 	if len(raw) == 0 {
-		to.Null()
+		to.AppendNull()
 		return
 	}
-	b.bytes += to.AddBytes(raw)
+	b.bytes += to.AppendBytes(raw)
 }
 
 // Len is the number of rows since the last Batch.
@@ -205,7 +205,7 @@ func (b *Builder) Release() {
 	}
 }
 
-// Instant is an epoch millisecond as a batch keeps it, held to MaxTimeMS.
-func Instant(ms int64) arrow.Timestamp {
+// ToTimestamp is an epoch millisecond as a batch keeps it, held to MaxTimeMS.
+func ToTimestamp(ms int64) arrow.Timestamp {
 	return arrow.Timestamp(max(-MaxTimeMS, min(MaxTimeMS, ms)) * 1000)
 }

@@ -86,8 +86,8 @@ func TestBatchKeepsEvents(t *testing.T) {
 				t.Errorf("row %d: %s", i, diff)
 			}
 		}
-		if v.Name.Code(0) != v.Name.Code(2) || v.Name.Code(0) == v.Name.Code(1) || v.Name.Codes() != 2 {
-			t.Errorf("codes of name: %d %d %d of %d", v.Name.Code(0), v.Name.Code(1), v.Name.Code(2), v.Name.Codes())
+		if v.Name.Code(0) != v.Name.Code(2) || v.Name.Code(0) == v.Name.Code(1) || v.Name.DictionaryLen() != 2 {
+			t.Errorf("codes of name: %d %d %d of %d", v.Name.Code(0), v.Name.Code(1), v.Name.Code(2), v.Name.DictionaryLen())
 		}
 		rec.Release()
 	}

@@ -54,24 +54,24 @@ func Schema() *arrow.Schema {
 		{Name: ProductID, Type: arrow.PrimitiveTypes.Int64},
 		{Name: ClientID, Type: arrow.PrimitiveTypes.Int64},
 		{Name: Time, Type: Timestamp()},
-		{Name: Name, Type: Coded()},
-		{Name: Category, Type: Coded(), Nullable: true},
+		{Name: Name, Type: DictionaryType()},
+		{Name: Category, Type: DictionaryType(), Nullable: true},
 		{Name: Value, Type: Decimal(), Nullable: true},
 		{Name: SessionID, Type: arrow.BinaryTypes.String, Nullable: true},
 		{Name: RuntimeMS, Type: arrow.PrimitiveTypes.Int64, Nullable: true},
 		{Name: RandomID, Type: arrow.BinaryTypes.String},
-		{Name: AppKey, Type: Coded(), Nullable: true},
-		{Name: AppName, Type: Coded(), Nullable: true},
-		{Name: AppVersion, Type: Coded(), Nullable: true},
-		{Name: ContentLocale, Type: Coded(), Nullable: true},
-		{Name: UILocale, Type: Coded(), Nullable: true},
+		{Name: AppKey, Type: DictionaryType(), Nullable: true},
+		{Name: AppName, Type: DictionaryType(), Nullable: true},
+		{Name: AppVersion, Type: DictionaryType(), Nullable: true},
+		{Name: ContentLocale, Type: DictionaryType(), Nullable: true},
+		{Name: UILocale, Type: DictionaryType(), Nullable: true},
 		{Name: Offline, Type: arrow.FixedWidthTypes.Boolean, Nullable: true},
-		{Name: UserAgent, Type: Coded(), Nullable: true},
-		{Name: IP, Type: Coded(), Nullable: true},
-		{Name: User, Type: Coded(), Nullable: true},
-		{Name: Client, Type: Coded(), Nullable: true},
-		{Name: ExceptionClass, Type: Coded(), Nullable: true},
-		{Name: ExceptionMethod, Type: Coded(), Nullable: true},
+		{Name: UserAgent, Type: DictionaryType(), Nullable: true},
+		{Name: IP, Type: DictionaryType(), Nullable: true},
+		{Name: User, Type: DictionaryType(), Nullable: true},
+		{Name: Client, Type: DictionaryType(), Nullable: true},
+		{Name: ExceptionClass, Type: DictionaryType(), Nullable: true},
+		{Name: ExceptionMethod, Type: DictionaryType(), Nullable: true},
 		{Name: ExceptionMessage, Type: arrow.BinaryTypes.String, Nullable: true},
 		{Name: ExceptionStack, Type: arrow.BinaryTypes.String, Nullable: true},
 		{Name: Properties, Type: arrow.BinaryTypes.String, Nullable: true},
@@ -81,10 +81,10 @@ func Schema() *arrow.Schema {
 	}, nil)
 }
 
-// Coded is the type of a string column with few distinct values: each batch
+// DictionaryType is the type of a string column with few distinct values: each batch
 // keeps its values once and rows as codes. Dictionaries differ from batch to
 // batch.
-func Coded() arrow.DataType {
+func DictionaryType() arrow.DataType {
 	return &arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int32, ValueType: arrow.BinaryTypes.String}
 }
 

@@ -44,7 +44,7 @@ func (v *View) TimeMS(i int) int64 { return floorDiv(int64(v.Time[i]), 1000) }
 func (v *View) ArrivalMS(i int) int64 { return floorDiv(int64(v.Arrival[i]), 1000) }
 
 func (v *View) bind(name string, col arrow.Array) error {
-	if s := v.strings(name); s != nil {
+	if s := v.stringColumn(name); s != nil {
 		return s.bind(col)
 	}
 	ok := true
@@ -74,8 +74,8 @@ func (v *View) bind(name string, col arrow.Array) error {
 	return nil
 }
 
-// strings is where the string column name is bound; nil for any other name.
-func (v *View) strings(name string) *Strings {
+// stringColumn is where the string column name is bound; nil for any other name.
+func (v *View) stringColumn(name string) *Strings {
 	switch name {
 	case Name:
 		return &v.Name
@@ -102,11 +102,11 @@ func (v *View) strings(name string) *Strings {
 	case User:
 		return &v.User
 	}
-	return v.details(name)
+	return v.rareStringColumn(name)
 }
 
-// details is strings for what few events have.
-func (v *View) details(name string) *Strings {
+// rareStringColumn is strings for what few events have.
+func (v *View) rareStringColumn(name string) *Strings {
 	switch name {
 	case Client:
 		return &v.ClientProps
@@ -195,19 +195,19 @@ func (s *Strings) Code(i int) int32 {
 	return s.codes[i]
 }
 
-// Coded says that rows have codes.
-func (s *Strings) Coded() bool { return s.codes != nil }
+// IsDictionary says that rows have codes.
+func (s *Strings) IsDictionary() bool { return s.codes != nil }
 
-// Codes is how many codes the batch has; the value of one is Coding(code).
-func (s *Strings) Codes() int {
+// DictionaryLen is how many codes the batch has; the value of one is Coding(code).
+func (s *Strings) DictionaryLen() int {
 	if s.codes == nil {
 		return 0
 	}
 	return s.plain.Len()
 }
 
-// Coding is the value of a code.
-func (s *Strings) Coding(code int32) string { return s.plain.Value(int(code)) }
+// DictionaryValue is the value of a code.
+func (s *Strings) DictionaryValue(code int32) string { return s.plain.Value(int(code)) }
 
 // Int64s is a column of integers that may be absent.
 type Int64s struct{ arr *array.Int64 }

@@ -65,7 +65,7 @@ func newColumnBuilder(f arrow.Field, mem memory.Allocator) (c columnBuilder) {
 		c.binaries = array.NewBinaryBuilder(mem, arrow.BinaryTypes.Binary)
 		c.builder = c.binaries
 	case arrow.DICTIONARY:
-		c.dictionary = columns.NewCoder(mem)
+		c.dictionary = columns.NewDictionaryBuilder(mem)
 	default:
 		c.strings = array.NewStringBuilder(mem)
 		c.builder = c.strings
@@ -82,17 +82,17 @@ func (b *batchBuilder) appendInt64(v int64) { b.nextColumn().int64s.Append(v) }
 func (b *batchBuilder) appendInt32(v int32) { b.nextColumn().int32s.Append(v) }
 func (b *batchBuilder) appendDate(v int32)  { b.nextColumn().dates.Append(arrow.Date32(v)) }
 func (b *batchBuilder) appendTimestamp(ms int64) {
-	b.nextColumn().timestamps.Append(columns.Instant(ms))
+	b.nextColumn().timestamps.Append(columns.ToTimestamp(ms))
 }
 func (b *batchBuilder) appendDecimal(v decimal128.Num) { b.nextColumn().decimals.Append(v) }
 
 func (b *batchBuilder) appendDictionary(s string, there bool) {
 	c := b.nextColumn().dictionary
 	if !there {
-		c.Null()
+		c.AppendNull()
 		return
 	}
-	c.Add(s)
+	c.Append(s)
 }
 
 // appendString appends a string that is always there.

@@ -119,10 +119,10 @@ func valuesPredicate(field int, values []int64) predicate {
 func timestampPredicate(field int, from, to int64) predicate {
 	p := predicate{field: field, low: math.MinInt64, high: math.MaxInt64}
 	if from != 0 {
-		p.low = int64(columns.Instant(from))
+		p.low = int64(columns.ToTimestamp(from))
 	}
 	if to != 0 {
-		p.high = int64(columns.Instant(to)) - 1
+		p.high = int64(columns.ToTimestamp(to)) - 1
 	}
 	return p
 }

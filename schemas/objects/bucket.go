@@ -21,9 +21,9 @@ import (
 )
 
 const (
-	partBytes    = 8 << 20 // of a multipart upload: 10,000 parts make 80 GB the largest export
-	partsAtOnce  = 3       // with partBytes what an upload holds in memory
-	readAttempts = 3       // of a body whose connection breaks; the SDK repeats only up to the headers
+	uploadPartBytes   = 8 << 20 // of a multipart upload: 10,000 parts make 80 GB the largest export
+	uploadConcurrency = 3       // with uploadPartBytes what an upload holds in memory
+	readAttempts      = 3       // of a body whose connection breaks; the SDK repeats only up to the headers
 )
 
 // Put stores body under key. The bytes are stored when it returns nil.
@@ -42,11 +42,11 @@ func (b *Bucket) Put(ctx context.Context, key string, body []byte) error {
 // tells how many bytes that were. Nothing is visible under key before all of
 // it is; when r fails the parts are removed.
 func (b *Bucket) Upload(ctx context.Context, key string, r io.Reader) (int64, error) {
-	counted := &counter{r: r}
+	counted := &countingReader{r: r}
 	up := transfermanager.New(b.client.api, func(o *transfermanager.Options) {
-		o.PartSizeBytes = partBytes
-		o.MultipartUploadThreshold = partBytes
-		o.Concurrency = partsAtOnce
+		o.PartSizeBytes = uploadPartBytes
+		o.MultipartUploadThreshold = uploadPartBytes
+		o.Concurrency = uploadConcurrency
 		o.FailTimeout = maxBackoff // to remove the parts although ctx has ended
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 	})
@@ -59,14 +59,14 @@ func (b *Bucket) Upload(ctx context.Context, key string, r io.Reader) (int64, er
 	return counted.n, nil
 }
 
-// counter counts what passes. It hides whatever else r can do on purpose: the
+// countingReader counts what passes. It hides whatever else r can do on purpose: the
 // transfer manager would seek a file to its end to learn its size.
-type counter struct {
+type countingReader struct {
 	r io.Reader
 	n int64
 }
 
-func (c *counter) Read(p []byte) (int, error) {
+func (c *countingReader) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.n += int64(n)
 	return n, err
@@ -105,7 +105,7 @@ func (b *Bucket) read(ctx context.Context, key string, bytesOf *string) ([]byte,
 	for range readAttempts {
 		out, err := b.client.api.GetObject(ctx, &s3.GetObjectInput{Bucket: &b.name, Key: &key, Range: bytesOf})
 		if err != nil {
-			return nil, fmt.Errorf("get %s: %w", key, missing(err))
+			return nil, fmt.Errorf("get %s: %w", key, withErrNotExist(err))
 		}
 		var body []byte
 		if body, broken = readAll(out); broken == nil {
@@ -133,22 +133,22 @@ func readAll(out *s3.GetObjectOutput) ([]byte, error) {
 func (b *Bucket) Stat(ctx context.Context, key string) (int64, error) {
 	out, err := b.client.api.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: &key})
 	if err != nil {
-		return 0, fmt.Errorf("stat %s: %w", key, missing(err))
+		return 0, fmt.Errorf("stat %s: %w", key, withErrNotExist(err))
 	}
 	return aws.ToInt64(out.ContentLength), nil
 }
 
 // Delete removes objects. Those that are not there are no error.
 func (b *Bucket) Delete(ctx context.Context, keys ...string) error {
-	for some := range slices.Chunk(keys, deleteAtOnce) {
-		if err := b.deleteSome(ctx, some); err != nil {
+	for some := range slices.Chunk(keys, maxDeleteKeys) {
+		if err := b.deleteBatch(ctx, some); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *Bucket) deleteSome(ctx context.Context, keys []string) error {
+func (b *Bucket) deleteBatch(ctx context.Context, keys []string) error {
 	if len(keys) == 1 {
 		_, err := b.client.api.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: &keys[0]})
 		if err != nil {
@@ -186,7 +186,7 @@ func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[columns.Obje
 				return
 			}
 			for _, o := range page.Contents {
-				if !yield(object(o), nil) {
+				if !yield(toObject(o), nil) {
 					return
 				}
 			}
@@ -194,7 +194,7 @@ func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[columns.Obje
 	}
 }
 
-func object(o types.Object) columns.Object {
+func toObject(o types.Object) columns.Object {
 	return columns.Object{Key: aws.ToString(o.Key), Size: aws.ToInt64(o.Size), Modified: aws.ToTime(o.LastModified)}
 }
 

@@ -25,12 +25,12 @@ import (
 )
 
 const (
-	maxAttempts  = 6                // of one call, the first included
-	maxBackoff   = 5 * time.Second  // between two attempts
-	idlePerHost  = 64               // connections kept; a cut puts several data files at once
-	headerWait   = 60 * time.Second // for the first byte of an answer; a store that hangs is a failed call
-	dialWait     = 5 * time.Second
-	deleteAtOnce = 1000 // keys in one DeleteObjects, the protocol's limit
+	maxAttempts           = 6                // of one call, the first included
+	maxBackoff            = 5 * time.Second  // between two attempts
+	maxIdlePerHost        = 64               // connections kept; a cut puts several data files at once
+	responseHeaderTimeout = 60 * time.Second // for the first byte of an answer; a store that hangs is a failed call
+	dialTimeout           = 5 * time.Second
+	maxDeleteKeys         = 1000 // keys in one DeleteObjects, the protocol's limit
 )
 
 // Config says where the storage is and as whom it is asked.
@@ -70,7 +70,7 @@ func Open(ctx context.Context, cfg Config) (*Client, error) {
 	}
 	// Only now: AWS_CA_BUNDLE wants to find the SDK's own client, which cannot
 	// close its idle connections.
-	caller := &http.Client{Transport: http.DefaultTransport, CheckRedirect: sameRequestOnly}
+	caller := &http.Client{Transport: http.DefaultTransport, CheckRedirect: followSameMethod}
 	if b, ok := loaded.HTTPClient.(*awshttp.BuildableClient); ok {
 		caller.Transport = b.GetTransport()
 	}
@@ -103,18 +103,18 @@ func newRetryer() aws.Retryer {
 // httpClient keeps connections open. The SDK's own default keeps ten.
 func httpClient() *awshttp.BuildableClient {
 	return awshttp.NewBuildableClient().
-		WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialWait }).
+		WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout }).
 		WithTransportOptions(func(t *http.Transport) {
 			t.MaxIdleConns = 0
-			t.MaxIdleConnsPerHost = idlePerHost
-			t.ResponseHeaderTimeout = headerWait
+			t.MaxIdleConnsPerHost = maxIdlePerHost
+			t.ResponseHeaderTimeout = responseHeaderTimeout
 			t.WriteBufferSize, t.ReadBufferSize = 32<<10, 32<<10
 		})
 }
 
-// sameRequestOnly follows redirects that ask for the same request elsewhere;
+// followSameMethod follows redirects that ask for the same request elsewhere;
 // the others are answers.
-func sameRequestOnly(r *http.Request, via []*http.Request) error {
+func followSameMethod(r *http.Request, via []*http.Request) error {
 	switch code := r.Response.StatusCode; {
 	case len(via) > maxAttempts:
 		return http.ErrUseLastResponse
@@ -144,7 +144,7 @@ func (b *Bucket) Ensure(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	if !errors.Is(missing(err), fs.ErrNotExist) {
+	if !errors.Is(withErrNotExist(err), fs.ErrNotExist) {
 		return fmt.Errorf("look for bucket %s: %w", b.name, err)
 	}
 	in := &s3.CreateBucketInput{Bucket: &b.name}
@@ -163,9 +163,9 @@ func (b *Bucket) Ensure(ctx context.Context) error {
 	return nil
 }
 
-// missing turns every way a store says "not there" into fs.ErrNotExist and
+// withErrNotExist turns every way a store says "not there" into fs.ErrNotExist and
 // leaves other errors as they are.
-func missing(err error) error {
+func withErrNotExist(err error) error {
 	api, ok := errors.AsType[smithy.APIError](err)
 	if !ok {
 		return err

@@ -19,7 +19,7 @@ import (
 // The behaviour against a real server is held by deploy/embedded and by
 // `make e2e`; here is what such servers hardly ever do.
 
-func bucketOf(t *testing.T, answer http.HandlerFunc) *Bucket {
+func newTestBucket(t *testing.T, answer http.HandlerFunc) *Bucket {
 	t.Helper()
 	server := httptest.NewServer(answer)
 	t.Cleanup(server.Close)
@@ -32,7 +32,7 @@ func bucketOf(t *testing.T, answer http.HandlerFunc) *Bucket {
 
 func TestGetReadsAgainWhenTheConnectionBreaks(t *testing.T) {
 	var calls atomic.Int32
-	b := bucketOf(t, func(w http.ResponseWriter, _ *http.Request) {
+	b := newTestBucket(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "6")
 		if calls.Add(1) == 1 {
 			_, _ = io.WriteString(w, "abc") // and the server hangs up
@@ -47,7 +47,7 @@ func TestGetReadsAgainWhenTheConnectionBreaks(t *testing.T) {
 }
 
 func TestGetRangeRefusesFewerBytes(t *testing.T) {
-	b := bucketOf(t, func(w http.ResponseWriter, _ *http.Request) {
+	b := newTestBucket(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Range", "bytes 0-2/3")
 		w.WriteHeader(http.StatusPartialContent)
 		_, _ = io.WriteString(w, "abc")
@@ -59,7 +59,7 @@ func TestGetRangeRefusesFewerBytes(t *testing.T) {
 
 func TestServerErrorIsTriedAgain(t *testing.T) {
 	var calls atomic.Int32
-	b := bucketOf(t, func(w http.ResponseWriter, _ *http.Request) {
+	b := newTestBucket(t, func(w http.ResponseWriter, _ *http.Request) {
 		if calls.Add(1) == 1 {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
@@ -70,7 +70,7 @@ func TestServerErrorIsTriedAgain(t *testing.T) {
 }
 
 func TestForbiddenIsNotMissing(t *testing.T) {
-	b := bucketOf(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
+	b := newTestBucket(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
 	if _, err := b.Stat(t.Context(), "k"); err == nil || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("stat of what we may not see: %v, want an error that is not ErrNotExist", err)
 	}
@@ -98,7 +98,7 @@ func TestCloseLetsGoOfConnections(t *testing.T) {
 }
 
 func TestPresignSignsThePublicHost(t *testing.T) {
-	b := bucketOf(t, nil)
+	b := newTestBucket(t, nil)
 	link, err := b.Presign(t.Context(), PresignInput{
 		Key: "1001/day.zip", Endpoint: "https://weir.example:8443", FileName: "ä day.zip", TTL: time.Minute,
 	})
@@ -123,7 +123,7 @@ func TestPresignSignsThePublicHost(t *testing.T) {
 
 // TestPresignBesideOtherCalls has something to say under -race alone.
 func TestPresignBesideOtherCalls(t *testing.T) {
-	b := bucketOf(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "abc") })
+	b := newTestBucket(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "abc") })
 	var g errgroup.Group
 	for range 4 {
 		g.Go(func() error {
@@ -144,7 +144,7 @@ func TestPresignBesideOtherCalls(t *testing.T) {
 // from one that answers no.
 func TestUnreachable(t *testing.T) {
 	answer := http.StatusServiceUnavailable
-	b := bucketOf(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(answer) })
+	b := newTestBucket(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(answer) })
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := b.Get(ctx, "k"); !Unreachable(err) {

@@ -24,7 +24,7 @@ func toJSON(n *yaml.Node) ([]byte, error) {
 
 func appendJSON(dst []byte, n *yaml.Node) ([]byte, error) {
 	var err error
-	switch n = target(n); n.Kind {
+	switch n = resolveAlias(n); n.Kind {
 	case yaml.MappingNode:
 		dst = append(dst, '{')
 		for i := 0; i+1 < len(n.Content); i += 2 {
@@ -72,16 +72,16 @@ func appendScalar(dst []byte, n *yaml.Node) ([]byte, error) {
 	return jsontext.AppendQuote(dst, n.Value)
 }
 
-// target is what an alias stands for.
-func target(n *yaml.Node) *yaml.Node {
+// resolveAlias is what an alias stands for.
+func resolveAlias(n *yaml.Node) *yaml.Node {
 	for n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
 	return n
 }
 
-// at is what stands under keys in n; nil if it is not there.
-func at(n *yaml.Node, keys ...string) *yaml.Node {
+// lookup is what stands under keys in n; nil if it is not there.
+func lookup(n *yaml.Node, keys ...string) *yaml.Node {
 	for _, key := range keys {
 		var found *yaml.Node
 		for name, value := range members(n) {
@@ -103,7 +103,7 @@ func members(n *yaml.Node) iter.Seq2[string, *yaml.Node] {
 			return
 		}
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			if !yield(n.Content[i].Value, target(n.Content[i+1])) {
+			if !yield(n.Content[i].Value, resolveAlias(n.Content[i+1])) {
 				return
 			}
 		}
@@ -117,23 +117,23 @@ func items(n *yaml.Node) iter.Seq[*yaml.Node] {
 			return
 		}
 		for _, item := range n.Content {
-			if !yield(target(item)) {
+			if !yield(resolveAlias(item)) {
 				return
 			}
 		}
 	}
 }
 
-// textAt is the text under keys; "" if it is not there.
-func textAt(n *yaml.Node, keys ...string) string {
-	if n = at(n, keys...); n == nil || n.Kind != yaml.ScalarNode {
+// lookupText is the text under keys; "" if it is not there.
+func lookupText(n *yaml.Node, keys ...string) string {
+	if n = lookup(n, keys...); n == nil || n.Kind != yaml.ScalarNode {
 		return ""
 	}
 	return strings.TrimSpace(n.Value)
 }
 
-// spelled is n as JSON in one line.
-func spelled(n *yaml.Node) string {
+// compactJSON is n as JSON in one line.
+func compactJSON(n *yaml.Node) string {
 	text, err := appendJSON(nil, n)
 	if err != nil {
 		return err.Error()
@@ -141,22 +141,22 @@ func spelled(n *yaml.Node) string {
 	return string(text)
 }
 
-// pretty is n as JSON for people: what fits in a line stands in one.
-func pretty(n *yaml.Node) string { return string(appendPretty(nil, n, "\n", 0)) }
+// indentJSON is n as JSON for people: what fits in a line stands in one.
+func indentJSON(n *yaml.Node) string { return string(appendIndented(nil, n, "\n", 0)) }
 
-// prettyWidth is where a line is full.
-const prettyWidth = 92
+// maxLineWidth is where a line is full.
+const maxLineWidth = 92
 
-// appendPretty adds n, whose lines begin with margin, a line break and spaces.
+// appendIndented adds n, whose lines begin with margin, a line break and spaces.
 // used is what its first line has already, beside the margin.
-func appendPretty(dst []byte, n *yaml.Node, margin string, used int) []byte {
-	n = target(n)
-	line := jsontext.Value(spelled(n))
+func appendIndented(dst []byte, n *yaml.Node, margin string, used int) []byte {
+	n = resolveAlias(n)
+	line := jsontext.Value(compactJSON(n))
 	if err := line.Compact(); err != nil {
-		return append(dst, spelled(n)...) // what it cannot be spelled for
+		return append(dst, compactJSON(n)...) // what it cannot be spelled for
 	}
 	if err := line.Format(jsontext.SpaceAfterComma(true), jsontext.SpaceAfterColon(true)); err != nil || n.Kind == yaml.ScalarNode ||
-		len(margin)+used+len(line) <= prettyWidth {
+		len(margin)+used+len(line) <= maxLineWidth {
 		return append(dst, line...)
 	}
 	inner, end := margin+"  ", byte(']')
@@ -177,22 +177,22 @@ func appendPretty(dst []byte, n *yaml.Node, margin string, used int) []byte {
 		start := len(dst)
 		dst, _ = jsontext.AppendQuote(dst, name) // what was read as UTF-8 can be written
 		dst = append(dst, ": "...)
-		dst = appendPretty(dst, value, inner, len(dst)-start)
+		dst = appendIndented(dst, value, inner, len(dst)-start)
 	}
 	for value := range items(n) {
 		next()
-		dst = appendPretty(dst, value, inner, 0)
+		dst = appendIndented(dst, value, inner, 0)
 	}
 	return append(append(dst, margin...), end)
 }
 
-// follow is what a reference in the same document leads to, and the last word
+// resolveRef is what a reference in the same document leads to, and the last word
 // of its path; n itself and "" if n is none.
-func follow(root, n *yaml.Node) (*yaml.Node, string) {
-	path, ok := strings.CutPrefix(textAt(n, "$ref"), "#/")
+func resolveRef(root, n *yaml.Node) (*yaml.Node, string) {
+	path, ok := strings.CutPrefix(lookupText(n, "$ref"), "#/")
 	if !ok {
 		return n, ""
 	}
 	keys := strings.Split(path, "/")
-	return at(root, keys...), keys[len(keys)-1]
+	return lookup(root, keys...), keys[len(keys)-1]
 }

@@ -8,9 +8,9 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// TestPretty: what fits stands in one line, what does not is broken, and so on
+// TestIndentJSON: what fits stands in one line, what does not is broken, and so on
 // inside of it.
-func TestPretty(t *testing.T) {
+func TestIndentJSON(t *testing.T) {
 	long := strings.Repeat("x", 60)
 	for in, want := range map[string]string{
 		`{a: 1, b: [x, null, true], "1.0": {}}`: `{"a": 1, "b": ["x", null, true], "1.0": {}}`,
@@ -28,7 +28,7 @@ func TestPretty(t *testing.T) {
 		if err := yaml.Unmarshal([]byte(in), &file); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, pretty(file.Content[0])); diff != "" {
+		if diff := cmp.Diff(want, indentJSON(file.Content[0])); diff != "" {
 			t.Errorf("%s: -want +got\n%s", in, diff)
 		}
 	}

@@ -66,16 +66,16 @@ func Handler() (http.Handler, error) {
 		return nil, fmt.Errorf("make the page: %w", err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /openapi/{$}", still("text/html; charset=utf-8", page))
+	mux.Handle("GET /openapi/{$}", serveStatic("text/html; charset=utf-8", page))
 	for _, doc := range docs {
-		mux.Handle("GET /openapi/"+doc.Name+".yaml", still("application/yaml", doc.YAML))
-		mux.Handle("GET /openapi/"+doc.Name+".json", still("application/json", doc.JSON))
+		mux.Handle("GET /openapi/"+doc.Name+".yaml", serveStatic("application/yaml", doc.YAML))
+		mux.Handle("GET /openapi/"+doc.Name+".json", serveStatic("application/json", doc.JSON))
 	}
 	return mux, nil
 }
 
-// still serves what changes with the binary only.
-func still(contentType string, body []byte) http.Handler {
+// serveStatic serves what changes with the binary only.
+func serveStatic(contentType string, body []byte) http.Handler {
 	sum := sha256.Sum256(body)
 	tag := `"` + hex.EncodeToString(sum[:12]) + `"`
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -39,9 +39,9 @@ type (
 		Security                string // what it wants; "" is nothing
 		Parameters              []fieldView
 		Body                    *bodyView
-		Answers                 []answerView
+		Responses                 []responseView
 	}
-	answerView struct {
+	responseView struct {
 		Status, Reason string
 		Description    template.HTML
 		Headers        []fieldView
@@ -79,7 +79,7 @@ func renderPage(docs []Document) ([]byte, error) {
 	}
 	var views []documentView
 	for _, doc := range docs {
-		views = append(views, newPainter(doc).document())
+		views = append(views, newRenderer(doc).document())
 	}
 	var b bytes.Buffer
 	if err := page.Execute(&b, views); err != nil {
@@ -88,29 +88,29 @@ func renderPage(docs []Document) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// painter makes views of one document.
-type painter struct {
+// renderer makes views of one document.
+type renderer struct {
 	name string
 	root *yaml.Node
 }
 
-func newPainter(doc Document) *painter { return &painter{doc.Name, doc.root} }
+func newRenderer(doc Document) *renderer { return &renderer{doc.Name, doc.root} }
 
-func (p *painter) document() documentView {
+func (p *renderer) document() documentView {
 	v := documentView{
-		Name: p.name, Title: textAt(p.root, "info", "title"), Version: textAt(p.root, "info", "version"),
-		Summary: textAt(p.root, "info", "summary"), Description: prose(textAt(p.root, "info", "description")),
+		Name: p.name, Title: lookupText(p.root, "info", "title"), Version: lookupText(p.root, "info", "version"),
+		Summary: lookupText(p.root, "info", "summary"), Description: paragraphs(lookupText(p.root, "info", "description")),
 	}
-	for name, scheme := range members(at(p.root, "components", "securitySchemes")) {
-		f := fieldView{Name: name, Description: prose(textAt(scheme, "description"))}
-		f.Type = html("HTTP " + textAt(scheme, "scheme"))
-		if textAt(scheme, "type") == "apiKey" {
-			f.Type = html(textAt(scheme, "in") + " " + textAt(scheme, "name"))
+	for name, scheme := range members(lookup(p.root, "components", "securitySchemes")) {
+		f := fieldView{Name: name, Description: paragraphs(lookupText(scheme, "description"))}
+		f.Type = escape("HTTP " + lookupText(scheme, "scheme"))
+		if lookupText(scheme, "type") == "apiKey" {
+			f.Type = escape(lookupText(scheme, "in") + " " + lookupText(scheme, "name"))
 		}
 		v.Security = append(v.Security, f)
 	}
 	v.Groups = p.groups()
-	for name, schema := range members(at(p.root, "components", "schemas")) {
+	for name, schema := range members(lookup(p.root, "components", "schemas")) {
 		s := p.schema(schema)
 		s.Name, s.Anchor = name, p.anchor(name)
 		v.Schemas = append(v.Schemas, s)
@@ -120,25 +120,25 @@ func (p *painter) document() documentView {
 
 // groups are the operations by their first tag, in the order of the tags; what
 // has none of these is in a group without a name.
-func (p *painter) groups() []groupView {
+func (p *renderer) groups() []groupView {
 	all := []groupView{{Anchor: p.anchor("untagged")}}
 	of := map[string]int{}
-	for tag := range items(at(p.root, "tags")) {
-		name := textAt(tag, "name")
+	for tag := range items(lookup(p.root, "tags")) {
+		name := lookupText(tag, "name")
 		of[name] = len(all)
 		all = append(all, groupView{
-			Name: name, Anchor: p.anchor("tag-" + strings.ReplaceAll(name, " ", "-")), Description: prose(textAt(tag, "description")),
+			Name: name, Anchor: p.anchor("tag-" + strings.ReplaceAll(name, " ", "-")), Description: paragraphs(lookupText(tag, "description")),
 		})
 	}
 	shown := map[*yaml.Node]bool{} // what several paths share is shown once
-	for path, item := range members(at(p.root, "paths")) {
+	for path, item := range members(lookup(p.root, "paths")) {
 		for method, op := range members(item) {
 			if shown[op] {
 				continue
 			}
 			shown[op] = true
 			group := 0
-			for tag := range items(at(op, "tags")) {
+			for tag := range items(lookup(op, "tags")) {
 				group = of[tag.Value]
 				break
 			}
@@ -148,36 +148,36 @@ func (p *painter) groups() []groupView {
 	return slices.DeleteFunc(all, func(g groupView) bool { return len(g.Operations) == 0 })
 }
 
-func (p *painter) anchor(name string) string { return p.name + "." + name }
+func (p *renderer) anchor(name string) string { return p.name + "." + name }
 
-func (p *painter) operation(path, method string, op *yaml.Node) operationView {
+func (p *renderer) operation(path, method string, op *yaml.Node) operationView {
 	v := operationView{
-		Anchor: p.anchor(cmp.Or(textAt(op, "operationId"), method)), Method: strings.ToUpper(method),
+		Anchor: p.anchor(cmp.Or(lookupText(op, "operationId"), method)), Method: strings.ToUpper(method),
 		Path:    template.HTML(strings.ReplaceAll(template.HTMLEscapeString(path), "/", "/<wbr>")), //nolint:gosec // it is escaped
-		Summary: textAt(op, "summary"), Description: prose(textAt(op, "description")), Security: p.security(op),
+		Summary: lookupText(op, "summary"), Description: paragraphs(lookupText(op, "description")), Security: p.security(op),
 	}
-	for param := range items(at(op, "parameters")) {
-		param, _ = follow(p.root, param)
-		f := p.field(textAt(param, "name"), at(param, "schema"))
-		f.In, f.Required = textAt(param, "in"), textAt(param, "required") == "true"
-		f.Description, f.Example = prose(textAt(param, "description")), textAt(param, "example")
+	for param := range items(lookup(op, "parameters")) {
+		param, _ = resolveRef(p.root, param)
+		f := p.field(lookupText(param, "name"), lookup(param, "schema"))
+		f.In, f.Required = lookupText(param, "in"), lookupText(param, "required") == "true"
+		f.Description, f.Example = paragraphs(lookupText(param, "description")), lookupText(param, "example")
 		v.Parameters = append(v.Parameters, f)
 	}
-	if body := at(op, "requestBody"); body != nil {
-		v.Body = p.body(at(body, "content"))
-		v.Body.Description = prose(textAt(body, "description"))
+	if body := lookup(op, "requestBody"); body != nil {
+		v.Body = p.body(lookup(body, "content"))
+		v.Body.Description = paragraphs(lookupText(body, "description"))
 	}
-	for status, answer := range members(at(op, "responses")) {
-		v.Answers = append(v.Answers, p.answer(status, answer))
+	for status, answer := range members(lookup(op, "responses")) {
+		v.Responses = append(v.Responses, p.response(status, answer))
 	}
 	return v
 }
 
 // security is what an operation wants: one of the names, or nothing.
-func (p *painter) security(op *yaml.Node) string {
-	wants := at(op, "security")
+func (p *renderer) security(op *yaml.Node) string {
+	wants := lookup(op, "security")
 	if wants == nil {
-		wants = at(p.root, "security")
+		wants = lookup(p.root, "security")
 	}
 	var names []string
 	for want := range items(wants) {
@@ -188,110 +188,110 @@ func (p *painter) security(op *yaml.Node) string {
 	return strings.Join(names, " or ")
 }
 
-func (p *painter) answer(status string, answer *yaml.Node) answerView {
-	answer, _ = follow(p.root, answer)
+func (p *renderer) response(status string, answer *yaml.Node) responseView {
+	answer, _ = resolveRef(p.root, answer)
 	code, _ := strconv.Atoi(status) // what is no number has no reason
-	v := answerView{Status: status, Reason: http.StatusText(code), Description: prose(textAt(answer, "description"))}
-	for name, header := range members(at(answer, "headers")) {
-		header, _ = follow(p.root, header)
-		f := p.field(name, at(header, "schema"))
-		f.Required, f.Example = textAt(header, "required") == "true", textAt(header, "example")
-		f.Description = prose(textAt(header, "description"))
+	v := responseView{Status: status, Reason: http.StatusText(code), Description: paragraphs(lookupText(answer, "description"))}
+	for name, header := range members(lookup(answer, "headers")) {
+		header, _ = resolveRef(p.root, header)
+		f := p.field(name, lookup(header, "schema"))
+		f.Required, f.Example = lookupText(header, "required") == "true", lookupText(header, "example")
+		f.Description = paragraphs(lookupText(header, "description"))
 		v.Headers = append(v.Headers, f)
 	}
-	if content := at(answer, "content"); content != nil {
+	if content := lookup(answer, "content"); content != nil {
 		v.Body = p.body(content)
 	}
 	return v
 }
 
-func (p *painter) body(content *yaml.Node) *bodyView {
+func (p *renderer) body(content *yaml.Node) *bodyView {
 	v := &bodyView{}
 	for mediaType, media := range members(content) {
-		schema := at(media, "schema")
+		schema := lookup(media, "schema")
 		v.MediaType, v.Schema = mediaType, p.schema(schema)
-		if whole, name := follow(p.root, schema); name != "" {
+		if whole, name := resolveRef(p.root, schema); name != "" {
 			v.Schema.Fields = p.fields("", whole)
 		}
-		if example := at(media, "example"); example != nil {
-			v.Examples = append(v.Examples, exampleView{"Example", pretty(example)})
+		if example := lookup(media, "example"); example != nil {
+			v.Examples = append(v.Examples, exampleView{"Example", indentJSON(example)})
 		}
-		for _, example := range members(at(media, "examples")) {
-			v.Examples = append(v.Examples, exampleView{textAt(example, "summary"), pretty(at(example, "value"))})
+		for _, example := range members(lookup(media, "examples")) {
+			v.Examples = append(v.Examples, exampleView{lookupText(example, "summary"), indentJSON(lookup(example, "value"))})
 		}
 	}
 	return v
 }
 
-func (p *painter) schema(n *yaml.Node) schemaView {
+func (p *renderer) schema(n *yaml.Node) schemaView {
 	return schemaView{
-		Description: prose(textAt(n, "description")), Type: p.kind(n), Rules: rules(n), Fields: p.fields("", n),
+		Description: paragraphs(lookupText(n, "description")), Type: p.typeHTML(n), Rules: rules(n), Fields: p.fields("", n),
 	}
 }
 
 // fields are the members of an object, and of what is in it and has no name;
 // those first that it has of others.
-func (p *painter) fields(prefix string, n *yaml.Node) []fieldView {
+func (p *renderer) fields(prefix string, n *yaml.Node) []fieldView {
 	required := map[string]bool{}
-	for name := range items(at(n, "required")) {
+	for name := range items(lookup(n, "required")) {
 		required[name.Value] = true
 	}
 	var all []fieldView
-	for part := range items(at(n, "allOf")) {
-		part, _ = follow(p.root, part)
+	for part := range items(lookup(n, "allOf")) {
+		part, _ = resolveRef(p.root, part)
 		all = append(all, p.fields(prefix, part)...)
 	}
-	for name, schema := range members(at(n, "properties")) {
+	for name, schema := range members(lookup(n, "properties")) {
 		f := p.field(prefix+name, schema)
 		f.Required = required[name]
 		all = append(all, f)
 		all = append(all, p.fields(prefix+name+".", schema)...)
-		all = append(all, p.fields(prefix+name+"[].", at(schema, "items"))...)
+		all = append(all, p.fields(prefix+name+"[].", lookup(schema, "items"))...)
 	}
 	return all
 }
 
-func (p *painter) field(name string, schema *yaml.Node) fieldView {
-	return fieldView{Name: name, Type: p.kind(schema), Rules: rules(schema), Description: prose(textAt(schema, "description"))}
+func (p *renderer) field(name string, schema *yaml.Node) fieldView {
+	return fieldView{Name: name, Type: p.typeHTML(schema), Rules: rules(schema), Description: paragraphs(lookupText(schema, "description"))}
 }
 
-// kind says in a few words what a schema takes.
-func (p *painter) kind(n *yaml.Node) template.HTML {
-	if _, name := follow(p.root, n); name != "" {
+// typeHTML says in a few words what a schema takes.
+func (p *renderer) typeHTML(n *yaml.Node) template.HTML {
+	if _, name := resolveRef(p.root, n); name != "" {
 		return template.HTML(fmt.Sprintf(`<a href="#%s">%s</a>`, //nolint:gosec // both are escaped
 			template.HTMLEscapeString(p.anchor(name)), template.HTMLEscapeString(name)))
 	}
 	for _, choice := range []string{"oneOf", "anyOf"} {
-		if list := at(n, choice); list != nil {
-			return p.kinds(" or ", list)
+		if list := lookup(n, choice); list != nil {
+			return p.typeListHTML(" or ", list)
 		}
 	}
-	if list := at(n, "allOf"); list != nil {
-		return p.kinds(", ", list)
+	if list := lookup(n, "allOf"); list != nil {
+		return p.typeListHTML(", ", list)
 	}
 	var words []template.HTML
-	for _, t := range typesOf(n) {
-		word := html(t)
+	for _, t := range typeNames(n) {
+		word := escape(t)
 		if t == "array" {
-			word = "list of " + p.kind(at(n, "items"))
+			word = "list of " + p.typeHTML(lookup(n, "items"))
 		}
-		if more := at(n, "additionalProperties"); t == "object" && more != nil && more.Kind == yaml.MappingNode {
-			word = "object of " + p.kind(more)
+		if more := lookup(n, "additionalProperties"); t == "object" && more != nil && more.Kind == yaml.MappingNode {
+			word = "object of " + p.typeHTML(more)
 		}
 		words = append(words, word)
 	}
-	return join(words, " or ")
+	return joinHTML(words, " or ")
 }
 
-func (p *painter) kinds(between template.HTML, list *yaml.Node) template.HTML {
+func (p *renderer) typeListHTML(between template.HTML, list *yaml.Node) template.HTML {
 	var words []template.HTML
 	for choice := range items(list) {
-		word := p.kind(choice)
+		word := p.typeHTML(choice)
 		if rest := rules(choice); len(rest) > 0 {
-			word += html(" (" + strings.Join(rest, ", ") + ")")
+			word += escape(" (" + strings.Join(rest, ", ") + ")")
 		}
-		for name, schema := range members(at(choice, "properties")) {
-			word = html(name + " " + strings.Join(rules(schema), ", "))
+		for name, schema := range members(lookup(choice, "properties")) {
+			word = escape(name + " " + strings.Join(rules(schema), ", "))
 			words = append(words, word)
 			word = ""
 		}
@@ -299,15 +299,15 @@ func (p *painter) kinds(between template.HTML, list *yaml.Node) template.HTML {
 			words = append(words, word)
 		}
 	}
-	return join(words, between)
+	return joinHTML(words, between)
 }
 
-func typesOf(n *yaml.Node) []string {
+func typeNames(n *yaml.Node) []string {
 	var names []string
-	for t := range items(at(n, "type")) {
+	for t := range items(lookup(n, "type")) {
 		names = append(names, t.Value)
 	}
-	if t := textAt(n, "type"); t != "" {
+	if t := lookupText(n, "type"); t != "" {
 		names = append(names, t)
 	}
 	return names
@@ -319,15 +319,15 @@ func rules(n *yaml.Node) []string {
 	for key, value := range members(n) {
 		switch key {
 		case "const":
-			all = append(all, "is "+spelled(value))
+			all = append(all, "is "+compactJSON(value))
 		case "enum":
 			var words []string
 			for v := range items(value) {
-				words = append(words, spelled(v))
+				words = append(words, compactJSON(v))
 			}
 			all = append(all, "one of "+strings.Join(words, ", "))
 		case "default":
-			all = append(all, "default "+spelled(value))
+			all = append(all, "default "+compactJSON(value))
 		case "minimum":
 			all = append(all, "at least "+value.Value)
 		case "maximum":
@@ -351,11 +351,11 @@ func rules(n *yaml.Node) []string {
 	return all
 }
 
-func html(text string) template.HTML {
+func escape(text string) template.HTML {
 	return template.HTML(template.HTMLEscapeString(text)) //nolint:gosec // it is escaped
 }
 
-func join(words []template.HTML, between template.HTML) template.HTML {
+func joinHTML(words []template.HTML, between template.HTML) template.HTML {
 	var all template.HTML
 	for i, w := range words {
 		if i > 0 {
@@ -366,8 +366,8 @@ func join(words []template.HTML, between template.HTML) template.HTML {
 	return all
 }
 
-// prose spells a description: paragraphs, and code between backticks.
-func prose(text string) template.HTML {
+// paragraphs spells a description: paragraphs, and code between backticks.
+func paragraphs(text string) template.HTML {
 	var all template.HTML
 	for paragraph := range strings.SplitSeq(text, "\n\n") {
 		if strings.TrimSpace(paragraph) == "" {
@@ -376,9 +376,9 @@ func prose(text string) template.HTML {
 		all += "<p>"
 		for i, part := range strings.Split(paragraph, "`") {
 			if i%2 == 0 {
-				all += html(part)
+				all += escape(part)
 			} else {
-				all += "<code>" + html(part) + "</code>"
+				all += "<code>" + escape(part) + "</code>"
 			}
 		}
 		all += "</p>"

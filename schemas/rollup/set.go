@@ -127,8 +127,8 @@ func (s *Set) Add(v *columns.View, i int) {
 
 // begin forgets what codes of the batch before meant.
 func (s *Set) begin(v *columns.View) {
-	s.names, s.cats = unseenCodes(s.names, v.Name.Codes()), unseenCodes(s.cats, v.Category.Codes())
-	s.clients = unseenCodes(s.clients, v.ClientProps.Codes())
+	s.names, s.cats = unseenCodes(s.names, v.Name.DictionaryLen()), unseenCodes(s.cats, v.Category.DictionaryLen())
+	s.clients = unseenCodes(s.clients, v.ClientProps.DictionaryLen())
 }
 
 func unseenCodes(codes []int32, n int) []int32 {
@@ -207,12 +207,12 @@ func (s *Set) word(col *columns.Strings, codes []int32, i int) int32 {
 	if col.Null(i) {
 		return none
 	}
-	if !col.Coded() {
+	if !col.IsDictionary() {
 		return s.words.add(col.At(i))
 	}
 	code := col.Code(i)
 	if codes[code] == unseen {
-		codes[code] = s.words.add(col.Coding(code))
+		codes[code] = s.words.add(col.DictionaryValue(code))
 	}
 	return codes[code]
 }
@@ -222,12 +222,12 @@ func (s *Set) said(col *columns.Strings, i int) int32 {
 	if col.Null(i) {
 		return none
 	}
-	if !col.Coded() {
+	if !col.IsDictionary() {
 		return s.props.add(col.At(i))
 	}
 	code := col.Code(i)
 	if s.clients[code] == unseen {
-		s.clients[code] = s.props.add(col.Coding(code))
+		s.clients[code] = s.props.add(col.DictionaryValue(code))
 	}
 	return s.clients[code]
 }

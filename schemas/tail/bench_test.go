@@ -14,8 +14,8 @@ import (
 	"weir/schemas/columns"
 )
 
-// BenchmarkAsk moves the narrow columns of a tail over a real connection.
-func BenchmarkAsk(b *testing.B) {
+// BenchmarkFetch moves the narrow columns of a tail over a real connection.
+func BenchmarkFetch(b *testing.B) {
 	builder := columns.NewBuilder(memory.DefaultAllocator)
 	defer builder.Release()
 	const rows = 400_000

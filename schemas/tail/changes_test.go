@@ -141,7 +141,7 @@ func TestChangesOfAnotherSchemaAreRefused(t *testing.T) {
 		t.Helper()
 		var body bytes.Buffer
 		frames := &frameWriter{w: &body}
-		if err := errors.Join(frames.header(headsOf([]Part{p})), frames.batch(kind, p.Rows[0]), frames.end()); err != nil {
+		if err := errors.Join(frames.writeHeader(partHeaders([]Part{p})), frames.writeBatch(kind, p.Rows[0]), frames.writeEnd()); err != nil {
 			t.Fatal(err)
 		}
 		parts, err := newTestClient(t, Config{}).read(&body, Request{From: map[int32]int64{0: 100}})

@@ -107,16 +107,16 @@ func (c *Client) post(ctx context.Context, addr string, req Request) (*http.Resp
 
 // read decodes an answer and holds it to what was asked.
 func (c *Client) read(body io.Reader, req Request) ([]Part, error) {
-	frames := &frameReader{r: bufio.NewReaderSize(body, 64<<10), mem: c.cfg.Allocator, left: c.cfg.MaxBytes}
-	heads, err := frames.header()
+	frames := &frameReader{r: bufio.NewReaderSize(body, 64<<10), mem: c.cfg.Allocator, remaining: c.cfg.MaxBytes}
+	heads, err := frames.readHeader()
 	if err != nil {
 		return nil, err
 	}
-	parts, err := partsOf(heads, req)
+	parts, err := newParts(heads, req)
 	if err != nil {
 		return nil, err
 	}
-	if err := frames.batches(parts); err != nil {
+	if err := frames.readBatches(parts); err != nil {
 		for i := range parts {
 			parts[i].Release()
 		}
@@ -125,16 +125,16 @@ func (c *Client) read(body io.Reader, req Request) ([]Part, error) {
 	return parts, nil
 }
 
-// partsOf turns the header into parts: exactly the shards asked for, from
+// newParts turns the header into parts: exactly the shards asked for, from
 // where they were asked.
-func partsOf(heads []partHeader, req Request) ([]Part, error) {
+func newParts(heads []partHeader, req Request) ([]Part, error) {
 	shards := sortedShards(req.From)
 	if len(heads) != len(shards) {
 		return nil, fmt.Errorf("%w: %d parts for %d shards", ErrCorrupt, len(heads), len(shards))
 	}
 	parts := make([]Part, len(heads))
 	for i, h := range heads {
-		reason := fromWire(h.Error)
+		reason := errorFromCode(h.Error)
 		if errors.Is(reason, ErrCorrupt) {
 			return nil, reason
 		}

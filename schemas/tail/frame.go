@@ -24,12 +24,12 @@ import (
 //		changesFrame + that index, one of changes
 //	last frame: kind = endFrame, no body
 const (
-	magic        = "WTL1"
-	headerFrame  = ^uint32(0) - 1
-	endFrame     = ^uint32(0)
-	changesFrame = uint32(1) << 30
-	maxFrame     = 64 << 20 // bytes of a body
-	frameHeadLen = 12
+	magic          = "WTL1"
+	headerFrame    = ^uint32(0) - 1
+	endFrame       = ^uint32(0)
+	changesFrame   = uint32(1) << 30
+	maxFrameBytes  = 64 << 20 // bytes of a body
+	frameHeaderLen = 12
 )
 
 // partHeader is a Part as it stands in the header.
@@ -41,38 +41,38 @@ type partHeader struct {
 	LogTime int64  `json:"log_time,omitzero"`
 	ReadAt  int64  `json:"read_at,omitzero"`
 	End     int64  `json:"end,omitzero"`
-	Error   string `json:"error,omitempty"` // a word of wireError
+	Error   string `json:"error,omitempty"` // a word of errorCode
 }
 
 const (
-	wireBehind   = "behind"
-	wireGone     = "gone"
-	wireNotOwner = "not_owner"
+	codeBehind   = "behind"
+	codeGone     = "gone"
+	codeNotOwner = "not_owner"
 )
 
-// wireError is the word on the wire for err; "" when err is none of the three.
-func wireError(err error) string {
+// errorCode is the word on the wire for err; "" when err is none of the three.
+func errorCode(err error) string {
 	switch {
 	case errors.Is(err, ErrBehind):
-		return wireBehind
+		return codeBehind
 	case errors.Is(err, ErrGone):
-		return wireGone
+		return codeGone
 	case errors.Is(err, ErrNotOwner):
-		return wireNotOwner
+		return codeNotOwner
 	}
 	return ""
 }
 
-// fromWire is the error that a word on the wire stands for.
-func fromWire(word string) error {
+// errorFromCode is the error that a word on the wire stands for.
+func errorFromCode(word string) error {
 	switch word {
 	case "":
 		return nil
-	case wireBehind:
+	case codeBehind:
 		return ErrBehind
-	case wireGone:
+	case codeGone:
 		return ErrGone
-	case wireNotOwner:
+	case codeNotOwner:
 		return ErrNotOwner
 	}
 	return fmt.Errorf("%w: unknown reason %q", ErrCorrupt, word)
@@ -94,44 +94,44 @@ type frameWriter struct {
 	buf bytes.Buffer
 }
 
-// header begins the answer.
-func (f *frameWriter) header(parts []partHeader) error {
+// writeHeader begins the answer.
+func (f *frameWriter) writeHeader(parts []partHeader) error {
 	if _, err := io.WriteString(f.w, magic); err != nil {
 		return err
 	}
-	f.begin()
+	f.reset()
 	if err := json.MarshalWrite(&f.buf, parts); err != nil {
 		return fmt.Errorf("encode tail header: %w", err)
 	}
-	return f.send(headerFrame)
+	return f.writeFrame(headerFrame)
 }
 
-// batch sends rec as one frame of a kind.
-func (f *frameWriter) batch(kind uint32, rec arrow.Record) error {
-	f.begin()
+// writeBatch sends rec as one frame of a kind.
+func (f *frameWriter) writeBatch(kind uint32, rec arrow.Record) error {
+	f.reset()
 	w := ipc.NewWriter(&f.buf, ipc.WithSchema(rec.Schema()))
 	if err := errors.Join(w.Write(rec), w.Close()); err != nil {
 		return fmt.Errorf("encode tail batch: %w", err)
 	}
-	return f.send(kind)
+	return f.writeFrame(kind)
 }
 
-// end says that the answer is whole.
-func (f *frameWriter) end() error {
-	f.begin()
-	return f.send(endFrame)
+// writeEnd says that the answer is whole.
+func (f *frameWriter) writeEnd() error {
+	f.reset()
+	return f.writeFrame(endFrame)
 }
 
-// begin leaves room for the head, which is known last.
-func (f *frameWriter) begin() {
+// reset leaves room for the head, which is known last.
+func (f *frameWriter) reset() {
 	f.buf.Reset()
-	f.buf.Write(make([]byte, frameHeadLen))
+	f.buf.Write(make([]byte, frameHeaderLen))
 }
 
-func (f *frameWriter) send(kind uint32) error {
+func (f *frameWriter) writeFrame(kind uint32) error {
 	frame := f.buf.Bytes()
-	body := frame[frameHeadLen:]
-	if len(body) > maxFrame {
+	body := frame[frameHeaderLen:]
+	if len(body) > maxFrameBytes {
 		return fmt.Errorf("tail frame of %d bytes: %w", len(body), ErrTooLarge)
 	}
 	binary.LittleEndian.PutUint32(frame, kind)
@@ -147,18 +147,18 @@ func checksum(body []byte) uint32 {
 
 // frameReader reads the frames of one answer into parts.
 type frameReader struct {
-	r    io.Reader
-	mem  memory.Allocator
-	left int64 // bytes of bodies that may still come
+	r         io.Reader
+	mem       memory.Allocator
+	remaining int64 // bytes of bodies that may still come
 }
 
-// header reads the magic and the header.
-func (f *frameReader) header() ([]partHeader, error) {
+// readHeader reads the magic and the header.
+func (f *frameReader) readHeader() ([]partHeader, error) {
 	var word [len(magic)]byte
 	if _, err := io.ReadFull(f.r, word[:]); err != nil || string(word[:]) != magic {
 		return nil, fmt.Errorf("%w: not a tail answer", ErrCorrupt)
 	}
-	kind, body, err := f.next()
+	kind, body, err := f.readFrame()
 	if err != nil {
 		return nil, err
 	}
@@ -172,11 +172,11 @@ func (f *frameReader) header() ([]partHeader, error) {
 	return parts, nil
 }
 
-// batches reads frames up to the last and adds their batches to parts, also
+// readBatches reads frames up to the last and adds their batches to parts, also
 // where it fails.
-func (f *frameReader) batches(parts []Part) error {
+func (f *frameReader) readBatches(parts []Part) error {
 	for {
-		kind, body, err := f.next()
+		kind, body, err := f.readFrame()
 		if err != nil {
 			return err
 		}
@@ -205,16 +205,16 @@ func (f *frameReader) batches(parts []Part) error {
 	}
 }
 
-func (f *frameReader) next() (uint32, []byte, error) {
-	var head [frameHeadLen]byte
+func (f *frameReader) readFrame() (uint32, []byte, error) {
+	var head [frameHeaderLen]byte
 	if _, err := io.ReadFull(f.r, head[:]); err != nil {
 		return 0, nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	kind, n := binary.LittleEndian.Uint32(head[:]), binary.LittleEndian.Uint32(head[4:])
-	if n > maxFrame {
+	if n > maxFrameBytes {
 		return 0, nil, fmt.Errorf("%w: frame of %d bytes", ErrCorrupt, n)
 	}
-	if f.left -= int64(n); f.left < 0 {
+	if f.remaining -= int64(n); f.remaining < 0 {
 		return 0, nil, ErrTooLarge
 	}
 	body, err := readExactly(f.r, int(n))

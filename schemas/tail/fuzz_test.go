@@ -40,14 +40,14 @@ func FuzzReadAnswer(f *testing.F) {
 // reached.
 func mended(body []byte) []byte {
 	body = bytes.Clone(body)
-	for rest := body[min(len(magic), len(body)):]; len(rest) >= frameHeadLen; {
+	for rest := body[min(len(magic), len(body)):]; len(rest) >= frameHeaderLen; {
 		n := int64(binary.LittleEndian.Uint32(rest[4:]))
-		if n > int64(len(rest)-frameHeadLen) {
+		if n > int64(len(rest)-frameHeaderLen) {
 			break
 		}
-		content := rest[frameHeadLen : frameHeadLen+n]
+		content := rest[frameHeaderLen : frameHeaderLen+n]
 		binary.LittleEndian.PutUint32(rest[8:], checksum(content))
-		rest = rest[frameHeadLen+n:]
+		rest = rest[frameHeaderLen+n:]
 	}
 	return body
 }

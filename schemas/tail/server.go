@@ -18,24 +18,24 @@ import (
 )
 
 const (
-	maxRequest   = 4 << 20
-	readTimeout  = 5 * time.Second
-	writeTimeout = 30 * time.Second // for one frame
+	maxRequestBytes = 4 << 20
+	readTimeout     = 5 * time.Second
+	writeTimeout    = 30 * time.Second // for one frame
 
-	endWait  = 500 * time.Millisecond // how long an answer waits for its shards to be gathered to the end
-	endPause = 20 * time.Millisecond  // between looks
+	maxEndWait      = 500 * time.Millisecond // how long an answer waits for its shards to be gathered to the end
+	endPollInterval = 20 * time.Millisecond  // between looks
 )
 
 // Handler answers requests out of src to those who know secret. An empty
 // secret opens it to nobody.
-func Handler(src Source, secret string) http.Handler {
-	return &server{src: src, secret: sha256.Sum256([]byte(secret)), open: secret != ""}
+func Handler(src Provider, secret string) http.Handler {
+	return &server{provider: src, secret: sha256.Sum256([]byte(secret)), secretSet: secret != ""}
 }
 
 type server struct {
-	src    Source
-	secret [sha256.Size]byte
-	open   bool // a secret is set
+	provider  Provider
+	secret    [sha256.Size]byte
+	secretSet bool // a secret is set
 }
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -43,13 +43,13 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	if !s.knows(r) {
+	if !s.authorized(r) {
 		http.Error(w, "cluster secret refused", http.StatusUnauthorized)
 		return
 	}
 	conn := http.NewResponseController(w)
 	conn.SetReadDeadline(time.Now().Add(readTimeout)) //nolint:errcheck // a writer without deadlines is a test's
-	req, err := decodeRequest(http.MaxBytesReader(w, r.Body, maxRequest))
+	req, err := decodeRequest(http.MaxBytesReader(w, r.Body, maxRequestBytes))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
@@ -59,14 +59,14 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	parts, err := s.reach(r.Context(), req)
+	parts, err := s.waitForEnd(r.Context(), req)
 	defer release(parts)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "application/vnd.weir.tail")
-	a := &answer{req: req, sel: sel, parts: parts, heads: headsOf(parts), conn: conn, out: bufio.NewWriterSize(w, 64<<10)}
+	a := &responseWriter{req: req, selection: sel, parts: parts, headers: partHeaders(parts), conn: conn, out: bufio.NewWriterSize(w, 64<<10)}
 	if err := a.write(r.Context()); err != nil {
 		// What is on the wire has no last frame, so the asker sees that it was cut
 		// short. With its deadline behind it the connection ends here.
@@ -80,48 +80,48 @@ func release(parts []Part) {
 	}
 }
 
-// knows compares digests, so that neither content nor length of the secret
+// authorized compares digests, so that neither content nor length of the secret
 // shows in the time it takes.
-func (s *server) knows(r *http.Request) bool {
+func (s *server) authorized(r *http.Request) bool {
 	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	digest := sha256.Sum256([]byte(given))
-	return subtle.ConstantTimeCompare(digest[:], s.secret[:]) == 1 && ok && s.open
+	return subtle.ConstantTimeCompare(digest[:], s.secret[:]) == 1 && ok && s.secretSet
 }
 
-// reach is parts, of shards that have come as far as the end of their log was
-// known to be when this was first asked, or after endWait as far as they are: an
+// waitForEnd is parts, of shards that have come as far as the end of their log was
+// known to be when this was first asked, or after maxEndWait as far as they are: an
 // owner at work is milliseconds behind, and one with a backlog shall not keep
 // anybody waiting. Single rows are of a position that was given already.
 // The caller releases the parts, also after an error.
-func (s *server) reach(ctx context.Context, req Request) ([]Part, error) {
+func (s *server) waitForEnd(ctx context.Context, req Request) ([]Part, error) {
 	ends := map[int32]int64{}
-	for until := time.Now().Add(endWait); ; {
-		parts, err := s.parts(req)
+	for until := time.Now().Add(maxEndWait); ; {
+		parts, err := s.collectParts(req)
 		if err != nil {
 			return parts, err
 		}
-		if !behind(parts, ends) || req.Rows != nil || !time.Now().Before(until) {
+		if !lagging(parts, ends) || req.Rows != nil || !time.Now().Before(until) {
 			return parts, nil
 		}
 		release(parts)
 		select {
-		case <-time.After(endPause):
+		case <-time.After(endPollInterval):
 		case <-ctx.Done():
 			return nil, fmt.Errorf("wait for the end of the log: %w", ctx.Err())
 		}
 	}
 }
 
-// parts asks the source for every shard of req, in order of shards, one right
+// collectParts asks the source for every shard of req, in order of shards, one right
 // after the other: no shard waits for the wire of another. The caller releases
 // the parts, also after an error.
-func (s *server) parts(req Request) ([]Part, error) {
+func (s *server) collectParts(req Request) ([]Part, error) {
 	var parts []Part
 	for _, shard := range sortedShards(req.From) {
-		p, err := s.src.Tail(shard, req.From[shard])
+		p, err := s.provider.Tail(shard, req.From[shard])
 		if err != nil {
 			p.Release()
-			if wireError(err) == "" {
+			if errorCode(err) == "" {
 				return parts, fmt.Errorf("tail of shard %d: %w", shard, err)
 			}
 			p = Part{Err: err}
@@ -132,11 +132,11 @@ func (s *server) parts(req Request) ([]Part, error) {
 	return parts, nil
 }
 
-// behind says that a shard is short of where its log ended when it was first
+// lagging says that a shard is short of where its log ended when it was first
 // looked at, which ends remembers and parts get to say. A shard that was given
 // up or has dropped what is asked for makes the asker begin anew: no reason to
 // wait for others.
-func behind(parts []Part, ends map[int32]int64) bool {
+func lagging(parts []Part, ends map[int32]int64) bool {
 	short := false
 	for i := range parts {
 		p := &parts[i]
@@ -155,51 +155,51 @@ func behind(parts []Part, ends map[int32]int64) bool {
 	return short
 }
 
-func headsOf(parts []Part) []partHeader {
+func partHeaders(parts []Part) []partHeader {
 	heads := make([]partHeader, len(parts))
 	for i, p := range parts {
 		heads[i] = partHeader{
-			Shard: p.Shard, Epoch: p.Epoch, From: p.From, Next: p.Next, LogTime: p.LogTime, ReadAt: p.ReadAt, End: p.End, Error: wireError(p.Err),
+			Shard: p.Shard, Epoch: p.Epoch, From: p.From, Next: p.Next, LogTime: p.LogTime, ReadAt: p.ReadAt, End: p.End, Error: errorCode(p.Err),
 		}
 	}
 	return heads
 }
 
-// answer is one answer on its way out.
-type answer struct {
-	req   Request
-	sel   *selection
-	parts []Part
-	heads []partHeader
-	conn  *http.ResponseController
-	out   *bufio.Writer
+// responseWriter is one answer on its way out.
+type responseWriter struct {
+	req       Request
+	selection *selection
+	parts     []Part
+	headers   []partHeader
+	conn      *http.ResponseController
+	out       *bufio.Writer
 }
 
-func (a *answer) write(ctx context.Context) error {
+func (a *responseWriter) write(ctx context.Context) error {
 	frames := &frameWriter{w: a.out}
-	if err := frames.header(a.heads); err != nil {
+	if err := frames.writeHeader(a.headers); err != nil {
 		return err
 	}
 	for i := range a.parts {
 		p := &a.parts[i]
-		if err := a.send(ctx, frames, uint32(i), a.sel.batches(p, p.Rows)); err != nil {
+		if err := a.sendBatches(ctx, frames, uint32(i), a.selection.batches(p, p.Rows)); err != nil {
 			return err
 		}
 		if a.req.Changes {
-			if err := a.send(ctx, frames, changesFrame+uint32(i), changesOf(a.req, a.sel.mem).batches(p, p.Changes)); err != nil {
+			if err := a.sendBatches(ctx, frames, changesFrame+uint32(i), newChangeSelection(a.req, a.selection.mem).batches(p, p.Changes)); err != nil {
 				return err
 			}
 		}
 		p.Release()
 	}
-	if err := frames.end(); err != nil {
+	if err := frames.writeEnd(); err != nil {
 		return err
 	}
 	return a.out.Flush()
 }
 
-// send sends batches as frames of one kind.
-func (a *answer) send(ctx context.Context, frames *frameWriter, kind uint32, batches iter.Seq2[arrow.Record, error]) error {
+// sendBatches sends batches as frames of one kind.
+func (a *responseWriter) sendBatches(ctx context.Context, frames *frameWriter, kind uint32, batches iter.Seq2[arrow.Record, error]) error {
 	for rec, err := range batches {
 		if err == nil {
 			err = ctx.Err()
@@ -208,7 +208,7 @@ func (a *answer) send(ctx context.Context, frames *frameWriter, kind uint32, bat
 			return err
 		}
 		a.conn.SetWriteDeadline(time.Now().Add(writeTimeout)) //nolint:errcheck // a writer without deadlines is a test's
-		if err := frames.batch(kind, rec); err != nil {
+		if err := frames.writeBatch(kind, rec); err != nil {
 			return err
 		}
 	}

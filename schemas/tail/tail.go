@@ -72,12 +72,12 @@ func (p *Part) Release() {
 	p.Rows, p.Changes = nil, nil
 }
 
-// Source is the owner's side. Tail returns at once what it holds of shard from
+// Provider is the owner's side. Tail returns at once what it holds of shard from
 // offset from on, with all columns, events and changes; Handler leaves out what
 // lies before from or was not asked for. The rows are retained for the caller.
 // An owner that has held everything since the first offset of the shard also
 // answers from 0, wherever the log starts: that is what is asked while the
 // lake knows nothing of the shard. It is called from many goroutines.
-type Source interface {
+type Provider interface {
 	Tail(shard int32, from int64) (Part, error)
 }

@@ -87,7 +87,7 @@ func randomOwner(r *rand.Rand, mem memory.Allocator, shards, n int) *owner {
 	return o
 }
 
-func serve(t *testing.T, src Source, secret string) string {
+func serve(t *testing.T, src Provider, secret string) string {
 	t.Helper()
 	s := httptest.NewServer(Handler(src, secret))
 	t.Cleanup(s.Close)
@@ -334,7 +334,7 @@ func TestBadRequestsAreRefused(t *testing.T) {
 		{http.MethodPost, Path, `{`, 400},
 		{http.MethodPost, Path, `{"from":{"x":1}}`, 400},
 		{http.MethodPost, Path, `{"from":{"0":1},"columns":["nobody"]}`, 400},
-		{http.MethodPost, Path, `{"from":` + strings.Repeat(" ", maxRequest) + `{}}`, 400},
+		{http.MethodPost, Path, `{"from":` + strings.Repeat(" ", maxRequestBytes) + `{}}`, 400},
 		{http.MethodGet, Path, ``, 404},
 		{http.MethodPost, "/other", `{}`, 404},
 	} {
@@ -373,7 +373,7 @@ func TestDamageNeverShows(t *testing.T) {
 	}
 }
 
-func answerOf(t testing.TB, src Source, req Request) []byte {
+func answerOf(t testing.TB, src Provider, req Request) []byte {
 	t.Helper()
 	body, err := encodeRequest(req)
 	if err != nil {
@@ -472,7 +472,7 @@ func TestAnswerWaitsForTheEndOfTheLog(t *testing.T) {
 		{name: "at the end", end: 0, askedOnce: true},
 		{name: "soon at the end", owner: behindOwner{end: 3}, atLeast: 3, end: 3, took: 100 * time.Millisecond},
 		{name: "soon at what was the end", owner: behindOwner{ahead: 3}, atLeast: 3, end: 3, took: 100 * time.Millisecond},
-		{name: "not soon", owner: behindOwner{end: 1000}, atLeast: 16, end: 1000, took: endWait},
+		{name: "not soon", owner: behindOwner{end: 1000}, atLeast: 16, end: 1000, took: maxEndWait},
 		{name: "single rows", owner: behindOwner{end: 1000}, rows: map[int32][]int64{0: {0}}, end: 1000, askedOnce: true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -498,8 +498,8 @@ func TestAskerThatLeavesIsNotWaitedFor(t *testing.T) {
 		ctx, leave := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer leave()
 		began := time.Now()
-		s := &server{src: &behindOwner{began: began, end: 1000}}
-		_, err := s.reach(ctx, Request{From: map[int32]int64{0: 0}})
+		s := &server{provider: &behindOwner{began: began, end: 1000}}
+		_, err := s.waitForEnd(ctx, Request{From: map[int32]int64{0: 0}})
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 50*time.Millisecond {
 			t.Errorf("reach: %v after %s, want %v after 50ms", err, time.Since(began), context.DeadlineExceeded)
 		}
@@ -519,8 +519,8 @@ func (o *goneOwner) Tail(shard int32, from int64) (Part, error) {
 // TestDroppedShardIsToldAtOnce: the asker begins anew, so no shard is waited for.
 func TestDroppedShardIsToldAtOnce(t *testing.T) {
 	o := &goneOwner{behindOwner{began: time.Now(), end: 1e9}}
-	s := &server{src: o}
-	parts, err := s.reach(t.Context(), Request{From: map[int32]int64{0: 0, 1: 0}})
+	s := &server{provider: o}
+	parts, err := s.waitForEnd(t.Context(), Request{From: map[int32]int64{0: 0, 1: 0}})
 	if err != nil || o.asked != 1 || len(parts) != 2 || !errors.Is(parts[1].Err, ErrGone) {
 		t.Errorf("parts %+v, %v after %d looks; want them after one", parts, err, o.asked)
 	}

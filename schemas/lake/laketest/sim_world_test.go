@@ -288,7 +288,7 @@ func (s *snapshot) rowsOf(shard int32, from, to int64) []row {
 	return out
 }
 
-// changesOf lists the changes of a shard below an offset, in order.
+// newChangeSelection lists the changes of a shard below an offset, in order.
 func (s *snapshot) changesOf(shard int32, to int64) []int64 {
 	var out []int64
 	for _, f := range s.files {

@@ -15,13 +15,13 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// read reads the documents once for all tests of a package.
-var read = sync.OnceValues(New)
+// checkerOnce reads the documents once for all tests of a package.
+var checkerOnce = sync.OnceValues(New)
 
 // Wrap is Checker.Wrap of all documents.
 func Wrap(t testing.TB, h http.Handler) http.Handler {
 	t.Helper()
-	c, err := read()
+	c, err := checkerOnce()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func (c *Checker) Wrap(t testing.TB, h http.Handler) http.Handler {
 				io.Closer
 			}{io.TeeReader(r.Body, sent), r.Body}
 		}
-		seen := &tee{ResponseWriter: w, status: http.StatusOK}
+		seen := &responseRecorder{ResponseWriter: w, status: http.StatusOK}
 		h.ServeHTTP(seen, r)
 		if r.Context().Err() != nil {
 			return
@@ -53,28 +53,28 @@ func (c *Checker) Wrap(t testing.TB, h http.Handler) http.Handler {
 	})
 }
 
-type tee struct {
+type responseRecorder struct {
 	http.ResponseWriter
 	status int
 	begun  bool
 	body   bytes.Buffer
 }
 
-func (w *tee) WriteHeader(status int) {
+func (w *responseRecorder) WriteHeader(status int) {
 	if !w.begun {
 		w.status, w.begun = status, true
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
-func (w *tee) Write(b []byte) (int, error) {
+func (w *responseRecorder) Write(b []byte) (int, error) {
 	w.begun = true
 	w.body.Write(b)
 	return w.ResponseWriter.Write(b)
 }
 
 // Unwrap is for http.ResponseController.
-func (w *tee) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *responseRecorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Exchange is a request and its answer.
 type Exchange struct {
@@ -91,7 +91,7 @@ func (c *Checker) Check(x Exchange) error {
 	status := strconv.Itoa(x.Status)
 	switch {
 	case op != nil:
-		documented, ok := op.answers[status]
+		documented, ok := op.responses[status]
 		if !ok {
 			return fmt.Errorf("documented are %v", op.statuses())
 		}
@@ -102,7 +102,7 @@ func (c *Checker) Check(x Exchange) error {
 		}
 		return documented.check(x)
 	case allowed != nil:
-		documented, ok := allowed.answers[status]
+		documented, ok := allowed.responses[status]
 		if !ok || x.Status != http.StatusMethodNotAllowed {
 			return errors.New("the method is not documented")
 		}
@@ -110,23 +110,23 @@ func (c *Checker) Check(x Exchange) error {
 	}
 	for _, other := range c.others {
 		if strings.HasPrefix(x.Request.URL.Path, other.under) && x.Status == http.StatusNotFound {
-			return other.answer.check(x)
+			return other.response.check(x)
 		}
 	}
 	return errors.New("the path is not documented")
 }
 
 func (op *operation) checkRequest(x Exchange) error {
-	if !op.mayAsk(x.Request) {
+	if !op.hasCredentials(x.Request) {
 		return errors.New("brings none of the credentials")
 	}
 	for _, p := range op.params {
-		value, ok := p.of(op, x.Request)
+		value, ok := p.valueIn(op, x.Request)
 		if !ok && p.required {
 			return fmt.Errorf("%s %s is missing", p.in, p.name)
 		}
 		if ok {
-			if err := textFits(p.schema, value); err != nil {
+			if err := validateText(p.schema, value); err != nil {
 				return fmt.Errorf("%s %s: %w", p.in, p.name, err)
 			}
 		}
@@ -144,12 +144,12 @@ func (op *operation) checkRequest(x Exchange) error {
 	return nil // what is compressed is not looked at
 }
 
-// mayAsk says whether r brings what one of the ways in asks for.
-func (op *operation) mayAsk(r *http.Request) bool {
+// hasCredentials says whether r brings what one of the ways in asks for.
+func (op *operation) hasCredentials(r *http.Request) bool {
 	for _, wants := range op.security {
 		all := true
 		for _, s := range wants {
-			all = all && s.inside(r)
+			all = all && s.presentIn(r)
 		}
 		if all {
 			return true
@@ -158,7 +158,7 @@ func (op *operation) mayAsk(r *http.Request) bool {
 	return len(op.security) == 0
 }
 
-func (s scheme) inside(r *http.Request) bool {
+func (s scheme) presentIn(r *http.Request) bool {
 	first, _, two := strings.Cut(strings.TrimSpace(r.Header.Get("Authorization")), " ")
 	switch {
 	case s.kind == "http basic":
@@ -172,8 +172,8 @@ func (s scheme) inside(r *http.Request) bool {
 	return err == nil
 }
 
-// of is the value of p in a request.
-func (p param) of(op *operation, r *http.Request) (string, bool) {
+// valueIn is the value of p in a request.
+func (p param) valueIn(op *operation, r *http.Request) (string, bool) {
 	switch p.in {
 	case "path":
 		parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/"), "/")
@@ -194,7 +194,7 @@ func (p param) of(op *operation, r *http.Request) (string, bool) {
 	return "", false
 }
 
-func (a answer) check(x Exchange) error {
+func (a response) check(x Exchange) error {
 	for name, values := range x.Header {
 		if name == "Content-Type" || name == "Content-Length" {
 			continue
@@ -204,7 +204,7 @@ func (a answer) check(x Exchange) error {
 			return fmt.Errorf("header %s is not documented", name)
 		}
 		for _, value := range values {
-			if err := textFits(documented.schema, value); err != nil {
+			if err := validateText(documented.schema, value); err != nil {
 				return fmt.Errorf("header %s: %w", name, err)
 			}
 		}
@@ -235,8 +235,8 @@ func (c *content) check(body []byte) error {
 	return c.schema.Validate(value)
 }
 
-// textFits says whether what is written as text fits, as a text or as a number.
-func textFits(schema *jsonschema.Schema, text string) error {
+// validateText says whether what is written as text fits, as a text or as a number.
+func validateText(schema *jsonschema.Schema, text string) error {
 	err := schema.Validate(text)
 	if err == nil {
 		return nil

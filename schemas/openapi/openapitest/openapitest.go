@@ -35,7 +35,7 @@ var metaSchema string
 // Checker knows all documents.
 type Checker struct {
 	operations []operation
-	others     []others
+	others     []otherPaths
 }
 
 // operation is one method of a path.
@@ -46,7 +46,7 @@ type operation struct {
 	params    []param
 	body      *content // of a request; nil has none
 	needsBody bool
-	answers   map[string]answer // by status
+	responses map[string]response // by status
 }
 
 type scheme struct{ kind, in, name string }
@@ -62,15 +62,15 @@ type content struct {
 	schema    *jsonschema.Schema
 }
 
-type answer struct {
+type response struct {
 	headers map[string]param // by canonical name
 	body    *content         // nil has none
 }
 
-// others says how a path that is not there is answered.
-type others struct {
-	under  string
-	answer answer
+// otherPaths says how a path that is not there is answered.
+type otherPaths struct {
+	under    string
+	response response
 }
 
 // New reads the documents, and checks that they are OpenAPI 3.1 and that each
@@ -122,23 +122,23 @@ func (c *Checker) Operations() []string {
 }
 
 func (c *Checker) add(name string, tree any) error {
-	r := &reader{base: "weir:///" + name + ".json", tree: tree, compiler: jsonschema.NewCompiler()}
+	r := &documentReader{base: "weir:///" + name + ".json", tree: tree, compiler: jsonschema.NewCompiler()}
 	r.compiler.DefaultDraft(jsonschema.Draft2020)
 	r.compiler.AssertFormat()
 	if err := r.compiler.AddResource(r.base, tree); err != nil {
 		return err
 	}
 	root := r.root()
-	for path, item := range root.at("paths").members() {
+	for path, item := range root.lookup("paths").members() {
 		for method, op := range item.members() {
 			c.operations = append(c.operations, r.operation(path, method, op))
 		}
 	}
-	for schema := range root.at("components", "schemas").members() {
-		r.compile(root.at("components", "schemas", schema))
+	for schema := range root.lookup("components", "schemas").members() {
+		r.compile(root.lookup("components", "schemas", schema))
 	}
-	if other := root.at("x-other-paths"); other.value != nil {
-		c.others = append(c.others, others{other.text("under"), r.answer(other.at("response"))})
+	if other := root.lookup("x-other-paths"); other.value != nil {
+		c.others = append(c.others, otherPaths{other.text("under"), r.response(other.lookup("response"))})
 	}
 	return r.err
 }
@@ -148,7 +148,7 @@ func (c *Checker) find(r *http.Request) (op, allowed *operation) {
 	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	for i := range c.operations {
 		candidate := &c.operations[i]
-		if !candidate.fits(parts) {
+		if !candidate.matchesPath(parts) {
 			continue
 		}
 		if candidate.method == r.Method {
@@ -161,7 +161,7 @@ func (c *Checker) find(r *http.Request) (op, allowed *operation) {
 	return nil, allowed
 }
 
-func (op *operation) fits(parts []string) bool {
+func (op *operation) matchesPath(parts []string) bool {
 	if len(parts) != len(op.path) {
 		return false
 	}
@@ -177,4 +177,4 @@ func (op *operation) fits(parts []string) bool {
 }
 
 // statuses are what an operation is documented to answer.
-func (op *operation) statuses() []string { return slices.Sorted(maps.Keys(op.answers)) }
+func (op *operation) statuses() []string { return slices.Sorted(maps.Keys(op.responses)) }

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestCheckFinds: each exchange differs from a good one in one thing that the
+// TestCheckReportsUndocumentedExchange: each exchange differs from a good one in one thing that the
 // documents do not know.
-func TestCheckFinds(t *testing.T) {
+func TestCheckReportsUndocumentedExchange(t *testing.T) {
 	c, err := New()
 	if err != nil {
 		t.Fatal(err)

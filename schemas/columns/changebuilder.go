@@ -25,8 +25,8 @@ func ChangeSchema() *arrow.Schema {
 		{Name: ProductID, Type: arrow.PrimitiveTypes.Int64},
 		{Name: ClientID, Type: arrow.PrimitiveTypes.Int64},
 		{Name: Time, Type: Timestamp()},
-		{Name: Kind, Type: Coded()},
-		{Name: Operation, Type: Coded()},
+		{Name: Kind, Type: DictionaryType()},
+		{Name: Operation, Type: DictionaryType()},
 		{Name: Properties, Type: arrow.BinaryTypes.String},
 		{Name: Shard, Type: arrow.PrimitiveTypes.Int32},
 		{Name: Offset, Type: arrow.PrimitiveTypes.Int64},
@@ -56,7 +56,7 @@ func NewChangeBuilder(mem memory.Allocator) *ChangeBuilder {
 		schema:  ChangeSchema(),
 		product: array.NewInt64Builder(mem), client: array.NewInt64Builder(mem), offset: array.NewInt64Builder(mem),
 		time: newInstant(), arrival: newInstant(), shard: array.NewInt32Builder(mem), values: array.NewStringBuilder(mem),
-		kind: NewCoder(mem), operation: NewCoder(mem),
+		kind: NewDictionaryBuilder(mem), operation: NewDictionaryBuilder(mem),
 	}
 }
 
@@ -66,12 +66,12 @@ func (b *ChangeBuilder) Append(c *schemas.Change, at Position) {
 	b.bytes += changeBytes + int64(len(c.Values))
 	b.product.Append(c.Product)
 	b.client.Append(c.Client)
-	b.time.Append(Instant(c.Time))
-	b.bytes += b.kind.Add(string(c.Kind)) + b.operation.Add(c.Operation)
+	b.time.Append(ToTimestamp(c.Time))
+	b.bytes += b.kind.Append(string(c.Kind)) + b.operation.Append(c.Operation)
 	b.values.BinaryBuilder.Append(c.Values)
 	b.shard.Append(at.Shard)
 	b.offset.Append(at.Offset)
-	b.arrival.Append(Instant(at.Arrival))
+	b.arrival.Append(ToTimestamp(at.Arrival))
 }
 
 // Len is the number of rows since the last Batch.

@@ -8,23 +8,23 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 )
 
-// copier gathers rows of many batches into batches of its own, whose
+// rowCopier gathers rows of many batches into batches of its own, whose
 // dictionaries hold no more than those rows use.
-type copier struct {
+type rowCopier struct {
 	b     *array.RecordBuilder
 	rows  int
 	bytes int
 }
 
-func newCopier(schema *arrow.Schema, mem memory.Allocator) *copier {
-	return &copier{b: array.NewRecordBuilder(mem, schema)}
+func newRowCopier(schema *arrow.Schema, mem memory.Allocator) *rowCopier {
+	return &rowCopier{b: array.NewRecordBuilder(mem, schema)}
 }
 
-func (c *copier) release() { c.b.Release() }
+func (c *rowCopier) release() { c.b.Release() }
 
 // add copies the wanted rows of b and yields whatever batch is full. It reports
 // whether more is wanted.
-func (c *copier) add(b batch, yield func(arrow.Record, error) bool) bool {
+func (c *rowCopier) add(b selectedRows, yield func(arrow.Record, error) bool) bool {
 	for rows := b.rows; len(rows) > 0; {
 		// Few rows at a time, so that large ones cannot overshoot batchBytes by much.
 		n := min(len(rows), 32, batchRows-c.rows)
@@ -46,7 +46,7 @@ func (c *copier) add(b batch, yield func(arrow.Record, error) bool) bool {
 }
 
 // flush yields what is gathered, if anything.
-func (c *copier) flush(yield func(arrow.Record, error) bool) bool {
+func (c *rowCopier) flush(yield func(arrow.Record, error) bool) bool {
 	if c.rows == 0 {
 		return true
 	}
@@ -92,19 +92,19 @@ func appendRows(b array.Builder, col arrow.Array, rows []int32) (int, error) {
 	return 0, fmt.Errorf("tail batch: no way to copy %s", b.Type())
 }
 
-// fixed is a builder of values of one size; values is its array's side.
-type fixed[T any] interface {
+// fixedBuilder is a builder of values of one size; values is its array's side.
+type fixedBuilder[T any] interface {
 	array.Builder
 	Append(v T)
 }
 
-type values[T any] interface {
+type fixedArray[T any] interface {
 	arrow.Array
 	Value(i int) T
 }
 
-func appendFixed[T any](b fixed[T], col arrow.Array, rows []int32) (int, error) {
-	from, ok := col.(values[T])
+func appendFixed[T any](b fixedBuilder[T], col arrow.Array, rows []int32) (int, error) {
+	from, ok := col.(fixedArray[T])
 	if !ok {
 		return 0, fmt.Errorf("tail batch: column is %s, want %s", col.DataType(), b.Type())
 	}

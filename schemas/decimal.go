@@ -17,7 +17,7 @@ var (
 // ParseDecimal reads the text of a JSON number as a count of units of
 // 10^-scale, exactly: digits beyond the scale are rounded half to even.
 func ParseDecimal(text []byte, scale int) (decimal128.Num, error) {
-	n, err := scan(text)
+	n, err := splitNumber(text)
 	if err != nil {
 		return decimal128.Num{}, err
 	}
@@ -69,17 +69,17 @@ func AppendDecimal(dst []byte, v decimal128.Num, scale int) []byte {
 	return append(dst, text...)
 }
 
-// number is a JSON number taken apart: 0.digits × 10^point. Its digits lie in
+// numberText is a JSON number taken apart: 0.digits × 10^point. Its digits lie in
 // the text, before and after the point.
-type number struct {
+type numberText struct {
 	negative      bool
 	before, after []byte // without leading zeros; both empty for zero
 	point         int
 }
 
-func (n *number) len() int { return len(n.before) + len(n.after) }
+func (n *numberText) len() int { return len(n.before) + len(n.after) }
 
-func (n *number) digit(i int) byte {
+func (n *numberText) digit(i int) byte {
 	if i < len(n.before) {
 		return n.before[i]
 	}
@@ -88,7 +88,7 @@ func (n *number) digit(i int) byte {
 
 // roundsUp says whether the digits from i on are more than half of the one
 // before them, or just a half after an odd one.
-func (n *number) roundsUp(i int, odd bool) bool {
+func (n *numberText) roundsUp(i int, odd bool) bool {
 	if i >= n.len() || n.digit(i) != '5' {
 		return i < n.len() && n.digit(i) > '5'
 	}
@@ -104,37 +104,37 @@ func (n *number) roundsUp(i int, odd bool) bool {
 // whatever its digits, which are fewer than a body has bytes.
 const maxExponent = 1 << 40
 
-// scan takes a number apart.
-func scan(text []byte) (number, error) {
-	var n number
+// splitNumber takes a number apart.
+func splitNumber(text []byte) (numberText, error) {
+	var n numberText
 	rest := text
 	if len(rest) > 0 && rest[0] == '-' {
 		n.negative, rest = true, rest[1:]
 	}
-	n.before, rest = digits(rest)
+	n.before, rest = cutDigits(rest)
 	if len(n.before) == 0 {
-		return number{}, ErrNotNumber
+		return numberText{}, ErrNotNumber
 	}
 	n.point = len(n.before)
 	if len(rest) > 0 && rest[0] == '.' {
-		if n.after, rest = digits(rest[1:]); len(n.after) == 0 {
-			return number{}, ErrNotNumber
+		if n.after, rest = cutDigits(rest[1:]); len(n.after) == 0 {
+			return numberText{}, ErrNotNumber
 		}
 	}
 	if len(rest) > 0 {
-		e, err := exponent(rest)
+		e, err := parseExponent(rest)
 		if err != nil {
-			return number{}, err
+			return numberText{}, err
 		}
 		n.point += e
 	}
 	for n.len() > 0 && n.digit(0) == '0' {
-		n.dropFirst()
+		n.dropFirstDigit()
 	}
 	return n, nil
 }
 
-func (n *number) dropFirst() {
+func (n *numberText) dropFirstDigit() {
 	n.point--
 	if len(n.before) > 0 {
 		n.before = n.before[1:]
@@ -143,7 +143,7 @@ func (n *number) dropFirst() {
 	n.after = n.after[1:]
 }
 
-func digits(b []byte) (number, rest []byte) {
+func cutDigits(b []byte) (number, rest []byte) {
 	i := 0
 	for i < len(b) && '0' <= b[i] && b[i] <= '9' {
 		i++
@@ -151,7 +151,7 @@ func digits(b []byte) (number, rest []byte) {
 	return b[:i], b[i:]
 }
 
-func exponent(b []byte) (int, error) {
+func parseExponent(b []byte) (int, error) {
 	if b[0] != 'e' && b[0] != 'E' {
 		return 0, ErrNotNumber
 	}

@@ -17,10 +17,10 @@ import (
 var errColumn = errors.New("unknown column")
 
 const (
-	batchRows  = 16 << 10  // a batch on the wire is closed at this
-	batchBytes = 4 << 20   // or at this
-	minAsIs    = 1 << 10   // rows from which on a batch goes without a copy, if all of it is wanted
-	maxCoded   = 256 << 10 // bytes of dictionaries up to which it does
+	batchRows          = 16 << 10  // a batch on the wire is closed at this
+	batchBytes         = 4 << 20   // or at this
+	minUncopiedRows    = 1 << 10   // rows from which on a batch goes without a copy, if all of it is wanted
+	maxDictionaryBytes = 256 << 10 // bytes of dictionaries up to which it does
 )
 
 // Select yields those rows of p that f wants, of the columns named. A batch is
@@ -30,18 +30,18 @@ func (p *Part) Select(names []string, f columns.Filter, mem memory.Allocator) it
 	if err != nil {
 		return func(yield func(arrow.Record, error) bool) { yield(nil, err) }
 	}
-	sel.here = true
+	sel.inProcess = true
 	return sel.batches(p, p.Rows)
 }
 
 // SelectChanges is Select of changes, with all their columns; times of f ask
 // nothing.
 func (p *Part) SelectChanges(f columns.Filter, mem memory.Allocator) iter.Seq2[arrow.Record, error] {
-	return changesOf(Request{Filter: f}, mem).batches(p, p.Changes)
+	return newChangeSelection(Request{Filter: f}, mem).batches(p, p.Changes)
 }
 
-// changesOf picks the changes that req wants.
-func changesOf(req Request, mem memory.Allocator) *selection {
+// newChangeSelection picks the changes that req wants.
+func newChangeSelection(req Request, mem memory.Allocator) *selection {
 	schema := columns.ChangeSchema()
 	req.Columns = nil
 	for _, f := range schema.Fields() {
@@ -54,10 +54,10 @@ func changesOf(req Request, mem memory.Allocator) *selection {
 
 // selection picks the rows and columns that one request wants.
 type selection struct {
-	req    Request
-	schema *arrow.Schema
-	mem    memory.Allocator
-	here   bool // batches do not go over the wire: their size does not matter
+	req       Request
+	schema    *arrow.Schema
+	mem       memory.Allocator
+	inProcess bool // batches do not go over the wire: their size does not matter
 }
 
 func newSelection(req Request, mem memory.Allocator) (*selection, error) {
@@ -80,14 +80,14 @@ func (s *selection) batches(p *Part, recs []arrow.Record) iter.Seq2[arrow.Record
 		if len(s.req.Columns) == 0 {
 			return
 		}
-		out := newCopier(s.schema, s.mem)
+		out := newRowCopier(s.schema, s.mem)
 		defer out.release()
 		for _, rec := range recs {
 			rows, err := s.match(rec, p)
 			if err == nil && len(rows) == 0 {
 				continue
 			}
-			b := batch{rows: rows}
+			b := selectedRows{rows: rows}
 			if err == nil {
 				b.columns, err = s.columnsOf(rec)
 			}
@@ -95,7 +95,7 @@ func (s *selection) batches(p *Part, recs []arrow.Record) iter.Seq2[arrow.Record
 				yield(nil, err)
 				return
 			}
-			if !s.pass(out, b, rec, yield) {
+			if !s.emit(out, b, rec, yield) {
 				return
 			}
 		}
@@ -103,30 +103,30 @@ func (s *selection) batches(p *Part, recs []arrow.Record) iter.Seq2[arrow.Record
 	}
 }
 
-// batch is what is wanted of one batch.
-type batch struct {
+// selectedRows is what is wanted of one batch.
+type selectedRows struct {
 	columns []arrow.Array
 	rows    []int32
 }
 
-// pass yields b as it is or copies it to out. It reports whether more is wanted.
-func (s *selection) pass(out *copier, b batch, rec arrow.Record, yield func(arrow.Record, error) bool) bool {
+// emit yields b as it is or copies it to out. It reports whether more is wanted.
+func (s *selection) emit(out *rowCopier, b selectedRows, rec arrow.Record, yield func(arrow.Record, error) bool) bool {
 	all := int64(len(b.rows)) == rec.NumRows()
-	if all && s.here {
+	if all && s.inProcess {
 		whole := array.NewRecord(s.schema, b.columns, rec.NumRows())
 		defer whole.Release()
 		return out.flush(yield) && yield(whole, nil)
 	}
-	if !all || len(b.rows) < minAsIs || !b.divisible() {
+	if !all || len(b.rows) < minUncopiedRows || !b.sliceable() {
 		return out.add(b, yield)
 	}
-	return out.flush(yield) && s.pieces(b, yield)
+	return out.flush(yield) && s.yieldSlices(b, yield)
 }
 
-// divisible says that any rows of b are about as large as any others: pieces
+// sliceable says that any rows of b are about as large as any others: pieces
 // of so many rows are pieces of so many bytes. Dictionaries count in full with
 // each piece, and a column of plain strings may have all its bytes in few rows.
-func (b *batch) divisible() bool {
+func (b *selectedRows) sliceable() bool {
 	var coded uint64
 	plain := false
 	for _, col := range b.columns {
@@ -137,11 +137,11 @@ func (b *batch) divisible() bool {
 			plain = true
 		}
 	}
-	return coded <= maxCoded && (!plain || b.size() <= 4*batchBytes)
+	return coded <= maxDictionaryBytes && (!plain || b.size() <= 4*batchBytes)
 }
 
-// pieces yields all rows of b without a copy, cut to size.
-func (s *selection) pieces(b batch, yield func(arrow.Record, error) bool) bool {
+// yieldSlices yields all rows of b without a copy, cut to size.
+func (s *selection) yieldSlices(b selectedRows, yield func(arrow.Record, error) bool) bool {
 	rows := int64(len(b.rows))
 	whole := array.NewRecord(s.schema, b.columns, rows)
 	defer whole.Release()
@@ -158,7 +158,7 @@ func (s *selection) pieces(b batch, yield func(arrow.Record, error) bool) bool {
 	return true
 }
 
-func (b *batch) size() int64 {
+func (b *selectedRows) size() int64 {
 	var n uint64
 	for _, col := range b.columns {
 		n += col.Data().SizeInBytes()
@@ -190,13 +190,13 @@ func (s *selection) match(rec arrow.Record, p *Part) ([]int32, error) {
 	if f.Shard != nil && *f.Shard != p.Shard {
 		return nil, nil
 	}
-	m.within(columns.Offset, max(p.From, f.OffsetFrom[p.Shard]), end)
-	m.oneOf(columns.ProductID, f.Products)
-	m.oneOf(columns.ClientID, f.Clients)
-	m.withinMS(columns.Time, f.TimeFrom, f.TimeTo)
-	m.withinMS(columns.Arrival, f.ArrivalFrom, f.ArrivalTo)
+	m.keepRange(columns.Offset, max(p.From, f.OffsetFrom[p.Shard]), end)
+	m.keepAnyOf(columns.ProductID, f.Products)
+	m.keepAnyOf(columns.ClientID, f.Clients)
+	m.keepRangeMS(columns.Time, f.TimeFrom, f.TimeTo)
+	m.keepRangeMS(columns.Arrival, f.ArrivalFrom, f.ArrivalTo)
 	if s.req.Rows != nil {
-		m.listed(columns.Offset, s.req.Rows[p.Shard])
+		m.keepSorted(columns.Offset, s.req.Rows[p.Shard])
 	}
 	return m.rows, m.err
 }
@@ -216,14 +216,14 @@ type matcher struct {
 	err  error
 }
 
-// within keeps from ≤ value < to.
-func (m *matcher) within(column string, from, to int64) {
-	m.keep(column, func(v int64) bool { return from <= v && v < to })
+// keepRange keeps from ≤ value < to.
+func (m *matcher) keepRange(column string, from, to int64) {
+	m.keepIf(column, func(v int64) bool { return from <= v && v < to })
 }
 
-// withinMS is within for a column of microseconds and bounds of milliseconds,
+// keepRangeMS is within for a column of microseconds and bounds of milliseconds,
 // 0 being open.
-func (m *matcher) withinMS(column string, from, to int64) {
+func (m *matcher) keepRangeMS(column string, from, to int64) {
 	if from == 0 && to == 0 {
 		return
 	}
@@ -234,13 +234,13 @@ func (m *matcher) withinMS(column string, from, to int64) {
 	if to != 0 {
 		end = micros(to)
 	}
-	m.within(column, start, end)
+	m.keepRange(column, start, end)
 }
 
 func micros(ms int64) int64 { return max(-columns.MaxTimeMS, min(ms, columns.MaxTimeMS)) * 1000 }
 
-// oneOf keeps the values of list; nil keeps all.
-func (m *matcher) oneOf(column string, list []int64) {
+// keepAnyOf keeps the values of list; nil keeps all.
+func (m *matcher) keepAnyOf(column string, list []int64) {
 	if list == nil {
 		return
 	}
@@ -248,15 +248,15 @@ func (m *matcher) oneOf(column string, list []int64) {
 	for _, v := range list {
 		wanted[v] = struct{}{}
 	}
-	m.keep(column, func(v int64) bool { _, ok := wanted[v]; return ok })
+	m.keepIf(column, func(v int64) bool { _, ok := wanted[v]; return ok })
 }
 
-// listed keeps the values of an ascending list; an empty list keeps none.
-func (m *matcher) listed(column string, list []int64) {
-	m.keep(column, func(v int64) bool { _, ok := slices.BinarySearch(list, v); return ok })
+// keepSorted keeps the values of an ascending list; an empty list keeps none.
+func (m *matcher) keepSorted(column string, list []int64) {
+	m.keepIf(column, func(v int64) bool { _, ok := slices.BinarySearch(list, v); return ok })
 }
 
-func (m *matcher) keep(column string, wanted func(int64) bool) {
+func (m *matcher) keepIf(column string, wanted func(int64) bool) {
 	if len(m.rows) == 0 || m.err != nil {
 		return
 	}
@@ -267,15 +267,15 @@ func (m *matcher) keep(column string, wanted func(int64) bool) {
 	}
 	switch col := m.rec.Column(at[0]).(type) {
 	case *array.Int64:
-		m.rows = narrow(m.rows, col.Int64Values(), wanted)
+		m.rows = filterRows(m.rows, col.Int64Values(), wanted)
 	case *array.Timestamp:
-		m.rows = narrow(m.rows, col.TimestampValues(), wanted)
+		m.rows = filterRows(m.rows, col.TimestampValues(), wanted)
 	default:
 		m.err = fmt.Errorf("tail batch: column %q is %s", column, col.DataType())
 	}
 }
 
-func narrow[T ~int64](rows []int32, values []T, wanted func(int64) bool) []int32 {
+func filterRows[T ~int64](rows []int32, values []T, wanted func(int64) bool) []int32 {
 	kept := rows[:0]
 	for _, row := range rows {
 		if wanted(int64(values[row])) {
