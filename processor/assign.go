@@ -65,7 +65,7 @@ func (s *Service) leave(ctx context.Context, tick <-chan time.Time) {
 		case <-s.changed:
 		}
 	}
-	if err := s.deps.Registry.Leave(ctx, s.cfg.ID); err != nil {
+	if err := s.deps.Registry.DeregisterProcessor(ctx, s.cfg.ID); err != nil {
 		s.log.WarnContext(ctx, "others learn late that this process is gone", "err", err)
 	}
 }

@@ -118,7 +118,7 @@ type Leases interface {
 	Release(ctx context.Context, shard int32, epoch int64) error
 	Owners(ctx context.Context) ([]registry.OwnerRow, error)
 	Heartbeat(ctx context.Context, processor string, ttl time.Duration) error
-	Leave(ctx context.Context, processor string) error
+	DeregisterProcessor(ctx context.Context, processor string) error
 	Processors(ctx context.Context) ([]string, error)
 }
 

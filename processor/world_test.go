@@ -186,11 +186,11 @@ func (l *leases) Release(ctx context.Context, shard int32, epoch int64) error {
 	return l.Leases.Release(ctx, shard, epoch)
 }
 
-func (l *leases) Leave(ctx context.Context, id string) error {
+func (l *leases) DeregisterProcessor(ctx context.Context, id string) error {
 	if l.dead.Load() || l.deaf.Load() {
 		return errCutOff
 	}
-	return l.Leases.Leave(ctx, id)
+	return l.Leases.DeregisterProcessor(ctx, id)
 }
 
 func (l *leases) Claim(ctx context.Context, shard int32, o registry.Owner, ttl time.Duration) (int64, error) {

@@ -98,7 +98,7 @@ func (p *clientRange) addBatch(b *rollup.ClientBatch) error {
 		if client < p.first || p.bounded && client >= p.end {
 			continue
 		}
-		said, found, err := rollup.FindIn(b.Properties[i], property.NameLicenseKey)
+		said, found, err := rollup.FindProperty(b.Properties[i], property.NameLicenseKey)
 		if err != nil {
 			return err
 		}

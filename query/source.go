@@ -85,7 +85,7 @@ func (s *source) sets(ctx context.Context, scan report.Scan) iter.Seq2[*rollup.S
 
 func (s *source) empty() *rollup.Set {
 	zone := s.question.Zone()
-	return rollup.NewSetOf(func(ms int64) int32 { return int32(zone.Day(ms)) })
+	return rollup.NewSetWithDays(func(ms int64) int32 { return int32(zone.Day(ms)) })
 }
 
 // add adds the events of a batch that the question is about.
@@ -97,7 +97,7 @@ func (s *source) add(set *rollup.Set, rec arrow.Record) error {
 	if err != nil {
 		return err
 	}
-	return set.AddSome(rec, func(i int) bool { return s.question.Has(rows.Properties.At(i)) })
+	return set.AddBatchIf(rec, func(i int) bool { return s.question.Has(rows.Properties.At(i)) })
 }
 
 // eventColumns are the columns of events that a question reads where rollups

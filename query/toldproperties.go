@@ -24,7 +24,7 @@ func (v *view) toldNames(ctx context.Context, f columns.Filter) (map[string]*val
 		if c.Operation == schemas.OpDelete {
 			continue // sets nothing
 		}
-		for name := range changes.Values(&c.Change) {
+		for name := range changes.ParseValues(&c.Change) {
 			names[toldPrefix(c.Kind)].add(name)
 		}
 	}

@@ -23,10 +23,10 @@ const (
 
 // unitsOf are the units of the rows of a batch, valid until the next. Clients
 // that have none yet get one, or are unborn.
-func (f *facts) unitsOf(clients *rollup.Coded[int64], grow bool) []int32 {
+func (f *facts) unitsOf(clients *rollup.DictionaryColumn[int64], grow bool) []int32 {
 	c := &f.coded
-	if clients.Of == nil || clients.Of != c.of {
-		c.of = clients.Of
+	if clients.DictionaryID == nil || clients.DictionaryID != c.of {
+		c.of = clients.DictionaryID
 		c.unit = slices.Grow(c.unit[:0], len(clients.Values))[:len(clients.Values)]
 		for code := range c.unit {
 			c.unit[code] = unlooked

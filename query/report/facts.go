@@ -149,7 +149,7 @@ func (f *facts) addClients(b *rollup.ClientBatch) error {
 		if len(f.q.props.said) == 0 {
 			continue
 		}
-		if err := rollup.FindEach(b.Properties[i], f.q.props.said, f.found); err != nil {
+		if err := rollup.FindProperties(b.Properties[i], f.q.props.said, f.found); err != nil {
 			return err
 		}
 		now := f.now[int(at)*len(f.q.props.said):]
@@ -340,7 +340,7 @@ func (f *facts) addPast(b *rollup.DayBatch, units []int32) error {
 // addSaid adds what one day says.
 func (f *facts) addSaid(at int32, properties string) error {
 	n := len(f.standard.names)
-	if err := rollup.FindEach(properties, f.standard.names, f.found[:n]); err != nil {
+	if err := rollup.FindProperties(properties, f.standard.names, f.found[:n]); err != nil {
 		return err
 	}
 	of := f.past[int(at)*len(f.q.props.said):]

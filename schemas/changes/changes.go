@@ -43,9 +43,9 @@ type Value struct {
 // Set holds what changes have said of the clients of one product. The zero
 // value is empty. It belongs to one goroutine.
 type Set struct {
-	Keep func(kind schemas.ChangeKind, name string) bool // which names are kept; nil is all
+	Keep func(kind schemas.ChangeKind, propertyKey string) bool // which names are kept; nil is all
 
-	clients map[int64]map[name]*history
+	clients map[int64]map[propertyKey]*history
 	bytes   int64
 }
 
@@ -62,10 +62,10 @@ const (
 	stepBytes   = 72
 )
 
-// name is a property or a contact.
-type name struct {
+// propertyKey is a property or a contact.
+type propertyKey struct {
 	kind schemas.ChangeKind
-	of   string
+	name string
 }
 
 // history is what was done to one property, by offset, without what a later
@@ -81,24 +81,26 @@ type step struct {
 	value     jsontext.Value
 }
 
-// absolute says that a step leaves nothing of what was before it.
-func (s step) absolute() bool { return s.operation == schemas.OpSet || s.operation == schemas.OpDelete }
+// overwrites says that a step leaves nothing of what was before it.
+func (s step) overwrites() bool {
+	return s.operation == schemas.OpSet || s.operation == schemas.OpDelete
+}
 
 // Add takes in a change that stands at an offset of its client's shard. Order
 // does not matter; one that comes twice counts once. It keeps nothing of c.
 func (s *Set) Add(c *schemas.Change, offset int64) {
 	if s.clients == nil {
-		s.clients = map[int64]map[name]*history{}
+		s.clients = map[int64]map[propertyKey]*history{}
 	}
 	if s.clients[c.Client] == nil {
-		s.clients[c.Client] = map[name]*history{}
+		s.clients[c.Client] = map[propertyKey]*history{}
 		s.bytes += clientBytes
 	}
-	for of, v := range Values(c) {
+	for of, v := range ParseValues(c) {
 		if s.Keep != nil && !s.Keep(c.Kind, of) {
 			continue
 		}
-		at := name{kind: c.Kind, of: of}
+		at := propertyKey{kind: c.Kind, name: of}
 		h := s.clients[c.Client][at]
 		if h == nil {
 			h = &history{}
@@ -109,9 +111,9 @@ func (s *Set) Add(c *schemas.Change, offset int64) {
 	}
 }
 
-// Values is what a change says, by name: nothing where nobody can read it, be
+// ParseValues is what a change says, by name: nothing where nobody can read it, be
 // it of a later version or not what the edge lets in.
-func Values(c *schemas.Change) map[string]jsontext.Value {
+func ParseValues(c *schemas.Change) map[string]jsontext.Value {
 	var values map[string]jsontext.Value
 	if !c.Kind.Has(c.Operation) || json.Unmarshal(c.Values, &values) != nil {
 		return nil
@@ -123,9 +125,9 @@ func Values(c *schemas.Change) map[string]jsontext.Value {
 func (h *history) add(s step) (grown int64) {
 	i, twice := slices.BinarySearchFunc(h.steps, s.offset, func(s step, offset int64) int { return cmp.Compare(s.offset, offset) })
 	switch {
-	case twice, i < len(h.steps) && h.steps[0].absolute() && i == 0:
+	case twice, i < len(h.steps) && h.steps[0].overwrites() && i == 0:
 		return 0 // known, or void
-	case s.absolute():
+	case s.overwrites():
 		for _, void := range h.steps[:i] {
 			grown -= void.bytes()
 		}
@@ -162,9 +164,9 @@ func (s *Set) Client(id int64) Client {
 		v := Value{JSON: is, Time: last.time, Offset: last.offset}
 		switch {
 		case at.kind != schemas.ContactChange:
-			put(&c.Properties, at.of, v)
+			put(&c.Properties, at.name, v)
 		case is.Kind() == '"' && string(is) != `""`:
-			put(&c.Contacts, at.of, v)
+			put(&c.Contacts, at.name, v)
 		}
 	}
 	return c
@@ -212,7 +214,7 @@ func increase(v, by jsontext.Value) jsontext.Value {
 	if from == nil {
 		from = jsontext.Value("0")
 	}
-	if sum := sumOf(from, by); sum != nil {
+	if sum := addNumbers(from, by); sum != nil {
 		return sum
 	}
 	return v
@@ -220,7 +222,7 @@ func increase(v, by jsontext.Value) jsontext.Value {
 
 // addMembers appends to a list the strings that it lacks.
 func addMembers(v, members jsontext.Value) jsontext.Value {
-	list, ok1 := textsOf(v)
+	list, ok1 := stringsOf(v)
 	more, ok2 := Members(members)
 	if !ok1 || !ok2 {
 		return v
@@ -230,24 +232,24 @@ func addMembers(v, members jsontext.Value) jsontext.Value {
 			list = append(list, m)
 		}
 	}
-	return listOf(list)
+	return encodeStrings(list)
 }
 
 // removeMembers takes strings from a list.
 func removeMembers(v, members jsontext.Value) jsontext.Value {
-	list, ok1 := textsOf(v)
+	list, ok1 := stringsOf(v)
 	less, ok2 := Members(members)
 	if v == nil || !ok1 || !ok2 {
 		return v
 	}
-	return listOf(slices.DeleteFunc(list, func(m string) bool { return slices.Contains(less, m) }))
+	return encodeStrings(slices.DeleteFunc(list, func(m string) bool { return slices.Contains(less, m) }))
 }
 
 // Members reads what add and remove are applied with: a list of strings, or a
 // single one. ok is false for anything else.
 func Members(v jsontext.Value) (texts []string, ok bool) {
 	if v.Kind() != '"' {
-		texts, ok = textsOf(v)
+		texts, ok = stringsOf(v)
 		return texts, ok && v != nil
 	}
 	var one string
@@ -257,8 +259,8 @@ func Members(v jsontext.Value) (texts []string, ok bool) {
 	return []string{one}, true
 }
 
-// textsOf reads a list of strings; nothing is an empty one.
-func textsOf(v jsontext.Value) (texts []string, ok bool) {
+// stringsOf reads a list of strings; nothing is an empty one.
+func stringsOf(v jsontext.Value) (texts []string, ok bool) {
 	if v == nil {
 		return nil, true
 	}
@@ -276,7 +278,7 @@ func textsOf(v jsontext.Value) (texts []string, ok bool) {
 	return texts, true
 }
 
-func listOf(list []string) jsontext.Value {
+func encodeStrings(list []string) jsontext.Value {
 	out := jsontext.Value("[")
 	for i, m := range list {
 		if i > 0 {

@@ -12,8 +12,8 @@ import (
 	"weir/schemas"
 )
 
-// said is a change of client 7, as "op values".
-func said(text string) *schemas.Change {
+// changeOf is a change of client 7, as "op values".
+func changeOf(text string) *schemas.Change {
 	op, values, _ := strings.Cut(text, " ")
 	c := &schemas.Change{Product: 1, Client: 7, Kind: schemas.PropertyChange, Operation: op, Values: []byte(values)}
 	if op == "contact" {
@@ -22,8 +22,8 @@ func said(text string) *schemas.Change {
 	return c
 }
 
-// shown is a client as text, by name.
-func shown(c Client) map[string]string {
+// describe is a client as text, by name.
+func describe(c Client) map[string]string {
 	out := map[string]string{}
 	for name, v := range c.Properties {
 		out["user."+name] = string(v.JSON)
@@ -39,9 +39,9 @@ func TestOperations(t *testing.T) {
 		t.Helper()
 		var s Set
 		for i, text := range changes {
-			s.Add(said(text), int64(10+i))
+			s.Add(changeOf(text), int64(10+i))
 		}
-		if diff := cmp.Diff(want, shown(s.Client(7))); diff != "" {
+		if diff := cmp.Diff(want, describe(s.Client(7))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
@@ -91,36 +91,36 @@ func TestOperations(t *testing.T) {
 	check("what nobody can read", user("1"), `set {"a":1}`, `multiply {"a":2}`, `set [1]`, `set`)
 }
 
-// TestClientsAreApart: also one of which nothing is left is among them.
-func TestClientsAreApart(t *testing.T) {
+// TestClientsAreSeparate: also one of which nothing is left is among them.
+func TestClientsAreSeparate(t *testing.T) {
 	var s Set
 	for range s.Clients() {
 		t.Error("an empty set has a client")
 	}
-	other := said(`set {"a":2}`)
+	other := changeOf(`set {"a":2}`)
 	other.Client = 9
-	gone := said(`delete {"a":2}`)
+	gone := changeOf(`delete {"a":2}`)
 	gone.Client = 8
-	s.Add(said(`set {"a":1}`), 5)
+	s.Add(changeOf(`set {"a":1}`), 5)
 	s.Add(other, 1)
 	s.Add(gone, 2)
 	got := map[int64]map[string]string{}
 	for id, c := range s.Clients() {
-		got[id] = shown(c)
+		got[id] = describe(c)
 	}
 	if diff := cmp.Diff(map[int64]map[string]string{7: {"user.a": "1"}, 8: {}, 9: {"user.a": "2"}}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
-// TestOnlyWhatIsKept: names that nobody asks for take no memory.
-func TestOnlyWhatIsKept(t *testing.T) {
+// TestKeepDropsOtherNames: names that nobody asks for take no memory.
+func TestKeepDropsOtherNames(t *testing.T) {
 	s := Set{Keep: func(kind schemas.ChangeKind, name string) bool { return kind == schemas.PropertyChange && name == "a" }}
-	s.Add(said(`set {"a":1}`), 1)
+	s.Add(changeOf(`set {"a":1}`), 1)
 	before := s.Bytes()
-	s.Add(said(`set {"b":2}`), 2)
-	s.Add(said(`contact {"a":"x"}`), 3)
-	if diff := cmp.Diff(map[string]string{"user.a": "1"}, shown(s.Client(7))); diff != "" || s.Bytes() != before || s.Len() != 1 {
+	s.Add(changeOf(`set {"b":2}`), 2)
+	s.Add(changeOf(`contact {"a":"x"}`), 3)
+	if diff := cmp.Diff(map[string]string{"user.a": "1"}, describe(s.Client(7))); diff != "" || s.Bytes() != before || s.Len() != 1 {
 		t.Errorf("%d clients, %d bytes before, %d after (-want +got):\n%s", s.Len(), before, s.Bytes(), diff)
 	}
 }
@@ -132,16 +132,16 @@ func inOrder(changes []*schemas.Change) map[string]string {
 	for _, c := range changes {
 		var s Set
 		for name, v := range state {
-			s.Add(said(fmt.Sprintf(`set {%q:%s}`, name, v.JSON)), 1)
+			s.Add(changeOf(fmt.Sprintf(`set {%q:%s}`, name, v.JSON)), 1)
 		}
 		s.Add(c, 2)
 		state = s.Client(7).Properties
 	}
-	return shown(Client{Properties: state})
+	return describe(Client{Properties: state})
 }
 
-// TestAnyOrderIsTheOrderOfTheLog: changes come in any order and more than once.
-func TestAnyOrderIsTheOrderOfTheLog(t *testing.T) {
+// TestAddInAnyOrder: changes come in any order and more than once.
+func TestAddInAnyOrder(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 9))
 	values := []string{`1`, `-0.5`, `"x"`, `["x"]`, `["y","x"]`, `true`, `12e1`}
 	for range 3000 {
@@ -154,13 +154,13 @@ func TestAnyOrderIsTheOrderOfTheLog(t *testing.T) {
 				}
 			}
 			op := schemas.PropertyChange.Operations()[r.IntN(5)]
-			log = append(log, said(op+" {"+strings.Join(members, ",")+"}"))
+			log = append(log, changeOf(op+" {"+strings.Join(members, ",")+"}"))
 		}
 		var s Set
 		for _, i := range append(r.Perm(len(log)), r.Perm(len(log))...) {
 			s.Add(log[i], int64(i))
 		}
-		if diff := cmp.Diff(inOrder(log), shown(s.Client(7))); diff != "" {
+		if diff := cmp.Diff(inOrder(log), describe(s.Client(7))); diff != "" {
 			for i, c := range log {
 				t.Logf("%d %s %s", i, c.Operation, c.Values)
 			}
@@ -169,19 +169,19 @@ func TestAnyOrderIsTheOrderOfTheLog(t *testing.T) {
 	}
 }
 
-// TestVoidStepsAreLetGo: what a later set makes void takes no memory.
-func TestVoidStepsAreLetGo(t *testing.T) {
+// TestOverwrittenStepsAreDropped: what a later set makes void takes no memory.
+func TestOverwrittenStepsAreDropped(t *testing.T) {
 	var s Set
 	for _, offset := range rand.New(rand.NewPCG(1, 1)).Perm(1000) {
-		c := said(fmt.Sprintf(`set {"a":%d}`, offset))
+		c := changeOf(fmt.Sprintf(`set {"a":%d}`, offset))
 		c.Time = int64(1000 + offset)
 		s.Add(c, int64(offset))
 	}
-	if h := s.clients[7][name{schemas.PropertyChange, "a"}]; len(h.steps) != 1 {
+	if h := s.clients[7][propertyKey{schemas.PropertyChange, "a"}]; len(h.steps) != 1 {
 		t.Errorf("%d steps are kept, want 1", len(h.steps))
 	}
 	var once Set
-	once.Add(said(`set {"a":999}`), 999)
+	once.Add(changeOf(`set {"a":999}`), 999)
 	if s.Bytes() != once.Bytes() || once.Bytes() == 0 {
 		t.Errorf("%d bytes, want the %d of what is left", s.Bytes(), once.Bytes())
 	}
@@ -199,17 +199,17 @@ func FuzzIncrease(f *testing.F) {
 		if !x.IsValid() || !y.IsValid() {
 			return
 		}
-		sum := sumOf(x, y)
+		sum := addNumbers(x, y)
 		if (sum != nil) != (Addable(x) && Addable(y)) {
 			t.Fatalf("%s + %s = %s, addable %v and %v", a, b, sum, Addable(x), Addable(y))
 		}
 		if sum == nil {
 			return
 		}
-		if !sum.IsValid() || sum.Kind() != '0' || len(sum) > 2*maxDigits+4 || string(sum) != string(sumOf(y, x)) {
+		if !sum.IsValid() || sum.Kind() != '0' || len(sum) > 2*maxDigits+4 || string(sum) != string(addNumbers(y, x)) {
 			t.Fatalf("%s + %s = %s", a, b, sum)
 		}
-		if back, zero := sumOf(sum, sumOf(jsontext.Value("0"), y)), sumOf(x, jsontext.Value("0")); Addable(sum) && back == nil || zero == nil {
+		if back, zero := addNumbers(sum, addNumbers(jsontext.Value("0"), y)), addNumbers(x, jsontext.Value("0")); Addable(sum) && back == nil || zero == nil {
 			t.Fatalf("%s + %s = %s, and again %s", a, b, sum, back)
 		}
 	})

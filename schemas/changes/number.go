@@ -16,7 +16,7 @@ const maxDigits = 100
 // Addable says that v is a number that increase can add: one of at most 100
 // digits before and after its point.
 func Addable(v jsontext.Value) bool {
-	_, ok := parse(v)
+	_, ok := parseNumber(v)
 	return ok
 }
 
@@ -26,8 +26,8 @@ type decimal struct {
 	scale int // 0 to maxDigits
 }
 
-// parse reads a JSON number exactly.
-func parse(v jsontext.Value) (decimal, bool) {
+// parseNumber reads a JSON number exactly.
+func parseNumber(v jsontext.Value) (decimal, bool) {
 	if v.Kind() != '0' {
 		return decimal{}, false
 	}
@@ -55,17 +55,17 @@ func parse(v jsontext.Value) (decimal, bool) {
 		return decimal{}, false
 	}
 	if scale -= exponent; scale < 0 {
-		units.Mul(units, power(-scale))
+		units.Mul(units, powerOfTen(-scale))
 		scale = 0
 	}
 	d := decimal{units: units, scale: scale}
-	d.shorten()
-	whole := new(big.Int).Quo(units, power(d.scale))
+	d.trimZeros()
+	whole := new(big.Int).Quo(units, powerOfTen(d.scale))
 	return d, d.scale <= maxDigits && len(whole.Text(10)) <= maxDigits+1 // and a sign
 }
 
-// shorten drops zeros at the end of the fraction.
-func (d *decimal) shorten() {
+// trimZeros drops zeros at the end of the fraction.
+func (d *decimal) trimZeros() {
 	ten, rest := big.NewInt(10), new(big.Int)
 	for d.scale > 0 {
 		q, r := new(big.Int).QuoRem(d.units, ten, rest)
@@ -76,23 +76,23 @@ func (d *decimal) shorten() {
 	}
 }
 
-func power(n int) *big.Int { return new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n)), nil) }
+func powerOfTen(n int) *big.Int { return new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n)), nil) }
 
-// sumOf is a + b in plain digits, without any that it does not need; nil where
+// addNumbers is a + b in plain digits, without any that it does not need; nil where
 // one of them is no number that can be added.
-func sumOf(a, b jsontext.Value) jsontext.Value {
-	x, ok1 := parse(a)
-	y, ok2 := parse(b)
+func addNumbers(a, b jsontext.Value) jsontext.Value {
+	x, ok1 := parseNumber(a)
+	y, ok2 := parseNumber(b)
 	if !ok1 || !ok2 {
 		return nil
 	}
 	scale := max(x.scale, y.scale)
 	sum := new(big.Int).Add(
-		new(big.Int).Mul(x.units, power(scale-x.scale)),
-		new(big.Int).Mul(y.units, power(scale-y.scale)),
+		new(big.Int).Mul(x.units, powerOfTen(scale-x.scale)),
+		new(big.Int).Mul(y.units, powerOfTen(scale-y.scale)),
 	)
 	d := decimal{units: sum, scale: scale}
-	d.shorten()
+	d.trimZeros()
 	return d.text()
 }
 

@@ -130,10 +130,10 @@ func stringColumn(to []string, rec arrow.Record, i int) []string {
 
 // bindDictionary reads a coded column, whose dictionary values reads; rows without a
 // value have the code −1.
-func bindDictionary[V comparable](to *rollup.Coded[V], rec arrow.Record, i int, values func(arrow.Array) []V) {
+func bindDictionary[V comparable](to *rollup.DictionaryColumn[V], rec arrow.Record, i int, values func(arrow.Array) []V) {
 	rows := columnAs[*array.Dictionary](rec, i)
-	if of := rows.Data().Dictionary(); to.Of != any(of) {
-		to.Of, to.Values = of, values(rows.Dictionary())
+	if of := rows.Data().Dictionary(); to.DictionaryID != any(of) {
+		to.DictionaryID, to.Values = of, values(rows.Dictionary())
 	}
 	codes, _ := rows.Indices().(*array.Int32)
 	if to.Codes = codes.Int32Values(); rows.NullN() == 0 {

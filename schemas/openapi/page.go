@@ -39,7 +39,7 @@ type (
 		Security                string // what it wants; "" is nothing
 		Parameters              []fieldView
 		Body                    *bodyView
-		Responses                 []responseView
+		Responses               []responseView
 	}
 	responseView struct {
 		Status, Reason string

@@ -39,9 +39,9 @@ func (r *Registry) CreateAccount(ctx context.Context, name string) (Account, err
 	if err := validText("name", name); err != nil {
 		return Account{}, fmt.Errorf("create account: %w", err)
 	}
-	a := Account{ID: newID(accountPrefix), Name: name, Created: stamp()}
+	a := Account{ID: newID(accountPrefix), Name: name, Created: currentTime()}
 	_, err := r.db.ExecContext(ctx, `INSERT INTO accounts (id, name, created) VALUES ($1, $2, $3)`,
-		a.ID, a.Name, micros(a.Created))
+		a.ID, a.Name, toMicros(a.Created))
 	if err != nil {
 		return Account{}, fmt.Errorf("create account: %w", err)
 	}
@@ -50,11 +50,11 @@ func (r *Registry) CreateAccount(ctx context.Context, name string) (Account, err
 
 // ListAccounts lists every account, revoked ones too, oldest first.
 func (r *Registry) ListAccounts(ctx context.Context) ([]Account, error) {
-	all, err := list(ctx, r.db, func(row *sql.Rows) (Account, error) {
+	all, err := queryAll(ctx, r.db, func(row *sql.Rows) (Account, error) {
 		var a Account
 		var created, revoked int64
 		err := row.Scan(&a.ID, &a.Name, &created, &revoked)
-		a.Created, a.Revoked = at(created), at(revoked)
+		a.Created, a.Revoked = fromMicros(created), fromMicros(revoked)
 		return a, err
 	}, `SELECT id, name, created, revoked FROM accounts ORDER BY created, id`)
 	if err != nil {
@@ -67,26 +67,26 @@ func (r *Registry) ListAccounts(ctx context.Context) ([]Account, error) {
 // user it has. ErrNotFound if it is not there or ended already; so with every
 // Revoke.
 func (r *Registry) RevokeAccount(ctx context.Context, id string) error {
-	err := changed(ctx, r.db, ErrNotFound, `UPDATE accounts SET revoked = $1 WHERE id = $2 AND revoked = 0`,
-		micros(stamp()), id)
+	err := execRequired(ctx, r.db, ErrNotFound, `UPDATE accounts SET revoked = $1 WHERE id = $2 AND revoked = 0`,
+		toMicros(currentTime()), id)
 	if err != nil {
 		return fmt.Errorf("revoke account %q: %w", id, err)
 	}
-	r.forget()
+	r.invalidateCaches()
 	return nil
 }
 
 // CreateProduct makes p; a zero ID asks for a random one of ten digits, an
 // empty Name for the id as name.
 func (r *Registry) CreateProduct(ctx context.Context, p Product) (Product, error) {
-	if err := living(ctx, r.db, p.Account); err != nil {
+	if err := requireAccount(ctx, r.db, p.Account); err != nil {
 		return Product{}, fmt.Errorf("create product: %w", err)
 	}
 	if p.ID != 0 {
 		return r.insertProduct(ctx, p)
 	}
 	for {
-		id, err := newNumber()
+		id, err := newProductID()
 		if err != nil {
 			return Product{}, fmt.Errorf("create product: %w", err)
 		}
@@ -108,13 +108,13 @@ func (r *Registry) insertProduct(ctx context.Context, p Product) (Product, error
 	if err := validText("name", p.Name); err != nil {
 		return Product{}, fmt.Errorf("create product %d: %w", p.ID, err)
 	}
-	p.Created, p.Revoked = stamp(), time.Time{}
-	err := changed(ctx, r.db, ErrExists, `INSERT INTO products (id, account_id, name, next_client, created)
-		VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, p.ID, p.Account, p.Name, int64(firstClient), micros(p.Created))
+	p.Created, p.Revoked = currentTime(), time.Time{}
+	err := execRequired(ctx, r.db, ErrExists, `INSERT INTO products (id, account_id, name, next_client, created)
+		VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, p.ID, p.Account, p.Name, int64(firstEUID), toMicros(p.Created))
 	if err != nil {
 		return Product{}, fmt.Errorf("create product %d: %w", p.ID, err)
 	}
-	r.forget() // tokens of the whole account see it from now on
+	r.invalidateCaches() // tokens of the whole account see it from now on
 	return p, nil
 }
 
@@ -126,13 +126,13 @@ func scanProduct(row *sql.Rows) (Product, error) {
 	var p Product
 	var created, revoked int64
 	err := row.Scan(&p.ID, &p.Account, &p.Name, &created, &revoked)
-	p.Created, p.Revoked = at(created), at(revoked)
+	p.Created, p.Revoked = fromMicros(created), fromMicros(revoked)
 	return p, err
 }
 
 // Product returns a product that is alive, or ErrNotFound.
 func (r *Registry) Product(ctx context.Context, id int64) (Product, error) {
-	found, err := list(ctx, r.db, scanProduct, productColumns+`WHERE p.id = $1 AND p.revoked = 0 AND a.revoked = 0`, id)
+	found, err := queryAll(ctx, r.db, scanProduct, productColumns+`WHERE p.id = $1 AND p.revoked = 0 AND a.revoked = 0`, id)
 	if err != nil {
 		return Product{}, fmt.Errorf("read product %d: %w", id, err)
 	}
@@ -144,7 +144,7 @@ func (r *Registry) Product(ctx context.Context, id int64) (Product, error) {
 
 // ListProducts lists the products of account, or of all accounts if it is "".
 func (r *Registry) ListProducts(ctx context.Context, account string) ([]Product, error) {
-	all, err := list(ctx, r.db, scanProduct,
+	all, err := queryAll(ctx, r.db, scanProduct,
 		productColumns+`WHERE $1 = '' OR p.account_id = $1 ORDER BY p.created, p.id`, account)
 	if err != nil {
 		return nil, fmt.Errorf("list products: %w", err)
@@ -154,17 +154,17 @@ func (r *Registry) ListProducts(ctx context.Context, account string) ([]Product,
 
 // RevokeProduct ends a product: its sources stop writing and nobody sees it.
 func (r *Registry) RevokeProduct(ctx context.Context, id int64) error {
-	err := changed(ctx, r.db, ErrNotFound, `UPDATE products SET revoked = $1 WHERE id = $2 AND revoked = 0`,
-		micros(stamp()), id)
+	err := execRequired(ctx, r.db, ErrNotFound, `UPDATE products SET revoked = $1 WHERE id = $2 AND revoked = 0`,
+		toMicros(currentTime()), id)
 	if err != nil {
 		return fmt.Errorf("revoke product %d: %w", id, err)
 	}
-	r.forget()
+	r.invalidateCaches()
 	return nil
 }
 
-// living is nil for an account that exists and is alive.
-func living(ctx context.Context, q querier, account string) error {
+// requireAccount is nil for an account that exists and is alive.
+func requireAccount(ctx context.Context, q querier, account string) error {
 	var n int64
 	err := q.QueryRowContext(ctx, `SELECT COUNT(*) FROM accounts WHERE id = $1 AND revoked = 0`, account).Scan(&n)
 	if err != nil {
@@ -176,15 +176,15 @@ func living(ctx context.Context, q querier, account string) error {
 	return nil
 }
 
-// forget makes what was just revoked act at once in this process.
-func (r *Registry) forget() {
-	r.sources.forget()
-	r.tokens.forget()
-	r.sessions.forget()
+// invalidateCaches makes what was just revoked act at once in this process.
+func (r *Registry) invalidateCaches() {
+	r.sources.invalidate()
+	r.tokens.invalidate()
+	r.sessions.invalidate()
 }
 
-// stamp is now as the database will give it back.
-func stamp() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+// currentTime is now as the database will give it back.
+func currentTime() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
 // validText refuses what PostgreSQL cannot store and what nobody could read.
 func validText(what, text string) error {

@@ -40,7 +40,7 @@ func (c *cache[V]) get(ctx context.Context, key string, load func(context.Contex
 	shared, err, _ := c.flights.Do(key, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 		defer cancel()
-		return c.fill(ctx, key, load)
+		return c.loadAndStore(ctx, key, load)
 	})
 	value, _ := shared.(V)
 	return value, err
@@ -55,7 +55,7 @@ func (c *cache[V]) peek(key string) (*entry[V], bool) {
 	return e, ok && e.fresh()
 }
 
-func (c *cache[V]) fill(ctx context.Context, key string, load func(context.Context) (V, error)) (V, error) {
+func (c *cache[V]) loadAndStore(ctx context.Context, key string, load func(context.Context) (V, error)) (V, error) {
 	e := &entry[V]{asked: time.Now()}
 	var err error
 	if e.value, err = load(ctx); err != nil {
@@ -81,6 +81,6 @@ func (c *cache[V]) sweep(now time.Time) {
 	})
 }
 
-// forget makes the next question go to the database. A load that is on its way
+// invalidate makes the next question go to the database. A load that is on its way
 // may still bring the old answer back, for cacheFor.
-func (c *cache[V]) forget() { c.entries.Clear() }
+func (c *cache[V]) invalidate() { c.entries.Clear() }

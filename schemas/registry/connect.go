@@ -24,9 +24,9 @@ const (
 	maxReachPause = 4 * time.Second // doubled from a millisecond on: 4 s in all
 )
 
-// connect opens the pool and touches nothing but the file's existence. The url
+// open opens the pool and touches nothing but the file's existence. The url
 // may hold a password, so no error repeats it.
-func connect(address string) (*Registry, error) {
+func open(address string) (*Registry, error) {
 	scheme, rest, _ := strings.Cut(address, ":")
 	switch scheme {
 	case "sqlite":
@@ -64,13 +64,13 @@ func connectSQLite(path string) (*Registry, error) {
 	}
 	db.SetMaxOpenConns(sqliteConns)
 	db.SetMaxIdleConns(sqliteConns)
-	return &Registry{db: db, dialect: "sqlite", clock: callerClock}, nil
+	return &Registry{db: db, dialect: "sqlite", clock: localClock}, nil
 }
 
-// reach makes the first connection. SQLite waits for every lock but the one
+// waitUntilReachable makes the first connection. SQLite waits for every lock but the one
 // under which another process turns a new file into a WAL one, so a busy file
 // is tried again here.
-func (r *Registry) reach(ctx context.Context) error {
+func (r *Registry) waitUntilReachable(ctx context.Context) error {
 	for pause := time.Millisecond; ; pause *= 2 {
 		err := r.db.PingContext(ctx)
 		busy, ok := errors.AsType[*sqlite.Error](err)
@@ -98,7 +98,7 @@ func connectPostgres(address string) (*Registry, error) {
 	return &Registry{db: db, dialect: "postgres", clock: databaseClock}, nil
 }
 
-func callerClock(context.Context, querier) (time.Time, error) { return time.Now(), nil }
+func localClock(context.Context, querier) (time.Time, error) { return time.Now(), nil }
 
 func databaseClock(ctx context.Context, q querier) (time.Time, error) {
 	var us int64
@@ -106,5 +106,5 @@ func databaseClock(ctx context.Context, q querier) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read the database's clock: %w", err)
 	}
-	return at(us), nil
+	return fromMicros(us), nil
 }

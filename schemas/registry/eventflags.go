@@ -16,7 +16,7 @@ type EventName struct {
 
 // Compare orders by category, none first, and name.
 func (e EventName) Compare(o EventName) int {
-	return cmp.Or(cmp.Compare(bit(e.HasCategory), bit(o.HasCategory)), cmp.Compare(e.Category, o.Category), cmp.Compare(e.Name, o.Name))
+	return cmp.Or(cmp.Compare(boolToInt(e.HasCategory), boolToInt(o.HasCategory)), cmp.Compare(e.Category, o.Category), cmp.Compare(e.Name, o.Name))
 }
 
 // EventFlags say how an event is collected. Until its product's owner says
@@ -34,7 +34,7 @@ type EventFlagsUpdate struct {
 // EventFlags returns the flags of the events of a product that are not both.
 func (r *Registry) EventFlags(ctx context.Context, product int64) (map[EventName]EventFlags, error) {
 	flags := map[EventName]EventFlags{}
-	_, err := list(ctx, r.db, func(row *sql.Rows) (struct{}, error) {
+	_, err := queryAll(ctx, r.db, func(row *sql.Rows) (struct{}, error) {
 		var e EventName
 		var hasCategory, basic, advanced int64
 		err := row.Scan(&hasCategory, &e.Category, &e.Name, &basic, &advanced)
@@ -53,14 +53,14 @@ func (r *Registry) EventFlags(ctx context.Context, product int64) (map[EventName
 // events need not have been seen.
 func (r *Registry) UpdateEventFlags(ctx context.Context, product int64, updates []EventFlagsUpdate) error {
 	updates = slices.SortedFunc(slices.Values(updates), func(a, b EventFlagsUpdate) int { return a.Event.Compare(b.Event) })
-	err := r.update(ctx, func(tx *sql.Tx) error {
+	err := r.inTransaction(ctx, func(tx *sql.Tx) error {
 		for _, u := range updates { // in one order, so that two batches never wait for each other's rows
 			_, err := tx.ExecContext(ctx, `INSERT INTO event_flags (product_id, has_category, category, name, basic, advanced)
 				VALUES ($1, $2, $3, $4, COALESCE(CAST($5 AS BIGINT), 1), COALESCE(CAST($6 AS BIGINT), 1))
 				ON CONFLICT (product_id, has_category, category, name) DO UPDATE SET
 					basic = COALESCE(CAST($5 AS BIGINT), event_flags.basic),
 					advanced = COALESCE(CAST($6 AS BIGINT), event_flags.advanced)`,
-				product, bit(u.Event.HasCategory), u.Event.Category, u.Event.Name, bitOf(u.Basic), bitOf(u.Advanced))
+				product, boolToInt(u.Event.HasCategory), u.Event.Category, u.Event.Name, nullableBool(u.Basic), nullableBool(u.Advanced))
 			if err != nil {
 				return err
 			}

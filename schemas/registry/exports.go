@@ -28,7 +28,7 @@ const exportColumns = `product_id, kind, first_day, last_day, version, object_ke
 // Exports lists the files of a product and a kind, of each file the newest
 // version, oldest day first.
 func (r *Registry) Exports(ctx context.Context, product int64, kind string) ([]ExportFile, error) {
-	files, err := list(ctx, r.db, scanExport, `SELECT `+exportColumns+` FROM export_files f
+	files, err := queryAll(ctx, r.db, scanExport, `SELECT `+exportColumns+` FROM export_files f
 		WHERE product_id = $1 AND kind = $2 AND version = (SELECT MAX(version) FROM export_files n
 			WHERE n.product_id = f.product_id AND n.kind = f.kind AND n.first_day = f.first_day AND n.last_day = f.last_day)
 		ORDER BY first_day, last_day`, product, kind)
@@ -41,7 +41,7 @@ func (r *Registry) Exports(ctx context.Context, product int64, kind string) ([]E
 // ExportsWithin lists the closed files of all products that lie between two
 // days, both inclusive, of each file the newest version.
 func (r *Registry) ExportsWithin(ctx context.Context, first, last string) ([]ExportFile, error) {
-	files, err := list(ctx, r.db, scanExport, `SELECT `+exportColumns+` FROM export_files f
+	files, err := queryAll(ctx, r.db, scanExport, `SELECT `+exportColumns+` FROM export_files f
 		WHERE first_day >= $1 AND last_day <= $2 AND version > 0 AND version = (SELECT MAX(version) FROM export_files n
 			WHERE n.product_id = f.product_id AND n.kind = f.kind AND n.first_day = f.first_day AND n.last_day = f.last_day)
 		ORDER BY product_id, kind, first_day, last_day`, first, last)
@@ -55,7 +55,7 @@ func scanExport(row *sql.Rows) (ExportFile, error) {
 	var f ExportFile
 	var built int64
 	err := row.Scan(&f.Product, &f.Kind, &f.First, &f.Last, &f.Version, &f.Key, &f.Rows, &f.CSVBytes, &f.ZipBytes, &f.Watermark, &built)
-	f.Built = at(built)
+	f.Built = fromMicros(built)
 	return f, err
 }
 
@@ -72,7 +72,7 @@ func (r *Registry) scheduleDelete(ctx context.Context, q querier, key string, ke
 		return err
 	}
 	_, err = q.ExecContext(ctx, `INSERT INTO export_leavings (object_key, delete_after) VALUES ($1, $2)
-		ON CONFLICT (object_key) DO UPDATE SET delete_after = excluded.delete_after`, key, micros(now.Add(keep)))
+		ON CONFLICT (object_key) DO UPDATE SET delete_after = excluded.delete_after`, key, toMicros(now.Add(keep)))
 	if err != nil {
 		return fmt.Errorf("leave object %s: %w", key, err)
 	}
@@ -83,8 +83,8 @@ func (r *Registry) scheduleDelete(ctx context.Context, q querier, key string, ke
 // one of a version stands; a later one is ErrExists and its object is left to
 // be deleted.
 func (r *Registry) SaveExport(ctx context.Context, f ExportFile) error {
-	err := r.update(ctx, func(tx *sql.Tx) error {
-		if err := changed(ctx, tx, ErrExists, insertExport+` ON CONFLICT DO NOTHING`, f.values()...); err != nil {
+	err := r.inTransaction(ctx, func(tx *sql.Tx) error {
+		if err := execRequired(ctx, tx, ErrExists, insertExport+` ON CONFLICT DO NOTHING`, f.values()...); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `DELETE FROM export_leavings WHERE object_key = $1`, f.Key)
@@ -100,7 +100,7 @@ func (r *Registry) SaveExport(ctx context.Context, f ExportFile) error {
 // before. Its object is deleted after keep.
 func (r *Registry) SaveTemporaryExport(ctx context.Context, f ExportFile, keep time.Duration) error {
 	f.Version = 0
-	err := r.update(ctx, func(tx *sql.Tx) error {
+	err := r.inTransaction(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, insertExport+` ON CONFLICT (product_id, kind, first_day, last_day, version)
 			DO UPDATE SET object_key = excluded.object_key, row_count = excluded.row_count, csv_bytes = excluded.csv_bytes,
 				zip_bytes = excluded.zip_bytes, watermark = excluded.watermark, built = excluded.built`, f.values()...)
@@ -118,7 +118,7 @@ func (r *Registry) SaveTemporaryExport(ctx context.Context, f ExportFile, keep t
 const insertExport = `INSERT INTO export_files (` + exportColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 
 func (f ExportFile) values() []any {
-	return []any{f.Product, f.Kind, f.First, f.Last, f.Version, f.Key, f.Rows, f.CSVBytes, f.ZipBytes, f.Watermark, micros(f.Built)}
+	return []any{f.Product, f.Kind, f.First, f.Last, f.Version, f.Key, f.Rows, f.CSVBytes, f.ZipBytes, f.Watermark, toMicros(f.Built)}
 }
 
 // PendingDeletes lists objects whose time has come, limit at most.
@@ -127,8 +127,8 @@ func (r *Registry) PendingDeletes(ctx context.Context, limit int) ([]string, err
 	if err != nil {
 		return nil, fmt.Errorf("list leavings: %w", err)
 	}
-	keys, err := list(ctx, r.db, func(row *sql.Rows) (key string, err error) { return key, row.Scan(&key) },
-		`SELECT object_key FROM export_leavings WHERE delete_after <= $1 ORDER BY delete_after LIMIT $2`, micros(now), limit)
+	keys, err := queryAll(ctx, r.db, func(row *sql.Rows) (key string, err error) { return key, row.Scan(&key) },
+		`SELECT object_key FROM export_leavings WHERE delete_after <= $1 ORDER BY delete_after LIMIT $2`, toMicros(now), limit)
 	if err != nil {
 		return nil, fmt.Errorf("list leavings: %w", err)
 	}
@@ -138,7 +138,7 @@ func (r *Registry) PendingDeletes(ctx context.Context, limit int) ([]string, err
 // ForgetExports forgets objects that are deleted, and the builds that were in
 // them.
 func (r *Registry) ForgetExports(ctx context.Context, keys ...string) error {
-	err := r.update(ctx, func(tx *sql.Tx) error {
+	err := r.inTransaction(ctx, func(tx *sql.Tx) error {
 		for _, key := range keys {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM export_files WHERE object_key = $1 AND version = 0`, key); err != nil {
 				return err
@@ -168,7 +168,7 @@ func (r *Registry) ExportedThrough(ctx context.Context) (string, error) {
 // FinishExports records that every file of day is built.
 func (r *Registry) FinishExports(ctx context.Context, day, watermark string) error {
 	_, err := r.db.ExecContext(ctx, `INSERT INTO export_days (day, watermark, built) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
-		day, watermark, micros(time.Now()))
+		day, watermark, toMicros(time.Now()))
 	if err != nil {
 		return fmt.Errorf("record day %s as exported: %w", day, err)
 	}

@@ -23,12 +23,12 @@ import (
 // counter cannot give a number twice, new clients lie together in sorted data
 // files, and the number itself opens nothing.
 const (
-	firstClient = 1 << 52
-	endOfClient = 1 << 53
+	firstEUID = 1 << 52
+	endEUID   = 1 << 53
 )
 
-// registerChunk bounds the values of one statement.
-const registerChunk = 500
+// maxChunk bounds the values of one statement.
+const maxChunk = 500
 
 // Identity is one name by which a client is known.
 type Identity struct {
@@ -55,8 +55,8 @@ func (r *Registry) RegisterIdentities(ctx context.Context, product int64, name s
 	}
 	distinct := slices.Compact(slices.Sorted(slices.Values(values)))
 	known := make(map[string]int64, len(distinct))
-	for part := range slices.Chunk(distinct, registerChunk) {
-		if err := r.register(ctx, key{product, name}, part, known); err != nil {
+	for part := range slices.Chunk(distinct, maxChunk) {
+		if err := r.register(ctx, identityKey{product, name}, part, known); err != nil {
 			return nil, fmt.Errorf("register identities of product %d: %w", product, err)
 		}
 	}
@@ -67,16 +67,16 @@ func (r *Registry) RegisterIdentities(ctx context.Context, product int64, name s
 	return euids, nil
 }
 
-// key is what identities have in common that are looked up together.
-type key struct {
+// identityKey is what identities have in common that are looked up together.
+type identityKey struct {
 	product int64
 	name    string
 }
 
 // register looks first, which is all that most requests need, and takes the
 // product's counter only for what is new.
-func (r *Registry) register(ctx context.Context, k key, values []string, known map[string]int64) error {
-	found, err := lookUp(ctx, r.db, k, values)
+func (r *Registry) register(ctx context.Context, k identityKey, values []string, known map[string]int64) error {
+	found, err := lookupIdentities(ctx, r.db, k, values)
 	if err != nil {
 		return err
 	}
@@ -84,14 +84,14 @@ func (r *Registry) register(ctx context.Context, k key, values []string, known m
 	if len(found) == len(values) {
 		return nil
 	}
-	return r.update(ctx, func(tx *sql.Tx) error {
-		found, err := allocate(ctx, tx, k, missing(values, found))
+	return r.inTransaction(ctx, func(tx *sql.Tx) error {
+		found, err := allocate(ctx, tx, k, unknownValues(values, found))
 		maps.Copy(known, found)
 		return err
 	})
 }
 
-func missing(values []string, found map[string]int64) []string {
+func unknownValues(values []string, found map[string]int64) []string {
 	var rest []string
 	for _, v := range values {
 		if _, ok := found[v]; !ok {
@@ -105,14 +105,14 @@ func missing(values []string, found map[string]int64) []string {
 // row until the transaction ends, so those who allocate for one product do it
 // one after the other; numbers of values that somebody else registered in the
 // meantime are left out for ever.
-func allocate(ctx context.Context, tx *sql.Tx, k key, values []string) (map[string]int64, error) {
-	next, err := takeNumbers(ctx, tx, k.product, int64(len(values)))
+func allocate(ctx context.Context, tx *sql.Tx, k identityKey, values []string) (map[string]int64, error) {
+	next, err := takeEUIDs(ctx, tx, k.product, int64(len(values)))
 	if err != nil {
 		return nil, err
 	}
 	query := strings.Builder{}
 	query.WriteString(`INSERT INTO identities (product_id, name, value, euid, created) VALUES `)
-	args := []any{k.product, k.name, micros(stamp())}
+	args := []any{k.product, k.name, toMicros(currentTime())}
 	for i, v := range values {
 		if i > 0 {
 			query.WriteString(", ")
@@ -124,11 +124,11 @@ func allocate(ctx context.Context, tx *sql.Tx, k key, values []string) (map[stri
 	if _, err := tx.ExecContext(ctx, query.String(), args...); err != nil {
 		return nil, err
 	}
-	return lookUp(ctx, tx, k, values)
+	return lookupIdentities(ctx, tx, k, values)
 }
 
-// takeNumbers returns the first of n EUIDs that are nobody else's.
-func takeNumbers(ctx context.Context, tx *sql.Tx, product, n int64) (int64, error) {
+// takeEUIDs returns the first of n EUIDs that are nobody else's.
+func takeEUIDs(ctx context.Context, tx *sql.Tx, product, n int64) (int64, error) {
 	var end int64
 	err := tx.QueryRowContext(ctx, `UPDATE products SET next_client = next_client + $1
 		WHERE id = $2 AND revoked = 0 RETURNING next_client`, n, product).Scan(&end)
@@ -138,13 +138,13 @@ func takeNumbers(ctx context.Context, tx *sql.Tx, product, n int64) (int64, erro
 	if err != nil {
 		return 0, fmt.Errorf("take %d EUIDs: %w", n, err)
 	}
-	if end > endOfClient {
+	if end > endEUID {
 		return 0, fmt.Errorf("take %d EUIDs: product %d has none left", n, product)
 	}
 	return end - n, nil
 }
 
-func lookUp(ctx context.Context, q querier, k key, values []string) (map[string]int64, error) {
+func lookupIdentities(ctx context.Context, q querier, k identityKey, values []string) (map[string]int64, error) {
 	query := strings.Builder{}
 	query.WriteString(`SELECT value, euid FROM identities WHERE product_id = $1 AND name = $2 AND value IN (`)
 	args := []any{k.product, k.name}
@@ -157,7 +157,7 @@ func lookUp(ctx context.Context, q querier, k key, values []string) (map[string]
 	}
 	query.WriteByte(')')
 	found := make(map[string]int64, len(values))
-	_, err := list(ctx, q, func(row *sql.Rows) (struct{}, error) {
+	_, err := queryAll(ctx, q, func(row *sql.Rows) (struct{}, error) {
 		var value string
 		var euid int64
 		err := row.Scan(&value, &euid)
@@ -175,7 +175,7 @@ func (r *Registry) ResolveIdentity(ctx context.Context, product int64, name, val
 	if validIdentity(name, value) != nil {
 		return 0, ErrNotFound // nobody can have registered it
 	}
-	found, err := lookUp(ctx, r.db, key{product, name}, []string{value})
+	found, err := lookupIdentities(ctx, r.db, identityKey{product, name}, []string{value})
 	if err != nil {
 		return 0, fmt.Errorf("resolve %s of product %d: %w", name, product, err)
 	}
@@ -195,17 +195,17 @@ func (r *Registry) LinkIdentity(ctx context.Context, id Identity) error {
 	if id.EUID <= 0 {
 		return fmt.Errorf("link identity: %w: an EUID is positive", ErrInvalid)
 	}
-	err := r.update(ctx, func(tx *sql.Tx) error {
-		next, err := takeNumbers(ctx, tx, id.Product, 0)
+	err := r.inTransaction(ctx, func(tx *sql.Tx) error {
+		next, err := takeEUIDs(ctx, tx, id.Product, 0)
 		if err != nil {
 			return err
 		}
-		if id.EUID >= next && id.EUID < endOfClient {
+		if id.EUID >= next && id.EUID < endEUID {
 			return fmt.Errorf("%w: EUID %d has not been given out, and later would be to somebody else", ErrInvalid, id.EUID)
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO identities (product_id, name, value, euid, created)
 			VALUES ($1, $2, $3, $4, $5) ON CONFLICT (product_id, name, value) DO UPDATE SET euid = excluded.euid`,
-			id.Product, id.Name, id.Value, id.EUID, micros(stamp()))
+			id.Product, id.Name, id.Value, id.EUID, toMicros(currentTime()))
 		return err
 	})
 	if err != nil {
@@ -217,8 +217,8 @@ func (r *Registry) LinkIdentity(ctx context.Context, id Identity) error {
 // UnlinkIdentity forgets where a value leads; who registers it again is a new
 // client.
 func (r *Registry) UnlinkIdentity(ctx context.Context, id Identity) error {
-	err := changed(ctx, r.db, ErrNotFound, `DELETE FROM identities WHERE product_id = $1 AND name = $2 AND value = $3`,
-		id.Product, id.Name, storable(id.Value))
+	err := execRequired(ctx, r.db, ErrNotFound, `DELETE FROM identities WHERE product_id = $1 AND name = $2 AND value = $3`,
+		id.Product, id.Name, toStorableText(id.Value))
 	if err != nil {
 		return fmt.Errorf("unlink %s of product %d: %w", id.Name, id.Product, err)
 	}
@@ -228,11 +228,11 @@ func (r *Registry) UnlinkIdentity(ctx context.Context, id Identity) error {
 // ListIdentities lists the identities of a product, of one client or, if euid
 // is 0, of all.
 func (r *Registry) ListIdentities(ctx context.Context, product, euid int64) ([]Identity, error) {
-	all, err := list(ctx, r.db, func(row *sql.Rows) (Identity, error) {
+	all, err := queryAll(ctx, r.db, func(row *sql.Rows) (Identity, error) {
 		id := Identity{Product: product}
 		var created int64
 		err := row.Scan(&id.Name, &id.Value, &id.EUID, &created)
-		id.Created = at(created)
+		id.Created = fromMicros(created)
 		return id, err
 	}, `SELECT name, value, euid, created FROM identities
 		WHERE product_id = $1 AND (CAST($2 AS BIGINT) = 0 OR euid = $2) ORDER BY euid, name, value`, product, euid)
@@ -249,14 +249,14 @@ func validIdentity(name, value string) error {
 	if value == "" || utf8.RuneCountInString(value) > schemas.MaxIdentityChars {
 		return fmt.Errorf("%w: a value of %s has 1 to %d characters", ErrInvalid, name, schemas.MaxIdentityChars)
 	}
-	if storable(value) != value {
+	if toStorableText(value) != value {
 		return fmt.Errorf("%w: a value of %s is not UTF-8 text", ErrInvalid, name)
 	}
 	return nil
 }
 
-// storable is text as PostgreSQL can take it; what it changes matches nothing
+// toStorableText is text as PostgreSQL can take it; what it changes matches nothing
 // that is stored.
-func storable(text string) string {
+func toStorableText(text string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }

@@ -38,8 +38,8 @@ func TestRegisterIdentities(t *testing.T) {
 		if got := register(1001, "user_id"); len(got) != 0 {
 			t.Errorf("no values = %v", got)
 		}
-		if got := register(2001, "user_id", "ann"); got[0] != firstClient {
-			t.Errorf("the first client of another product is %d, want %d", got[0], firstClient)
+		if got := register(2001, "user_id", "ann"); got[0] != firstEUID {
+			t.Errorf("the first client of another product is %d, want %d", got[0], firstEUID)
 		}
 		odd := []string{"Ann", " ann", "ann ", "äöü", "😀", "'; DROP TABLE identities; --", strings.Repeat("é", 256)}
 		got := register(1001, "user_id", odd...)
@@ -164,15 +164,15 @@ func TestIdentitiesRunOut(t *testing.T) {
 	onEach(t, func(t *testing.T, db database) {
 		r, ctx := db.open(t), t.Context()
 		account(t, r, 1001)
-		if _, err := r.db.ExecContext(ctx, `UPDATE products SET next_client = $1`, int64(endOfClient-1)); err != nil {
+		if _, err := r.db.ExecContext(ctx, `UPDATE products SET next_client = $1`, int64(endEUID-1)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := r.RegisterIdentities(ctx, 1001, "user_id", []string{"a", "b"}); err == nil {
 			t.Error("two clients were made of one number")
 		}
 		got := must[[]int64](t)(r.RegisterIdentities(ctx, 1001, "user_id", []string{"a"}))
-		if got[0] != endOfClient-1 {
-			t.Errorf("the last number = %d, want %d", got[0], endOfClient-1)
+		if got[0] != endEUID-1 {
+			t.Errorf("the last number = %d, want %d", got[0], endEUID-1)
 		}
 	})
 }

@@ -49,7 +49,7 @@ func (r *Registry) UpdateLicenseKeys(ctx context.Context, product int64, updates
 		}
 	}
 	updates = slices.SortedFunc(slices.Values(updates), func(a, b LicenseKeyUpdate) int { return cmp.Compare(a.Key, b.Key) })
-	err = r.update(ctx, func(tx *sql.Tx) error {
+	err = r.inTransaction(ctx, func(tx *sql.Tx) error {
 		for _, u := range updates { // in one order, so that two batches never wait for each other's rows
 			made, err := insertLicenseKey(ctx, tx, product, u.Key, false)
 			if err != nil {
@@ -93,7 +93,7 @@ func ValidLicenseKey(key string) error {
 	if key == "" || len(key) > MaxLicenseKey {
 		return fmt.Errorf("%w: a license key has 1 to %d bytes", ErrInvalid, MaxLicenseKey)
 	}
-	if !utf8.ValidString(key) || storable(key) != key {
+	if !utf8.ValidString(key) || toStorableText(key) != key {
 		return fmt.Errorf("%w: a license key is UTF-8 text", ErrInvalid)
 	}
 	return nil
@@ -105,7 +105,7 @@ func insertLicenseKey(ctx context.Context, tx *sql.Tx, product int64, key string
 	res, err := tx.ExecContext(ctx, `INSERT INTO license_keys (product_id, license_key, license_type,
 			activated, blocked, expired, allowed, expiry_day, install_quota, collected, added)
 		VALUES ($1, $2, 'unknown', 0, 0, 0, 0, '', 1, $3, $4) ON CONFLICT DO NOTHING`,
-		product, key, bit(collected), micros(stamp()))
+		product, key, boolToInt(collected), toMicros(currentTime()))
 	if err != nil {
 		return 0, err
 	}
@@ -114,14 +114,14 @@ func insertLicenseKey(ctx context.Context, tx *sql.Tx, product int64, key string
 }
 
 func (u *LicenseKeyUpdate) apply(ctx context.Context, tx *sql.Tx, product int64) error {
-	return changed(ctx, tx, ErrNotFound, `UPDATE license_keys SET
+	return execRequired(ctx, tx, ErrNotFound, `UPDATE license_keys SET
 			license_type = COALESCE(CAST($3 AS TEXT), license_type),
 			activated = COALESCE(CAST($4 AS BIGINT), activated), blocked = COALESCE(CAST($5 AS BIGINT), blocked),
 			expired = COALESCE(CAST($6 AS BIGINT), expired), allowed = COALESCE(CAST($7 AS BIGINT), allowed),
 			expiry_day = COALESCE(CAST($8 AS TEXT), expiry_day),
 			install_quota = COALESCE(CAST($9 AS BIGINT), install_quota)
 		WHERE product_id = $1 AND license_key = $2`, product, u.Key,
-		u.Type, bitOf(u.Activated), bitOf(u.Blocked), bitOf(u.Expired), bitOf(u.Allowed), u.Expiry, u.Quota)
+		u.Type, nullableBool(u.Activated), nullableBool(u.Blocked), nullableBool(u.Expired), nullableBool(u.Allowed), u.Expiry, u.Quota)
 }
 
 // CollectLicenseKeys makes the keys that clients reported and nobody uploaded.
@@ -129,8 +129,8 @@ func (u *LicenseKeyUpdate) apply(ctx context.Context, tx *sql.Tx, product int64)
 // left out.
 func (r *Registry) CollectLicenseKeys(ctx context.Context, product int64, keys []string) error {
 	keys = slices.Compact(slices.Sorted(slices.Values(keys)))
-	for part := range slices.Chunk(keys, registerChunk) {
-		err := r.update(ctx, func(tx *sql.Tx) error {
+	for part := range slices.Chunk(keys, maxChunk) {
+		err := r.inTransaction(ctx, func(tx *sql.Tx) error {
 			for _, key := range part {
 				if ValidLicenseKey(key) != nil {
 					continue
@@ -151,10 +151,10 @@ func (r *Registry) CollectLicenseKeys(ctx context.Context, product int64, keys [
 // LicenseKeys lists at most limit license keys of a product, from a key on,
 // ordered by their bytes.
 func (r *Registry) LicenseKeys(ctx context.Context, product int64, from string, limit int) ([]LicenseKey, error) {
-	key := r.bytewise("license_key")
-	all, err := list(ctx, r.db, scanLicenseKey, `SELECT license_key, license_type, activated, blocked, expired, allowed,
+	key := r.binaryCollation("license_key")
+	all, err := queryAll(ctx, r.db, scanLicenseKey, `SELECT license_key, license_type, activated, blocked, expired, allowed,
 			expiry_day, install_quota, collected, added FROM license_keys
-		WHERE product_id = $1 AND `+key+` >= $2 ORDER BY `+key+` LIMIT $3`, product, storable(from), limit)
+		WHERE product_id = $1 AND `+key+` >= $2 ORDER BY `+key+` LIMIT $3`, product, toStorableText(from), limit)
 	if err != nil {
 		return nil, fmt.Errorf("list license keys of product %d: %w", product, err)
 	}
@@ -166,30 +166,30 @@ func scanLicenseKey(row *sql.Rows) (LicenseKey, error) {
 	var activated, blocked, expired, allowed, collected, added int64
 	err := row.Scan(&k.Key, &k.Type, &activated, &blocked, &expired, &allowed, &k.Expiry, &k.Quota, &collected, &added)
 	k.Status = LicenseStatus{Activated: activated != 0, Blocked: blocked != 0, Expired: expired != 0, Allowed: allowed != 0}
-	k.Collected, k.Added = collected != 0, at(added)
+	k.Collected, k.Added = collected != 0, fromMicros(added)
 	return k, err
 }
 
-// bytewise is a text column that compares by its bytes, as SQLite's do anyhow.
-func (r *Registry) bytewise(column string) string {
+// binaryCollation is a text column that compares by its bytes, as SQLite's do anyhow.
+func (r *Registry) binaryCollation(column string) string {
 	if r.dialect == "sqlite" {
 		return column
 	}
 	return column + ` COLLATE "C"`
 }
 
-func bit(b bool) int64 {
+func boolToInt(b bool) int64 {
 	if b {
 		return 1
 	}
 	return 0
 }
 
-// bitOf is b as it is stored, and NULL for nil.
-func bitOf(b *bool) *int64 {
+// nullableBool is b as it is stored, and NULL for nil.
+func nullableBool(b *bool) *int64 {
 	if b == nil {
 		return nil
 	}
-	n := bit(*b)
+	n := boolToInt(*b)
 	return &n
 }

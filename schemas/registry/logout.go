@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// endedSessions is how long a session that was logged out is remembered.
-const endedSessions = time.Hour
+// logoutMemory is how long a session that was logged out is remembered.
+const logoutMemory = time.Hour
 
 // Logout ends the session id, or every session of its user when all is true or
 // when this very session was logged out a short while ago: who logs out twice
@@ -22,7 +22,7 @@ func (r *Registry) Logout(ctx context.Context, id string, all bool) error {
 	if err != nil {
 		return err
 	}
-	if err := r.rememberEnd(ctx, id, who.User); err != nil {
+	if err := r.recordLogout(ctx, id, who.User); err != nil {
 		return err
 	}
 	if all {
@@ -34,7 +34,7 @@ func (r *Registry) Logout(ctx context.Context, id string, all bool) error {
 func (r *Registry) logoutAgain(ctx context.Context, id string) error {
 	var user string
 	err := r.db.QueryRowContext(ctx, `SELECT user_id FROM ended_sessions WHERE id_hash = $1 AND ended > $2`,
-		hashOf(id), micros(time.Now().Add(-endedSessions))).Scan(&user)
+		hashSecret(id), toMicros(time.Now().Add(-logoutMemory))).Scan(&user)
 	if errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("end session: %w", ErrUnauthorized)
 	}
@@ -44,14 +44,14 @@ func (r *Registry) logoutAgain(ctx context.Context, id string) error {
 	return r.EndSessions(ctx, user)
 }
 
-func (r *Registry) rememberEnd(ctx context.Context, id, user string) error {
+func (r *Registry) recordLogout(ctx context.Context, id, user string) error {
 	now := time.Now()
-	err := r.update(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM ended_sessions WHERE ended <= $1`, micros(now.Add(-endedSessions))); err != nil {
+	err := r.inTransaction(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM ended_sessions WHERE ended <= $1`, toMicros(now.Add(-logoutMemory))); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO ended_sessions (id_hash, user_id, ended) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
-			hashOf(id), user, micros(now))
+			hashSecret(id), user, toMicros(now))
 		return err
 	})
 	if err != nil {

@@ -61,7 +61,7 @@ func statements(text string) []string {
 // Processes that start together queue: SQLite's transaction is exclusive among
 // writers, PostgreSQL takes a lock that ends with the transaction.
 func (r *Registry) migrate(ctx context.Context, list []migration) error {
-	return r.update(ctx, func(tx *sql.Tx) error {
+	return r.inTransaction(ctx, func(tx *sql.Tx) error {
 		if err := r.lockSchema(ctx, tx); err != nil {
 			return err
 		}
@@ -112,6 +112,6 @@ func (m migration) apply(ctx context.Context, tx *sql.Tx) error {
 		}
 	}
 	_, err := tx.ExecContext(ctx, `INSERT INTO schema_version (version, applied) VALUES ($1, $2)`,
-		m.version, micros(time.Now()))
+		m.version, toMicros(time.Now()))
 	return err
 }

@@ -23,8 +23,8 @@ type OwnerRow struct {
 	Expires time.Time // by the clock of the leases
 }
 
-// forgetProcessors is how long a processor that died is remembered.
-const forgetProcessors = time.Hour
+// processorRetention is how long a processor that died is remembered.
+const processorRetention = time.Hour
 
 // Claim gives shard to owner for ttl and returns the epoch, which is greater
 // than every epoch the shard had before. ErrHeld: somebody else's lease is
@@ -44,7 +44,7 @@ func (r *Registry) Claim(ctx context.Context, shard int32, owner Owner, ttl time
 		ON CONFLICT (shard) DO UPDATE SET epoch = shard_owners.epoch + 1, owner_id = excluded.owner_id,
 			addr = excluded.addr, expires = excluded.expires
 		WHERE shard_owners.expires <= $5 OR shard_owners.owner_id = excluded.owner_id
-		RETURNING epoch`, int64(shard), owner.ID, owner.Addr, micros(now.Add(ttl)), micros(now)).Scan(&epoch)
+		RETURNING epoch`, int64(shard), owner.ID, owner.Addr, toMicros(now.Add(ttl)), toMicros(now)).Scan(&epoch)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, fmt.Errorf("claim shard %d: %w", shard, ErrHeld)
 	}
@@ -62,8 +62,8 @@ func (r *Registry) Renew(ctx context.Context, shard int32, epoch int64, ttl time
 	if err != nil {
 		return fmt.Errorf("renew shard %d: %w", shard, err)
 	}
-	err = changed(ctx, r.db, ErrFenced, `UPDATE shard_owners SET expires = $1
-		WHERE shard = $2 AND epoch = $3 AND owner_id <> ''`, micros(now.Add(ttl)), int64(shard), epoch)
+	err = execRequired(ctx, r.db, ErrFenced, `UPDATE shard_owners SET expires = $1
+		WHERE shard = $2 AND epoch = $3 AND owner_id <> ''`, toMicros(now.Add(ttl)), int64(shard), epoch)
 	if err != nil {
 		return fmt.Errorf("renew shard %d at epoch %d: %w", shard, epoch, err)
 	}
@@ -73,7 +73,7 @@ func (r *Registry) Renew(ctx context.Context, shard int32, epoch int64, ttl time
 // Release ends the lease of this epoch; ErrFenced if it was not ours. The row
 // stays, so that the next epoch is greater.
 func (r *Registry) Release(ctx context.Context, shard int32, epoch int64) error {
-	err := changed(ctx, r.db, ErrFenced, `UPDATE shard_owners SET expires = 0, owner_id = '', addr = ''
+	err := execRequired(ctx, r.db, ErrFenced, `UPDATE shard_owners SET expires = 0, owner_id = '', addr = ''
 		WHERE shard = $1 AND epoch = $2 AND owner_id <> ''`, int64(shard), epoch)
 	if err != nil {
 		return fmt.Errorf("release shard %d at epoch %d: %w", shard, epoch, err)
@@ -87,13 +87,13 @@ func (r *Registry) Owners(ctx context.Context) ([]OwnerRow, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list shard owners: %w", err)
 	}
-	all, err := list(ctx, r.db, func(row *sql.Rows) (OwnerRow, error) {
+	all, err := queryAll(ctx, r.db, func(row *sql.Rows) (OwnerRow, error) {
 		var o OwnerRow
 		var expires int64
 		err := row.Scan(&o.Shard, &o.Epoch, &o.ID, &o.Addr, &expires)
-		o.Expires = at(expires)
+		o.Expires = fromMicros(expires)
 		return o, err
-	}, `SELECT shard, epoch, owner_id, addr, expires FROM shard_owners WHERE expires > $1 ORDER BY shard`, micros(now))
+	}, `SELECT shard, epoch, owner_id, addr, expires FROM shard_owners WHERE expires > $1 ORDER BY shard`, toMicros(now))
 	if err != nil {
 		return nil, fmt.Errorf("list shard owners: %w", err)
 	}
@@ -108,19 +108,19 @@ func (r *Registry) Heartbeat(ctx context.Context, processor string, ttl time.Dur
 		return fmt.Errorf("heartbeat of %s: %w", processor, err)
 	}
 	_, err = r.db.ExecContext(ctx, `INSERT INTO processors (id, expires) VALUES ($1, $2)
-		ON CONFLICT (id) DO UPDATE SET expires = excluded.expires`, processor, micros(now.Add(ttl)))
+		ON CONFLICT (id) DO UPDATE SET expires = excluded.expires`, processor, toMicros(now.Add(ttl)))
 	if err != nil {
 		return fmt.Errorf("heartbeat of %s: %w", processor, err)
 	}
-	_, err = r.db.ExecContext(ctx, `DELETE FROM processors WHERE expires < $1`, micros(now.Add(-forgetProcessors)))
+	_, err = r.db.ExecContext(ctx, `DELETE FROM processors WHERE expires < $1`, toMicros(now.Add(-processorRetention)))
 	if err != nil {
 		return fmt.Errorf("forget dead processors: %w", err)
 	}
 	return nil
 }
 
-// Leave says that a processor goes, so that others need not wait for its ttl.
-func (r *Registry) Leave(ctx context.Context, processor string) error {
+// DeregisterProcessor says that a processor goes, so that others need not wait for its ttl.
+func (r *Registry) DeregisterProcessor(ctx context.Context, processor string) error {
 	if _, err := r.db.ExecContext(ctx, `DELETE FROM processors WHERE id = $1`, processor); err != nil {
 		return fmt.Errorf("leave of %s: %w", processor, err)
 	}
@@ -133,10 +133,10 @@ func (r *Registry) Processors(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list processors: %w", err)
 	}
-	all, err := list(ctx, r.db, func(row *sql.Rows) (string, error) {
+	all, err := queryAll(ctx, r.db, func(row *sql.Rows) (string, error) {
 		var id string
 		return id, row.Scan(&id)
-	}, `SELECT id FROM processors WHERE expires > $1 ORDER BY id`, micros(now))
+	}, `SELECT id FROM processors WHERE expires > $1 ORDER BY id`, toMicros(now))
 	if err != nil {
 		return nil, fmt.Errorf("list processors: %w", err)
 	}

@@ -133,14 +133,14 @@ func TestProcessors(t *testing.T) {
 		db.pass(40 * time.Second)
 		alive("a")
 		beat("a")
-		db.pass(2 * forgetProcessors)
+		db.pass(2 * processorRetention)
 		beat("c")
 		alive("c")
 		var rows int
 		if err := r.db.QueryRowContext(ctx, `SELECT COUNT(*) FROM processors`).Scan(&rows); err != nil || rows != 1 {
 			t.Errorf("%d processors are remembered (%v), want 1", rows, err)
 		}
-		if err := r.Leave(ctx, "c"); err != nil {
+		if err := r.DeregisterProcessor(ctx, "c"); err != nil {
 			t.Fatal(err)
 		}
 		alive()

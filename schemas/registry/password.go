@@ -24,9 +24,9 @@ const (
 	maxPassword  = 1024
 )
 
-// nobodysPassword is matched when no user has the email, so that the answer
+// unmatchablePassword is matched when no user has the email, so that the answer
 // takes as long. Nothing hashes to its zeroes.
-const nobodysPassword = "$argon2id$v=19$m=65536,t=3,p=4$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" //nolint:gosec // not a credential: it matches nothing
+const unmatchablePassword = "$argon2id$v=19$m=65536,t=3,p=4$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" //nolint:gosec // not a credential: it matches nothing
 
 // argon is a stored password: parameters, salt and key.
 type argon struct {

@@ -22,7 +22,7 @@ func (r *Registry) Profile(ctx context.Context, user string) (Profile, error) {
 	if err != nil {
 		return Profile{}, fmt.Errorf("read profile of user %q: %w", user, err)
 	}
-	p.User.Created, p.Account.Created = at(userMade), at(accountMade)
+	p.User.Created, p.Account.Created = fromMicros(userMade), fromMicros(accountMade)
 	all, err := r.ListProducts(ctx, p.Account.ID)
 	if err != nil {
 		return Profile{}, err

@@ -45,10 +45,10 @@ type Registry struct {
 	dialect   string
 	log       *slog.Logger
 	clock     clock
-	sources   cache[knownSource] // by key
-	tokens    cache[Principal]   // by hash of the token
-	sessions  cache[Principal]   // by hash of the session id
-	passwords chan struct{}      // a place for each argon2id at work
+	sources   cache[sourceWithHash] // by key
+	tokens    cache[Principal]      // by hash of the token
+	sessions  cache[Principal]      // by hash of the session id
+	passwords chan struct{}         // a place for each argon2id at work
 }
 
 // querier is what a statement can run on: the database or a transaction.
@@ -64,7 +64,7 @@ type clock func(ctx context.Context, q querier) (time.Time, error)
 // Open connects to url, "sqlite:/abs/path.db" or "postgres://…", and brings
 // its schema to this version. A database of a newer version is ErrNewer.
 func Open(ctx context.Context, url string, log *slog.Logger) (*Registry, error) {
-	r, err := connect(url)
+	r, err := open(url)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func Open(ctx context.Context, url string, log *slog.Logger) (*Registry, error) 
 }
 
 func (r *Registry) start(ctx context.Context) error {
-	if err := r.reach(ctx); err != nil {
+	if err := r.waitUntilReachable(ctx); err != nil {
 		return fmt.Errorf("connect to %s: %w", r.dialect, err)
 	}
 	list, err := migrations()
@@ -98,8 +98,8 @@ func (r *Registry) Dialect() string { return r.dialect }
 // Ping reports whether the database answers.
 func (r *Registry) Ping(ctx context.Context) error { return r.db.PingContext(ctx) }
 
-// update runs fn in one transaction: all of it happens or nothing.
-func (r *Registry) update(ctx context.Context, fn func(tx *sql.Tx) error) error {
+// inTransaction runs fn in one transaction: all of it happens or nothing.
+func (r *Registry) inTransaction(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	tx, err := r.db.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
@@ -113,8 +113,8 @@ func (r *Registry) update(ctx context.Context, fn func(tx *sql.Tx) error) error 
 	return nil
 }
 
-// list collects one value of each row of a query.
-func list[T any](ctx context.Context, q querier, scan func(row *sql.Rows) (T, error), query string, args ...any) ([]T, error) {
+// queryAll collects one value of each row of a query.
+func queryAll[T any](ctx context.Context, q querier, scan func(row *sql.Rows) (T, error), query string, args ...any) ([]T, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -131,8 +131,8 @@ func list[T any](ctx context.Context, q querier, scan func(row *sql.Rows) (T, er
 	return all, rows.Err()
 }
 
-// changed runs a statement and turns "no row" into missing.
-func changed(ctx context.Context, q querier, missing error, query string, args ...any) error {
+// execRequired runs a statement and turns "no row" into missing.
+func execRequired(ctx context.Context, q querier, missing error, query string, args ...any) error {
 	res, err := q.ExecContext(ctx, query, args...)
 	if err != nil {
 		return err
@@ -147,16 +147,16 @@ func changed(ctx context.Context, q querier, missing error, query string, args .
 	return nil
 }
 
-// micros is t as it is stored; the zero time is 0.
-func micros(t time.Time) int64 {
+// toMicros is t as it is stored; the zero time is 0.
+func toMicros(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
 	}
 	return t.UnixMicro()
 }
 
-// at is the time that micros stored.
-func at(us int64) time.Time {
+// fromMicros is the time that micros stored.
+func fromMicros(us int64) time.Time {
 	if us == 0 {
 		return time.Time{}
 	}

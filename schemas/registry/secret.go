@@ -37,8 +37,8 @@ func newSecret() string {
 	return base64.RawURLEncoding.EncodeToString(raw[:])
 }
 
-// newNumber is a random number of ten digits.
-func newNumber() (int64, error) {
+// newProductID is a random number of ten digits.
+func newProductID() (int64, error) {
 	n, err := rand.Int(rand.Reader, big.NewInt(9_000_000_000))
 	if err != nil {
 		return 0, err
@@ -46,9 +46,9 @@ func newNumber() (int64, error) {
 	return 1_000_000_000 + n.Int64(), nil
 }
 
-// hashOf is what is stored of a secret. A secret of 256 random bits needs no
+// hashSecret is what is stored of a secret. A secret of 256 random bits needs no
 // salt and no slow hash: there is nothing to guess.
-func hashOf(secret string) string {
+func hashSecret(secret string) string {
 	sum := sha256.Sum256([]byte(secret))
 	return hex.EncodeToString(sum[:])
 }

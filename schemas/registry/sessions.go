@@ -25,18 +25,18 @@ type Session struct {
 func (r *Registry) NewSession(ctx context.Context, user string) (Session, error) {
 	s := Session{ID: newSecret()}
 	s.Csrf = Csrf(s.ID)
-	err := r.update(ctx, func(tx *sql.Tx) error {
+	err := r.inTransaction(ctx, func(tx *sql.Tx) error {
 		now, err := r.clock(ctx, tx)
 		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE expires <= $1`, micros(now)); err != nil {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE expires <= $1`, toMicros(now)); err != nil {
 			return err
 		}
 		s.Expires = now.Add(sessionIdle).UTC()
-		return changed(ctx, tx, ErrNotFound, `INSERT INTO sessions (id_hash, user_id, created, expires)
+		return execRequired(ctx, tx, ErrNotFound, `INSERT INTO sessions (id_hash, user_id, created, expires)
 			SELECT CAST($1 AS TEXT), id, CAST($2 AS BIGINT), CAST($3 AS BIGINT) FROM users WHERE id = $4 AND revoked = 0`,
-			hashOf(s.ID), micros(now), micros(s.Expires), user)
+			hashSecret(s.ID), toMicros(now), toMicros(s.Expires), user)
 	})
 	if err != nil {
 		return Session{}, fmt.Errorf("begin session of user %q: %w", user, err)
@@ -47,15 +47,15 @@ func (r *Registry) NewSession(ctx context.Context, user string) (Session, error)
 // Session returns whose session this is and lets it live on, or
 // ErrUnauthorized.
 func (r *Registry) Session(ctx context.Context, id string) (Principal, error) {
-	hash := hashOf(id)
+	hash := hashSecret(id)
 	return r.sessions.get(ctx, hash, func(ctx context.Context) (Principal, error) { return r.loadSession(ctx, hash) })
 }
 
 func (r *Registry) loadSession(ctx context.Context, hash string) (Principal, error) {
-	if err := r.slide(ctx, hash); err != nil {
+	if err := r.extendSession(ctx, hash); err != nil {
 		return Principal{}, fmt.Errorf("read session: %w", err)
 	}
-	who, err := r.principal(ctx, `SELECT u.account_id, u.id, p.id FROM sessions s
+	who, err := r.loadPrincipal(ctx, `SELECT u.account_id, u.id, p.id FROM sessions s
 		JOIN users u ON u.id = s.user_id JOIN accounts a ON a.id = u.account_id
 		LEFT JOIN products p ON p.account_id = u.account_id AND p.revoked = 0
 		WHERE s.id_hash = $1 AND u.revoked = 0 AND a.revoked = 0 ORDER BY p.id`, hash)
@@ -65,8 +65,8 @@ func (r *Registry) loadSession(ctx context.Context, hash string) (Principal, err
 	return who, nil
 }
 
-// slide moves the end of a living session on, or returns ErrUnauthorized.
-func (r *Registry) slide(ctx context.Context, hash string) error {
+// extendSession moves the end of a living session on, or returns ErrUnauthorized.
+func (r *Registry) extendSession(ctx context.Context, hash string) error {
 	var created, expires int64
 	err := r.db.QueryRowContext(ctx, `SELECT created, expires FROM sessions WHERE id_hash = $1`, hash).
 		Scan(&created, &expires)
@@ -80,10 +80,10 @@ func (r *Registry) slide(ctx context.Context, hash string) error {
 	if err != nil {
 		return err
 	}
-	if expires <= micros(now) {
+	if expires <= toMicros(now) {
 		return ErrUnauthorized
 	}
-	end := min(micros(now.Add(sessionIdle)), micros(at(created).Add(sessionMax)))
+	end := min(toMicros(now.Add(sessionIdle)), toMicros(fromMicros(created).Add(sessionMax)))
 	if end-expires < sessionSlide.Microseconds() {
 		return nil
 	}
@@ -93,10 +93,10 @@ func (r *Registry) slide(ctx context.Context, hash string) error {
 
 // EndSession logs one session out; one that is not there is no error.
 func (r *Registry) EndSession(ctx context.Context, id string) error {
-	if _, err := r.db.ExecContext(ctx, `DELETE FROM sessions WHERE id_hash = $1`, hashOf(id)); err != nil {
+	if _, err := r.db.ExecContext(ctx, `DELETE FROM sessions WHERE id_hash = $1`, hashSecret(id)); err != nil {
 		return fmt.Errorf("end session: %w", err)
 	}
-	r.sessions.forget()
+	r.sessions.invalidate()
 	return nil
 }
 
@@ -105,6 +105,6 @@ func (r *Registry) EndSessions(ctx context.Context, user string) error {
 	if _, err := r.db.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = $1`, user); err != nil {
 		return fmt.Errorf("end sessions of user %q: %w", user, err)
 	}
-	r.sessions.forget()
+	r.sessions.invalidate()
 	return nil
 }

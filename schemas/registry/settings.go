@@ -55,10 +55,10 @@ func (r *Registry) Lock(ctx context.Context, name, owner string, ttl time.Durati
 	if err != nil {
 		return fmt.Errorf("lock %s: %w", name, err)
 	}
-	err = changed(ctx, r.db, ErrHeld, `INSERT INTO locks (name, owner, expires) VALUES ($1, $2, $3)
+	err = execRequired(ctx, r.db, ErrHeld, `INSERT INTO locks (name, owner, expires) VALUES ($1, $2, $3)
 		ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires = excluded.expires
 		WHERE locks.expires <= $4 OR locks.owner = excluded.owner`,
-		name, owner, micros(now.Add(ttl)), micros(now))
+		name, owner, toMicros(now.Add(ttl)), toMicros(now))
 	if err != nil {
 		return fmt.Errorf("lock %s: %w", name, err)
 	}

@@ -22,8 +22,8 @@ type Source struct {
 	Revoked       time.Time // zero while it is alive
 }
 
-// knownSource is a source with what its secret must hash to.
-type knownSource struct {
+// sourceWithHash is a source with what its secret must hash to.
+type sourceWithHash struct {
 	Source
 	hash [sha256.Size]byte
 }
@@ -41,9 +41,9 @@ func (r *Registry) CreateSource(ctx context.Context, s Source) (Source, string, 
 		return Source{}, "", fmt.Errorf("create source: %w", err)
 	}
 	secret := secretPrefix + newSecret()
-	s.Key, s.Created, s.Revoked = newID(sourcePrefix), stamp(), time.Time{}
+	s.Key, s.Created, s.Revoked = newID(sourcePrefix), currentTime(), time.Time{}
 	_, err := r.db.ExecContext(ctx, `INSERT INTO sources (key, secret_hash, product_id, name, rate, created)
-		VALUES ($1, $2, $3, $4, $5, $6)`, s.Key, hashOf(secret), s.Product, s.Name, s.RatePerSecond, micros(s.Created))
+		VALUES ($1, $2, $3, $4, $5, $6)`, s.Key, hashSecret(secret), s.Product, s.Name, s.RatePerSecond, toMicros(s.Created))
 	if err != nil {
 		return Source{}, "", fmt.Errorf("create source of product %d: %w", s.Product, err)
 	}
@@ -69,15 +69,15 @@ func (r *Registry) AuthenticateSource(ctx context.Context, key, secret string) (
 
 // source looks before it asks: the closure of the question is worth an
 // allocation, the look is not.
-func (r *Registry) source(ctx context.Context, key string) (knownSource, error) {
+func (r *Registry) source(ctx context.Context, key string) (sourceWithHash, error) {
 	if e, ok := r.sources.peek(key); ok {
 		return e.value, nil
 	}
-	return r.sources.get(ctx, key, func(ctx context.Context) (knownSource, error) { return r.loadSource(ctx, key) })
+	return r.sources.get(ctx, key, func(ctx context.Context) (sourceWithHash, error) { return r.loadSource(ctx, key) })
 }
 
-func (r *Registry) loadSource(ctx context.Context, key string) (knownSource, error) {
-	s := knownSource{Source: Source{Key: key}}
+func (r *Registry) loadSource(ctx context.Context, key string) (sourceWithHash, error) {
+	s := sourceWithHash{Source: Source{Key: key}}
 	var hash string
 	var created int64
 	err := r.db.QueryRowContext(ctx, `SELECT s.product_id, s.name, s.rate, s.created, s.secret_hash FROM sources s
@@ -90,7 +90,7 @@ func (r *Registry) loadSource(ctx context.Context, key string) (knownSource, err
 	if err != nil {
 		return s, fmt.Errorf("read source %q: %w", key, err)
 	}
-	s.Created = at(created)
+	s.Created = fromMicros(created)
 	if n, err := hex.Decode(s.hash[:], []byte(hash)); err != nil || n != len(s.hash) {
 		return s, fmt.Errorf("read source %q: its stored hash is damaged", key)
 	}
@@ -99,11 +99,11 @@ func (r *Registry) loadSource(ctx context.Context, key string) (knownSource, err
 
 // ListSources lists the sources of product, or of all products if it is 0.
 func (r *Registry) ListSources(ctx context.Context, product int64) ([]Source, error) {
-	all, err := list(ctx, r.db, func(row *sql.Rows) (Source, error) {
+	all, err := queryAll(ctx, r.db, func(row *sql.Rows) (Source, error) {
 		var s Source
 		var created, revoked int64
 		err := row.Scan(&s.Key, &s.Product, &s.Name, &s.RatePerSecond, &created, &revoked)
-		s.Created, s.Revoked = at(created), at(revoked)
+		s.Created, s.Revoked = fromMicros(created), fromMicros(revoked)
 		return s, err
 	}, `SELECT key, product_id, name, rate, created, revoked FROM sources
 		WHERE CAST($1 AS BIGINT) = 0 OR product_id = $1 ORDER BY created, key`, product)
@@ -115,11 +115,11 @@ func (r *Registry) ListSources(ctx context.Context, product int64) ([]Source, er
 
 // RevokeSource ends the source with this key.
 func (r *Registry) RevokeSource(ctx context.Context, key string) error {
-	err := changed(ctx, r.db, ErrNotFound, `UPDATE sources SET revoked = $1 WHERE key = $2 AND revoked = 0`,
-		micros(stamp()), key)
+	err := execRequired(ctx, r.db, ErrNotFound, `UPDATE sources SET revoked = $1 WHERE key = $2 AND revoked = 0`,
+		toMicros(currentTime()), key)
 	if err != nil {
 		return fmt.Errorf("revoke source %q: %w", key, err)
 	}
-	r.forget()
+	r.invalidateCaches()
 	return nil
 }

@@ -37,7 +37,7 @@ func TestAuthenticateSource(t *testing.T) {
 			"unknown key":        {newID(sourcePrefix), secret},
 			"no key":             {"", ""},
 			"a key of bad bytes": {sourcePrefix + "\x00\xff", secret},
-			"the hash":           {made.Key, hashOf(secret)},
+			"the hash":           {made.Key, hashSecret(secret)},
 			"key in upper case":  {strings.ToUpper(made.Key), secret},
 			"a quote":            {made.Key + "' OR ''='", secret},
 		} {

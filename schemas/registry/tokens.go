@@ -39,9 +39,9 @@ func (r *Registry) CreateToken(ctx context.Context, t Token) (Token, string, err
 		return Token{}, "", fmt.Errorf("create token: %w", err)
 	}
 	secret := secretPrefix + newSecret()
-	t.ID, t.Created, t.Revoked = newID(tokenPrefix), stamp(), time.Time{}
+	t.ID, t.Created, t.Revoked = newID(tokenPrefix), currentTime(), time.Time{}
 	t.Products = slices.Compact(slices.Sorted(slices.Values(t.Products)))
-	err := r.update(ctx, func(tx *sql.Tx) error { return insertToken(ctx, tx, t, hashOf(secret)) })
+	err := r.inTransaction(ctx, func(tx *sql.Tx) error { return insertToken(ctx, tx, t, hashSecret(secret)) })
 	if err != nil {
 		return Token{}, "", fmt.Errorf("create token of account %q: %w", t.Account, err)
 	}
@@ -49,7 +49,7 @@ func (r *Registry) CreateToken(ctx context.Context, t Token) (Token, string, err
 }
 
 func insertToken(ctx context.Context, tx *sql.Tx, t Token, hash string) error {
-	if err := living(ctx, tx, t.Account); err != nil {
+	if err := requireAccount(ctx, tx, t.Account); err != nil {
 		return err
 	}
 	all := 0
@@ -57,13 +57,13 @@ func insertToken(ctx context.Context, tx *sql.Tx, t Token, hash string) error {
 		all = 1
 	}
 	_, err := tx.ExecContext(ctx, `INSERT INTO tokens (id, token_hash, account_id, name, all_products, created)
-		VALUES ($1, $2, $3, $4, $5, $6)`, t.ID, hash, t.Account, t.Name, all, micros(t.Created))
+		VALUES ($1, $2, $3, $4, $5, $6)`, t.ID, hash, t.Account, t.Name, all, toMicros(t.Created))
 	if err != nil {
 		return err
 	}
 	for _, product := range t.Products {
 		missing := fmt.Errorf("product %d of account %q: %w", product, t.Account, ErrNotFound)
-		err := changed(ctx, tx, missing, `INSERT INTO token_products (token_id, product_id)
+		err := execRequired(ctx, tx, missing, `INSERT INTO token_products (token_id, product_id)
 			SELECT CAST($1 AS TEXT), id FROM products WHERE id = $2 AND account_id = $3 AND revoked = 0`, t.ID, product, t.Account)
 		if err != nil {
 			return err
@@ -77,13 +77,13 @@ func (r *Registry) AuthenticateToken(ctx context.Context, token string) (Princip
 	if !strings.HasPrefix(token, secretPrefix) {
 		return Principal{}, ErrUnauthorized
 	}
-	hash := hashOf(token)
+	hash := hashSecret(token)
 	return r.tokens.get(ctx, hash, func(ctx context.Context) (Principal, error) { return r.loadToken(ctx, hash) })
 }
 
 // loadToken reads a row for each product the token sees, or one row with none.
 func (r *Registry) loadToken(ctx context.Context, hash string) (Principal, error) {
-	who, err := r.principal(ctx, `SELECT t.account_id, '', p.id FROM tokens t
+	who, err := r.loadPrincipal(ctx, `SELECT t.account_id, '', p.id FROM tokens t
 		JOIN accounts a ON a.id = t.account_id
 		LEFT JOIN products p ON p.account_id = t.account_id AND p.revoked = 0 AND (t.all_products = 1
 			OR EXISTS (SELECT 1 FROM token_products tp WHERE tp.token_id = t.id AND tp.product_id = p.id))
@@ -94,11 +94,11 @@ func (r *Registry) loadToken(ctx context.Context, hash string) (Principal, error
 	return who, nil
 }
 
-// principal reads rows of account, user and product; no row is
+// loadPrincipal reads rows of account, user and product; no row is
 // ErrUnauthorized, and a product of NULL is none.
-func (r *Registry) principal(ctx context.Context, query string, args ...any) (Principal, error) {
+func (r *Registry) loadPrincipal(ctx context.Context, query string, args ...any) (Principal, error) {
 	var who Principal
-	products, err := list(ctx, r.db, func(row *sql.Rows) (sql.NullInt64, error) {
+	products, err := queryAll(ctx, r.db, func(row *sql.Rows) (sql.NullInt64, error) {
 		var product sql.NullInt64
 		return product, row.Scan(&who.Account, &who.User, &product)
 	}, query, args...)
@@ -122,11 +122,11 @@ func (r *Registry) ListTokens(ctx context.Context, account string) ([]Token, err
 	if err != nil {
 		return nil, fmt.Errorf("list tokens: %w", err)
 	}
-	all, err := list(ctx, r.db, func(row *sql.Rows) (Token, error) {
+	all, err := queryAll(ctx, r.db, func(row *sql.Rows) (Token, error) {
 		var t Token
 		var created, revoked int64
 		err := row.Scan(&t.ID, &t.Account, &t.Name, &created, &revoked)
-		t.Products, t.Created, t.Revoked = named[t.ID], at(created), at(revoked)
+		t.Products, t.Created, t.Revoked = named[t.ID], fromMicros(created), fromMicros(revoked)
 		return t, err
 	}, `SELECT id, account_id, name, created, revoked FROM tokens
 		WHERE $1 = '' OR account_id = $1 ORDER BY created, id`, account)
@@ -138,7 +138,7 @@ func (r *Registry) ListTokens(ctx context.Context, account string) ([]Token, err
 
 func (r *Registry) tokenProducts(ctx context.Context) (map[string][]int64, error) {
 	named := map[string][]int64{}
-	_, err := list(ctx, r.db, func(row *sql.Rows) (struct{}, error) {
+	_, err := queryAll(ctx, r.db, func(row *sql.Rows) (struct{}, error) {
 		var token string
 		var product int64
 		err := row.Scan(&token, &product)
@@ -150,12 +150,12 @@ func (r *Registry) tokenProducts(ctx context.Context) (map[string][]int64, error
 
 // RevokeToken ends a token, named by its id or by the token itself.
 func (r *Registry) RevokeToken(ctx context.Context, idOrToken string) error {
-	err := changed(ctx, r.db, ErrNotFound,
+	err := execRequired(ctx, r.db, ErrNotFound,
 		`UPDATE tokens SET revoked = $1 WHERE (id = $2 OR token_hash = $3) AND revoked = 0`,
-		micros(stamp()), idOrToken, hashOf(idOrToken))
+		toMicros(currentTime()), idOrToken, hashSecret(idOrToken))
 	if err != nil {
 		return fmt.Errorf("revoke token: %w", err) // what was given may be the secret
 	}
-	r.forget()
+	r.invalidateCaches()
 	return nil
 }

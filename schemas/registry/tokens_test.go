@@ -76,7 +76,7 @@ func TestTokenIsRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, token := range []string{"", "weir_", secret[:len(secret)-1], secret + "A", made.ID, hashOf(secret), "weir_\x00\xff"} {
+		for _, token := range []string{"", "weir_", secret[:len(secret)-1], secret + "A", made.ID, hashSecret(secret), "weir_\x00\xff"} {
 			_, err := r.AuthenticateToken(ctx, token)
 			wantErr(t, token, err, ErrUnauthorized)
 		}

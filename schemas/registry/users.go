@@ -25,7 +25,7 @@ func (r *Registry) CreateUser(ctx context.Context, u User, password string) (Use
 	if err := validEmail(u.Email); err != nil {
 		return User{}, fmt.Errorf("create user: %w", err)
 	}
-	if err := living(ctx, r.db, u.Account); err != nil {
+	if err := requireAccount(ctx, r.db, u.Account); err != nil {
 		return User{}, fmt.Errorf("create user: %w", err)
 	}
 	hash, err := r.hashPassword(ctx, password)
@@ -33,9 +33,9 @@ func (r *Registry) CreateUser(ctx context.Context, u User, password string) (Use
 		return User{}, fmt.Errorf("create user %s: %w", u.Email, err)
 	}
 	debug.FreeOSMemory() // 64 MiB that a server which just made its first user would keep for minutes
-	u.ID, u.Created, u.Revoked = newID(userPrefix), stamp(), time.Time{}
-	err = changed(ctx, r.db, ErrExists, `INSERT INTO users (id, account_id, email, password_hash, created)
-		VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, u.ID, u.Account, u.Email, hash, micros(u.Created))
+	u.ID, u.Created, u.Revoked = newID(userPrefix), currentTime(), time.Time{}
+	err = execRequired(ctx, r.db, ErrExists, `INSERT INTO users (id, account_id, email, password_hash, created)
+		VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, u.ID, u.Account, u.Email, hash, toMicros(u.Created))
 	if err != nil {
 		return User{}, fmt.Errorf("create user %s: %w", u.Email, err)
 	}
@@ -48,9 +48,9 @@ func (r *Registry) CreateUser(ctx context.Context, u User, password string) (Use
 func (r *Registry) AuthenticateUser(ctx context.Context, email, password string) (Principal, error) {
 	var id, hash string
 	err := r.db.QueryRowContext(ctx, `SELECT u.id, u.password_hash FROM users u JOIN accounts a ON a.id = u.account_id
-		WHERE u.email = $1 AND u.revoked = 0 AND a.revoked = 0`, storable(foldEmail(email))).Scan(&id, &hash)
+		WHERE u.email = $1 AND u.revoked = 0 AND a.revoked = 0`, toStorableText(foldEmail(email))).Scan(&id, &hash)
 	if errors.Is(err, sql.ErrNoRows) {
-		id, hash, err = "", nobodysPassword, nil
+		id, hash, err = "", unmatchablePassword, nil
 	}
 	if err != nil {
 		return Principal{}, fmt.Errorf("read user: %w", err)
@@ -62,7 +62,7 @@ func (r *Registry) AuthenticateUser(ctx context.Context, email, password string)
 	if !matches || id == "" {
 		return Principal{}, ErrUnauthorized
 	}
-	who, err := r.principal(ctx, `SELECT u.account_id, u.id, p.id FROM users u
+	who, err := r.loadPrincipal(ctx, `SELECT u.account_id, u.id, p.id FROM users u
 		JOIN accounts a ON a.id = u.account_id
 		LEFT JOIN products p ON p.account_id = u.account_id AND p.revoked = 0
 		WHERE u.id = $1 AND u.revoked = 0 AND a.revoked = 0 ORDER BY p.id`, id)
@@ -74,11 +74,11 @@ func (r *Registry) AuthenticateUser(ctx context.Context, email, password string)
 
 // ListUsers lists the users of account, or of all accounts if it is "".
 func (r *Registry) ListUsers(ctx context.Context, account string) ([]User, error) {
-	all, err := list(ctx, r.db, func(row *sql.Rows) (User, error) {
+	all, err := queryAll(ctx, r.db, func(row *sql.Rows) (User, error) {
 		var u User
 		var created, revoked int64
 		err := row.Scan(&u.ID, &u.Account, &u.Email, &created, &revoked)
-		u.Created, u.Revoked = at(created), at(revoked)
+		u.Created, u.Revoked = fromMicros(created), fromMicros(revoked)
 		return u, err
 	}, `SELECT id, account_id, email, created, revoked FROM users
 		WHERE $1 = '' OR account_id = $1 ORDER BY created, id`, account)
@@ -90,7 +90,7 @@ func (r *Registry) ListUsers(ctx context.Context, account string) ([]User, error
 
 // RevokeUser ends a user, named by id or email, and all their sessions.
 func (r *Registry) RevokeUser(ctx context.Context, idOrEmail string) error {
-	err := r.update(ctx, func(tx *sql.Tx) error {
+	err := r.inTransaction(ctx, func(tx *sql.Tx) error {
 		var id string
 		err := tx.QueryRowContext(ctx, `SELECT id FROM users WHERE (id = $1 OR email = $2) AND revoked = 0`,
 			idOrEmail, foldEmail(idOrEmail)).Scan(&id)
@@ -100,7 +100,7 @@ func (r *Registry) RevokeUser(ctx context.Context, idOrEmail string) error {
 		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `UPDATE users SET revoked = $1 WHERE id = $2`, micros(stamp()), id); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE users SET revoked = $1 WHERE id = $2`, toMicros(currentTime()), id); err != nil {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = $1`, id)
@@ -109,7 +109,7 @@ func (r *Registry) RevokeUser(ctx context.Context, idOrEmail string) error {
 	if err != nil {
 		return fmt.Errorf("revoke user %q: %w", idOrEmail, err)
 	}
-	r.forget()
+	r.invalidateCaches()
 	return nil
 }
 

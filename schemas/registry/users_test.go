@@ -59,7 +59,7 @@ func TestSessions(t *testing.T) {
 		begin := func() Session { return must[Session](t)(r.NewSession(ctx, u.ID)) }
 		accepted := func(s Session) bool {
 			t.Helper()
-			r.sessions.forget() // as if its two seconds had passed
+			r.sessions.invalidate() // as if its two seconds had passed
 			who, err := r.Session(ctx, s.ID)
 			if err != nil && !errors.Is(err, ErrUnauthorized) {
 				t.Fatal(err)
@@ -135,7 +135,7 @@ func TestPasswordsWaitForAPlace(t *testing.T) {
 }
 
 func FuzzParseArgon(f *testing.F) {
-	f.Add(nobodysPassword)
+	f.Add(unmatchablePassword)
 	f.Add("$argon2id$v=19$m=4294967295,t=1,p=1$AA$AA")
 	f.Add("$argon2id$v=19$m=1,t=0,p=0$$")
 	f.Fuzz(func(t *testing.T, stored string) {

@@ -70,7 +70,7 @@ func (p Properties) Merge(o Properties) Properties {
 // Most clients say all that they say with each event.
 func (p Properties) AppendJSON(to []byte) []byte {
 	to = append(to, '[')
-	for n, at := range p.moments() {
+	for n, at := range p.stamps() {
 		if n > 0 {
 			to = append(to, ',')
 		}
@@ -94,18 +94,18 @@ func (p Properties) AppendJSON(to []byte) []byte {
 	return append(to, ']')
 }
 
-// moment is when something was said.
-type moment struct{ time, offset int64 }
+// stamp is when something was said.
+type stamp struct{ time, offset int64 }
 
-// moments are when p was said, the latest first.
-func (p Properties) moments() []moment {
-	var all []moment
+// stamps are when p was said, the latest first.
+func (p Properties) stamps() []stamp {
+	var all []stamp
 	for i := range p {
-		if at := (moment{p[i].Time, p[i].Offset}); !slices.Contains(all, at) {
+		if at := (stamp{p[i].Time, p[i].Offset}); !slices.Contains(all, at) {
 			all = append(all, at)
 		}
 	}
-	slices.SortFunc(all, func(a, b moment) int { return cmp.Or(cmp.Compare(b.time, a.time), cmp.Compare(b.offset, a.offset)) })
+	slices.SortFunc(all, func(a, b stamp) int { return cmp.Or(cmp.Compare(b.time, a.time), cmp.Compare(b.offset, a.offset)) })
 	return all
 }
 
@@ -115,64 +115,64 @@ func ParseProperties(raw string) (Properties, error) {
 	if raw == "" || raw == "[]" {
 		return nil, nil
 	}
-	if p, ok := parsePlain(raw); ok {
+	if p, ok := parseUnescaped(raw); ok {
 		return p, nil
 	}
-	return parseAny(raw)
+	return parseJSON(raw)
 }
 
-// parsePlain reads the very form that AppendJSON writes, with names and values
+// parseUnescaped reads the very form that AppendJSON writes, with names and values
 // without escapes: cut out of raw, nothing is copied.
-func parsePlain(raw string) (Properties, bool) {
+func parseUnescaped(raw string) (Properties, bool) {
 	out := make(Properties, 0, strings.Count(raw, `":`))
 	rest, ok := strings.CutPrefix(raw, "[")
 	for ok {
-		if out, rest, ok = plainMoment(out, rest); !ok {
+		if out, rest, ok = cutStamped(out, rest); !ok {
 			return nil, false
 		}
 		if rest == "]" {
-			slices.SortFunc(out, byName)
-			return out, sorted(out)
+			slices.SortFunc(out, compareNames)
+			return out, strictlySorted(out)
 		}
 		rest, ok = strings.CutPrefix(rest, ",")
 	}
 	return nil, false
 }
 
-func byName(a, b Property) int { return strings.Compare(a.Name, b.Name) }
+func compareNames(a, b Property) int { return strings.Compare(a.Name, b.Name) }
 
-// plainMoment cuts what was said at one moment off rest.
-func plainMoment(out Properties, rest string) (_ Properties, after string, ok bool) {
-	var at moment
-	if at.time, rest, ok = plainInt(rest, `{"t":`); !ok {
+// cutStamped cuts what was said at one moment off rest.
+func cutStamped(out Properties, rest string) (_ Properties, after string, ok bool) {
+	var at stamp
+	if at.time, rest, ok = cutInt(rest, `{"t":`); !ok {
 		return out, "", false
 	}
-	if at.offset, rest, ok = plainInt(rest, `,"o":`); !ok {
+	if at.offset, rest, ok = cutInt(rest, `,"o":`); !ok {
 		return out, "", false
 	}
 	if rest, ok = strings.CutPrefix(rest, `,"v":`); !ok {
 		return out, "", false
 	}
-	if out, rest, ok = plainObject(out, rest, at); !ok {
+	if out, rest, ok = cutObject(out, rest, at); !ok {
 		return out, "", false
 	}
 	after, ok = strings.CutPrefix(rest, "}")
 	return out, after, ok
 }
 
-// plainObject cuts an object off rest that has members, all of them scalars
+// cutObject cuts an object off rest that has members, all of them scalars
 // without escapes, and no white space.
-func plainObject(out Properties, rest string, at moment) (_ Properties, after string, ok bool) {
+func cutObject(out Properties, rest string, at stamp) (_ Properties, after string, ok bool) {
 	rest, ok = strings.CutPrefix(rest, "{")
 	for ok {
 		p := Property{Time: at.time, Offset: at.offset}
 		if rest, ok = strings.CutPrefix(rest, `"`); !ok {
 			return out, "", false
 		}
-		if p.Name, rest, ok = strings.Cut(rest, `":`); !ok || !plainText(p.Name) {
+		if p.Name, rest, ok = strings.Cut(rest, `":`); !ok || !isUnescaped(p.Name) {
 			return out, "", false
 		}
-		if p.Value, rest, ok = plainValue(rest); !ok {
+		if p.Value, rest, ok = cutValue(rest); !ok {
 			return out, "", false
 		}
 		out = append(out, p)
@@ -184,12 +184,12 @@ func plainObject(out Properties, rest string, at moment) (_ Properties, after st
 	return out, "", false
 }
 
-// plainValue cuts a scalar without escapes off rest, in the form that a rollup
+// cutValue cuts a scalar without escapes off rest, in the form that a rollup
 // keeps it in.
-func plainValue(rest string) (value, after string, ok bool) {
+func cutValue(rest string) (value, after string, ok bool) {
 	if text, isText := strings.CutPrefix(rest, `"`); isText {
 		end := strings.IndexByte(text, '"')
-		if end < 1 || !plainText(text[:end]) {
+		if end < 1 || !isUnescaped(text[:end]) {
 			return "", "", false
 		}
 		return rest[:end+2], text[end+1:], true
@@ -202,11 +202,11 @@ func plainValue(rest string) (value, after string, ok bool) {
 		return "", "", false
 	}
 	value = rest[:end]
-	return value, rest[end:], value == cleared || value == "true" || value == "false" || plainNumber(value)
+	return value, rest[end:], value == cleared || value == "true" || value == "false" || isNumber(value)
 }
 
-// plainText says that text stands for itself between quotes.
-func plainText(text string) bool {
+// isUnescaped says that text stands for itself between quotes.
+func isUnescaped(text string) bool {
 	for i := range len(text) {
 		if text[i] < ' ' || text[i] == '\\' || text[i] == '"' {
 			return false
@@ -215,12 +215,12 @@ func plainText(text string) bool {
 	return utf8.ValidString(text)
 }
 
-func plainNumber(value string) bool {
+func isNumber(value string) bool {
 	return strings.Trim(value, "-+.eE0123456789") == "" && jsontext.Value(value).IsValid()
 }
 
-// plainInt cuts a number after prefix off rest; the comma behind it stays.
-func plainInt(rest, prefix string) (n int64, after string, ok bool) {
+// cutInt cuts a number after prefix off rest; the comma behind it stays.
+func cutInt(rest, prefix string) (n int64, after string, ok bool) {
 	if rest, ok = strings.CutPrefix(rest, prefix); !ok {
 		return 0, "", false
 	}
@@ -243,7 +243,7 @@ func plainInt(rest, prefix string) (n int64, after string, ok bool) {
 	return n, rest[at:], true
 }
 
-func sorted(p Properties) bool {
+func strictlySorted(p Properties) bool {
 	for i := 1; i < len(p); i++ {
 		if p[i-1].Name >= p[i].Name {
 			return false
@@ -252,8 +252,8 @@ func sorted(p Properties) bool {
 	return true
 }
 
-// parseAny reads any JSON array of what was said at moments.
-func parseAny(raw string) (Properties, error) {
+// parseJSON reads any JSON array of what was said at moments.
+func parseJSON(raw string) (Properties, error) {
 	var all []struct {
 		Time   int64                     `json:"t"`
 		Offset int64                     `json:"o"`
@@ -265,11 +265,11 @@ func parseAny(raw string) (Properties, error) {
 	var out Properties
 	for _, at := range all {
 		for name, value := range at.Values {
-			out = append(out, Property{Name: name, Value: settled(value), Time: at.Time, Offset: at.Offset})
+			out = append(out, Property{Name: name, Value: normalizeValue(value), Time: at.Time, Offset: at.Offset})
 		}
 	}
-	slices.SortFunc(out, byName)
-	if !sorted(out) {
+	slices.SortFunc(out, compareNames)
+	if !strictlySorted(out) {
 		return nil, errors.New("read properties: one is said at two moments")
 	}
 	return out, nil

@@ -37,7 +37,7 @@ func TestPropertiesRoundTrip(t *testing.T) {
 	check(Properties{{Name: "list", Value: `[1,{"a":"}"}]`}}, `[{"t":0,"o":0,"v":{"list":[1,{"a":"}"}]}}]`)
 }
 
-// FuzzParseProperties holds the quick reader and FindIn to the general reader,
+// FuzzParseProperties holds the quick reader and FindProperty to the general reader,
 // and what is read to what is written.
 func FuzzParseProperties(f *testing.F) {
 	for _, raw := range []string{
@@ -50,8 +50,8 @@ func FuzzParseProperties(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
 		got, err := ParseProperties(raw)
-		if quick, ok := parsePlain(raw); ok {
-			any, errAny := parseAny(raw)
+		if quick, ok := parseUnescaped(raw); ok {
+			any, errAny := parseJSON(raw)
 			if diff := cmp.Diff(any, quick); errAny != nil || diff != "" {
 				t.Fatalf("quick %v, general %v %v", quick, any, errAny)
 			}
@@ -69,11 +69,11 @@ func FuzzParseProperties(f *testing.F) {
 		}
 		names := []string{"ab", "bc", "cd", "t", "v", "x"}
 		each := make([]Property, len(names))
-		if err := FindEach(written, names, each); err != nil {
+		if err := FindProperties(written, names, each); err != nil {
 			t.Fatalf("%s: %v", written, err)
 		}
 		for n, name := range names {
-			found, has, err := FindIn(written, name)
+			found, has, err := FindProperty(written, name)
 			i := slices.IndexFunc(again, func(p Property) bool { return p.Name == name })
 			if err != nil || has != (i >= 0) || has && found != again[i] {
 				t.Fatalf("%s in %s: %v %v %v", name, written, found, has, err)
@@ -94,11 +94,11 @@ func FuzzSaid(f *testing.F) {
 	f.Add(`{"b":"\u0041","a":01}`)
 	f.Add(`{"a":1}}`)
 	f.Fuzz(func(t *testing.T, raw string) {
-		p := said(raw)
-		if diff := cmp.Diff(saidAny(raw), p); len(p) > 0 && diff != "" {
+		p := parseClientProperties(raw)
+		if diff := cmp.Diff(parseFlatJSON(raw), p); len(p) > 0 && diff != "" {
 			t.Fatal(diff)
 		}
-		if !sorted(p) {
+		if !strictlySorted(p) {
 			t.Fatalf("%v is not sorted", p)
 		}
 		if again, err := ParseProperties(string(p.AppendJSON(nil))); err != nil || len(again) != len(p) {

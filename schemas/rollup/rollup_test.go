@@ -153,7 +153,7 @@ func model(events []schemas.Event) []string {
 		if e.Name == schemas.SessionStop && e.RuntimeMS != nil {
 			one.RuntimeMS = *e.RuntimeMS
 		}
-		for _, p := range said(string(e.ClientProps)) {
+		for _, p := range parseClientProperties(string(e.ClientProps)) {
 			p.Time, p.Offset = e.Time, int64(i)
 			one.Properties = append(one.Properties, p)
 		}
@@ -186,7 +186,7 @@ func modelDump(days map[dayKey]*ClientDay, rows map[string]*EventDay) []string {
 	for _, d := range slices.SortedFunc(maps.Values(days), (*ClientDay).Compare) {
 		out = append(out, fmt.Sprintf("day %d/%d %d: %d events %d sessions %d ms %d..%d %s", d.Product, d.Client, d.Day,
 			d.Events, d.Sessions, d.RuntimeMS, d.First, d.Last, d.Properties.AppendJSON(nil)))
-		c := clientOf(d)
+		c := clientFromDay(d)
 		if have := clients[[2]int64{d.Product, d.Client}]; have != nil {
 			have.Merge(&c)
 		} else {

@@ -34,21 +34,21 @@ func Columns(wants Wants) []string {
 // Set gathers the rollup rows of the events added to it. It belongs to one
 // goroutine and keeps nothing of a batch once that was added.
 type Set struct {
-	dayOn  func(ms int64) int32 // the day of an event time
-	events int64
-	words  words // names and categories
-	props  parsed
+	toDay   func(ms int64) int32 // the day of an event time
+	events  int64
+	strings stringTable // names and categories
+	props   propertyTable
 
-	dayOf map[dayKey]int32 // index in days
-	days  []day
-	rowOf map[eventKey]int32 // index in rows
-	rows  []eventRow
+	dayIndex map[dayKey]int32 // index in days
+	days     []day
+	rowIndex map[eventKey]int32 // index in rows
+	rows     []eventRow
 
-	last           int32   // index in days of the row before; events of one client come in runs
-	names, cats    []int32 // of the batch being added: code → word, or unseen
-	clients        []int32 // of the batch being added: code → parsed, or unseen
-	start, stop    int32   // the words session_start and session_stop
-	propertyStates int64   // properties that days hold
+	lastDay                   int32   // index in days of the row before; events of one client come in runs
+	nameIDs, categoryIDs      []int32 // of the batch being added: code → word, or unseen
+	propertyIDs               []int32 // of the batch being added: code → parsed, or unseen
+	sessionStart, sessionStop int32   // the words session_start and session_stop
+	propertyCount             int64   // properties that days hold
 }
 
 type dayKey struct {
@@ -79,30 +79,30 @@ type eventRow struct {
 }
 
 const (
-	none   = -1
+	noID   = -1
 	unseen = math.MinInt32
 )
 
 // NewSet returns an empty set, whose days are UTC.
-func NewSet() *Set { return NewSetOf(Day) }
+func NewSet() *Set { return NewSetWithDays(Day) }
 
-// NewSetOf returns an empty set whose days are those of a function of the
+// NewSetWithDays returns an empty set whose days are those of a function of the
 // epoch millisecond. Such rows are for an answer alone: the lake keeps UTC days.
-func NewSetOf(day func(ms int64) int32) *Set {
+func NewSetWithDays(day func(ms int64) int32) *Set {
 	s := &Set{
-		dayOn: day,
-		words: words{of: map[string]int32{}}, props: parsed{of: map[string]int32{}},
-		dayOf: map[dayKey]int32{}, rowOf: map[eventKey]int32{}, last: none,
+		toDay:   day,
+		strings: stringTable{ids: map[string]int32{}}, props: propertyTable{ids: map[string]int32{}},
+		dayIndex: map[dayKey]int32{}, rowIndex: map[eventKey]int32{}, lastDay: noID,
 	}
-	s.start, s.stop = s.words.add(schemas.SessionStart), s.words.add(schemas.SessionStop)
+	s.sessionStart, s.sessionStop = s.strings.add(schemas.SessionStart), s.strings.add(schemas.SessionStop)
 	return s
 }
 
 // AddBatch adds all rows of a batch, which has Columns.
-func (s *Set) AddBatch(rec arrow.Record) error { return s.AddSome(rec, nil) }
+func (s *Set) AddBatch(rec arrow.Record) error { return s.AddBatchIf(rec, nil) }
 
-// AddSome adds the rows of a batch that are wanted, nil is all of them.
-func (s *Set) AddSome(rec arrow.Record, wants func(i int) bool) error {
+// AddBatchIf adds the rows of a batch that are wanted, nil is all of them.
+func (s *Set) AddBatchIf(rec arrow.Record, wants func(i int) bool) error {
 	v, err := columns.Bind(rec)
 	if err != nil {
 		return fmt.Errorf("roll up: %w", err)
@@ -110,7 +110,7 @@ func (s *Set) AddSome(rec arrow.Record, wants func(i int) bool) error {
 	if v.Rows > 0 && (v.Product == nil || v.Client == nil || v.Time == nil || v.Offset == nil) {
 		return fmt.Errorf("roll up: batch lacks one of %s", strings.Join(Columns(0), ", "))
 	}
-	s.begin(&v)
+	s.resetCodes(&v)
 	for i := range v.Rows {
 		if wants == nil || wants(i) {
 			s.addRow(&v, i)
@@ -121,14 +121,14 @@ func (s *Set) AddSome(rec arrow.Record, wants func(i int) bool) error {
 
 // Add adds row i of v, which has Columns.
 func (s *Set) Add(v *columns.View, i int) {
-	s.begin(v)
+	s.resetCodes(v)
 	s.addRow(v, i)
 }
 
-// begin forgets what codes of the batch before meant.
-func (s *Set) begin(v *columns.View) {
-	s.names, s.cats = unseenCodes(s.names, v.Name.DictionaryLen()), unseenCodes(s.cats, v.Category.DictionaryLen())
-	s.clients = unseenCodes(s.clients, v.ClientProps.DictionaryLen())
+// resetCodes forgets what codes of the batch before meant.
+func (s *Set) resetCodes(v *columns.View) {
+	s.nameIDs, s.categoryIDs = unseenCodes(s.nameIDs, v.Name.DictionaryLen()), unseenCodes(s.categoryIDs, v.Category.DictionaryLen())
+	s.propertyIDs = unseenCodes(s.propertyIDs, v.ClientProps.DictionaryLen())
 }
 
 func unseenCodes(codes []int32, n int) []int32 {
@@ -143,22 +143,22 @@ func (s *Set) addRow(v *columns.View, i int) {
 	at := v.TimeMS(i)
 	in := s.day(v.Product[i], v.Client[i], at)
 	d := &s.days[in]
-	name := s.word(&v.Name, s.names, i)
+	name := s.stringID(&v.Name, s.nameIDs, i)
 	d.row.Events++
 	d.row.First, d.row.Last = min(d.row.First, at), max(d.row.Last, at)
 	switch name {
-	case s.start:
+	case s.sessionStart:
 		d.row.Sessions++
-	case s.stop:
+	case s.sessionStop:
 		if !v.Runtime.Null(i) {
 			d.row.RuntimeMS += v.Runtime.At(i)
 		}
 	}
-	if said := s.said(&v.ClientProps, i); said != none {
-		s.say(d, said, at, v.Offset[i])
+	if said := s.propertiesID(&v.ClientProps, i); said != noID {
+		s.setProperties(d, said, at, v.Offset[i])
 	}
 
-	r := s.row(eventKey{day: in, category: s.word(&v.Category, s.cats, i), name: name})
+	r := s.row(eventKey{day: in, category: s.stringID(&v.Category, s.categoryIDs, i), name: name})
 	r.count++
 	r.first = min(r.first, at)
 	if !v.Value.Null(i) {
@@ -170,73 +170,73 @@ func (s *Set) addRow(v *columns.View, i int) {
 
 // day is the index of the day of a client at a time.
 func (s *Set) day(product, client, at int64) int32 {
-	on := s.dayOn(at)
-	if s.last >= 0 {
-		if d := &s.days[s.last].row; d.Client == client && d.Product == product && d.Day == on {
-			return s.last
+	on := s.toDay(at)
+	if s.lastDay >= 0 {
+		if d := &s.days[s.lastDay].row; d.Client == client && d.Product == product && d.Day == on {
+			return s.lastDay
 		}
 	}
 	key := dayKey{product: product, client: client, day: on}
-	in, known := s.dayOf[key]
+	in, known := s.dayIndex[key]
 	if !known {
 		in = int32(len(s.days))
-		s.dayOf[key] = in
+		s.dayIndex[key] = in
 		s.days = append(s.days, day{
 			row:     ClientDay{Product: product, Client: client, Day: on, First: math.MaxInt64, Last: math.MinInt64},
-			pending: none,
+			pending: noID,
 		})
 	}
-	s.last = in
+	s.lastDay = in
 	return in
 }
 
 // row is the row of key, made if need be.
 func (s *Set) row(key eventKey) *eventRow {
-	in, known := s.rowOf[key]
+	in, known := s.rowIndex[key]
 	if !known {
 		in = int32(len(s.rows))
-		s.rowOf[key] = in
+		s.rowIndex[key] = in
 		s.rows = append(s.rows, eventRow{key: key, first: math.MaxInt64})
 	}
 	return &s.rows[in]
 }
 
-// word is the word of row i, none without one. codes remembers the words of
+// stringID is the word of row i, none without one. codes remembers the words of
 // the batch's codes.
-func (s *Set) word(col *columns.Strings, codes []int32, i int) int32 {
+func (s *Set) stringID(col *columns.Strings, codes []int32, i int) int32 {
 	if col.Null(i) {
-		return none
+		return noID
 	}
 	if !col.IsDictionary() {
-		return s.words.add(col.At(i))
+		return s.strings.add(col.At(i))
 	}
 	code := col.Code(i)
 	if codes[code] == unseen {
-		codes[code] = s.words.add(col.DictionaryValue(code))
+		codes[code] = s.strings.add(col.DictionaryValue(code))
 	}
 	return codes[code]
 }
 
-// said is what row i says of the client's properties; none when nothing.
-func (s *Set) said(col *columns.Strings, i int) int32 {
+// propertiesID is what row i says of the client's properties; none when nothing.
+func (s *Set) propertiesID(col *columns.Strings, i int) int32 {
 	if col.Null(i) {
-		return none
+		return noID
 	}
 	if !col.IsDictionary() {
 		return s.props.add(col.At(i))
 	}
 	code := col.Code(i)
-	if s.clients[code] == unseen {
-		s.clients[code] = s.props.add(col.DictionaryValue(code))
+	if s.propertyIDs[code] == unseen {
+		s.propertyIDs[code] = s.props.add(col.DictionaryValue(code))
 	}
-	return s.clients[code]
+	return s.propertyIDs[code]
 }
 
-// say notes that an event said the properties said. To say the same again only
+// setProperties notes that an event said the properties said. To say the same again only
 // makes it later.
-func (s *Set) say(d *day, said int32, at, offset int64) {
+func (s *Set) setProperties(d *day, said int32, at, offset int64) {
 	if d.pending != said {
-		s.fold(d)
+		s.mergePending(d)
 		d.pending, d.time, d.offset = said, at, offset
 		return
 	}
@@ -245,15 +245,15 @@ func (s *Set) say(d *day, said int32, at, offset int64) {
 	}
 }
 
-// fold merges what was said last into the row's properties.
-func (s *Set) fold(d *day) {
-	if d.pending == none {
+// mergePending merges what was said last into the row's properties.
+func (s *Set) mergePending(d *day) {
+	if d.pending == noID {
 		return
 	}
 	before := len(d.row.Properties)
-	d.row.Properties = d.row.Properties.Merge(s.props.at(d.pending, d.time, d.offset))
-	s.propertyStates += int64(len(d.row.Properties) - before)
-	d.pending = none
+	d.row.Properties = d.row.Properties.Merge(s.props.stamped(d.pending, d.time, d.offset))
+	s.propertyCount += int64(len(d.row.Properties) - before)
+	d.pending = noID
 }
 
 // Merge adds all that was added to o, which stays as it is.
@@ -261,19 +261,19 @@ func (s *Set) Merge(o *Set) {
 	to := make([]int32, len(o.days)) // index in o.days → in s.days
 	for i := range o.days {
 		from := &o.days[i]
-		o.fold(from)
+		o.mergePending(from)
 		to[i] = s.day(from.row.Product, from.row.Client, from.row.First)
 		d := &s.days[to[i]]
-		s.fold(d)
+		s.mergePending(d)
 		before := len(d.row.Properties)
 		d.row.Merge(&from.row)
-		s.propertyStates += int64(len(d.row.Properties) - before)
+		s.propertyCount += int64(len(d.row.Properties) - before)
 	}
 	for i := range o.rows {
 		from := &o.rows[i]
-		key := eventKey{day: to[from.key.day], category: none, name: s.words.add(o.words.list[from.key.name])}
-		if from.key.category != none {
-			key.category = s.words.add(o.words.list[from.key.category])
+		key := eventKey{day: to[from.key.day], category: noID, name: s.strings.add(o.strings.strings[from.key.name])}
+		if from.key.category != noID {
+			key.category = s.strings.add(o.strings.strings[from.key.category])
 		}
 		r := s.row(key)
 		r.count += from.count
@@ -294,7 +294,7 @@ func (s *Set) Len() int { return len(s.days) + len(s.rows) }
 func (s *Set) Bytes() int64 {
 	const dayBytes, rowBytes, propertyBytes = 176 + 48, 72 + 32, 64 // each with its entry in a map
 	return int64(len(s.days))*dayBytes + int64(len(s.rows))*rowBytes +
-		s.propertyStates*propertyBytes + s.words.bytes + s.props.bytes
+		s.propertyCount*propertyBytes + s.strings.bytes + s.props.bytes
 }
 
 // ClientDays yields the rows in the order of Compare. A row is the set's: it
@@ -313,7 +313,7 @@ func (s *Set) ClientDays() iter.Seq[*ClientDay] {
 func (s *Set) sortedDays(compare func(a, b *ClientDay) int) []int32 {
 	order := make([]int32, len(s.days))
 	for i := range s.days {
-		s.fold(&s.days[i])
+		s.mergePending(&s.days[i])
 		order[i] = int32(i)
 	}
 	slices.SortFunc(order, func(a, b int32) int { return compare(&s.days[a].row, &s.days[b].row) })
@@ -347,11 +347,11 @@ func (s *Set) eventDay(into *EventDay, i int32) {
 	r := &s.rows[i]
 	d := &s.days[r.key.day].row
 	*into = EventDay{
-		Product: d.Product, Client: d.Client, Day: d.Day, Name: s.words.list[r.key.name],
+		Product: d.Product, Client: d.Client, Day: d.Day, Name: s.strings.strings[r.key.name],
 		Count: r.count, ValueSum: r.valueSum, ValueCount: r.valueCount, First: r.first,
 	}
-	if r.key.category != none {
-		into.HasCategory, into.Category = true, s.words.list[r.key.category]
+	if r.key.category != noID {
+		into.HasCategory, into.Category = true, s.strings.strings[r.key.category]
 	}
 }
 
@@ -363,10 +363,10 @@ func (s *Set) Clients() iter.Seq[*Client] {
 			return cmp.Or(cmp.Compare(a.Product, b.Product), cmp.Compare(a.Client, b.Client), cmp.Compare(a.Day, b.Day))
 		})
 		for len(order) > 0 {
-			c := clientOf(&s.days[order[0]].row)
+			c := clientFromDay(&s.days[order[0]].row)
 			order = order[1:]
 			for len(order) > 0 && s.days[order[0]].row.Client == c.Client && s.days[order[0]].row.Product == c.Product {
-				next := clientOf(&s.days[order[0]].row)
+				next := clientFromDay(&s.days[order[0]].row)
 				c.Merge(&next)
 				order = order[1:]
 			}
@@ -377,7 +377,7 @@ func (s *Set) Clients() iter.Seq[*Client] {
 	}
 }
 
-func clientOf(d *ClientDay) Client {
+func clientFromDay(d *ClientDay) Client {
 	return Client{
 		Product: d.Product, Client: d.Client, Events: d.Events, Sessions: d.Sessions, RuntimeMS: d.RuntimeMS,
 		First: d.First, Last: d.Last, Properties: d.Properties,

@@ -52,7 +52,7 @@ func Decode(value []byte, into *schemas.Event) (Kind, error) {
 	case eventpb.Kind_KIND_TICK:
 		return Tick, nil
 	case eventpb.Kind_KIND_EVENT:
-		return Event, validate(into)
+		return Event, validateEvent(into)
 	case eventpb.Kind_KIND_PROPERTY:
 		return Property, validateChange(Property.Change(into))
 	case eventpb.Kind_KIND_CONTACT:
@@ -64,7 +64,7 @@ func Decode(value []byte, into *schemas.Event) (Kind, error) {
 
 func decodeRecord(value []byte, e *schemas.Event) (eventpb.Kind, error) {
 	var kind eventpb.Kind
-	err := fields(value, func(num protowire.Number, f field) error {
+	err := forEachField(value, func(num protowire.Number, f field) error {
 		if f.wire == protowire.BytesType {
 			return setBytes(e, num, f.bytes)
 		}
@@ -166,7 +166,7 @@ func setDecimal(e *schemas.Event, b []byte) error {
 	if e.Value != nil {
 		hi, lo = e.Value.HighBits(), e.Value.LowBits() // a message given twice is merged
 	}
-	err := fields(b, func(num protowire.Number, f field) error {
+	err := forEachField(b, func(num protowire.Number, f field) error {
 		switch {
 		case num == decimalHi && f.wire == protowire.VarintType:
 			hi = protowire.DecodeZigZag(f.varint)
@@ -186,7 +186,7 @@ func setException(e *schemas.Event, b []byte) error {
 	}
 	x := e.Exception
 	at := [...]*string{exceptionClass: &x.Class, exceptionMethod: &x.Method, exceptionMessage: &x.Message, exceptionStack: &x.Stack}
-	return fields(b, func(num protowire.Number, f field) error {
+	return forEachField(b, func(num protowire.Number, f field) error {
 		if f.wire != protowire.BytesType || num > exceptionStack {
 			return nil
 		}
@@ -201,13 +201,13 @@ type field struct {
 	bytes  []byte
 }
 
-// fields calls set for each field of a message, in the order they lie in it.
+// forEachField calls set for each field of a message, in the order they lie in it.
 // Other wire types than those of our own fields are skipped.
-func fields(b []byte, set func(protowire.Number, field) error) error {
+func forEachField(b []byte, set func(protowire.Number, field) error) error {
 	for rest := b; len(rest) > 0; {
 		num, wire, n := protowire.ConsumeTag(rest)
 		if n < 0 {
-			return damaged(b, rest, n)
+			return damagedError(b, rest, n)
 		}
 		rest = rest[n:]
 		f := field{wire: wire}
@@ -222,7 +222,7 @@ func fields(b []byte, set func(protowire.Number, field) error) error {
 			n = protowire.ConsumeFieldValue(num, wire, rest)
 		}
 		if n < 0 {
-			return damaged(b, rest, n)
+			return damagedError(b, rest, n)
 		}
 		rest = rest[n:]
 		if err := set(num, f); err != nil {
@@ -232,7 +232,7 @@ func fields(b []byte, set func(protowire.Number, field) error) error {
 	return nil
 }
 
-func damaged(whole, rest []byte, code int) error {
+func damagedError(whole, rest []byte, code int) error {
 	return fmt.Errorf("record is damaged at byte %d: %w", len(whole)-len(rest), protowire.ParseError(code))
 }
 
@@ -250,8 +250,8 @@ var (
 	errValues    = errors.New("change has no values")
 )
 
-// validate holds an event to what the lake's columns and their readers need.
-func validate(e *schemas.Event) error {
+// validateEvent holds an event to what the lake's columns and their readers need.
+func validateEvent(e *schemas.Event) error {
 	switch {
 	case e.Product <= 0:
 		return errProduct
@@ -268,13 +268,13 @@ func validate(e *schemas.Event) error {
 	case e.RuntimeMS != nil && *e.RuntimeMS < 0:
 		return errRuntime
 	}
-	if err := object("user", e.User); err != nil {
+	if err := validateObject("user", e.User); err != nil {
 		return err
 	}
-	if err := object("client", e.ClientProps); err != nil {
+	if err := validateObject("client", e.ClientProps); err != nil {
 		return err
 	}
-	return object("properties", e.Properties)
+	return validateObject("properties", e.Properties)
 }
 
 // validateChange holds a change to what its readers need. No reason holds
@@ -292,10 +292,10 @@ func validateChange(c schemas.Change) error {
 	case c.Values == nil:
 		return errValues
 	}
-	return object("what the change is applied with", c.Values)
+	return validateObject("what the change is applied with", c.Values)
 }
 
-func object(what string, b []byte) error {
+func validateObject(what string, b []byte) error {
 	if b == nil {
 		return nil
 	}

@@ -48,7 +48,7 @@ var ErrLayout = errors.New("topic layout mismatch")
 // and configuration against the record at every later start. A topic that was
 // made but not recorded (a crash between the two) is recorded as it is.
 func Ensure(ctx context.Context, cl *kgo.Client, store LayoutStore, opts Options) (Layout, error) {
-	recorded, err := load(ctx, store)
+	recorded, err := loadRecorded(ctx, store)
 	if err != nil {
 		return Layout{}, err
 	}
@@ -64,14 +64,14 @@ func Ensure(ctx context.Context, cl *kgo.Client, store LayoutStore, opts Options
 		return Layout{}, err
 	}
 	if recorded == (Layout{}) {
-		if recorded, err = record(ctx, store, found); err != nil {
+		if recorded, err = recordLayout(ctx, store, found); err != nil {
 			return Layout{}, err
 		}
 	}
-	return recorded, verify(recorded, found, opts)
+	return recorded, verifyLayout(recorded, found, opts)
 }
 
-func load(ctx context.Context, store LayoutStore) (Layout, error) {
+func loadRecorded(ctx context.Context, store LayoutStore) (Layout, error) {
 	text, err := store.TopicLayout(ctx)
 	if err != nil {
 		return Layout{}, fmt.Errorf("read topic layout: %w", err)
@@ -79,10 +79,10 @@ func load(ctx context.Context, store LayoutStore) (Layout, error) {
 	if text == "" {
 		return Layout{}, nil
 	}
-	return parse(text)
+	return parseLayout(text)
 }
 
-func parse(text string) (Layout, error) {
+func parseLayout(text string) (Layout, error) {
 	var l Layout
 	if err := json.Unmarshal([]byte(text), &l); err != nil {
 		return Layout{}, fmt.Errorf("read topic layout %q: %w", text, err)
@@ -90,9 +90,9 @@ func parse(text string) (Layout, error) {
 	return l, nil
 }
 
-// record writes the layout down and returns what stands: another process may
+// recordLayout writes the layout down and returns what stands: another process may
 // have been first.
-func record(ctx context.Context, store LayoutStore, l Layout) (Layout, error) {
+func recordLayout(ctx context.Context, store LayoutStore, l Layout) (Layout, error) {
 	text, err := json.Marshal(l)
 	if err != nil {
 		return Layout{}, fmt.Errorf("encode topic layout: %w", err)
@@ -101,7 +101,7 @@ func record(ctx context.Context, store LayoutStore, l Layout) (Layout, error) {
 	if err != nil {
 		return Layout{}, fmt.Errorf("record topic layout: %w", err)
 	}
-	return parse(stands)
+	return parseLayout(stands)
 }
 
 // describe is the topic as the brokers have it this moment: the client's own
@@ -144,11 +144,11 @@ func create(ctx context.Context, cl *kgo.Client, opts Options) (Layout, error) {
 	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
 		return Layout{}, fmt.Errorf("create topic %s with %d shards: %w", Name, shards, err)
 	}
-	return describeNew(ctx, cl)
+	return waitForTopic(ctx, cl)
 }
 
-// describeNew waits for the brokers to tell one another of a new topic.
-func describeNew(ctx context.Context, cl *kgo.Client) (Layout, error) {
+// waitForTopic waits for the brokers to tell one another of a new topic.
+func waitForTopic(ctx context.Context, cl *kgo.Client) (Layout, error) {
 	for tries := 0; ; tries++ {
 		found, err := describe(ctx, cl)
 		if !errors.Is(err, kerr.UnknownTopicOrPartition) || tries == 50 {
@@ -162,7 +162,7 @@ func describeNew(ctx context.Context, cl *kgo.Client) (Layout, error) {
 	}
 }
 
-func verify(recorded, found Layout, opts Options) error {
+func verifyLayout(recorded, found Layout, opts Options) error {
 	switch {
 	case recorded.Hash != HashName:
 		return fmt.Errorf("%w: recorded hash is %s, this version knows %s", ErrLayout, recorded.Hash, HashName)

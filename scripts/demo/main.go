@@ -44,21 +44,21 @@ func main() {
 }
 
 func run(ctx context.Context, dir string) error {
-	who, err := read(filepath.Join(dir, "demo.json"))
+	who, err := readCredentials(filepath.Join(dir, "demo.json"))
 	if err != nil {
 		return err
 	}
-	if err := ready(ctx, who); err != nil {
+	if err := checkReady(ctx, who); err != nil {
 		return err
 	}
 	if err := send(ctx, who); err != nil {
 		return err
 	}
 	time.Sleep(time.Second) // by then what was acknowledged is in every answer
-	return show(ctx, who)
+	return showAnswers(ctx, who)
 }
 
-func read(path string) (credentials, error) {
+func readCredentials(path string) (credentials, error) {
 	var who credentials
 	text, err := os.ReadFile(path) //nolint:gosec // the caller's own data folder
 	if errors.Is(err, fs.ErrNotExist) {
@@ -73,7 +73,7 @@ func read(path string) (credentials, error) {
 	return who, nil
 }
 
-func ready(ctx context.Context, who credentials) error {
+func checkReady(ctx context.Context, who credentials) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, who.URL+"/readyz", nil)
 	if err != nil {
 		return err
@@ -117,35 +117,35 @@ func command(ctx context.Context, env []string, name string, args ...string) err
 	return nil
 }
 
-// show asks questions.
-func show(ctx context.Context, who credentials) error {
+// showAnswers asks questions.
+func showAnswers(ctx context.Context, who credentials) error {
 	monthAgo := time.Now().UTC().AddDate(0, 0, -31).Format(time.DateOnly)
 	fmt.Println("\nHow many events are there, and what is the latest one?")
-	latest, err := ask(ctx, who, "/analytics/api/v1/events",
+	latest, err := postWithToken(ctx, who, "/analytics/api/v1/events",
 		fmt.Sprintf(`{"startDate": %q, "paging": {"page": 1, "perPage": 1}}`, monthAgo))
 	if err != nil {
 		return err
 	}
 	fmt.Println("\nHow many sessions began?")
-	if _, err := ask(ctx, who, "/analytics/api/v1/events",
+	if _, err := postWithToken(ctx, who, "/analytics/api/v1/events",
 		fmt.Sprintf(`{"startDate": %q, "filters": {"name": ["session_start"]}, "paging": {"page": 1, "perPage": 1}}`, monthAgo)); err != nil {
 		return err
 	}
-	client, err := clientOf(latest)
+	client, err := firstClient(latest)
 	if err != nil {
 		return err
 	}
 	fmt.Println("\nWhen did the client of that latest event use the product in its last days?")
-	_, err = ask(ctx, who, "/api/v3/business/report/event/user", fmt.Sprintf(`{"refId": %q, "from": "%sT00:00:00.000Z", "until": "%sT23:59:59.999Z"}`,
+	_, err = postWithToken(ctx, who, "/api/v3/business/report/event/user", fmt.Sprintf(`{"refId": %q, "from": "%sT00:00:00.000Z", "until": "%sT23:59:59.999Z"}`,
 		client, time.Now().UTC().AddDate(0, 0, -3).Format(time.DateOnly), time.Now().UTC().Format(time.DateOnly)))
 	if err != nil {
 		return err
 	}
-	return reports(ctx, who)
+	return showReports(ctx, who)
 }
 
-// reports logs in to the reporting API and asks two questions there.
-func reports(ctx context.Context, who credentials) error {
+// showReports logs in to the reporting API and asks two questions there.
+func showReports(ctx context.Context, who credentials) error {
 	login, err := json.Marshal(map[string]string{"userName": who.Email, "password": who.Password})
 	if err != nil {
 		return err
@@ -175,16 +175,16 @@ func reports(ctx context.Context, who credentials) error {
 		},
 	} {
 		fmt.Printf("\n%s\n$ curl -b weir.cookies -H 'Content-Type: application/json' \\\n    %s%s -d '%s'\n", q.about, who.URL, q.path, q.body)
-		if _, err := answerTo(ctx, who.URL+q.path, q.body, session); err != nil {
+		if _, err := postAndPrint(ctx, who.URL+q.path, q.body, session); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// clientOf is the EUID of the first event of a list: the sample's users are
+// firstClient is the EUID of the first event of a list: the sample's users are
 // named u and their EUID.
-func clientOf(answer []byte) (string, error) {
+func firstClient(answer []byte) (string, error) {
 	var list struct {
 		Results []struct {
 			User struct {
@@ -198,11 +198,11 @@ func clientOf(answer []byte) (string, error) {
 	return string(bytes.TrimPrefix([]byte(list.Results[0].User.ID), []byte("u"))), nil
 }
 
-// ask prints the curl line of a question, puts the question, and prints the
+// postWithToken prints the curl line of a question, puts the question, and prints the
 // beginning of the answer.
-func ask(ctx context.Context, who credentials, path, question string) ([]byte, error) {
+func postWithToken(ctx context.Context, who credentials, path, question string) ([]byte, error) {
 	fmt.Printf("$ curl -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' \\\n    %s%s -d '%s'\n", who.Token, who.URL, path, question)
-	return answerTo(ctx, who.URL+path, question, func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+who.Token) })
+	return postAndPrint(ctx, who.URL+path, question, func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+who.Token) })
 }
 
 func post(ctx context.Context, url string, body []byte, sign func(*http.Request)) (*http.Response, error) {
@@ -215,8 +215,8 @@ func post(ctx context.Context, url string, body []byte, sign func(*http.Request)
 	return http.DefaultClient.Do(req)
 }
 
-// answerTo puts a question and prints the beginning of the answer.
-func answerTo(ctx context.Context, url, question string, sign func(*http.Request)) ([]byte, error) {
+// postAndPrint puts a question and prints the beginning of the answer.
+func postAndPrint(ctx context.Context, url, question string, sign func(*http.Request)) ([]byte, error) {
 	resp, err := post(ctx, url, []byte(question), sign)
 	if err != nil {
 		return nil, err

@@ -13,26 +13,26 @@ import (
 // Counts adds events up, one line of NDJSON after the other, in the plainest
 // way there is. A random id that a client has sent before does not count.
 type Counts struct {
-	seen   map[string]struct{} // client and random id
-	ids    map[string]struct{}
-	names  map[string]*tally
-	pairs  map[[2]string]*tally // name, category; "\x00" is none
-	years  map[int]*tally
-	client map[int64]*clientTally
-	days   map[string]struct{} // client and day
+	seen    map[string]struct{} // client and random id
+	ids     map[string]struct{}
+	names   map[string]*eventCount
+	pairs   map[[2]string]*eventCount // name, category; "\x00" is none
+	years   map[int]*eventCount
+	clients map[int64]*clientCount
+	days    map[string]struct{} // client and day
 
 	events, sessions, runtimeMS int64
 	minTime, maxTime            int64
 	value                       *big.Rat
 }
 
-type tally struct {
+type eventCount struct {
 	n       int64
 	clients map[int64]struct{}
 	value   *big.Rat
 }
 
-type clientTally struct{ n, first, last int64 }
+type clientCount struct{ n, first, last int64 }
 
 // Expectation is what the events of one product add up to.
 type Expectation struct {
@@ -97,8 +97,8 @@ type ClientRow struct {
 // NewCounts counts from nothing.
 func NewCounts() *Counts {
 	return &Counts{
-		seen: map[string]struct{}{}, ids: map[string]struct{}{}, names: map[string]*tally{}, pairs: map[[2]string]*tally{},
-		years: map[int]*tally{}, client: map[int64]*clientTally{}, days: map[string]struct{}{}, value: new(big.Rat),
+		seen: map[string]struct{}{}, ids: map[string]struct{}{}, names: map[string]*eventCount{}, pairs: map[[2]string]*eventCount{},
+		years: map[int]*eventCount{}, clients: map[int64]*clientCount{}, days: map[string]struct{}{}, value: new(big.Rat),
 	}
 }
 
@@ -151,10 +151,10 @@ func (c *Counts) addClient(e line) error {
 	}
 	c.events++
 	c.minTime, c.maxTime = min(c.minTime, e.Time), max(c.maxTime, e.Time)
-	one := c.client[e.EUID]
+	one := c.clients[e.EUID]
 	if one == nil {
-		one = &clientTally{first: e.Time, last: e.Time}
-		c.client[e.EUID] = one
+		one = &clientCount{first: e.Time, last: e.Time}
+		c.clients[e.EUID] = one
 	}
 	one.n++
 	one.first, one.last = min(one.first, e.Time), max(one.last, e.Time)
@@ -187,10 +187,10 @@ func rational(n json.Number) (*big.Rat, error) {
 	return r, nil
 }
 
-func count[K comparable](tallies map[K]*tally, key K, client int64, value *big.Rat) {
+func count[K comparable](tallies map[K]*eventCount, key K, client int64, value *big.Rat) {
 	t := tallies[key]
 	if t == nil {
-		t = &tally{clients: map[int64]struct{}{}, value: new(big.Rat)}
+		t = &eventCount{clients: map[int64]struct{}{}, value: new(big.Rat)}
 		tallies[key] = t
 	}
 	t.n++
@@ -201,7 +201,7 @@ func count[K comparable](tallies map[K]*tally, key K, client int64, value *big.R
 // Expectation is what was counted so far.
 func (c *Counts) Expectation() Expectation {
 	e := Expectation{Totals: Totals{
-		Events: c.events, Clients: len(c.client), IDs: len(c.ids), MinTime: c.minTime, MaxTime: c.maxTime, Sessions: c.sessions,
+		Events: c.events, Clients: len(c.clients), IDs: len(c.ids), MinTime: c.minTime, MaxTime: c.maxTime, Sessions: c.sessions,
 		RuntimeS: decimal(big.NewRat(c.runtimeMS, 1000)), ValueSum: decimal(c.value), ClientDays: len(c.days),
 	}}
 	for name, t := range c.names {
@@ -229,7 +229,7 @@ func (c *Counts) Expectation() Expectation {
 
 func (c *Counts) newByYear() []NewRow {
 	years := map[int]int{}
-	for _, one := range c.client {
+	for _, one := range c.clients {
 		years[time.UnixMilli(one.first).UTC().Year()]++
 	}
 	var rows []NewRow
@@ -243,7 +243,7 @@ func (c *Counts) newByYear() []NewRow {
 func (c *Counts) busiest() ClientRow {
 	var best ClientRow
 	var bestID int64
-	for id, one := range c.client {
+	for id, one := range c.clients {
 		if one.n > best.N || one.n == best.N && id < bestID {
 			best, bestID = ClientRow{strconv.FormatInt(id, 10), one.n, one.first, one.last}, id
 		}

@@ -51,7 +51,7 @@ func (p Plan) Lines() iter.Seq2[[]byte, error] {
 			yield(nil, err)
 			return
 		}
-		w := newWorld(p)
+		w := newGenerator(p)
 		for day := range p.Days {
 			for _, item := range w.day(day) {
 				line, err := json.Marshal(item)
@@ -69,14 +69,14 @@ func (p Plan) Lines() iter.Seq2[[]byte, error] {
 	}
 }
 
-// world is the clients and how far they have come.
-type world struct {
-	plan    Plan
-	rnd     *rand.Rand
-	clients []client // installed ones, oldest first
-	made    int      // events so far
-	items   []Item   // of the day being made
-	left    int      // events the day still has room for
+// generator is the clients and how far they have come.
+type generator struct {
+	plan      Plan
+	rnd       *rand.Rand
+	clients   []client // installed ones, oldest first
+	emitted   int      // events so far
+	items     []Item   // of the day being made
+	remaining int      // events the day still has room for
 }
 
 // client is one installation and what stays the same about it.
@@ -88,28 +88,28 @@ type client struct {
 	sessions                           int
 }
 
-func newWorld(p Plan) *world {
+func newGenerator(p Plan) *generator {
 	h := fnv.New64a()
 	h.Write([]byte(p.Stream))
-	return &world{plan: p, rnd: rand.New(rand.NewPCG(p.Seed, h.Sum64()))} //nolint:gosec // events are to be believable, not secret
+	return &generator{plan: p, rnd: rand.New(rand.NewPCG(p.Seed, h.Sum64()))} //nolint:gosec // events are to be believable, not secret
 }
 
 // day makes the events of one day: sessions of new clients and of old ones,
 // until the day has its share.
-func (w *world) day(day int) []Item {
+func (w *generator) day(day int) []Item {
 	w.items = w.items[:0]
-	w.left = w.share(day+1) - w.made
-	for w.left > 0 {
-		w.session(day, w.pick(day))
+	w.remaining = w.cumulativeEvents(day+1) - w.emitted
+	for w.remaining > 0 {
+		w.session(day, w.nextClient(day))
 	}
 	slices.SortStableFunc(w.items, func(a, b Item) int { return int(a.Time - b.Time) })
-	w.made += len(w.items)
+	w.emitted += len(w.items)
 	return w.items
 }
 
-// share is how many events the first days have together: business grows, and
+// cumulativeEvents is how many events the first days have together: business grows, and
 // weekends are quiet.
-func (w *world) share(days int) int {
+func (w *generator) cumulativeEvents(days int) int {
 	var some, all float64
 	for d := range w.plan.Days {
 		weight := 1 + float64(d)/float64(w.plan.Days)
@@ -127,24 +127,24 @@ func (w *world) share(days int) int {
 	return int(float64(w.plan.Events) * some / all)
 }
 
-// pick installs a client when one is due and otherwise takes one that is there;
+// nextClient installs a client when one is due and otherwise takes one that is there;
 // a few are there far more often than the others.
-func (w *world) pick(day int) *client {
+func (w *generator) nextClient(day int) *client {
 	due := max(1, w.plan.Clients*(day+1)/w.plan.Days)
 	if len(w.clients) < due {
-		w.clients = append(w.clients, w.install())
+		w.clients = append(w.clients, w.newClient())
 		return &w.clients[len(w.clients)-1]
 	}
 	u := w.rnd.Float64()
 	return &w.clients[int(u*u*u*float64(len(w.clients)))]
 }
 
-func (w *world) install() client {
+func (w *generator) newClient() client {
 	platform := oneOf(w.rnd, "Windows", "Windows", "Windows", "macOS", "Linux")
-	place := oneOf(w.rnd, "DE/de-DE", "US/en-US", "US/en-US", "FR/fr-FR", "JP/ja-JP", "CL/es-CL", "IN/en-IN")
+	region := oneOf(w.rnd, "DE/de-DE", "US/en-US", "US/en-US", "FR/fr-FR", "JP/ja-JP", "CL/es-CL", "IN/en-IN")
 	euid := int64(w.rnd.Uint64()>>2) + 1
 	return client{
-		euid: euid, user: fmt.Sprintf("u%d", euid), country: place[:2], locale: place[3:],
+		euid: euid, user: fmt.Sprintf("u%d", euid), country: region[:2], locale: region[3:],
 		platform: platform, osVersion: fmt.Sprint(10 + w.rnd.IntN(5)),
 		edition:  oneOf(w.rnd, "community", "community", "professional", "enterprise"),
 		license:  oneOf(w.rnd, "freeware", "freeware", "purchased", "unknown"),
@@ -154,16 +154,16 @@ func (w *world) install() client {
 
 // session makes one session: its start, what happens in it, perhaps an
 // exception, and its end. One that the day has no more room for breaks off.
-func (w *world) session(day int, c *client) {
+func (w *generator) session(day int, c *client) {
 	at := w.plan.Start.AddDate(0, 0, day).Add(time.Duration(w.rnd.IntN(20*3600)) * time.Second)
 	first := at
 	c.sessions++
 	id := w.uuid()
 	emit := func(name string, more map[string]any) {
-		if w.left == 0 {
+		if w.remaining == 0 {
 			return
 		}
-		w.left--
+		w.remaining--
 		properties := map[string]any{
 			"$session_id": id, "$app_name": "portal", "$app_version": c.version(day), "$ui_locale": c.locale,
 			"$client": c.properties(day),
@@ -191,7 +191,7 @@ func (w *world) session(day int, c *client) {
 
 // action is something a client does. Values are quarters, so that their sum is
 // the same whoever adds them.
-func (w *world) action(c *client) (string, map[string]any) {
+func (w *generator) action(c *client) (string, map[string]any) {
 	switch n := w.rnd.IntN(100); {
 	case n < 55:
 		return "view", map[string]any{"$category": oneOf(w.rnd, "docs", "docs", "blog", "pricing"), "page": w.rnd.IntN(200)}
@@ -222,7 +222,7 @@ func (c *client) properties(day int) map[string]any {
 	}
 }
 
-func (w *world) uuid() string {
+func (w *generator) uuid() string {
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[:8], w.rnd.Uint64())
 	binary.BigEndian.PutUint64(b[8:], w.rnd.Uint64())

@@ -87,7 +87,7 @@ func (l Load) Run(ctx context.Context) (*Report, error) {
 	run := rand.Uint32() //nolint:gosec // tells one run's random ids from another's
 	for i := range l.Connections {
 		wg.Go(func() {
-			s := &sender{load: l, host: u.Host, body: l.template(run, uint64(i)), next: &next, start: start, index: i}
+			s := &sender{load: l, host: u.Host, body: l.newTemplate(run, uint64(i)), next: &next, start: start, index: i}
 			s.run(ctx)
 			mu.Lock()
 			defer mu.Unlock()
@@ -123,8 +123,8 @@ func (r *Report) print(w io.Writer) error {
 	return err
 }
 
-// body is one request's bytes and where in them the parts that change lie.
-type body struct {
+// requestTemplate is one request's bytes and where in them the parts that change lie.
+type requestTemplate struct {
 	text  []byte
 	ids   []int // last 16 digits of each random id
 	times []int // 13 digits each
@@ -135,8 +135,8 @@ const (
 	timeMark = "TTTTTTTTTTTTT"
 )
 
-// template is a body of l.Batch believable events of about 255 bytes.
-func (l Load) template(run uint32, stream uint64) body {
+// newTemplate is a body of l.Batch believable events of about 255 bytes.
+func (l Load) newTemplate(run uint32, stream uint64) requestTemplate {
 	rnd := rand.New(rand.NewPCG(1, stream)) //nolint:gosec // events are to be believable, not secret
 	var b strings.Builder
 	b.WriteString(`{"app_key":"loadgen","data":[`)
@@ -150,12 +150,12 @@ func (l Load) template(run uint32, stream uint64) body {
 			oneOf(rnd, "docs", "blog", "shop"), rnd.IntN(100), rnd.IntN(1_000_000), rnd.IntN(5), oneOf(rnd, "DE", "US", "CL"), rnd.IntN(200))
 	}
 	b.WriteString(`]}`)
-	t := body{text: []byte(b.String())}
-	t.ids, t.times = marks(t.text, idMark), marks(t.text, timeMark)
+	t := requestTemplate{text: []byte(b.String())}
+	t.ids, t.times = findAll(t.text, idMark), findAll(t.text, timeMark)
 	return t
 }
 
-func marks(text []byte, mark string) []int {
+func findAll(text []byte, mark string) []int {
 	var at []int
 	for from := 0; ; {
 		i := bytes.Index(text[from:], []byte(mark))
@@ -168,7 +168,7 @@ func marks(text []byte, mark string) []int {
 }
 
 // stamp numbers the events from first on and dates them now.
-func (b body) stamp(first int64) {
+func (b requestTemplate) stamp(first int64) {
 	var number [8]byte
 	now := strconv.AppendInt(nil, time.Now().UnixMilli(), 10)
 	for i, at := range b.ids {
@@ -185,7 +185,7 @@ func (b body) stamp(first int64) {
 type sender struct {
 	load   Load
 	host   string
-	body   body
+	body   requestTemplate
 	next   *atomic.Int64 // number of the next event of all senders
 	start  time.Time
 	index  int
@@ -198,7 +198,7 @@ type sender struct {
 // which it is due, and its latency counts from then: a server that falls
 // behind is not flattered by a client that waits for it.
 func (s *sender) run(ctx context.Context) {
-	defer s.hangUp()
+	defer s.closeConn()
 	head := fmt.Appendf(nil, "POST /v1/event/report HTTP/1.1\r\nHost: %s\r\nAuthorization: Basic %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n",
 		s.host, base64.StdEncoding.EncodeToString([]byte(s.load.Key+":"+s.load.Secret)), len(s.body.text))
 	var interval time.Duration
@@ -216,7 +216,7 @@ func (s *sender) run(ctx context.Context) {
 		if err := s.send(ctx, head, due); err != nil {
 			s.report.Failed++
 			s.report.LastFailure = err.Error()
-			s.hangUp()
+			s.closeConn()
 			sleepUntil(ctx, time.Now().Add(200*time.Millisecond))
 		}
 	}
@@ -247,10 +247,10 @@ func (s *sender) send(ctx context.Context, head []byte, due time.Time) error {
 	if err != nil {
 		return err
 	}
-	return s.hear(ctx, answer, text, due)
+	return s.handleResponse(ctx, answer, text, due)
 }
 
-func (s *sender) hear(ctx context.Context, answer *http.Response, text []byte, due time.Time) error {
+func (s *sender) handleResponse(ctx context.Context, answer *http.Response, text []byte, due time.Time) error {
 	switch answer.StatusCode {
 	case http.StatusOK:
 		s.report.Acknowledged += int64(s.load.Batch)
@@ -263,12 +263,12 @@ func (s *sender) hear(ctx context.Context, answer *http.Response, text []byte, d
 		return fmt.Errorf("%s: %.300s", answer.Status, text)
 	}
 	if answer.Close {
-		s.hangUp()
+		s.closeConn()
 	}
 	return nil
 }
 
-func (s *sender) hangUp() {
+func (s *sender) closeConn() {
 	if s.conn != nil {
 		_ = s.conn.Close()
 		s.conn = nil

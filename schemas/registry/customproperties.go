@@ -25,7 +25,7 @@ func (r *Registry) LabelProperty(ctx context.Context, product int64, name, label
 		}
 		return nil
 	}
-	err := changed(ctx, r.db, ErrNotFound, `INSERT INTO property_labels (product_id, property, label)
+	err := execRequired(ctx, r.db, ErrNotFound, `INSERT INTO property_labels (product_id, property, label)
 		SELECT id, CAST($2 AS TEXT), CAST($3 AS TEXT) FROM products WHERE id = $1 AND revoked = 0
 		ON CONFLICT (product_id, property) DO UPDATE SET label = excluded.label`, product, name, label)
 	if err != nil {
@@ -38,7 +38,7 @@ func (r *Registry) LabelProperty(ctx context.Context, product int64, name, label
 // have one.
 func (r *Registry) PropertyLabels(ctx context.Context, product int64) (map[string]string, error) {
 	labels := map[string]string{}
-	_, err := list(ctx, r.db, func(row *sql.Rows) (struct{}, error) {
+	_, err := queryAll(ctx, r.db, func(row *sql.Rows) (struct{}, error) {
 		var name, label string
 		err := row.Scan(&name, &label)
 		labels[name] = label
@@ -59,7 +59,7 @@ func (r *Registry) SetPropertyType(ctx context.Context, product int64, name stri
 	if kind < property.TypeDefault || kind > property.TypeGrouping {
 		return fmt.Errorf("set the type of property %s: %w: %d is no type: 1, 2 or 3", name, ErrInvalid, kind)
 	}
-	err := changed(ctx, r.db, ErrNotFound, `INSERT INTO property_types (product_id, property, type)
+	err := execRequired(ctx, r.db, ErrNotFound, `INSERT INTO property_types (product_id, property, type)
 		SELECT id, CAST($2 AS TEXT), CAST($3 AS BIGINT) FROM products WHERE id = $1 AND revoked = 0
 		ON CONFLICT (product_id, property) DO UPDATE SET type = excluded.type`, product, name, kind)
 	if err != nil {
@@ -75,7 +75,7 @@ func (r *Registry) PropertyTypes(ctx context.Context, product int64) (map[string
 	for _, name := range property.CustomNames() {
 		types[name] = property.TypeDefault
 	}
-	_, err := list(ctx, r.db, func(row *sql.Rows) (struct{}, error) {
+	_, err := queryAll(ctx, r.db, func(row *sql.Rows) (struct{}, error) {
 		var name string
 		var kind int
 		err := row.Scan(&name, &kind)
