@@ -40,7 +40,7 @@ func runCompact(ctx context.Context, p *process, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, reg.Close()) }()
-	store, err := openLake(ctx, cfg, reg)
+	store, err := openStorage(ctx, cfg, reg)
 	if err != nil {
 		return err
 	}

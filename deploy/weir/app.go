@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,10 +15,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/sasl"
-	"github.com/twmb/franz-go/pkg/sasl/plain"
-	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"weir/ingest"
 	"weir/processor"
@@ -32,12 +27,12 @@ import (
 	"weir/schemas/topic"
 )
 
-// roles say which services a process runs.
+// roles selects the services that a process runs.
 type roles struct{ ingest, processor, query bool }
 
-// app is one process: its settings, what its services share, and the
-// services. It is made in the order of its methods: newApp, connect, build,
-// run; close ends it at any point.
+// app is one server process: its settings, the clients that its services share,
+// and the services. Call newApp, connect, build and services.run in this order;
+// close frees everything that has been opened, at any point.
 type app struct {
 	cfg     Config
 	roles   roles
@@ -48,31 +43,32 @@ type app struct {
 	layout   topic.Layout
 	lake     *lake.Lake
 	exports  *objects.Bucket
-	full     func() error // for ingest; nil is never
+	full     func() error // why ingest cannot take more, or nil; a nil func means never full
 
 	main, tail, admin net.Listener
 	probes            []probe
-	mux               *http.ServeMux // of the main address
-	operators         *http.ServeMux // of the admin address
+	mux               *http.ServeMux // served on the main address
+	operators         *http.ServeMux // served on the admin address
 	services          services
-	closers           []func() error // in the order of opening
+	closers           []func() error // in the order of opening; close runs them backwards
 }
 
-// newApp reads no network and no disk.
+// newApp does not use the network or the disk.
 func (p *process) newApp(cfg Config, r roles) *app {
 	a := &app{cfg: cfg, roles: r, log: p.logger(cfg.Log), metrics: prometheus.NewRegistry(), mux: http.NewServeMux()}
-	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
 	if cfg.Memory.Limit > 0 && p.getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(int64(cfg.Memory.Limit))
 	}
 	return a
 }
 
-// logger writes for people on a terminal and for machines elsewhere.
+// logger writes text on a terminal and JSON elsewhere, unless log.format says
+// otherwise.
 func (p *process) logger(cfg logConfig) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
-		level = slog.LevelInfo // cannot be: the setting allows no other text
+		level = slog.LevelInfo // unreachable: the setting accepts valid levels only
 	}
 	opts := &slog.HandlerOptions{Level: level}
 	if cfg.Format == "text" || cfg.Format == "auto" && isTerminal(p.stderr) {
@@ -81,8 +77,8 @@ func (p *process) logger(cfg logConfig) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(p.stderr, opts))
 }
 
-// ignoreCancel turns the error of a start that a signal broke off into none: the
-// process was asked to end, and it does.
+// ignoreCancel returns nil for the error of a start that a signal interrupted:
+// the process was asked to end and exits with 0.
 func ignoreCancel(ctx context.Context, err error) error {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil
@@ -92,7 +88,7 @@ func ignoreCancel(ctx context.Context, err error) error {
 
 func (a *app) onClose(f func() error) { a.closers = append(a.closers, f) }
 
-// close lets go of everything, last opened first.
+// close closes everything, last opened first.
 func (a *app) close() error {
 	var errs []error
 	for _, closer := range slices.Backward(a.closers) {
@@ -102,7 +98,9 @@ func (a *app) close() error {
 	return errors.Join(errs...)
 }
 
-// connect opens what the services share, and takes the addresses.
+// connect opens the listeners and what the services share. Listeners come first:
+// an address in use is the most likely mistake and is found without any side
+// effect.
 func (a *app) connect(ctx context.Context) error {
 	for _, step := range []struct {
 		name   string
@@ -114,14 +112,14 @@ func (a *app) connect(ctx context.Context) error {
 		{"topic", a.roles.ingest || a.roles.processor, a.ensureTopic},
 		{"lake", a.roles.processor || a.roles.query, a.openLake},
 	} {
-		began := time.Now()
+		started := time.Now()
 		if !step.wanted {
 			continue
 		}
 		if err := step.run(ctx); err != nil {
 			return err
 		}
-		a.log.DebugContext(ctx, "connected", "to", step.name, "took", time.Since(began))
+		a.log.DebugContext(ctx, "start step done", "step", step.name, "took", time.Since(started))
 	}
 	return nil
 }
@@ -133,7 +131,7 @@ func (a *app) takeAddresses(ctx context.Context) (err error) {
 			err = errors.Join(err, e)
 			return nil
 		}
-		// Whoever serves it closes it first; then this has nothing to do.
+		// The HTTP server closes it first; this covers a start that fails before.
 		a.onClose(func() error { _ = l.Close(); return nil })
 		return l
 	}
@@ -148,7 +146,7 @@ func (a *app) takeAddresses(ctx context.Context) (err error) {
 func (a *app) openRegistry(ctx context.Context) (err error) {
 	a.registry, err = registry.Open(ctx, a.cfg.Database.URL, a.log)
 	if err != nil {
-		return fmt.Errorf("open the registry: %a", err)
+		return fmt.Errorf("open the registry: %w", err)
 	}
 	a.onClose(a.registry.Close)
 	return nil
@@ -164,13 +162,13 @@ func (a *app) ensureTopic(ctx context.Context) error {
 		Shards: a.cfg.Topic.Shards, Replication: int16(a.cfg.Topic.Replication), MinISR: a.cfg.Topic.MinISR,
 	})
 	if err != nil {
-		return fmt.Errorf("prepare the topic: %a", err)
+		return fmt.Errorf("prepare the topic: %w", err)
 	}
 	return nil
 }
 
 func (a *app) openLake(ctx context.Context) error {
-	opened, err := openLake(ctx, a.cfg, a.registry)
+	opened, err := openStorage(ctx, a.cfg, a.registry)
 	if err != nil {
 		return err
 	}
@@ -179,97 +177,9 @@ func (a *app) openLake(ctx context.Context) error {
 	return nil
 }
 
-// storage is the object store as the services see it.
-type storage struct {
-	lake    *lake.Lake
-	exports *objects.Bucket
-	close   func()
-}
-
-// openLake makes buckets and tables that are missing.
-func openLake(ctx context.Context, cfg Config, reg *registry.Registry) (storage, error) {
-	client, err := objects.Open(ctx, objects.Config{
-		Endpoint: cfg.S3.Endpoint, Region: cfg.S3.Region,
-		AccessKey: cfg.S3.AccessKey, SecretKey: cfg.S3.SecretKey, PathStyle: cfg.S3.PathStyle,
-	})
-	if err != nil {
-		return storage{}, err
-	}
-	tables, exports := client.Bucket(cfg.S3.LakeBucket), client.Bucket(cfg.S3.ExportBucket)
-	if err := errors.Join(tables.Ensure(ctx), exports.Ensure(ctx)); err != nil {
-		return storage{}, err
-	}
-	cat, err := lake.SQLCatalog(reg.DB(), reg.Dialect(), cfg.S3.LakeBucket, tables)
-	if err != nil {
-		return storage{}, fmt.Errorf("open the catalog: %a", err)
-	}
-	l, err := lake.Open(ctx, lake.Config{
-		Bucket: cfg.S3.LakeBucket, Prefix: cfg.Lake.Prefix, Compression: cfg.Lake.Compression,
-	}, cat, tables)
-	if err != nil {
-		return storage{}, fmt.Errorf("open the lake: %a", err)
-	}
-	return storage{l, exports, client.Close}, nil
-}
-
-// maxProduce is the largest request a client sends to a broker: the embedded
-// broker closes the connection at 16 MiB.
-const maxProduce = 15 << 20
-
-// kafka makes a client of the cluster, with opts added.
-func (a *app) kafka(opts ...kgo.Opt) (*kgo.Client, error) {
-	return kafkaClient(a.cfg.Kafka, a.log, opts...)
-}
-
-func kafkaClient(cfg kafkaConfig, log *slog.Logger, opts ...kgo.Opt) (*kgo.Client, error) {
-	base := []kgo.Opt{
-		kgo.SeedBrokers(cfg.Brokers...),
-		kgo.ClientID("weir"),
-		kgo.BrokerMaxWriteBytes(maxProduce),
-		kgo.WithLogger(kafkaLog{log}),
-	}
-	if cfg.TLS {
-		base = append(base, kgo.DialTLSConfig(&tls.Config{MinVersion: tls.VersionTLS12}))
-	}
-	if login := saslMechanism(cfg); login != nil {
-		base = append(base, kgo.SASL(login))
-	}
-	client, err := kgo.NewClient(append(base, opts...)...)
-	if err != nil {
-		return nil, fmt.Errorf("make a kafka client: %a", err)
-	}
-	return client, nil
-}
-
-func saslMechanism(cfg kafkaConfig) sasl.Mechanism {
-	switch cfg.SASL {
-	case "plain":
-		return plain.Auth{User: cfg.User, Pass: cfg.Password}.AsMechanism()
-	case "scram-sha-256":
-		return scram.Auth{User: cfg.User, Pass: cfg.Password}.AsSha256Mechanism()
-	case "scram-sha-512":
-		return scram.Auth{User: cfg.User, Pass: cfg.Password}.AsSha512Mechanism()
-	}
-	return nil
-}
-
-// kafkaLog lets the Kafka client speak through our log, where it is worth it.
-type kafkaLog struct{ log *slog.Logger }
-
-// Level is the least that the client should tell.
-func (kafkaLog) Level() kgo.LogLevel { return kgo.LogLevelWarn }
-
-// Log has the library's signature.
-func (l kafkaLog) Log(level kgo.LogLevel, msg string, keyvals ...any) {
-	ours := slog.LevelWarn
-	if level == kgo.LogLevelError {
-		ours = slog.LevelError
-	}
-	l.log.Log(context.Background(), ours, "kafka client", append([]any{"detail", msg}, keyvals...)...)
-}
-
-// build makes the services. What answers must wait for (a processor that owns
-// its shards) is started before what answers.
+// build makes the services in the order in which they are started. The
+// processor precedes query, which needs owners of shards for its answers, and
+// the main server comes last.
 func (a *app) build(ctx context.Context) error {
 	a.operators = adminMux(a.metrics, nil, a.log)
 	a.add("admin server", httpServer{name: "admin", listener: a.admin, handler: a.operators, cfg: a.cfg.HTTP, log: a.log}.run)
@@ -313,7 +223,8 @@ func (a *app) buildProcessor(context.Context) error {
 	if err != nil {
 		return err
 	}
-	// The tail is asked until the last cut is in the lake: its server goes last.
+	// Added before the processor, so stopped after it: query processes fetch the
+	// tail until the last cut is in the lake.
 	a.add("tail server", httpServer{name: "tail", listener: a.tail, handler: svc.Handler(), cfg: a.cfg.HTTP, log: a.log}.run)
 	a.add("processor", svc.Run)
 	a.probes = append(a.probes, probe{"processor", func(context.Context) error { return svc.Ready() }})
@@ -327,7 +238,7 @@ func (a *app) buildQuery(context.Context) error {
 	svc, err := query.New(query.Config{
 		Lookback: c.Lookback, ReachWait: c.ReachWait, MaxScans: c.MaxScans, ScanWait: c.ScanWait,
 		ReportBytes: int64(c.ReportBytes), WriteStall: c.WriteStall, DownloadTTL: c.DownloadTTL, PublicEndpoint: c.PublicEndpoint,
-		DirectLinks: a.cfg.S3.Endpoint == "", // AWS: clients reach it, and nothing is mounted here
+		DirectLinks: a.cfg.S3.Endpoint == "", // clients reach AWS themselves, so no proxy is mounted
 		Origins:     c.Origins, TrustProxy: c.TrustProxy, Builds: c.Builds, DeflateLevel: c.DeflateLevel, CloseEvery: c.CloseEvery,
 	}, query.Deps{
 		Registry: a.registry, Lake: a.lake, Exports: a.exports, Tail: tailClient, Log: a.log, Metrics: a.metrics,
@@ -373,21 +284,20 @@ func (a *app) buildIngest(context.Context) error {
 	return nil
 }
 
-// addDocuments mounts the documents of the contracts where any of them is
-// served.
+// addDocuments mounts the OpenAPI documents in processes that serve an API.
 func (a *app) addDocuments() error {
 	if !a.roles.ingest && !a.roles.query {
 		return nil
 	}
 	documents, err := openapi.Handler()
 	if err != nil {
-		return fmt.Errorf("read the documents of the contracts: %a", err)
+		return fmt.Errorf("read the OpenAPI documents: %w", err)
 	}
 	a.mux.Handle("/openapi/", documents)
 	return nil
 }
 
-// url is the main address as a person on this machine writes it.
+// url returns the main address in a form that works on this machine.
 func (a *app) url() string {
 	scheme := "http"
 	if a.cfg.TLS.Cert != "" {
@@ -400,7 +310,7 @@ func (a *app) url() string {
 	if isWildcard(host) {
 		host = "127.0.0.1"
 		if name, err := os.Hostname(); err == nil && a.cfg.TLS.Cert != "" {
-			host = name // the certificate hardly says 127.0.0.1
+			host = name // a certificate rarely names 127.0.0.1
 		}
 	}
 	return scheme + "://" + net.JoinHostPort(host, port)

@@ -108,7 +108,7 @@ func (p *process) readBalance(ctx context.Context, cfg Config, deep bool) (b bal
 		return b, err
 	}
 	defer func() { err = errors.Join(err, reg.Close()) }()
-	store, err := openLake(ctx, cfg, reg)
+	store, err := openStorage(ctx, cfg, reg)
 	if err != nil {
 		return b, err
 	}

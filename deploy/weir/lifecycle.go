@@ -7,44 +7,46 @@ import (
 	"slices"
 )
 
-// service is one long-running part of the process. It returns when its context
-// ends and it has drained, or when it cannot go on.
+// service is one long-running part of the process. run returns after its context
+// has ended and it has drained, or with an error when it cannot continue.
 type service struct {
 	name string
 	run  func(ctx context.Context) error
 }
 
-// services is what the process runs, in the order in which it is started.
+// services are all parts of the process, in the order of their start.
 type services []service
 
-// run starts all members and lets them run until ctx ends or one of them
-// does. Then it ends them one by one, the last first, and begins with the next
-// only after the one before has drained: who takes requests goes before what
-// the requests need.
-func (c services) run(ctx context.Context) error {
-	early := make(chan struct{}, len(c)) // somebody ended without being asked
-	ends := make([]func() error, 0, len(c))
-	for _, m := range c {
-		ends = append(ends, m.start(ctx, early))
+// run starts all services and waits until ctx ends or one of them returns. Then
+// it stops them one by one, last first, and waits until each has drained before
+// it stops the next. The order matters: the servers that accept requests stop
+// before the processor that stores their events, and the processor before the
+// janitor, which deletes from the log what the last cut has committed.
+func (s services) run(ctx context.Context) error {
+	early := make(chan struct{}, len(s)) // a service returned before it was stopped
+	stops := make([]func() error, 0, len(s))
+	for _, sv := range s {
+		stops = append(stops, sv.start(ctx, early))
 	}
 	select {
 	case <-ctx.Done():
 	case <-early:
 	}
 	var errs []error
-	for _, end := range slices.Backward(ends) {
-		errs = append(errs, end())
+	for _, stop := range slices.Backward(stops) {
+		errs = append(errs, stop())
 	}
 	return errors.Join(errs...)
 }
 
-// start runs m outside of ctx, whose end is the crew's business, and returns
-// what ends it and waits for it.
-func (m service) start(ctx context.Context, early chan<- struct{}) (end func() error) {
+// start runs the service on a context that does not end with ctx, since run
+// decides the order of stops. The returned stop ends the service and waits for
+// it.
+func (sv service) start(ctx context.Context, early chan<- struct{}) (stop func() error) {
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan error, 1)
 	go func() {
-		err := m.run(own)
+		err := sv.run(own)
 		if err == nil && own.Err() == nil {
 			err = errors.New("ended by itself")
 		}
@@ -54,7 +56,7 @@ func (m service) start(ctx context.Context, early chan<- struct{}) (end func() e
 	return func() error {
 		cancel()
 		if err := <-done; err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
+			return fmt.Errorf("%s: %w", sv.name, err)
 		}
 		return nil
 	}

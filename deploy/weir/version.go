@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
-// runVersion prints what this binary was built from.
+// runVersion prints the version, the Go release and the platform.
 func runVersion(_ context.Context, p *process, args []string) error {
 	if len(args) > 0 {
 		return usagef("version takes no arguments")
@@ -16,23 +18,52 @@ func runVersion(_ context.Context, p *process, args []string) error {
 	return err
 }
 
-// version is the commit that the toolchain stamped into the binary.
+// version returns the commit that the toolchain stamped into the binary, in 12
+// digits, or the version of the module when there is none.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
 	}
-	commit, dirty := "", ""
-	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision":
-			commit = s.Value[:min(12, len(s.Value))]
-		case s.Key == "vcs.modified" && s.Value == "true":
-			dirty = "+changes"
-		}
-	}
+	commit := buildSetting(info, "vcs.revision")
 	if commit == "" {
 		return info.Main.Version
 	}
-	return commit + dirty
+	short := commit[:min(12, len(commit))]
+	if buildSetting(info, "vcs.modified") == "true" {
+		return short + "+changes"
+	}
+	return short
+}
+
+// revision returns the whole commit id, or "unknown" for a binary that was not
+// built in a checkout.
+func revision() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if commit := buildSetting(info, "vcs.revision"); commit != "" {
+			return commit
+		}
+	}
+	return "unknown"
+}
+
+func buildSetting(info *debug.BuildInfo, key string) string {
+	for _, s := range info.Settings {
+		if s.Key == key {
+			return s.Value
+		}
+	}
+	return ""
+}
+
+// buildInfo is a gauge that is always 1. Its labels let a dashboard show which
+// process runs which binary, also in the middle of a rolling upgrade.
+func buildInfo() prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "weir_build_info",
+		Help: "Always 1; the labels are the version that weir version prints, the commit, and the Go release of the binary.",
+		ConstLabels: prometheus.Labels{
+			"version": version(), "revision": revision(), "goversion": runtime.Version(),
+		},
+	}, func() float64 { return 1 })
 }

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"weir/schemas/lake"
+	"weir/schemas/objects"
+	"weir/schemas/registry"
+)
+
+// storage is what the services use of the object store.
+type storage struct {
+	lake    *lake.Lake
+	exports *objects.Bucket
+	close   func()
+}
+
+// openStorage opens the lake and the export bucket. It creates buckets and tables
+// that are missing.
+func openStorage(ctx context.Context, cfg Config, reg *registry.Registry) (storage, error) {
+	client, err := objects.Open(ctx, objects.Config{
+		Endpoint: cfg.S3.Endpoint, Region: cfg.S3.Region,
+		AccessKey: cfg.S3.AccessKey, SecretKey: cfg.S3.SecretKey, PathStyle: cfg.S3.PathStyle,
+	})
+	if err != nil {
+		return storage{}, err
+	}
+	tables, exports := client.Bucket(cfg.S3.LakeBucket), client.Bucket(cfg.S3.ExportBucket)
+	if err := errors.Join(tables.Ensure(ctx), exports.Ensure(ctx)); err != nil {
+		return storage{}, err
+	}
+	cat, err := lake.SQLCatalog(reg.DB(), reg.Dialect(), cfg.S3.LakeBucket, tables)
+	if err != nil {
+		return storage{}, fmt.Errorf("open the catalog: %w", err)
+	}
+	l, err := lake.Open(ctx, lake.Config{
+		Bucket: cfg.S3.LakeBucket, Prefix: cfg.Lake.Prefix, Compression: cfg.Lake.Compression,
+	}, cat, tables)
+	if err != nil {
+		return storage{}, fmt.Errorf("open the lake: %w", err)
+	}
+	return storage{l, exports, client.Close}, nil
+}
