@@ -27,7 +27,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	r.print(os.Stdout, *n)
+	fmt.Print(r.format(*n))
 	if len(r.failed) > 0 {
 		os.Exit(1)
 	}
@@ -87,21 +87,25 @@ func (r *result) add(e event) {
 	}
 }
 
-func (r *result) print(out io.Writer, n int) {
-	fmt.Fprintf(out, "the slowest of %d tests\n", len(r.tests))
-	printSlowest(out, r.tests, n)
-	fmt.Fprintf(out, "the slowest of %d packages\n", len(r.packages))
-	printSlowest(out, r.packages, 5)
+// format lists the n slowest tests, the slowest packages, and what failed.
+func (r *result) format(n int) string {
+	lines := []string{fmt.Sprintf("the slowest of %d tests", len(r.tests))}
+	lines = append(lines, slowest(r.tests, n)...)
+	lines = append(lines, fmt.Sprintf("the slowest of %d packages", len(r.packages)))
+	lines = append(lines, slowest(r.packages, 5)...)
 	for _, name := range r.failed {
-		fmt.Fprintln(out, "FAILED", name)
+		lines = append(lines, "FAILED "+name)
 	}
+	return strings.Join(lines, "\n") + "\n"
 }
 
-func printSlowest(out io.Writer, timings []timing, n int) {
+func slowest(timings []timing, n int) []string {
 	slices.SortFunc(timings, func(a, b timing) int {
 		return cmp.Or(cmp.Compare(b.seconds, a.seconds), cmp.Compare(a.name, b.name))
 	})
+	var lines []string
 	for _, t := range timings[:min(n, len(timings))] {
-		fmt.Fprintf(out, "%8.2fs  %s\n", t.seconds, t.name)
+		lines = append(lines, fmt.Sprintf("%8.2fs  %s", t.seconds, t.name))
 	}
+	return lines
 }

@@ -16,8 +16,7 @@ not an event
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out strings.Builder
-	r.print(&out, 1)
+	got := r.format(1)
 	want := `the slowest of 2 tests
     2.25s  p TestB
 the slowest of 1 packages
@@ -25,7 +24,7 @@ the slowest of 1 packages
 FAILED p TestB
 FAILED p
 `
-	if out.String() != want {
-		t.Errorf("printed\n%s\nwant\n%s", out.String(), want)
+	if got != want {
+		t.Errorf("printed\n%s\nwant\n%s", got, want)
 	}
 }
