@@ -38,7 +38,7 @@ func (s *Service) loadChanges(ctx context.Context, v *view) error {
 // since a property was last set; report.ErrFull where that is too much.
 func (v *view) knownClients(ctx context.Context, product int64, scan report.UserAttributeScan) (*changes.Set, error) {
 	set := &changes.Set{Keep: func(kind schemas.ChangeKind, name string) bool {
-		return slices.Contains(scan.Names, toldPrefix(kind)+name)
+		return slices.Contains(scan.Names, attributePrefix(kind)+name)
 	}}
 	for c, err := range v.changes(ctx, columns.Filter{Products: []int64{product}}) {
 		if err != nil {
@@ -55,19 +55,19 @@ func (v *view) knownClients(ctx context.Context, product int64, scan report.User
 	return set, nil
 }
 
-// toldPrefix is what reports put before the names that one kind of change sets.
-func toldPrefix(kind schemas.ChangeKind) string {
+// attributePrefix is what reports put before the names that one kind of change sets.
+func attributePrefix(kind schemas.ChangeKind) string {
 	if kind == schemas.ContactChange {
 		return property.ContactPrefix
 	}
 	return property.UserPrefix
 }
 
-// told yields what is known of a product's clients that are wanted as reports
+// userAttributes yields what is known of a product's clients that are wanted as reports
 // read it: for each property and contact that a client has one row, in no
 // order. The question must have asked for changes.
-func (v *view) told(ctx context.Context, product int64, scan report.UserAttributeScan) iter.Seq2[*report.Told, error] {
-	return func(yield func(*report.Told, error) bool) {
+func (v *view) userAttributes(ctx context.Context, product int64, scan report.UserAttributeScan) iter.Seq2[*report.UserAttribute, error] {
+	return func(yield func(*report.UserAttribute, error) bool) {
 		set, err := v.knownClients(ctx, product, scan)
 		if err != nil {
 			yield(nil, err)
@@ -76,7 +76,7 @@ func (v *view) told(ctx context.Context, product int64, scan report.UserAttribut
 		for id, c := range set.Clients() {
 			for kind, values := range map[schemas.ChangeKind]map[string]changes.Value{schemas.PropertyChange: c.Properties, schemas.ContactChange: c.Contacts} {
 				for name, value := range values {
-					t := report.Told{Client: id, Name: toldPrefix(kind) + name, Value: string(value.JSON), Time: value.Time, Offset: value.Offset}
+					t := report.UserAttribute{Client: id, Name: attributePrefix(kind) + name, Value: string(value.JSON), Time: value.Time, Offset: value.Offset}
 					if !yield(&t, nil) {
 						return
 					}

@@ -209,7 +209,7 @@ func TestKnownClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer v.close()
-	set, err := v.knownClients(t.Context(), 1, everythingTold("user.plan", "user.seats", "user.tags", "contact.email"))
+	set, err := v.knownClients(t.Context(), 1, allUserAttributes("user.plan", "user.seats", "user.tags", "contact.email"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +228,7 @@ func TestKnownClients(t *testing.T) {
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	scan := everythingTold("user.plan", "user.tags")
+	scan := allUserAttributes("user.plan", "user.tags")
 	scan.Bytes = 1
 	if _, err := v.knownClients(t.Context(), 1, scan); !errors.Is(err, report.ErrFull) {
 		t.Errorf("two clients in a byte: %v, want %v", err, report.ErrFull)
@@ -258,21 +258,21 @@ func TestToldIsWhatReportsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer v.close()
-	got := map[string]report.Told{}
-	for told, err := range v.told(t.Context(), 1, everythingTold("user.plan", "user.gone", "contact.email")) {
+	got := map[string]report.UserAttribute{}
+	for told, err := range v.userAttributes(t.Context(), 1, allUserAttributes("user.plan", "user.gone", "contact.email")) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		got[told.Name] = *told
 	}
-	want := map[string]report.Told{
+	want := map[string]report.UserAttribute{
 		"user.plan":     {Client: 5, Name: "user.plan", Value: `"pro"`, Time: listNow + 3, Offset: listFirst + 3},
 		"contact.email": {Client: 5, Name: "contact.email", Value: `"e"`, Time: listNow + 2, Offset: listFirst + 2},
 	}
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	names, err := v.toldNames(t.Context(), columns.Filter{Products: []int64{1}})
+	names, err := v.userAttributeNames(t.Context(), columns.Filter{Products: []int64{1}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +282,7 @@ func TestToldIsWhatReportsRead(t *testing.T) {
 			{"user.plan", "plan", property.FilterCurrent, "string", true, false, true},
 		}},
 		{"User Contacts", []propertyEntry{{"contact.email", "email", property.FilterCurrent, "string", true, false, true}}},
-	}, toldProperties(names)); diff != "" {
+	}, userAttributeCategories(names)); diff != "" {
 		t.Errorf("properties that are listed (-want +got):\n%s", diff)
 	}
 }
@@ -336,8 +336,8 @@ func TestCommitBetweenTheLoads(t *testing.T) {
 	}
 }
 
-// everythingTold asks of every client.
-func everythingTold(names ...string) report.UserAttributeScan {
+// allUserAttributes asks of every client.
+func allUserAttributes(names ...string) report.UserAttributeScan {
 	return report.UserAttributeScan{Clients: func(int64) bool { return true }, Names: names, Bytes: 1 << 20}
 }
 

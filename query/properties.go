@@ -61,11 +61,11 @@ func (s *Service) productProperties(w http.ResponseWriter, r *http.Request, q pr
 	return s.answer(w, r, func(ctx context.Context) (*view, error) {
 		return s.plan(ctx, question{columns: []string{columns.Client}, filter: filter, watermark: q.want, changes: true})
 	}, func(ctx context.Context, v *view) (any, error) {
-		names, err := v.toldNames(ctx, filter)
+		names, err := v.userAttributeNames(ctx, filter)
 		if err != nil {
 			return nil, err
 		}
-		return enveloped(append(allProperties(labels), toldProperties(names)...)), nil
+		return enveloped(append(allProperties(labels), userAttributeCategories(names)...)), nil
 	})
 }
 

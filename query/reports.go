@@ -107,9 +107,9 @@ func (s *Service) compile(ctx context.Context, e reportEndpoint, product int64, 
 // or no rollup where the events themselves are asked.
 func (s *Service) planReport(ctx context.Context, ask productQuestion, q *report.Question) (*view, error) {
 	of := question{
-		columns: eventColumns(q), filter: columns.Filter{Products: []int64{ask.product.ID}}, watermark: ask.want, changes: q.Told(),
+		columns: eventColumns(q), filter: columns.Filter{Products: []int64{ask.product.ID}}, watermark: ask.want, changes: q.ReadsUserAttributes(),
 	}
-	if !q.Exact() {
+	if !q.NeedsEvents() {
 		of.rollups = lake.Rollups()
 	}
 	return s.plan(ctx, of)

@@ -42,7 +42,7 @@ func (s *source) filterOf(scan report.Scan) columns.Filter {
 
 // Clients yields clients' lives.
 func (s *source) Clients(ctx context.Context, scan report.Scan) iter.Seq2[*rollup.ClientBatch, error] {
-	if s.question.Exact() {
+	if s.question.NeedsEvents() {
 		return ofSets(s.sets(ctx, scan), func(set *rollup.Set) iter.Seq[*rollup.ClientBatch] { return set.ClientBatches(scan.Wants) })
 	}
 	f := s.filter
@@ -52,7 +52,7 @@ func (s *source) Clients(ctx context.Context, scan report.Scan) iter.Seq2[*rollu
 
 // Days yields client days.
 func (s *source) Days(ctx context.Context, scan report.Scan) iter.Seq2[*rollup.DayBatch, error] {
-	if s.question.Exact() {
+	if s.question.NeedsEvents() {
 		return ofSets(s.sets(ctx, scan), func(set *rollup.Set) iter.Seq[*rollup.DayBatch] { return set.DayBatches(scan.Wants) })
 	}
 	return s.view.dayBatches(ctx, s.filterOf(scan), scan.Wants)
@@ -60,7 +60,7 @@ func (s *source) Days(ctx context.Context, scan report.Scan) iter.Seq2[*rollup.D
 
 // Events yields event days.
 func (s *source) Events(ctx context.Context, scan report.Scan) iter.Seq2[*rollup.EventBatch, error] {
-	if s.question.Exact() {
+	if s.question.NeedsEvents() {
 		return ofSets(s.sets(ctx, scan), (*rollup.Set).EventBatches)
 	}
 	return s.view.eventBatches(ctx, s.filterOf(scan), scan.Wants)
@@ -90,27 +90,27 @@ func (s *source) empty() *rollup.Set {
 
 // add adds the events of a batch that the question is about.
 func (s *source) add(set *rollup.Set, rec arrow.Record) error {
-	if !s.question.OwnProperties() {
+	if !s.question.FiltersEvents() {
 		return set.AddBatch(rec)
 	}
 	rows, err := columns.Bind(rec)
 	if err != nil {
 		return err
 	}
-	return set.AddBatchIf(rec, func(i int) bool { return s.question.Has(rows.Properties.At(i)) })
+	return set.AddBatchIf(rec, func(i int) bool { return s.question.MatchesEvent(rows.Properties.At(i)) })
 }
 
 // eventColumns are the columns of events that a question reads where rollups
 // end, or cannot answer it.
 func eventColumns(q *report.Question) []string {
 	names := rollup.Columns(q.Wants())
-	if q.OwnProperties() {
+	if q.FiltersEvents() {
 		names = append(names, columns.Properties)
 	}
 	return names
 }
 
-// Told yields what product owners said of the clients that are wanted.
-func (s *source) Told(ctx context.Context, scan report.UserAttributeScan) iter.Seq2[*report.Told, error] {
-	return s.view.told(ctx, s.filter.Products[0], scan)
+// UserAttributes yields what product owners said of the clients that are wanted.
+func (s *source) UserAttributes(ctx context.Context, scan report.UserAttributeScan) iter.Seq2[*report.UserAttribute, error] {
+	return s.view.userAttributes(ctx, s.filter.Products[0], scan)
 }

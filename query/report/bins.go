@@ -14,15 +14,15 @@ type bin struct {
 	label     string
 }
 
-// in is the bin of a number, −1 if it is in none.
-func in(bins []bin, n int64) int {
+// binOf is the bin of a number, −1 if it is in none.
+func binOf(bins []bin, n int64) int {
 	return slices.IndexFunc(bins, func(b bin) bool { return n >= b.low && (b.open || n <= b.high) })
 }
 
 // scale is how numbers are binned.
 type scale struct {
 	ladder []int64 // upper ends of automatic bins, to be multiplied
-	least  int64   // the smallest number there can be
+	min    int64   // the smallest number there can be
 	below  bool    // the first automatic bin is written as "≤ N"
 	label  func(int64) string
 }
@@ -30,7 +30,7 @@ type scale struct {
 // The scales of all reports: days and sessions and events are numbers, runtime
 // is in minutes, averages are in hundredths.
 func dayScale() scale {
-	return scale{ladder: []int64{1, 2, 3, 5, 8, 12}, least: 1, label: plainLabel}
+	return scale{ladder: []int64{1, 2, 3, 5, 8, 12}, min: 1, label: plainLabel}
 }
 
 func sessionScale() scale {
@@ -70,10 +70,10 @@ func (s *scale) openBin(low int64) bin {
 	return bin{low: low, open: true, label: "≥ " + s.label(low)}
 }
 
-// counted is how many there are of each number: of a tally of automatic bins,
+// distribution is how many there are of each number: of a tally of automatic bins,
 // rounded up to the next end that a bin can have, so that it stays small
 // whatever the numbers, and the bins come out as of the numbers themselves.
-type counted map[int64]int64
+type distribution map[int64]int64
 
 // maxFactor bounds what the ladder is multiplied with: the ends stay int64.
 const maxFactor = 1_000_000_000_000_000
@@ -87,8 +87,8 @@ func factors(yield func(int64) bool) {
 	}
 }
 
-// ends are all ends that an automatic bin can have, ascending.
-func (s *scale) ends() []int64 {
+// binEnds are all ends that an automatic bin can have, ascending.
+func (s *scale) binEnds() []int64 {
 	all := map[int64]bool{}
 	for f := range factors {
 		for _, step := range s.ladder {
@@ -104,7 +104,7 @@ func roundUp(ends []int64, n int64) int64 {
 	return ends[min(i, len(ends)-1)]
 }
 
-// automatic cuts numbers into bins. The published algorithm is not known; this
+// automaticBins cuts numbers into bins. The published algorithm is not known; this
 // is ours:
 //
 //   - The upper ends are those of the scale's ladder, times the smallest of 1,
@@ -112,14 +112,14 @@ func roundUp(ends []int64, n int64) int64 {
 //     smallest number that at least 95 of 100 do not exceed), so that few large
 //     numbers do not decide. The ladder ends at the first end that reaches it.
 //   - What lies beyond is one open bin, which is there if somebody is in it.
-func (s *scale) automatic(numbers counted) []bin {
+func (s *scale) automaticBins(numbers distribution) []bin {
 	if len(numbers) == 0 {
 		return nil
 	}
-	reach, most := numbers.percentile(95), slices.Max(slices.Collect(maps.Keys(numbers)))
-	factor := s.factor(reach)
+	percentile95, largest := numbers.percentile(95), slices.Max(slices.Collect(maps.Keys(numbers)))
+	factor := s.factor(percentile95)
 	var out []bin
-	low := s.least
+	low := s.min
 	for _, step := range s.ladder {
 		high := step * factor
 		next := s.bin(low, high)
@@ -128,18 +128,18 @@ func (s *scale) automatic(numbers counted) []bin {
 		}
 		out = append(out, next)
 		low = high + 1
-		if high >= reach {
+		if high >= percentile95 {
 			break
 		}
 	}
-	if most >= low {
+	if largest >= low {
 		out = append(out, s.openBin(low))
 	}
 	return out
 }
 
 // percentile is the smallest number that at least p of 100 do not exceed.
-func (c counted) percentile(p int64) int64 {
+func (c distribution) percentile(p int64) int64 {
 	var all, below int64
 	for _, n := range c {
 		all += n
@@ -152,10 +152,10 @@ func (c counted) percentile(p int64) int64 {
 	return 0
 }
 
-func (s *scale) factor(reach int64) int64 {
+func (s *scale) factor(target int64) int64 {
 	top := s.ladder[len(s.ladder)-1]
 	for f := range factors {
-		if top*f >= reach {
+		if top*f >= target {
 			return f
 		}
 	}
@@ -163,18 +163,18 @@ func (s *scale) factor(reach int64) int64 {
 }
 
 // histogram is how many of numbers are in each bin.
-func histogram(bins []bin, numbers counted) []int64 {
+func histogram(bins []bin, numbers distribution) []int64 {
 	out := make([]int64, len(bins))
 	for number, n := range numbers {
-		if at := in(bins, number); at >= 0 {
+		if at := binOf(bins, number); at >= 0 {
 			out[at] += n
 		}
 	}
 	return out
 }
 
-// binned spells a histogram.
-func binned(bins []bin, counts []int64) Object {
+// encodeBins spells a histogram.
+func encodeBins(bins []bin, counts []int64) Object {
 	out := Object{}
 	for i := range bins {
 		out = append(out, Member{bins[i].label, counts[i]})

@@ -43,8 +43,8 @@ func text(s *string) string {
 	return *s
 }
 
-// dates reads startDate and stopDate.
-func (b *Body) dates(today Day, split Split) (Range, error) {
+// readRange reads startDate and stopDate.
+func (b *Body) readRange(today Day, split Split) (Range, error) {
 	start, err := ParseDay("startDate", text(b.StartDate), today)
 	if err != nil {
 		return Range{}, err
@@ -56,20 +56,20 @@ func (b *Body) dates(today Day, split Split) (Range, error) {
 	return NewRange(start, stop, split)
 }
 
-// split reads dateSplit; null and none are no split.
-func (b *Body) split() (Split, error) {
+// readSplit reads dateSplit; null and none are no split.
+func (b *Body) readSplit() (Split, error) {
 	if b.DateSplit == nil {
 		return NoSplit, nil
 	}
 	return ParseSplit("dateSplit", *b.DateSplit)
 }
 
-// needSplit reads a dateSplit that must be there.
-func (b *Body) needSplit() (Split, error) {
+// readRequiredSplit reads a dateSplit that must be there.
+func (b *Body) readRequiredSplit() (Split, error) {
 	if b.DateSplit == nil {
-		return NoSplit, wrong("dateSplit", "is missing: day, week or month")
+		return NoSplit, fieldErrorf("dateSplit", "is missing: day, week or month")
 	}
-	return b.split()
+	return b.readSplit()
 }
 
 // status is what a client can be in a bucket.
@@ -84,30 +84,30 @@ const (
 
 func (s status) String() string { return [...]string{"new", "active", "lost"}[s] }
 
-// losses say when a client is lost.
-type losses struct {
-	after    Day // days without contact
-	declared bool
-	today    Day
+// lossRule say when a client is lost.
+type lossRule struct {
+	after      Day // days without contact
+	onDeclared bool
+	today      Day
 }
 
-// day is the day on which a client last seen on a day is lost; false while it
+// lostOn is the day on which a client last seen on a day is lost; false while it
 // is not.
-func (l *losses) day(last Day) (Day, bool) {
+func (l *lossRule) lostOn(last Day) (Day, bool) {
 	declared := last + l.after
 	if declared > l.today {
 		return 0, false
 	}
-	if l.declared {
+	if l.onDeclared {
 		return declared, true
 	}
 	return last, true
 }
 
-// wanted reads clientStatus and, if lost is among them, what lost means.
-func (b *Body) wanted(today Day) (want [statuses]bool, lost losses, err error) {
+// readStatuses reads clientStatus and, if lost is among them, what lost means.
+func (b *Body) readStatuses(today Day) (want [statuses]bool, lost lossRule, err error) {
 	if len(b.ClientStatus) == 0 {
-		return want, lost, wrong("clientStatus", "is missing: one or more of new, active, lost")
+		return want, lost, fieldErrorf("clientStatus", "is missing: one or more of new, active, lost")
 	}
 	for i, word := range b.ClientStatus {
 		known := false
@@ -117,46 +117,46 @@ func (b *Body) wanted(today Day) (want [statuses]bool, lost losses, err error) {
 			}
 		}
 		if !known {
-			return want, lost, wrong("clientStatus."+strconv.Itoa(i), "%q is not new, active or lost", word)
+			return want, lost, fieldErrorf("clientStatus."+strconv.Itoa(i), "%q is not new, active or lost", word)
 		}
 	}
 	if !want[isLost] {
 		return want, lost, nil
 	}
-	lost, err = b.lost(today)
+	lost, err = b.readLossRule(today)
 	return want, lost, err
 }
 
 // maxLostAfter bounds daysUntilDeclaredLost.
 const maxLostAfter = 36_500
 
-// lost reads daysUntilDeclaredLost and dateReportedLost.
-func (b *Body) lost(today Day) (losses, error) {
-	l, err := b.lostAfter(today)
+// readLossRule reads daysUntilDeclaredLost and dateReportedLost.
+func (b *Body) readLossRule(today Day) (lossRule, error) {
+	l, err := b.readLossPeriod(today)
 	if err != nil {
 		return l, err
 	}
 	switch on := text(b.DateReportedLost); on {
 	case "":
-		return l, wrong("dateReportedLost", "is missing")
+		return l, fieldErrorf("dateReportedLost", "is missing")
 	case "dateLastSeen":
 	case "dateDeclaredLost":
-		l.declared = true
+		l.onDeclared = true
 	default:
-		return l, wrong("dateReportedLost", "%q is not dateLastSeen or dateDeclaredLost", on)
+		return l, fieldErrorf("dateReportedLost", "%q is not dateLastSeen or dateDeclaredLost", on)
 	}
 	return l, nil
 }
 
-// lostAfter reads daysUntilDeclaredLost alone.
-func (b *Body) lostAfter(today Day) (losses, error) {
-	l := losses{today: today}
+// readLossPeriod reads daysUntilDeclaredLost alone.
+func (b *Body) readLossPeriod(today Day) (lossRule, error) {
+	l := lossRule{today: today}
 	if b.DaysUntilLost == nil || b.DaysUntilLost.Kind() == 'n' {
-		return l, wrong("daysUntilDeclaredLost", "is missing")
+		return l, fieldErrorf("daysUntilDeclaredLost", "is missing")
 	}
 	n, err := strconv.Atoi(string(b.DaysUntilLost))
 	if err != nil || n < 1 || n > maxLostAfter {
-		return l, wrong("daysUntilDeclaredLost", "must be a whole number from 1 to %d", maxLostAfter)
+		return l, fieldErrorf("daysUntilDeclaredLost", "must be a whole number from 1 to %d", maxLostAfter)
 	}
 	l.after = Day(n)
 	return l, nil

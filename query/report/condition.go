@@ -40,7 +40,7 @@ type members map[string]jsontext.Value
 func objectOf(field string, raw jsontext.Value) (members, error) {
 	var m members
 	if raw.Kind() != '{' || json.Unmarshal(raw, &m) != nil {
-		return nil, wrong(field, "must be an object")
+		return nil, fieldErrorf(field, "must be an object")
 	}
 	return m, nil
 }
@@ -57,7 +57,7 @@ func (m members) read(field, name string, into any, want string) error {
 		return nil
 	}
 	if err := json.Unmarshal(m[name], into); err != nil {
-		return wrong(field+"."+name, "must be %s", want)
+		return fieldErrorf(field+"."+name, "must be %s", want)
 	}
 	return nil
 }
@@ -75,16 +75,16 @@ func newCondition(field string, m members, p *usedProperties) (*condition, error
 	}
 	if c.kind == "" {
 		if m.has("value") || !c.nulls {
-			return nil, wrong(field+".type", "is missing")
+			return nil, fieldErrorf(field+".type", "is missing")
 		}
 		return c, nil
 	}
 	ranged := c.kind == typeNumberRange || c.kind == typeDateRange
 	if ranged && m.has("value") {
-		return nil, wrong(field+".value", "a range has min and max instead")
+		return nil, fieldErrorf(field+".value", "a range has min and max instead")
 	}
 	if !ranged && !m.has("value") {
-		return nil, wrong(field+".value", "is missing")
+		return nil, fieldErrorf(field+".value", "is missing")
 	}
 	return c, c.compile(field, m)
 }
@@ -113,7 +113,7 @@ func (c *condition) compile(field string, m members) error {
 	case typeBoolean:
 		return m.read(field, "value", &c.truth, "true or false")
 	}
-	return wrong(field+".type", "there is no type %q", c.kind)
+	return fieldErrorf(field+".type", "there is no type %q", c.kind)
 }
 
 func (c *condition) compileRegex(field string, m members) error {
@@ -123,7 +123,7 @@ func (c *condition) compileRegex(field string, m members) error {
 	}
 	var err error
 	if c.regex, err = regexp.Compile(text); err != nil {
-		return wrong(field+".value", "is not a regular expression")
+		return fieldErrorf(field+".value", "is not a regular expression")
 	}
 	return nil
 }
@@ -138,9 +138,9 @@ func (c *condition) compileDates(field string, m members) error {
 		if err := m.read(field, name, &text, "a date"); err != nil {
 			return err
 		}
-		day, ok := leadingDate(text)
+		day, ok := dateIn(text)
 		if !ok {
-			return wrong(field+"."+name, "%q is not a date like 2024-03-01", text)
+			return fieldErrorf(field+"."+name, "%q is not a date like 2024-03-01", text)
 		}
 		for _, to := range into {
 			*to = day
@@ -156,8 +156,8 @@ func (c *condition) compileDates(field string, m members) error {
 	return read("max", &c.to)
 }
 
-// leadingDate reads the date that an ISO 8601 text begins with.
-func leadingDate(text string) (Day, bool) {
+// dateIn reads the date that an ISO 8601 text begins with.
+func dateIn(text string) (Day, bool) {
 	const n = len("2006-01-02")
 	if len(text) < n || (len(text) > n && text[n] != 'T' && text[n] != ' ') {
 		return 0, false
@@ -185,7 +185,7 @@ func (c *condition) test(v *Value) bool {
 		n, ok := v.number()
 		return ok && c.low <= n && n <= c.high
 	case typeDate, typeDateRange:
-		d, ok := leadingDate(v.Text)
+		d, ok := dateIn(v.Text)
 		return ok && c.from <= d && d <= c.to
 	case typeBoolean, typeFlag:
 		return v.truth() == c.truth

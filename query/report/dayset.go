@@ -46,12 +46,12 @@ func (s *daySet) all(yield func(Day) bool) {
 	}
 }
 
-// split is how many days, weeks or months the days lie in.
-func (s *daySet) split(split Split) (n int64) {
+// countSplits is how many days, weeks or months the days lie in.
+func (s *daySet) countSplits(split Split) (n int64) {
 	next := Day(minDay)
 	for d := range s.all {
 		if d >= next {
-			_, next = around(d, split)
+			_, next = bucketBounds(d, split)
 			n++
 		}
 	}

@@ -33,8 +33,8 @@ type eventMatch struct {
 	category, name func(string) bool
 }
 
-// has says that an event counts; an empty category is none.
-func (c combination) has(e event) bool {
+// matches says that an event counts; an empty category is none.
+func (c combination) matches(e event) bool {
 	return slices.ContainsFunc(c, func(m eventMatch) bool {
 		if m.noCategory || e.category == "" {
 			return m.noCategory && e.category == "" && m.name(e.name)
@@ -43,72 +43,72 @@ func (c combination) has(e event) bool {
 	})
 }
 
-// asked is an event that a report is asked for: a single one or a combination.
-type asked struct {
+// requestedEvent is an event that a report is asked for: a single one or a combination.
+type requestedEvent struct {
 	event
-	label string // of a combination; "" of a single one
-	of    combination
+	label       string // of a combination; "" of a single one
+	combination combination
 }
 
-func (a *asked) has(e event) bool {
-	if a.of == nil {
+func (a *requestedEvent) matches(e event) bool {
+	if a.combination == nil {
 		return a.event == e
 	}
-	return a.of.has(e)
+	return a.combination.matches(e)
 }
 
-// named is how the event is written before what it came to.
-func (a *asked) named(more ...Member) Object {
-	if a.of != nil {
+// encode is how the event is written before what it came to.
+func (a *requestedEvent) encode(more ...Member) Object {
+	if a.combination != nil {
 		return append(Object{{"combiLabel", a.label}}, more...)
 	}
 	return append(Object{{"category", categoryName(a.category)}, {"name", a.name}}, more...)
 }
 
-// maxAsked bounds the events of one question.
-const maxAsked = 100
+// maxEvents bounds the events of one question.
+const maxEvents = 100
 
-// newAsked reads `events`.
-func newAsked(raw jsontext.Value, combinations bool) ([]asked, error) {
+// readEvents reads `events`.
+func readEvents(raw jsontext.Value, combinations bool) ([]requestedEvent, error) {
 	var all []jsontext.Value
 	m := members{"events": raw}
 	if raw == nil || !m.has("events") {
-		return nil, wrong("events", "is missing")
+		return nil, fieldErrorf("events", "is missing")
 	}
-	if raw.Kind() != '[' || m.read("", "events", &all, "") != nil || len(all) == 0 || len(all) > maxAsked {
-		return nil, wrong("events", "must be an array of 1 to %d events", maxAsked)
+	if raw.Kind() != '[' || m.read("", "events", &all, "") != nil || len(all) == 0 || len(all) > maxEvents {
+		return nil, fieldErrorf("events", "must be an array of 1 to %d events", maxEvents)
 	}
-	var out []asked
+	var out []requestedEvent
 	for i, raw := range all {
 		field := fmt.Sprintf("events.%d", i)
-		a, err := oneAsked(field, raw, combinations)
+		a, err := readEvent(field, raw, combinations)
 		if err != nil {
 			return nil, err
 		}
-		if a.of != nil && slices.ContainsFunc(out, func(have asked) bool { return have.of != nil && have.label == a.label }) {
-			return nil, wrong(field+".combiLabel", "%q is not unique", a.label)
+		if a.combination != nil && slices.ContainsFunc(out, func(have requestedEvent) bool { return have.combination != nil && have.label == a.label }) {
+			return nil, fieldErrorf(field+".combiLabel", "%q is not unique", a.label)
 		}
-		if a.of == nil && slices.ContainsFunc(out, func(have asked) bool { return have.of == nil && have.event == a.event }) {
-			return nil, wrong(field, "is not unique")
+		if a.combination == nil && slices.ContainsFunc(out, func(have requestedEvent) bool { return have.combination == nil && have.event == a.event }) {
+			return nil, fieldErrorf(field, "is not unique")
 		}
 		out = append(out, a)
 	}
 	return out, nil
 }
 
-func oneAsked(field string, raw jsontext.Value, combinations bool) (a asked, err error) {
+func readEvent(field string, raw jsontext.Value, combinations bool) (a requestedEvent, err error) {
 	m, err := objectOf(field, raw)
 	if err != nil {
 		return a, err
 	}
 	if m.has("combiArray") || m.has("combiLabel") {
 		if !combinations {
-			return a, wrong(field, "there are no combinations in this report")
+			return a, fieldErrorf(field, "there are no combinations in this report")
 		}
 		return newCombination(field, m)
 	}
 	if !m.has("name") {
-		return a, wrong(field+".name", "is missing")
+		return a, fieldErrorf(field+".name", "is missing")
 	}
 	if err := m.read(field, "category", &a.category, "a string"); err != nil {
 		return a, err
@@ -116,26 +116,26 @@ func oneAsked(field string, raw jsontext.Value, combinations bool) (a asked, err
 	return a, m.read(field, "name", &a.name, "a string")
 }
 
-func newCombination(field string, m members) (a asked, err error) {
+func newCombination(field string, m members) (a requestedEvent, err error) {
 	if err := m.read(field, "combiLabel", &a.label, "a string"); err != nil {
 		return a, err
 	}
 	if a.label == "" {
-		return a, wrong(field+".combiLabel", "is missing")
+		return a, fieldErrorf(field+".combiLabel", "is missing")
 	}
 	var all []jsontext.Value
 	if err := m.read(field, "combiArray", &all, "an array of events"); err != nil {
 		return a, err
 	}
-	if len(all) == 0 || len(all) > maxAsked {
-		return a, wrong(field+".combiArray", "must have 1 to %d events", maxAsked)
+	if len(all) == 0 || len(all) > maxEvents {
+		return a, fieldErrorf(field+".combiArray", "must have 1 to %d events", maxEvents)
 	}
 	for i, raw := range all {
 		e, err := newEventMatch(fmt.Sprintf("%s.combiArray.%d", field, i), raw)
 		if err != nil {
 			return a, err
 		}
-		a.of = append(a.of, e)
+		a.combination = append(a.combination, e)
 	}
 	return a, nil
 }
@@ -147,7 +147,7 @@ func newEventMatch(field string, raw jsontext.Value) (e eventMatch, err error) {
 		return e, err
 	}
 	if !m.has("name") {
-		return e, wrong(field+".name", "is missing")
+		return e, fieldErrorf(field+".name", "is missing")
 	}
 	if e.name, err = textMatch(field, "name", m); err != nil {
 		return e, err
@@ -173,9 +173,9 @@ func textMatch(field, name string, m members) (func(string) bool, error) {
 	case typeRegex:
 		re, err := regexp.Compile(text)
 		if err != nil {
-			return nil, wrong(field+"."+name, "is not a regular expression")
+			return nil, fieldErrorf(field+"."+name, "is not a regular expression")
 		}
 		return re.MatchString, nil
 	}
-	return nil, wrong(field+"."+name+"Type", "must be string or regex")
+	return nil, fieldErrorf(field+"."+name+"Type", "must be string or regex")
 }

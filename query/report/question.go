@@ -29,7 +29,7 @@ type Source interface {
 	Clients(ctx context.Context, s Scan) iter.Seq2[*rollup.ClientBatch, error]
 	Days(ctx context.Context, s Scan) iter.Seq2[*rollup.DayBatch, error]
 	Events(ctx context.Context, s Scan) iter.Seq2[*rollup.EventBatch, error]
-	Told(ctx context.Context, s UserAttributeScan) iter.Seq2[*Told, error]
+	UserAttributes(ctx context.Context, s UserAttributeScan) iter.Seq2[*UserAttribute, error]
 }
 
 // Scan says which rows are wanted. It may give more: rows of other days and
@@ -47,8 +47,8 @@ type UserAttributeScan struct {
 	Bytes   int64    // that may be held of several clients; a source that would hold more fails with ErrFull
 }
 
-// Told is a property of a user that the product's owner set, as it is now.
-type Told struct {
+// UserAttribute is a property of a user that the product's owner set, as it is now.
+type UserAttribute struct {
 	Client       int64
 	Name         string // user.NAME or contact.NAME
 	Value        string // JSON
@@ -65,104 +65,104 @@ type Answer struct {
 type Question struct {
 	base
 	report // nil of a list
-	list   *list
+	list   *clientList
 }
 
 // report is what one report makes of the facts. Facts come in passes, each of
 // other clients; a report keeps only what it makes of them.
 type report interface {
 	// tally adds what the clients of a pass come to.
-	tally(f *facts)
+	aggregate(f *clientStats)
 	// answer is read when all passes are done.
-	answer() Answer
+	result() Answer
 }
 
 // base is what every question has.
 type base struct {
-	given  Params
-	zone   Zone
-	today  Day
-	days   Range
-	props  usedProperties
-	filter filter
-	group  string // property that clients are counted by; "" is the client itself
-	only   []ownTest
+	params      Params
+	zone        Zone
+	today       Day
+	days        Range
+	props       usedProperties
+	filter      filter
+	group       string // property that clients are counted by; "" is the client itself
+	eventFilter []eventPropertyFilter
 
-	moment     moment
-	needs      needs
-	askedFor   []asked // events that are counted for each client; in the order of their numbers
-	everyEvent bool    // all events are counted for each client
-	tallied    []event // with needs.tallies: those alone; nil is all
+	asOf        asOf
+	needs       needs
+	events      []requestedEvent // events that are counted for each client; in the order of their numbers
+	everyEvent  bool             // all events are counted for each client
+	totalEvents []event          // with needs.tallies: those alone; nil is all
 
 	clients      []int64 // that alone are looked at; nil is all
 	advancedOnly bool    // combinations have only events that are collected as advanced
 }
 
-// moment is when the values of standard properties are looked at.
-type moment int
+// asOf is when the values of standard properties are looked at.
+type asOf int
 
 const (
-	atBucketEnd moment = iota
-	atEnd              // of the range
-	atInstall          // the end of the day of installation
-	latest
+	asOfBucketEnd asOf = iota
+	asOfRangeEnd       // of the range
+	asOfInstall        // the end of the day of installation
+	asOfNow
 )
 
 // needs are the rows that a question needs beside those that its properties
 // need.
 type needs struct {
-	lives    bool // every client, its first and last day
-	inRange  bool // what clients did on the days of the range
-	lifeDays bool // all days on which clients were active
-	inEvents bool // events of the range, instead of all times
-	buckets  bool // what all clients came to in each bucket
-	tallies  bool // what all clients sent of each event in each bucket
-	values   bool // of tallies
-	sums     bool // sessions and runtime of the days of the range
-	lifeSums bool // sessions and runtime of lives
+	clients      bool // every client, its first and last day
+	rangeDays    bool // what clients did on the days of the range
+	activeDays   bool // all days on which clients were active
+	rangeEvents  bool // events of the range, instead of all times
+	bucketTotals bool // what all clients came to in each bucket
+	eventTotals  bool // what all clients sent of each event in each bucket
+	eventValues  bool // of tallies
+	daySums      bool // sessions and runtime of the days of the range
+	clientSums   bool // sessions and runtime of lives
 }
 
 // newBase reads what every report has. Filters are read by who has them.
-func newBase(b *Body, given Params) (base, error) {
-	q := base{given: given}
-	if q.given.Bytes == 0 {
-		q.given.Bytes = 128 << 20
+func newBase(b *Body, params Params) (base, error) {
+	q := base{params: params}
+	if q.params.Bytes == 0 {
+		q.params.Bytes = 128 << 20
 	}
 	var err error
-	if q.zone, err = b.zone(); err != nil {
+	if q.zone, err = b.readZone(); err != nil {
 		return q, err
 	}
-	q.today = q.zone.Day(given.Now.UnixMilli())
-	q.only, err = newOwnTests(b.EventProperties, &q.props)
+	q.today = q.zone.Day(params.Now.UnixMilli())
+	q.eventFilter, err = newEventFilter(b.EventProperties, &q.props)
 	return q, err
 }
 
-// counting reads groupBy.
-func (q *base) counting(b *Body) error {
+// readGroupBy reads groupBy.
+func (q *base) readGroupBy(b *Body) error {
 	name := text(b.GroupBy)
 	switch {
 	case name == "" || name == property.NameClientID:
 		return nil
 	case name == property.NameMachineID || name == property.NameLicenseKey:
-	case property.IsCustom(name) && q.given.Types[name] == property.TypeGrouping:
+	case property.IsCustom(name) && q.params.Types[name] == property.TypeGrouping:
 	case property.IsCustom(name):
-		return wrong("groupBy", "%s is of type %d: only custom properties of type %d can be counted by", name, max(property.TypeDefault, q.given.Types[name]), property.TypeGrouping)
+		return fieldErrorf("groupBy", "%s is of type %d: only custom properties of type %d can be counted by", name, max(property.TypeDefault, q.params.Types[name]), property.TypeGrouping)
 	default:
-		return wrong("groupBy", "%q is not clientId, machineId, licenseKey or a custom property of type %d", name, property.TypeGrouping)
+		return fieldErrorf("groupBy", "%q is not clientId, machineId, licenseKey or a custom property of type %d", name, property.TypeGrouping)
 	}
 	q.group, q.props.grouped = name, true
 	return nil
 }
 
-// byClient refuses a groupBy where the report has none.
-func (*base) byClient(b *Body) error {
+// refuseGroupBy refuses a groupBy where the report has none.
+func (*base) refuseGroupBy(b *Body) error {
 	if name := text(b.GroupBy); name != "" && name != property.NameClientID {
-		return wrong("groupBy", "this report counts by clientId alone")
+		return fieldErrorf("groupBy", "this report counts by clientId alone")
 	}
 	return nil
 }
 
-func (q *base) filters(b *Body) (err error) {
+func (q *base) readFilters(b *Body) (err error) {
 	q.filter, err = newFilter("globalFilters", b.GlobalFilters, &q.props)
 	return err
 }
@@ -173,7 +173,7 @@ func (q *Question) Zone() Zone { return q.zone }
 // Wants is what scans of the question may want of rollups, all together.
 func (q *Question) Wants() rollup.Wants {
 	wants := q.clientsScan().Wants | q.eventsScan().Wants
-	if q.needs.sums {
+	if q.needs.daySums {
 		wants |= rollup.WantSums
 	}
 	if q.group != "" {
@@ -185,8 +185,8 @@ func (q *Question) Wants() rollup.Wants {
 	return wants
 }
 
-// Told says that properties of users are read that product owners set.
-func (q *Question) Told() bool { return len(q.props.told) > 0 }
+// ReadsUserAttributes says that properties of users are read that product owners set.
+func (q *Question) ReadsUserAttributes() bool { return len(q.props.userAttributes) > 0 }
 
 // Answer asks src for the rows that the question needs, and answers it. Its
 // memory is bounded by Given.Bytes, beside what the answer itself comes to:
@@ -195,80 +195,80 @@ func (q *Question) Told() bool { return len(q.props.told) > 0 }
 // there are processors, which all look at each batch, at the same time.
 func (q *Question) Answer(ctx context.Context, src Source) (Answer, error) {
 	if q.list != nil {
-		return q.list.answer(ctx, src)
+		return q.list.run(ctx, src)
 	}
-	tally := func(begin func() []*facts) error {
-		lanes, err := q.pass(ctx, src, begin)
+	aggregatePass := func(begin func() []*clientStats) error {
+		workers, err := q.pass(ctx, src, begin)
 		if err != nil {
 			return err
 		}
-		for _, f := range lanes {
-			q.tally(f)
+		for _, cs := range workers {
+			q.aggregate(cs)
 		}
 		return nil
 	}
 	var err error
 	if q.group == "" {
-		err = inParts(func(p part) error { return tally(func() []*facts { return q.lanes(p) }) })
+		err = forEachRange(func(p hashRange) error { return aggregatePass(func() []*clientStats { return q.newWorkers(p) }) })
 	} else {
-		err = q.groupings(ctx, src, func(g *grouping) error { return tally(func() []*facts { return q.grouped(g) }) })
+		err = q.forEachGrouping(ctx, src, func(g *grouping) error { return aggregatePass(func() []*clientStats { return q.newGroupedWorker(g) }) })
 	}
 	if err != nil {
 		return Answer{}, err
 	}
-	return q.answer(), nil
+	return q.result(), nil
 }
 
 // pass gathers facts, and once more with every utterance by itself if they came
 // too mixed to be put together.
-func (q *base) pass(ctx context.Context, src Source, begin func() []*facts) ([]*facts, error) {
-	lanes := begin()
-	err := q.gather(ctx, src, lanes)
-	if errors.Is(err, errMixed) {
-		lanes = begin()
-		for _, f := range lanes {
-			f.apart = true
+func (q *base) pass(ctx context.Context, src Source, begin func() []*clientStats) ([]*clientStats, error) {
+	workers := begin()
+	err := q.gather(ctx, src, workers)
+	if errors.Is(err, errMixedDay) {
+		workers = begin()
+		for _, cs := range workers {
+			cs.unmerged = true
 		}
-		err = q.gather(ctx, src, lanes)
+		err = q.gather(ctx, src, workers)
 	}
-	return lanes, err
+	return workers, err
 }
 
 // gather adds all rows that the question needs to the facts that they are of.
-func (q *base) gather(ctx context.Context, src Source, lanes []*facts) error {
-	if q.needsLives() {
-		if err := each(src.Clients(ctx, q.clientsScan()), lanes, (*facts).addClients); err != nil {
+func (q *base) gather(ctx context.Context, src Source, workers []*clientStats) error {
+	if q.needsClients() {
+		if err := forEachBatch(src.Clients(ctx, q.clientsScan()), workers, (*clientStats).addClients); err != nil {
 			return err
 		}
 	}
-	if len(q.props.told) > 0 {
-		if err := q.gatherTold(ctx, src, lanes); err != nil {
+	if len(q.props.userAttributes) > 0 {
+		if err := q.gatherUserAttributes(ctx, src, workers); err != nil {
 			return err
 		}
 	}
-	if scan, some := daysScan(lanes); some {
-		if err := each(src.Days(ctx, scan), lanes, (*facts).addDays); err != nil {
+	if scan, found := daysScan(workers); found {
+		if err := forEachBatch(src.Days(ctx, scan), workers, (*clientStats).addDays); err != nil {
 			return err
 		}
 	}
 	if !q.readsEvents() {
 		return nil
 	}
-	return each(src.Events(ctx, q.eventsScan()), lanes, (*facts).addEvents)
+	return forEachBatch(src.Events(ctx, q.eventsScan()), workers, (*clientStats).addEvents)
 }
 
-func (q *base) gatherTold(ctx context.Context, src Source, lanes []*facts) error {
-	scan := UserAttributeScan{Names: q.props.told, Bytes: q.given.Bytes}
+func (q *base) gatherUserAttributes(ctx context.Context, src Source, workers []*clientStats) error {
+	scan := UserAttributeScan{Names: q.props.userAttributes, Bytes: q.params.Bytes}
 	scan.Clients = func(client int64) bool {
-		return slices.ContainsFunc(lanes, func(f *facts) bool { return f.knows(client) })
+		return slices.ContainsFunc(workers, func(cs *clientStats) bool { return cs.has(client) })
 	}
-	for _, f := range lanes {
-		scan.Bytes -= f.size()
+	for _, cs := range workers {
+		scan.Bytes -= cs.bytesUsed()
 	}
-	for told, err := range src.Told(ctx, scan) {
-		for _, f := range lanes {
+	for attribute, err := range src.UserAttributes(ctx, scan) {
+		for _, cs := range workers {
 			if err == nil {
-				err = f.addTold(told)
+				err = cs.addUserAttribute(attribute)
 			}
 		}
 		if err != nil {
@@ -278,21 +278,21 @@ func (q *base) gatherTold(ctx context.Context, src Source, lanes []*facts) error
 	return nil
 }
 
-// needsLives says that rows of clients' lives are needed: where values are
+// needsClients says that rows of clients' lives are needed: where values are
 // looked at, or installation and loss.
-func (q *base) needsLives() bool {
-	return q.needs.lives || len(q.props.said)+len(q.props.told) > 0 || q.props.computed()
+func (q *base) needsClients() bool {
+	return q.needs.clients || len(q.props.reported)+len(q.props.userAttributes) > 0 || q.props.computed()
 }
 
 // readsEvents says that rows of event days are needed.
-func (q *base) readsEvents() bool { return q.countsEvents() || q.needs.tallies }
+func (q *base) readsEvents() bool { return q.countsEvents() || q.needs.eventTotals }
 
 func (q *base) clientsScan() Scan {
 	s := Scan{Clients: q.clients}
-	if len(q.props.said) > 0 {
+	if len(q.props.reported) > 0 {
 		s.Wants |= rollup.WantProperties
 	}
-	if q.needs.lifeSums || q.props.reads(property.SessionCount) || q.props.reads(property.RuntimeMinutes) {
+	if q.needs.clientSums || q.props.reads(property.SessionCount) || q.props.reads(property.RuntimeMinutes) {
 		s.Wants |= rollup.WantSums
 	}
 	return s
@@ -300,15 +300,15 @@ func (q *base) clientsScan() Scan {
 
 // countsEvents says that events are counted for each client.
 func (q *base) countsEvents() bool {
-	return q.everyEvent || len(q.askedFor) > 0 || len(q.props.usages) > 0
+	return q.everyEvent || len(q.events) > 0 || len(q.props.usages) > 0
 }
 
 func (q *base) eventsScan() Scan {
 	s := Scan{From: minDay, To: maxDay, Clients: q.clients}
-	if q.needs.values {
+	if q.needs.eventValues {
 		s.Wants = rollup.WantValues
 	}
-	if (q.needs.inEvents || q.needs.tallies) && len(q.props.usages) == 0 {
+	if (q.needs.rangeEvents || q.needs.eventTotals) && len(q.props.usages) == 0 {
 		s.From, s.To = q.days.From, q.days.To
 	}
 	return s
@@ -320,18 +320,18 @@ const (
 	maxDay = math.MaxInt32 / 2
 )
 
-// standardSaid says that a standard property is read.
-func (q *base) standardSaid() bool { return slices.Contains(q.props.standard, true) }
+// readsDaily says that a standard property is read.
+func (q *base) readsDaily() bool { return slices.Contains(q.props.daily, true) }
 
-// firstMoment is the earliest day before which values are looked at; of
-// atInstall it depends on the client.
-func (q *base) firstMoment() Day {
-	switch q.moment {
-	case latest:
+// firstAsOf is the earliest day before which values are looked at; of
+// asOfInstall it depends on the client.
+func (q *base) firstAsOf() Day {
+	switch q.asOf {
+	case asOfNow:
 		return maxDay
-	case atEnd:
+	case asOfRangeEnd:
 		return q.days.To
-	case atBucketEnd, atInstall:
+	case asOfBucketEnd, asOfInstall:
 	}
 	return q.days.Buckets[0].To
 }

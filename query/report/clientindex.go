@@ -9,15 +9,15 @@ func hash(v uint64) uint64 {
 	return v ^ v>>32
 }
 
-// index numbers clients: an open table of twice as many places as clients, at
+// clientIndex numbers clients: an open table of twice as many places as clients, at
 // least. No client has the id 0.
-type index struct {
+type clientIndex struct {
 	keys  []int64
 	units []int32
 	used  int
 }
 
-func (x *index) find(client int64) (int32, bool) {
+func (x *clientIndex) find(client int64) (int32, bool) {
 	if len(x.keys) == 0 {
 		return 0, false
 	}
@@ -32,11 +32,11 @@ func (x *index) find(client int64) (int32, bool) {
 }
 
 // put adds a client that is not there.
-func (x *index) put(client int64, unit int32) {
+func (x *clientIndex) put(client int64, unit int32) {
 	if 2*(x.used+1) > len(x.keys) {
 		old := *x
 		size := max(1024, 2*len(old.keys))
-		*x = index{keys: make([]int64, size), units: make([]int32, size)}
+		*x = clientIndex{keys: make([]int64, size), units: make([]int32, size)}
 		for i, key := range old.keys {
 			if key != 0 {
 				x.put(key, old.units[i])
@@ -51,4 +51,4 @@ func (x *index) put(client int64, unit int32) {
 	x.used++
 }
 
-func (x *index) bytes() int64 { return int64(len(x.keys)) * 12 }
+func (x *clientIndex) bytes() int64 { return int64(len(x.keys)) * 12 }

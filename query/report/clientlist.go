@@ -13,21 +13,21 @@ import (
 	"weir/schemas/property"
 )
 
-// list is a page of the clients of a product: reporting/clientPropertyList.
+// clientList is a page of the clients of a product: reporting/clientPropertyList.
 // Clients are ordered by the bytes of their ids in decimal.
-type list struct {
+type clientList struct {
 	q      *base
 	start  string
 	page   int
-	listed []listed
+	listed []listedProperty
 	usage  bool // lifetimeEventUsage is among them
 	daily  *base
-	byDay  []listed
+	byDay  []listedProperty
 	window int // clients that are looked at, at once; halved when they do not fit
 }
 
-// listed is a property of a list.
-type listed struct {
+// listedProperty is a property of a list.
+type listedProperty struct {
 	name     string
 	property int // index in properties.all; −1 of what is none
 }
@@ -45,53 +45,53 @@ const (
 )
 
 // NewClientList compiles reporting/clientPropertyList.
-func NewClientList(b *Body, given Params) (*Question, error) {
-	q, err := newBase(b, given)
+func NewClientList(b *Body, params Params) (*Question, error) {
+	q, err := newBase(b, params)
 	if err != nil {
 		return nil, err
 	}
-	l := &list{start: text(b.StartAtClientID), page: cmp.Or(given.Page, listPage), window: listWindow}
-	q.days, q.moment = OpenRange(minDay), latest
+	l := &clientList{start: text(b.StartAtClientID), page: cmp.Or(params.Page, listPage), window: listWindow}
+	q.days, q.asOf = OpenRange(minDay), asOfNow
 	question := &Question{base: q, list: l}
 	l.q = &question.base
-	if err := l.q.byClient(b); err != nil {
+	if err := l.q.refuseGroupBy(b); err != nil {
 		return nil, err
 	}
-	if err := l.q.filters(b); err != nil {
+	if err := l.q.readFilters(b); err != nil {
 		return nil, err
 	}
 	if len(b.Properties) > maxListed {
-		return nil, wrong("properties", "are more than %d", maxListed)
+		return nil, fieldErrorf("properties", "are more than %d", maxListed)
 	}
 	for i, name := range b.Properties {
-		if err := l.list(fmt.Sprintf("properties.%d", i), name); err != nil {
+		if err := l.addProperty(fmt.Sprintf("properties.%d", i), name); err != nil {
 			return nil, err
 		}
 	}
-	return question, l.readDaily(b, given)
+	return question, l.readDaily(b, params)
 }
 
-func (l *list) list(field, name string) error {
-	if name == property.NameClientID || slices.ContainsFunc(l.listed, func(have listed) bool { return have.name == name }) {
+func (l *clientList) addProperty(field, name string) error {
+	if name == property.NameClientID || slices.ContainsFunc(l.listed, func(have listedProperty) bool { return have.name == name }) {
 		return nil
 	}
-	one := listed{name: name, property: -1}
+	entry := listedProperty{name: name, property: -1}
 	switch name {
 	case property.NameEventUsage:
 		l.usage = true
 	case nameReachAuto, nameReachManual:
 	default:
 		var err error
-		if one.property, err = l.q.props.use(field, name); err != nil {
+		if entry.property, err = l.q.props.use(field, name); err != nil {
 			return err
 		}
 	}
-	l.listed = append(l.listed, one)
+	l.listed = append(l.listed, entry)
 	return nil
 }
 
 // readDaily reads retDailyData.
-func (l *list) readDaily(b *Body, given Params) error {
+func (l *clientList) readDaily(b *Body, params Params) error {
 	if b.RetDailyData == nil || b.RetDailyData.Kind() == 'n' {
 		return nil
 	}
@@ -100,56 +100,56 @@ func (l *list) readDaily(b *Body, given Params) error {
 	if err != nil {
 		return err
 	}
-	var of Body
+	var dates Body
 	var names []string
-	for _, one := range []struct {
+	for _, member := range []struct {
 		name string
 		into any
 		want string
 	}{
-		{"startDate", &of.StartDate, "a date"}, {"stopDate", &of.StopDate, "a date"}, {"properties", &names, "an array of strings"},
+		{"startDate", &dates.StartDate, "a date"}, {"stopDate", &dates.StopDate, "a date"}, {"properties", &names, "an array of strings"},
 	} {
-		if err := m.read(field, one.name, one.into, one.want); err != nil {
+		if err := m.read(field, member.name, member.into, member.want); err != nil {
 			return err
 		}
 	}
-	daily, err := newBase(b, given)
+	daily, err := newBase(b, params)
 	if err != nil {
 		return err
 	}
-	if daily.days, err = of.dates(l.q.today, ByDay); err != nil {
+	if daily.days, err = dates.readRange(l.q.today, ByDay); err != nil {
 		if in, ok := errors.AsType[*FieldError](err); ok {
 			in.Field = field + "." + in.Field
 		}
 		return err
 	}
-	daily.needs.inRange = true
+	daily.needs.rangeDays = true
 	l.daily = &daily
 	for i, name := range names {
-		if err := l.listDaily(fmt.Sprintf("%s.properties.%d", field, i), name); err != nil {
+		if err := l.addDailyProperty(fmt.Sprintf("%s.properties.%d", field, i), name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (l *list) listDaily(field, name string) error {
+func (l *clientList) addDailyProperty(field, name string) error {
 	if _, daily, known := propertyOf(name); known && !daily {
-		return wrong(field, "%q has no value of each day", name)
+		return fieldErrorf(field, "%q has no value of each day", name)
 	}
 	at, err := l.daily.props.use(field, name)
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(l.byDay, func(have listed) bool { return have.name == name }) {
-		l.byDay = append(l.byDay, listed{name: name, property: at})
+	if !slices.ContainsFunc(l.byDay, func(have listedProperty) bool { return have.name == name }) {
+		l.byDay = append(l.byDay, listedProperty{name: name, property: at})
 	}
 	return nil
 }
 
-// answer looks at as many clients at once as memory allows, in the order of
+// run looks at as many clients at once as memory allows, in the order of
 // the list, until a page is full.
-func (l *list) answer(ctx context.Context, src Source) (Answer, error) {
+func (l *clientList) run(ctx context.Context, src Source) (Answer, error) {
 	found := page{}
 	start := idBound{text: l.start, included: true}
 	for {
@@ -157,7 +157,7 @@ func (l *list) answer(ctx context.Context, src Source) (Answer, error) {
 		if err != nil {
 			return Answer{}, err
 		}
-		err = l.look(ctx, src, ids, &found)
+		err = l.addPage(ctx, src, ids, &found)
 		if errors.Is(err, ErrFull) && l.window > 1 {
 			l.window /= 2
 			continue
@@ -213,8 +213,8 @@ func keyOf(id int64) idKey {
 	for rest := id; rest > 0; rest /= 10 {
 		k.digits++
 	}
-	const most = 19
-	for range most - k.digits {
+	const maxDigits = 19
+	for range maxDigits - k.digits {
 		k.scaled *= 10
 	}
 	return k
@@ -227,7 +227,7 @@ func compareIDs(a, b int64) int {
 
 // ids are the first clients from a bound on, as many as a window has, and
 // whether there are more.
-func (l *list) ids(ctx context.Context, src Source, from idBound) (ids []int64, more bool, err error) {
+func (l *clientList) ids(ctx context.Context, src Source, from idBound) (ids []int64, more bool, err error) {
 	cut := func() {
 		slices.SortFunc(ids, compareIDs)
 		ids = slices.Compact(ids)
@@ -252,25 +252,25 @@ func (l *list) ids(ctx context.Context, src Source, from idBound) (ids []int64, 
 	return ids, more, nil
 }
 
-// restrict makes facts of some clients alone.
-func restrict(q *base, ids []int64) []*facts {
-	f := newFacts(q, part{to: wholePart})
+// statsOf makes facts of some clients alone.
+func statsOf(q *base, ids []int64) []*clientStats {
+	cs := newClientStats(q, hashRange{to: hashEnd})
 	for _, id := range ids {
-		f.index.put(id, f.grow(id))
+		cs.unitIndex.put(id, cs.addUnit(id))
 	}
-	f.fixed = true
-	return []*facts{f}
+	cs.closed = true
+	return []*clientStats{cs}
 }
 
-// look adds to found those of ids that match.
-func (l *list) look(ctx context.Context, src Source, ids []int64, found *page) error {
-	lanes, err := l.q.pass(ctx, src, func() []*facts { return restrict(l.q, ids) })
+// addPage adds to found those of ids that match.
+func (l *clientList) addPage(ctx context.Context, src Source, ids []int64, found *page) error {
+	workers, err := l.q.pass(ctx, src, func() []*clientStats { return statsOf(l.q, ids) })
 	if err != nil {
 		return err
 	}
-	f := lanes[0]
+	cs := workers[0]
 	for u, id := range ids {
-		if !f.matches(int32(u), maxDay) {
+		if !cs.matches(int32(u), maxDay) {
 			continue
 		}
 		if len(found.ids) == l.page {
@@ -278,20 +278,20 @@ func (l *list) look(ctx context.Context, src Source, ids []int64, found *page) e
 			return nil
 		}
 		row := Object{{property.NameClientID, strconv.FormatInt(id, 10)}}
-		for _, one := range l.listed {
-			row = append(row, Member{one.name, l.value(f, int32(u), one)})
+		for _, entry := range l.listed {
+			row = append(row, Member{entry.name, l.value(cs, int32(u), entry)})
 		}
 		found.ids, found.rows = append(found.ids, id), append(found.rows, row)
 	}
 	return nil
 }
 
-func (*list) value(f *facts, u int32, one listed) any {
-	if one.property < 0 {
+func (*clientList) value(cs *clientStats, u int32, entry listedProperty) any {
+	if entry.property < 0 {
 		return []Object{} // of events it is put there later
 	}
-	v := f.value(u, one.property, maxDay)
-	return v.typed(&f.q.props.all[one.property])
+	v := cs.value(u, entry.property, maxDay)
+	return v.typed(&cs.q.props.all[entry.property])
 }
 
 // typed is a value as a list writes it: as a number, truth or text, by its
@@ -315,7 +315,7 @@ func (v *Value) typed(p *usedProperty) any {
 }
 
 // details adds what is looked up for the clients of the page alone.
-func (l *list) details(ctx context.Context, src Source, found *page) error {
+func (l *clientList) details(ctx context.Context, src Source, found *page) error {
 	if len(found.ids) == 0 {
 		return nil
 	}
@@ -328,14 +328,14 @@ func (l *list) details(ctx context.Context, src Source, found *page) error {
 		return nil
 	}
 	l.daily.clients = found.ids
-	l.daily.given.Bytes = unbounded // a page of clients
-	lanes, err := l.daily.pass(ctx, src, func() []*facts { return restrict(l.daily, found.ids) })
+	l.daily.params.Bytes = unbounded // a page of clients
+	workers, err := l.daily.pass(ctx, src, func() []*clientStats { return statsOf(l.daily, found.ids) })
 	if err != nil {
 		return err
 	}
-	f := lanes[0]
+	cs := workers[0]
 	for u := range found.ids {
-		found.rows[u] = append(found.rows[u], Member{"dailyData", l.dailyOf(f, int32(u))})
+		found.rows[u] = append(found.rows[u], Member{"dailyData", l.dailyRows(cs, int32(u))})
 	}
 	return nil
 }
@@ -343,18 +343,18 @@ func (l *list) details(ctx context.Context, src Source, found *page) error {
 // unbounded is for what is bounded otherwise.
 const unbounded = 1 << 60
 
-// dailyOf is one element for each day on which a client was active.
-func (l *list) dailyOf(f *facts, u int32) []Object {
+// dailyRows is one element for each day on which a client was active.
+func (l *clientList) dailyRows(cs *clientStats, u int32) []Object {
 	out := []Object{}
 	for bucket := range l.daily.days.Buckets {
-		if !f.activeIn(u, bucket) {
+		if !cs.activeIn(u, bucket) {
 			continue
 		}
 		day := &l.daily.days.Buckets[bucket]
 		row := Object{{"date", day.Key.String()}}
-		for _, one := range l.byDay {
-			v := f.value(u, one.property, day.To)
-			row = append(row, Member{one.name, v.typed(&f.q.props.all[one.property])})
+		for _, entry := range l.byDay {
+			v := cs.value(u, entry.property, day.To)
+			row = append(row, Member{entry.name, v.typed(&cs.q.props.all[entry.property])})
 		}
 		out = append(out, row)
 	}
@@ -362,21 +362,21 @@ func (l *list) dailyOf(f *facts, u int32) []Object {
 }
 
 // addUsage puts in how often each client sent each event.
-func (l *list) addUsage(ctx context.Context, src Source, found *page) error {
-	q := base{given: l.q.given, zone: l.q.zone, days: OpenRange(minDay), moment: latest, everyEvent: true, clients: found.ids}
-	q.given.Bytes = unbounded // a page of clients
-	lanes, err := q.pass(ctx, src, func() []*facts { return restrict(&q, found.ids) })
+func (l *clientList) addUsage(ctx context.Context, src Source, found *page) error {
+	q := base{params: l.q.params, zone: l.q.zone, days: OpenRange(minDay), asOf: asOfNow, everyEvent: true, clients: found.ids}
+	q.params.Bytes = unbounded // a page of clients
+	workers, err := q.pass(ctx, src, func() []*clientStats { return statsOf(&q, found.ids) })
 	if err != nil {
 		return err
 	}
-	f := lanes[0]
-	at := 1 + slices.IndexFunc(l.listed, func(one listed) bool { return one.name == property.NameEventUsage })
+	cs := workers[0]
+	at := 1 + slices.IndexFunc(l.listed, func(entry listedProperty) bool { return entry.name == property.NameEventUsage })
 	for u := range found.ids {
-		all := slices.Clone(f.counts.of(int32(u)))
-		slices.SortFunc(all, func(a, b pairCell) int { return f.events.all[a.event].compare(f.events.all[b.event].event) })
+		all := slices.Clone(cs.eventCounts.of(int32(u)))
+		slices.SortFunc(all, func(a, b countCell) int { return cs.eventIndex.all[a.event].compare(cs.eventIndex.all[b.event].event) })
 		rows := []Object{}
 		for _, p := range all {
-			e := &f.events.all[p.event]
+			e := &cs.eventIndex.all[p.event]
 			rows = append(rows, Object{{"eventCategory", categoryName(e.category)}, {"eventName", e.name}, {"eventCount", p.count}})
 		}
 		found.rows[u][at].Value = rows

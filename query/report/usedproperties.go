@@ -20,14 +20,14 @@ func (p *usedProperty) coded() bool { return p.source <= property.UserAttribute 
 
 // properties are those that a question reads, each once.
 type usedProperties struct {
-	all        []usedProperty
-	said       []string // names by slot
-	standard   []bool   // by slot of said
-	told       []string // names by slot
-	usages     []usageOf
-	conditions int  // that are compiled
-	levels     int  // that are compiled
-	grouped    bool // clients are counted by a property: no clientId
+	all            []usedProperty
+	reported       []string // names by slot
+	daily          []bool   // by slot of said
+	userAttributes []string // names by slot
+	usages         []usageFilter
+	conditions     int  // that are compiled
+	levels         int  // that are compiled
+	grouped        bool // clients are counted by a property: no clientId
 }
 
 // use is the index in all of a property.
@@ -37,19 +37,19 @@ func (p *usedProperties) use(field, name string) (int, error) {
 	}
 	next, daily, known := propertyOf(name)
 	if !known {
-		return 0, wrong(field, "there is no property %q", name)
+		return 0, fieldErrorf(field, "there is no property %q", name)
 	}
 	if next.source == property.ClientID && p.grouped {
-		return 0, wrong(field, "clientId cannot be read where clients are counted by another property")
+		return 0, fieldErrorf(field, "clientId cannot be read where clients are counted by another property")
 	}
 	switch next.source {
 	case property.Reported:
-		next.slot = p.saidSlot(name, daily)
+		next.slot = p.reportedSlot(name, daily)
 	case property.Continent:
-		next.slot, next.country = p.saidSlot(name, true), p.saidSlot(property.NameCountry, true)
+		next.slot, next.country = p.reportedSlot(name, true), p.reportedSlot(property.NameCountry, true)
 	case property.UserAttribute:
-		next.slot = len(p.told)
-		p.told = append(p.told, name)
+		next.slot = len(p.userAttributes)
+		p.userAttributes = append(p.userAttributes, name)
 	default: // computed from what is gathered of each client
 	}
 	p.all = append(p.all, next)
@@ -70,16 +70,16 @@ func propertyOf(name string) (p usedProperty, daily, known bool) {
 	return usedProperty{name: name, source: row.Source, typ: row.Type}, row.Daily, true
 }
 
-// saidSlot is the slot of what events say.
-func (p *usedProperties) saidSlot(name string, standard bool) int {
-	if i := slices.Index(p.said, name); i >= 0 {
+// reportedSlot is the slot of what events say.
+func (p *usedProperties) reportedSlot(name string, standard bool) int {
+	if i := slices.Index(p.reported, name); i >= 0 {
 		return i
 	}
-	p.said, p.standard = append(p.said, name), append(p.standard, standard)
-	return len(p.said) - 1
+	p.reported, p.daily = append(p.reported, name), append(p.daily, standard)
+	return len(p.reported) - 1
 }
 
-func (p *usedProperties) useUsage(u usageOf) int {
+func (p *usedProperties) useUsage(u usageFilter) int {
 	p.all = append(p.all, usedProperty{name: property.NameEventUsage, source: property.EventUsage, typ: property.Number, slot: len(p.usages)})
 	p.usages = append(p.usages, u)
 	return len(p.all) - 1

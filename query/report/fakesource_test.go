@@ -14,22 +14,22 @@ import (
 // dayMS is a day in milliseconds.
 const dayMS = 86_400_000
 
-// rows is a Source of rows that a test gives it, in small batches.
-type rows struct {
-	lives  []rollup.Client
-	days   []rollup.ClientDay
-	events []rollup.EventDay
-	told   []Told
-	scans  int
+// fakeSource is a Source of rows that a test gives it, in small batches.
+type fakeSource struct {
+	clients    []rollup.Client
+	days       []rollup.ClientDay
+	events     []rollup.EventDay
+	attributes []UserAttribute
+	scans      int
 }
 
-const rowsOfBatch = 7
+const batchRows = 7
 
-func batched[R, B any](r *rows, all []R, batch func([]R) *B) iter.Seq2[*B, error] {
+func batched[R, B any](r *fakeSource, all []R, batch func([]R) *B) iter.Seq2[*B, error] {
 	return func(yield func(*B, error) bool) {
 		r.scans++
 		for len(all) > 0 {
-			n := min(rowsOfBatch, len(all))
+			n := min(batchRows, len(all))
 			if !yield(batch(all[:n]), nil) {
 				return
 			}
@@ -38,8 +38,8 @@ func batched[R, B any](r *rows, all []R, batch func([]R) *B) iter.Seq2[*B, error
 	}
 }
 
-func (r *rows) Clients(context.Context, Scan) iter.Seq2[*rollup.ClientBatch, error] {
-	return batched(r, r.lives, func(some []rollup.Client) *rollup.ClientBatch {
+func (r *fakeSource) Clients(context.Context, Scan) iter.Seq2[*rollup.ClientBatch, error] {
+	return batched(r, r.clients, func(some []rollup.Client) *rollup.ClientBatch {
 		b := &rollup.ClientBatch{}
 		for _, c := range some {
 			b.Client, b.First, b.Last = append(b.Client, c.Client), append(b.First, c.First), append(b.Last, c.Last)
@@ -50,7 +50,7 @@ func (r *rows) Clients(context.Context, Scan) iter.Seq2[*rollup.ClientBatch, err
 	})
 }
 
-func (r *rows) Days(context.Context, Scan) iter.Seq2[*rollup.DayBatch, error] {
+func (r *fakeSource) Days(context.Context, Scan) iter.Seq2[*rollup.DayBatch, error] {
 	return batched(r, r.days, func(some []rollup.ClientDay) *rollup.DayBatch {
 		b := &rollup.DayBatch{}
 		for _, d := range some {
@@ -63,7 +63,7 @@ func (r *rows) Days(context.Context, Scan) iter.Seq2[*rollup.DayBatch, error] {
 	})
 }
 
-func (r *rows) Events(context.Context, Scan) iter.Seq2[*rollup.EventBatch, error] {
+func (r *fakeSource) Events(context.Context, Scan) iter.Seq2[*rollup.EventBatch, error] {
 	return batched(r, r.events, func(some []rollup.EventDay) *rollup.EventBatch {
 		b := &rollup.EventBatch{}
 		for i, d := range some {
@@ -82,10 +82,10 @@ func (r *rows) Events(context.Context, Scan) iter.Seq2[*rollup.EventBatch, error
 	})
 }
 
-func (r *rows) Told(context.Context, UserAttributeScan) iter.Seq2[*Told, error] {
-	return func(yield func(*Told, error) bool) {
-		for i := range r.told {
-			if !yield(&r.told[i], nil) {
+func (r *fakeSource) UserAttributes(context.Context, UserAttributeScan) iter.Seq2[*UserAttribute, error] {
+	return func(yield func(*UserAttribute, error) bool) {
+		for i := range r.attributes {
+			if !yield(&r.attributes[i], nil) {
 				return
 			}
 		}
@@ -93,14 +93,14 @@ func (r *rows) Told(context.Context, UserAttributeScan) iter.Seq2[*Told, error] 
 }
 
 // answerOf is the JSON of an answer as of day 100 after 1970.
-func answerOf(t testing.TB, compile func(*Body, Params) (*Question, error), body string, given Params, src Source) string {
+func answerOf(t testing.TB, compile func(*Body, Params) (*Question, error), body string, params Params, src Source) string {
 	t.Helper()
 	var b Body
 	if err := json.Unmarshal([]byte(body), &b); err != nil {
 		t.Fatal(err)
 	}
-	given.Now = time.UnixMilli(100 * dayMS)
-	q, err := compile(&b, given)
+	params.Now = time.UnixMilli(100 * dayMS)
+	q, err := compile(&b, params)
 	if err != nil {
 		t.Fatal(err)
 	}

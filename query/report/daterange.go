@@ -29,7 +29,7 @@ func DayOf(t time.Time) Day { return Day(math.Floor(float64(t.Unix()) / 86_400))
 // ParseDay reads YYYY-MM-DD, NOW or NOW-30.
 func ParseDay(field, text string, today Day) (Day, error) {
 	if text == "" {
-		return 0, wrong(field, "is missing")
+		return 0, fieldErrorf(field, "is missing")
 	}
 	if rest, relative := strings.CutPrefix(text, "NOW"); relative {
 		if rest == "" {
@@ -38,13 +38,13 @@ func ParseDay(field, text string, today Day) (Day, error) {
 		back, ok := strings.CutPrefix(rest, "-")
 		n, err := strconv.ParseUint(back, 10, 16)
 		if !ok || err != nil {
-			return 0, wrong(field, "%q is not NOW-<days>", text)
+			return 0, fieldErrorf(field, "%q is not NOW-<days>", text)
 		}
 		return max(0, today-Day(n)), nil
 	}
 	d, ok := dateOf(text)
 	if !ok || d < 0 {
-		return 0, wrong(field, "%q is not a date like 2024-03-01 or NOW-30", text)
+		return 0, fieldErrorf(field, "%q is not a date like 2024-03-01 or NOW-30", text)
 	}
 	return d, nil
 }
@@ -71,7 +71,7 @@ func ParseSplit(field, text string) (Split, error) {
 	case ByDay, ByWeek, ByMonth:
 		return s, nil
 	default:
-		return NoSplit, wrong(field, "%q is not day, week or month", text)
+		return NoSplit, fieldErrorf(field, "%q is not day, week or month", text)
 	}
 }
 
@@ -92,19 +92,19 @@ type Range struct {
 func NewRange(start, stop Day, split Split) (Range, error) {
 	r := Range{From: start, To: stop + 1}
 	if stop < start {
-		return r, wrong("stopDate", "%s lies before startDate, %s", stop, start)
+		return r, fieldErrorf("stopDate", "%s lies before startDate, %s", stop, start)
 	}
 	if split == NoSplit {
 		r.Buckets = []Bucket{{Key: start, From: start, To: r.To}}
 		return r, nil
 	}
 	for from := start; from < r.To; {
-		key, next := around(from, split)
+		key, next := bucketBounds(from, split)
 		b := Bucket{Key: key, From: from, To: min(next, r.To)}
 		r.Buckets = append(r.Buckets, b)
 		from = b.To
 		if len(r.Buckets) > maxBuckets {
-			return r, wrong("stopDate", "the range has more than %d buckets of a %s", maxBuckets, split)
+			return r, fieldErrorf("stopDate", "the range has more than %d buckets of a %s", maxBuckets, split)
 		}
 	}
 	return r, nil
@@ -116,8 +116,8 @@ func OpenRange(start Day) Range {
 	return Range{From: start, To: end, Open: true, Buckets: []Bucket{{Key: start, From: start, To: end}}}
 }
 
-// around is the first day of the bucket that d lies in, and of the next.
-func around(d Day, split Split) (key, next Day) {
+// bucketBounds is the first day of the bucket that d lies in, and of the next.
+func bucketBounds(d Day, split Split) (key, next Day) {
 	switch split {
 	case ByWeek:
 		key = monday(d)

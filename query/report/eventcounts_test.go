@@ -10,13 +10,13 @@ func TestPairs(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 2))
 	type key struct{ unit, event int32 }
 	for events := int32(1); events <= 1000; events *= 10 {
-		var got pairs
-		want, of := map[key]int64{}, map[int32][]int32{}
+		var got eventCounts
+		want, eventsOf := map[key]int64{}, map[int32][]int32{}
 		for range 5000 {
 			k, n := key{r.Int32N(50), r.Int32N(events)}, 1+r.Int64N(9)
 			got.add(k.unit, k.event, n)
 			if want[k] == 0 {
-				of[k.unit] = append(of[k.unit], k.event)
+				eventsOf[k.unit] = append(eventsOf[k.unit], k.event)
 			}
 			want[k] += n
 		}
@@ -30,8 +30,8 @@ func TestPairs(t *testing.T) {
 			for _, cell := range got.of(unit) {
 				all = append(all, cell.event)
 			}
-			if slices.Sort(of[unit]); !slices.Equal(all, of[unit]) {
-				t.Fatalf("unit %d sent %v, want %v", unit, all, of[unit])
+			if slices.Sort(eventsOf[unit]); !slices.Equal(all, eventsOf[unit]) {
+				t.Fatalf("unit %d sent %v, want %v", unit, all, eventsOf[unit])
 			}
 		}
 		if got.bytes() < int64(len(want))*16 {

@@ -9,10 +9,10 @@ import (
 	"weir/schemas/property"
 )
 
-// toldNames are the names that were ever set for users of f's product, by what
+// userAttributeNames are the names that were ever set for users of f's product, by what
 // reports put before them; of each the first valuesPage. The question must have
 // asked for changes.
-func (v *view) toldNames(ctx context.Context, f columns.Filter) (map[string]*values, error) {
+func (v *view) userAttributeNames(ctx context.Context, f columns.Filter) (map[string]*values, error) {
 	names := map[string]*values{}
 	for _, prefix := range []string{property.UserPrefix, property.ContactPrefix} {
 		names[prefix] = &values{wants: func(string) bool { return true }, limit: valuesPage, of: map[string]struct{}{}}
@@ -25,15 +25,15 @@ func (v *view) toldNames(ctx context.Context, f columns.Filter) (map[string]*val
 			continue // sets nothing
 		}
 		for name := range changes.ParseValues(&c.Change) {
-			names[toldPrefix(c.Kind)].add(name)
+			names[attributePrefix(c.Kind)].add(name)
 		}
 	}
 	return names, nil
 }
 
-// toldProperties are names as properties, in groups; one without names is left
+// userAttributeCategories are names as properties, in groups; one without names is left
 // out. Of contacts that is the name alone, nothing that is personal.
-func toldProperties(names map[string]*values) []propertyCategory {
+func userAttributeCategories(names map[string]*values) []propertyCategory {
 	var all []propertyCategory
 	for _, kind := range []struct{ category, prefix string }{{"User Properties", property.UserPrefix}, {"User Contacts", property.ContactPrefix}} {
 		category := propertyCategory{Category: kind.category}

@@ -8,25 +8,25 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// lifeTable is how often clients sent each event in their lives: the lifetime
+// lifetimeTable is how often clients sent each event in their lives: the lifetime
 // data tables, of all clients and of lost ones.
-type lifeTable struct {
-	q          *base
-	whose      whose
-	parts      *parts
-	units      int64
-	rows       map[event]*tableRow // of all events; by what was asked for otherwise
-	asked      []*tableRow
-	categorize bool
-	sorting    sorting
-	from, most int64
+type lifetimeTable struct {
+	q               *base
+	population      population
+	series          *series
+	units           int64
+	rows            map[event]*tableRow // of all events; by what was asked for otherwise
+	requested       []*tableRow
+	categorize      bool
+	sorting         sorting
+	firstRow, limit int64
 }
 
 // tableRow is one event.
 type tableRow struct {
-	asked
-	all   tableCell
-	parts []tableCell // by series; shorter where later ones have none
+	requestedEvent
+	all    tableCell
+	series []tableCell // by series; shorter where later ones have none
 }
 
 // tableCell is what some clients sent of one event.
@@ -42,26 +42,30 @@ func (c *tableCell) add(count, activeDays int64) {
 }
 
 // Rows of a page of a table.
-const maxRows = 1000
+const maxPageRows = 1000
 
 // NewLifetimeTable compiles eventTracking/lifetime/dataTable.
-func NewLifetimeTable(b *Body, given Params) (*Question, error) { return newLifeTable(b, given, false) }
+func NewLifetimeTable(b *Body, params Params) (*Question, error) {
+	return newLifetimeTable(b, params, false)
+}
 
 // NewChurnTable compiles eventTracking/churn/lifetime/dataTable.
-func NewChurnTable(b *Body, given Params) (*Question, error) { return newLifeTable(b, given, true) }
+func NewChurnTable(b *Body, params Params) (*Question, error) {
+	return newLifetimeTable(b, params, true)
+}
 
-func newLifeTable(b *Body, given Params, churned bool) (*Question, error) {
-	q, err := newBase(b, given)
+func newLifetimeTable(b *Body, params Params, lost bool) (*Question, error) {
+	q, err := newBase(b, params)
 	if err != nil {
 		return nil, err
 	}
-	t := &lifeTable{rows: map[event]*tableRow{}}
+	t := &lifetimeTable{rows: map[event]*tableRow{}}
 	question := &Question{base: q, report: t}
 	t.q = &question.base
-	if err := t.q.counting(b); err != nil {
+	if err := t.q.readGroupBy(b); err != nil {
 		return nil, err
 	}
-	if t.whose, err = newWhose(b, t.q, churned); err != nil {
+	if t.population, err = newPopulation(b, t.q, lost); err != nil {
 		return nil, err
 	}
 	level, err := newSegments(b, &t.q.props)
@@ -69,9 +73,9 @@ func newLifeTable(b *Body, given Params, churned bool) (*Question, error) {
 		return nil, err
 	}
 	if level != nil {
-		t.parts = newParts(level)
+		t.series = newSeries(level)
 	}
-	t.q.needs.lifeDays = true
+	t.q.needs.activeDays = true
 	if err := t.readEvents(b); err != nil {
 		return nil, err
 	}
@@ -82,64 +86,64 @@ func newLifeTable(b *Body, given Params, churned bool) (*Question, error) {
 	return question, t.readPage(b)
 }
 
-func (t *lifeTable) readEvents(b *Body) (err error) {
+func (t *lifetimeTable) readEvents(b *Body) (err error) {
 	if b.Events == nil || b.Events.Kind() == 'n' {
 		t.q.everyEvent = true
 		return nil
 	}
-	if t.q.askedFor, err = newAsked(b.Events, true); err != nil {
+	if t.q.events, err = readEvents(b.Events, true); err != nil {
 		return err
 	}
-	for i := range t.q.askedFor {
-		t.asked = append(t.asked, &tableRow{asked: t.q.askedFor[i]})
+	for i := range t.q.events {
+		t.requested = append(t.requested, &tableRow{requestedEvent: t.q.events[i]})
 	}
 	return nil
 }
 
-func (t *lifeTable) readPage(b *Body) error {
-	t.most = maxRows
+func (t *lifetimeTable) readPage(b *Body) error {
+	t.limit = maxPageRows
 	if b.StartAtRow != nil {
-		if t.from = *b.StartAtRow; t.from < 0 {
-			return wrong("startAtRow", "must be 0 or more")
+		if t.firstRow = *b.StartAtRow; t.firstRow < 0 {
+			return fieldErrorf("startAtRow", "must be 0 or more")
 		}
 	}
 	if b.Limit != nil {
-		if t.most = *b.Limit; t.most < 1 || t.most > maxRows {
-			return wrong("limit", "must be 1 to %d", maxRows)
+		if t.limit = *b.Limit; t.limit < 1 || t.limit > maxPageRows {
+			return fieldErrorf("limit", "must be 1 to %d", maxPageRows)
 		}
 	}
 	return nil
 }
 
-func (t *lifeTable) tally(f *facts) {
+func (t *lifetimeTable) aggregate(cs *clientStats) {
 	var in []int // the series of a unit
-	rows := t.asked
+	rows := t.requested
 	if t.q.everyEvent {
-		rows = make([]*tableRow, len(f.events.all))
+		rows = make([]*tableRow, len(cs.eventIndex.all))
 	}
-	for u := range int32(len(f.units)) {
-		if !t.whose.has(f, u) {
+	for u := range int32(len(cs.units)) {
+		if !t.population.has(cs, u) {
 			continue
 		}
 		t.units++
-		if in = in[:0]; t.parts != nil {
-			in = t.parts.add(in, f, u, maxDay)
+		if in = in[:0]; t.series != nil {
+			in = t.series.add(in, cs, u, maxDay)
 		}
-		days := f.life[u].len()
-		for _, of := range f.counts.of(u) {
-			if rows[of.event] == nil {
-				rows[of.event] = t.row(f.events.all[of.event].event)
+		days := cs.activeDays[u].len()
+		for _, count := range cs.eventCounts.of(u) {
+			if rows[count.event] == nil {
+				rows[count.event] = t.row(cs.eventIndex.all[count.event].event)
 			}
-			rows[of.event].add(of.count, days, in)
+			rows[count.event].add(count.count, days, in)
 		}
 	}
 }
 
 // row is that of an event.
-func (t *lifeTable) row(e event) *tableRow {
+func (t *lifetimeTable) row(e event) *tableRow {
 	row := t.rows[e]
 	if row == nil {
-		row = &tableRow{asked: asked{event: e}}
+		row = &tableRow{requestedEvent: requestedEvent{event: e}}
 		t.rows[e] = row
 	}
 	return row
@@ -149,21 +153,21 @@ func (t *lifeTable) row(e event) *tableRow {
 func (r *tableRow) add(count, days int64, in []int) {
 	r.all.add(count, days)
 	for _, n := range in {
-		for len(r.parts) <= n {
-			r.parts = append(r.parts, tableCell{})
+		for len(r.series) <= n {
+			r.series = append(r.series, tableCell{})
 		}
-		r.parts[n].add(count, days)
+		r.series[n].add(count, days)
 	}
 }
 
-func (t *lifeTable) answer() Answer {
-	rows := t.asked
+func (t *lifetimeTable) result() Answer {
+	rows := t.requested
 	for _, row := range t.rows {
 		rows = append(rows, row)
 	}
 	slices.SortFunc(rows, t.sorting.events)
-	from := min(t.from, int64(len(rows)))
-	to := min(from+t.most, int64(len(rows)))
+	from := min(t.firstRow, int64(len(rows)))
+	to := min(from+t.limit, int64(len(rows)))
 	more := Object{{"reachedEnd", to == int64(len(rows))}}
 	if to < int64(len(rows)) {
 		more = append(more, Member{"nextRow", to})
@@ -173,7 +177,7 @@ func (t *lifeTable) answer() Answer {
 
 // spell writes rows, by category if that was asked for: categories in the
 // order of their first row, combinations last.
-func (t *lifeTable) spell(rows []*tableRow) []Object {
+func (t *lifetimeTable) spell(rows []*tableRow) []Object {
 	out := []Object{}
 	if !t.categorize {
 		for _, row := range rows {
@@ -182,26 +186,26 @@ func (t *lifeTable) spell(rows []*tableRow) []Object {
 		return out
 	}
 	var order []string
-	of, combinations := map[string][]Object{}, []Object{}
+	cells, combinations := map[string][]Object{}, []Object{}
 	for _, row := range rows {
-		if row.of != nil {
+		if row.combination != nil {
 			combinations = append(combinations, append(row.title(true), t.cells(row)...))
 			continue
 		}
-		if of[row.category] == nil {
+		if cells[row.category] == nil {
 			order = append(order, row.category)
 		}
-		of[row.category] = append(of[row.category], append(row.title(false), t.cells(row)...))
+		cells[row.category] = append(cells[row.category], append(row.title(false), t.cells(row)...))
 	}
 	for _, category := range order {
-		out = append(out, Object{{"eventCategory", categoryName(category)}, {"categoryData", of[category]}})
+		out = append(out, Object{{"eventCategory", categoryName(category)}, {"categoryData", cells[category]}})
 	}
 	return append(out, combinations...)
 }
 
 func (r *tableRow) title(category bool) Object {
 	switch {
-	case r.of != nil:
+	case r.combination != nil:
 		return Object{{"combiLabel", r.label}}
 	case category:
 		return Object{{"eventCategory", categoryName(r.category)}, {"eventName", r.name}}
@@ -210,29 +214,29 @@ func (r *tableRow) title(category bool) Object {
 }
 
 // cells are the numbers of a row, and of its segments.
-func (t *lifeTable) cells(r *tableRow) Object {
-	out := r.all.spell(t.units)
-	if t.parts == nil {
+func (t *lifetimeTable) cells(r *tableRow) Object {
+	out := r.all.encode(t.units)
+	if t.series == nil {
 		return out
 	}
 	cell := func(n int) *tableCell {
-		if n < len(r.parts) {
-			return &r.parts[n]
+		if n < len(r.series) {
+			return &r.series[n]
 		}
 		return &tableCell{}
 	}
-	kept := t.parts.kept()
-	slices.SortFunc(kept, func(a, b int) int {
-		return t.sorting.segments(t.parts, a, b, cell(a), cell(b))
+	numbers := t.series.selected()
+	slices.SortFunc(numbers, func(a, b int) int {
+		return t.sorting.segments(t.series, a, b, cell(a), cell(b))
 	})
 	segments := []Object{}
-	for _, n := range kept {
-		segments = append(segments, append(Object{{"segmentLabel", t.parts.label[n]}}, cell(n).spell(t.parts.units[n])...))
+	for _, n := range numbers {
+		segments = append(segments, append(Object{{"segmentLabel", t.series.labels[n]}}, cell(n).encode(t.series.units[n])...))
 	}
 	return append(out, Member{"segments", segments})
 }
 
-func (c *tableCell) spell(active int64) Object {
+func (c *tableCell) encode(active int64) Object {
 	return Object{
 		{"active", active},
 		{"eventCount", c.count},
@@ -267,7 +271,7 @@ func newSorting(raw jsontext.Value) (sorting, error) {
 	if err != nil {
 		return s, err
 	}
-	for _, one := range []struct {
+	for _, key := range []struct {
 		name string
 		into *string
 		of   []string
@@ -275,21 +279,21 @@ func newSorting(raw jsontext.Value) (sorting, error) {
 		{"events", &s.byEvents, []string{byAlpha, byCounts, byUsers}},
 		{"segments", &s.bySegments, []string{byAlpha, byActive, byCounts, byUsers, byPercent}},
 	} {
-		if err := m.read("sorting", one.name, one.into, "a string"); err != nil {
+		if err := m.read("sorting", key.name, key.into, "a string"); err != nil {
 			return s, err
 		}
-		if !slices.Contains(one.of, *one.into) {
-			return s, wrong("sorting."+one.name, "%q is not one of %s", *one.into, strings.Join(one.of, ", "))
+		if !slices.Contains(key.of, *key.into) {
+			return s, fieldErrorf("sorting."+key.name, "%q is not one of %s", *key.into, strings.Join(key.of, ", "))
 		}
-		way := "asc"
-		if err := m.read("sorting", one.name+"Direction", &way, "a string"); err != nil {
+		direction := "asc"
+		if err := m.read("sorting", key.name+"Direction", &direction, "a string"); err != nil {
 			return s, err
 		}
-		if way != "asc" && way != "desc" {
-			return s, wrong("sorting."+one.name+"Direction", "%q is not asc or desc", way)
+		if direction != "asc" && direction != "desc" {
+			return s, fieldErrorf("sorting."+key.name+"Direction", "%q is not asc or desc", direction)
 		}
-		if way == "desc" {
-			s.eventsDown, s.segmentsDown = s.eventsDown || one.name == "events", s.segmentsDown || one.name == "segments"
+		if direction == "desc" {
+			s.eventsDown, s.segmentsDown = s.eventsDown || key.name == "events", s.segmentsDown || key.name == "segments"
 		}
 	}
 	return s, nil
@@ -312,8 +316,8 @@ func (s *sorting) events(a, b *tableRow) int {
 }
 
 func (r *tableRow) compareTitle(o *tableRow) int {
-	if (r.of == nil) != (o.of == nil) {
-		if r.of == nil {
+	if (r.combination == nil) != (o.combination == nil) {
+		if r.combination == nil {
 			return -1
 		}
 		return 1
@@ -329,8 +333,8 @@ func directed(order int, down bool, equal int) int {
 	return cmp.Or(order, equal)
 }
 
-func (s *sorting) segments(p *parts, a, b int, x, y *tableCell) int {
-	alpha := strings.Compare(p.label[a], p.label[b])
+func (s *sorting) segments(p *series, a, b int, x, y *tableCell) int {
+	alpha := strings.Compare(p.labels[a], p.labels[b])
 	order := alpha
 	switch s.bySegments {
 	case byActive:

@@ -47,7 +47,7 @@ func newClause(field, name string, raw jsontext.Value, p *usedProperties) (claus
 	case property.NameEventUsage:
 		return usageClause(field, raw, p)
 	case "reachOutDeliveries":
-		return nil, wrong(field, "there are no ReachOut campaigns here")
+		return nil, fieldErrorf(field, "there are no ReachOut campaigns here")
 	}
 	levels, flags := property.Levels(name)
 	if flags {
@@ -60,8 +60,8 @@ func newClause(field, name string, raw jsontext.Value, p *usedProperties) (claus
 	if levels != nil {
 		return levelClause(field, name, levels, m, p)
 	}
-	one, err := newTest(field, name, m, p)
-	return clause{{one}}, err
+	single, err := newTest(field, name, m, p)
+	return clause{{single}}, err
 }
 
 func newTest(field, name string, m members, p *usedProperties) (test, error) {
@@ -80,34 +80,34 @@ func levelClause(field, name string, levels []string, m members, p *usedProperti
 		return nil, err
 	}
 	if name == "geography" && kind == typeRegex {
-		return nil, wrong(field+".type", "must be string or stringArray")
+		return nil, fieldErrorf(field+".type", "must be string or stringArray")
 	}
 	if kind != "" && kind != typeString && kind != typeStringArray && kind != typeRegex {
-		return nil, wrong(field+".type", "there is no type %q for %s", kind, name)
+		return nil, fieldErrorf(field+".type", "there is no type %q for %s", kind, name)
 	}
 	var out clause
 	for _, level := range levels {
 		if !m.has(level) {
 			continue
 		}
-		one := members{"value": m[level]}
+		member := members{"value": m[level]}
 		if m[level].Kind() == '{' {
 			var err error
-			if one, err = objectOf(field+"."+level, m[level]); err != nil {
+			if member, err = objectOf(field+"."+level, m[level]); err != nil {
 				return nil, err
 			}
 		}
-		if one.has("value") {
-			one["type"] = m["type"]
+		if member.has("value") {
+			member["type"] = m["type"]
 		}
-		t, err := newTest(field+"."+level, name+"."+level, one, p)
+		t, err := newTest(field+"."+level, name+"."+level, member, p)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, []test{t})
 	}
 	if len(out) == 0 {
-		return nil, wrong(field, "has none of %v", levels)
+		return nil, fieldErrorf(field, "has none of %v", levels)
 	}
 	return out, nil
 }
@@ -119,12 +119,12 @@ func flagClause(field, name string, raw jsontext.Value, p *usedProperties) (clau
 	all := []jsontext.Value{raw}
 	if raw.Kind() == '[' {
 		if err := json.Unmarshal(raw, &all); err != nil || len(all) == 0 {
-			return nil, wrong(field, "must be an array of objects")
+			return nil, fieldErrorf(field, "must be an array of objects")
 		}
 	}
 	var out clause
-	for _, one := range all {
-		tests, err := flagTests(field, name, one, p)
+	for _, object := range all {
+		tests, err := flagTests(field, name, object, p)
 		if err != nil {
 			return nil, err
 		}
@@ -156,13 +156,13 @@ func flagTests(field, name string, raw jsontext.Value, p *usedProperties) ([]tes
 		p.conditions++
 	}
 	if len(out) == 0 {
-		return nil, wrong(field, "has none of %v", flags)
+		return nil, fieldErrorf(field, "has none of %v", flags)
 	}
 	return out, nil
 }
 
-// usageOf is the events of a lifetimeEventUsage filter.
-type usageOf struct{ combination }
+// usageFilter is the events of a lifetimeEventUsage filter.
+type usageFilter struct{ combination }
 
 func usageClause(field string, raw jsontext.Value, p *usedProperties) (clause, error) {
 	m, err := objectOf(field, raw)
@@ -175,7 +175,7 @@ func usageClause(field string, raw jsontext.Value, p *usedProperties) (clause, e
 			return nil, err
 		}
 	}
-	var u usageOf
+	var u usageFilter
 	for _, raw := range events {
 		e, err := newEventMatch(field, raw)
 		if err != nil {

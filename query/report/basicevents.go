@@ -17,69 +17,69 @@ import (
 // what is divided by.
 type basicEvents struct {
 	q       *base
-	tallies map[event][]eventTally
-	buckets []bucketTally
+	totals  map[event][]eventTotals
+	buckets []bucketTotals
 }
 
-func newBasicEvents(b *Body, given Params, split Split) (base, error) {
-	q, err := newBase(b, given)
+func newBasicEvents(b *Body, params Params, split Split) (base, error) {
+	q, err := newBase(b, params)
 	if err != nil {
 		return q, err
 	}
-	if q.days, err = b.dates(q.today, split); err != nil {
+	if q.days, err = b.readRange(q.today, split); err != nil {
 		return q, err
 	}
-	q.needs.inRange, q.needs.buckets, q.needs.tallies = true, true, true
-	return q, q.byClient(b)
+	q.needs.rangeDays, q.needs.bucketTotals, q.needs.eventTotals = true, true, true
+	return q, q.refuseGroupBy(b)
 }
 
 func (r *basicEvents) begin(q *base) {
-	r.q, r.tallies, r.buckets = q, map[event][]eventTally{}, make([]bucketTally, len(q.days.Buckets))
+	r.q, r.totals, r.buckets = q, map[event][]eventTotals{}, make([]bucketTotals, len(q.days.Buckets))
 }
 
-func (r *basicEvents) tally(f *facts) {
+func (r *basicEvents) aggregate(cs *clientStats) {
 	for i := range r.buckets {
-		r.buckets[i].add(f.sums[i].sessions, f.sums[i].runtimeMS)
+		r.buckets[i].add(cs.bucketTotals[i].sessions, cs.bucketTotals[i].runtimeMS)
 	}
-	for u := range int32(len(f.units)) {
-		for i, word := range f.activeBuckets(u) {
+	for u := range int32(len(cs.units)) {
+		for i, word := range cs.activeBuckets(u) {
 			for ; word != 0; word &= word - 1 {
 				r.buckets[i*64+bits.TrailingZeros64(word)].users++
 			}
 		}
 	}
-	for i := range f.events.all {
-		r.addEvent(&f.events.all[i])
+	for i := range cs.eventIndex.all {
+		r.addEvent(&cs.eventIndex.all[i])
 	}
 }
 
-func (r *basicEvents) addEvent(e *oneEvent) {
-	if e.tallies == nil || !r.q.basic(e.event) {
+func (r *basicEvents) addEvent(e *indexedEvent) {
+	if e.totals == nil || !r.q.isBasic(e.event) {
 		return
 	}
-	some := false
-	for b := range e.tallies {
-		some = some || e.tallies[b].count > 0
+	sent := false
+	for b := range e.totals {
+		sent = sent || e.totals[b].count > 0
 	}
-	if !some {
+	if !sent {
 		return
 	}
-	have := r.tallies[e.event]
+	have := r.totals[e.event]
 	if have == nil {
-		have = make([]eventTally, len(r.buckets))
-		r.tallies[e.event] = have
+		have = make([]eventTotals, len(r.buckets))
+		r.totals[e.event] = have
 	}
 	for b := range have {
-		have[b].add(&e.tallies[b])
+		have[b].add(&e.totals[b])
 	}
 }
 
-// basic says that an event is collected as basic.
-func (q *base) basic(e event) bool {
-	if q.given.Collected == nil {
+// isBasic says that an event is collected as basic.
+func (q *base) isBasic(e event) bool {
+	if q.params.Collected == nil {
 		return true
 	}
-	basic, _ := q.given.Collected(e.category, e.name)
+	basic, _ := q.params.Collected(e.category, e.name)
 	return basic
 }
 
@@ -112,22 +112,22 @@ func exact(sum decimal128.Num) jsontext.Value {
 type eventTable struct{ basicEvents }
 
 // NewEventTable compiles eventTracking/basic/dataTable.
-func NewEventTable(b *Body, given Params) (*Question, error) {
-	q, err := newBasicEvents(b, given, NoSplit)
+func NewEventTable(b *Body, params Params) (*Question, error) {
+	q, err := newBasicEvents(b, params, NoSplit)
 	if err != nil {
 		return nil, err
 	}
-	q.needs.sums, q.needs.values = true, true
+	q.needs.daySums, q.needs.eventValues = true, true
 	t := &eventTable{}
 	question := &Question{base: q, report: t}
 	t.begin(&question.base)
 	return question, nil
 }
 
-// answer is categories, none first, each with its events.
-func (t *eventTable) answer() Answer {
-	keys := make([]event, 0, len(t.tallies))
-	for key := range t.tallies {
+// result is categories, none first, each with its events.
+func (t *eventTable) result() Answer {
+	keys := make([]event, 0, len(t.totals))
+	for key := range t.totals {
 		keys = append(keys, key)
 	}
 	slices.SortFunc(keys, event.compare)
@@ -150,12 +150,12 @@ func (e event) compare(o event) int {
 
 // category is one category with its events.
 func (t *eventTable) category(keys []event) Object {
-	var sum eventTally
+	var sum eventTotals
 	data := Object{}
 	for _, key := range keys {
-		one := &t.tallies[key][0]
-		sum.add(one)
-		data = append(data, Member{key.name, Object{{"eventUsage", t.usage(one)}, {"eventCustomValues", t.values(one)}}})
+		total := &t.totals[key][0]
+		sum.add(total)
+		data = append(data, Member{key.name, Object{{"eventUsage", t.usage(total)}, {"eventCustomValues", t.values(total)}}})
 	}
 	return Object{
 		{"category", categoryName(keys[0].category)},
@@ -165,28 +165,28 @@ func (t *eventTable) category(keys []event) Object {
 	}
 }
 
-func (t *eventTable) usage(of *eventTally) Object {
+func (t *eventTable) usage(total *eventTotals) Object {
 	all := &t.buckets[0]
 	return Object{
-		{"cumulativeUsageCount", of.count},
-		{"averageCountPerUser", per(of.count, all.users)},
-		{"averageCountPerSession", per(of.count, all.sessions)},
-		{"averageCountPerRuntimeHour", perHour(big.NewInt(of.count), all.runtimeMS)},
+		{"cumulativeUsageCount", total.count},
+		{"averageCountPerUser", per(total.count, all.users)},
+		{"averageCountPerSession", per(total.count, all.sessions)},
+		{"averageCountPerRuntimeHour", perHour(big.NewInt(total.count), all.runtimeMS)},
 	}
 }
 
 // values is empty where no event had a value.
-func (t *eventTable) values(of *eventTally) Object {
-	if of.valueCount == 0 {
+func (t *eventTable) values(total *eventTotals) Object {
+	if total.valueCount == 0 {
 		return Object{}
 	}
 	all := &t.buckets[0]
 	return Object{
-		{"cumulativeValue", exact(of.valueSum)},
-		{"averageValuePerUser", valuePer(of.valueSum, all.users)},
-		{"averageValuePerSession", valuePer(of.valueSum, all.sessions)},
-		{"averageValuePerRuntimeHour", valuePerHour(of.valueSum, all.runtimeMS)},
-		{"averageValuePerUsageCount", valuePer(of.valueSum, of.count)},
+		{"cumulativeValue", exact(total.valueSum)},
+		{"averageValuePerUser", valuePer(total.valueSum, all.users)},
+		{"averageValuePerSession", valuePer(total.valueSum, all.sessions)},
+		{"averageValuePerRuntimeHour", valuePerHour(total.valueSum, all.runtimeMS)},
+		{"averageValuePerUsageCount", valuePer(total.valueSum, total.count)},
 	}
 }
 
@@ -194,18 +194,18 @@ func (t *eventTable) values(of *eventTally) Object {
 type eventTimeline struct {
 	basicEvents
 
-	asked   []asked
+	events  []requestedEvent
 	values  bool   // sums of values, not occurrences
 	divisor string // "" is none
 }
 
 // NewEventTimeline compiles eventTracking/basic/timeline.
-func NewEventTimeline(b *Body, given Params) (*Question, error) {
-	split, err := b.needSplit()
+func NewEventTimeline(b *Body, params Params) (*Question, error) {
+	split, err := b.readRequiredSplit()
 	if err != nil {
 		return nil, err
 	}
-	q, err := newBasicEvents(b, given, split)
+	q, err := newBasicEvents(b, params, split)
 	if err != nil {
 		return nil, err
 	}
@@ -217,49 +217,49 @@ func NewEventTimeline(b *Body, given Params) (*Question, error) {
 	case "customValues":
 		t.values = true
 	default:
-		return nil, wrong("dataView", "%q is not usageCounts or customValues", view)
+		return nil, fieldErrorf("dataView", "%q is not usageCounts or customValues", view)
 	}
 	if !slices.Contains([]string{"", "users", "sessions", "runtime", "usageCounts"}, t.divisor) {
-		return nil, wrong("divisor", "%q is not users, sessions, runtime or usageCounts", t.divisor)
+		return nil, fieldErrorf("divisor", "%q is not users, sessions, runtime or usageCounts", t.divisor)
 	}
 	if t.divisor == "usageCounts" && !t.values {
-		return nil, wrong("divisor", "usageCounts divides customValues only")
+		return nil, fieldErrorf("divisor", "usageCounts divides customValues only")
 	}
-	t.q.needs.inRange = t.divisor != "" && t.divisor != "usageCounts"
-	t.q.needs.sums, t.q.needs.values = t.divisor == "sessions" || t.divisor == "runtime", t.values
-	if t.asked, err = newAsked(b.Events, false); err != nil {
+	t.q.needs.rangeDays = t.divisor != "" && t.divisor != "usageCounts"
+	t.q.needs.daySums, t.q.needs.eventValues = t.divisor == "sessions" || t.divisor == "runtime", t.values
+	if t.events, err = readEvents(b.Events, false); err != nil {
 		return nil, err
 	}
-	for i := range t.asked {
-		if !t.q.basic(t.asked[i].event) {
-			return nil, wrong(fmt.Sprintf("events.%d", i), "is not collected as basic: see event-tracking")
+	for i := range t.events {
+		if !t.q.isBasic(t.events[i].event) {
+			return nil, fieldErrorf(fmt.Sprintf("events.%d", i), "is not collected as basic: see event-tracking")
 		}
-		t.q.tallied = append(t.q.tallied, t.asked[i].event)
+		t.q.totalEvents = append(t.q.totalEvents, t.events[i].event)
 	}
 	return question, nil
 }
 
-// answer is for each bucket the events in the order asked for.
-func (t *eventTimeline) answer() Answer {
+// result is for each bucket the events in the order asked for.
+func (t *eventTimeline) result() Answer {
 	var out Object
 	for i := range t.q.days.Buckets {
-		row := make([]Object, len(t.asked))
-		for n := range t.asked {
-			var of eventTally
-			if all := t.tallies[t.asked[n].event]; all != nil {
-				of = all[i]
+		row := make([]Object, len(t.events))
+		for n := range t.events {
+			var total eventTotals
+			if all := t.totals[t.events[n].event]; all != nil {
+				total = all[i]
 			}
-			row[n] = t.asked[n].named(Member{"value", t.value(&of, &t.buckets[i])})
+			row[n] = t.events[n].encode(Member{"value", t.value(&total, &t.buckets[i])})
 		}
 		out = append(out, Member{t.q.days.Buckets[i].Key.String(), row})
 	}
 	return Answer{Result: out}
 }
 
-func (t *eventTimeline) value(of *eventTally, in *bucketTally) jsontext.Value {
-	sum := of.valueSum
+func (t *eventTimeline) value(total *eventTotals, in *bucketTotals) jsontext.Value {
+	sum := total.valueSum
 	if !t.values {
-		sum = decimal128.FromI64(of.count).Mul(decimal128.FromI64(valueUnit))
+		sum = decimal128.FromI64(total.count).Mul(decimal128.FromI64(valueUnit))
 	}
 	switch t.divisor {
 	case "users":
@@ -269,7 +269,7 @@ func (t *eventTimeline) value(of *eventTally, in *bucketTally) jsontext.Value {
 	case "runtime":
 		return valuePerHour(sum, in.runtimeMS)
 	case "usageCounts":
-		return valuePer(sum, of.count)
+		return valuePer(sum, total.count)
 	}
 	return exact(sum)
 }

@@ -1,10 +1,8 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -33,7 +31,7 @@ type segment struct {
 const maxLevels = 3
 
 // newLevels compiles `levels`.
-func newLevels(field string, raw jsontext.Value, most int, p *usedProperties) ([]level, error) {
+func newLevels(field string, raw jsontext.Value, maxDepth int, p *usedProperties) ([]level, error) {
 	if raw == nil || raw.Kind() == 'n' {
 		return nil, nil
 	}
@@ -49,10 +47,10 @@ func newLevels(field string, raw jsontext.Value, most int, p *usedProperties) ([
 		}
 		at := field + "." + name
 		if len(out) < i-1 {
-			return nil, wrong(at, "level%d is missing", i-1)
+			return nil, fieldErrorf(at, "level%d is missing", i-1)
 		}
-		if i > most {
-			return nil, wrong(at, "with a dateSplit there is one level at most")
+		if i > maxDepth {
+			return nil, fieldErrorf(at, "with a dateSplit there is one level at most")
 		}
 		l, err := newLevel(at, m[name], p)
 		if err != nil {
@@ -63,7 +61,7 @@ func newLevels(field string, raw jsontext.Value, most int, p *usedProperties) ([
 	}
 	for name, v := range m {
 		if v.Kind() != 'n' {
-			return nil, wrong(field+"."+name, "levels are level1 to level%d", maxLevels)
+			return nil, fieldErrorf(field+"."+name, "levels are level1 to level%d", maxLevels)
 		}
 	}
 	return out, nil
@@ -85,7 +83,7 @@ func newLevel(field string, raw jsontext.Value, p *usedProperties) (l level, err
 func newSegments(b *Body, p *usedProperties) (*level, error) {
 	if text(b.SegmentBy) == "" {
 		if b.Segments != nil && b.Segments.Kind() != 'n' {
-			return nil, wrong("segmentBy", "is missing")
+			return nil, fieldErrorf("segmentBy", "is missing")
 		}
 		return nil, nil //nolint:nilnil // no segmentation is what most questions have
 	}
@@ -97,7 +95,7 @@ func newSegments(b *Body, p *usedProperties) (*level, error) {
 // named.
 func levelOf(field, name, segments string, raw jsontext.Value, p *usedProperties) (l level, err error) {
 	if name == "" {
-		return l, wrong(field, "is missing")
+		return l, fieldErrorf(field, "is missing")
 	}
 	l.id, l.property = p.levels, -1
 	p.levels++
@@ -109,10 +107,10 @@ func levelOf(field, name, segments string, raw jsontext.Value, p *usedProperties
 	var all []jsontext.Value
 	m := members{"segments": raw}
 	if raw == nil || !m.has("segments") {
-		return l, wrong(segments, "is missing")
+		return l, fieldErrorf(segments, "is missing")
 	}
 	if raw.Kind() != '[' || m.read("", "segments", &all, "an array") != nil || len(all) == 0 {
-		return l, wrong(segments, "must be an array of segments")
+		return l, fieldErrorf(segments, "must be an array of segments")
 	}
 	for i, raw := range all {
 		s, err := newSegment(fmt.Sprintf("%s.%d", segments, i), name, raw, p)
@@ -129,7 +127,7 @@ func (l *level) distinct(field string) error {
 	var seen []string
 	for i, s := range l.segments {
 		if !s.split && slices.Contains(seen, s.label) {
-			return wrong(fmt.Sprintf("%s.%d.segmentLabel", field, i), "%q is not unique", s.label)
+			return fieldErrorf(fmt.Sprintf("%s.%d.segmentLabel", field, i), "%q is not unique", s.label)
 		}
 		seen = append(seen, s.label)
 	}
@@ -146,7 +144,7 @@ func newSegment(field, name string, raw jsontext.Value, p *usedProperties) (s se
 	}
 	if _, flags := property.Levels(name); flags {
 		if s.label == "" {
-			return s, wrong(field+".segmentLabel", "is missing")
+			return s, fieldErrorf(field+".segmentLabel", "is missing")
 		}
 		s.flags, err = flagTests(field, name, raw, p)
 		return s, err
@@ -155,11 +153,11 @@ func newSegment(field, name string, raw jsontext.Value, p *usedProperties) (s se
 		return s, err
 	}
 	s.nulls, s.condition.nulls = s.condition.nulls, false
-	return s, s.series(field, m)
+	return s, s.readSeries(field, m)
 }
 
-// series reads how a segment is labelled and split.
-func (s *segment) series(field string, m members) error {
+// readSeries reads how a segment is labelled and split.
+func (s *segment) readSeries(field string, m members) error {
 	if err := m.read(field, "split", &s.split, "true or false"); err != nil {
 		return err
 	}
@@ -169,20 +167,20 @@ func (s *segment) series(field string, m members) error {
 	kind := s.condition.kind
 	switch {
 	case s.split && kind != typeStringArray && kind != typeRegex:
-		return wrong(field+".split", "only stringArray and regex can be split")
+		return fieldErrorf(field+".split", "only stringArray and regex can be split")
 	case s.limit < 0 || m.has("limit") && s.limit == 0:
-		return wrong(field+".limit", "must be 1 or more")
+		return fieldErrorf(field+".limit", "must be 1 or more")
 	case m.has("limit") && !s.split:
-		return wrong(field+".limit", "only what is split has a limit")
+		return fieldErrorf(field+".limit", "only what is split has a limit")
 	case s.split:
 		s.label = ""
 		return nil
 	}
-	return s.name(field)
+	return s.setLabel(field)
 }
 
-// name labels what is one series: without a label by the value.
-func (s *segment) name(field string) error {
+// setLabel labels what is one series: without a label by the value.
+func (s *segment) setLabel(field string) error {
 	switch kind := s.condition.kind; {
 	case kind == "":
 		s.label = NullLabel
@@ -194,44 +192,22 @@ func (s *segment) name(field string) error {
 		s.label = string(text)
 		return err
 	default:
-		return wrong(field+".segmentLabel", "is missing")
+		return fieldErrorf(field+".segmentLabel", "is missing")
 	}
 	return nil
 }
 
-// fixed are the series that are there whoever is in them.
-func (l *level) fixed() []inSegment {
-	var out []inSegment
+// fixedSeries are the series that are there whoever is in them.
+func (l *level) fixedSeries() []seriesKey {
+	var out []seriesKey
 	for i := range l.segments {
 		s := &l.segments[i]
 		if !s.split && s.label != "" {
-			out = append(out, inSegment{label: s.label, segment: i})
+			out = append(out, seriesKey{label: s.label, segment: i})
 		}
 		if s.nulls && s.label != NullLabel {
-			out = append(out, inSegment{label: NullLabel, segment: i})
+			out = append(out, seriesKey{label: NullLabel, segment: i})
 		}
 	}
-	return out
-}
-
-// kept are the numbers of the series that an answer has: of a segment with a
-// limit the largest, by units and then by label; the series of null is beside
-// it. They are in the order of labels.
-func (p *parts) kept() []int {
-	var out []int
-	byLabel := func(a, b int) int { return strings.Compare(p.label[a], p.label[b]) }
-	limited := map[int][]int{}
-	for n := range p.label {
-		if p.level != nil && p.label[n] != NullLabel && p.level.segments[p.segment[n]].limit > 0 {
-			limited[p.segment[n]] = append(limited[p.segment[n]], n)
-			continue
-		}
-		out = append(out, n)
-	}
-	for segment, of := range limited {
-		slices.SortFunc(of, func(a, b int) int { return cmp.Or(cmp.Compare(p.units[b], p.units[a]), byLabel(a, b)) })
-		out = append(out, of[:min(len(of), p.level.segments[segment].limit)]...)
-	}
-	slices.SortFunc(out, byLabel)
 	return out
 }

@@ -1,0 +1,51 @@
+package report
+
+import "slices"
+
+// churnHistogram is how long the lives of lost clients were: the churn
+// histograms of days, sessions and runtime.
+type churnHistogram struct {
+	population population
+	metric     clientMetric
+	ends       []int64
+	numbers    distribution
+}
+
+// NewChurnHistogram compiles churn/histogram/days, sessions or runtime.
+func NewChurnHistogram(name string) func(b *Body, params Params) (*Question, error) {
+	return func(b *Body, params Params) (*Question, error) {
+		q, err := newBase(b, params)
+		if err != nil {
+			return nil, err
+		}
+		if err := q.refuseGroupBy(b); err != nil {
+			return nil, err
+		}
+		r := &churnHistogram{numbers: distribution{}}
+		if r.population, err = newPopulation(b, &q, true); err != nil {
+			return nil, err
+		}
+		all := []clientMetric{
+			{name: "days", scale: dayScale(), value: func(cs *clientStats, u int32) int64 { return cs.activeDays[u].len() }},
+			{name: "sessions", scale: sessionScale(), value: func(cs *clientStats, u int32) int64 { return cs.units[u].sessions }},
+			{name: "runtime", scale: runtimeScale(), value: func(cs *clientStats, u int32) int64 { return begunMinutes(cs.units[u].runtimeMS) }},
+		}
+		r.metric = all[slices.IndexFunc(all, func(m clientMetric) bool { return m.name == name })]
+		r.ends = r.metric.scale.binEnds()
+		q.needs.activeDays, q.needs.clientSums = name == "days", name != "days"
+		return &Question{base: q, report: r}, nil
+	}
+}
+
+func (r *churnHistogram) aggregate(cs *clientStats) {
+	for u := range int32(len(cs.units)) {
+		if r.population.has(cs, u) {
+			r.numbers[roundUp(r.ends, r.metric.value(cs, u))]++
+		}
+	}
+}
+
+func (r *churnHistogram) result() Answer {
+	bins := r.metric.scale.automaticBins(r.numbers)
+	return Answer{Result: encodeBins(bins, histogram(bins, r.numbers))}
+}

@@ -1,0 +1,287 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math/bits"
+	"slices"
+	"strings"
+)
+
+// clientCounts is how many clients are new, active and lost: the generic reports.
+type clientCounts struct {
+	q      *base
+	split  Split
+	want   [statuses]bool
+	lost   lossRule
+	levels []level
+	root   *seriesNode
+	mask   []uint64 // scratch: the buckets in which a unit counts
+}
+
+// NewDateRange compiles generic/dateRange.
+func NewDateRange(b *Body, params Params) (*Question, error) {
+	q, err := newBase(b, params)
+	if err != nil {
+		return nil, err
+	}
+	split, err := b.readSplit()
+	if err != nil {
+		return nil, err
+	}
+	if q.days, err = b.readRange(q.today, split); err != nil {
+		return nil, err
+	}
+	return newClientCounts(b, q, split)
+}
+
+// NewCurrent compiles generic/current: the range from startDate, or from the
+// beginning, without an end, so that all values are current.
+func NewCurrent(b *Body, params Params) (*Question, error) {
+	q, err := newBase(b, params)
+	if err != nil {
+		return nil, err
+	}
+	start := Day(0)
+	if b.StartDate != nil {
+		if start, err = ParseDay("startDate", *b.StartDate, q.today); err != nil {
+			return nil, err
+		}
+	} else if !q.zone.UTC() {
+		start = minDay // the first hours of 1970 are of the day before in half of the world
+	}
+	q.days, q.asOf = OpenRange(start), asOfNow
+	return newClientCounts(b, q, NoSplit)
+}
+
+func newClientCounts(b *Body, q base, split Split) (*Question, error) {
+	c := &clientCounts{split: split}
+	question := &Question{base: q, report: c}
+	c.q = &question.base
+	err := c.q.readGroupBy(b)
+	if err != nil {
+		return nil, err
+	}
+	if c.want, c.lost, err = b.readStatuses(q.today); err != nil {
+		return nil, err
+	}
+	if err := c.q.readFilters(b); err != nil {
+		return nil, err
+	}
+	maxDepth := maxLevels
+	if split != NoSplit {
+		maxDepth = 1
+	}
+	if c.levels, err = newLevels("levels", b.Levels, maxDepth, &c.q.props); err != nil {
+		return nil, err
+	}
+	c.root = c.newNode("", 0)
+	c.q.needs.rangeDays = c.want[isActive] && !q.days.Open
+	c.q.needs.clients = c.want[isNew] || c.want[isLost] || q.days.Open
+	return question, nil
+}
+
+// seriesNode is one series: its numbers by bucket, and the series within it.
+type seriesNode struct {
+	label    string
+	segment  int // of its level
+	counts   [][statuses]int64
+	children map[string]*seriesNode
+}
+
+func (c *clientCounts) newNode(label string, segment int) *seriesNode {
+	return &seriesNode{label: label, segment: segment, counts: make([][statuses]int64, len(c.q.days.Buckets))}
+}
+
+// child is the series within n, made if need be.
+func (c *clientCounts) child(n *seriesNode, in seriesKey) *seriesNode {
+	if have := n.children[in.label]; have != nil {
+		have.segment = min(have.segment, in.segment)
+		return have
+	}
+	if n.children == nil {
+		n.children = map[string]*seriesNode{}
+	}
+	made := c.newNode(in.label, in.segment)
+	n.children[in.label] = made
+	return made
+}
+
+// aggregate adds each client to the series it is in, in each bucket.
+func (c *clientCounts) aggregate(cs *clientStats) {
+	c.mask = make([]uint64, max(cs.bucketWords, 1))
+	for u := range int32(len(cs.units)) {
+		is := c.buckets(cs, u)
+		// Where nothing that is looked at has changed, one look will do.
+		varies := cs.mayVary(u)
+		checked, passes := false, false
+		for word := range c.mask {
+			for ; c.mask[word] != 0; c.mask[word] &= c.mask[word] - 1 {
+				bucket := word*64 + bits.TrailingZeros64(c.mask[word])
+				before := c.q.days.Buckets[bucket].To
+				if varies || !checked {
+					checked, passes = true, cs.matches(u, before)
+				}
+				if passes {
+					c.add(cs, c.root, c.levels, u, bucket, before, is(bucket))
+				}
+			}
+		}
+	}
+}
+
+// buckets puts the buckets in which a unit counts into the mask, and returns
+// what it is in each.
+func (c *clientCounts) buckets(cs *clientStats, u int32) func(bucket int) [statuses]int64 {
+	clear(c.mask)
+	newIn, lostIn := -1, -1
+	if c.want[isNew] {
+		newIn = c.mark(cs.firstDay(u))
+	}
+	if c.want[isLost] {
+		if on, lost := c.lost.lostOn(cs.lastDay(u)); lost {
+			lostIn = c.mark(on)
+		}
+	}
+	active := func(int) bool { return false }
+	switch {
+	case c.q.needs.rangeDays:
+		for i, word := range cs.activeBuckets(u) {
+			c.mask[i] |= word
+		}
+		active = func(bucket int) bool { return cs.activeIn(u, bucket) }
+	case c.want[isActive]:
+		last := c.mark(cs.lastDay(u)) // of an open range
+		active = func(bucket int) bool { return bucket == last }
+	}
+	return func(bucket int) (is [statuses]int64) {
+		if bucket == newIn {
+			is[isNew] = 1
+		}
+		if active(bucket) {
+			is[isActive] = 1
+		}
+		if bucket == lostIn {
+			is[isLost] = 1
+		}
+		return is
+	}
+}
+
+// mark puts the bucket of a day into the mask and returns it; −1 outside the
+// range.
+func (c *clientCounts) mark(d Day) int {
+	bucket, inside := c.q.days.bucket(d)
+	if !inside {
+		return -1
+	}
+	c.mask[bucket/64] |= 1 << (bucket % 64)
+	return bucket
+}
+
+// add counts a unit in n and in the series within it.
+func (c *clientCounts) add(cs *clientStats, n *seriesNode, levels []level, u int32, bucket int, before Day, is [statuses]int64) {
+	for s := range statuses {
+		n.counts[bucket][s] += is[s]
+	}
+	if len(levels) == 0 {
+		return
+	}
+	for _, in := range cs.seriesOf(&levels[0], u, before) {
+		c.add(cs, c.child(n, in), levels[1:], u, bucket, before, is)
+	}
+}
+
+// result is the result in the shape of the generic reports.
+func (c *clientCounts) result() Answer {
+	c.addFixedSeries(c.root, c.levels)
+	if c.split == NoSplit {
+		return Answer{Result: c.encodeSeries(c.root, 0, 0)}
+	}
+	var out Object
+	for i := range c.q.days.Buckets {
+		var in any = c.totals(c.root, i)
+		if len(c.levels) > 0 {
+			in = c.encodeSeries(c.root, i, 0)
+		}
+		out = append(out, Member{c.q.days.Buckets[i].Key.String(), in})
+	}
+	return Answer{Result: out}
+}
+
+// addFixedSeries makes the series that are there whoever is in them, and drops those
+// beyond a limit.
+func (c *clientCounts) addFixedSeries(n *seriesNode, levels []level) {
+	if len(levels) == 0 {
+		return
+	}
+	for _, in := range levels[0].fixedSeries() {
+		if n.children[in.label] == nil {
+			c.child(n, in)
+		}
+	}
+	for i := range levels[0].segments {
+		n.applyLimit(i, levels[0].segments[i].limit)
+	}
+	for _, child := range n.children {
+		c.addFixedSeries(child, levels[1:])
+	}
+}
+
+// applyLimit keeps the largest series of a segment that was split: the sum of all
+// numbers decides, then the label. The series of null is beside the limit.
+func (n *seriesNode) applyLimit(segment, limit int) {
+	var children []*seriesNode
+	for _, child := range n.children {
+		if child.segment == segment && child.label != NullLabel {
+			children = append(children, child)
+		}
+	}
+	if limit == 0 || len(children) <= limit {
+		return
+	}
+	slices.SortFunc(children, func(a, b *seriesNode) int {
+		return cmp.Or(cmp.Compare(b.sum(), a.sum()), strings.Compare(a.label, b.label))
+	})
+	for _, child := range children[limit:] {
+		delete(n.children, child.label)
+	}
+}
+
+func (n *seriesNode) sum() (sum int64) {
+	for i := range n.counts {
+		for _, count := range n.counts[i] {
+			sum += count
+		}
+	}
+	return sum
+}
+
+// encodeSeries writes a series and those within it, of one bucket. Where there are
+// levels the whole is left out: only its parts are asked for.
+func (c *clientCounts) encodeSeries(n *seriesNode, bucket, depth int) Object {
+	var out Object
+	if depth > 0 || len(c.levels) == 0 {
+		out = append(out, Member{"totals", c.totals(n, bucket)})
+	}
+	if depth == len(c.levels) {
+		return out
+	}
+	children := Object{}
+	for _, label := range slices.Sorted(maps.Keys(n.children)) {
+		children = append(children, Member{label, c.encodeSeries(n.children[label], bucket, depth+1)})
+	}
+	return append(out, Member{fmt.Sprintf("level%d", depth+1), children})
+}
+
+// totals are the numbers that were asked for.
+func (c *clientCounts) totals(n *seriesNode, bucket int) Object {
+	var out Object
+	for s := range statuses {
+		if c.want[s] {
+			out = append(out, Member{s.String(), n.counts[bucket][s]})
+		}
+	}
+	return out
+}

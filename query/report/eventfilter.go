@@ -1,0 +1,93 @@
+package report
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// eventPropertyFilter is a condition on one of the events' own properties.
+type eventPropertyFilter struct {
+	name      string
+	condition *condition
+}
+
+// newEventFilter compiles eventProperties.
+func newEventFilter(raw jsontext.Value, p *usedProperties) ([]eventPropertyFilter, error) {
+	const field = "eventProperties"
+	if raw == nil || raw.Kind() == 'n' {
+		return nil, nil
+	}
+	all, err := objectOf(field, raw)
+	if err != nil {
+		return nil, err
+	}
+	var out []eventPropertyFilter
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		m, err := objectOf(field+"."+name, all[name])
+		if err != nil {
+			return nil, err
+		}
+		c, err := newCondition(field+"."+name, m, p)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, eventPropertyFilter{name: name, condition: c})
+	}
+	return out, nil
+}
+
+// NeedsEvents says that the question cannot be answered from rollups, which know
+// neither the events' own properties nor other days than those of UTC.
+func (q *Question) NeedsEvents() bool { return q.FiltersEvents() || !q.zone.UTC() }
+
+// FiltersEvents says that the question is about some events only, by their own
+// properties.
+func (q *Question) FiltersEvents() bool { return len(q.eventFilter) > 0 }
+
+// MatchesEvent says that an event with these properties, a JSON object or "", is one
+// that the question is about.
+func (q *Question) MatchesEvent(properties string) bool {
+	found := make([]Value, len(q.eventFilter))
+	for i := range found {
+		found[i].Null = true
+	}
+	forEachMember(properties, func(name string, value jsontext.Value) {
+		for i := range q.eventFilter {
+			if kind := value.Kind(); q.eventFilter[i].name == name && kind != '{' && kind != '[' {
+				found[i] = valueOf(string(value))
+			}
+		}
+	})
+	for i := range q.eventFilter {
+		if !q.eventFilter[i].condition.holds(&found[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// forEachMember hands the members of an object to each. What cannot be read has none.
+func forEachMember(raw string, each func(name string, value jsontext.Value)) {
+	if raw == "" {
+		return
+	}
+	dec := jsontext.NewDecoder(strings.NewReader(raw), jsontext.AllowDuplicateNames(true))
+	if tok, err := dec.ReadToken(); err != nil || tok.Kind() != '{' {
+		return
+	}
+	for dec.PeekKind() == '"' {
+		tok, err := dec.ReadToken()
+		if err != nil {
+			return
+		}
+		name := tok.String()
+		value, err := dec.ReadValue()
+		if err != nil {
+			return
+		}
+		each(name, value)
+	}
+}

@@ -1,0 +1,131 @@
+package report
+
+import "fmt"
+
+// fullReport is how often each of some events was used, and by how many, in a
+// range: eventTracking/advanced/fullReport.
+type fullReport struct {
+	q         *base
+	series    *series
+	segmented bool
+	bySeries  []fullSeries // by series
+	scale     scale
+	ends      []int64
+}
+
+// fullSeries is one series.
+type fullSeries struct {
+	sessions int64
+	events   []fullCell
+}
+
+// fullCell is what one event came to in one series.
+type fullCell struct {
+	count, users, sessions int64        // sessions are those of the users
+	often                  distribution // clients by occurrences
+}
+
+// NewFullReport compiles eventTracking/advanced/fullReport.
+func NewFullReport(b *Body, params Params) (*Question, error) {
+	q, err := newBase(b, params)
+	if err != nil {
+		return nil, err
+	}
+	if q.days, err = b.readRange(q.today, NoSplit); err != nil {
+		return nil, err
+	}
+	if err := q.refuseGroupBy(b); err != nil {
+		return nil, err
+	}
+	if err := q.readFilters(b); err != nil {
+		return nil, err
+	}
+	level, err := newSegments(b, &q.props)
+	if err != nil {
+		return nil, err
+	}
+	if q.events, err = readEvents(b.Events, true); err != nil {
+		return nil, err
+	}
+	q.asOf, q.advancedOnly = asOfRangeEnd, true
+	q.needs.rangeDays, q.needs.rangeEvents, q.needs.daySums = true, true, true
+	for i := range q.events {
+		if a := &q.events[i]; a.combination == nil && !q.isAdvanced(a.event) {
+			return nil, fieldErrorf(fmt.Sprintf("events.%d", i), "is not collected as advanced: see event-tracking")
+		}
+	}
+	r := &fullReport{series: newSeries(level), segmented: level != nil, scale: dayScale()}
+	r.ends = r.scale.binEnds()
+	question := &Question{base: q, report: r}
+	r.q = &question.base
+	return question, nil
+}
+
+func (r *fullReport) aggregate(cs *clientStats) {
+	var in []int
+	for u := range int32(len(cs.units)) {
+		if !cs.activeInRange(u) || !cs.matches(u, r.q.days.To) {
+			continue
+		}
+		in = r.series.add(in[:0], cs, u, r.q.days.To)
+		for _, n := range in {
+			r.seriesAt(n).sessions += cs.units[u].rangeSessions
+		}
+		for e := range r.q.events {
+			count := cs.eventCounts.get(u, int32(e))
+			if count == 0 {
+				continue
+			}
+			for _, n := range in {
+				c := &r.seriesAt(n).events[e]
+				c.count += count
+				c.users++
+				c.sessions += cs.units[u].rangeSessions
+				c.often[roundUp(r.ends, count)]++
+			}
+		}
+	}
+}
+
+// seriesAt is a series, made if need be.
+func (r *fullReport) seriesAt(n int) *fullSeries {
+	for len(r.bySeries) <= n {
+		p := fullSeries{events: make([]fullCell, len(r.q.events))}
+		for e := range p.events {
+			p.events[e].often = distribution{}
+		}
+		r.bySeries = append(r.bySeries, p)
+	}
+	return &r.bySeries[n]
+}
+
+func (r *fullReport) result() Answer {
+	if !r.segmented {
+		return Answer{Result: r.encodeSeries(0)}
+	}
+	out := Object{}
+	for _, n := range r.series.selected() {
+		out = append(out, Member{r.series.labels[n], r.encodeSeries(n)})
+	}
+	return Answer{Result: out}
+}
+
+func (r *fullReport) encodeSeries(n int) []Object {
+	p, active := r.seriesAt(n), r.series.units[n]
+	out := []Object{}
+	for e := range p.events {
+		c := &p.events[e]
+		bins := r.scale.automaticBins(c.often)
+		out = append(out, r.q.events[e].encode(
+			Member{"eventCounts", c.count},
+			Member{"averageEventCountPerSessionUsedAtLeastOnce", per(c.count, c.sessions)},
+			Member{"averageEventCountPerSessionAll", per(c.count, p.sessions)},
+			Member{"averageEventCountPerUserAtLeastOnce", per(c.count, c.users)},
+			Member{"averageEventCountPerUserAll", per(c.count, active)},
+			Member{"uniqueUsersUsedAtLeastOnce", c.users},
+			Member{"uniqueUsersNeverUsed", active - c.users},
+			Member{"usageFrequency", encodeBins(bins, histogram(bins, c.often))},
+		))
+	}
+	return out
+}

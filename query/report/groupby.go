@@ -1,0 +1,90 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"hash/fnv"
+)
+
+// grouping says which clients are counted as one: those that have the same
+// value now. Clients without one are not counted.
+type grouping struct {
+	hashes    hashRange // of the values
+	unitIndex clientIndex
+	units     map[string]int32 // by the value as it is written
+	bytes     int64            // of units
+}
+
+// forEachGrouping calls pass for groups of clients, for as many at once as fit.
+func (q *Question) forEachGrouping(ctx context.Context, src Source, pass func(*grouping) error) error {
+	by := base{params: q.params, zone: q.zone, days: q.days, asOf: asOfNow}
+	by.params.Bytes /= 2 // the other half is of the groups
+	at, err := by.props.use("groupBy", q.group)
+	if err != nil {
+		return err
+	}
+	value := &by.props.all[at]
+	return forEachRange(func(p hashRange) error {
+		g := &grouping{hashes: p, units: map[string]int32{}}
+		err := g.gather(ctx, src, &by, value)
+		if err == nil {
+			err = pass(g)
+		}
+		if errors.Is(err, ErrFull) && len(g.units) == 1 {
+			return fieldErrorf("groupBy", "more clients have one value of %s than can be looked at together", q.group)
+		}
+		return err
+	})
+}
+
+// gather reads the current value of every client. It keeps those whose value is
+// of the part.
+func (g *grouping) gather(ctx context.Context, src Source, by *base, value *usedProperty) error {
+	err := forEachRange(func(p hashRange) error {
+		cs := newClientStats(by, p)
+		if err := forEachBatch(src.Clients(ctx, by.clientsScan()), []*clientStats{cs}, (*clientStats).addClients); err != nil {
+			return err
+		}
+		return g.add(cs, value)
+	})
+	if errors.Is(err, errGroups) {
+		return ErrFull // of the part of g, whatever part of the clients was read
+	}
+	return err
+}
+
+// errGroups says that there are more groups than fit.
+var errGroups = errors.New("more groups than fit")
+
+func (g *grouping) add(cs *clientStats, value *usedProperty) error {
+	for u := range cs.units {
+		code := cs.valueCode(int32(u), value, maxDay)
+		if code == 0 || !g.inRange(cs.values[code].Text) {
+			continue
+		}
+		g.unitIndex.put(cs.units[u].id, g.unitOf(cs.values[code].Text))
+	}
+	if g.unitIndex.bytes()+g.bytes > cs.maxBytes {
+		return errGroups
+	}
+	return nil
+}
+
+func (g *grouping) inRange(value string) bool {
+	if g.hashes.whole() {
+		return true
+	}
+	h := fnv.New64a()
+	h.Write([]byte(value))
+	return g.hashes.has(int64(h.Sum64()))
+}
+
+func (g *grouping) unitOf(value string) int32 {
+	at, known := g.units[value]
+	if !known {
+		at = int32(len(g.units))
+		g.units[value] = at
+		g.bytes += int64(len(value)) + 64
+	}
+	return at
+}

@@ -1,0 +1,110 @@
+package report
+
+// usageDistribution is how many clients were active on how many days, in how
+// many sessions and for how long: engagement/usageDistribution.
+type usageDistribution struct {
+	metrics []clientMetric
+	ends    [][]int64 // by metric
+	cells   map[usageCell]int64
+}
+
+// usageCell is what a client came to, each metric rounded up to an end that a
+// bin can have.
+type usageCell [3]int64
+
+// clientMetric is one of the numbers that clients are binned by.
+type clientMetric struct {
+	name  string
+	scale scale
+	value func(f *clientStats, u int32) int64
+}
+
+// NewUsageDistribution compiles engagement/usageDistribution. Values are those
+// at the end of the range.
+func NewUsageDistribution(b *Body, params Params) (*Question, error) {
+	q, err := newBase(b, params)
+	if err != nil {
+		return nil, err
+	}
+	if q.days, err = b.readRange(q.today, ByDay); err != nil {
+		return nil, err
+	}
+	if err := q.refuseGroupBy(b); err != nil {
+		return nil, err
+	}
+	if err := q.readFilters(b); err != nil {
+		return nil, err
+	}
+	q.asOf, q.needs.rangeDays, q.needs.daySums = asOfRangeEnd, true, true
+	u := &usageDistribution{cells: map[usageCell]int64{}, metrics: []clientMetric{
+		{name: "activeDays", scale: dayScale(), value: (*clientStats).activeDaysInRange},
+		{name: "sessions", scale: sessionScale(), value: func(cs *clientStats, u int32) int64 { return cs.units[u].rangeSessions }},
+		{name: "runtime", scale: runtimeScale(), value: func(cs *clientStats, u int32) int64 { return begunMinutes(cs.units[u].rangeRuntimeMS) }},
+	}}
+	for i := range u.metrics {
+		u.ends = append(u.ends, u.metrics[i].scale.binEnds())
+	}
+	return &Question{base: q, report: u}, nil
+}
+
+// begunMinutes counts a begun minute as a whole one, so that what is over 0:05
+// is not in a bin up to 0:05.
+func begunMinutes(ms int64) int64 { return (ms + minuteMS - 1) / minuteMS }
+
+func (r *usageDistribution) aggregate(cs *clientStats) {
+	for u := range int32(len(cs.units)) {
+		if !cs.activeInRange(u) || !cs.matches(u, cs.q.days.To) {
+			continue
+		}
+		var cell usageCell
+		for i := range r.metrics {
+			cell[i] = roundUp(r.ends[i], r.metrics[i].value(cs, u))
+		}
+		r.cells[cell]++
+	}
+}
+
+// result is each metric's bins, and for each bin the bins of the other two.
+func (r *usageDistribution) result() Answer {
+	bins := make([][]bin, len(r.metrics))
+	for i := range r.metrics {
+		numbers := distribution{}
+		for cell, n := range r.cells {
+			numbers[cell[i]] += n
+		}
+		bins[i] = r.metrics[i].scale.automaticBins(numbers)
+	}
+	var out Object
+	for i := range r.metrics {
+		rows := Object{}
+		for b := range bins[i] {
+			rows = append(rows, Member{bins[i][b].label, r.row(bins, i, b)})
+		}
+		out = append(out, Member{r.metrics[i].name, rows})
+	}
+	return Answer{Result: out}
+}
+
+// row is one bin of metric i.
+func (r *usageDistribution) row(bins [][]bin, i, b int) Object {
+	users, others := int64(0), make([]distribution, len(r.metrics))
+	for cell, n := range r.cells {
+		if binOf(bins[i], cell[i]) != b {
+			continue
+		}
+		users += n
+		for other := range r.metrics {
+			if others[other] == nil {
+				others[other] = distribution{}
+			}
+			others[other][cell[other]] += n
+		}
+	}
+	row := Object{{"users", users}}
+	for other := range r.metrics {
+		if other != i {
+			row = append(row, Member{r.metrics[other].name, encodeBins(bins[other], histogram(bins[other], others[other]))})
+		}
+	}
+	return row
+}

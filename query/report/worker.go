@@ -1,0 +1,80 @@
+package report
+
+import (
+	"iter"
+	"runtime"
+	"sync"
+)
+
+// maxWorkers bounds how many processors one question keeps busy.
+const maxWorkers = 4
+
+// rowRange is one lane's of the rows of a batch; nobody's where lanes is 0.
+type rowRange struct{ worker, workers int }
+
+func (s rowRange) bounds(rows int) (from, to int) {
+	return s.worker * rows / s.workers, (s.worker + 1) * rows / s.workers
+}
+
+// newWorkers are facts for the clients of a part, dealt out.
+func (q *base) newWorkers(hashes hashRange) []*clientStats {
+	n := uint64(min(maxWorkers, runtime.GOMAXPROCS(0)))
+	if hashes.to-hashes.from < n {
+		n = 1
+	}
+	out := make([]*clientStats, n)
+	width := (hashes.to - hashes.from) / n
+	for i := range n {
+		p := hashRange{from: hashes.from + i*width, to: hashes.from + (i+1)*width}
+		if i == n-1 {
+			p.to = hashes.to
+		}
+		out[i] = newClientStats(q, p)
+		out[i].maxBytes = q.params.Bytes / int64(n)
+		if hashes.whole() {
+			out[i].rows = rowRange{worker: int(i), workers: int(n)}
+		}
+	}
+	return out
+}
+
+// newGroupedWorker are facts for clients that are counted as one. They are one lane: who
+// belongs together is only known of all of them.
+func (q *base) newGroupedWorker(g *grouping) []*clientStats {
+	cs := newClientStats(q, hashRange{to: hashEnd})
+	cs.unitIndex, cs.closed = g.unitIndex, true
+	for range g.units {
+		cs.addUnit(0)
+	}
+	return []*clientStats{cs}
+}
+
+// forEachBatch hands every batch to every lane, and waits for all of them before the
+// next: a batch is valid no longer.
+func forEachBatch[B any](batches iter.Seq2[*B, error], workers []*clientStats, add func(*clientStats, *B) error) error {
+	for b, err := range batches {
+		if err == nil {
+			err = inParallel(workers, func(cs *clientStats) error { return add(cs, b) })
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func inParallel(workers []*clientStats, do func(*clientStats) error) error {
+	var running sync.WaitGroup
+	errs := make([]error, len(workers))
+	for i, cs := range workers[1:] {
+		running.Go(func() { errs[i+1] = do(cs) })
+	}
+	errs[0] = do(workers[0])
+	running.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
