@@ -51,19 +51,19 @@ func sampleRecords() []*kgo.Record {
 	return records
 }
 
-// benchGatherer is a gatherer at offset 0 of an empty shard.
-func benchGatherer(tb testing.TB) *gatherer {
+// newTestGatherer is a gatherer at offset 0 of an empty shard.
+func newTestGatherer(tb testing.TB) *gatherer {
 	g := &gatherer{
 		dedupe: dedupe.New(24*time.Hour, 0, tb.TempDir(), func() int64 { return 16 << 20 }),
-		held:   &held{}, table: crc32.MakeTable(crc32.Castagnoli),
+		buffer: &tailBuffer{}, crcTable: crc32.MakeTable(crc32.Castagnoli),
 	}
-	g.held.begin(memory.DefaultAllocator, lake.ShardState{})
+	g.buffer.start(memory.DefaultAllocator, lake.ShardState{})
 	return g
 }
 
 func takeAll(tb testing.TB, g *gatherer, records []*kgo.Record) {
 	for rest := records; len(rest) > 0; {
-		n, err := g.take(rest[:min(chunkRecords, len(rest))], time.Now())
+		n, err := g.gather(rest[:min(recordsPerStep, len(rest))], time.Now())
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -89,10 +89,10 @@ func BenchmarkDecodeOnly(b *testing.B) {
 func BenchmarkGather(b *testing.B) {
 	records := sampleRecords()
 	for b.Loop() {
-		g := benchGatherer(b)
+		g := newTestGatherer(b)
 		takeAll(b, g, records)
 		release(g.seal(time.Now()).rows)
-		g.held.end()
+		g.buffer.stop()
 		g.dedupe.Close()
 	}
 	perSecond(b)
@@ -102,7 +102,7 @@ func BenchmarkGather(b *testing.B) {
 func BenchmarkGatherRollup(b *testing.B) {
 	records := sampleRecords()
 	for b.Loop() {
-		g := benchGatherer(b)
+		g := newTestGatherer(b)
 		takeAll(b, g, records)
 		c := g.seal(time.Now())
 		set := rollup.NewSet()
@@ -112,7 +112,7 @@ func BenchmarkGatherRollup(b *testing.B) {
 			}
 		}
 		release(c.rows)
-		g.held.end()
+		g.buffer.stop()
 		g.dedupe.Close()
 	}
 	perSecond(b)
@@ -123,16 +123,16 @@ func BenchmarkGatherRollup(b *testing.B) {
 func BenchmarkCut(b *testing.B) {
 	records := sampleRecords()
 	l := laketest.Lake(b, lake.Config{})
-	w := &worker{lake: l, writing: make(chan struct{}, 1)}
+	w := &worker{lake: l, encodeSlots: make(chan struct{}, 1)}
 	for b.Loop() {
-		g := benchGatherer(b)
+		g := newTestGatherer(b)
 		takeAll(b, g, records)
 		c := g.seal(time.Now())
-		if err := w.write(b.Context(), c, map[lake.Table][]lake.DataFile{}); err != nil {
+		if err := w.writeFiles(b.Context(), c, map[lake.Table][]lake.DataFile{}); err != nil {
 			b.Fatal(err)
 		}
 		release(c.rows)
-		g.held.end()
+		g.buffer.stop()
 		g.dedupe.Close()
 	}
 	perSecond(b)

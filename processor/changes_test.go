@@ -24,8 +24,8 @@ func changeRecord(offset int64) *kgo.Record {
 	return &kgo.Record{Offset: offset, Timestamp: noon, Value: topic.AppendChange(nil, &c)}
 }
 
-// saidIn lists the offsets of batches of changes, which it releases.
-func saidIn(t *testing.T, batches []arrow.Record) []int64 {
+// changeOffsets lists the offsets of batches of changes, which it releases.
+func changeOffsets(t *testing.T, batches []arrow.Record) []int64 {
 	t.Helper()
 	defer release(batches)
 	var offsets []int64
@@ -48,21 +48,21 @@ func saidIn(t *testing.T, batches []arrow.Record) []int64 {
 	return offsets
 }
 
-// TestChangesAreStoredAndNoEvents: they have rows of their own, in the cut and
+// TestChangesHaveRowsOfTheirOwn: they have rows of their own, in the cut and
 // in the tail, and are never duplicates.
-func TestChangesAreStoredAndNoEvents(t *testing.T) {
-	g := benchGatherer(t)
+func TestChangesHaveRowsOfTheirOwn(t *testing.T) {
+	g := newTestGatherer(t)
 	defer g.dedupe.Close()
-	defer g.held.end()
+	defer g.buffer.stop()
 	before := g.bytes()
-	if n, err := g.take([]*kgo.Record{eventRecord(0, "a", noon), changeRecord(1), changeRecord(2), eventRecord(3, "a", noon)}, noon); n != 4 || err != nil {
+	if n, err := g.gather([]*kgo.Record{eventRecord(0, "a", noon), changeRecord(1), changeRecord(2), eventRecord(3, "a", noon)}, noon); n != 4 || err != nil {
 		t.Fatalf("take = %d, %v; want all 4", n, err)
 	}
 	if g.bytes() <= before {
 		t.Errorf("bytes = %d, before %d", g.bytes(), before)
 	}
-	part, err := g.held.tail(2)
-	if err != nil || part.Next != 4 || !cmp.Equal(saidIn(t, part.Changes), []int64{2}) || len(part.Rows) != 0 {
+	part, err := g.buffer.tail(2)
+	if err != nil || part.Next != 4 || !cmp.Equal(changeOffsets(t, part.Changes), []int64{2}) || len(part.Rows) != 0 {
 		t.Errorf("tail from 2 = %d rows to %d, %v; want the change at 2", len(part.Rows), part.Next, err)
 	}
 	c := g.seal(noon)
@@ -72,18 +72,18 @@ func TestChangesAreStoredAndNoEvents(t *testing.T) {
 	if got := offsetsOf(t, c); !cmp.Equal(got, []int64{0}) {
 		t.Errorf("events at %v, want 0", got)
 	}
-	if got := saidIn(t, c.changes); !cmp.Equal(got, []int64{1, 2}) {
+	if got := changeOffsets(t, c.changes); !cmp.Equal(got, []int64{1, 2}) {
 		t.Errorf("changes at %v, want 1 and 2", got)
 	}
 }
 
-// TestChangesAheadBoundTheCut: a shard was taken over with client_changes at 2,
+// TestChangesAheadLimitTheCut: a shard was taken over with client_changes at 2,
 // and dead_letters, which is committed first, at 4.
-func TestChangesAheadBoundTheCut(t *testing.T) {
-	g := benchGatherer(t)
+func TestChangesAheadLimitTheCut(t *testing.T) {
+	g := newTestGatherer(t)
 	defer g.dedupe.Close()
-	defer g.held.end()
-	g.saidTo, g.said, g.deadTo, g.dead = 2, map[int64]bool{1: true}, 4, map[int64]bool{3: true}
+	defer g.buffer.stop()
+	g.changesNext, g.changesAhead, g.deadLettersNext, g.deadLettersAhead = 2, map[int64]bool{1: true}, 4, map[int64]bool{3: true}
 	records := []*kgo.Record{eventRecord(0, "a", noon), changeRecord(1), changeRecord(2), changeRecord(3), changeRecord(4)}
 	for _, want := range []struct {
 		n      int
@@ -94,14 +94,14 @@ func TestChangesAheadBoundTheCut(t *testing.T) {
 		{2, []int64{2}, lake.Counters{Stored: 1, Changes: 1, Dead: 1}},
 		{1, []int64{4}, lake.Counters{Stored: 1, Changes: 1}},
 	} {
-		n, err := g.take(records, noon)
-		if n != want.n || err != nil || g.bound() != (len(records) > n) {
-			t.Fatalf("take = %d, %v, bound %v; want %d", n, err, g.bound(), want.n)
+		n, err := g.gather(records, noon)
+		if n != want.n || err != nil || g.atCutLimit() != (len(records) > n) {
+			t.Fatalf("take = %d, %v, bound %v; want %d", n, err, g.atCutLimit(), want.n)
 		}
 		records = records[n:]
 		c := g.seal(noon)
 		release(c.rows)
-		if got := saidIn(t, c.changes); c.counts != want.counts || !cmp.Equal(got, want.said) {
+		if got := changeOffsets(t, c.changes); c.counts != want.counts || !cmp.Equal(got, want.said) {
 			t.Errorf("to %d: %+v, changes at %v; want %+v, %v", c.to.Next, c.counts, got, want.counts, want.said)
 		}
 	}
@@ -111,28 +111,28 @@ func TestChangesAheadBoundTheCut(t *testing.T) {
 // it was read then.
 func TestVerdictOnChangesIsGivenOnce(t *testing.T) {
 	for name, r := range map[string]*kgo.Record{"an event now": eventRecord(0, "a", noon), "a change now": changeRecord(1)} {
-		g := benchGatherer(t)
-		g.saidTo, g.said = 2, map[int64]bool{0: true}
+		g := newTestGatherer(t)
+		g.changesNext, g.changesAhead = 2, map[int64]bool{0: true}
 		if r.Offset == 1 {
 			g.state.Next = 1
 		}
-		if _, err := g.take([]*kgo.Record{r}, noon); !errors.Is(err, errVerdict) {
+		if _, err := g.gather([]*kgo.Record{r}, noon); !errors.Is(err, errVerdict) {
 			t.Errorf("%s: take: %v, want %v", name, err, errVerdict)
 		}
-		g.held.end()
+		g.buffer.stop()
 		g.dedupe.Close()
 	}
 }
 
-// TestGapOverChanges: the log has lost records of which client_changes is ahead
+// TestGapAcrossChangesAhead: the log has lost records of which client_changes is ahead
 // of events: the rows are there, so they count.
-func TestGapOverChanges(t *testing.T) {
-	g := benchGatherer(t)
+func TestGapAcrossChangesAhead(t *testing.T) {
+	g := newTestGatherer(t)
 	defer g.dedupe.Close()
-	defer g.held.end()
-	g.saidTo, g.said, g.deadTo, g.dead, g.lostTo = 3, map[int64]bool{0: true, 2: true}, 3, map[int64]bool{1: true}, 5
-	if n, err := g.take([]*kgo.Record{eventRecord(6, "a", noon)}, noon); n != 0 || err != nil || !g.bound() {
-		t.Fatalf("take = %d, %v, bound %v; want 0 and the bound", n, err, g.bound())
+	defer g.buffer.stop()
+	g.changesNext, g.changesAhead, g.deadLettersNext, g.deadLettersAhead, g.lostBelow = 3, map[int64]bool{0: true, 2: true}, 3, map[int64]bool{1: true}, 5
+	if n, err := g.gather([]*kgo.Record{eventRecord(6, "a", noon)}, noon); n != 0 || err != nil || !g.atCutLimit() {
+		t.Fatalf("take = %d, %v, bound %v; want 0 and the bound", n, err, g.atCutLimit())
 	}
 	if c := g.seal(noon); c.counts != (lake.Counters{Stored: 2, Changes: 2, Dead: 1}) || c.to.Next != 3 {
 		t.Errorf("to the bound: %+v at %d", c.counts, c.to.Next)
@@ -142,23 +142,23 @@ func TestGapOverChanges(t *testing.T) {
 // TestTablesAtThreeOffsets: two owners died on the way of their cuts, one after
 // dead_letters, the next, whose cut was smaller, after client_changes.
 func TestTablesAtThreeOffsets(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
-		w.someOfEverything("1") // offsets 0 to 6
+	withHarness(t, 1, func(t *testing.T, w *harness) {
+		w.postEveryVerdict("1") // offsets 0 to 6
 		w.commit(lake.DeadLetters, 0, 7, func() ([]lake.DataFile, error) {
 			return w.reader.WriteDeadLetters(t.Context(), 0, []lake.DeadLetter{{Shard: 0, Offset: 2, Reason: "poison"}})
 		})
-		g := benchGatherer(t)
+		g := newTestGatherer(t)
 		defer g.dedupe.Close()
-		defer g.held.end()
-		said := schemas.Change{Product: 1, Client: 1, Time: 5, Kind: schemas.PropertyChange, Operation: schemas.OpSet, Values: []byte(`{"plan":"1"}`)}
-		if _, err := g.take([]*kgo.Record{{Offset: 3, Timestamp: time.UnixMilli(5), Value: topic.AppendChange(nil, &said)}}, noon); err != nil {
+		defer g.buffer.stop()
+		change := schemas.Change{Product: 1, Client: 1, Time: 5, Kind: schemas.PropertyChange, Operation: schemas.OpSet, Values: []byte(`{"plan":"1"}`)}
+		if _, err := g.gather([]*kgo.Record{{Offset: 3, Timestamp: time.UnixMilli(5), Value: topic.AppendChange(nil, &change)}}, noon); err != nil {
 			t.Fatal(err)
 		}
 		c := g.seal(noon)
 		defer release(c.changes)
 		w.commit(lake.Changes, 0, 5, func() ([]lake.DataFile, error) { return w.reader.WriteChanges(t.Context(), 0, c.changes) })
 		w.check()
-		w.start("p", Config{}).endAfter(func() { time.Sleep(3 * time.Minute) })
+		w.start("p", Config{}).stopAfter(func() { time.Sleep(3 * time.Minute) })
 		w.wantCounters(0, lake.Counters{Stored: 5, Changes: 2, Duplicates: 1, Dead: 1})
 		w.checkDone()
 	})
@@ -166,7 +166,7 @@ func TestTablesAtThreeOffsets(t *testing.T) {
 
 // commit commits the files of a cut of shard 0 to one table, as an owner does
 // before it dies.
-func (w *world) commit(t lake.Table, from, to int64, write func() ([]lake.DataFile, error)) {
+func (w *harness) commit(t lake.Table, from, to int64, write func() ([]lake.DataFile, error)) {
 	w.t.Helper()
 	files, err := write()
 	w.must(err)
@@ -178,10 +178,10 @@ func (w *world) commit(t lake.Table, from, to int64, write func() ([]lake.DataFi
 	}
 }
 
-// TestLakeOfAVersionWithoutChanges: its offset in client_changes, which has
+// TestUpgradeFromVersionWithoutChanges: its offset in client_changes, which has
 // nothing to catch up from, follows events, and then goes on as it should.
-func TestLakeOfAVersionWithoutChanges(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+func TestUpgradeFromVersionWithoutChanges(t *testing.T) {
+	withHarness(t, 1, func(t *testing.T, w *harness) {
 		for range 3 {
 			w.record(0, topic.AppendTick(nil))
 		}
@@ -196,15 +196,15 @@ func TestLakeOfAVersionWithoutChanges(t *testing.T) {
 			_, err := w.reader.Commit(t.Context(), table, []lake.Cut{{ID: "old", To: to, Sealed: time.Now()}})
 			w.must(err)
 		}
-		w.start("p", Config{}).endAfter(func() {
-			w.say(0, "pro")
+		w.start("p", Config{}).stopAfter(func() {
+			w.postChange(0, "pro")
 			w.post(0, "a")
 		})
 		w.wantCounters(0, lake.Counters{Stored: 2, Changes: 1, Control: 3})
-		if got := w.vector(lake.Changes)[0]; got.First != 0 || got.Next != 5 {
+		if got := w.shardStates(lake.Changes)[0]; got.First != 0 || got.Next != 5 {
 			t.Errorf("client_changes is at %+v, want 0 to 5", got)
 		}
-		if low, err := Committed(t.Context(), w.reader); err != nil || low[0] != 5 {
+		if low, err := CommittedOffsets(t.Context(), w.reader); err != nil || low[0] != 5 {
 			t.Errorf("committed = %v, %v; want 5", low, err)
 		}
 	})

@@ -6,15 +6,15 @@ import (
 	"weir/schemas/lake"
 )
 
-// TestWhatStands is the decision after each table: a cut whose outcome there
+// TestMayProceed is the decision after each table: a cut whose outcome there
 // is o goes on, or its shard starts anew.
-func TestWhatStands(t *testing.T) {
-	plain := &sealed{from: 10, to: lake.ShardState{Next: 20}}
-	known := &sealed{from: 10, to: lake.ShardState{Next: 20}, deadTo: 20, saidTo: 20}
-	check := func(c *sealed, table lake.Table, o lake.Outcome, want bool) {
+func TestMayProceed(t *testing.T) {
+	plain := &sealedCut{from: 10, to: lake.ShardState{Next: 20}}
+	known := &sealedCut{from: 10, to: lake.ShardState{Next: 20}, deadLettersNext: 20, changesNext: 20}
+	check := func(c *sealedCut, table lake.Table, o lake.Outcome, want bool) {
 		t.Helper()
-		if got := c.stands(table, o); got != want {
-			t.Errorf("%s %s, dead_letters and client_changes known to stand at %d: stands = %v, want %v", table, o, c.deadTo, got, want)
+		if got := c.mayProceed(table, o); got != want {
+			t.Errorf("%s %s, dead_letters and client_changes known to stand at %d: stands = %v, want %v", table, o, c.deadLettersNext, got, want)
 		}
 	}
 	for _, table := range lake.Tables() {
@@ -31,13 +31,13 @@ func TestWhatStands(t *testing.T) {
 	check(known, lake.DeadLetters, lake.AlreadyApplied, true)  // it stood there already
 	check(plain, lake.Changes, lake.AlreadyApplied, false)
 	check(known, lake.Changes, lake.AlreadyApplied, true)
-	check(&sealed{from: 10, to: lake.ShardState{Next: 20}, deadTo: 20}, lake.Changes, lake.AlreadyApplied, false)
-	check(&sealed{from: 10, to: lake.ShardState{Next: 20}, saidTo: 19}, lake.Changes, lake.AlreadyApplied, false)
+	check(&sealedCut{from: 10, to: lake.ShardState{Next: 20}, deadLettersNext: 20}, lake.Changes, lake.AlreadyApplied, false)
+	check(&sealedCut{from: 10, to: lake.ShardState{Next: 20}, changesNext: 19}, lake.Changes, lake.AlreadyApplied, false)
 }
 
-// TestCountersAreOfEventsAlone: what other tables carry must not be added up.
-func TestCountersAreOfEventsAlone(t *testing.T) {
-	s := &submission{cut: &sealed{id: "c", from: 0, to: lake.ShardState{Next: 2, Counters: lake.Counters{Stored: 2}}}}
+// TestOnlyEventsCarryCounters: what other tables carry must not be added up.
+func TestOnlyEventsCarryCounters(t *testing.T) {
+	s := &submission{cut: &sealedCut{id: "c", from: 0, to: lake.ShardState{Next: 2, Counters: lake.Counters{Stored: 2}}}}
 	for _, table := range lake.Tables() {
 		want := int64(0)
 		if table == lake.Events {

@@ -17,16 +17,16 @@ import (
 
 // What the processor's own compaction looks for.
 const (
-	compactFiles  = 8         // small data files of about one size that become one
-	compactBytes  = 128 << 20 // data files of this size are left alone
-	compactUnit   = 128 << 10 // up to this size all are of one size
-	replaceGroups = 256       // that one commit puts in place
-	replaceBytes  = 32 << 20  // of the data files of such groups; a larger group goes alone
-	mergesAtOnce  = 4
-	maintainers   = 0 // the owner of this shard looks after snapshots and orphans of all
-	orphanAge     = 7 * 24 * time.Hour
-	orphanEvery   = 24 * time.Hour
-	keepAtLeast   = 10 // snapshots of a table, however old
+	minFilesToMerge    = 8         // small data files of about one size that become one
+	maxFileToMerge     = 128 << 20 // data files of this size are left alone
+	firstTierBytes     = 128 << 10 // up to this size all are of one size
+	maxGroupsPerCommit = 256       // that one commit puts in place
+	maxBytesPerCommit  = 32 << 20  // of the data files of such groups; a larger group goes alone
+	mergesAtOnce       = 4
+	maintenanceShard   = 0 // the owner of this shard looks after snapshots and orphans of all
+	orphanAge          = 7 * 24 * time.Hour
+	orphanEvery        = 24 * time.Hour
+	minSnapshots       = 10 // snapshots of a table, however old
 )
 
 // CompactOptions say what Compact looks at. The zero value merges everything
@@ -41,10 +41,10 @@ type CompactOptions struct {
 
 // CompactResult is what Compact has done.
 type CompactResult struct {
-	Merged int   // data files that are no longer in the tables
-	Made   int   // data files that stand in their place
-	Bytes  int64 // size of those
-	Gone   int   // groups left alone because somebody else had rewritten them
+	Merged  int   // data files that are no longer in the tables
+	Written int   // data files that stand in their place
+	Bytes   int64 // size of those
+	Skipped int   // groups left alone because somebody else had rewritten them
 }
 
 // Compact merges the small data files of l. It is safe beside running
@@ -68,7 +68,7 @@ func Compact(ctx context.Context, l *lake.Lake, opts CompactOptions) (CompactRes
 		if err != nil {
 			return sum, err
 		}
-		for _, batch := range batches(opts.groups(files)) {
+		for _, batch := range commitBatches(opts.groups(files)) {
 			merged, err := mergeAll(ctx, l, t, batch)
 			if err == nil {
 				err = sum.replace(ctx, l, t, merged)
@@ -81,18 +81,18 @@ func Compact(ctx context.Context, l *lake.Lake, opts CompactOptions) (CompactRes
 	return sum, nil
 }
 
-// merged is a group of data files and what stands in their place.
-type merged struct {
+// replacement is a group of data files and what stands in their place.
+type replacement struct {
 	old, made []lake.DataFile
 }
 
-// batches are groups that are put in place by one commit.
-func batches(groups [][]lake.DataFile) [][][]lake.DataFile {
+// commitBatches are groups that are put in place by one commit.
+func commitBatches(groups [][]lake.DataFile) [][][]lake.DataFile {
 	var out [][][]lake.DataFile
 	var size int64
 	for _, g := range groups {
-		bytes := bytesOf(g)
-		if len(out) == 0 || size+bytes > replaceBytes || len(out[len(out)-1]) == replaceGroups {
+		bytes := totalBytes(g)
+		if len(out) == 0 || size+bytes > maxBytesPerCommit || len(out[len(out)-1]) == maxGroupsPerCommit {
 			out, size = append(out, nil), 0
 		}
 		out[len(out)-1] = append(out[len(out)-1], g)
@@ -101,7 +101,7 @@ func batches(groups [][]lake.DataFile) [][][]lake.DataFile {
 	return out
 }
 
-func bytesOf(files []lake.DataFile) (bytes int64) {
+func totalBytes(files []lake.DataFile) (bytes int64) {
 	for _, f := range files {
 		bytes += f.Bytes
 	}
@@ -109,14 +109,14 @@ func bytesOf(files []lake.DataFile) (bytes int64) {
 }
 
 // mergeAll makes one data file of each group.
-func mergeAll(ctx context.Context, l *lake.Lake, t lake.Table, groups [][]lake.DataFile) ([]merged, error) {
-	out := make([]merged, len(groups))
+func mergeAll(ctx context.Context, l *lake.Lake, t lake.Table, groups [][]lake.DataFile) ([]replacement, error) {
+	out := make([]replacement, len(groups))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(mergesAtOnce)
 	for i, group := range groups {
 		g.Go(func() error {
 			made, err := l.Merge(ctx, t, group)
-			out[i] = merged{old: group, made: made}
+			out[i] = replacement{old: group, made: made}
 			return err
 		})
 	}
@@ -125,19 +125,19 @@ func mergeAll(ctx context.Context, l *lake.Lake, t lake.Table, groups [][]lake.D
 
 // replace puts merged groups in place: all at once, or, where somebody else has
 // rewritten a file of one of them, each on its own.
-func (r *CompactResult) replace(ctx context.Context, l *lake.Lake, t lake.Table, groups []merged) error {
-	var all merged
+func (r *CompactResult) replace(ctx context.Context, l *lake.Lake, t lake.Table, groups []replacement) error {
+	var all replacement
 	for _, g := range groups {
 		all.old, all.made = append(all.old, g.old...), append(all.made, g.made...)
 	}
 	err := l.Replace(ctx, t, all.old, all.made)
 	if errors.Is(err, lake.ErrInputsGone) {
 		if len(groups) == 1 {
-			r.Gone++
+			r.Skipped++
 			return nil
 		}
 		for _, g := range groups {
-			if err := r.replace(ctx, l, t, []merged{g}); err != nil {
+			if err := r.replace(ctx, l, t, []replacement{g}); err != nil {
 				return err
 			}
 		}
@@ -147,13 +147,13 @@ func (r *CompactResult) replace(ctx context.Context, l *lake.Lake, t lake.Table,
 		return err
 	}
 	r.Merged += len(all.old)
-	r.Made += len(all.made)
-	r.Bytes += bytesOf(all.made)
+	r.Written += len(all.made)
+	r.Bytes += totalBytes(all.made)
 	return nil
 }
 
-// place is what the data files of a group have in common.
-type place struct {
+// groupKey is what the data files of a group have in common.
+type groupKey struct {
 	shard     int32
 	partition int
 	tier      int // of their size; 0 without tiers
@@ -161,27 +161,27 @@ type place struct {
 
 // groups are the data files to merge with one another, in a stable order.
 func (o CompactOptions) groups(files []lake.DataFile) [][]lake.DataFile {
-	byPlace := map[place][]lake.DataFile{}
+	byKey := map[groupKey][]lake.DataFile{}
 	for _, f := range files {
 		if o.Owned != nil && !o.Owned(f.Shard) || o.MaxBytes > 0 && f.Bytes >= o.MaxBytes {
 			continue
 		}
-		at := place{shard: f.Shard, partition: f.Partition}
+		key := groupKey{shard: f.Shard, partition: f.Partition}
 		if o.Tiered {
-			at.tier = bits.Len64(uint64(f.Bytes/compactUnit)) / 2
+			key.tier = bits.Len64(uint64(f.Bytes/firstTierBytes)) / 2
 		}
-		byPlace[at] = append(byPlace[at], f)
+		byKey[key] = append(byKey[key], f)
 	}
 	var groups [][]lake.DataFile
-	for _, at := range slices.SortedFunc(maps.Keys(byPlace), place.compare) {
-		if len(byPlace[at]) >= max(o.MinFiles, 2) {
-			groups = append(groups, byPlace[at])
+	for _, key := range slices.SortedFunc(maps.Keys(byKey), groupKey.compare) {
+		if len(byKey[key]) >= max(o.MinFiles, 2) {
+			groups = append(groups, byKey[key])
 		}
 	}
 	return groups
 }
 
-func (a place) compare(b place) int {
+func (a groupKey) compare(b groupKey) int {
 	return cmp.Or(cmp.Compare(a.shard, b.shard), cmp.Compare(a.partition, b.partition), cmp.Compare(a.tier, b.tier))
 }
 
@@ -201,7 +201,7 @@ func (s *Service) maintain(ctx context.Context) error {
 			return nil
 		}
 		s.compact(ctx)
-		if !s.owns(maintainers) {
+		if !s.owns(maintenanceShard) {
 			continue
 		}
 		s.expire(ctx)
@@ -221,12 +221,12 @@ func (s *Service) compact(ctx context.Context) {
 	for _, t := range lake.Tables() {
 		began := time.Now()
 		did, err := Compact(ctx, s.deps.Lake, CompactOptions{
-			Tables: []lake.Table{t}, Owned: s.owns, MinFiles: compactFiles, MaxBytes: compactBytes, Tiered: true,
+			Tables: []lake.Table{t}, Owned: s.owns, MinFiles: minFilesToMerge, MaxBytes: maxFileToMerge, Tiered: true,
 		})
 		s.metrics.compacted.WithLabelValues(string(t)).Add(float64(did.Merged))
 		if did.Merged > 0 {
-			s.log.InfoContext(ctx, "data files compacted", "table", t, "merged", did.Merged, "made", did.Made,
-				"bytes", did.Bytes, "gone", did.Gone, "took", time.Since(began))
+			s.log.InfoContext(ctx, "data files compacted", "table", t, "merged", did.Merged, "made", did.Written,
+				"bytes", did.Bytes, "gone", did.Skipped, "took", time.Since(began))
 		}
 		if err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "compaction stopped, will be tried again", "table", t, "err", err)
@@ -236,7 +236,7 @@ func (s *Service) compact(ctx context.Context) {
 
 func (s *Service) expire(ctx context.Context) {
 	for _, t := range lake.Tables() {
-		if err := s.deps.Lake.ExpireSnapshots(ctx, t, s.cfg.KeepSnapshots, keepAtLeast); err != nil && ctx.Err() == nil {
+		if err := s.deps.Lake.ExpireSnapshots(ctx, t, s.cfg.KeepSnapshots, minSnapshots); err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "old snapshots not expired", "table", t, "err", err)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"weir/schemas/lake/laketest"
 )
 
-func TestGroupsToCompact(t *testing.T) {
+func TestCompactionGroups(t *testing.T) {
 	file := func(shard int32, partition int, kib int64) lake.DataFile {
 		return lake.DataFile{Path: fmt.Sprint(shard, partition, kib), Shard: shard, Partition: partition, Bytes: kib << 10}
 	}
@@ -40,22 +40,22 @@ func TestGroupsToCompact(t *testing.T) {
 	check("of our shards", CompactOptions{Owned: func(shard int32) bool { return shard == 0 }}, 3)
 }
 
-// fewCuts fills the tables with several data files of shard 0.
-func (w *world) fewCuts(n int) {
+// fillCuts fills the tables with several data files of shard 0.
+func (w *harness) fillCuts(n int) {
 	w.t.Helper()
 	p := w.start("filler", Config{CutAge: 10 * time.Second})
 	for i := range n {
-		w.someOfEverything(fmt.Sprint(i))
+		w.postEveryVerdict(fmt.Sprint(i))
 		time.Sleep(15 * time.Second)
 	}
-	p.end()
+	p.stopAndWait()
 }
 
 func TestCompactLeavesOneDataFile(t *testing.T) {
-	inWorld(t, 2, func(t *testing.T, w *world) {
-		w.fewCuts(5)
-		did, err := Compact(t.Context(), w.open(), CompactOptions{})
-		if err != nil || did.Merged != 30 || did.Made != 6 {
+	withHarness(t, 2, func(t *testing.T, w *harness) {
+		w.fillCuts(5)
+		did, err := Compact(t.Context(), w.openLake(), CompactOptions{})
+		if err != nil || did.Merged != 30 || did.Written != 6 {
 			t.Errorf("compact = %+v, %v; want 30 data files to become 6", did, err)
 		}
 		for _, table := range lake.Tables() {
@@ -64,7 +64,7 @@ func TestCompactLeavesOneDataFile(t *testing.T) {
 			}
 		}
 		w.checkDone()
-		if did, err := Compact(t.Context(), w.open(), CompactOptions{}); err != nil || did.Merged != 0 {
+		if did, err := Compact(t.Context(), w.openLake(), CompactOptions{}); err != nil || did.Merged != 0 {
 			t.Errorf("compact again = %+v, %v; want nothing to do", did, err)
 		}
 	})
@@ -72,17 +72,17 @@ func TestCompactLeavesOneDataFile(t *testing.T) {
 
 // TestEachStepOfCompactionFails: it dies, and the next one goes on.
 func TestEachStepOfCompactionFails(t *testing.T) {
-	eachStep(t, func(t *testing.T, step laketest.Step, n int, kind laketest.Kind) {
-		inWorld(t, 1, func(t *testing.T, w *world) {
-			w.fewCuts(2)
-			w.failing(step, n, kind, laketest.Lost)
-			_, err := Compact(t.Context(), w.open(), CompactOptions{})
-			w.lake.Faults.Set(nil)
+	forEachStep(t, func(t *testing.T, step laketest.Step, n int, kind laketest.Kind) {
+		withHarness(t, 1, func(t *testing.T, w *harness) {
+			w.fillCuts(2)
+			w.failStep(step, n, kind, laketest.Lost)
+			_, err := Compact(t.Context(), w.openLake(), CompactOptions{})
+			w.backend.Faults.Set(nil)
 			w.check()
-			if did, err := Compact(t.Context(), w.open(), CompactOptions{}); err != nil {
+			if did, err := Compact(t.Context(), w.openLake(), CompactOptions{}); err != nil {
 				t.Errorf("compact again = %+v, %v", did, err)
 			}
-			w.lake.Faults.Deliver()
+			w.backend.Faults.Deliver()
 			w.checkDone()
 			for _, table := range lake.Tables() {
 				if n := len(w.files(table)); n != 1 {
@@ -93,12 +93,12 @@ func TestEachStepOfCompactionFails(t *testing.T) {
 	})
 }
 
-// TestTwoCompactionsMeet: whoever comes second leaves the group alone.
-func TestTwoCompactionsMeet(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
-		w.fewCuts(3)
-		other, met := w.open(), false
-		w.lake.Faults.Set(func(step laketest.Step) laketest.Kind {
+// TestConcurrentCompactions: whoever comes second leaves the group alone.
+func TestConcurrentCompactions(t *testing.T) {
+	withHarness(t, 1, func(t *testing.T, w *harness) {
+		w.fillCuts(3)
+		other, met := w.openLake(), false
+		w.backend.Faults.Set(func(step laketest.Step) laketest.Kind {
 			if step == laketest.PutData && !met { // the first has read, and has not replaced
 				met = true
 				if _, err := Compact(t.Context(), other, CompactOptions{}); err != nil {
@@ -107,8 +107,8 @@ func TestTwoCompactionsMeet(t *testing.T) {
 			}
 			return laketest.None
 		})
-		did, err := Compact(t.Context(), w.open(), CompactOptions{Tables: []lake.Table{lake.Events}})
-		if err != nil || did.Gone != 1 || did.Merged != 0 {
+		did, err := Compact(t.Context(), w.openLake(), CompactOptions{Tables: []lake.Table{lake.Events}})
+		if err != nil || did.Skipped != 1 || did.Merged != 0 {
 			t.Errorf("compact = %+v, %v; want one group that is gone", did, err)
 		}
 		w.checkDone()
@@ -116,13 +116,13 @@ func TestTwoCompactionsMeet(t *testing.T) {
 }
 
 func TestProcessorCompactsItsShards(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+	withHarness(t, 1, func(t *testing.T, w *harness) {
 		p := w.start("p", Config{CutAge: 5 * time.Second, CompactEvery: time.Minute})
 		for i := range 20 {
-			w.someOfEverything(fmt.Sprint(i))
+			w.postEveryVerdict(fmt.Sprint(i))
 			time.Sleep(10 * time.Second)
 		}
-		p.end()
+		p.stopAndWait()
 		if n := len(w.files(lake.Events)); n >= 20 {
 			t.Errorf("events has %d data files after 20 cuts, want fewer", n)
 		}

@@ -10,19 +10,19 @@ import (
 	"weir/schemas/lake/laketest"
 )
 
-// stepsOfACut is how often one kind of step is taken while a cut goes to six
+// stepsPerCut is how often one kind of step is taken while a cut goes to six
 // tables.
-const stepsOfACut = 6
+const stepsPerCut = 6
 
 // cutAge of the processes here; a cut is committed in less than a second.
 const cutAge = 10 * time.Second
 
-// eachStep calls story for the n-th time that each step is taken, failing each
+// forEachStep calls story for the n-th time that each step is taken, failing each
 // way.
-func eachStep(t *testing.T, story func(t *testing.T, step laketest.Step, n int, kind laketest.Kind)) {
+func forEachStep(t *testing.T, story func(t *testing.T, step laketest.Step, n int, kind laketest.Kind)) {
 	ways := 0
 	for _, step := range laketest.Steps() {
-		for n := range stepsOfACut {
+		for n := range stepsPerCut {
 			for _, kind := range laketest.Kinds() {
 				if kind == laketest.Late && step != laketest.Swap {
 					continue // a late put is one that was applied
@@ -38,12 +38,12 @@ func eachStep(t *testing.T, story func(t *testing.T, step laketest.Step, n int, 
 	}
 }
 
-// failing makes the n-th step of its kind fail, counted from now, and tells
+// failStep makes the n-th step of its kind fail, counted from now, and tells
 // whether it has. `then` decides about all steps after it; nil is None.
-func (w *world) failing(step laketest.Step, n int, kind laketest.Kind, then laketest.Kind) (failed func() bool) {
+func (w *harness) failStep(step laketest.Step, n int, kind laketest.Kind, then laketest.Kind) (failed func() bool) {
 	var mu sync.Mutex
 	seen, done := 0, false
-	w.lake.Faults.Set(func(at laketest.Step) laketest.Kind {
+	w.backend.Faults.Set(func(at laketest.Step) laketest.Kind {
 		mu.Lock()
 		defer mu.Unlock()
 		if done {
@@ -66,71 +66,71 @@ func (w *world) failing(step laketest.Step, n int, kind laketest.Kind, then lake
 	}
 }
 
-// someOfEverything posts records of each verdict.
-func (w *world) someOfEverything(round string) {
+// postEveryVerdict posts records of each verdict.
+func (w *harness) postEveryVerdict(round string) {
 	w.t.Helper()
 	w.post(0, round+"a", "twice")
 	w.record(0, []byte("poison"))
-	w.say(0, round)
+	w.postChange(0, round)
 	w.post(0, "twice", round+"b")
-	w.say(0, round)
+	w.postChange(0, round)
 }
 
-// wantEverything is what the lake must have after two rounds.
-func (w *world) wantEverything() {
+// wantBothRounds is what the lake must have after two rounds.
+func (w *harness) wantBothRounds() {
 	w.t.Helper()
 	control := w.counters(0).Control // ticks past midnight
 	w.wantCounters(0, lake.Counters{Stored: 9, Changes: 4, Duplicates: 3, Dead: 2, Control: control})
 	w.checkDone()
 }
 
-// TestEachStepFails: a step of a cut fails, and the process goes on.
-func TestEachStepFails(t *testing.T) {
-	eachStep(t, func(t *testing.T, step laketest.Step, n int, kind laketest.Kind) {
-		inWorld(t, 1, func(t *testing.T, w *world) {
+// TestEachCutStepFails: a step of a cut fails, and the process goes on.
+func TestEachCutStepFails(t *testing.T) {
+	forEachStep(t, func(t *testing.T, step laketest.Step, n int, kind laketest.Kind) {
+		withHarness(t, 1, func(t *testing.T, w *harness) {
 			p := w.start("p", Config{CutAge: cutAge})
-			w.someOfEverything("1")
+			w.postEveryVerdict("1")
 			time.Sleep(time.Second)
-			failed := w.failing(step, n, kind, laketest.None)
+			failed := w.failStep(step, n, kind, laketest.None)
 			time.Sleep(4 * cutAge)
 			if !failed() && n < 3 {
 				t.Fatal("the fault was never met")
 			}
-			w.lake.Faults.Set(nil)
-			w.lake.Faults.Deliver()
+			w.backend.Faults.Set(nil)
+			w.backend.Faults.Deliver()
 			w.check()
-			w.someOfEverything("2")
+			w.postEveryVerdict("2")
 			time.Sleep(4 * cutAge)
-			p.end()
-			w.wantEverything()
+			p.stopAndWait()
+			w.wantBothRounds()
 		})
 	})
 }
 
-// TestEachStepCrashes: the process dies at a step of a cut, and another goes
+// TestCrashAtEachCutStep: the process dies at a step of a cut, and another goes
 // on.
-func TestEachStepCrashes(t *testing.T) {
-	eachStep(t, func(t *testing.T, step laketest.Step, n int, kind laketest.Kind) {
-		inWorld(t, 1, func(t *testing.T, w *world) {
+func TestCrashAtEachCutStep(t *testing.T) {
+	forEachStep(t, func(t *testing.T, step laketest.Step, n int, kind laketest.Kind) {
+		withHarness(t, 1, func(t *testing.T, w *harness) {
 			p := w.start("p", Config{CutAge: cutAge})
-			w.someOfEverything("1")
+			w.postEveryVerdict("1")
 			time.Sleep(time.Second)
-			failed := w.failing(step, n, kind, laketest.Lost)
+			failed := w.failStep(step, n, kind, laketest.Lost)
 			time.Sleep(cutAge)
 			p.crash()
 			if !failed() && n < 3 {
 				t.Fatal("the fault was never met")
 			}
-			w.lake.Faults.Set(nil)
+			w.backend.Faults.Set(nil)
 			w.check()
 			q := w.start("q", Config{CutAge: cutAge})
 			time.Sleep(2 * cutAge)
-			w.lake.Faults.Deliver() // of the dead
+			w.backend.Faults.Deliver() // of the dead
 			w.check()
-			w.someOfEverything("2")
+			w.postEveryVerdict("2")
 			time.Sleep(4 * cutAge)
-			q.end()
-			w.wantEverything()
+			q.stopAndWait()
+			w.wantBothRounds()
 		})
 	})
 }

@@ -32,7 +32,7 @@ func poison(offset int64) *kgo.Record {
 }
 
 // offsetsOf lists the offsets of batches, which it releases.
-func offsetsOf(t *testing.T, c *sealed) []int64 {
+func offsetsOf(t *testing.T, c *sealedCut) []int64 {
 	t.Helper()
 	var offsets []int64
 	for _, b := range c.rows {
@@ -47,10 +47,10 @@ func offsetsOf(t *testing.T, c *sealed) []int64 {
 }
 
 func TestGatherVerdicts(t *testing.T) {
-	g := benchGatherer(t)
+	g := newTestGatherer(t)
 	defer g.dedupe.Close()
-	defer g.held.end()
-	n, err := g.take([]*kgo.Record{
+	defer g.buffer.stop()
+	n, err := g.gather([]*kgo.Record{
 		eventRecord(0, "a", noon), eventRecord(1, "b", noon), eventRecord(2, "a", noon.Add(time.Hour)), poison(3),
 		tickRecord(4, noon), eventRecord(8, "c", noon), eventRecord(9, "a", noon.Add(24*time.Hour)),
 	}, noon.Add(48*time.Hour))
@@ -65,19 +65,19 @@ func TestGatherVerdicts(t *testing.T) {
 	if diff := cmp.Diff([]int64{0, 1, 8, 9}, offsetsOf(t, c)); diff != "" {
 		t.Errorf("stored offsets (-want +got):\n%s", diff)
 	}
-	if len(c.letters) != 1 || c.letters[0].Offset != 3 || c.letters[0].Reason == "" || string(c.letters[0].Key) != "k" {
-		t.Errorf("dead letters = %+v, want that of offset 3 with its reason and key", c.letters)
+	if len(c.deadLetters) != 1 || c.deadLetters[0].Offset != 3 || c.deadLetters[0].Reason == "" || string(c.deadLetters[0].Key) != "k" {
+		t.Errorf("dead letters = %+v, want that of offset 3 with its reason and key", c.deadLetters)
 	}
 }
 
 func TestLogTimeNeverRunsBackwardsNorAhead(t *testing.T) {
-	g := benchGatherer(t)
+	g := newTestGatherer(t)
 	defer g.dedupe.Close()
-	defer g.held.end()
+	defer g.buffer.stop()
 	clock := noon
 	check := func(offset int64, stamp, want time.Time) {
 		t.Helper()
-		if _, err := g.take([]*kgo.Record{tickRecord(offset, stamp)}, clock); err != nil {
+		if _, err := g.gather([]*kgo.Record{tickRecord(offset, stamp)}, clock); err != nil {
 			t.Fatal(err)
 		}
 		if got := g.state.LogTime; got != want.UnixMilli() {
@@ -94,47 +94,47 @@ func TestLogTimeNeverRunsBackwardsNorAhead(t *testing.T) {
 	check(5, noon.Add(time.Hour), noon.Add(6*time.Minute))
 }
 
-// TestDeadLettersAheadBoundTheCut: a shard was taken over between the commit to
+// TestDeadLettersAheadLimitTheCut: a shard was taken over between the commit to
 // dead_letters, which holds offset 1 and stands at 3, and that to events.
-func TestDeadLettersAheadBoundTheCut(t *testing.T) {
-	g := benchGatherer(t)
+func TestDeadLettersAheadLimitTheCut(t *testing.T) {
+	g := newTestGatherer(t)
 	defer g.dedupe.Close()
-	defer g.held.end()
-	g.deadTo, g.dead = 3, map[int64]bool{1: true}
+	defer g.buffer.stop()
+	g.deadLettersNext, g.deadLettersAhead = 3, map[int64]bool{1: true}
 	records := []*kgo.Record{
 		eventRecord(0, "a", noon), eventRecord(1, "was dead once", noon), eventRecord(2, "b", noon), eventRecord(3, "c", noon),
 	}
-	n, err := g.take(records, noon)
-	if n != 3 || err != nil || !g.bound() {
-		t.Fatalf("take = %d, %v, bound %v; want 3 records and the bound", n, err, g.bound())
+	n, err := g.gather(records, noon)
+	if n != 3 || err != nil || !g.atCutLimit() {
+		t.Fatalf("take = %d, %v, bound %v; want 3 records and the bound", n, err, g.atCutLimit())
 	}
 	c := g.seal(noon)
 	if diff := cmp.Diff([]int64{0, 2}, offsetsOf(t, c)); diff != "" {
 		t.Errorf("stored offsets (-want +got):\n%s", diff)
 	}
-	if len(c.letters) != 0 || c.to.Counters.Dead != 1 {
-		t.Errorf("letters %v, dead %d; want no letter again and 1", c.letters, c.to.Counters.Dead)
+	if len(c.deadLetters) != 0 || c.to.Counters.Dead != 1 {
+		t.Errorf("letters %v, dead %d; want no letter again and 1", c.deadLetters, c.to.Counters.Dead)
 	}
-	if n, err := g.take(records[3:], noon); n != 1 || err != nil || g.bound() {
+	if n, err := g.gather(records[3:], noon); n != 1 || err != nil || g.atCutLimit() {
 		t.Errorf("take after the bound = %d, %v; want 1 record", n, err)
 	}
 }
 
-// TestGapOverTheBound: the records around the bound are gone from the log.
-func TestGapOverTheBound(t *testing.T) {
-	g := benchGatherer(t)
+// TestGapAcrossCutLimit: the records around the bound are gone from the log.
+func TestGapAcrossCutLimit(t *testing.T) {
+	g := newTestGatherer(t)
 	defer g.dedupe.Close()
-	defer g.held.end()
-	g.deadTo, g.dead, g.lostTo = 3, map[int64]bool{1: true, 2: true}, 5
+	defer g.buffer.stop()
+	g.deadLettersNext, g.deadLettersAhead, g.lostBelow = 3, map[int64]bool{1: true, 2: true}, 5
 	records := []*kgo.Record{eventRecord(7, "a", noon)}
-	if n, err := g.take(records, noon); n != 0 || err != nil || !g.bound() {
-		t.Fatalf("take = %d, %v, bound %v; want 0 and the bound", n, err, g.bound())
+	if n, err := g.gather(records, noon); n != 0 || err != nil || !g.atCutLimit() {
+		t.Fatalf("take = %d, %v, bound %v; want 0 and the bound", n, err, g.atCutLimit())
 	}
 	c := g.seal(noon)
 	if want := (lake.Counters{Dead: 2, Lost: 1}); c.to.Counters != want || c.to.Next != 3 {
 		t.Errorf("to the bound: %+v at %d, want %+v at 3", c.to.Counters, c.to.Next, want)
 	}
-	if n, err := g.take(records, noon); n != 1 || err != nil {
+	if n, err := g.gather(records, noon); n != 1 || err != nil {
 		t.Fatalf("take = %d, %v; want 1", n, err)
 	}
 	c = g.seal(noon)
@@ -145,11 +145,11 @@ func TestGapOverTheBound(t *testing.T) {
 }
 
 func TestVerdictIsGivenOnce(t *testing.T) {
-	g := benchGatherer(t)
+	g := newTestGatherer(t)
 	defer g.dedupe.Close()
-	defer g.held.end()
-	g.deadTo = 2
-	if _, err := g.take([]*kgo.Record{poison(0)}, noon); !errors.Is(err, errVerdict) {
+	defer g.buffer.stop()
+	g.deadLettersNext = 2
+	if _, err := g.gather([]*kgo.Record{poison(0)}, noon); !errors.Is(err, errVerdict) {
 		t.Errorf("take: %v, want %v", err, errVerdict)
 	}
 }
@@ -158,12 +158,12 @@ func TestLastRecordIsVerified(t *testing.T) {
 	last, other := eventRecord(4, "a", noon), eventRecord(4, "b", noon)
 	check := func(stopped bool, records ...*kgo.Record) {
 		t.Helper()
-		g := benchGatherer(t)
+		g := newTestGatherer(t)
 		defer g.dedupe.Close()
-		defer g.held.end()
+		defer g.buffer.stop()
 		g.state.Next, g.from = 5, 5
-		g.marks = []mark{{next: 5, checksum: g.checksum(last)}}
-		_, err := g.take(records, noon)
+		g.recordChecks = []recordCheck{{next: 5, checksum: g.checksum(last)}}
+		_, err := g.gather(records, noon)
 		if stopped {
 			if e, ok := errors.AsType[*logError](err); !ok || e.next != 5 {
 				t.Errorf("take: %v, want that the log does not fit", err)
@@ -181,28 +181,28 @@ func TestLastRecordIsVerified(t *testing.T) {
 
 // TestTailWhileCutting follows what an owner holds over two cuts.
 func TestTailWhileCutting(t *testing.T) {
-	g := benchGatherer(t)
+	g := newTestGatherer(t)
 	defer g.dedupe.Close()
 	check := func(from, next int64, want []int64, wantErr error) {
 		t.Helper()
-		part, err := g.held.tail(from)
+		part, err := g.buffer.tail(from)
 		if !errors.Is(err, wantErr) {
 			t.Errorf("tail from %d: %v, want %v", from, err, wantErr)
 		}
 		if wantErr != nil {
 			return
 		}
-		got := offsetsOf(t, &sealed{rows: part.Rows})
+		got := offsetsOf(t, &sealedCut{rows: part.Rows})
 		if part.Next != next || !cmp.Equal(got, want) {
 			t.Errorf("tail from %d: %v to %d, want %v to %d", from, got, part.Next, want, next)
 		}
 	}
 	take := func(offset int64) {
 		t.Helper()
-		if _, err := g.take([]*kgo.Record{eventRecord(offset, string(rune('a'+offset)), noon)}, noon); err != nil {
+		if _, err := g.gather([]*kgo.Record{eventRecord(offset, string(rune('a'+offset)), noon)}, noon); err != nil {
 			t.Fatal(err)
 		}
-		g.held.flushed = time.Time{}
+		g.buffer.publishedAt = time.Time{}
 	}
 	take(0)
 	take(1)
@@ -213,32 +213,32 @@ func TestTailWhileCutting(t *testing.T) {
 	release(g.seal(noon).rows)
 	take(2)
 	check(1, 3, []int64{1, 2}, nil) // while the cut is being committed
-	g.held.committed()
+	g.buffer.dropCommitted()
 	check(0, 3, []int64{0, 1, 2}, nil) // it stays for one cut more
 	release(g.seal(noon).rows)
 	take(3)
-	g.held.committed()
+	g.buffer.dropCommitted()
 	check(1, 0, nil, tail.ErrGone)
 	check(2, 4, []int64{2, 3}, nil)
-	g.held.end()
+	g.buffer.stop()
 	check(2, 0, nil, tail.ErrNotOwner)
 }
 
-func TestTailAnswersAreNotMadeOfCrumbs(t *testing.T) {
-	g := benchGatherer(t)
+func TestTailBatchesAreNotTiny(t *testing.T) {
+	g := newTestGatherer(t)
 	defer g.dedupe.Close()
-	defer g.held.end()
+	defer g.buffer.stop()
 	for offset := range int64(50) {
-		if _, err := g.take([]*kgo.Record{eventRecord(offset, string(rune('a'+offset)), noon)}, noon); err != nil {
+		if _, err := g.gather([]*kgo.Record{eventRecord(offset, string(rune('a'+offset)), noon)}, noon); err != nil {
 			t.Fatal(err)
 		}
-		part, err := g.held.tail(0)
+		part, err := g.buffer.tail(0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		part.Release()
 	}
-	if n := len(g.held.pieces[0].batches); n > 5 {
+	if n := len(g.buffer.cuts[0].batches); n > 5 {
 		t.Errorf("%d batches for 50 requests in a moment, want few", n)
 	}
 }

@@ -71,28 +71,28 @@ func (m *metrics) shard(shard int32) *shardMetrics {
 	return &shardMetrics{metrics: m, name: name, restarts: m.restarts.WithLabelValues(name), retries: m.retries.WithLabelValues(name)}
 }
 
-// drop forgets the gauges of a shard that is somebody else's now.
-func (m *metrics) drop(shard int32) {
+// deleteShard forgets the gauges of a shard that is somebody else's now.
+func (m *metrics) deleteShard(shard int32) {
 	name := strconv.Itoa(int(shard))
 	m.lag.DeleteLabelValues(name)
 	m.logTimeAge.DeleteLabelValues(name)
 }
 
-func (m *shardMetrics) gathered(s *lake.ShardState, end int64) {
+func (m *shardMetrics) observeGathered(s *lake.ShardState, end int64) {
 	if end > 0 {
 		m.lag.WithLabelValues(m.name).Set(float64(max(end-s.Next, 0)))
 	}
 	m.logTimeAge.WithLabelValues(m.name).Set(time.Since(time.UnixMilli(s.LogTime)).Seconds())
 }
 
-func (m *shardMetrics) cut(c *sealed, r result) {
+func (m *shardMetrics) observeCut(c *sealedCut, r cutResult) {
 	if r.err != nil {
 		m.cuts.WithLabelValues(m.name, "dropped").Inc()
 		return
 	}
 	m.cuts.WithLabelValues(m.name, "committed").Inc()
 	m.cutSeconds.WithLabelValues(m.name).Observe(r.took.Seconds())
-	m.cutWaited.WithLabelValues(m.name).Observe(c.at.Sub(c.since).Seconds())
+	m.cutWaited.WithLabelValues(m.name).Observe(c.sealedAt.Sub(c.openedAt).Seconds())
 	m.cutRows.WithLabelValues(m.name).Observe(float64(c.counts.Stored))
 	for verdict, n := range map[string]int64{
 		"stored": c.counts.Stored, "duplicate": c.counts.Duplicates, "dead": c.counts.Dead,

@@ -58,10 +58,10 @@ import (
 )
 
 const (
-	heldCuts  = 3 // cuts whose rows are in memory at once: gathering, being committed, kept for the tail
-	hintGroup = "weir-processor"
-	hintEvery = 5 * time.Second
-	endEvery  = time.Second // how often the log is asked where it ends
+	cutsInMemory      = 3 // cuts whose rows are in memory at once: gathering, being committed, kept for the tail
+	groupID           = "weir-processor"
+	groupOffsetsEvery = 5 * time.Second
+	logEndEvery       = time.Second // how often the log is asked where it ends
 )
 
 // Config says how a processor gathers, cuts and owns. The zero value works,
@@ -124,20 +124,20 @@ type Leases interface {
 
 // Service owns a fair share of the shards and takes them in.
 type Service struct {
-	cfg      Config
-	deps     Deps
-	log      *slog.Logger
-	metrics  *metrics
-	accepted map[int32]acceptance
-	commits  *committer
-	writing  chan struct{} // as many places as cuts may be encoded at once
-	admin    *kgo.Client   // asks and writes ticks; set by Run
-	share    atomic.Int64  // shards this process should have
-	changed  chan struct{} // a worker has returned; room for one
+	cfg            Config
+	deps           Deps
+	log            *slog.Logger
+	metrics        *metrics
+	accepted       map[int32]acceptedLoss
+	commits        *committer
+	encodeSlots    chan struct{} // as many places as cuts may be encoded at once
+	admin          *kgo.Client   // asks and writes ticks; set by Run
+	shardsWanted   atomic.Int64  // shards this process should have
+	workerReturned chan struct{} // a worker has returned; room for one
 
-	mu     sync.Mutex // guards what follows
-	shards map[int32]*ownership
-	lease  error // why leases are not looked after; nil when they are
+	mu       sync.Mutex // guards what follows
+	shards   map[int32]*ownership
+	leaseErr error // why leases are not looked after; nil when they are
 }
 
 // New checks the configuration and returns a service that is not running yet.
@@ -160,9 +160,9 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	log := deps.Log.With("processor", cfg.ID)
 	return &Service{
 		cfg: cfg, deps: deps, log: log, metrics: m, accepted: accepted,
-		commits: &committer{lake: deps.Lake, queue: make(chan *submission), metrics: m, log: log, done: map[int32]int64{}},
-		writing: make(chan struct{}, runtime.GOMAXPROCS(0)),
-		changed: make(chan struct{}, 1), shards: map[int32]*ownership{}, lease: errors.New("leases not looked at yet"),
+		commits:        &committer{lake: deps.Lake, queue: make(chan *submission), metrics: m, log: log, committed: map[int32]int64{}},
+		encodeSlots:    make(chan struct{}, runtime.GOMAXPROCS(0)),
+		workerReturned: make(chan struct{}, 1), shards: map[int32]*ownership{}, leaseErr: errors.New("leases not looked at yet"),
 	}, nil
 }
 
@@ -183,11 +183,11 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Go(func() error { return s.commits.run(commits) })
 	g.Go(func() error {
 		defer stop()
-		return s.assign(ctx)
+		return s.manageLeases(ctx)
 	})
-	g.Go(func() error { return s.ticks(ctx) })
-	g.Go(func() error { return s.hints(ctx) })
-	g.Go(func() error { return s.logEnds(ctx) })
+	g.Go(func() error { return s.writeTicks(ctx) })
+	g.Go(func() error { return s.commitGroupOffsets(ctx) })
+	g.Go(func() error { return s.watchLogEnds(ctx) })
 	g.Go(func() error { return s.maintain(ctx) })
 	return g.Wait()
 }
@@ -204,13 +204,13 @@ func (s *Service) Tail(shard int32, from int64) (tail.Part, error) {
 	if o == nil {
 		return tail.Part{}, tail.ErrNotOwner
 	}
-	return o.worker.held.tail(from)
+	return o.worker.buffer.tail(from)
 }
 
 // Ready says why shards of this process are not being taken in, or nil.
 func (s *Service) Ready() error {
 	s.mu.Lock()
-	lease := s.lease
+	lease := s.leaseErr
 	s.mu.Unlock()
 	if lease != nil {
 		return fmt.Errorf("leases: %w", lease)
@@ -224,11 +224,11 @@ func (s *Service) Ready() error {
 	return errors.Join(errs...)
 }
 
-// assigned remembers whether the leases are looked after.
-func (s *Service) assigned(err error) {
+// setLeaseErr remembers whether the leases are looked after.
+func (s *Service) setLeaseErr(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lease = err
+	s.leaseErr = err
 }
 
 func (s *Service) owns(shard int32) bool {
@@ -241,22 +241,22 @@ func (s *Service) owns(shard int32) bool {
 func (s *Service) newWorker(shard int32, epoch int64) *worker {
 	return &worker{
 		shard: shard, cfg: s.cfg, lake: s.deps.Lake, kafka: s.deps.Kafka, admin: s.admin, accepted: s.accepted,
-		commits: s.commits, writing: s.writing, memory: memory.DefaultAllocator,
-		gatherShare: func() int64 { return s.part(s.cfg.GatherBytes) / heldCuts },
-		dedupeShare: func() int64 { return s.part(s.cfg.DedupeBytes) },
-		metrics:     s.metrics.shard(shard),
-		log:         s.log.With("shard", shard),
-		held:        &held{shard: shard, epoch: epoch},
+		commits: s.commits, encodeSlots: s.encodeSlots, memory: memory.DefaultAllocator,
+		gatherBudget: func() int64 { return s.perShard(s.cfg.GatherBytes) / cutsInMemory },
+		dedupeBudget: func() int64 { return s.perShard(s.cfg.DedupeBytes) },
+		metrics:      s.metrics.shard(shard),
+		log:          s.log.With("shard", shard),
+		buffer:       &tailBuffer{shard: shard, epoch: epoch},
 	}
 }
 
-// part is what one of our shards may take of a budget of the process.
-func (s *Service) part(budget int64) int64 { return budget / max(s.share.Load(), 1) }
+// perShard is what one of our shards may take of a budget of the process.
+func (s *Service) perShard(budget int64) int64 { return budget / max(s.shardsWanted.Load(), 1) }
 
-// logEnds tells the shards once in a while where their logs end: a log that is
+// watchLogEnds tells the shards once in a while where their logs end: a log that is
 // quiet says nothing by itself, neither that there is nothing more nor when.
-func (s *Service) logEnds(ctx context.Context) error {
-	every := time.NewTicker(endEvery)
+func (s *Service) watchLogEnds(ctx context.Context) error {
+	every := time.NewTicker(logEndEvery)
 	defer every.Stop()
 	for {
 		select {
@@ -269,31 +269,31 @@ func (s *Service) logEnds(ctx context.Context) error {
 			continue
 		}
 		asked := time.Now()
-		ends, err := s.endsOfLog(ctx)
+		highWatermarks, err := s.highWatermarks(ctx)
 		if err != nil {
 			s.log.DebugContext(ctx, "end of the log not read", "err", err)
 			continue
 		}
 		for _, o := range owned {
-			if end, ok := ends.Lookup(topic.Name, o.worker.shard); ok && end.Err == nil {
-				o.worker.held.logEnds(end.Offset, asked)
+			if end, ok := highWatermarks.Lookup(topic.Name, o.worker.shard); ok && end.Err == nil {
+				o.worker.buffer.setLogEnd(end.Offset, asked)
 			}
 		}
 	}
 }
 
-func (s *Service) endsOfLog(ctx context.Context) (kadm.ListedOffsets, error) {
-	ctx, cancel := context.WithTimeout(ctx, hintEvery)
+func (s *Service) highWatermarks(ctx context.Context) (kadm.ListedOffsets, error) {
+	ctx, cancel := context.WithTimeout(ctx, groupOffsetsEvery)
 	defer cancel()
 	return kadm.NewClient(s.admin).ListEndOffsets(ctx, topic.Name)
 }
 
-// hints tells Kafka, for those who watch lag there, how far the lake has come.
+// commitGroupOffsets tells Kafka, for those who watch lag there, how far the lake has come.
 // Nothing ever reads it back (rule 2).
-func (s *Service) hints(ctx context.Context) error {
-	every := time.NewTicker(hintEvery)
+func (s *Service) commitGroupOffsets(ctx context.Context) error {
+	every := time.NewTicker(groupOffsetsEvery)
 	defer every.Stop()
-	told := map[int32]int64{}
+	committed := map[int32]int64{}
 	for {
 		select {
 		case <-every.C:
@@ -301,24 +301,24 @@ func (s *Service) hints(ctx context.Context) error {
 			return nil
 		}
 		offsets := kadm.Offsets{}
-		for shard, next := range s.commits.offsets() {
-			if told[shard] != next {
+		for shard, next := range s.commits.committedOffsets() {
+			if committed[shard] != next {
 				offsets.AddOffset(topic.Name, shard, next, -1)
 			}
 		}
 		if len(offsets) == 0 {
 			continue
 		}
-		if err := s.hint(ctx, offsets); err != nil {
+		if err := s.commitGroup(ctx, offsets); err != nil {
 			s.log.DebugContext(ctx, "group offsets not committed", "err", err)
 			continue
 		}
-		offsets.Each(func(o kadm.Offset) { told[o.Partition] = o.At })
+		offsets.Each(func(o kadm.Offset) { committed[o.Partition] = o.At })
 	}
 }
 
-func (s *Service) hint(ctx context.Context, offsets kadm.Offsets) error {
-	ctx, cancel := context.WithTimeout(ctx, hintEvery)
+func (s *Service) commitGroup(ctx context.Context, offsets kadm.Offsets) error {
+	ctx, cancel := context.WithTimeout(ctx, groupOffsetsEvery)
 	defer cancel()
-	return kadm.NewClient(s.admin).CommitAllOffsets(ctx, hintGroup, offsets)
+	return kadm.NewClient(s.admin).CommitAllOffsets(ctx, groupID, offsets)
 }

@@ -24,27 +24,27 @@ import (
 // catchUpOffsets is how many offsets of events one step of a catch-up gathers.
 const catchUpOffsets = 250_000
 
-// standing is where a shard goes on when it is taken over.
-type standing struct {
-	state  lake.ShardState // of events
-	dead   map[int64]bool  // offsets from state.Next on that dead_letters holds already
-	deadTo int64           // where dead_letters stands when that is past events; else 0
-	said   map[int64]bool  // offsets from state.Next on that client_changes holds already
-	saidTo int64           // where client_changes stands when that is past events; else 0
-	lostTo int64           // offsets below it that have no record are lost: an operator said so
-	fetch  int64           // offset of the log to fetch from; one before Next where the last record can be verified
-	marks  []mark          // what the log must still be
-	log    logRange        // what it was
-	asked  time.Time       // when that was asked
+// startState is where a shard goes on when it is taken over.
+type startState struct {
+	state            lake.ShardState // of events
+	deadLettersAhead map[int64]bool  // offsets from state.Next on that dead_letters holds already
+	deadLettersNext  int64           // where dead_letters stands when that is past events; else 0
+	changesAhead     map[int64]bool  // offsets from state.Next on that client_changes holds already
+	changesNext      int64           // where client_changes stands when that is past events; else 0
+	lostBelow        int64           // offsets below it that have no record are lost: an operator said so
+	fetchFrom        int64           // offset of the log to fetch from; one before Next where the last record can be verified
+	recordChecks     []recordCheck   // what the log must still be
+	log              logRange        // what it was
+	logReadAt        time.Time       // when that was asked
 }
 
-// mark says which record stood before an offset.
-type mark struct {
+// recordCheck says which record stood before an offset.
+type recordCheck struct {
 	next     int64
 	checksum uint32 // 0: not known
 }
 
-// logRange is what Kafka has of one shard.
+// readLogRange is what Kafka has of one shard.
 type logRange struct {
 	topicID    string
 	start, end int64 // offsets of the log
@@ -64,13 +64,13 @@ func (e *logError) Error() string {
 		"OFFSET being the offset of the log at which the shard shall go on", e.shard, e.what, e.shard, e.next)
 }
 
-// acceptance is an operator's word on one shard: when it stands at next, it
+// acceptedLoss is an operator's word on one shard: when it stands at next, it
 // goes on at offset `log` of the log, whatever the log is.
-type acceptance struct{ next, log int64 }
+type acceptedLoss struct{ next, log int64 }
 
 // parseAcceptLoss reads Config.AcceptLoss.
-func parseAcceptLoss(text string) (map[int32]acceptance, error) {
-	accepted := map[int32]acceptance{}
+func parseAcceptLoss(text string) (map[int32]acceptedLoss, error) {
+	accepted := map[int32]acceptedLoss{}
 	for part := range strings.SplitSeq(text, ",") {
 		if part = strings.TrimSpace(part); part == "" {
 			continue
@@ -83,7 +83,7 @@ func parseAcceptLoss(text string) (map[int32]acceptance, error) {
 		if err := errors.Join(err1, err2, err3); err != nil {
 			return nil, fmt.Errorf("accepted loss %q is not shard@next:offset: %w", part, err)
 		}
-		accepted[int32(s)] = acceptance{next: n, log: l}
+		accepted[int32(s)] = acceptedLoss{next: n, log: l}
 	}
 	return accepted, nil
 }
@@ -103,34 +103,34 @@ func (w *worker) takeOver(ctx context.Context) (*gatherer, error) {
 	if err != nil {
 		return nil, err
 	}
-	letters, err := w.lake.Load(ctx, lake.DeadLetters) // after changes, so that it has passed them
+	deadLetters, err := w.lake.Load(ctx, lake.DeadLetters) // after changes, so that it has passed them
 	if err != nil {
 		return nil, err
 	}
-	asked := time.Now()
-	log, err := w.logRange(ctx)
+	logReadAt := time.Now()
+	log, err := w.readLogRange(ctx)
 	if err != nil {
 		return nil, err
 	}
-	st, err := w.place(events.ShardStates(), changes.ShardStates(), letters.ShardStates(), log)
+	st, err := w.resolveStart(events.ShardStates(), changes.ShardStates(), deadLetters.ShardStates(), log)
 	if err != nil {
 		return nil, err
 	}
-	if st.dead, err = w.deadAhead(ctx, letters, st); err != nil {
+	if st.deadLettersAhead, err = w.readDeadLettersAhead(ctx, deadLetters, st); err != nil {
 		return nil, err
 	}
-	if st.said, err = w.saidAhead(ctx, changes, st); err != nil {
+	if st.changesAhead, err = w.readChangesAhead(ctx, changes, st); err != nil {
 		return nil, err
 	}
-	d, err := w.remember(ctx, events, st.state.LogTime)
+	d, err := w.rebuildDedupe(ctx, events, st.state.LogTime)
 	if err != nil {
 		return nil, err
 	}
 	g := &gatherer{
-		standing: st, shard: w.shard, from: st.state.Next, dedupe: d, held: w.held,
-		table: crc32.MakeTable(crc32.Castagnoli), before: st.state.Counters,
+		startState: st, shard: w.shard, from: st.state.Next, dedupe: d, buffer: w.buffer,
+		crcTable: crc32.MakeTable(crc32.Castagnoli), startCounters: st.state.Counters,
 	}
-	g.state.Position.TopicID, g.log, g.asked = log.topicID, log, asked
+	g.state.Position.TopicID, g.log, g.logReadAt = log.topicID, log, logReadAt
 	return g, nil
 }
 
@@ -144,14 +144,14 @@ func (w *worker) catchUp(ctx context.Context, events *lake.Snapshot) error {
 		return nil
 	}
 	for {
-		from, tables, end, err := w.behind(ctx, to)
+		from, tables, end, err := w.tablesBehind(ctx, to)
 		if err != nil || len(tables) == 0 {
 			return err
 		}
 		if slices.ContainsFunc(tables, isRollup) {
 			end = min(end, from+catchUpOffsets)
 		}
-		files, err := w.rollupsOf(ctx, events, from, end, tables)
+		files, err := w.writeRollups(ctx, events, from, end, tables)
 		if err != nil {
 			return err
 		}
@@ -167,16 +167,16 @@ func (w *worker) catchUp(ctx context.Context, events *lake.Snapshot) error {
 				return err
 			}
 			if outcomes[0] == lake.Conflict {
-				return errMoved
+				return errConflict
 			}
 		}
 		w.log.InfoContext(ctx, "tables caught up", "from", from, "to", end, "tables", tables)
 	}
 }
 
-// behind finds the tables that are furthest behind `to`, where they stand, and
+// tablesBehind finds the tables that are furthest behind `to`, where they stand, and
 // how far they can go together.
-func (w *worker) behind(ctx context.Context, to lake.ShardState) (from int64, tables []lake.Table, end int64, err error) {
+func (w *worker) tablesBehind(ctx context.Context, to lake.ShardState) (from int64, tables []lake.Table, end int64, err error) {
 	from, end = to.Next, to.Next
 	for _, t := range append([]lake.Table{lake.DeadLetters, lake.Changes}, lake.Rollups()...) {
 		s, err := w.lake.Load(ctx, t)
@@ -199,8 +199,8 @@ func (w *worker) behind(ctx context.Context, to lake.ShardState) (from int64, ta
 	return from, tables, end, nil
 }
 
-// rollupsOf makes the data files of tables for the offsets from ≤ o < to.
-func (w *worker) rollupsOf(ctx context.Context, events *lake.Snapshot, from, to int64, tables []lake.Table) (map[lake.Table][]lake.DataFile, error) {
+// writeRollups makes the data files of tables for the offsets from ≤ o < to.
+func (w *worker) writeRollups(ctx context.Context, events *lake.Snapshot, from, to int64, tables []lake.Table) (map[lake.Table][]lake.DataFile, error) {
 	var rollups []lake.Table
 	for _, t := range tables {
 		if isRollup(t) {
@@ -212,7 +212,7 @@ func (w *worker) rollupsOf(ctx context.Context, events *lake.Snapshot, from, to 
 	}
 	set := rollup.NewSet()
 	filter := columns.Filter{Shard: &w.shard, OffsetFrom: map[int32]int64{w.shard: from}, OffsetTo: map[int32]int64{w.shard: to}}
-	if err := w.scan(ctx, events, rollup.Columns(rollup.WantAll), filter, set.AddBatch); err != nil {
+	if err := w.scanEvents(ctx, events, rollup.Columns(rollup.WantAll), filter, set.AddBatch); err != nil {
 		return nil, err
 	}
 	return w.lake.WriteRollups(ctx, w.shard, set, rollups...)
@@ -220,8 +220,8 @@ func (w *worker) rollupsOf(ctx context.Context, events *lake.Snapshot, from, to 
 
 func isRollup(t lake.Table) bool { return slices.Contains(lake.Rollups(), t) }
 
-// logRange asks Kafka where the shard's log starts and ends.
-func (w *worker) logRange(ctx context.Context) (logRange, error) {
+// readLogRange asks Kafka where the shard's log starts and ends.
+func (w *worker) readLogRange(ctx context.Context) (logRange, error) {
 	adm := kadm.NewClient(w.admin)
 	starts, err := adm.ListStartOffsets(ctx, topic.Name)
 	if err == nil {
@@ -252,45 +252,45 @@ func (w *worker) logRange(ctx context.Context) (logRange, error) {
 	return logRange{topicID: topics[topic.Name].ID.String(), start: start.Offset, end: end.Offset}, nil
 }
 
-// place decides where the shard goes on. It holds the log against what the
+// resolveStart decides where the shard goes on. It holds the log against what the
 // lake says of it, unless an operator has said what to do.
-func (w *worker) place(events, changes, letters lake.ShardStates, log logRange) (standing, error) {
+func (w *worker) resolveStart(events, changes, deadLetters lake.ShardStates, log logRange) (startState, error) {
 	state, known := events[w.shard]
-	ahead, knownAhead := letters[w.shard]
+	dead, knownAhead := deadLetters[w.shard]
 	if !known && knownAhead { // dead_letters is committed first
-		state = lake.ShardState{First: ahead.First, Next: ahead.First, Position: lake.LogPosition{TopicID: ahead.Position.TopicID, Base: ahead.Position.Base}}
+		state = lake.ShardState{First: dead.First, Next: dead.First, Position: lake.LogPosition{TopicID: dead.Position.TopicID, Base: dead.Position.Base}}
 	}
 	if !known && !knownAhead {
-		return w.placeNew(log)
+		return w.startNewShard(log)
 	}
-	st := standing{state: state, marks: []mark{{next: state.Next, checksum: state.Position.Checksum}}}
+	st := startState{state: state, recordChecks: []recordCheck{{next: state.Next, checksum: state.Position.Checksum}}}
 	reach := state
 	for _, table := range []struct {
 		at lake.ShardState
 		to *int64
-	}{{changes[w.shard], &st.saidTo}, {ahead, &st.deadTo}} { // the one that is committed first is furthest
+	}{{changes[w.shard], &st.changesNext}, {dead, &st.deadLettersNext}} { // the one that is committed first is furthest
 		if table.at.Next > state.Next {
 			*table.to, reach = table.at.Next, table.at
-			st.marks = append(st.marks, mark{next: table.at.Next, checksum: table.at.Position.Checksum})
+			st.recordChecks = append(st.recordChecks, recordCheck{next: table.at.Next, checksum: table.at.Position.Checksum})
 		}
 	}
 	if a, ok := w.accepted[w.shard]; ok && a.next == state.Next {
-		return st.accept(a, reach, log), nil
+		return st.applyLoss(a, reach, log), nil
 	}
 	if err := w.verifyRange(state, reach, log); err != nil {
-		return standing{}, err
+		return startState{}, err
 	}
-	st.fetch = max(log.start, state.Next-1-state.Position.Base)
+	st.fetchFrom = max(log.start, state.Next-1-state.Position.Base)
 	return st, nil
 }
 
-// placeNew starts a shard of which the lake knows nothing.
-func (w *worker) placeNew(log logRange) (standing, error) {
+// startNewShard starts a shard of which the lake knows nothing.
+func (w *worker) startNewShard(log logRange) (startState, error) {
 	if log.start != 0 && !w.cfg.Adopt {
-		return standing{}, fmt.Errorf("shard %d is not in the lake, but its log starts at offset %d: "+
+		return startState{}, fmt.Errorf("shard %d is not in the lake, but its log starts at offset %d: "+
 			"either this is the wrong lake, or set processor.adopt to begin there", w.shard, log.start)
 	}
-	return standing{fetch: log.start, state: lake.ShardState{First: log.start, Next: log.start}}, nil
+	return startState{fetchFrom: log.start, state: lake.ShardState{First: log.start, Next: log.start}}, nil
 }
 
 // verifyRange holds the log against where the lake stands: state is that of
@@ -310,45 +310,45 @@ func (w *worker) verifyRange(state, reach lake.ShardState, log logRange) error {
 	return &logError{shard: w.shard, next: state.Next, what: fmt.Sprintf("%s (the log has %d to %d)", what, log.start, log.end)}
 }
 
-// accept goes on at offset a.log of the log. Where that is further on in the
+// applyLoss goes on at offset a.log of the log. Where that is further on in the
 // same log, what lies between is lost; in any other case our own offsets go
 // on from where they are, and the log's are counted from another base.
-func (st standing) accept(a acceptance, reach lake.ShardState, log logRange) standing {
-	st.marks, st.fetch = nil, a.log
+func (st startState) applyLoss(a acceptedLoss, reach lake.ShardState, log logRange) startState {
+	st.recordChecks, st.fetchFrom = nil, a.log
 	m := &st.state.Position
 	m.Epoch, m.Checksum = -1, 0
 	if at := a.log + m.Base; m.TopicID == log.topicID && at >= st.state.Next {
-		st.lostTo = at
+		st.lostBelow = at
 		return st
 	}
-	st.lostTo = reach.Next
+	st.lostBelow = reach.Next
 	m.Base = reach.Next - a.log
 	return st
 }
 
-// deadAhead is what dead_letters holds from where events stands on.
-func (w *worker) deadAhead(ctx context.Context, letters *lake.Snapshot, st standing) (map[int64]bool, error) {
-	if st.deadTo == 0 {
+// readDeadLettersAhead is what dead_letters holds from where events stands on.
+func (w *worker) readDeadLettersAhead(ctx context.Context, deadLetters *lake.Snapshot, st startState) (map[int64]bool, error) {
+	if st.deadLettersNext == 0 {
 		return nil, nil
 	}
-	files, err := letters.Files(ctx)
+	files, err := deadLetters.Files(ctx)
 	if err != nil {
 		return nil, err
 	}
 	filter := columns.Filter{Shard: &w.shard, OffsetFrom: map[int32]int64{w.shard: st.state.Next}}
-	dead := map[int64]bool{}
+	ahead := map[int64]bool{}
 	for letter, err := range w.lake.ReadDeadLetters(ctx, lake.Prune(files, filter), filter) {
 		if err != nil {
 			return nil, fmt.Errorf("read dead letters of shard %d: %w", w.shard, err)
 		}
-		dead[letter.Offset] = true
+		ahead[letter.Offset] = true
 	}
-	return dead, nil
+	return ahead, nil
 }
 
-// saidAhead is what client_changes holds from where events stands on.
-func (w *worker) saidAhead(ctx context.Context, changes *lake.Snapshot, st standing) (map[int64]bool, error) {
-	if st.saidTo == 0 {
+// readChangesAhead is what client_changes holds from where events stands on.
+func (w *worker) readChangesAhead(ctx context.Context, changes *lake.Snapshot, st startState) (map[int64]bool, error) {
+	if st.changesNext == 0 {
 		return nil, nil
 	}
 	files, err := changes.Files(ctx)
@@ -356,31 +356,31 @@ func (w *worker) saidAhead(ctx context.Context, changes *lake.Snapshot, st stand
 		return nil, err
 	}
 	filter := columns.Filter{Shard: &w.shard, OffsetFrom: map[int32]int64{w.shard: st.state.Next}}
-	said := map[int64]bool{}
+	ahead := map[int64]bool{}
 	for change, err := range w.lake.ScanChanges(ctx, lake.Prune(files, filter), filter) {
 		if err != nil {
 			return nil, fmt.Errorf("read changes of shard %d: %w", w.shard, err)
 		}
-		said[change.Offset] = true
+		ahead[change.Offset] = true
 	}
-	return said, nil
+	return ahead, nil
 }
 
-// remember rebuilds the fingerprints from the rows of the very snapshot that
+// rebuildDedupe rebuilds the fingerprints from the rows of the very snapshot that
 // the shard's offset came from (rule 6).
-func (w *worker) remember(ctx context.Context, events *lake.Snapshot, logTime int64) (*dedupe.Window, error) {
-	d := dedupe.New(w.cfg.DedupeWindow, logTime, w.cfg.Scratch, w.dedupeShare)
+func (w *worker) rebuildDedupe(ctx context.Context, events *lake.Snapshot, logTime int64) (*dedupe.Window, error) {
+	d := dedupe.New(w.cfg.DedupeWindow, logTime, w.cfg.Scratch, w.dedupeBudget)
 	filter := columns.Filter{Shard: &w.shard, ArrivalFrom: max(d.Horizon()+1, 1)}
 	names := []string{columns.ProductID, columns.ClientID, columns.RandomID, columns.Arrival}
-	err := w.scan(ctx, events, names, filter, d.AddBatch)
+	err := w.scanEvents(ctx, events, names, filter, d.AddBatch)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("rebuild fingerprints of shard %d: %w", w.shard, err), d.Close())
 	}
 	return d, nil
 }
 
-// scan hands over the rows of a snapshot of events, batch by batch.
-func (w *worker) scan(ctx context.Context, events *lake.Snapshot, names []string, f columns.Filter, each func(arrow.Record) error) error {
+// scanEvents hands over the rows of a snapshot of events, batch by batch.
+func (w *worker) scanEvents(ctx context.Context, events *lake.Snapshot, names []string, f columns.Filter, each func(arrow.Record) error) error {
 	files, err := events.Files(ctx)
 	if err != nil {
 		return err

@@ -11,8 +11,8 @@ import (
 
 func TestParseAcceptLoss(t *testing.T) {
 	got, err := parseAcceptLoss(" 3@100:250, 0@7:0 ")
-	want := map[int32]acceptance{3: {next: 100, log: 250}, 0: {next: 7, log: 0}}
-	if err != nil || !cmp.Equal(got, want, cmp.AllowUnexported(acceptance{})) {
+	want := map[int32]acceptedLoss{3: {next: 100, log: 250}, 0: {next: 7, log: 0}}
+	if err != nil || !cmp.Equal(got, want, cmp.AllowUnexported(acceptedLoss{})) {
 		t.Errorf("parseAcceptLoss = %v, %v; want %v", got, err, want)
 	}
 	for _, bad := range []string{"3", "3@100", "a@1:2", "3@1:", "3@1:2;4@1:2"} {
@@ -22,9 +22,9 @@ func TestParseAcceptLoss(t *testing.T) {
 	}
 }
 
-// TestPlace is rule 9 as a table: what the lake says, what the log has, and
+// TestResolveStart is rule 9 as a table: what the lake says, what the log has, and
 // where the shard goes on.
-func TestPlace(t *testing.T) {
+func TestResolveStart(t *testing.T) {
 	at := func(next int64) lake.ShardState {
 		return lake.ShardState{First: 0, Next: next, LogTime: 5, Position: lake.LogPosition{TopicID: "a", Epoch: 2, Checksum: 77}}
 	}
@@ -75,7 +75,7 @@ func TestPlace(t *testing.T) {
 				t.Fatal(err)
 			}
 			w := &worker{cfg: Config{Adopt: c.adopt}, accepted: accepted}
-			st, err := w.place(vectorOf(c.events), vectorOf(c.changes), vectorOf(c.letters), c.log)
+			st, err := w.resolveStart(shardStatesOf(c.events), shardStatesOf(c.changes), shardStatesOf(c.letters), c.log)
 			if c.stopped != "" {
 				if err == nil || !strings.Contains(err.Error(), c.stopped) {
 					t.Fatalf("place: %v, want an error with %q", err, c.stopped)
@@ -85,7 +85,7 @@ func TestPlace(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := [6]int64{st.state.Next, st.fetch, st.deadTo, st.saidTo, st.lostTo, st.state.Position.Base}
+			got := [6]int64{st.state.Next, st.fetchFrom, st.deadLettersNext, st.changesNext, st.lostBelow, st.state.Position.Base}
 			if want := [6]int64{c.next, c.fetch, c.deadTo, c.saidTo, c.lostTo, c.base}; got != want {
 				t.Errorf("next, fetch, deadTo, saidTo, lostTo, base = %v, want %v", got, want)
 			}
@@ -93,7 +93,7 @@ func TestPlace(t *testing.T) {
 	}
 }
 
-func vectorOf(s *lake.ShardState) lake.ShardStates {
+func shardStatesOf(s *lake.ShardState) lake.ShardStates {
 	if s == nil {
 		return lake.ShardStates{}
 	}

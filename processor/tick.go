@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	tickEvery = 15 * time.Second // how often shards are looked at
-	tickAfter = 15 * time.Second // past midnight: what is under way then moves the shard by itself
-	tickNew   = 2 * time.Minute  // for a shard that never had a record: its first may be on the way
-	dayMS     = 24 * 3600 * 1000
+	tickEvery    = 15 * time.Second // how often shards are looked at
+	tickAfter    = 15 * time.Second // past midnight: what is under way then moves the shard by itself
+	tickNewShard = 2 * time.Minute  // for a shard that never had a record: its first may be on the way
+	dayMS        = 24 * 3600 * 1000
 )
 
-// ticks writes a tick record into each shard of this process that has been
+// writeTicks writes a tick record into each shard of this process that has been
 // quiet since before midnight, so that the day can close (rule 8), until ctx
 // ends.
-func (s *Service) ticks(ctx context.Context) error {
+func (s *Service) writeTicks(ctx context.Context) error {
 	ticked := map[int32]int64{} // by shard, the day of the last tick
 	every := time.NewTicker(tickEvery)
 	defer every.Stop()
@@ -34,14 +34,14 @@ func (s *Service) ticks(ctx context.Context) error {
 		today := time.Now().Add(-tickAfter).UnixMilli() / dayMS
 		for _, o := range s.owned() {
 			shard := o.worker.shard
-			at, since := o.worker.held.position()
+			at, since := o.worker.buffer.position()
 			if at.logTime/dayMS >= today || ticked[shard] == today || since.IsZero() {
 				continue
 			}
-			if at.logTime == 0 && time.Since(since) < tickNew {
+			if at.logTime == 0 && time.Since(since) < tickNewShard {
 				continue
 			}
-			if err := s.tick(ctx, shard); err != nil {
+			if err := s.writeTick(ctx, shard); err != nil {
 				s.log.WarnContext(ctx, "tick not written, will be tried again", "shard", shard, "err", err)
 				continue
 			}
@@ -50,8 +50,8 @@ func (s *Service) ticks(ctx context.Context) error {
 	}
 }
 
-// tick writes a tick record into shard.
-func (s *Service) tick(ctx context.Context, shard int32) error {
+// writeTick writes a tick record into shard.
+func (s *Service) writeTick(ctx context.Context, shard int32) error {
 	ctx, cancel := context.WithTimeout(ctx, tickEvery)
 	defer cancel()
 	r := &kgo.Record{Topic: topic.Name, Partition: shard, Value: topic.AppendTick(nil), Timestamp: time.Now()}
@@ -61,11 +61,11 @@ func (s *Service) tick(ctx context.Context, shard int32) error {
 	return nil
 }
 
-// Committed is, for every shard, the smallest offset of the log that some table
+// CommittedOffsets is, for every shard, the smallest offset of the log that some table
 // still needs: what lies below it may leave the log. A shard that is missing in
 // a table is missing here. An offset past the end of the log says that the log
 // is not the lake's: nothing of it may be deleted.
-func Committed(ctx context.Context, l *lake.Lake) (map[int32]int64, error) {
+func CommittedOffsets(ctx context.Context, l *lake.Lake) (map[int32]int64, error) {
 	committed, base, seen := map[int32]int64{}, map[int32]int64{}, map[int32]int{}
 	for _, t := range lake.Tables() {
 		s, err := l.Load(ctx, t)

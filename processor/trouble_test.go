@@ -16,29 +16,29 @@ import (
 	"weir/schemas/topic"
 )
 
-// broken makes every step fail until it is called again.
-func (w *world) broken() (mend func()) {
-	w.lake.Faults.Set(func(laketest.Step) laketest.Kind { return laketest.Lost })
-	return func() { w.lake.Faults.Set(nil) }
+// breakStore makes every step fail until it is called again.
+func (w *harness) breakStore() (mend func()) {
+	w.backend.Faults.Set(func(laketest.Step) laketest.Kind { return laketest.Lost })
+	return func() { w.backend.Faults.Set(nil) }
 }
 
-// TestStoreDownMakesTheLogWait: the store is away for an hour. The shard holds
+// TestStoreOutageStopsFetching: the store is away for an hour. The shard holds
 // what its memory may take, answers the tail meanwhile, and then has all.
-func TestStoreDownMakesTheLogWait(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+func TestStoreOutageStopsFetching(t *testing.T) {
+	withHarness(t, 1, func(t *testing.T, w *harness) {
 		p := w.start("p", Config{GatherBytes: 3 * 20_000})
-		mend := w.broken()
+		mend := w.breakStore()
 		w.post(0, numbered(5000)...)
 		time.Sleep(time.Hour)
-		held := p.service.owned()[0].worker.held
-		held.mu.Lock()
-		sum := held.rows.Bytes()
-		for _, piece := range held.pieces {
+		buffer := p.service.owned()[0].worker.buffer
+		buffer.mu.Lock()
+		sum := buffer.rows.Bytes()
+		for _, piece := range buffer.cuts {
 			sum += piece.bytes
 		}
-		next := held.at.next
-		held.mu.Unlock()
-		if next == 5000 || sum > 2*60_000+chunkRecords*300 {
+		next := buffer.gathered.next
+		buffer.mu.Unlock()
+		if next == 5000 || sum > 2*60_000+recordsPerStep*300 {
 			t.Errorf("held %d bytes up to offset %d, want that it waits at its memory", sum, next)
 		}
 		if _, offsets, err := p.tailOf(0, 0); err != nil || len(offsets) == 0 {
@@ -46,21 +46,21 @@ func TestStoreDownMakesTheLogWait(t *testing.T) {
 		}
 		mend()
 		time.Sleep(5 * time.Minute)
-		p.end()
+		p.stopAndWait()
 		w.wantCounters(0, lake.Counters{Stored: 5000})
 		w.checkDone()
 	})
 }
 
 func TestCutBySize(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+	withHarness(t, 1, func(t *testing.T, w *harness) {
 		p := w.start("p", Config{CutAge: time.Hour, GatherBytes: 3 * 20_000})
 		w.post(0, numbered(5000)...)
 		time.Sleep(30 * time.Second)
-		if got := w.vector(lake.Events)[0].Next; got < 4000 {
+		if got := w.shardStates(lake.Events)[0].Next; got < 4000 {
 			t.Errorf("events stands at %d long before the cut's age, want most of 5000", got)
 		}
-		p.end()
+		p.stopAndWait()
 		w.checkDone()
 	})
 }
@@ -68,27 +68,27 @@ func TestCutBySize(t *testing.T) {
 // TestDrainTimeout: what cannot be committed in time is taken in again by the
 // next process.
 func TestDrainTimeout(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+	withHarness(t, 1, func(t *testing.T, w *harness) {
 		p := w.start("p", Config{DrainTimeout: 10 * time.Second})
 		w.post(0, "a")
 		time.Sleep(time.Second)
-		mend, began := w.broken(), time.Now()
-		p.end()
+		mend, began := w.breakStore(), time.Now()
+		p.stopAndWait()
 		if took := time.Since(began); took > 30*time.Second {
 			t.Errorf("drain took %s, want the timeout of 10s", took)
 		}
 		mend()
-		w.start("q", Config{}).endAfter(func() { time.Sleep(time.Second) })
+		w.start("q", Config{}).stopAfter(func() { time.Sleep(time.Second) })
 		w.wantCounters(0, lake.Counters{Stored: 1})
 		w.checkDone()
 	})
 }
 
-// TestLogLostRecords: Kafka has lost what the lake has not taken in. The shard
+// TestLostRecordsNeedAcceptance: Kafka has lost what the lake has not taken in. The shard
 // stops until an operator accepts, and then the balance shows it.
-func TestLogLostRecords(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
-		w.start("p", Config{}).endAfter(func() { w.post(0, "a", "b") })
+func TestLostRecordsNeedAcceptance(t *testing.T) {
+	withHarness(t, 1, func(t *testing.T, w *harness) {
+		w.start("p", Config{}).stopAfter(func() { w.post(0, "a", "b") })
 		w.post(0, "c", "d", "e")
 		offsets := kadm.Offsets{}
 		offsets.AddOffset(topic.Name, 0, 4, -1)
@@ -99,50 +99,50 @@ func TestLogLostRecords(t *testing.T) {
 		if err := p.service.Ready(); err == nil || !strings.Contains(err.Error(), `"0@2:OFFSET"`) {
 			t.Errorf("ready = %v, want how to accept the loss", err)
 		}
-		p.end()
+		p.stopAndWait()
 		for range 2 { // the same text at a later start does no harm
-			w.start("r", Config{AcceptLoss: "0@2:4"}).endAfter(func() { time.Sleep(10 * time.Second) })
+			w.start("r", Config{AcceptLoss: "0@2:4"}).stopAfter(func() { time.Sleep(10 * time.Second) })
 		}
 		w.wantCounters(0, lake.Counters{Stored: 3, Lost: 2})
 	})
 }
 
-// TestLogMadeAnew: the lake goes on with another log, whose offsets are behind
+// TestRecreatedTopic: the lake goes on with another log, whose offsets are behind
 // its own.
-func TestLogMadeAnew(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
-		w.start("p", Config{}).endAfter(func() { w.post(0, "a", "b", "c") })
-		w.forgetLog(0) // stands at 4 now, of a log that is gone
+func TestRecreatedTopic(t *testing.T) {
+	withHarness(t, 1, func(t *testing.T, w *harness) {
+		w.start("p", Config{}).stopAfter(func() { w.post(0, "a", "b", "c") })
+		w.commitForeignLog(0) // stands at 4 now, of a log that is gone
 		accept := Config{AcceptLoss: "0@4:2"}
-		w.start("q", accept).endAfter(func() { w.post(0, "d") })
-		w.start("r", accept).endAfter(func() { w.post(0, "a", "e") })
+		w.start("q", accept).stopAfter(func() { w.post(0, "d") })
+		w.start("r", accept).stopAfter(func() { w.post(0, "a", "e") })
 		w.wantCounters(0, lake.Counters{Stored: 5, Duplicates: 2, Lost: 1}) // c was taken in again
-		if got := w.vector(lake.Events)[0]; got.Next != 8 || got.Position.Base != 2 {
+		if got := w.shardStates(lake.Events)[0]; got.Next != 8 || got.Position.Base != 2 {
 			t.Errorf("events stands at %d with base %d, want 8 and 2", got.Next, got.Position.Base)
 		}
-		committed, err := Committed(t.Context(), w.reader)
+		committed, err := CommittedOffsets(t.Context(), w.reader)
 		if diff := cmp.Diff(map[int32]int64{0: 6}, committed); diff != "" || err != nil {
 			t.Errorf("committed offsets of the log, %v (-want +got):\n%s", err, diff)
 		}
 	})
 }
 
-// TestKafkaIsToldHowFarTheLakeIs: for those who watch lag there.
-func TestKafkaIsToldHowFarTheLakeIs(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+// TestGroupOffsetsAreCommitted: for those who watch lag there.
+func TestGroupOffsetsAreCommitted(t *testing.T) {
+	withHarness(t, 1, func(t *testing.T, w *harness) {
 		p := w.start("p", Config{CutAge: time.Second})
 		w.post(0, "a", "b")
 		time.Sleep(20 * time.Second)
-		told, err := kadm.NewClient(w.producer).FetchOffsets(t.Context(), hintGroup)
-		if o, ok := told.Lookup(topic.Name, 0); err != nil || !ok || o.At != 2 {
-			t.Errorf("offset of group %s = %+v, %v; want 2", hintGroup, o, err)
+		offsets, err := kadm.NewClient(w.producer).FetchOffsets(t.Context(), groupID)
+		if o, ok := offsets.Lookup(topic.Name, 0); err != nil || !ok || o.At != 2 {
+			t.Errorf("offset of group %s = %+v, %v; want 2", groupID, o, err)
 		}
-		p.end()
+		p.stopAndWait()
 	})
 }
 
-func TestTailWantsTheSecret(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+func TestTailRequiresSecret(t *testing.T) {
+	withHarness(t, 1, func(t *testing.T, w *harness) {
 		p := w.start("p", Config{Secret: "s"})
 		time.Sleep(time.Second)
 		ask := func(secret string) int {
@@ -158,11 +158,11 @@ func TestTailWantsTheSecret(t *testing.T) {
 		if err := p.service.Ready(); err != nil {
 			t.Errorf("ready = %v, want nil", err)
 		}
-		p.end()
+		p.stopAndWait()
 	})
 }
 
-func TestNewRefuses(t *testing.T) {
+func TestNewRejectsBadConfig(t *testing.T) {
 	for _, cfg := range []Config{{DedupeWindow: time.Minute}, {DedupeWindow: 31 * 24 * time.Hour}, {AcceptLoss: "nonsense"}} {
 		if _, err := New(cfg, Deps{}); err == nil {
 			t.Errorf("New accepts %+v", cfg)

@@ -51,10 +51,10 @@ func runCompact(ctx context.Context, p *process, args []string) (err error) {
 	}
 	if opts.JSON {
 		return json.NewEncoder(p.stdout).Encode(map[string]int64{
-			"merged": int64(result.Merged), "made": int64(result.Made), "bytes": result.Bytes, "gone": int64(result.Gone),
+			"merged": int64(result.Merged), "made": int64(result.Written), "bytes": result.Bytes, "gone": int64(result.Skipped),
 		})
 	}
 	_, err = fmt.Fprintf(p.stdout, "merged %d data files into %d of %d bytes; left %d groups alone that somebody else had rewritten\n",
-		result.Merged, result.Made, result.Bytes, result.Gone)
+		result.Merged, result.Written, result.Bytes, result.Skipped)
 	return err
 }

@@ -179,7 +179,7 @@ func (a *app) addJanitor(parts *embedded.Parts) error {
 		Topic: topic.Name, LogCap: int64(a.cfg.Embedded.LogCap), MinFree: int64(a.cfg.Embedded.MinFree),
 	}, embedded.JanitorDeps{
 		Dir: parts.LogDir, Admin: kadm.NewClient(client), Log: a.log,
-		Committed: func(ctx context.Context) (map[int32]int64, error) { return processor.Committed(ctx, a.lake) },
+		Committed: func(ctx context.Context) (map[int32]int64, error) { return processor.CommittedOffsets(ctx, a.lake) },
 	})
 	a.full = janitor.Full
 	a.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{

@@ -14,12 +14,12 @@ import (
 	"weir/schemas/topic"
 )
 
-// TestQuietShardIsReadToTheEnd: nothing comes, and what the tail says of its
+// TestReadAtAdvancesOnQuietShard: nothing comes, and what the tail says of its
 // age moves on all the same.
-func TestQuietShardIsReadToTheEnd(t *testing.T) {
-	inWorld(t, 2, func(t *testing.T, w *world) {
+func TestReadAtAdvancesOnQuietShard(t *testing.T) {
+	withHarness(t, 2, func(t *testing.T, w *harness) {
 		p := w.start("p", Config{})
-		defer p.end()
+		defer p.stopAndWait()
 		w.post(0, "a")
 		for range 3 {
 			time.Sleep(10 * time.Minute)
@@ -28,7 +28,7 @@ func TestQuietShardIsReadToTheEnd(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if age := time.Since(time.UnixMilli(part.ReadAt)); age > endEvery+100*time.Millisecond || part.Next != next || part.End != next {
+				if age := time.Since(time.UnixMilli(part.ReadAt)); age > logEndEvery+100*time.Millisecond || part.Next != next || part.End != next {
 					t.Errorf("shard %d: read to the end %s ago, next %d, end %d; want within a second, both %d", shard, age, part.Next, part.End, next)
 				}
 				part.Release()
@@ -37,16 +37,16 @@ func TestQuietShardIsReadToTheEnd(t *testing.T) {
 	})
 }
 
-// TestBacklogIsTold follows what is said of a log that is longer than what is
+// TestTailReportsBacklog follows what is said of a log that is longer than what is
 // gathered of it.
-func TestBacklogIsTold(t *testing.T) {
-	g := benchGatherer(t)
+func TestTailReportsBacklog(t *testing.T) {
+	g := newTestGatherer(t)
 	defer g.dedupe.Close()
-	defer g.held.end()
+	defer g.buffer.stop()
 	check := func(next, end int64, readAt time.Time) {
 		t.Helper()
-		g.held.flushed = time.Time{}
-		part, err := g.held.tail(0)
+		g.buffer.publishedAt = time.Time{}
+		part, err := g.buffer.tail(0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,16 +61,16 @@ func TestBacklogIsTold(t *testing.T) {
 	}
 	take := func(offset int64) {
 		t.Helper()
-		if _, err := g.take([]*kgo.Record{eventRecord(offset, string(rune('a'+offset)), noon)}, noon); err != nil {
+		if _, err := g.gather([]*kgo.Record{eventRecord(offset, string(rune('a'+offset)), noon)}, noon); err != nil {
 			t.Fatal(err)
 		}
 	}
 	check(0, 0, time.Time{})
-	g.held.logEnds(2, noon)
+	g.buffer.setLogEnd(2, noon)
 	check(0, 2, time.Time{})
 	take(0)
 	check(1, 2, time.Time{})
-	g.held.logEnds(4, time.Time{}) // a fetch, of whatever age
+	g.buffer.setLogEnd(4, time.Time{}) // a fetch, of whatever age
 	check(1, 4, time.Time{})
 	take(1)
 	check(2, 4, noon) // all that was there at noon
@@ -79,24 +79,24 @@ func TestBacklogIsTold(t *testing.T) {
 	check(4, 4, noon)
 	take(4)
 	check(5, 5, noon) // further than anybody has seen the end
-	g.held.logEnds(5, noon.Add(time.Second))
+	g.buffer.setLogEnd(5, noon.Add(time.Second))
 	check(5, 5, noon.Add(time.Second))
-	g.held.logEnds(6, noon.Add(2*time.Second))
+	g.buffer.setLogEnd(6, noon.Add(2*time.Second))
 	check(5, 6, noon.Add(time.Second))
 }
 
-// TestPositionIsOneMoment: rows that wait to become a batch hold back all that
+// TestPositionIsConsistent: rows that wait to become a batch hold back all that
 // is said of the position.
-func TestPositionIsOneMoment(t *testing.T) {
-	g := benchGatherer(t)
+func TestPositionIsConsistent(t *testing.T) {
+	g := newTestGatherer(t)
 	defer g.dedupe.Close()
-	defer g.held.end()
+	defer g.buffer.stop()
 	for offset := range int64(2) {
-		if _, err := g.take([]*kgo.Record{eventRecord(offset, string(rune('a'+offset)), noon)}, noon); err != nil {
+		if _, err := g.gather([]*kgo.Record{eventRecord(offset, string(rune('a'+offset)), noon)}, noon); err != nil {
 			t.Fatal(err)
 		}
-		g.held.logEnds(offset+1, noon.Add(time.Duration(offset)*time.Second))
-		part, err := g.held.tail(0)
+		g.buffer.setLogEnd(offset+1, noon.Add(time.Duration(offset)*time.Second))
+		part, err := g.buffer.tail(0)
 		if err != nil || part.Next != 1 || part.End != 1 || part.ReadAt != noon.UnixMilli() {
 			t.Errorf("part = %+v, %v; want it as after the first record", part, err)
 		}
@@ -104,23 +104,23 @@ func TestPositionIsOneMoment(t *testing.T) {
 	}
 }
 
-// TestTakeOverTellsItsBacklog: the new owner knows from its first moment what
+// TestTailReportsBacklogAfterTakeOver: the new owner knows from its first moment what
 // there is to gather, and marks nothing once it has.
-func TestTakeOverTellsItsBacklog(t *testing.T) {
-	g := benchGatherer(t)
+func TestTailReportsBacklogAfterTakeOver(t *testing.T) {
+	g := newTestGatherer(t)
 	defer g.dedupe.Close()
-	g.held.end()
-	g.held.begin(memory.DefaultAllocator, lake.ShardState{First: 90, Next: 100, Position: lake.LogPosition{Base: 90}})
-	g.held.logEnds(25, noon)
-	defer g.held.end()
-	part, err := g.held.tail(100)
+	g.buffer.stop()
+	g.buffer.start(memory.DefaultAllocator, lake.ShardState{First: 90, Next: 100, Position: lake.LogPosition{Base: 90}})
+	g.buffer.setLogEnd(25, noon)
+	defer g.buffer.stop()
+	part, err := g.buffer.tail(100)
 	if err != nil || part.Next != 100 || part.End != 115 || part.ReadAt != 0 {
 		t.Errorf("part = %+v, %v; want from 100 to 115, read at no time", part, err)
 	}
-	inWorld(t, 1, func(t *testing.T, w *world) {
+	withHarness(t, 1, func(t *testing.T, w *harness) {
 		w.post(0, numbered(1000)...)
 		p := w.start("p", Config{})
-		defer p.end()
+		defer p.stopAndWait()
 		time.Sleep(500 * time.Millisecond)
 		part, err := p.service.Tail(0, 0)
 		if err != nil || part.Next != 1000 || part.End != 1000 || part.ReadAt == 0 {
@@ -130,15 +130,15 @@ func TestTakeOverTellsItsBacklog(t *testing.T) {
 	})
 }
 
-// TestAdoptedLogIsAnsweredFromZero: the lake knows nothing of the shard, and
+// TestTailOfAdoptedLogFromZero: the lake knows nothing of the shard, and
 // whoever asks from there gets all there is, until some of it is dropped.
-func TestAdoptedLogIsAnsweredFromZero(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+func TestTailOfAdoptedLogFromZero(t *testing.T) {
+	withHarness(t, 1, func(t *testing.T, w *harness) {
 		w.post(0, "lost to us", "this too")
 		_, err := kadm.NewClient(w.producer).DeleteRecords(t.Context(), kadm.Offsets{topic.Name: {0: {Topic: topic.Name, At: 2}}})
 		w.must(err)
 		p := w.start("p", Config{Adopt: true})
-		defer p.end()
+		defer p.stopAndWait()
 		time.Sleep(time.Second)
 		w.post(0, "a")
 		for _, from := range []int64{0, 1, 2} {
@@ -157,17 +157,17 @@ func TestAdoptedLogIsAnsweredFromZero(t *testing.T) {
 	})
 }
 
-// TestPositionWithoutRowsIsShownAtOnce: what makes no batch need not wait for
+// TestPositionWithoutRowsIsPublishedAtOnce: what makes no batch need not wait for
 // one.
-func TestPositionWithoutRowsIsShownAtOnce(t *testing.T) {
-	g := benchGatherer(t)
+func TestPositionWithoutRowsIsPublishedAtOnce(t *testing.T) {
+	g := newTestGatherer(t)
 	defer g.dedupe.Close()
-	defer g.held.end()
+	defer g.buffer.stop()
 	for offset, r := range []*kgo.Record{eventRecord(0, "a", noon), tickRecord(1, noon), poison(2)} {
-		if _, err := g.take([]*kgo.Record{r}, noon); err != nil {
+		if _, err := g.gather([]*kgo.Record{r}, noon); err != nil {
 			t.Fatal(err)
 		}
-		part, err := g.held.tail(0)
+		part, err := g.buffer.tail(0)
 		if err != nil || part.Next != int64(offset)+1 {
 			t.Errorf("next %d, %v; want %d", part.Next, err, offset+1)
 		}

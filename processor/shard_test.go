@@ -15,13 +15,13 @@ import (
 )
 
 func TestCutByAge(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+	withHarness(t, 1, func(t *testing.T, w *harness) {
 		p := w.start("p", Config{})
-		defer p.end()
+		defer p.stopAndWait()
 		synctest.Wait()
 		w.post(0, "a", "b")
 		time.Sleep(59 * time.Second)
-		if got := w.vector(lake.Events); len(got) != 0 {
+		if got := w.shardStates(lake.Events); len(got) != 0 {
 			t.Fatalf("after 59 s: events has %v, want nothing", got)
 		}
 		next, offsets, err := p.tailOf(0, 0)
@@ -34,9 +34,9 @@ func TestCutByAge(t *testing.T) {
 }
 
 func TestTailIsFresh(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+	withHarness(t, 1, func(t *testing.T, w *harness) {
 		p := w.start("p", Config{})
-		defer p.end()
+		defer p.stopAndWait()
 		time.Sleep(time.Second)
 		w.post(0, "a")
 		time.Sleep(300 * time.Millisecond)
@@ -49,13 +49,13 @@ func TestTailIsFresh(t *testing.T) {
 }
 
 func TestDrainCommitsWhatIsGathered(t *testing.T) {
-	inWorld(t, 2, func(t *testing.T, w *world) {
+	withHarness(t, 2, func(t *testing.T, w *harness) {
 		p := w.start("p", Config{})
 		synctest.Wait()
 		w.post(0, "a")
 		w.post(1, "b", "c")
 		time.Sleep(time.Second)
-		p.end()
+		p.stopAndWait()
 		w.wantCounters(0, lake.Counters{Stored: 1})
 		w.wantCounters(1, lake.Counters{Stored: 2})
 		if owners, err := w.registry.Owners(t.Context()); err != nil || len(owners) != 0 {
@@ -67,8 +67,8 @@ func TestDrainCommitsWhatIsGathered(t *testing.T) {
 	})
 }
 
-func TestRestartGoesOnFromTheLake(t *testing.T) {
-	inWorld(t, 1, func(_ *testing.T, w *world) {
+func TestRestartResumesFromLake(t *testing.T) {
+	withHarness(t, 1, func(_ *testing.T, w *harness) {
 		p := w.start("p", Config{})
 		w.post(0, "a", "b")
 		time.Sleep(90 * time.Second)
@@ -77,20 +77,20 @@ func TestRestartGoesOnFromTheLake(t *testing.T) {
 		p.crash()
 		w.post(0, "d", "a")
 		q := w.start("p", Config{}) // the same name: no lease to wait for
-		defer q.end()
-		w.settled()
+		defer q.stopAndWait()
+		w.waitCommitted()
 		w.wantCounters(0, lake.Counters{Stored: 4, Duplicates: 1})
 	})
 }
 
 func TestDuplicatesAcrossRestartAndWindow(t *testing.T) {
-	inWorld(t, 1, func(_ *testing.T, w *world) {
+	withHarness(t, 1, func(_ *testing.T, w *harness) {
 		w.window = time.Hour
-		w.start("p", Config{}).endAfter(func() {
+		w.start("p", Config{}).stopAfter(func() {
 			w.post(0, "a")
 			time.Sleep(2 * time.Minute)
 		})
-		w.start("q", Config{}).endAfter(func() {
+		w.start("q", Config{}).stopAfter(func() {
 			time.Sleep(57 * time.Minute)
 			w.post(0, "a") // 59 minutes after: a duplicate, by the rows of the lake
 			time.Sleep(2 * time.Minute)
@@ -102,17 +102,17 @@ func TestDuplicatesAcrossRestartAndWindow(t *testing.T) {
 	})
 }
 
-// endAfter does something while p runs and then ends it in good order.
-func (p *process) endAfter(do func()) {
+// stopAfter does something while p runs and then ends it in good order.
+func (p *process) stopAfter(do func()) {
 	p.w.t.Helper()
 	do()
 	time.Sleep(time.Second)
-	p.end()
+	p.stopAndWait()
 }
 
-func TestPoisonRecordMovesOn(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
-		w.start("p", Config{}).endAfter(func() {
+func TestPoisonRecordBecomesDeadLetter(t *testing.T) {
+	withHarness(t, 1, func(t *testing.T, w *harness) {
+		w.start("p", Config{}).stopAfter(func() {
 			w.post(0, "a")
 			w.record(0, []byte("no record of ours"))
 			w.record(0, topic.AppendTick(nil))
@@ -135,15 +135,15 @@ func TestPoisonRecordMovesOn(t *testing.T) {
 }
 
 func TestQuietShardTicksPastMidnight(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
+	withHarness(t, 1, func(t *testing.T, w *harness) {
 		time.Sleep(11*time.Hour + 50*time.Minute)
 		p := w.start("p", Config{})
-		defer p.end()
+		defer p.stopAndWait()
 		w.post(0, "a")
 		time.Sleep(2 * time.Minute)
-		before := w.vector(lake.Events)[0]
+		before := w.shardStates(lake.Events)[0]
 		time.Sleep(20 * time.Minute)
-		after := w.vector(lake.Events)[0]
+		after := w.shardStates(lake.Events)[0]
 		if after.LogTime/dayMS != before.LogTime/dayMS+1 || after.Counters.Control != before.Counters.Control+1 {
 			t.Errorf("a day later: %+v, before %+v; want log time of the next day by one tick", after, before)
 		}
@@ -151,7 +151,7 @@ func TestQuietShardTicksPastMidnight(t *testing.T) {
 }
 
 func TestTwoProcessesShareAndTakeOver(t *testing.T) {
-	inWorld(t, 4, func(t *testing.T, w *world) {
+	withHarness(t, 4, func(t *testing.T, w *harness) {
 		p := w.start("p", Config{})
 		time.Sleep(5 * time.Second)
 		q := w.start("q", Config{})
@@ -171,7 +171,7 @@ func TestTwoProcessesShareAndTakeOver(t *testing.T) {
 		for shard := range int32(4) {
 			w.post(shard, "b", "c")
 		}
-		q.endAfter(func() { time.Sleep(time.Second) })
+		q.stopAfter(func() { time.Sleep(time.Second) })
 		for shard := range int32(4) {
 			w.wantCounters(shard, lake.Counters{Stored: 3, Duplicates: 1})
 		}
@@ -181,20 +181,20 @@ func TestTwoProcessesShareAndTakeOver(t *testing.T) {
 // TestZombie: a process whose lease was stolen goes on believing in it. Its
 // cut and the rightful owner's overlap; one of them stands.
 func TestZombie(t *testing.T) {
-	inWorld(t, 1, func(_ *testing.T, w *world) {
+	withHarness(t, 1, func(_ *testing.T, w *harness) {
 		zombie := w.start("zombie", Config{CutAge: 10 * time.Minute})
 		time.Sleep(time.Second)
 		w.post(0, "a", "b")
 		time.Sleep(time.Second)
-		zombie.leases.deaf.Store(true)
+		zombie.leases.zombie.Store(true)
 		time.Sleep(time.Minute)
 		owner := w.start("owner", Config{})
 		w.post(0, "c", "a")
 		time.Sleep(30 * time.Minute) // both have cut
 		w.post(0, "d")
 		time.Sleep(30 * time.Minute)
-		zombie.end()
-		owner.end()
+		zombie.stopAndWait()
+		owner.stopAndWait()
 		w.wantCounters(0, lake.Counters{Stored: 4, Duplicates: 1, Control: w.counters(0).Control})
 	})
 }
@@ -202,27 +202,27 @@ func TestZombie(t *testing.T) {
 // TestZombieAgainstOnlyDuplicates: the rightful owner's cuts move the offset
 // without a single row.
 func TestZombieAgainstOnlyDuplicates(t *testing.T) {
-	inWorld(t, 1, func(_ *testing.T, w *world) {
-		w.start("first", Config{}).endAfter(func() { w.post(0, "a", "b") })
+	withHarness(t, 1, func(_ *testing.T, w *harness) {
+		w.start("first", Config{}).stopAfter(func() { w.post(0, "a", "b") })
 		zombie := w.start("zombie", Config{CutAge: 10 * time.Minute})
 		time.Sleep(time.Second)
 		w.post(0, "a")
 		time.Sleep(time.Second)
-		zombie.leases.deaf.Store(true)
+		zombie.leases.zombie.Store(true)
 		time.Sleep(time.Minute)
 		owner := w.start("owner", Config{})
 		w.post(0, "b", "a")
 		time.Sleep(30 * time.Minute)
-		zombie.end()
-		owner.end()
+		zombie.stopAndWait()
+		owner.stopAndWait()
 		w.wantCounters(0, lake.Counters{Stored: 2, Duplicates: 3})
 	})
 }
 
-func TestLogThatLiesStopsTheShard(t *testing.T) {
-	inWorld(t, 2, func(t *testing.T, w *world) {
-		w.start("p", Config{}).endAfter(func() { w.post(0, "a", "b"); w.post(1, "c") })
-		w.forgetLog(0)
+func TestForeignLogStopsTheShard(t *testing.T) {
+	withHarness(t, 2, func(t *testing.T, w *harness) {
+		w.start("p", Config{}).stopAfter(func() { w.post(0, "a", "b"); w.post(1, "c") })
+		w.commitForeignLog(0)
 		p := w.start("q", Config{})
 		time.Sleep(10 * time.Second)
 		if err := p.service.Ready(); err == nil {
@@ -231,6 +231,6 @@ func TestLogThatLiesStopsTheShard(t *testing.T) {
 		if _, _, err := p.tailOf(1, 1); err != nil {
 			t.Errorf("tail of the other shard: %v, want that it goes on", err)
 		}
-		p.end()
+		p.stopAndWait()
 	})
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestFairSharesAddUp(t *testing.T) {
+func TestFairSharesSumToShards(t *testing.T) {
 	for processes := 1; processes <= 7; processes++ {
 		for shards := 1; shards <= 20; shards++ {
 			var alive []string

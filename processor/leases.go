@@ -15,19 +15,19 @@ var errLeaseLost = errors.New("lease of the shard is lost")
 
 // ownership is one shard that this process has claimed.
 type ownership struct {
-	worker *worker
-	epoch  int64
-	stop   context.CancelCauseFunc
-	done   chan struct{} // closed when the worker has returned
-	leaves bool          // it has been told to stop
-	lost   bool          // the lease is somebody else's
+	worker   *worker
+	epoch    int64
+	stop     context.CancelCauseFunc
+	done     chan struct{} // closed when the worker has returned
+	stopping bool          // it has been told to stop
+	lost     bool          // the lease is somebody else's
 }
 
-// assign claims a fair share of the shards, keeps the leases alive, and gives
+// manageLeases claims a fair share of the shards, keeps the leases alive, and gives
 // up what is more than the share, until ctx ends; then it gives up everything.
 // Leases decide who works, so that the work is shared and not done twice. They
 // do not decide what is right: that is the commit's (rule 2).
-func (s *Service) assign(ctx context.Context) error {
+func (s *Service) manageLeases(ctx context.Context) error {
 	tick := time.NewTicker(s.cfg.LeaseTTL / 4)
 	defer tick.Stop()
 	for {
@@ -35,26 +35,26 @@ func (s *Service) assign(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "leases could not be looked after", "err", err)
 		}
-		s.assigned(err)
+		s.setLeaseErr(err)
 		select {
 		case <-tick.C:
-		case <-s.changed:
+		case <-s.workerReturned:
 		case <-ctx.Done():
-			s.leave(context.WithoutCancel(ctx), tick.C)
+			s.releaseAll(context.WithoutCancel(ctx), tick.C)
 			return nil
 		}
 	}
 }
 
-// leave gives up every shard: it drains and then goes to whom wants it. Leases
+// releaseAll gives up every shard: it drains and then goes to whom wants it. Leases
 // are kept alive meanwhile.
-func (s *Service) leave(ctx context.Context, tick <-chan time.Time) {
+func (s *Service) releaseAll(ctx context.Context, tick <-chan time.Time) {
 	for _, o := range s.owned() {
-		o.leaves = true
+		o.stopping = true
 		o.stop(context.Canceled)
 	}
 	for len(s.owned()) > 0 {
-		if err := s.keep(ctx); err != nil {
+		if err := s.renewLeases(ctx); err != nil {
 			s.log.WarnContext(ctx, "leases could not be looked after", "err", err)
 		}
 		if len(s.owned()) == 0 {
@@ -62,7 +62,7 @@ func (s *Service) leave(ctx context.Context, tick <-chan time.Time) {
 		}
 		select {
 		case <-tick:
-		case <-s.changed:
+		case <-s.workerReturned:
 		}
 	}
 	if err := s.deps.Registry.DeregisterProcessor(ctx, s.cfg.ID); err != nil {
@@ -74,8 +74,8 @@ func (s *Service) leave(ctx context.Context, tick <-chan time.Time) {
 func (s *Service) rebalance(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.LeaseTTL)
 	defer cancel()
-	beat := s.deps.Registry.Heartbeat(ctx, s.cfg.ID, s.cfg.LeaseTTL)
-	if err := errors.Join(beat, s.keep(ctx)); err != nil {
+	heartbeatErr := s.deps.Registry.Heartbeat(ctx, s.cfg.ID, s.cfg.LeaseTTL)
+	if err := errors.Join(heartbeatErr, s.renewLeases(ctx)); err != nil {
 		return err
 	}
 	alive, err := s.deps.Registry.Processors(ctx)
@@ -83,11 +83,11 @@ func (s *Service) rebalance(ctx context.Context) error {
 		return err
 	}
 	share := fairShare(alive, s.cfg.ID, s.deps.Layout.Shards)
-	s.share.Store(int64(share))
-	working := slices.DeleteFunc(s.owned(), func(o *ownership) bool { return o.leaves })
+	s.shardsWanted.Store(int64(share))
+	working := slices.DeleteFunc(s.owned(), func(o *ownership) bool { return o.stopping })
 	if len(working) > share {
 		for _, o := range working[share:] {
-			o.leaves = true
+			o.stopping = true
 			o.stop(context.Canceled)
 		}
 		return nil
@@ -109,18 +109,18 @@ func fairShare(alive []string, id string, shards int) int {
 	return share
 }
 
-// keep renews the leases and takes leave of workers that have returned.
-func (s *Service) keep(ctx context.Context) error {
+// renewLeases renews the leases and takes leave of workers that have returned.
+func (s *Service) renewLeases(ctx context.Context) error {
 	var errs []error
 	for _, o := range s.owned() {
 		if o.returned() {
-			errs = append(errs, s.forget(ctx, o))
+			errs = append(errs, s.releaseShard(ctx, o))
 			continue
 		}
 		err := s.deps.Registry.Renew(ctx, o.worker.shard, o.epoch, s.cfg.LeaseTTL)
 		if errors.Is(err, registry.ErrFenced) {
 			o.worker.log.WarnContext(ctx, "lease lost, what is gathered is dropped", "epoch", o.epoch)
-			o.lost, o.leaves = true, true
+			o.lost, o.stopping = true, true
 			o.stop(errLeaseLost)
 			continue
 		}
@@ -138,12 +138,12 @@ func (o *ownership) returned() bool {
 	}
 }
 
-// forget takes leave of a shard whose worker has returned.
-func (s *Service) forget(ctx context.Context, o *ownership) error {
+// releaseShard takes leave of a shard whose worker has returned.
+func (s *Service) releaseShard(ctx context.Context, o *ownership) error {
 	s.mu.Lock()
 	delete(s.shards, o.worker.shard)
 	s.mu.Unlock()
-	s.metrics.drop(o.worker.shard)
+	s.metrics.deleteShard(o.worker.shard)
 	if o.lost {
 		return nil
 	}
@@ -178,14 +178,14 @@ func (s *Service) claim(ctx context.Context, n int) error {
 		if err != nil {
 			return fmt.Errorf("claim shard %d: %w", shard, err)
 		}
-		s.work(ctx, shard, epoch)
+		s.startWorker(ctx, shard, epoch)
 		n--
 	}
 	return nil
 }
 
-// work starts the worker of a shard just claimed. It ends when it is told to.
-func (s *Service) work(ctx context.Context, shard int32, epoch int64) {
+// startWorker starts the worker of a shard just claimed. It ends when it is told to.
+func (s *Service) startWorker(ctx context.Context, shard int32, epoch int64) {
 	ctx, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	o := &ownership{worker: s.newWorker(shard, epoch), epoch: epoch, stop: stop, done: make(chan struct{})}
 	s.mu.Lock()
@@ -196,7 +196,7 @@ func (s *Service) work(ctx context.Context, shard int32, epoch int64) {
 		defer func() {
 			close(o.done)
 			select {
-			case s.changed <- struct{}{}:
+			case s.workerReturned <- struct{}{}:
 			default:
 			}
 		}()

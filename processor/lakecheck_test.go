@@ -11,19 +11,19 @@ import (
 
 // check holds every table against what the log has, at whatever offsets they
 // have come to.
-func (w *world) check() {
+func (w *harness) check() {
 	w.t.Helper()
-	laketest.Check(w.t, w.reader, w.content())
+	laketest.Check(w.t, w.reader, w.readLog())
 }
 
 // checkDone is check, and wants every table at the end of the log.
-func (w *world) checkDone() {
+func (w *harness) checkDone() {
 	w.t.Helper()
-	laketest.CheckDone(w.t, w.reader, w.content())
+	laketest.CheckDone(w.t, w.reader, w.readLog())
 }
 
-// content reads the whole log.
-func (w *world) content() laketest.Log {
+// readLog reads the whole log.
+func (w *harness) readLog() laketest.Log {
 	w.t.Helper()
 	ends, err := kadm.NewClient(w.producer).ListEndOffsets(w.t.Context(), topic.Name)
 	w.must(err)

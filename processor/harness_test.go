@@ -25,11 +25,11 @@ import (
 	"weir/schemas/topic"
 )
 
-// world is what outlives the processors of a test: Kafka, the registry, and
+// harness is what outlives the processors of a test: Kafka, the registry, and
 // the lake with its faults. It lives in a synctest bubble.
-type world struct {
+type harness struct {
 	t        *testing.T
-	lake     *laketest.World
+	backend  *laketest.World
 	registry *registry.Registry
 	network  *kfake.VirtualNetwork
 	producer *kgo.Client
@@ -39,13 +39,13 @@ type world struct {
 	log      *slog.Logger
 }
 
-// inWorld runs story in a bubble of its own, in which it is noon.
-func inWorld(t *testing.T, shards int, story func(t *testing.T, w *world)) {
+// withHarness runs story in a bubble of its own, in which it is noon.
+func withHarness(t *testing.T, shards int, story func(t *testing.T, w *harness)) {
 	t.Helper()
 	scratch := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(12 * time.Hour)
-		w := &world{t: t, window: 24 * time.Hour, lake: laketest.New(), network: &kfake.VirtualNetwork{}, log: slog.New(slog.NewTextHandler(logTo{t}, nil))}
+		w := &harness{t: t, window: 24 * time.Hour, backend: laketest.New(), network: &kfake.VirtualNetwork{}, log: slog.New(slog.NewTextHandler(testLogWriter{t}, nil))}
 		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(w.network.Listen))
 		w.must(err)
 		defer cluster.Close()
@@ -57,27 +57,27 @@ func inWorld(t *testing.T, shards int, story func(t *testing.T, w *world)) {
 		defer w.producer.Close()
 		w.layout, err = topic.Ensure(t.Context(), w.producer, w.registry, topic.Options{Shards: shards})
 		w.must(err)
-		w.reader = w.open()
+		w.reader = w.openLake()
 		story(t, w)
 	})
 }
 
-// logTo writes a log into the test's own.
-type logTo struct{ t *testing.T }
+// testLogWriter writes a log into the test's own.
+type testLogWriter struct{ t *testing.T }
 
-func (l logTo) Write(b []byte) (int, error) {
+func (l testLogWriter) Write(b []byte) (int, error) {
 	l.t.Log(strings.TrimSpace(string(b)))
 	return len(b), nil
 }
 
-func (w *world) must(err error) {
+func (w *harness) must(err error) {
 	w.t.Helper()
 	if err != nil {
 		w.t.Fatal(err)
 	}
 }
 
-func (w *world) kafka(opts ...kgo.Opt) (*kgo.Client, error) {
+func (w *harness) kafka(opts ...kgo.Opt) (*kgo.Client, error) {
 	base := []kgo.Opt{
 		kgo.SeedBrokers("localhost:9092"), kgo.Dialer(func(ctx context.Context, network, host string) (net.Conn, error) {
 			return w.network.DialContext(ctx, network, host)
@@ -87,15 +87,15 @@ func (w *world) kafka(opts ...kgo.Opt) (*kgo.Client, error) {
 	return kgo.NewClient(append(base, opts...)...)
 }
 
-func (w *world) open() *lake.Lake {
+func (w *harness) openLake() *lake.Lake {
 	w.t.Helper()
-	l, err := w.lake.Open(w.t.Context(), lake.Config{Compression: "snappy"})
+	l, err := w.backend.Open(w.t.Context(), lake.Config{Compression: "snappy"})
 	w.must(err)
 	return l
 }
 
 // post writes events of client 1 into shard, one for each random id.
-func (w *world) post(shard int32, ids ...string) {
+func (w *harness) post(shard int32, ids ...string) {
 	w.t.Helper()
 	for _, id := range ids {
 		e := schemas.Event{Product: 1, Client: 1, Time: time.Now().UnixMilli(), Name: "open", RandomID: id}
@@ -104,8 +104,8 @@ func (w *world) post(shard int32, ids ...string) {
 	w.must(w.producer.Flush(w.t.Context()))
 }
 
-// say writes a change of client 1 into shard.
-func (w *world) say(shard int32, plan string) {
+// postChange writes a change of client 1 into shard.
+func (w *harness) postChange(shard int32, plan string) {
 	w.t.Helper()
 	c := schemas.Change{
 		Product: 1, Client: 1, Time: time.Now().UnixMilli(), Kind: schemas.PropertyChange, Operation: schemas.OpSet,
@@ -115,13 +115,13 @@ func (w *world) say(shard int32, plan string) {
 }
 
 // record writes one record of any content.
-func (w *world) record(shard int32, value []byte) {
+func (w *harness) record(shard int32, value []byte) {
 	w.t.Helper()
 	w.produce(shard, value)
 	w.must(w.producer.Flush(w.t.Context()))
 }
 
-func (w *world) produce(shard int32, value []byte) {
+func (w *harness) produce(shard int32, value []byte) {
 	w.t.Helper()
 	r := &kgo.Record{Topic: topic.Name, Partition: shard, Key: topic.Key(nil, 1, 1), Value: value, Timestamp: time.Now()}
 	w.producer.Produce(w.t.Context(), r, func(_ *kgo.Record, err error) {
@@ -142,72 +142,72 @@ func numbered(n int) []string {
 
 // process is a processor and the ways it can be cut off from the world.
 type process struct {
-	w       *world
+	w       *harness
 	service *Service
 	lake    *lake.Lake
-	leases  *leases
+	leases  *fakeLeases
 	stop    context.CancelFunc
 	done    chan error
 }
 
-// leases are the registry as one process sees it.
-type leases struct {
+// fakeLeases are the registry as one process sees it.
+type fakeLeases struct {
 	Leases
-	dead atomic.Bool // nothing reaches the registry any more
-	deaf atomic.Bool // and yet it believes that all is well
+	unreachable atomic.Bool // nothing reaches the registry any more
+	zombie      atomic.Bool // and yet it believes that all is well
 }
 
 var errCutOff = errors.New("cut off from the registry")
 
-func (l *leases) Renew(ctx context.Context, shard int32, epoch int64, ttl time.Duration) error {
+func (l *fakeLeases) Renew(ctx context.Context, shard int32, epoch int64, ttl time.Duration) error {
 	switch {
-	case l.deaf.Load():
+	case l.zombie.Load():
 		return nil
-	case l.dead.Load():
+	case l.unreachable.Load():
 		return errCutOff
 	}
 	return l.Leases.Renew(ctx, shard, epoch, ttl)
 }
 
-func (l *leases) Heartbeat(ctx context.Context, id string, ttl time.Duration) error {
+func (l *fakeLeases) Heartbeat(ctx context.Context, id string, ttl time.Duration) error {
 	switch {
-	case l.deaf.Load():
+	case l.zombie.Load():
 		return nil
-	case l.dead.Load():
+	case l.unreachable.Load():
 		return errCutOff
 	}
 	return l.Leases.Heartbeat(ctx, id, ttl)
 }
 
-func (l *leases) Release(ctx context.Context, shard int32, epoch int64) error {
-	if l.dead.Load() || l.deaf.Load() {
+func (l *fakeLeases) Release(ctx context.Context, shard int32, epoch int64) error {
+	if l.unreachable.Load() || l.zombie.Load() {
 		return errCutOff
 	}
 	return l.Leases.Release(ctx, shard, epoch)
 }
 
-func (l *leases) DeregisterProcessor(ctx context.Context, id string) error {
-	if l.dead.Load() || l.deaf.Load() {
+func (l *fakeLeases) DeregisterProcessor(ctx context.Context, id string) error {
+	if l.unreachable.Load() || l.zombie.Load() {
 		return errCutOff
 	}
 	return l.Leases.DeregisterProcessor(ctx, id)
 }
 
-func (l *leases) Claim(ctx context.Context, shard int32, o registry.Owner, ttl time.Duration) (int64, error) {
-	if l.dead.Load() || l.deaf.Load() {
+func (l *fakeLeases) Claim(ctx context.Context, shard int32, o registry.Owner, ttl time.Duration) (int64, error) {
+	if l.unreachable.Load() || l.zombie.Load() {
 		return 0, errCutOff
 	}
 	return l.Leases.Claim(ctx, shard, o, ttl)
 }
 
 // start runs a processor. Compaction is for the story to ask for.
-func (w *world) start(id string, cfg Config) *process {
+func (w *harness) start(id string, cfg Config) *process {
 	w.t.Helper()
 	cfg.ID, cfg.Scratch, cfg.DedupeWindow = id, w.t.TempDir(), w.window
 	if cfg.CompactEvery == 0 {
 		cfg.CompactEvery = -1
 	}
-	p := &process{w: w, lake: w.open(), leases: &leases{Leases: w.registry}, done: make(chan error, 1)}
+	p := &process{w: w, lake: w.openLake(), leases: &fakeLeases{Leases: w.registry}, done: make(chan error, 1)}
 	var err error
 	p.service, err = New(cfg, Deps{Registry: p.leases, Lake: p.lake, Kafka: w.kafka, Layout: w.layout, Log: w.log})
 	w.must(err)
@@ -217,8 +217,8 @@ func (w *world) start(id string, cfg Config) *process {
 	return p
 }
 
-// end stops p in good order and waits for it.
-func (p *process) end() {
+// stopAndWait stops p in good order and waits for it.
+func (p *process) stopAndWait() {
 	p.w.t.Helper()
 	p.stop()
 	if err := <-p.done; err != nil {
@@ -230,21 +230,21 @@ func (p *process) end() {
 // registry. Its leases stay until they run out.
 func (p *process) crash() {
 	p.w.t.Helper()
-	p.leases.dead.Store(true)
+	p.leases.unreachable.Store(true)
 	for _, o := range p.service.owned() {
 		o.stop(errLeaseLost)
 	}
-	p.end()
+	p.stopAndWait()
 }
 
-// settled waits until the lake has everything, and returns the state of events.
-func (w *world) settled() lake.ShardStates {
+// waitCommitted waits until the lake has everything, and returns the state of events.
+func (w *harness) waitCommitted() lake.ShardStates {
 	w.t.Helper()
 	time.Sleep(5 * time.Minute)
-	return w.vector(lake.Events)
+	return w.shardStates(lake.Events)
 }
 
-func (w *world) vector(t lake.Table) lake.ShardStates {
+func (w *harness) shardStates(t lake.Table) lake.ShardStates {
 	w.t.Helper()
 	s, err := w.reader.Load(w.t.Context(), t)
 	w.must(err)
@@ -252,12 +252,14 @@ func (w *world) vector(t lake.Table) lake.ShardStates {
 }
 
 // counters is what events says of one shard.
-func (w *world) counters(shard int32) lake.Counters { return w.vector(lake.Events)[shard].Counters }
+func (w *harness) counters(shard int32) lake.Counters {
+	return w.shardStates(lake.Events)[shard].Counters
+}
 
 // wantCounters holds a shard's counters and offset against what they should be.
-func (w *world) wantCounters(shard int32, want lake.Counters) {
+func (w *harness) wantCounters(shard int32, want lake.Counters) {
 	w.t.Helper()
-	s := w.vector(lake.Events)[shard]
+	s := w.shardStates(lake.Events)[shard]
 	if diff := cmp.Diff(want, s.Counters); diff != "" {
 		w.t.Errorf("shard %d counters (-want +got):\n%s", shard, diff)
 	}
@@ -269,21 +271,21 @@ func (w *world) wantCounters(shard int32, want lake.Counters) {
 // lastBytes asks p for what it holds of shard from an offset on.
 func (p *process) tailOf(shard int32, from int64) (next int64, offsets []int64, err error) {
 	p.w.t.Helper()
-	time.Sleep(2 * flushEvery)
+	time.Sleep(2 * publishEvery)
 	part, err := p.service.Tail(shard, from)
 	if err != nil {
 		return 0, nil, err
 	}
-	return part.Next, offsetsOf(p.w.t, &sealed{rows: part.Rows}), nil
+	return part.Next, offsetsOf(p.w.t, &sealedCut{rows: part.Rows}), nil
 }
 
 var _ tail.Provider = (*Service)(nil)
 
-// forgetLog makes the lake believe that it was filled from another log.
-func (w *world) forgetLog(shard int32) {
+// commitForeignLog makes the lake believe that it was filled from another log.
+func (w *harness) commitForeignLog(shard int32) {
 	w.t.Helper()
 	for _, t := range lake.Tables() {
-		at := w.vector(t)[shard]
+		at := w.shardStates(t)[shard]
 		to := at
 		to.Next, to.Position.TopicID = at.Next+1, "another log"
 		to.Counters.Lost++
