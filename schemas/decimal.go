@@ -8,7 +8,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/decimal128"
 )
 
-// Why a number cannot be a decimal(38,scale).
+// Reasons why ParseDecimal rejects a number.
 var (
 	ErrNotNumber = errors.New("is not a number")
 	ErrTooLarge  = errors.New("has too many digits before the point")
@@ -21,7 +21,7 @@ func ParseDecimal(text []byte, scale int) (decimal128.Num, error) {
 	if err != nil {
 		return decimal128.Num{}, err
 	}
-	whole := n.point + scale // how many of the digits stand before the rounding
+	whole := n.point + scale // digits that remain after rounding
 	if n.len() == 0 || whole < 0 {
 		return decimal128.Num{}, nil // zero, or less than a twentieth of a unit
 	}
@@ -52,8 +52,8 @@ func ParseDecimal(text []byte, scale int) (decimal128.Num, error) {
 	return v, nil
 }
 
-// AppendDecimal appends v, in units of 10^-scale, as a JSON number with no more
-// digits than it needs.
+// AppendDecimal appends v, in units of 10^-scale, as a JSON number without
+// trailing zeros.
 func AppendDecimal(dst []byte, v decimal128.Num, scale int) []byte {
 	text := v.ToString(int32(scale))
 	if scale > 0 {
@@ -69,8 +69,8 @@ func AppendDecimal(dst []byte, v decimal128.Num, scale int) []byte {
 	return append(dst, text...)
 }
 
-// numberText is a JSON number taken apart: 0.digits × 10^point. Its digits lie in
-// the text, before and after the point.
+// numberText is a parsed JSON number: 0.digits × 10^point. The digits before and
+// after the decimal point alias the text.
 type numberText struct {
 	negative      bool
 	before, after []byte // without leading zeros; both empty for zero
@@ -86,8 +86,8 @@ func (n *numberText) digit(i int) byte {
 	return n.after[i-len(n.before)]
 }
 
-// roundsUp says whether the digits from i on are more than half of the one
-// before them, or just a half after an odd one.
+// roundsUp reports whether the digits from i on round the digit before them up:
+// they are more than half a unit of it, or exactly half and that digit is odd.
 func (n *numberText) roundsUp(i int, odd bool) bool {
 	if i >= n.len() || n.digit(i) != '5' {
 		return i < n.len() && n.digit(i) > '5'
@@ -100,11 +100,11 @@ func (n *numberText) roundsUp(i int, odd bool) bool {
 	return odd
 }
 
-// maxExponent bounds exponents; beyond it a number is zero or too large
-// whatever its digits, which are fewer than a body has bytes.
+// maxExponent bounds exponents, so that adding them up cannot overflow. A number
+// beyond it is zero or too large whatever its digits: a body has fewer bytes.
 const maxExponent = 1 << 40
 
-// splitNumber takes a number apart.
+// splitNumber parses a JSON number without copying its digits.
 func splitNumber(text []byte) (numberText, error) {
 	var n numberText
 	rest := text

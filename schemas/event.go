@@ -1,29 +1,34 @@
-// Package schemas holds what crosses between Weir's services or to a client:
-// the event, the limits it is held to, and the error a client may read.
+// Package schemas defines the types that cross between Weir's services or to a
+// client: the event and its limits, the change of a client, and the error that
+// a client may read.
 package schemas
 
 import "github.com/apache/arrow/go/v17/arrow/decimal128"
 
-// Limits of one event and of one request to contract 1.
+// Limits of one event and of one request to the Ingestion API. Four of them are
+// EngageLab's: 500 properties and 256 bytes of a name stand in the header of
+// its iOS SDK, 100 values and 256 characters of an identity in its document of
+// /v1/user/register. The others are Weir's own: no published document states a
+// limit.
 const (
 	MaxBatchEvents    = 1000            // events in a request
 	MaxBodyBytes      = 4 << 20         // body after decompression
 	MaxEventBytes     = 512 << 10       // one event as a record
 	MaxNameBytes      = 256             // event name, category, session id, random id, app_key, a property's name in $client
-	MaxTextBytes      = 8 << 10         // any other text of its own column: versions, locales, user agent, one client property
-	MaxFutureMS       = 3600_000        // how far ahead of the edge's clock an event may be; milliseconds
+	MaxTextBytes      = 8 << 10         // any other text with a column of its own: versions, locales, user agent, one client property
+	MaxFutureMS       = 3600_000        // how far an event may lie ahead of the edge's clock; milliseconds
 	MaxProperties     = 500             // own properties of one event
 	MaxNesting        = 64              // depth of a JSON value
-	ValueScale        = 9               // digits after the point of Event.Value
+	ValueScale        = 9               // digits after the decimal point of Event.Value
 	ValuePrecision    = 38              // digits of Event.Value
 	MinTimeMS         = 0               // earliest event time: 1970-01-01; epoch milliseconds
-	MaxTimeMS         = 253402300799999 // latest event time a record may hold: the end of the year 9999
-	MaxIdentityValues = 100             // identity values in a request of /v1/user/register
+	MaxTimeMS         = 253402300799999 // latest event time that a record may hold: the end of the year 9999
+	MaxIdentityValues = 100             // identity values in a request to /v1/user/register
 	MaxIdentityChars  = 256             // characters of one identity value
 )
 
-// Event is one thing a client did. It is immutable: whatever can change was
-// looked up at the edge and stamped into it.
+// Event is one action of a client. It is immutable: the edge looks up whatever
+// can change later and stores the result in the event.
 type Event struct {
 	Product       int64           // product id, positive
 	Client        int64           // EUID, positive
@@ -44,18 +49,19 @@ type Event struct {
 	IP            string          // $ip
 	User          []byte          // $user as a JSON object; nil when absent
 	ClientProps   []byte          // $client as a flat JSON object with dotted names; nil when absent
-	Exception     *Exception      // nil when the event is none
+	Exception     *Exception      // nil when the event reports none
 	Properties    []byte          // the event's own properties, a JSON object verbatim; nil when none
 }
 
-// Exception is what an event tells of an exception.
+// Exception describes the exception that an event reports.
 type Exception struct {
 	Class, Method, Message, Stack string
 }
 
-// Names of events with a meaning of their own (design §5).
+// Names of events that rollups and exports treat specially (DESIGN.md "Data
+// model").
 const (
-	SessionStart  = "session_start" // counts as one session, on its day
+	SessionStart  = "session_start" // counts as one session on its day
 	SessionStop   = "session_stop"  // carries $runtime
-	ExceptionName = "exception"     // is an exception whatever its properties
+	ExceptionName = "exception"     // is an exception even without $exception
 )

@@ -1,12 +1,13 @@
-// Package openapi holds the OpenAPI 3.1 documents of the published contracts,
-// and a page made from them.
+// Package openapi contains the OpenAPI 3.1 documents of the four APIs
+// (Ingestion, User Events, Events, Reporting) and renders a reference page from
+// them.
 //
-// The documents are written by hand, one a contract, for whoever writes a
-// client. openapitest holds them to the code: the tests of ingest and query
-// check every exchange against them.
+// The documents are written by hand for people who write a client. Package
+// openapitest keeps them and the code in step: the tests of ingest and query
+// check every request and response against them.
 //
-// It needs nothing, and fails only if a document that is built in is broken,
-// which a test would have shown.
+// The package has no dependencies at run time. It fails only if an embedded
+// document is malformed, which its tests would show.
 package openapi
 
 import (
@@ -24,20 +25,29 @@ import (
 //go:embed *.yaml
 var files embed.FS
 
-// Document is the description of one contract.
+// Document describes one API.
 type Document struct {
-	Name string // of its files, without ending
+	Name string // last element of its URL, without extension; also prefixes its anchors on the page
 	YAML []byte // as it was written
-	JSON []byte // the same for programs
+	JSON []byte // the same document for programs
 
 	root *yaml.Node
 }
 
-// Documents returns all documents, in the order of the contracts.
+// Documents returns all documents in the order in which the page shows them.
+//
+// Files are named after the API. The URLs of two documents are older than these
+// names and stay as they are, because clients were generated from them.
 func Documents() ([]Document, error) {
 	var docs []Document
-	for _, name := range []string{"event-report", "user-events", "analytics-events", "reporting"} {
-		text, err := files.ReadFile(name + ".yaml")
+	for _, d := range []struct{ file, name string }{
+		{"ingestion.yaml", "event-report"},
+		{"user-events.yaml", "user-events"},
+		{"events.yaml", "analytics-events"},
+		{"reporting.yaml", "reporting"},
+	} {
+		name := d.name
+		text, err := files.ReadFile(d.file)
 		if err != nil {
 			return nil, err
 		}
@@ -74,7 +84,7 @@ func Handler() (http.Handler, error) {
 	return mux, nil
 }
 
-// serveStatic serves what changes with the binary only.
+// serveStatic serves a body that changes only with the binary.
 func serveStatic(contentType string, body []byte) http.Handler {
 	sum := sha256.Sum256(body)
 	tag := `"` + hex.EncodeToString(sum[:12]) + `"`
@@ -82,7 +92,7 @@ func serveStatic(contentType string, body []byte) http.Handler {
 		h := w.Header()
 		h.Set("Content-Type", contentType)
 		h.Set("ETag", tag)
-		h.Set("Cache-Control", "no-cache") // ask, and be told that it is the same
+		h.Set("Cache-Control", "no-cache") // browsers revalidate, and get a 304 until the binary changes
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))

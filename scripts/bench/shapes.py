@@ -1,4 +1,4 @@
-"""Shapes of the reports: what Weir makes of numbers, said again from the contract.
+"""Shapes of the reports: what Weir makes of numbers, implemented again from the API documents.
 
 DuckDB finds the numbers; putting them into the shape of the answer is not
 measured. Decimals are exact, as in the answers, which are read as Decimal.

@@ -97,7 +97,7 @@ func post[T any](t *testing.T, client *http.Client, url, bearer string, body any
 	return answer, about, json.Unmarshal(got, &answer)
 }
 
-// page is an answer of contract 3.
+// page is a response of the Events API.
 type page struct {
 	Paging struct {
 		TotalCount int64
@@ -111,7 +111,7 @@ type page struct {
 	}
 }
 
-// ask puts a question of contract 3 to answerer i.
+// ask sends a request of the Events API to query process i.
 func (w *world) ask(t *testing.T, i int, token string, question map[string]any) (page, http.Header) {
 	t.Helper()
 	answer, about, err := post[page](t, http.DefaultClient, w.answerers[i%len(w.answerers)].url+"/analytics/api/v1/events", token, question)
@@ -121,7 +121,7 @@ func (w *world) ask(t *testing.T, i int, token string, question map[string]any) 
 	return answer, about.header
 }
 
-// total asks contract 3 how many events there are from one date to another.
+// total returns how many events the Events API counts from one date to another.
 func (w *world) total(t *testing.T, i int, token, from, to string, names ...string) int64 {
 	t.Helper()
 	question := map[string]any{"startDate": from, "endDate": to, "paging": map[string]int{"page": 1, "perPage": 1}}
@@ -132,7 +132,7 @@ func (w *world) total(t *testing.T, i int, token, from, to string, names ...stri
 	return answer.Paging.TotalCount
 }
 
-// session logs in to contract 4 as its live client does: no CSRF call first,
+// session logs in to the Reporting API as its existing client does: no CSRF call first,
 // and again when the cookie is missing.
 func (w *world) session(t *testing.T, i int, n tenant) (*http.Client, string) {
 	t.Helper()

@@ -60,8 +60,8 @@ func importAll(t *testing.T, w *world, n tenant, c corpus) {
 	}
 }
 
-// figures compares every expected figure: totals, names and years by contract
-// 3, one client by contract 2, all of them by Iceberg readers.
+// figures compares every expected figure: totals, names and years through the
+// Events API, one client through the User Events API, all of them through Iceberg readers.
 func figures(t *testing.T, w *world, n tenant, c corpus, flags ...string) {
 	t.Helper()
 	for product, want := range c.products {
@@ -85,7 +85,7 @@ func figures(t *testing.T, w *world, n tenant, c corpus, flags ...string) {
 	w.verify(t, c.expected, flags...)
 }
 
-// oneClient asks contract 2 for all events of one client, and compares how
+// oneClient asks the User Events API for all events of one client, and compares how
 // many there are, their order and that ids are unique.
 func oneClient(t *testing.T, w *world, token string, want expectation) {
 	t.Helper()
@@ -109,7 +109,7 @@ func oneClient(t *testing.T, w *world, token string, want expectation) {
 	}
 }
 
-// downloads takes today's raw events by contract 4, checks the zip with tools
+// downloads fetches the raw events of today through the Reporting API, checks the zip with tools
 // that are not ours, and that an altered link is refused.
 func downloads(t *testing.T, w *world, n tenant, c corpus) {
 	t.Helper()
@@ -273,7 +273,7 @@ func killing(t *testing.T, w *world, sig syscall.Signal) {
 	onlyProduct(t, c.expected, product, only)
 	w.verify(t, only)
 	if got := w.total(t, 0, n.token, "1971-01-01", "2100-01-01"); got != c.products[product].Totals.Events {
-		t.Errorf("contract 3 counts %d, want %d", got, c.products[product].Totals.Events)
+		t.Errorf("the Events API counts %d, want %d", got, c.products[product].Totals.Events)
 	}
 }
 
