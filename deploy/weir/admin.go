@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,54 +14,55 @@ import (
 	"weir/schemas/registry"
 )
 
-// adminVerb is one thing that `weir admin` can do.
+// adminVerb is one command of `weir admin`, as in account create.
 type adminVerb struct {
 	noun, verb string
 	summary    string
-	required   string // flags that must be given
+	required   string // flags that must be given, separated by spaces
 	optional   string // flags that may be given
 	run        func(ctx context.Context, call *adminCall) (output, error)
 }
 
-// adminCall is one verb being done.
+// adminCall is one command line of `weir admin` and what it works with.
 type adminCall struct {
 	adminFlags
+	given      []string // flags on the command line, without the dashes
+	positional []string // arguments that are no flags
+
 	reg   *registry.Registry
 	stdin io.Reader
 }
 
-// adminFlags is every flag there is; each verb takes some of them.
+// adminFlags are the flags of all verbs; each verb accepts some of them. Names
+// and values are free text and may begin with dashes.
 type adminFlags struct {
-	data          string
-	database      string
-	config        string
-	json          bool
-	account       string
-	id            string
-	name          string
-	products      productIDs
-	email         string
-	passwordStdin bool
-	rate          float64
-	value         string
-	euid          int64
-	given         map[string]bool // the flags on the command line
-	positional    []string        // what is no flag
+	Data          string     `key:"data"`
+	Database      string     `key:"database"`
+	DatabaseURL   string     `key:"database.url"` // the same flag, by the name that servers have
+	Config        string     `key:"config"`
+	JSON          bool       `key:"json"`
+	Account       string     `key:"account"`
+	ID            string     `key:"id"`
+	Name          string     `key:"name" free:"yes"`
+	Products      productIDs `key:"product"`
+	Email         string     `key:"email"`
+	PasswordStdin bool       `key:"password_stdin"`
+	Rate          float64    `key:"rate"`
+	Value         string     `key:"value" free:"yes"`
+	EUID          int64      `key:"euid"`
 }
 
-// productIDs collects --product, which may be given many times.
+// productIDs collects --product, which may be repeated.
 type productIDs []int64
 
-func (p *productIDs) String() string { return fmt.Sprint([]int64(*p)) }
-
-func (p *productIDs) Set(text string) error {
-	id, err := parseProduct(text)
-	*p = append(*p, id)
-	return err
+// adminTasks are the commands of `weir admin` that work on the lake and not on
+// the registry.
+func adminTasks() []command {
+	return []command{{"compact", "merge small data files", helpCompact, runCompact}}
 }
 
-// runAdmin manages what the registry keeps, beside a running server or without
-// one: both work on the same database.
+// runAdmin runs one command on the registry. It needs no server: with or without
+// one, it works on the same database.
 func runAdmin(ctx context.Context, p *process, args []string) error {
 	for _, task := range adminTasks() {
 		if len(args) > 0 && args[0] == task.name {
@@ -73,18 +73,18 @@ func runAdmin(ctx context.Context, p *process, args []string) error {
 		_, err := io.WriteString(p.stdout, help)
 		return err
 	}
-	flags, err := parseAdmin(args)
+	call, err := parseAdmin(args)
 	if err != nil {
 		return err
 	}
-	verb, err := findVerb(&flags)
+	verb, err := findVerb(call)
 	if err != nil {
 		return err
 	}
-	if err := verb.check(flags); err != nil {
+	if err := verb.check(call); err != nil {
 		return err
 	}
-	return runVerb(ctx, p, verb, flags)
+	return runVerb(ctx, p, verb, call)
 }
 
 func runAdminTask(ctx context.Context, p *process, task command, args []string) error {
@@ -95,8 +95,8 @@ func runAdminTask(ctx context.Context, p *process, task command, args []string) 
 	return task.run(ctx, p, args)
 }
 
-func runVerb(ctx context.Context, p *process, verb adminVerb, flags adminFlags) (err error) {
-	cfg, err := flags.settings(p)
+func runVerb(ctx context.Context, p *process, verb adminVerb, call *adminCall) (err error) {
+	cfg, err := call.settings(p)
 	if err != nil {
 		return err
 	}
@@ -110,31 +110,34 @@ func runVerb(ctx context.Context, p *process, verb adminVerb, flags adminFlags) 
 	}
 	defer func() { err = errors.Join(err, reg.Close()) }()
 
-	a, err := verb.run(ctx, &adminCall{adminFlags: flags, reg: reg, stdin: p.stdin})
+	call.reg, call.stdin = reg, p.stdin
+	out, err := verb.run(ctx, call)
 	if err != nil {
 		return explainError(err)
 	}
-	return a.print(p.stdout, flags.json)
+	return out.print(p.stdout, call.JSON)
 }
 
-// settings reads what variables and the file say of the database. A --data on
-// the command line means that folder, whatever they say.
-func (f adminFlags) settings(p *process) (Config, error) {
+// settings loads the settings that locate the database. --data on the command
+// line wins over a database in the variables or the file.
+func (c *adminCall) settings(p *process) (Config, error) {
 	var args []string
-	for name, value := range map[string]string{"--data": f.data, "--database.url": f.database, "--config": f.config} {
+	for name, value := range map[string]string{"--data": c.Data, "--database.url": c.database(), "--config": c.Config} {
 		if value != "" {
 			args = append(args, name+"="+value)
 		}
 	}
 	cfg, _, err := p.load(args, nil)
-	if f.data != "" {
+	if c.Data != "" {
 		cfg.Database.URL = ""
 	}
 	return cfg, err
 }
 
-// explainError says what a bare "not found" does not, and which errors are the
-// command line's.
+func (c *adminCall) database() string { return cmp.Or(c.DatabaseURL, c.Database) }
+
+// explainError turns registry errors into errors that say what to do. What the
+// registry refuses as invalid came from the command line: exit code 2.
 func explainError(err error) error {
 	switch {
 	case errors.Is(err, registry.ErrInvalid):
@@ -145,54 +148,27 @@ func explainError(err error) error {
 	return err
 }
 
-// parseAdmin reads flags wherever they stand.
-func parseAdmin(args []string) (adminFlags, error) {
-	f := adminFlags{given: map[string]bool{}}
-	set := f.set()
-	for len(args) > 0 {
-		if err := set.Parse(args); err != nil {
-			return f, usagef("%w; see: weir admin --help", err)
-		}
-		args = set.Args()
-		if len(args) > 0 {
-			f.positional = append(f.positional, args[0])
-			args = args[1:]
-		}
+// parseAdmin parses the flags of a command line, wherever they stand.
+func parseAdmin(args []string) (*adminCall, error) {
+	c := new(adminCall)
+	settings, _ := listSettings(&c.adminFlags)
+	var err error
+	if c.positional, c.given, err = parseFlags(args, settings); err != nil {
+		return nil, usagef("%w; see: weir admin --help", err)
 	}
-	set.Visit(func(one *flag.Flag) { f.given[one.Name] = true })
-	if f.data != "" && f.database != "" {
-		return f, usagef("--data and --database both name a database: give one")
+	if c.Data != "" && c.database() != "" {
+		return nil, usagef("--data and --database both name a database: give one")
 	}
-	return f, nil
+	return c, nil
 }
 
-func (f *adminFlags) set() *flag.FlagSet {
-	set := flag.NewFlagSet("weir admin", flag.ContinueOnError)
-	set.SetOutput(io.Discard)
-	set.StringVar(&f.data, "data", "", "")
-	set.StringVar(&f.database, "database", "", "")
-	set.StringVar(&f.database, "database.url", "", "")
-	set.StringVar(&f.config, "config", "", "")
-	set.BoolVar(&f.json, "json", false, "")
-	set.StringVar(&f.account, "account", "", "")
-	set.StringVar(&f.id, "id", "", "")
-	set.StringVar(&f.name, "name", "", "")
-	set.Var(&f.products, "product", "")
-	set.StringVar(&f.email, "email", "", "")
-	set.BoolVar(&f.passwordStdin, "password-stdin", false, "")
-	set.Float64Var(&f.rate, "rate", 0, "")
-	set.StringVar(&f.value, "value", "", "")
-	set.Int64Var(&f.euid, "euid", 0, "")
-	return set
-}
-
-// findVerb finds the verb that the first two words name and takes them away.
-func findVerb(f *adminFlags) (adminVerb, error) {
-	if len(f.positional) < 2 {
+// findVerb returns the verb that the first two arguments name, and removes them.
+func findVerb(c *adminCall) (adminVerb, error) {
+	if len(c.positional) < 2 {
 		return adminVerb{}, usagef("say what to do with what, as in: weir admin account list; see: weir admin --help")
 	}
-	noun, verb := f.positional[0], f.positional[1]
-	f.positional = f.positional[2:]
+	noun, verb := c.positional[0], c.positional[1]
+	c.positional = c.positional[2:]
 	for _, v := range adminVerbs() {
 		if v.noun == noun && v.verb == verb {
 			return v, nil
@@ -201,29 +177,29 @@ func findVerb(f *adminFlags) (adminVerb, error) {
 	return adminVerb{}, usagef("unknown command %q; see: weir admin --help", noun+" "+verb)
 }
 
-// check holds what was given against what the verb takes, and reports
-// everything at once. One word that is left over stands for --id.
-func (v adminVerb) check(f adminFlags) error {
+// check compares the flags with those that the verb accepts and reports all
+// mistakes at once. A single argument that is no flag stands for --id.
+func (v adminVerb) check(c *adminCall) error {
 	var wrong []string
 	complain := func(format string, args ...any) {
 		wrong = append(wrong, v.noun+" "+v.verb+" "+fmt.Sprintf(format, args...))
 	}
-	takes := strings.Fields("data database database.url config json " + v.required + " " + v.optional)
-	for name := range f.given {
-		if !slices.Contains(takes, name) {
+	accepted := strings.Fields("data database database.url config json " + v.required + " " + v.optional)
+	for _, name := range c.given {
+		if !slices.Contains(accepted, name) {
 			complain("takes no --%s", name)
 		}
 	}
-	bare := len(f.positional) == 1 && slices.Contains(takes, "id") && !f.given["id"]
+	bareID := len(c.positional) == 1 && slices.Contains(accepted, "id") && !slices.Contains(c.given, "id")
 	for name := range strings.FieldsSeq(v.required) {
-		if !f.given[name] && (name != "id" || !bare) {
+		if !slices.Contains(c.given, name) && (name != "id" || !bareID) {
 			complain("needs --%s", name)
 		}
 	}
-	if len(f.positional) > 0 && !bare {
-		complain("takes no %q", f.positional)
+	if len(c.positional) > 0 && !bareID {
+		complain("takes no %q", c.positional)
 	}
-	if len(f.products) > 1 && !slices.Contains(strings.Fields(v.optional), "product") {
+	if len(c.Products) > 1 && !slices.Contains(strings.Fields(v.optional), "product") {
 		complain("takes one --product")
 	}
 	if len(wrong) == 0 {
@@ -233,17 +209,17 @@ func (v adminVerb) check(f adminFlags) error {
 	return usagef("%s; see: weir admin %s --help", strings.Join(wrong, "\n"), v.noun)
 }
 
-// target is the id that was given, with --id or without.
-func (f adminFlags) target() string {
-	if len(f.positional) > 0 {
-		return f.positional[0]
+// target returns the id that was given, with --id or without.
+func (c *adminCall) target() string {
+	if len(c.positional) > 0 {
+		return c.positional[0]
 	}
-	return f.id
+	return c.ID
 }
 
-// product is the only --product, 0 if there is none.
-func (f adminFlags) product() int64 {
-	return cmp.Or([]int64(f.products)...)
+// product returns the only --product, or 0.
+func (c *adminCall) product() int64 {
+	return cmp.Or([]int64(c.Products)...)
 }
 
 func parseProduct(text string) (int64, error) {

@@ -318,7 +318,7 @@ func TestAdminHelpTeaches(t *testing.T) {
 			t.Errorf("%s: %v", example, err)
 			continue
 		}
-		v, err := findVerb(&f)
+		v, err := findVerb(f)
 		if err != nil {
 			t.Errorf("%s: %v", example, err)
 			continue

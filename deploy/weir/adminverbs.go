@@ -13,7 +13,7 @@ import (
 	"weir/schemas/registry"
 )
 
-// maxPasswordInput bounds what --password-stdin reads; bytes.
+// maxPasswordInput is how much --password-stdin reads; bytes.
 const maxPasswordInput = 4096
 
 func adminVerbs() []adminVerb {
@@ -43,7 +43,7 @@ func adminVerbs() []adminVerb {
 }
 
 func createAccount(ctx context.Context, c *adminCall) (output, error) {
-	a, err := c.reg.CreateAccount(ctx, c.name)
+	a, err := c.reg.CreateAccount(ctx, c.Name)
 	return output{
 		json:  orderedObject{{"account_id", a.ID}},
 		lines: []string{"account  " + a.ID},
@@ -65,7 +65,7 @@ func revokeAccount(ctx context.Context, c *adminCall) (output, error) {
 }
 
 func createProduct(ctx context.Context, c *adminCall) (output, error) {
-	p := registry.Product{Account: c.account, Name: c.name}
+	p := registry.Product{Account: c.Account, Name: c.Name}
 	if c.target() != "" {
 		id, err := parseProduct(c.target())
 		if err != nil {
@@ -83,7 +83,7 @@ func createProduct(ctx context.Context, c *adminCall) (output, error) {
 }
 
 func listProducts(ctx context.Context, c *adminCall) (output, error) {
-	all, err := c.reg.ListProducts(ctx, c.account)
+	all, err := c.reg.ListProducts(ctx, c.Account)
 	t := listing{columns: []string{"product_id", "account_id", "name", "created", "revoked"}}
 	for _, p := range all {
 		t.add(p.ID, p.Account, p.Name, p.Created, p.Revoked)
@@ -105,9 +105,9 @@ func labelProperty(ctx context.Context, c *adminCall) (output, error) {
 		return output{}, usageError{err}
 	}
 	return output{
-		json:  orderedObject{{"property", c.name}, {"label", c.value}},
-		lines: []string{c.name + "  " + cmp.Or(c.value, "has no label now")},
-	}, c.reg.LabelProperty(ctx, id, c.name, c.value)
+		json:  orderedObject{{"property", c.Name}, {"label", c.Value}},
+		lines: []string{c.Name + "  " + cmp.Or(c.Value, "has no label now")},
+	}, c.reg.LabelProperty(ctx, id, c.Name, c.Value)
 }
 
 func typeProperty(ctx context.Context, c *adminCall) (output, error) {
@@ -115,18 +115,18 @@ func typeProperty(ctx context.Context, c *adminCall) (output, error) {
 	if err != nil {
 		return output{}, usageError{err}
 	}
-	kind, err := strconv.Atoi(c.value)
+	kind, err := strconv.Atoi(c.Value)
 	if err != nil {
-		return output{}, usagef("%q is not a type: 1, 2 or 3", c.value)
+		return output{}, usagef("%q is not a type: 1, 2 or 3", c.Value)
 	}
 	return output{
-		json:  orderedObject{{"property", c.name}, {"type", c.value}},
-		lines: []string{c.name + "  " + c.value},
-	}, c.reg.SetPropertyType(ctx, id, c.name, kind)
+		json:  orderedObject{{"property", c.Name}, {"type", c.Value}},
+		lines: []string{c.Name + "  " + c.Value},
+	}, c.reg.SetPropertyType(ctx, id, c.Name, kind)
 }
 
 func createSource(ctx context.Context, c *adminCall) (output, error) {
-	s, secret, err := c.reg.CreateSource(ctx, registry.Source{Product: c.product(), Name: c.name, RatePerSecond: c.rate})
+	s, secret, err := c.reg.CreateSource(ctx, registry.Source{Product: c.product(), Name: c.Name, RatePerSecond: c.Rate})
 	return output{
 		json:  orderedObject{{"key", s.Key}, {"secret", secret}},
 		lines: []string{"key     " + s.Key, "secret  " + secret},
@@ -148,7 +148,7 @@ func revokeSource(ctx context.Context, c *adminCall) (output, error) {
 }
 
 func createToken(ctx context.Context, c *adminCall) (output, error) {
-	t, secret, err := c.reg.CreateToken(ctx, registry.Token{Account: c.account, Name: c.name, Products: c.products})
+	t, secret, err := c.reg.CreateToken(ctx, registry.Token{Account: c.Account, Name: c.Name, Products: c.Products})
 	return output{
 		json:  orderedObject{{"token_id", t.ID}, {"token", secret}},
 		lines: []string{"token_id  " + t.ID, "token     " + secret},
@@ -157,7 +157,7 @@ func createToken(ctx context.Context, c *adminCall) (output, error) {
 }
 
 func listTokens(ctx context.Context, c *adminCall) (output, error) {
-	all, err := c.reg.ListTokens(ctx, c.account)
+	all, err := c.reg.ListTokens(ctx, c.Account)
 	t := listing{columns: []string{"token_id", "account_id", "name", "products", "created", "revoked"}}
 	for _, k := range all {
 		t.add(k.ID, k.Account, k.Name, k.Products, k.Created, k.Revoked)
@@ -165,7 +165,8 @@ func listTokens(ctx context.Context, c *adminCall) (output, error) {
 	return t.answer(), err
 }
 
-// revokeToken answers with what was given unless that is the secret.
+// revokeToken prints the argument only when it is a token id: the token itself,
+// which is accepted too, is a secret.
 func revokeToken(ctx context.Context, c *adminCall) (output, error) {
 	name := c.target()
 	if !strings.HasPrefix(name, "tok_") {
@@ -176,16 +177,16 @@ func revokeToken(ctx context.Context, c *adminCall) (output, error) {
 
 func createUser(ctx context.Context, c *adminCall) (output, error) {
 	password := rand.Text()
-	if c.passwordStdin {
+	if c.PasswordStdin {
 		var err error
 		if password, err = readPassword(c.stdin); err != nil {
 			return output{}, err
 		}
 	}
-	u, err := c.reg.CreateUser(ctx, registry.User{Account: c.account, Email: c.email}, password)
+	u, err := c.reg.CreateUser(ctx, registry.User{Account: c.Account, Email: c.Email}, password)
 	a := output{json: orderedObject{{"user_id", u.ID}}, lines: []string{"user      " + u.ID}}
 	switch {
-	case !c.passwordStdin:
+	case !c.PasswordStdin:
 		a.json = append(a.json, jsonField{"password", password})
 		a.lines = append(a.lines, "password  "+password)
 		a.hint = "Keep the password now: it is stored only as a hash and is never shown again."
@@ -195,7 +196,7 @@ func createUser(ctx context.Context, c *adminCall) (output, error) {
 	return a, err
 }
 
-// readPassword takes all of the input but the end of its line.
+// readPassword returns the input without the end of its line.
 func readPassword(stdin io.Reader) (string, error) {
 	text, err := io.ReadAll(io.LimitReader(stdin, maxPasswordInput))
 	if err != nil {
@@ -212,7 +213,7 @@ func readPassword(stdin io.Reader) (string, error) {
 }
 
 func listUsers(ctx context.Context, c *adminCall) (output, error) {
-	all, err := c.reg.ListUsers(ctx, c.account)
+	all, err := c.reg.ListUsers(ctx, c.Account)
 	t := listing{columns: []string{"user_id", "account_id", "email", "created", "revoked"}}
 	for _, u := range all {
 		t.add(u.ID, u.Account, u.Email, u.Created, u.Revoked)
@@ -221,15 +222,15 @@ func listUsers(ctx context.Context, c *adminCall) (output, error) {
 }
 
 func revokeUser(ctx context.Context, c *adminCall) (output, error) {
-	if (c.target() == "") == (c.email == "") {
+	if (c.target() == "") == (c.Email == "") {
 		return output{}, usagef("user revoke needs --id or --email")
 	}
-	who := c.target() + c.email
+	who := c.target() + c.Email
 	return revokedOutput("user", who), c.reg.RevokeUser(ctx, who)
 }
 
 func createIdentity(ctx context.Context, c *adminCall) (output, error) {
-	euids, err := c.reg.RegisterIdentities(ctx, c.product(), c.name, []string{c.value})
+	euids, err := c.reg.RegisterIdentities(ctx, c.product(), c.Name, []string{c.Value})
 	if err != nil {
 		return output{}, err
 	}
@@ -237,8 +238,8 @@ func createIdentity(ctx context.Context, c *adminCall) (output, error) {
 }
 
 func setIdentity(ctx context.Context, c *adminCall) (output, error) {
-	id := registry.Identity{Product: c.product(), Name: c.name, Value: c.value, EUID: c.euid}
-	return identityOutput(c, c.euid), c.reg.LinkIdentity(ctx, id)
+	id := registry.Identity{Product: c.product(), Name: c.Name, Value: c.Value, EUID: c.EUID}
+	return identityOutput(c, c.EUID), c.reg.LinkIdentity(ctx, id)
 }
 
 func identityOutput(c *adminCall, euid int64) output {
@@ -246,16 +247,16 @@ func identityOutput(c *adminCall, euid int64) output {
 	return output{
 		json: orderedObject{
 			{"product_id", strconv.FormatInt(c.product(), 10)},
-			{"identity_name", c.name},
-			{"identity_value", c.value},
+			{"identity_name", c.Name},
+			{"identity_value", c.Value},
 			{"euid", id},
 		},
-		lines: []string{fmt.Sprintf("%s %s leads to client %s", c.name, c.value, id)},
+		lines: []string{fmt.Sprintf("%s %s leads to client %s", c.Name, c.Value, id)},
 	}
 }
 
 func listIdentities(ctx context.Context, c *adminCall) (output, error) {
-	all, err := c.reg.ListIdentities(ctx, c.product(), c.euid)
+	all, err := c.reg.ListIdentities(ctx, c.product(), c.EUID)
 	t := listing{columns: []string{"product_id", "identity_name", "identity_value", "euid", "created"}}
 	for _, id := range all {
 		t.add(id.Product, id.Name, id.Value, id.EUID, id.Created)
@@ -264,9 +265,9 @@ func listIdentities(ctx context.Context, c *adminCall) (output, error) {
 }
 
 func revokeIdentity(ctx context.Context, c *adminCall) (output, error) {
-	id := registry.Identity{Product: c.product(), Name: c.name, Value: c.value}
+	id := registry.Identity{Product: c.product(), Name: c.Name, Value: c.Value}
 	return output{
-		json:  orderedObject{{"revoked", c.name + " " + c.value}},
-		lines: []string{fmt.Sprintf("%s %s leads nowhere now", c.name, c.value)},
+		json:  orderedObject{{"revoked", c.Name + " " + c.Value}},
+		lines: []string{fmt.Sprintf("%s %s leads nowhere now", c.Name, c.Value)},
 	}, c.reg.UnlinkIdentity(ctx, id)
 }

@@ -165,13 +165,13 @@ func (p *process) load(args []string, options any) (cfg Config, rest []string, e
 	}
 	// Flags are read twice: first to find the file, at last to win over it.
 	file.Config = p.getenv("WEIR_CONFIG")
-	_, flagErr := parseFlags(args, flags)
+	_, _, flagErr := parseFlags(args, flags)
 	var errs []error
 	if file.Config != "" {
 		errs = append(errs, readFile(file.Config, settings))
 	}
 	errs = append(errs, parseEnviron(p.environ, settings))
-	rest, _ = parseFlags(args, flags)
+	rest, _, _ = parseFlags(args, flags)
 	if err := errors.Join(append(errs, flagErr)...); err != nil {
 		return cfg, nil, usageError{err}
 	}

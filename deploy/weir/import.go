@@ -64,7 +64,7 @@ func runImport(ctx context.Context, p *process, args []string) error {
 	if err := setDefaults(settings); err != nil {
 		return err
 	}
-	files, err := parseFlags(args, settings)
+	files, _, err := parseFlags(args, settings)
 	if err := errors.Join(err, opts.check(files, p.getenv("WEIR_SECRET"))); err != nil {
 		return usageError{err}
 	}

@@ -13,15 +13,16 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// setting is one field of a struct whose fields have the tags key, default and
-// help. The same struct says what the file, the variables and the flags may
-// say, what the example file shows and what --help lists.
+// setting is one field of a struct of settings. Its tags key, default, help,
+// only, secret and free describe it once for the YAML file, the variables, the
+// flags, the example file and --help. Every command parses its flags with this.
 type setting struct {
 	key     string // a.b_c
 	help    string
 	def     string
-	secret  bool     // --help does not show what it is
-	allowed []string // values it may have; nil is any
+	secret  bool     // its value is not printed
+	allowed []string // values it may have; nil means any
+	free    bool     // free text: as a flag it takes the next argument even if that begins with --
 	field   reflect.Value
 }
 
@@ -36,8 +37,8 @@ func (s setting) variable() string {
 	return "WEIR_" + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_"))
 }
 
-// listSettings lists the settings of a struct, given by pointer, in the order of
-// its fields, and the sections that they stand in.
+// listSettings returns the settings of the struct to which target points, in the
+// order of its fields, and the sections that contain them.
 func listSettings(target any) (settings []setting, sections []section) {
 	return walkSettings(reflect.ValueOf(target).Elem(), "")
 }
@@ -54,7 +55,7 @@ func walkSettings(v reflect.Value, prefix string) (settings []setting, sections 
 		}
 		s := setting{
 			key: key, help: f.Tag.Get("help"), def: f.Tag.Get("default"),
-			secret: f.Tag.Get("secret") != "", field: v.Field(i),
+			secret: f.Tag.Get("secret") != "", free: f.Tag.Get("free") != "", field: v.Field(i),
 		}
 		if only := f.Tag.Get("only"); only != "" {
 			s.allowed = strings.Split(only, ",")
@@ -64,10 +65,10 @@ func walkSettings(v reflect.Value, prefix string) (settings []setting, sections 
 	return settings, sections
 }
 
-// bytesize is a number of bytes that is written with a unit.
+// bytesize is a number of bytes, written with a unit as in 16MiB.
 type bytesize int64
 
-// set reads text into the field.
+// set parses text into the field.
 func (s setting) set(text string) error {
 	if len(s.allowed) > 0 && !slices.Contains(s.allowed, text) {
 		return fmt.Errorf("%q is none of %s", text, strings.Join(s.allowed, ", "))
@@ -81,6 +82,12 @@ func (s setting) set(text string) error {
 		return parseInto(field, text, "true or false", strconv.ParseBool)
 	case *int:
 		return parseInto(field, text, "a number", strconv.Atoi)
+	case *int64:
+		return parseInto(field, text, "a number", parseInt64)
+	case *productIDs:
+		id, err := parseProduct(text)
+		*field = append(*field, id)
+		return err
 	case *float64:
 		return parseInto(field, text, "a number", parseFloat)
 	case *time.Duration:
@@ -101,6 +108,8 @@ func parseInto[T any](field *T, text, want string, parse func(string) (T, error)
 	*field = value
 	return nil
 }
+
+func parseInt64(text string) (int64, error) { return strconv.ParseInt(text, 0, 64) }
 
 func parseFloat(text string) (float64, error) {
 	f, err := strconv.ParseFloat(text, 64)
@@ -137,7 +146,7 @@ func parseBytes(text string) (bytesize, error) {
 }
 
 func splitList(text string) []string {
-	list := []string{} // not nil: it was said, and it was none
+	list := []string{} // not nil: the setting is given and empty
 	for item := range strings.SplitSeq(text, ",") {
 		if item = strings.TrimSpace(item); item != "" {
 			list = append(list, item)
@@ -146,7 +155,7 @@ func splitList(text string) []string {
 	return list
 }
 
-// setDefaults gives every field what its tag says.
+// setDefaults sets every field to the default of its tag.
 func setDefaults(settings []setting) error {
 	var errs []error
 	for _, s := range settings {
@@ -160,34 +169,35 @@ func setDefaults(settings []setting) error {
 	return errors.Join(errs...)
 }
 
-// parseFlags reads flags into settings and returns the other arguments. It
-// reports everything that is wrong, not just the first.
-func parseFlags(args []string, settings []setting) (rest []string, err error) {
+// parseFlags parses flags into settings, wherever they stand among the arguments.
+// It returns the other arguments and the names of the flags it found, without
+// dashes. It reports all mistakes at once.
+func parseFlags(args []string, settings []setting) (rest, given []string, err error) {
 	var errs []error
 	for len(args) > 0 {
 		arg := args[0]
 		args = args[1:]
 		if arg == "--" {
-			return append(rest, args...), errors.Join(errs...)
+			return append(rest, args...), given, errors.Join(errs...)
 		}
 		if !strings.HasPrefix(arg, "-") || arg == "-" {
 			rest = append(rest, arg)
 			continue
 		}
-		name, text, given := strings.Cut("--"+strings.TrimLeft(arg, "-"), "=")
+		name, text, hasValue := strings.Cut("--"+strings.TrimLeft(arg, "-"), "=")
 		s, err := findSetting(settings, name, setting.flag)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("unknown flag %w", err))
-			if !given && len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+			if !hasValue && len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 				args = args[1:] // most likely its value
 			}
 			continue
 		}
 		switch {
-		case given:
+		case hasValue:
 		case s.field.Kind() == reflect.Bool:
 			text = "true"
-		case len(args) == 0 || strings.HasPrefix(args[0], "--"):
+		case len(args) == 0 || strings.HasPrefix(args[0], "--") && !s.free:
 			errs = append(errs, fmt.Errorf("flag %s needs a value", name))
 			continue
 		default:
@@ -196,18 +206,20 @@ func parseFlags(args []string, settings []setting) (rest []string, err error) {
 		if err := s.set(text); err != nil {
 			errs = append(errs, fmt.Errorf("flag %s: %w", name, err))
 		}
+		given = append(given, strings.TrimPrefix(name, "--"))
 	}
-	return rest, errors.Join(errs...)
+	return rest, given, errors.Join(errs...)
 }
 
-// parseEnviron reads variables into settings. Variables that begin alike but
-// are no setting are left alone: an orchestrator makes up many of them.
+// parseEnviron parses environment variables into settings. It ignores other
+// variables that begin with WEIR_: Kubernetes sets many for a service of that
+// name.
 func parseEnviron(environ []string, settings []setting) error {
 	var errs []error
 	for _, entry := range environ {
 		name, text, _ := strings.Cut(entry, "=")
 		if text == "" {
-			continue // an empty variable is how many tools say "not set"
+			continue // many tools express "not set" by an empty variable
 		}
 		i := slices.IndexFunc(settings, func(s setting) bool { return s.variable() == name })
 		if i < 0 {
@@ -220,8 +232,8 @@ func parseEnviron(environ []string, settings []setting) error {
 	return errors.Join(errs...)
 }
 
-// parseYAML reads a file's text into settings and reports every key that is
-// unknown, repeated or wrong, with its line.
+// parseYAML parses a YAML file into settings and reports every key that is
+// unknown, repeated or invalid, with its line.
 func parseYAML(text []byte, settings []setting) error {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
@@ -269,7 +281,7 @@ func parseNode(node *yaml.Node, prefix string, settings []setting) error {
 func (s setting) setNode(value *yaml.Node) error {
 	switch {
 	case value.Tag == "!!null":
-		return nil // as if it were not there
+		return nil // the same as absent
 	case value.Kind == yaml.ScalarNode:
 		return s.set(value.Value)
 	case value.Kind == yaml.SequenceNode && s.field.Type() == reflect.TypeFor[[]string]():
@@ -286,8 +298,8 @@ func (s setting) setNode(value *yaml.Node) error {
 	return errors.New("must be a plain value")
 }
 
-// findSetting looks a setting up by one of its spellings. Its error names what was
-// most likely meant.
+// findSetting returns the setting whose spelling is name. Its error suggests the
+// most similar spelling.
 func findSetting(settings []setting, name string, spelling func(setting) string) (setting, error) {
 	best, distance := "", 4
 	for _, s := range settings {
@@ -304,7 +316,7 @@ func findSetting(settings []setting, name string, spelling func(setting) string)
 	return setting{}, fmt.Errorf("%q, do you mean %q?", name, best)
 }
 
-// editDistance counts the letters to add, drop or change between a and b.
+// editDistance returns the Levenshtein distance of a and b in bytes.
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
