@@ -1,6 +1,6 @@
 // Command demo sends a small believable sample to a running `weir all` and
 // shows real answers, each under the curl line that gets it. `make demo` runs
-// it; what it needs it reads from DIR/demo.json.
+// it; it reads the credentials from DIR/demo.json.
 package main
 
 import (
@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// credentials are what the first start of a data folder made.
+// credentials are those that the first start of a data folder created.
 type credentials struct {
 	URL      string `json:"url"`
 	Product  string `json:"product_id"`
@@ -144,7 +144,7 @@ func showAnswers(ctx context.Context, who credentials) error {
 	return showReports(ctx, who)
 }
 
-// showReports logs in to the reporting API and asks two questions there.
+// showReports logs in to the Reporting API and asks two questions there.
 func showReports(ctx context.Context, who credentials) error {
 	login, err := json.Marshal(map[string]string{"userName": who.Email, "password": who.Password})
 	if err != nil {
@@ -182,7 +182,7 @@ func showReports(ctx context.Context, who credentials) error {
 	return nil
 }
 
-// firstClient is the EUID of the first event of a list: the sample's users are
+// firstClient returns the EUID of the first event of a list: the sample's users are
 // named u and their EUID.
 func firstClient(answer []byte) (string, error) {
 	var list struct {
@@ -198,7 +198,7 @@ func firstClient(answer []byte) (string, error) {
 	return string(bytes.TrimPrefix([]byte(list.Results[0].User.ID), []byte("u"))), nil
 }
 
-// postWithToken prints the curl line of a question, puts the question, and prints the
+// postWithToken prints the curl line of a question, sends it, and prints the
 // beginning of the answer.
 func postWithToken(ctx context.Context, who credentials, path, question string) ([]byte, error) {
 	fmt.Printf("$ curl -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' \\\n    %s%s -d '%s'\n", who.Token, who.URL, path, question)
@@ -215,7 +215,7 @@ func post(ctx context.Context, url string, body []byte, sign func(*http.Request)
 	return http.DefaultClient.Do(req)
 }
 
-// postAndPrint puts a question and prints the beginning of the answer.
+// postAndPrint sends a question and prints the beginning of the answer.
 func postAndPrint(ctx context.Context, url, question string, sign func(*http.Request)) ([]byte, error) {
 	resp, err := post(ctx, url, []byte(question), sign)
 	if err != nil {

@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// tenant is an account of its own with its products and the keys to them.
-type tenant struct {
-	account  string
+// account is an account with its products and their keys.
+type account struct {
+	id       string
 	token    string
 	email    string
 	password string
@@ -25,49 +25,49 @@ type tenant struct {
 	secrets  map[string]string
 }
 
-// tenant makes an account with products, a data source for each, a token over
+// createAccount creates an account with products, a data source for each, a token over
 // all of them and a user.
-func (w *world) tenant(t *testing.T, products ...string) tenant {
+func (w *installation) createAccount(t *testing.T, products ...string) account {
 	t.Helper()
-	n := tenant{keys: map[string]string{}, secrets: map[string]string{}, password: "correct horse battery staple"}
+	n := account{keys: map[string]string{}, secrets: map[string]string{}, password: "correct horse battery staple"}
 	n.email = fmt.Sprintf("owner-of-%s@example.org", products[0])
-	n.account = decoded[struct {
+	n.id = decoded[struct {
 		AccountID string `json:"account_id"`
 	}](t, w.admin(t, "account", "create", "--name", "owner of "+products[0])).AccountID
 	for _, p := range products {
-		w.admin(t, "product", "create", "--account", n.account, "--id", p, "--name", "product "+p)
+		w.admin(t, "product", "create", "--account", n.id, "--id", p, "--name", "product "+p)
 		source := decoded[struct{ Key, Secret string }](t, w.admin(t, "source", "create", "--product", p))
 		n.keys[p], n.secrets[p] = source.Key, source.Secret
 	}
-	n.token = decoded[struct{ Token string }](t, w.admin(t, "token", "create", "--account", n.account)).Token
-	w.user(t, n)
+	n.token = decoded[struct{ Token string }](t, w.admin(t, "token", "create", "--account", n.id)).Token
+	w.createUser(t, n)
 	return n
 }
 
-func (w *world) user(t *testing.T, n tenant) {
+func (w *installation) createUser(t *testing.T, n account) {
 	t.Helper()
-	args := append([]string{"admin", "user", "create", "--account", n.account, "--email", n.email, "--password-stdin", "--json"}, w.reach...)
+	args := append([]string{"admin", "user", "create", "--account", n.id, "--email", n.email, "--password-stdin", "--json"}, w.flags...)
 	if out, err := runWithInput(w.env, n.password, binary, args...); err != nil {
 		t.Fatalf("user create: %v\n%s", err, out)
 	}
 }
 
 // importFile sends a file of events through the HTTP edge.
-func (w *world) importFile(t *testing.T, n tenant, product, file string, flags ...string) error {
+func (w *installation) importFile(t *testing.T, n account, product, file string, flags ...string) error {
 	t.Helper()
-	args := append([]string{"import", "--url", w.edges[0].url, "--key", n.keys[product]}, flags...)
+	args := append([]string{"import", "--url", w.ingests[0].url, "--key", n.keys[product]}, flags...)
 	_, err := weir(t, []string{"WEIR_SECRET=" + n.secrets[product]}, append(args, file)...)
 	return err
 }
 
-// reply is what an answer says besides its body.
-type reply struct {
+// response is the status and header of an answer.
+type response struct {
 	status int
 	header http.Header
 }
 
 // post sends JSON and decodes a JSON answer.
-func post[T any](t *testing.T, client *http.Client, url, bearer string, body any) (answer T, about reply, err error) {
+func post[T any](t *testing.T, client *http.Client, url, bearer string, body any) (answer T, about response, err error) {
 	t.Helper()
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -86,7 +86,7 @@ func post[T any](t *testing.T, client *http.Client, url, bearer string, body any
 		return answer, about, err
 	}
 	defer resp.Body.Close()
-	about = reply{status: resp.StatusCode, header: resp.Header}
+	about = response{status: resp.StatusCode, header: resp.Header}
 	got, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return answer, about, err
@@ -97,7 +97,7 @@ func post[T any](t *testing.T, client *http.Client, url, bearer string, body any
 	return answer, about, json.Unmarshal(got, &answer)
 }
 
-// page is a response of the Events API.
+// page is an answer of the Events API.
 type page struct {
 	Paging struct {
 		TotalCount int64
@@ -111,36 +111,36 @@ type page struct {
 	}
 }
 
-// ask sends a request of the Events API to query process i.
-func (w *world) ask(t *testing.T, i int, token string, question map[string]any) (page, http.Header) {
+// listEvents asks the Events API of query process i.
+func (w *installation) listEvents(t *testing.T, i int, token string, question map[string]any) (page, http.Header) {
 	t.Helper()
-	answer, about, err := post[page](t, http.DefaultClient, w.answerers[i%len(w.answerers)].url+"/analytics/api/v1/events", token, question)
+	answer, about, err := post[page](t, http.DefaultClient, w.queries[i%len(w.queries)].url+"/analytics/api/v1/events", token, question)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return answer, about.header
 }
 
-// total returns how many events the Events API counts from one date to another.
-func (w *world) total(t *testing.T, i int, token, from, to string, names ...string) int64 {
+// countEvents asks the Events API how many events there are from one date to another.
+func (w *installation) countEvents(t *testing.T, i int, token, from, to string, names ...string) int64 {
 	t.Helper()
 	question := map[string]any{"startDate": from, "endDate": to, "paging": map[string]int{"page": 1, "perPage": 1}}
 	if len(names) > 0 {
 		question["filters"] = map[string]any{"name": names}
 	}
-	answer, _ := w.ask(t, i, token, question)
+	answer, _ := w.listEvents(t, i, token, question)
 	return answer.Paging.TotalCount
 }
 
-// session logs in to the Reporting API as its existing client does: no CSRF call first,
-// and again when the cookie is missing.
-func (w *world) session(t *testing.T, i int, n tenant) (*http.Client, string) {
+// logIn logs in to the Reporting API as its published client does: without a
+// CSRF call first, and again when the cookie is missing.
+func (w *installation) logIn(t *testing.T, i int, n account) (*http.Client, string) {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, url := &http.Client{Jar: jar}, w.answerers[i%len(w.answerers)].url
+	client, url := &http.Client{Jar: jar}, w.queries[i%len(w.queries)].url
 	login := map[string]string{"userName": n.email, "password": n.password}
 	if _, about, err := post[any](t, client, url+"/v3/auth/web", "", login); about.status != http.StatusBadRequest {
 		t.Fatalf("login without the cookie: %v, want 400", err)
@@ -169,7 +169,7 @@ func get(t *testing.T, client *http.Client, url, file string) {
 	}
 }
 
-// statusOf is what a GET of url answers.
+// statusOf returns the status that a GET of url answers.
 func statusOf(t *testing.T, client *http.Client, url string) int {
 	t.Helper()
 	resp, err := client.Get(url)
@@ -180,11 +180,11 @@ func statusOf(t *testing.T, client *http.Client, url string) int {
 	return resp.StatusCode
 }
 
-// report sends one event and returns when it is acknowledged.
-func (w *world) report(t *testing.T, n tenant, product, name string, at time.Time) {
+// sendEvent sends one event and returns when it is acknowledged.
+func (w *installation) sendEvent(t *testing.T, n account, product, name string, at time.Time) {
 	t.Helper()
 	body := fmt.Sprintf(`{"data":[{"euid":77,"event_name":%q,"itime":%d}]}`, name, at.UnixMilli())
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.edges[0].url+"/v1/event/report", strings.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.ingests[0].url+"/v1/event/report", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,11 +52,11 @@ func stderrOf(err error) string {
 
 // cluster starts Apache Kafka, an S3 server and PostgreSQL, and on them one
 // `weir ingest`, two `weir processor` and two `weir query`.
-func cluster(t *testing.T) *world {
+func cluster(t *testing.T) *installation {
 	t.Helper()
 	dir := folder(t, "cluster-")
 	kafka, s3, pg := server(t, "kafka", dir+"/kafka"), server(t, "s3", dir+"/s3"), server(t, "postgres", dir+"/postgres")
-	w := &world{
+	w := &installation{
 		name:    "cluster",
 		catalog: strings.Replace(pg["URL"], "postgres://", "postgresql+psycopg2://", 1),
 		s3:      s3["ENDPOINT"],
@@ -67,25 +67,25 @@ func cluster(t *testing.T) *world {
 		"WEIR_S3_ENDPOINT=" + s3["ENDPOINT"], "WEIR_S3_ACCESS_KEY=" + s3["ACCESS_KEY"], "WEIR_S3_SECRET_KEY=" + s3["SECRET_KEY"],
 		"WEIR_DATABASE_URL=" + pg["URL"], "WEIR_CLUSTER_SECRET=only-for-this-test-" + kafka["BROKERS"],
 	}
-	w.edges = w.services(t, "ingest", 1)
-	w.owners = w.services(t, "processor", 2)
-	w.answerers = w.services(t, "query", 2)
-	for _, p := range w.all() {
+	w.ingests = w.services(t, "ingest", 1)
+	w.processors = w.services(t, "processor", 2)
+	w.queries = w.services(t, "query", 2)
+	for _, p := range w.processes() {
 		p.launch(t)
 	}
 	t.Cleanup(func() {
-		for _, p := range w.all() {
+		for _, p := range w.processes() {
 			p.end(t, syscall.SIGTERM)
 		}
 	})
-	for _, p := range w.all() {
+	for _, p := range w.processes() {
 		p.awaitReady(t)
 	}
 	return w
 }
 
 // services prepares n processes of one kind.
-func (w *world) services(t *testing.T, kind string, n int) []*process {
+func (w *installation) services(t *testing.T, kind string, n int) []*process {
 	t.Helper()
 	var group []*process
 	for i := range n {

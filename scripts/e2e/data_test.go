@@ -15,8 +15,8 @@ import (
 	"testing"
 )
 
-// expectation is what one product's events add up to, computed by somebody
-// else from the same files.
+// expectation holds the figures of one product's events, computed from the same
+// files by a program that shares no code with Weir.
 type expectation struct {
 	Totals struct {
 		Events int64 `json:"events"`
@@ -35,26 +35,26 @@ type expectation struct {
 	} `json:"one_client"`
 }
 
-// corpus is files of events, by product id, and what they add up to.
+// corpus holds files of events by product id, and their expected figures.
 type corpus struct {
 	files    map[string]string
 	expected string // path of the expectations
 	products map[string]expectation
 }
 
-// realEvents is the shared data where it is present, and the load generator's
-// otherwise.
+// realEvents returns the events in sharedData where that folder exists, and
+// events of the load generator otherwise.
 var realEvents = sync.OnceValues(func() (corpus, error) {
-	if _, err := os.Stat(shared); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(sharedData); errors.Is(err, fs.ErrNotExist) {
 		return generated()
 	}
-	return corpusAt(shared, ".ndjson.zst")
+	return corpusAt(sharedData, ".ndjson.zst")
 })
 
-// generated writes three products' worth of events with the load generator,
-// which counts them on its own.
+// generated writes events of three products with the load generator, which also
+// computes their figures.
 func generated() (corpus, error) {
-	dir := filepath.Join(scratch, "generated")
+	dir := filepath.Join(scratchFolder, "generated")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return corpus{}, err
 	}

@@ -19,11 +19,11 @@ import (
 	"time"
 )
 
-// patience bounds every wait of the suite: the machine may be slow, a thing
-// that never happens must not hang.
-const patience = 2 * time.Minute
+// waitTimeout bounds every wait of the suite, so that what never happens
+// fails the test; it is long because the machine may be slow.
+const waitTimeout = 2 * time.Minute
 
-// process is a `weir` that the suite started, and alone may end.
+// process is a `weir` that the suite started.
 type process struct {
 	name string
 	args []string
@@ -95,14 +95,14 @@ func (p *process) end(t *testing.T, sig syscall.Signal) {
 		if sig == syscall.SIGTERM && err != nil {
 			t.Errorf("%s after SIGTERM: %v\n%s", p.name, err, p.tail())
 		}
-	case <-time.After(patience):
+	case <-time.After(waitTimeout):
 		p.cmd.Process.Kill()
-		t.Fatalf("%s still runs %s after %s\n%s", p.name, patience, sig, p.tail())
+		t.Fatalf("%s still runs %s after %s\n%s", p.name, waitTimeout, sig, p.tail())
 	}
 	p.cmd = nil
 }
 
-// tail is the end of what the process said.
+// tail returns the end of the process's output.
 func (p *process) tail() string {
 	text, _ := os.ReadFile(p.log)
 	return string(text[max(0, len(text)-4000):])
@@ -112,15 +112,15 @@ func (p *process) tail() string {
 func eventually(t *testing.T, what string, try func() error) {
 	t.Helper()
 	var err error
-	for begun := time.Now(); time.Since(begun) < patience; time.Sleep(50 * time.Millisecond) {
+	for begun := time.Now(); time.Since(begun) < waitTimeout; time.Sleep(50 * time.Millisecond) {
 		if err = try(); err == nil {
 			return
 		}
 	}
-	t.Fatalf("waited %s until %s: %v", patience, what, err)
+	t.Fatalf("waited %s until %s: %v", waitTimeout, what, err)
 }
 
-// freeAddr is a loopback address that nobody listens on.
+// freeAddr returns a loopback address on which nothing listens.
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -153,10 +153,10 @@ func decoded[T any](t *testing.T, text string) (v T) {
 	return v
 }
 
-// logFile is where a process of this test may write.
+// logFile returns the path of a log file for a process of this test.
 func logFile(t *testing.T, name string) string {
 	t.Helper()
-	dir := filepath.Join(scratch, strings.ReplaceAll(t.Name(), "/", "_"))
+	dir := filepath.Join(scratchFolder, strings.ReplaceAll(t.Name(), "/", "_"))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}

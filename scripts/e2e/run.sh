@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The end-to-end suite: installs its tools into .tools, then tells the stories
-# of scripts/e2e to bin/weir. Needs Go, Java 17, Maven, Python 3, PostgreSQL's
+# Runs the end-to-end suite, scripts/e2e, against bin/weir. Installs its tools
+# into .tools. Needs Go, Java 17, Maven, Python 3, PostgreSQL's
 # programs and unzip. Arguments go to `go test`, such as -run TestKill/KILL/all.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// worlds tells the same story to Weir in one process and to Weir on real
-// servers: what shows on the one shows on the other.
-func worlds(t *testing.T, story func(t *testing.T, w *world)) {
+// onEachInstallation runs the same test against Weir in one process and against
+// Weir on real servers.
+func onEachInstallation(t *testing.T, story func(t *testing.T, w *installation)) {
 	t.Run("all", func(t *testing.T) { story(t, allInOne(t)) })
 	t.Run("cluster", func(t *testing.T) { story(t, cluster(t)) })
 }
@@ -25,30 +25,30 @@ func worlds(t *testing.T, story func(t *testing.T, w *world)) {
 // TestEveryFigure imports real events, asks for every expected figure, sends
 // all of it again, compacts, and asks again.
 func TestEveryFigure(t *testing.T) {
-	worlds(t, func(t *testing.T, w *world) {
+	onEachInstallation(t, func(t *testing.T, w *installation) {
 		c := events(t)
-		n := w.tenant(t, c.ids()...)
+		n := w.createAccount(t, c.ids()...)
 		importAll(t, w, n, c)
-		sum := w.settle(t)
-		figures(t, w, n, c)
+		sum := w.awaitAllCommitted(t)
+		checkFigures(t, w, n, c)
 
 		importAll(t, w, n, c)
-		again := w.settle(t)
+		again := w.awaitAllCommitted(t)
 		if again.Stored != sum.Stored || again.Duplicates != sum.Duplicates+sum.Stored {
 			t.Errorf("sent again: stored %d and duplicates %d, were %d and %d: want every event a duplicate",
 				again.Stored, again.Duplicates, sum.Stored, sum.Duplicates)
 		}
-		figures(t, w, n, c)
+		checkFigures(t, w, n, c)
 
 		w.admin(t, "compact")
-		figures(t, w, n, c, "--compacted")
+		checkFigures(t, w, n, c, "--compacted")
 		w.check(t, "--deep")
-		downloads(t, w, n, c)
-		isolation(t, w, c)
+		checkDownloads(t, w, n, c)
+		checkIsolation(t, w, c)
 	})
 }
 
-func importAll(t *testing.T, w *world, n tenant, c corpus) {
+func importAll(t *testing.T, w *installation, n account, c corpus) {
 	t.Helper()
 	for product, file := range c.files {
 		begun := time.Now()
@@ -60,40 +60,41 @@ func importAll(t *testing.T, w *world, n tenant, c corpus) {
 	}
 }
 
-// figures compares every expected figure: totals, names and years through the
-// Events API, one client through the User Events API, all of them through Iceberg readers.
-func figures(t *testing.T, w *world, n tenant, c corpus, flags ...string) {
+// checkFigures compares every expected figure: totals, names and years through
+// the Events API, one client through the User Events API, and all of them
+// through Iceberg readers.
+func checkFigures(t *testing.T, w *installation, n account, c corpus, flags ...string) {
 	t.Helper()
 	for product, want := range c.products {
-		token := decoded[struct{ Token string }](t, w.admin(t, "token", "create", "--account", n.account, "--product", product)).Token
-		if got := w.total(t, 0, token, "1971-01-01", "2100-01-01"); got != want.Totals.Events {
+		token := decoded[struct{ Token string }](t, w.admin(t, "token", "create", "--account", n.id, "--product", product)).Token
+		if got := w.countEvents(t, 0, token, "1971-01-01", "2100-01-01"); got != want.Totals.Events {
 			t.Errorf("%s: %d events, want %d", product, got, want.Totals.Events)
 		}
 		for _, name := range want.ByName {
-			if got := w.total(t, 1, token, "1971-01-01", "2100-01-01", name.Name); got != name.N {
+			if got := w.countEvents(t, 1, token, "1971-01-01", "2100-01-01", name.Name); got != name.N {
 				t.Errorf("%s: %d events named %s, want %d", product, got, name.Name, name.N)
 			}
 		}
 		for _, year := range want.ByYear {
 			from, to := fmt.Sprintf("%d-01-01", year.Year), fmt.Sprintf("%d-01-01", year.Year+1)
-			if got := w.total(t, 0, token, from, to); got != year.Events {
+			if got := w.countEvents(t, 0, token, from, to); got != year.Events {
 				t.Errorf("%s: %d events in %d, want %d", product, got, year.Year, year.Events)
 			}
 		}
-		oneClient(t, w, token, want)
+		checkOneClient(t, w, token, want)
 	}
-	w.verify(t, c.expected, flags...)
+	w.verifyTables(t, c.expected, flags...)
 }
 
-// oneClient asks the User Events API for all events of one client, and compares how
-// many there are, their order and that ids are unique.
-func oneClient(t *testing.T, w *world, token string, want expectation) {
+// checkOneClient asks the User Events API for all events of one client, and
+// checks how many there are, their order, and that ids are unique.
+func checkOneClient(t *testing.T, w *installation, token string, want expectation) {
 	t.Helper()
 	question := map[string]string{"refId": want.OneClient.EUID, "from": "1971-01-01T00:00:00.000Z", "until": "2100-01-01T00:00:00.000Z"}
 	rows, _, err := post[[]struct {
 		ID        int64
 		DateEvent string
-	}](t, http.DefaultClient, w.answerers[0].url+"/api/v3/business/report/event/user", token, question)
+	}](t, http.DefaultClient, w.queries[0].url+"/api/v3/business/report/event/user", token, question)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,11 +110,12 @@ func oneClient(t *testing.T, w *world, token string, want expectation) {
 	}
 }
 
-// downloads fetches the raw events of today through the Reporting API, checks the zip with tools
-// that are not ours, and that an altered link is refused.
-func downloads(t *testing.T, w *world, n tenant, c corpus) {
+// checkDownloads downloads today's raw events through the Reporting API, checks
+// the zip with tools that are not Weir's, and checks that an altered link is
+// refused.
+func checkDownloads(t *testing.T, w *installation, n account, c corpus) {
 	t.Helper()
-	client, url := w.session(t, 0, n)
+	client, url := w.logIn(t, 0, n)
 	for product, want := range c.products {
 		name := fmt.Sprintf("%s_%s.zip", product, time.Now().UTC().Format(time.DateOnly))
 		answer, _, err := post[struct {
@@ -144,35 +146,36 @@ print(len({(r["shard"], r["offset"]) for r in rows}))`, file)
 	}
 }
 
-// isolation looks with another account's keys at what is not its own.
-func isolation(t *testing.T, w *world, c corpus) {
+// checkIsolation checks that another account's credentials show none of the
+// events.
+func checkIsolation(t *testing.T, w *installation, c corpus) {
 	t.Helper()
-	stranger := w.tenant(t, "777001")
-	if got := w.total(t, 0, stranger.token, "1971-01-01", "2100-01-01"); got != 0 {
-		t.Errorf("a stranger's token sees %d events", got)
+	other := w.createAccount(t, "777001")
+	if got := w.countEvents(t, 0, other.token, "1971-01-01", "2100-01-01"); got != 0 {
+		t.Errorf("another account's token sees %d events", got)
 	}
-	client, url := w.session(t, 1, stranger)
+	client, url := w.logIn(t, 1, other)
 	for product := range c.products {
 		if got := statusOf(t, client, url+"/v3/rawEvents/download/listFiles/"+product); got != http.StatusForbidden {
-			t.Errorf("a stranger lists files of %s: %d, want 403", product, got)
+			t.Errorf("another account lists files of %s: %d, want 403", product, got)
 		}
 	}
 }
 
-// TestFreshness sends events and asks for them at once, also of a query
-// process that is not the owner's; then with the owners gone. An answer without
-// an event says that it is of a time before it was acknowledged.
+// TestFreshness sends events and asks every query process for them at once; on a
+// cluster also while the processors are down. An answer that lacks an event
+// carries a Weir-As-Of from before that event was acknowledged.
 func TestFreshness(t *testing.T) {
-	worlds(t, func(t *testing.T, w *world) {
-		n := w.tenant(t, "2001")
+	onEachInstallation(t, func(t *testing.T, w *installation) {
+		n := w.createAccount(t, "2001")
 		today := time.Now().UTC().Format(time.DateOnly)
 		var slowest time.Duration
 		for i := range 20 {
 			name := fmt.Sprintf("fresh_%d", i)
-			w.report(t, n, "2001", name, time.Now())
+			w.sendEvent(t, n, "2001", name, time.Now())
 			begun := time.Now()
 			eventually(t, name+" is in the answer", func() error {
-				answer, about := w.ask(t, i, n.token, map[string]any{"startDate": today, "filters": map[string]any{"name": []string{name}}})
+				answer, about := w.listEvents(t, i, n.token, map[string]any{"startDate": today, "filters": map[string]any{"name": []string{name}}})
 				if len(answer.Results) == 1 {
 					return nil
 				}
@@ -185,33 +188,34 @@ func TestFreshness(t *testing.T) {
 		}
 		t.Logf("%s: an acknowledged event was in the answer after %s at the latest", w.name, slowest)
 		if w.name == "cluster" {
-			ownersDown(t, w, n, today)
+			askWithoutProcessors(t, w, n, today)
 		}
 	})
 }
 
-// ownersDown asks without any owner: the answer holds what the lake holds, and
-// says that it is not all. When the owners are back it holds everything.
-func ownersDown(t *testing.T, w *world, n tenant, today string) {
+// askWithoutProcessors asks while no processor runs: the answer holds what the
+// lake holds and carries Weir-Partial. Once processors run again the answer is
+// complete.
+func askWithoutProcessors(t *testing.T, w *installation, n account, today string) {
 	t.Helper()
-	w.settle(t)
-	for _, p := range w.owners {
+	w.awaitAllCommitted(t)
+	for _, p := range w.processors {
 		p.end(t, syscall.SIGKILL)
 	}
-	w.report(t, n, "2001", "unseen", time.Now())
-	answer, header := w.ask(t, 0, n.token, map[string]any{"startDate": today})
+	w.sendEvent(t, n, "2001", "unseen", time.Now())
+	answer, header := w.listEvents(t, 0, n.token, map[string]any{"startDate": today})
 	if answer.Paging.TotalCount != 20 {
-		t.Errorf("without owners: %d events, want the 20 of the lake", answer.Paging.TotalCount)
+		t.Errorf("without processors: %d events, want the 20 of the lake", answer.Paging.TotalCount)
 	}
-	t.Logf("without owners: %v", weirHeaders(header))
+	t.Logf("without processors: %v", weirHeaders(header))
 	if header.Get("Weir-Partial") == "" {
-		t.Errorf("without owners: headers %v do not say so", weirHeaders(header))
+		t.Errorf("without processors: headers %v do not say so", weirHeaders(header))
 	}
-	for _, p := range w.owners {
+	for _, p := range w.processors {
 		p.start(t)
 	}
-	eventually(t, "the owners have caught up", func() error {
-		if got, _ := w.ask(t, 1, n.token, map[string]any{"startDate": today}); got.Paging.TotalCount != 21 {
+	eventually(t, "the processors have caught up", func() error {
+		if got, _ := w.listEvents(t, 1, n.token, map[string]any{"startDate": today}); got.Paging.TotalCount != 21 {
 			return fmt.Errorf("%d events", got.Paging.TotalCount)
 		}
 		return nil
@@ -228,29 +232,30 @@ func weirHeaders(h http.Header) map[string]string {
 	return found
 }
 
-// TestKill ends processes at random moments of an import, and then counts.
+// TestKill ends processes at random moments of an import, and then compares
+// every count.
 func TestKill(t *testing.T) {
 	for name, sig := range map[string]syscall.Signal{"KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // they mostly wait
-			t.Run("all", func(t *testing.T) { t.Parallel(); killing(t, allInOne(t), sig) })
-			t.Run("cluster", func(t *testing.T) { t.Parallel(); killing(t, cluster(t), sig) })
+			t.Run("all", func(t *testing.T) { t.Parallel(); endProcessesWhileImporting(t, allInOne(t), sig) })
+			t.Run("cluster", func(t *testing.T) { t.Parallel(); endProcessesWhileImporting(t, cluster(t), sig) })
 		})
 	}
 }
 
 const kills = 20
 
-func killing(t *testing.T, w *world, sig syscall.Signal) {
+func endProcessesWhileImporting(t *testing.T, w *installation, sig syscall.Signal) {
 	c := events(t)
 	const product = "1001"
-	n := w.tenant(t, product)
+	n := w.createAccount(t, product)
 	imported := make(chan error, 1)
-	// Slow enough that all the kills fall into the import.
+	// The import is slow enough that all kills happen during it.
 	rate := fmt.Sprint(c.products[product].Totals.Events / 75)
 	go func() { imported <- w.importFile(t, n, product, c.files[product], "--rate", rate) }()
 	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
-	all := w.all()
+	all := w.processes()
 	for i := range kills {
 		time.Sleep(time.Duration(300+random.IntN(2000)) * time.Millisecond)
 		p := all[i%len(all)]
@@ -260,9 +265,9 @@ func killing(t *testing.T, w *world, sig syscall.Signal) {
 	if err := <-imported; err != nil {
 		t.Fatal(err)
 	}
-	sum := w.settle(t)
-	if w.tooling != nil {
-		w.tooling(t)
+	sum := w.awaitAllCommitted(t)
+	if w.refresh != nil {
+		w.refresh(t)
 	}
 	if got, want := sum.Stored, c.products[product].Totals.Events; got != want || sum.Dead != 0 || sum.Lost != 0 {
 		t.Errorf("after %d times SIG%s: %+v, want %d stored", kills, sig, sum, want)
@@ -271,8 +276,8 @@ func killing(t *testing.T, w *world, sig syscall.Signal) {
 	w.check(t, "--deep")
 	only := logFile(t, "expected")
 	onlyProduct(t, c.expected, product, only)
-	w.verify(t, only)
-	if got := w.total(t, 0, n.token, "1971-01-01", "2100-01-01"); got != c.products[product].Totals.Events {
+	w.verifyTables(t, only)
+	if got := w.countEvents(t, 0, n.token, "1971-01-01", "2100-01-01"); got != c.products[product].Totals.Events {
 		t.Errorf("the Events API counts %d, want %d", got, c.products[product].Totals.Events)
 	}
 }
@@ -283,6 +288,6 @@ func onlyProduct(t *testing.T, from, product, to string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := decoded[map[string]json.RawMessage](t, string(text)) // verify.py counts on the order of the names
+	all := decoded[map[string]json.RawMessage](t, string(text)) // verify.py depends on the order of the names
 	writeJSON(t, to, map[string]any{product: all[product]})
 }

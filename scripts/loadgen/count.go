@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Counts adds events up, one line of NDJSON after the other, in the plainest
-// way there is. A random id that a client has sent before does not count.
+// Counts adds events up, one line of NDJSON after the other, in the simplest
+// possible way. A random id that a client has sent before does not count.
 type Counts struct {
 	seen    map[string]struct{} // client and random id
 	ids     map[string]struct{}
@@ -34,7 +34,7 @@ type eventCount struct {
 
 type clientCount struct{ n, first, last int64 }
 
-// Expectation is what the events of one product add up to.
+// Expectation holds the figures of the events of one product.
 type Expectation struct {
 	Totals    Totals     `json:"totals"`
 	ByName    []NameRow  `json:"by_name"`
@@ -57,14 +57,14 @@ type Totals struct {
 	ClientDays int         `json:"client_days"`
 }
 
-// NameRow is the events of one name.
+// NameRow counts the events of one name.
 type NameRow struct {
 	Name    string `json:"event_name"`
 	N       int64  `json:"n"`
 	Clients int    `json:"clients"`
 }
 
-// EventRow is the events of one name and category.
+// EventRow counts the events of one name and category.
 type EventRow struct {
 	Name     string      `json:"event_name"`
 	Category *string     `json:"category"`
@@ -73,14 +73,14 @@ type EventRow struct {
 	ValueSum json.Number `json:"value_sum"`
 }
 
-// YearRow is the events and active clients of one year, UTC.
+// YearRow counts the events and active clients of one year, UTC.
 type YearRow struct {
 	Year   int   `json:"y"`
 	Events int64 `json:"events"`
 	Active int   `json:"active"`
 }
 
-// NewRow is the clients whose first event lies in a year, UTC.
+// NewRow counts the clients whose first event is in a year, UTC.
 type NewRow struct {
 	Year int `json:"y"`
 	New  int `json:"new_clients"`
@@ -94,7 +94,7 @@ type ClientRow struct {
 	Last  int64  `json:"last_itime"`
 }
 
-// NewCounts counts from nothing.
+// NewCounts returns empty counts.
 func NewCounts() *Counts {
 	return &Counts{
 		seen: map[string]struct{}{}, ids: map[string]struct{}{}, names: map[string]*eventCount{}, pairs: map[[2]string]*eventCount{},
@@ -198,7 +198,7 @@ func count[K comparable](tallies map[K]*eventCount, key K, client int64, value *
 	t.value.Add(t.value, value)
 }
 
-// Expectation is what was counted so far.
+// Expectation returns the figures so far.
 func (c *Counts) Expectation() Expectation {
 	e := Expectation{Totals: Totals{
 		Events: c.events, Clients: len(c.clients), IDs: len(c.ids), MinTime: c.minTime, MaxTime: c.maxTime, Sessions: c.sessions,
@@ -251,7 +251,7 @@ func (c *Counts) busiest() ClientRow {
 	return best
 }
 
-// decimal is r with as many digits as it needs, up to nine.
+// decimal formats r with as many digits as it needs, up to nine.
 func decimal(r *big.Rat) json.Number {
 	digits := 0
 	for ; digits < 9; digits++ {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Plan says which events to make. The same plan makes the same bytes.
+// Plan describes the events to make. The same plan makes the same bytes.
 type Plan struct {
 	Events     int
 	Clients    int
@@ -69,7 +69,7 @@ func (p Plan) Lines() iter.Seq2[[]byte, error] {
 	}
 }
 
-// generator is the clients and how far they have come.
+// generator holds the clients and the events made so far.
 type generator struct {
 	plan      Plan
 	rnd       *rand.Rand
@@ -79,7 +79,7 @@ type generator struct {
 	remaining int      // events the day still has room for
 }
 
-// client is one installation and what stays the same about it.
+// client is one installation and its constant properties.
 type client struct {
 	euid                               int64
 	user, country, platform, osVersion string
@@ -127,8 +127,8 @@ func (w *generator) cumulativeEvents(days int) int {
 	return int(float64(w.plan.Events) * some / all)
 }
 
-// nextClient installs a client when one is due and otherwise takes one that is there;
-// a few are there far more often than the others.
+// nextClient installs a client when one is due and otherwise takes an installed
+// one; a few are taken far more often than the others.
 func (w *generator) nextClient(day int) *client {
 	due := max(1, w.plan.Clients*(day+1)/w.plan.Days)
 	if len(w.clients) < due {
@@ -153,7 +153,7 @@ func (w *generator) newClient() client {
 }
 
 // session makes one session: its start, what happens in it, perhaps an
-// exception, and its end. One that the day has no more room for breaks off.
+// exception, and its end. It stops early when the day has all its events.
 func (w *generator) session(day int, c *client) {
 	at := w.plan.Start.AddDate(0, 0, day).Add(time.Duration(w.rnd.IntN(20*3600)) * time.Second)
 	first := at
@@ -189,8 +189,8 @@ func (w *generator) session(day int, c *client) {
 	emit("session_stop", map[string]any{"$runtime": float64(at.Sub(first).Milliseconds()/500) / 2})
 }
 
-// action is something a client does. Values are quarters, so that their sum is
-// the same whoever adds them.
+// action makes one thing a client does. Values are quarters, so that their sum
+// is exact in any order.
 func (w *generator) action(c *client) (string, map[string]any) {
 	switch n := w.rnd.IntN(100); {
 	case n < 55:
@@ -209,7 +209,7 @@ func (w *generator) action(c *client) (string, map[string]any) {
 	}
 }
 
-// version is what a client runs on a day: a release comes every 30 days.
+// version returns the version a client runs on a day; there is a release every 30 days.
 func (c *client) version(day int) string {
 	release := max(0, day-c.lag) / 30
 	return fmt.Sprintf("%d.%d.0", 1+release/10, release%10)

@@ -22,9 +22,9 @@ import (
 	"time"
 )
 
-// Load says what to send to whom. Bodies are made once and only their random
-// ids and times are written anew, so that the sender costs little beside the
-// server that shares its machine.
+// Load describes what to send and where. Bodies are made once and only their
+// random ids and times are overwritten, so that the sender uses little of the
+// CPU that it shares with the server.
 type Load struct {
 	URL         string
 	Key, Secret string
@@ -35,8 +35,7 @@ type Load struct {
 	Clients     int
 }
 
-// Report is what came of a load. Events are numbered from 0; which ones were
-// acknowledged is theirs to say, the report says how many.
+// Report holds the counts and latencies of a load.
 type Report struct {
 	Sent         int64 // events in requests that were sent whole
 	Acknowledged int64 // events in requests that were answered 200
@@ -84,7 +83,7 @@ func (l Load) Run(ctx context.Context) (*Report, error) {
 	var mu sync.Mutex
 	var next atomic.Int64
 	total, start := new(Report), time.Now()
-	run := rand.Uint32() //nolint:gosec // tells one run's random ids from another's
+	run := rand.Uint32() //nolint:gosec // keeps the random ids of two runs apart
 	for i := range l.Connections {
 		wg.Go(func() {
 			s := &sender{load: l, host: u.Host, body: l.newTemplate(run, uint64(i)), next: &next, start: start, index: i}
@@ -135,7 +134,7 @@ const (
 	timeMark = "TTTTTTTTTTTTT"
 )
 
-// newTemplate is a body of l.Batch believable events of about 255 bytes.
+// newTemplate returns a body of l.Batch believable events of about 255 bytes.
 func (l Load) newTemplate(run uint32, stream uint64) requestTemplate {
 	rnd := rand.New(rand.NewPCG(1, stream)) //nolint:gosec // events are to be believable, not secret
 	var b strings.Builder
@@ -195,8 +194,8 @@ type sender struct {
 }
 
 // run sends one request after the other. With a rate, a request has a time at
-// which it is due, and its latency counts from then: a server that falls
-// behind is not flattered by a client that waits for it.
+// which it is due, and its latency counts from then, so that the latencies of a
+// server that falls behind include the time that requests waited.
 func (s *sender) run(ctx context.Context) {
 	defer s.closeConn()
 	head := fmt.Appendf(nil, "POST /v1/event/report HTTP/1.1\r\nHost: %s\r\nAuthorization: Basic %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n",
@@ -275,7 +274,7 @@ func (s *sender) closeConn() {
 	}
 }
 
-// sleepUntil says whether the time has come before ctx ended.
+// sleepUntil reports whether the time came before ctx ended.
 func sleepUntil(ctx context.Context, at time.Time) bool {
 	wait := time.Until(at)
 	if wait <= 0 {

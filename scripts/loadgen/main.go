@@ -1,13 +1,13 @@
 // Command loadgen makes believable usage events, counts them, and can send
-// them. It shares no code with Weir, so that what it counts is a second
-// opinion.
+// them. It shares no code with Weir, so that its counts are independent of
+// Weir's.
 //
 // As a generator it writes NDJSON, one item of data[] of POST /v1/event/report
-// a line; the same flags give the same bytes, for ever:
+// a line; the same flags give the same bytes in every version:
 //
 //	loadgen --events 60000 --clients 900 --days 90 --out events.ndjson --expected expected.json
 //
-// As a load it sends batches to an edge on this machine for a while and prints
+// As a load it sends batches to an Ingestion API on this machine for a while and prints
 // what was acknowledged and how long that took; the secret comes from
 // WEIR_SECRET:
 //
@@ -51,10 +51,10 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	flags.Uint64Var(&plan.Seed, "seed", 1, "another seed makes other events")
 	flags.Float64Var(&plan.Duplicates, "duplicates", 0, "share of events that are sent twice, 0 to 1")
 	flags.StringVar(&start, "start", "2023-01-01", `first day (UTC), or "today": the last day is then yesterday`)
-	flags.StringVar(&product, "product", "1001", "product the expectations are for; other products have other clients")
-	flags.StringVar(&out, "out", "-", "where the events go, - is standard output")
-	flags.StringVar(&expected, "expected", "", "where what they add up to goes")
-	flags.StringVar(&load.URL, "url", "", "edge on this machine to send to instead; the flags above do not count then")
+	flags.StringVar(&product, "product", "1001", "product of the figures; other products have other clients")
+	flags.StringVar(&out, "out", "-", "file for the events, - is standard output")
+	flags.StringVar(&expected, "expected", "", "file for the figures that the events add up to")
+	flags.StringVar(&load.URL, "url", "", "Ingestion API on this machine to send to instead; the flags above are ignored then")
 	flags.StringVar(&load.Key, "key", "", "API key of the data source")
 	flags.IntVar(&load.Rate, "rate", 0, "events a second, 0 is as fast as it goes")
 	flags.DurationVar(&load.Duration, "duration", 10*time.Second, "how long, up to an hour")
@@ -91,7 +91,7 @@ func firstDay(start string, days int) (time.Time, error) {
 	return day, nil
 }
 
-// generate writes the events of a plan and, if asked, what they add up to.
+// generate writes the events of a plan and, if asked, their figures.
 func generate(plan Plan, out, expected string, stdout io.Writer) (err error) {
 	to := stdout
 	if out != "-" {

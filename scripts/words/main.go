@@ -147,7 +147,7 @@ func (w retired) matches(name string) bool {
 	return name == w.old
 }
 
-var word = regexp.MustCompile(`for ever|[A-Za-z_][A-Za-z0-9_]*`)
+var word = regexp.MustCompile(`\bfor ever\b|[A-Za-z_][A-Za-z0-9_]*`)
 
 // tokens yields the identifiers of Go source with their lines, and, if text is
 // set, the words of its comments and strings.

@@ -1,8 +1,8 @@
 //go:build e2e
 
-// Package e2e tells whole stories to real processes: `weir all` in one, and
-// the services side by side on Apache Kafka, an S3 server and PostgreSQL. A
-// server that it needs it starts, or it fails. scripts/e2e/run.sh runs it.
+// Package e2e tests real processes from end to end: `weir all`, and the
+// services side by side on Apache Kafka, an S3 server and PostgreSQL. It starts
+// the servers that it needs and fails if it cannot. scripts/e2e/run.sh runs it.
 package e2e
 
 import (
@@ -15,10 +15,10 @@ import (
 )
 
 var (
-	binary  = env("WEIR_E2E_BINARY", "../../bin/weir")
-	scratch = env("WEIR_E2E_DIR", "../../.e2e")
-	python  = env("WEIR_E2E_PYTHON", "../../.tools/venv/bin/python")
-	shared  = env("WEIR_E2E_DATA", "../../../shared/data")
+	binary        = env("WEIR_E2E_BINARY", "../../bin/weir")
+	scratchFolder = env("WEIR_E2E_DIR", "../../.e2e")
+	python        = env("WEIR_E2E_PYTHON", "../../.tools/venv/bin/python")
+	sharedData    = env("WEIR_E2E_DATA", "../../../shared/data")
 )
 
 func env(name, otherwise string) string {
@@ -32,26 +32,26 @@ func env(name, otherwise string) string {
 	return abs
 }
 
-// world is one installation of Weir.
-type world struct {
-	name      string
-	reach     []string           // flags by which admin and check find it
-	env       []string           // variables by which every process finds the others
-	edges     []*process         // take events
-	owners    []*process         // take shards in
-	answerers []*process         // answer
-	catalog   string             // SQLAlchemy URI of the catalog
-	s3        string             // endpoint of the object store
-	s3Env     []string           // its keys, as the AWS SDKs want them
-	tooling   func(t *testing.T) // refreshes catalog and s3 after a restart; may be nil
+// installation is a running Weir: its processes and how to reach them.
+type installation struct {
+	name       string
+	flags      []string           // flags with which admin and check find the installation
+	env        []string           // variables with which every process finds the others
+	ingests    []*process         // serve the Ingestion API
+	processors []*process         // own the shards
+	queries    []*process         // serve the other three APIs
+	catalog    string             // SQLAlchemy URI of the catalog
+	s3         string             // endpoint of the object store
+	s3Env      []string           // its keys, as the AWS SDKs want them
+	refresh    func(t *testing.T) // refreshes catalog and s3 after a restart; may be nil
 }
 
-// settings of every world: short cuts, so that stories do not wait; no limit
-// to how far back one may ask.
+// settings of every installation: frequent cuts and compactions, so that tests
+// wait less, and no limit to how far back a question may reach.
 var settings = []string{"--processor.cut-age=3s", "--query.lookback=0", "--processor.compact-every=15s", "--log.format=text"}
 
 // allInOne starts `weir all` on a fresh folder.
-func allInOne(t *testing.T) *world {
+func allInOne(t *testing.T) *installation {
 	t.Helper()
 	dir := folder(t, "all-")
 	addr := freeAddr(t)
@@ -60,17 +60,17 @@ func allInOne(t *testing.T) *world {
 		args: append([]string{"all", "--data", dir, "--listen", addr}, settings...),
 	}
 	one := []*process{p}
-	w := &world{name: "all", reach: []string{"--data", dir}, edges: one, owners: one, answerers: one}
+	w := &installation{name: "all", flags: []string{"--data", dir}, ingests: one, processors: one, queries: one}
 	w.catalog = "sqlite:///" + filepath.Join(dir, "weir.db")
-	w.tooling = func(t *testing.T) { w.readRun(t, dir) }
+	w.refresh = func(t *testing.T) { w.readRun(t, dir) }
 	p.start(t)
 	t.Cleanup(func() { p.end(t, syscall.SIGTERM) })
-	w.tooling(t)
+	w.refresh(t)
 	return w
 }
 
-// readRun learns from run.json where the object store listens.
-func (w *world) readRun(t *testing.T, dir string) {
+// readRun reads from run.json where the object store listens.
+func (w *installation) readRun(t *testing.T, dir string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, "run.json"))
 	if err != nil {
@@ -85,7 +85,7 @@ func (w *world) readRun(t *testing.T, dir string) {
 	w.s3Env = []string{"AWS_ACCESS_KEY_ID=" + run.S3.AccessKey, "AWS_SECRET_ACCESS_KEY=" + run.S3.SecretKey}
 }
 
-// folder is one of this test, kept when the test fails.
+// folder makes a folder for this test, which is kept when the test fails.
 func folder(t *testing.T, prefix string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp(scratchDir(t), prefix) //nolint:usetesting // kept when the test fails
@@ -102,28 +102,28 @@ func folder(t *testing.T, prefix string) string {
 
 func scratchDir(t *testing.T) string {
 	t.Helper()
-	if err := os.MkdirAll(scratch, 0o755); err != nil {
+	if err := os.MkdirAll(scratchFolder, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return scratch
+	return scratchFolder
 }
 
-// all is every process once.
-func (w *world) all() []*process {
+// processes returns every process once.
+func (w *installation) processes() []*process {
 	if w.name == "all" {
-		return w.edges
+		return w.ingests
 	}
 	var all []*process
-	for _, group := range [][]*process{w.edges, w.owners, w.answerers} {
+	for _, group := range [][]*process{w.ingests, w.processors, w.queries} {
 		all = append(all, group...)
 	}
 	return all
 }
 
 // admin runs `weir admin … --json` and returns the JSON it printed.
-func (w *world) admin(t *testing.T, args ...string) string {
+func (w *installation) admin(t *testing.T, args ...string) string {
 	t.Helper()
-	args = append(append([]string{"admin"}, args...), append([]string{"--json"}, w.reach...)...)
+	args = append(append([]string{"admin"}, args...), append([]string{"--json"}, w.flags...)...)
 	out, err := weir(t, w.env, args...)
 	if err != nil {
 		t.Fatal(err)
@@ -131,16 +131,16 @@ func (w *world) admin(t *testing.T, args ...string) string {
 	return out
 }
 
-// balance is what `weir check --json` says of one shard.
+// balance is the part of `weir check --json` about one shard.
 type balance struct {
 	Shard                                                                            int32
 	First, Committed, End, Stored, Duplicates, Dead, Control, Lost, Erased, InFlight int64
 	Closes                                                                           bool
 }
 
-// settle waits until nothing is in flight and returns the sums over all
+// awaitAllCommitted waits until nothing is in flight and returns the sums over all
 // shards. It fails when the balance does not close.
-func (w *world) settle(t *testing.T) (sum balance) {
+func (w *installation) awaitAllCommitted(t *testing.T) (sum balance) {
 	t.Helper()
 	eventually(t, "nothing is in flight", func() error {
 		sum = w.check(t)
@@ -152,11 +152,11 @@ func (w *world) settle(t *testing.T) (sum balance) {
 	return sum
 }
 
-// check runs `weir check` and adds up what it says. A balance that does not
+// check runs `weir check` and adds up its shards. A balance that does not
 // close fails the test.
-func (w *world) check(t *testing.T, flags ...string) (sum balance) {
+func (w *installation) check(t *testing.T, flags ...string) (sum balance) {
 	t.Helper()
-	out, err := weir(t, w.env, append(append([]string{"check", "--json"}, flags...), w.reach...)...)
+	out, err := weir(t, w.env, append(append([]string{"check", "--json"}, flags...), w.flags...)...)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -187,8 +187,9 @@ func number(v any) int64 {
 	return int64(f)
 }
 
-// verify asks pyiceberg and DuckDB for every figure of expected.
-func (w *world) verify(t *testing.T, expected string, flags ...string) {
+// verifyTables compares every expected figure with what pyiceberg and DuckDB
+// read from the tables.
+func (w *installation) verifyTables(t *testing.T, expected string, flags ...string) {
 	t.Helper()
 	args := append([]string{"verify.py", "--catalog", w.catalog, "--s3", w.s3, expected}, flags...)
 	out, err := run(w.s3Env, python, args...)
