@@ -21,7 +21,7 @@ attempt "lint" 300 make lint
 attempt "make test" 600 make test
 attempt "race" 1800 make race
 attempt "stories: simulation of the protocol, 50,000 seeds" 1800 go test -count=1 -timeout 2h ./schemas/lake/laketest -sim.seeds 50000
-attempt "stories: processors, by seeds, 20 minutes" 1500 go test -run '^$' -fuzz '^FuzzStory$' -fuzztime 20m ./processor
+attempt "stories: processors, by seeds, 20 minutes" 1500 go test -run '^$' -fuzz '^FuzzRun$' -fuzztime 20m ./processor
 attempt "stories: kills, 40 of each" 1800 go test -count=1 -timeout 2h -run '^(TestKilledServerLosesAndRepeatsNothing|TestStoppedServerLosesAndRepeatsNothing)$' ./deploy/weir -kills 40 -kill-seed "$NIGHTSEED"
 attempt "fuzz, 2 minutes each" 4200 make fuzz FUZZTIME=2m
 attempt "bench" 1200 make bench

@@ -180,7 +180,7 @@ var manyMethods = map[string]int{
 	"ingest.Service":            26,
 	"query.Service":             88,
 	"query.view":                28,
-	"query/report.facts":        38,
+	"query/report.clientStats":  38,
 	"schemas/lake.Lake":         44,
 	"schemas/registry.Registry": 87,
 }
