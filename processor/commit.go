@@ -251,7 +251,7 @@ func cutsFor(t lake.Table, subs []*submission) []lake.Cut {
 	for i, s := range subs {
 		c := s.cut
 		cuts[i] = lake.Cut{ID: c.id, Shard: c.shard, From: c.from, To: c.to, Files: s.files[t], Sealed: c.sealedAt}
-		if t != lake.Events {
+		if !t.HasCounters() {
 			cuts[i].To.Counters = lake.Counters{}
 		}
 	}

@@ -34,8 +34,8 @@ type columnBuilder struct {
 	dictionary *columns.DictionaryBuilder
 }
 
-func newBatchBuilder(t Table, mem memory.Allocator) *batchBuilder {
-	b := &batchBuilder{schema: arrowSchema(t)}
+func newBatchBuilder(schema *arrow.Schema, mem memory.Allocator) *batchBuilder {
+	b := &batchBuilder{schema: schema}
 	for _, f := range b.schema.Fields() {
 		b.columns = append(b.columns, newColumnBuilder(f, mem))
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
-	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"weir/schemas"
 	"weir/schemas/columns"
@@ -53,13 +52,7 @@ func (l *Lake) WriteChanges(ctx context.Context, shard int32, batches []arrow.Re
 		return nil, nil
 	}
 	slices.SortFunc(rows, func(a, b Change) int { return a.compare(&b) })
-	return writeRows(ctx, l, newChangeRows(shard), func(yield func(*Change) bool) {
-		for i := range rows {
-			if !yield(&rows[i]) {
-				return
-			}
-		}
-	})
+	return writeRows(ctx, l, Changes, shard, changeRows(), pointers(rows))
 }
 
 // ScanChanges yields the rows of files that f asks for, file by file; those of
@@ -90,11 +83,11 @@ func readChanges(rec arrow.Record) func(int, *Change) error {
 	}
 }
 
-func newChangeRows(shard int32) *rowBuilder[Change] {
-	return &rowBuilder[Change]{
-		table: Changes, shard: shard, batch: newBatchBuilder(Changes, memory.DefaultAllocator),
+// changeRows returns the row format of client_changes.
+func changeRows() rowFormat[Change] {
+	return rowFormat[Change]{
 		partition: func(c *Change) int32 { return monthOfDay(rollup.Day(c.Time)) },
-		append: func(b *batchBuilder, c *Change) {
+		append: func(b *batchBuilder, c *Change, _ int32) {
 			b.appendInt64(c.Product)
 			b.appendInt64(c.Client)
 			b.appendTimestamp(c.Time)
@@ -104,7 +97,7 @@ func newChangeRows(shard int32) *rowBuilder[Change] {
 			b.appendInt32(c.Shard)
 			b.appendInt64(c.Offset)
 			b.appendTimestamp(c.Arrival)
-			b.endRow()
 		},
+		read: readChanges, compare: (*Change).compare,
 	}
 }

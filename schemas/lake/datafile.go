@@ -36,13 +36,9 @@ type Bounds struct {
 	Offset  int64
 }
 
-// newDataFile describes file, which this process has just written for t.
-func newDataFile(t Table, file iceberg.DataFile) (DataFile, error) {
-	columns, err := findBoundColumns(icebergSchema(t))
-	if err != nil {
-		return DataFile{}, fmt.Errorf("describe data file of %s: %w", t, err)
-	}
-	f, err := columns.dataFile(file)
+// newDataFile describes file, which this process has just written.
+func (c boundColumns) newDataFile(file iceberg.DataFile) (DataFile, error) {
+	f, err := c.dataFile(file)
 	f.writtenAt = time.Now()
 	return f, err
 }

@@ -15,16 +15,17 @@ const maxBoundBytes = 64
 // describe makes the Iceberg data file of what an encoder wrote to key. Counts
 // and bounds are those of the footer.
 func (l *Lake) describe(t Table, key string, partition int32, size int64, meta *format.FileMetaData) (DataFile, error) {
-	b, err := iceberg.NewDataFileBuilder(partitionSpec(t), iceberg.EntryContentData, l.uri(key), iceberg.ParquetFile,
+	st := l.tables[t]
+	b, err := iceberg.NewDataFileBuilder(st.spec, iceberg.EntryContentData, l.uri(key), iceberg.ParquetFile,
 		map[int]any{partitionFieldID: partition}, nil, nil, meta.NumRows, size)
 	if err != nil {
 		return DataFile{}, fmt.Errorf("describe data file %s: %w", key, err)
 	}
-	m := footerMetrics(t, meta)
+	m := footerMetrics(st.columns.Fields(), meta)
 	file := b.ColumnSizes(m.sizes).ValueCounts(m.values).NullValueCounts(m.nulls).
 		LowerBoundValues(m.lower).UpperBoundValues(m.upper).
 		SplitOffsets(m.splits).SortOrderID(sortOrderID).Build()
-	return newDataFile(t, file)
+	return st.bounds.newDataFile(file)
 }
 
 // fileMetrics are the metrics of a data file, by field id.
@@ -34,12 +35,11 @@ type fileMetrics struct {
 	splits               []int64
 }
 
-func footerMetrics(t Table, meta *format.FileMetaData) fileMetrics {
+func footerMetrics(fields []arrow.Field, meta *format.FileMetaData) fileMetrics {
 	m := fileMetrics{
 		sizes: map[int]int64{}, values: map[int]int64{}, nulls: map[int]int64{},
 		lower: map[int][]byte{}, upper: map[int][]byte{},
 	}
-	fields := arrowSchema(t).Fields()
 	for i := range meta.RowGroups {
 		g := &meta.RowGroups[i]
 		m.splits = append(m.splits, g.FileOffset)

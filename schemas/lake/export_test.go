@@ -13,7 +13,8 @@ import (
 // from offset on.
 func (l *Lake) MakeFile(t Table, shard int32, offset, n int64) (DataFile, error) {
 	long := func(v int64) []byte { return binary.LittleEndian.AppendUint64(nil, uint64(v)) }
-	schema := icebergSchema(t)
+	st := l.tables[t]
+	schema := icebergSchema(st.columns)
 	lower, upper := map[int][]byte{}, map[int][]byte{}
 	for _, f := range schema.Fields() {
 		switch {
@@ -32,13 +33,12 @@ func (l *Lake) MakeFile(t Table, shard int32, offset, n int64) (DataFile, error)
 		}
 	}
 	path := l.uri(fmt.Sprintf("%s/data/%d-%d-%s.parquet", l.tableKey(t), shard, offset, uuid.NewString()))
-	spec := partitionSpec(t)
-	b, err := iceberg.NewDataFileBuilder(spec, iceberg.EntryContentData, path, iceberg.ParquetFile,
+	b, err := iceberg.NewDataFileBuilder(st.spec, iceberg.EntryContentData, path, iceberg.ParquetFile,
 		map[int]any{partitionFieldID: int32(657)}, nil, nil, n, 100*n)
 	if err != nil {
 		return DataFile{}, err
 	}
-	return newDataFile(t, b.LowerBoundValues(lower).UpperBoundValues(upper).Build())
+	return st.bounds.newDataFile(b.LowerBoundValues(lower).UpperBoundValues(upper).Build())
 }
 
 // SetWrittenAt says when this process wrote f.

@@ -3,59 +3,159 @@
 // numbers in this package are that section's.
 package lake
 
-// Table is one of the Iceberg tables of namespace `weir`.
-type Table string
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"sync"
+	"time"
 
-// The tables, in the order in which a cut is committed to them (rule 5).
-const (
-	DeadLetters Table = "dead_letters"
-	Changes     Table = "client_changes"
-	Events      Table = "events"
-	ClientDays  Table = "client_days"
-	EventDays   Table = "event_days"
-	Clients     Table = "clients"
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/catalog"
+	"github.com/apache/iceberg-go/table"
+
+	"weir/schemas/columns"
 )
 
-// Tables lists every table in commit order.
-func Tables() []Table { return []Table{DeadLetters, Changes, Events, ClientDays, EventDays, Clients} }
-
-// Rollups lists the tables that are a function of the rows of Events.
-func Rollups() []Table { return []Table{ClientDays, EventDays, Clients} }
-
-// ShardStates is what one snapshot of one table says of every shard (rule 1).
-type ShardStates map[int32]ShardState
-
-// ShardState is how far a table has come in one shard.
-type ShardState struct {
-	First    int64       `json:"first"`    // first offset ever
-	Next     int64       `json:"next"`     // next offset not yet in the table
-	LogTime  int64       `json:"log_time"` // running maximum of record timestamps; epoch milliseconds
-	Cut      string      `json:"cut"`      // id of the cut that last moved Next
-	Counters Counters    `json:"counters"` // of events; zero elsewhere
-	Position LogPosition `json:"mark"`     // which log this is an offset of (rule 9)
+// ObjectStore keeps the lake's files. Objects are written once under a name
+// of their own and never overwritten. A missing object is fs.ErrNotExist.
+type ObjectStore interface {
+	Put(ctx context.Context, key string, body []byte) error
+	Get(ctx context.Context, key string) ([]byte, error)
+	GetRange(ctx context.Context, key string, off, n int64) ([]byte, error)
+	Stat(ctx context.Context, key string) (size int64, err error)
+	Delete(ctx context.Context, keys ...string) error
+	List(ctx context.Context, prefix string) iter.Seq2[columns.Object, error]
 }
 
-// Counters add up to Next − First (promise 5).
-type Counters struct {
-	Stored     int64 `json:"stored"`  // rows of events and of client_changes
-	Changes    int64 `json:"changes"` // those of Stored that are rows of client_changes
-	Duplicates int64 `json:"duplicates"`
-	Dead       int64 `json:"dead"`
-	Control    int64 `json:"control"`
-	Lost       int64 `json:"lost"`
-	Erased     int64 `json:"erased"` // rows of Stored that an erasure removed
+// Config says where the lake lies and how it commits.
+type Config struct {
+	Bucket      string           // bucket of all tables; required
+	Prefix      string           // folder inside the bucket; "" puts the tables at its root
+	Compression string           // of Parquet pages: "zstd", "snappy", "none"; "" means zstd
+	MaxCutAge   time.Duration    // a cut sealed longer ago is dropped; 0 means 24h (rule 4)
+	Attempts    int              // how often a commit is built again after a conflict; 0 means 20
+	Memory      memory.Allocator // of the batches of scans; nil is Go's, and of rollups what was let go of before
+	CacheBytes  int64            // of small data files that are kept in memory; 0 means 32 MiB, less keeps none
+	Backoff     time.Duration    // longest wait after the first conflict, doubling up to 64 times it; 0 means 5ms
 }
 
-// Events is how many of Stored are rows of events.
-func (c Counters) Events() int64 { return c.Stored - c.Changes }
+func (c Config) withDefaults() Config {
+	c.Prefix = strings.Trim(c.Prefix, "/")
+	c.Compression = cmp.Or(c.Compression, "zstd")
+	c.MaxCutAge = cmp.Or(c.MaxCutAge, 24*time.Hour)
+	c.Attempts = cmp.Or(c.Attempts, 20)
+	c.CacheBytes = cmp.Or(c.CacheBytes, 32<<20)
+	c.Backoff = cmp.Or(c.Backoff, 5*time.Millisecond)
+	return c
+}
 
-// Sum is what the counters account for: Next − First when the balance closes.
-func (c Counters) Sum() int64 { return c.Stored + c.Duplicates + c.Dead + c.Control + c.Lost }
+// Lake is the set of tables under one namespace of a catalog. It is safe for
+// concurrent use; in one process there must be one Lake for a set of tables.
+type Lake struct {
+	cfg         Config
+	cat         Catalog
+	store       ObjectStore
+	cachedStore ObjectStore // store as scans see it: small data files are kept in memory
+	tables      map[Table]*tableState
 
-// LogPosition identifies the log and the last record that Next stands behind.
-type LogPosition struct {
-	TopicID  string `json:"topic_id"`
-	Epoch    int32  `json:"epoch"`          // leader epoch of the last record; −1 unknown
-	Checksum uint32 `json:"checksum"`       // CRC-32C of the last record's key and value; 0 unknown
-	Base     int64  `json:"base,omitempty"` // our offset − the log's; 0 unless an operator let a shard go on with another log
+	memory, rollupMemory memory.Allocator // of batches
+}
+
+// tableState is one table's row of facts and what a process remembers of it.
+type tableState struct {
+	tableRow
+
+	columns *arrow.Schema
+	spec    iceberg.PartitionSpec
+	bounds  boundColumns
+
+	commitMu sync.Mutex // held while committing: one committer per process and table
+	encoders sync.Pool  // of *encoder, between data files
+
+	mu        sync.Mutex            // guards what follows
+	latest    *Snapshot             // the last load; nil before the first
+	manifests map[string][]DataFile // of the last snapshot listed, by location; they never change
+}
+
+// Open creates the namespace and the tables that are missing and returns the
+// lake. Tables lie at s3://bucket/prefix/table.
+func Open(ctx context.Context, cfg Config, cat Catalog, store ObjectStore) (*Lake, error) {
+	l := &Lake{cfg: cfg.withDefaults(), cat: cat, store: store, tables: map[Table]*tableState{}}
+	l.cachedStore = newObjectCache(store, l.cfg.CacheBytes)
+	if l.memory, l.rollupMemory = cfg.Memory, cfg.Memory; cfg.Memory == nil {
+		l.memory, l.rollupMemory = memory.DefaultAllocator, &bufferPool{Allocator: memory.DefaultAllocator}
+	}
+	if l.cfg.Bucket == "" {
+		return nil, errors.New("open lake: no bucket given")
+	}
+	err := cat.CreateNamespace(ctx, table.Identifier{namespace}, nil)
+	if err != nil && !errors.Is(err, catalog.ErrNamespaceAlreadyExists) {
+		return nil, fmt.Errorf("create namespace %s: %w", namespace, err)
+	}
+	for _, row := range tables() {
+		if err := l.openTable(ctx, row); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// openTable creates the table of row if it is missing.
+func (l *Lake) openTable(ctx context.Context, row tableRow) error {
+	t, arrowSchema := row.table, row.schema()
+	schema := icebergSchema(arrowSchema)
+	bounds, err := findBoundColumns(schema)
+	if err != nil {
+		return fmt.Errorf("open table %s: %w", t, err)
+	}
+	st := &tableState{tableRow: row, columns: arrowSchema, spec: row.partition.spec(arrowSchema), bounds: bounds}
+	l.tables[t] = st
+	_, err = l.cat.LoadTable(ctx, ident(t))
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, catalog.ErrNoSuchTable) {
+		return fmt.Errorf("open table %s: %w", t, err)
+	}
+	props, err := tableProperties(schema)
+	if err != nil {
+		return fmt.Errorf("create table %s: %w", t, err)
+	}
+	order, err := sortOrder(arrowSchema, row.sort)
+	if err != nil {
+		return fmt.Errorf("create table %s: %w", t, err)
+	}
+	_, err = l.cat.CreateTable(ctx, ident(t), schema, catalog.WithLocation(l.uri(l.tableKey(t))),
+		catalog.WithPartitionSpec(&st.spec), catalog.WithSortOrder(order), catalog.WithProperties(props))
+	if err != nil && !errors.Is(err, catalog.ErrTableAlreadyExists) { // another process may have been first
+		return fmt.Errorf("create table %s: %w", t, err)
+	}
+	return nil
+}
+
+// tableKey is the object key of the folder of t, without a slash at its end.
+func (l *Lake) tableKey(t Table) string {
+	if l.cfg.Prefix == "" {
+		return string(t)
+	}
+	return l.cfg.Prefix + "/" + string(t)
+}
+
+// uri is how Iceberg names the object at key.
+func (l *Lake) uri(key string) string { return "s3://" + l.cfg.Bucket + "/" + key }
+
+// objectKey is the key of the object that Iceberg names by uri.
+func objectKey(uri string) string {
+	_, rest, ok := strings.Cut(uri, "://")
+	if !ok {
+		return strings.TrimPrefix(uri, "/")
+	}
+	_, key, _ := strings.Cut(rest, "/")
+	return key
 }

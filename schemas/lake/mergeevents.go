@@ -29,8 +29,8 @@ type eventMerge struct {
 	rows    []RowRef
 }
 
-func (l *Lake) mergeEvents(ctx context.Context, out *mergeOutput, files []DataFile) error {
-	m := &eventMerge{out: out, rows: make([]RowRef, 0, mergeRows)}
+func mergeEvents(ctx context.Context, l *Lake, out *mergeOutput, files []DataFile) error {
+	m := &eventMerge{out: out, rows: make([]RowRef, 0, mergeBatchRows)}
 	m.heap.less = func(a, b *eventInput) bool { return a.compare(b) < 0 }
 	defer m.release(0)
 	for _, f := range files {
@@ -76,7 +76,7 @@ func (m *eventMerge) step(ctx context.Context) error {
 		}
 	}
 	m.heap.fixFirst(more)
-	if len(m.rows) == mergeRows {
+	if len(m.rows) == mergeBatchRows {
 		return m.flush(ctx)
 	}
 	return nil

@@ -1,22 +1,21 @@
 package lake
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"iter"
 
 	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"weir/schemas/columns"
-	"weir/schemas/rollup"
 )
 
 // Sizes of a merge.
 const (
-	mergeTarget = 512 << 20 // a data file that has grown past this is followed by another
-	mergeRows   = 64 << 10  // rows that go to the encoder at once
-	mergeBytes  = 64 << 20  // about; of the batches of all files together
+	mergeTarget    = 512 << 20 // a data file that has grown past this is followed by another
+	mergeBatchRows = 64 << 10  // rows that go to the encoder at once
+	mergeBytes     = 64 << 20  // about; of the batches of all files together
 )
 
 // Merge puts the rows of files, all of one shard and partition of t, as one
@@ -37,36 +36,20 @@ func (l *Lake) Merge(ctx context.Context, t Table, files []DataFile) ([]DataFile
 		return nil, err
 	}
 	defer out.release()
-	if err := l.mergeInto(ctx, out, t, files); err != nil {
+	if err := l.tables[t].merge(ctx, l, out, files); err != nil {
 		return nil, fmt.Errorf("merge %d data files of %s: %w", len(files), t, err)
 	}
 	return out.finish(ctx)
 }
 
-func (l *Lake) mergeInto(ctx context.Context, out *mergeOutput, t Table, files []DataFile) error {
-	shard := files[0].Shard
-	switch t {
-	case Events:
-		return l.mergeEvents(ctx, out, files)
-	case ClientDays:
-		rows := sortedInputs(ctx, l, t, files, readClientDays)
-		return writeMerged(ctx, out, newClientDayRows(shard), mergeSorted(rows, (*rollup.ClientDay).Compare, (*rollup.ClientDay).Merge))
-	case EventDays:
-		rows := sortedInputs(ctx, l, t, files, readEventDays)
-		return writeMerged(ctx, out, newEventDayRows(shard), mergeSorted(rows, (*rollup.EventDay).Compare, (*rollup.EventDay).Merge))
-	case Clients:
-		rows := sortedInputs(ctx, l, t, files, readClients)
-		return writeMerged(ctx, out, newClientRows(shard), mergeSorted(rows, (*rollup.Client).Compare, (*rollup.Client).Merge))
-	case Changes:
-		rows := sortedInputs(ctx, l, t, files, readChanges)
-		return writeMerged(ctx, out, newChangeRows(shard), mergeSorted(rows, (*Change).compare, nil))
-	default:
-		rows := sortedInputs(ctx, l, t, files, readDeadLetters)
-		return writeMerged(ctx, out, newDeadLetterRows(shard), mergeSorted(rows, compareOffsets, nil))
+// mergeRows returns what merges data files whose rows have a rowFormat.
+func mergeRows[R any](format func() rowFormat[R]) mergeFunc {
+	return func(ctx context.Context, l *Lake, out *mergeOutput, files []DataFile) error {
+		f := format()
+		inputs := sortedInputs(ctx, l, out.encoder.table, files, f.read)
+		return writeMerged(ctx, l, out, f, mergeSorted(inputs, f.compare, f.merge))
 	}
 }
-
-func compareOffsets(a, b *DeadLetter) int { return cmp.Compare(a.Offset, b.Offset) }
 
 // fileBatches are the batches of one of n files that are read side by side.
 func (l *Lake) fileBatches(ctx context.Context, t Table, file DataFile, n int) iter.Seq2[arrow.Record, error] {
@@ -91,14 +74,15 @@ func sortedInputs[R any](ctx context.Context, l *Lake, t Table, files []DataFile
 }
 
 // writeMerged writes rows, batch by batch.
-func writeMerged[R any](ctx context.Context, out *mergeOutput, b *rowBuilder[R], rows iter.Seq2[*R, error]) error {
-	defer b.batch.release()
+func writeMerged[R any](ctx context.Context, l *Lake, out *mergeOutput, format rowFormat[R], rows iter.Seq2[*R, error]) error {
+	b := newBatchBuilder(l.tables[out.encoder.table].columns, memory.DefaultAllocator)
+	defer b.release()
 	flush := func() error {
-		order := make([]RowRef, b.batch.rows)
+		order := make([]RowRef, b.rows)
 		for i := range order {
 			order[i].Row = uint32(i)
 		}
-		rec := b.batch.newRecord()
+		rec := b.newRecord()
 		defer rec.Release()
 		return out.write(ctx, []arrow.Record{rec}, order)
 	}
@@ -106,8 +90,9 @@ func writeMerged[R any](ctx context.Context, out *mergeOutput, b *rowBuilder[R],
 		if err != nil {
 			return err
 		}
-		b.append(b.batch, r)
-		if b.batch.rows == batchRows {
+		format.append(b, r, out.shard)
+		b.endRow()
+		if b.rows == batchRows {
 			if err := flush(); err != nil {
 				return err
 			}

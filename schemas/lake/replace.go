@@ -55,7 +55,7 @@ func (l *Lake) checkReplacement(t Table, old, files []DataFile) error {
 	}
 	before, after := rowsByShard(old), rowsByShard(files)
 	for shard, rows := range before {
-		if exact := t == Events || t == DeadLetters; exact && after[shard] != rows {
+		if guarded := l.tables[t].rowGuard; guarded && after[shard] != rows {
 			return fmt.Errorf("shard %d has %d rows, would have %d", shard, rows, after[shard])
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -148,5 +149,26 @@ func TestReplaceRefusesToLoseRows(t *testing.T) {
 	}
 	if got := len(files(t, load(t, l, lake.Events))); got != 4 {
 		t.Errorf("%d files, want 4", got)
+	}
+}
+
+// Rows of events, of changes and of dead letters count one by one; those of
+// rollups merge, so fewer of them may take the place of more.
+func TestReplaceGuardsRowsOfEveryTable(t *testing.T) {
+	l := laketest.Lake(t, quick())
+	for _, table := range lake.Tables() {
+		more, err := l.MakeFile(table, 0, 0, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fewer, err := l.MakeFile(table, 0, 0, 9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = l.Replace(t.Context(), table, []lake.DataFile{more}, []lake.DataFile{fewer})
+		guarded := err != nil && !errors.Is(err, lake.ErrInputsGone) // the next thing that is looked at
+		if want := !slices.Contains(lake.Rollups(), table); guarded != want {
+			t.Errorf("%s: 9 rows in the place of 10: %v; refused %t, want %t", table, err, guarded, want)
+		}
 	}
 }

@@ -67,19 +67,20 @@ func (l *Lake) scan(ctx context.Context, t Table, files []DataFile, names []stri
 
 // scanner reads data files of one table, one after the other.
 type scanner struct {
-	store  ObjectStore
-	mem    memory.Allocator
-	table  Table
-	filter columns.Filter
-	schema *arrow.Schema // of the batches
-	fields []int         // field id of each column of schema
-	rows   int           // of a batch, at most
-	bytes  int64         // of a batch, about
+	store   ObjectStore
+	mem     memory.Allocator
+	table   Table
+	filter  columns.Filter
+	columns *arrow.Schema // of the table
+	schema  *arrow.Schema // of the batches
+	fields  []int         // field id of each column of schema
+	rows    int           // of a batch, at most
+	bytes   int64         // of a batch, about
 }
 
 func newScanner(l *Lake, t Table, names []string, f columns.Filter, coded ...string) (*scanner, error) {
-	s := &scanner{store: l.cachedStore, mem: l.memory, table: t, filter: f, rows: scanRows, bytes: scanBytes}
-	all := arrowSchema(t)
+	all := l.tables[t].columns
+	s := &scanner{store: l.cachedStore, mem: l.memory, table: t, columns: all, filter: f, rows: scanRows, bytes: scanBytes}
 	if names == nil {
 		for _, f := range all.Fields() {
 			names = append(names, f.Name)
@@ -154,7 +155,7 @@ type group struct {
 func (s *scanner) fileGroups(ctx context.Context, src *dataFileReader, yield func(*group, error) bool) bool {
 	var jobs []func(context.Context) (*group, error)
 	for i, g := range src.file.RowGroups() {
-		where, some := pruneGroup(src, g, predicates(&s.filter, s.table, src.Shard))
+		where, some := pruneGroup(src, g, predicates(&s.filter, s.columns, src.Shard))
 		if !some {
 			continue
 		}

@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 
+	"github.com/apache/arrow/go/v17/arrow"
+
 	"weir/schemas/columns"
 )
 
@@ -82,24 +84,24 @@ func (s bloomFilter) mayHave(v int64) bool {
 // minHashedValues is from where on a list of values is looked up in a map.
 const minHashedValues = 8
 
-// predicates translates f for the rows of one shard of t.
-func predicates(f *columns.Filter, t Table, shard int32) []predicate {
+// predicates returns what f asks of the columns of schema, for the rows of one shard.
+func predicates(f *columns.Filter, schema *arrow.Schema, shard int32) []predicate {
 	var out []predicate
 	add := func(p predicate) {
 		if p.field != 0 && (p.low != math.MinInt64 || p.high != math.MaxInt64 || p.values != nil) {
 			out = append(out, p)
 		}
 	}
-	add(valuesPredicate(fieldID(t, columns.ProductID), f.Products))
-	add(valuesPredicate(fieldID(t, columns.ClientID), f.Clients))
-	add(timestampPredicate(fieldID(t, columns.Time), f.TimeFrom, f.TimeTo))
-	add(dayPredicate(fieldID(t, colDay), f.TimeFrom, f.TimeTo))
-	add(timestampPredicate(fieldID(t, columns.Arrival), f.ArrivalFrom, f.ArrivalTo))
+	add(valuesPredicate(fieldID(schema, columns.ProductID), f.Products))
+	add(valuesPredicate(fieldID(schema, columns.ClientID), f.Clients))
+	add(timestampPredicate(fieldID(schema, columns.Time), f.TimeFrom, f.TimeTo))
+	add(dayPredicate(fieldID(schema, colDay), f.TimeFrom, f.TimeTo))
+	add(timestampPredicate(fieldID(schema, columns.Arrival), f.ArrivalFrom, f.ArrivalTo))
 	from, to := f.OffsetRange(shard)
 	if to != math.MaxInt64 {
 		to-- // inclusive
 	}
-	add(predicate{field: fieldID(t, columns.Offset), low: from, high: to})
+	add(predicate{field: fieldID(schema, columns.Offset), low: from, high: to})
 	return out
 }
 

@@ -23,18 +23,18 @@ const (
 	maxPageRows      = 16 << 10
 )
 
-// parquetSchema is the Parquet schema of t: its Arrow schema with field ids
-// and encodings.
-func parquetSchema(t Table) *parquet.Schema {
+// parquetSchema returns the Parquet schema of a table: its Arrow schema with
+// field ids and encodings.
+func parquetSchema(name string, columns *arrow.Schema) *parquet.Schema {
 	var root orderedGroup
-	for i, f := range arrowSchema(t).Fields() {
+	for i, f := range columns.Fields() {
 		node := parquetNode(f)
 		if f.Nullable {
 			node = parquet.Optional(node)
 		}
 		root.fields = append(root.fields, &orderedField{Node: parquet.FieldID(node, i+1), name: f.Name})
 	}
-	return parquet.NewSchema(string(t), &root)
+	return parquet.NewSchema(name, &root)
 }
 
 func parquetNode(f arrow.Field) parquet.Node {

@@ -51,18 +51,18 @@ type pageIndex struct {
 
 // newEncoder returns an encoder of t whose pages are compressed by the codec of
 // that name.
-func newEncoder(t Table, compression string) (*encoder, error) {
+func newEncoder(t Table, columns *arrow.Schema, compression string) (*encoder, error) {
 	codec, err := parquetCodec(compression)
 	if err != nil {
 		return nil, err
 	}
-	schema := parquetSchema(t)
+	schema := parquetSchema(string(t), columns)
 	empty := parquet.NewWriter(io.Discard, schema)
 	if err := empty.Close(); err != nil {
 		return nil, fmt.Errorf("make schema of %s: %w", t, err)
 	}
 	e := &encoder{table: t, emptyFooter: *empty.File().Metadata()}
-	for i, f := range arrowSchema(t).Fields() {
+	for i, f := range columns.Fields() {
 		c := columnWriter{field: f, encoding: newColumnEncoding(i, schema.Fields()[i], codec)}
 		if c.encoding.dictionary {
 			c.dict.int64Codes, c.dict.stringCodes = map[int64]int32{}, map[string]int32{}

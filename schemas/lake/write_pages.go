@@ -61,7 +61,7 @@ type chunkDictionary struct {
 	lastCode   int32 // of last or lastString
 }
 
-// dictionaryCode is the code of raw.
+// codeOf is the code of raw.
 func (d *chunkDictionary) codeOf(raw []byte) int32 {
 	if code, known := d.stringCodes[string(raw)]; known {
 		return code

@@ -15,7 +15,7 @@ import (
 // backfill touches a hundred months in one cut.
 const maxConcurrentPuts = 8
 
-// WriteEvents puts the rows of batches, all of one shard and of EventsArrow,
+// WriteEvents puts the rows of batches, all of one shard with columns.Schema,
 // as one data file for each month of event time. Rows are sorted over all
 // batches. Nothing shows until the files are committed.
 func (l *Lake) WriteEvents(ctx context.Context, shard int32, batches []arrow.Record) ([]DataFile, error) {
@@ -102,10 +102,7 @@ func (l *Lake) dataKey(t Table, shard, partition int32) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("name a data file of %s: %w", t, err)
 	}
-	folder := "month=" + monthName(partition)
-	if t == Clients {
-		folder = fmt.Sprintf("bucket=%02d", partition)
-	}
+	folder := l.tables[t].partition.folder(partition)
 	return fmt.Sprintf("%s/data/%s/shard=%d/%s.parquet", l.tableKey(t), folder, shard, id), nil
 }
 
@@ -114,7 +111,7 @@ func (l *Lake) acquireEncoder(t Table) (*encoder, error) {
 	if e, ok := l.tables[t].encoders.Get().(*encoder); ok {
 		return e, nil
 	}
-	return newEncoder(t, l.cfg.Compression)
+	return newEncoder(t, l.tables[t].columns, l.cfg.Compression)
 }
 
 // releaseEncoder keeps e for the next data file, but nothing of the last one.

@@ -1,17 +1,45 @@
 package lake
 
 import (
-	"bytes"
 	"context"
+	"fmt"
 	"iter"
-	"strings"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/iceberg-go"
 
 	"weir/schemas/columns"
 	"weir/schemas/rollup"
 )
+
+// WriteRollups puts the rows of set as data files of tables, or of every
+// rollup table when none is named.
+func (l *Lake) WriteRollups(ctx context.Context, shard int32, set *rollup.Set, tables ...Table) (map[Table][]DataFile, error) {
+	if len(tables) == 0 {
+		tables = Rollups()
+	}
+	out := map[Table][]DataFile{}
+	for _, t := range tables {
+		st := l.tables[t]
+		if st == nil || st.rollup == nil {
+			return nil, fmt.Errorf("write rollups: %s is none", t)
+		}
+		files, err := st.rollup(ctx, l, t, shard, set)
+		if err != nil {
+			return nil, err
+		}
+		out[t] = files
+	}
+	return out, nil
+}
+
+// writeRollup returns what writes the rows of a set that rows selects.
+func writeRollup[R any](format func() rowFormat[R], rows func(*rollup.Set) iter.Seq[*R]) rollupFunc {
+	return func(ctx context.Context, l *Lake, t Table, shard int32, set *rollup.Set) ([]DataFile, error) {
+		return writeRows(ctx, l, t, shard, format(), rows(set))
+	}
+}
 
 // ScanClientDays yields the rows of files that f asks for. One key may come
 // several times: merge. A row is valid until the next one is asked for, what
@@ -32,49 +60,24 @@ func (l *Lake) ScanClients(ctx context.Context, files []DataFile, f columns.Filt
 	return decodeRows(l.ScanRollup(ctx, Clients, files, nil, f), readClients)
 }
 
-// ReadDeadLetters yields the rows of files that f asks for. A row is valid for
-// ever.
-func (l *Lake) ReadDeadLetters(ctx context.Context, files []DataFile, f columns.Filter) iter.Seq2[DeadLetter, error] {
-	return func(yield func(DeadLetter, error) bool) {
-		for r, err := range decodeRows(l.scan(ctx, DeadLetters, files, nil, f), readDeadLetters) {
-			if err != nil {
-				yield(DeadLetter{}, err)
-				return
-			}
-			if !yield(*r, nil) {
-				return
-			}
-		}
+// clientDayRows returns the row format of client_days.
+func clientDayRows() rowFormat[rollup.ClientDay] {
+	return rowFormat[rollup.ClientDay]{
+		partition: func(r *rollup.ClientDay) int32 { return monthOfDay(r.Day) },
+		append: func(b *batchBuilder, r *rollup.ClientDay, shard int32) {
+			b.appendInt64(r.Product)
+			b.appendInt64(r.Client)
+			b.appendDate(r.Day)
+			b.appendInt64(r.Events)
+			b.appendInt64(r.Sessions)
+			b.appendInt64(r.RuntimeMS)
+			b.appendTimestamp(r.First)
+			b.appendTimestamp(r.Last)
+			b.appendProperties(r.Properties)
+			b.appendInt32(shard)
+		},
+		read: readClientDays, compare: (*rollup.ClientDay).Compare, merge: (*rollup.ClientDay).Merge,
 	}
-}
-
-// decodeRows yields the rows of batches; bind returns what reads row i of one.
-func decodeRows[R any](batches iter.Seq2[arrow.Record, error], bind func(arrow.Record) func(i int, into *R) error) iter.Seq2[*R, error] {
-	return func(yield func(*R, error) bool) {
-		var row R
-		for rec, err := range batches {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			read := bind(rec)
-			for i := range int(rec.NumRows()) {
-				if err := read(i, &row); err != nil {
-					yield(nil, err)
-					return
-				}
-				if !yield(&row, nil) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// columnAs is column i of a batch of the table's own schema.
-func columnAs[A arrow.Array](rec arrow.Record, i int) A {
-	a, _ := rec.Column(i).(A) // newScanner made the schema
-	return a
 }
 
 func readClientDays(rec arrow.Record) func(int, *rollup.ClientDay) error {
@@ -89,6 +92,26 @@ func readClientDays(rec arrow.Record) func(int, *rollup.ClientDay) error {
 		}
 		r.Properties, err = propertiesAt(properties, i)
 		return err
+	}
+}
+
+// eventDayRows returns the row format of event_days.
+func eventDayRows() rowFormat[rollup.EventDay] {
+	return rowFormat[rollup.EventDay]{
+		partition: func(r *rollup.EventDay) int32 { return monthOfDay(r.Day) },
+		append: func(b *batchBuilder, r *rollup.EventDay, shard int32) {
+			b.appendInt64(r.Product)
+			b.appendInt64(r.Client)
+			b.appendDate(r.Day)
+			b.appendDictionary(r.Category, r.HasCategory)
+			b.appendDictionary(r.Name, true)
+			b.appendInt64(r.Count)
+			b.appendDecimal(r.ValueSum)
+			b.appendInt64(r.ValueCount)
+			b.appendTimestamp(r.First)
+			b.appendInt32(shard)
+		},
+		read: readEventDays, compare: (*rollup.EventDay).Compare, merge: (*rollup.EventDay).Merge,
 	}
 }
 
@@ -108,6 +131,27 @@ func readEventDays(rec arrow.Record) func(int, *rollup.EventDay) error {
 	}
 }
 
+// clientRows returns the row format of clients.
+func clientRows() rowFormat[rollup.Client] {
+	bucket := iceberg.BucketTransform{NumBuckets: clientBuckets}.Transformer(iceberg.PrimitiveTypes.Int64)
+	return rowFormat[rollup.Client]{
+		partition: func(r *rollup.Client) int32 { return bucket(r.Client).Val },
+		append: func(b *batchBuilder, r *rollup.Client, shard int32) {
+			b.appendInt64(r.Product)
+			b.appendInt64(r.Client)
+			b.appendDate(r.InstallDay())
+			b.appendTimestamp(r.First)
+			b.appendTimestamp(r.Last)
+			b.appendInt64(r.Events)
+			b.appendInt64(r.Sessions)
+			b.appendInt64(r.RuntimeMS)
+			b.appendProperties(r.Properties)
+			b.appendInt32(shard)
+		},
+		read: readClients, compare: (*rollup.Client).Compare, merge: (*rollup.Client).Merge,
+	}
+}
+
 func readClients(rec arrow.Record) func(int, *rollup.Client) error {
 	product, client := columnAs[*array.Int64](rec, 0), columnAs[*array.Int64](rec, 1)
 	first, last := columnAs[*array.Timestamp](rec, 3), columnAs[*array.Timestamp](rec, 4)
@@ -122,62 +166,4 @@ func readClients(rec arrow.Record) func(int, *rollup.Client) error {
 		r.Properties, err = propertiesAt(properties, i)
 		return err
 	}
-}
-
-func readDeadLetters(rec arrow.Record) func(int, *DeadLetter) error {
-	shard, offset, arrival := columnAs[*array.Int32](rec, 0), columnAs[*array.Int64](rec, 1), columnAs[*array.Timestamp](rec, 2)
-	reason, key, value := newDictionaryStrings(rec, 3), columnAs[*array.Binary](rec, 4), columnAs[*array.Binary](rec, 5)
-	return func(i int, r *DeadLetter) error {
-		*r = DeadLetter{Shard: shard.Value(i), Offset: offset.Value(i), Arrival: toMillis(arrival.Value(i))}
-		r.Reason, _ = reason.at(i)
-		if key.IsValid(i) {
-			r.Key = bytes.Clone(key.Value(i))
-		}
-		if value.IsValid(i) {
-			r.Value = bytes.Clone(value.Value(i))
-		}
-		return nil
-	}
-}
-
-func propertiesAt(a *array.String, i int) (rollup.Properties, error) {
-	if a.IsNull(i) {
-		return nil, nil
-	}
-	return rollup.ParseProperties(strings.Clone(a.Value(i)))
-}
-
-func toMillis(t arrow.Timestamp) int64 {
-	ms := int64(t) / 1000
-	if t%1000 < 0 {
-		ms--
-	}
-	return ms
-}
-
-// dictionaryStrings reads a coded column; each value is copied out of the batch once.
-type dictionaryStrings struct {
-	rows   *array.Dictionary
-	codes  []int32
-	values *array.String
-	copies []string // by code; "" until asked for
-}
-
-func newDictionaryStrings(rec arrow.Record, i int) *dictionaryStrings {
-	rows := columnAs[*array.Dictionary](rec, i)
-	codes, _ := rows.Indices().(*array.Int32)
-	values, _ := rows.Dictionary().(*array.String)
-	return &dictionaryStrings{rows: rows, codes: codes.Int32Values(), values: values, copies: make([]string, values.Len())}
-}
-
-// at is the value of row i, and whether it has one.
-func (t *dictionaryStrings) at(i int) (string, bool) {
-	if t.rows.IsNull(i) {
-		return "", false
-	}
-	code := t.codes[i]
-	if t.copies[code] == "" {
-		t.copies[code] = strings.Clone(t.values.Value(int(code)))
-	}
-	return t.copies[code], true
 }

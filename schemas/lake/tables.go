@@ -1,0 +1,225 @@
+package lake
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/iceberg-go"
+
+	"weir/schemas/columns"
+	"weir/schemas/rollup"
+)
+
+// Table is one of the Iceberg tables of namespace `weir`.
+type Table string
+
+// The tables. What each of them is stands in its row below.
+const (
+	DeadLetters Table = "dead_letters"
+	Changes     Table = "client_changes"
+	Events      Table = "events"
+	ClientDays  Table = "client_days"
+	EventDays   Table = "event_days"
+	Clients     Table = "clients"
+)
+
+// tableRow holds every fact about one table. A new table is one row here, the
+// format of its rows (see rowFormat) and its place in a cut of the processor.
+type tableRow struct {
+	table     Table
+	schema    func() *arrow.Schema // a column's position + 1 is its field id permanently: columns are only appended
+	partition partitioning         // how rows are split over data files
+	sort      []sortKey            // order of the rows of a data file; writers and merges must produce it
+	merge     mergeFunc            // makes one data file of several
+
+	// rowGuard makes Replace refuse data files that hold another number of rows
+	// than those they replace. It is set where every row counts by itself; rows
+	// of rollups merge, so their number shrinks.
+	rowGuard bool
+	counters bool       // shard states carry Counters; in the other tables they are zero
+	rollup   rollupFunc // writes the rows of a rollup.Set; nil: the table is no function of the rows of events
+}
+
+// partitioning is the partition spec of a table, which has one field.
+type partitioning struct {
+	column    string
+	field     string // name of the partition field
+	transform iceberg.Transform
+	folder    func(value int32) string // of the data files of a partition
+}
+
+// sortKey is one column of a sort order, ascending, nulls first.
+type sortKey struct {
+	column    string
+	transform iceberg.Transform
+}
+
+// clientBuckets is how many partitions the table of clients has.
+const clientBuckets = 16
+
+// tables returns one row per table, in the order in which a cut is committed
+// to them: DESIGN.md "A verdict is given once". Dead letters and changes come
+// before events, since a table that is behind events could catch up only from
+// the log, where another version may give another verdict. Rollups come after
+// events, from whose rows they can always be gathered again.
+func tables() []tableRow {
+	return []tableRow{
+		{
+			table: DeadLetters, schema: deadLettersSchema,
+			partition: byMonth(columns.Arrival, "arrival_month"),
+			sort:      []sortKey{by(columns.Offset)},
+			merge:     mergeRows(deadLetterRows), rowGuard: true,
+		},
+		{
+			table: Changes, schema: columns.ChangeSchema,
+			partition: byMonth(columns.Time, "time_month"),
+			sort:      []sortKey{by(columns.ProductID), by(columns.ClientID), by(columns.Offset)},
+			merge:     mergeRows(changeRows), rowGuard: true,
+		},
+		{
+			table: Events, schema: columns.Schema,
+			partition: byMonth(columns.Time, "time_month"),
+			sort:      []sortKey{by(columns.ProductID), byDay(columns.Time), by(columns.ClientID), by(columns.Time), by(columns.Offset)},
+			merge:     mergeEvents, rowGuard: true, counters: true,
+		},
+		{
+			table: ClientDays, schema: clientDaysSchema,
+			partition: byMonth(colDay, "day_month"),
+			sort:      []sortKey{by(columns.ProductID), by(colDay), by(columns.ClientID)},
+			merge:     mergeRows(clientDayRows), rollup: writeRollup(clientDayRows, (*rollup.Set).ClientDays),
+		},
+		{
+			table: EventDays, schema: eventDaysSchema,
+			partition: byMonth(colDay, "day_month"),
+			sort:      []sortKey{by(columns.ProductID), by(colDay), by(columns.ClientID)},
+			merge:     mergeRows(eventDayRows), rollup: writeRollup(eventDayRows, (*rollup.Set).EventDays),
+		},
+		{
+			table: Clients, schema: clientsSchema,
+			partition: byBucket(columns.ClientID, "client_id_bucket", clientBuckets),
+			sort:      []sortKey{by(columns.ProductID), by(columns.ClientID)},
+			merge:     mergeRows(clientRows), rollup: writeRollup(clientRows, (*rollup.Set).Clients),
+		},
+	}
+}
+
+// mergeFunc writes the rows of files to out, in the order of the table.
+type mergeFunc func(ctx context.Context, l *Lake, out *mergeOutput, files []DataFile) error
+
+// rollupFunc writes the rows of set that belong to t, all of one shard.
+type rollupFunc func(ctx context.Context, l *Lake, t Table, shard int32, set *rollup.Set) ([]DataFile, error)
+
+func by(column string) sortKey    { return sortKey{column, iceberg.IdentityTransform{}} }
+func byDay(column string) sortKey { return sortKey{column, iceberg.DayTransform{}} }
+
+// byMonth makes a partition of each UTC month of a date or timestamp column.
+func byMonth(column, field string) partitioning {
+	return partitioning{column, field, iceberg.MonthTransform{}, func(month int32) string { return "month=" + monthName(month) }}
+}
+
+// byBucket makes n partitions by a hash of a column.
+func byBucket(column, field string, n int) partitioning {
+	return partitioning{column, field, iceberg.BucketTransform{NumBuckets: n}, func(bucket int32) string { return fmt.Sprintf("bucket=%02d", bucket) }}
+}
+
+// Tables lists every table in commit order.
+func Tables() []Table {
+	var out []Table
+	for _, row := range tables() {
+		out = append(out, row.table)
+	}
+	return out
+}
+
+// Rollups lists the tables that are a function of the rows of Events.
+func Rollups() []Table {
+	var out []Table
+	for _, row := range tables() {
+		if row.rollup != nil {
+			out = append(out, row.table)
+		}
+	}
+	return out
+}
+
+// HasCounters reports whether the shard states of t carry Counters.
+func (t Table) HasCounters() bool {
+	for _, row := range tables() {
+		if row.table == t {
+			return row.counters
+		}
+	}
+	return false
+}
+
+// Names of columns that rollups and dead letters have and events do not.
+const (
+	colDay        = "day"
+	colEvents     = "events"
+	colSessions   = "sessions"
+	colFirst      = "first_time"
+	colLast       = "last_time"
+	colInstallDay = "install_day"
+	colCount      = "count"
+	colValueSum   = "value_sum"
+	colValueCount = "value_count"
+	colReason     = "reason"
+	colKey        = "key"
+)
+
+func deadLettersSchema() *arrow.Schema {
+	return arrow.NewSchema([]arrow.Field{
+		{Name: columns.Shard, Type: arrow.PrimitiveTypes.Int32},
+		{Name: columns.Offset, Type: arrow.PrimitiveTypes.Int64},
+		{Name: columns.Arrival, Type: columns.Timestamp()},
+		{Name: colReason, Type: columns.DictionaryType()},
+		{Name: colKey, Type: arrow.BinaryTypes.Binary, Nullable: true},
+		{Name: columns.Value, Type: arrow.BinaryTypes.Binary, Nullable: true},
+	}, nil)
+}
+
+func clientDaysSchema() *arrow.Schema {
+	return arrow.NewSchema([]arrow.Field{
+		{Name: columns.ProductID, Type: arrow.PrimitiveTypes.Int64},
+		{Name: columns.ClientID, Type: arrow.PrimitiveTypes.Int64},
+		{Name: colDay, Type: arrow.FixedWidthTypes.Date32},
+		{Name: colEvents, Type: arrow.PrimitiveTypes.Int64},
+		{Name: colSessions, Type: arrow.PrimitiveTypes.Int64},
+		{Name: columns.RuntimeMS, Type: arrow.PrimitiveTypes.Int64},
+		{Name: colFirst, Type: columns.Timestamp()},
+		{Name: colLast, Type: columns.Timestamp()},
+		{Name: columns.Properties, Type: arrow.BinaryTypes.String, Nullable: true},
+		{Name: columns.Shard, Type: arrow.PrimitiveTypes.Int32},
+	}, nil)
+}
+
+func eventDaysSchema() *arrow.Schema {
+	return arrow.NewSchema([]arrow.Field{
+		{Name: columns.ProductID, Type: arrow.PrimitiveTypes.Int64},
+		{Name: columns.ClientID, Type: arrow.PrimitiveTypes.Int64},
+		{Name: colDay, Type: arrow.FixedWidthTypes.Date32},
+		{Name: columns.Category, Type: columns.DictionaryType(), Nullable: true},
+		{Name: columns.Name, Type: columns.DictionaryType()},
+		{Name: colCount, Type: arrow.PrimitiveTypes.Int64},
+		{Name: colValueSum, Type: columns.Decimal()},
+		{Name: colValueCount, Type: arrow.PrimitiveTypes.Int64},
+		{Name: colFirst, Type: columns.Timestamp()},
+		{Name: columns.Shard, Type: arrow.PrimitiveTypes.Int32},
+	}, nil)
+}
+
+func clientsSchema() *arrow.Schema {
+	return arrow.NewSchema([]arrow.Field{
+		{Name: columns.ProductID, Type: arrow.PrimitiveTypes.Int64},
+		{Name: columns.ClientID, Type: arrow.PrimitiveTypes.Int64},
+		{Name: colInstallDay, Type: arrow.FixedWidthTypes.Date32},
+		{Name: colFirst, Type: columns.Timestamp()},
+		{Name: colLast, Type: columns.Timestamp()},
+		{Name: colEvents, Type: arrow.PrimitiveTypes.Int64},
+		{Name: colSessions, Type: arrow.PrimitiveTypes.Int64},
+		{Name: columns.RuntimeMS, Type: arrow.PrimitiveTypes.Int64},
+		{Name: columns.Properties, Type: arrow.BinaryTypes.String, Nullable: true},
+		{Name: columns.Shard, Type: arrow.PrimitiveTypes.Int32},
+	}, nil)
+}
