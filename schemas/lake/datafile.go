@@ -2,11 +2,13 @@ package lake
 
 import (
 	"cmp"
-	"encoding/binary"
 	"fmt"
 	"time"
 
 	"github.com/apache/iceberg-go"
+
+	"weir/schemas/columns"
+	"weir/schemas/lake/parquet"
 )
 
 const dayMS = 24 * 60 * 60 * 1000
@@ -64,19 +66,19 @@ func findBoundColumns(schema *iceberg.Schema) (boundColumns, error) {
 		return f.ID
 	}
 	c := boundColumns{
-		shard: id("shard"), product: id("product_id"), client: id("client_id"),
-		arrival: id("arrival"), offset: id("offset"),
+		shard: id(columns.Shard), product: id(columns.ProductID), client: id(columns.ClientID),
+		arrival: id(columns.Arrival), offset: id(columns.Offset),
 	}
 	switch {
-	case id("time") != 0:
-		c.timeMin = timeColumn{id: id("time"), perMS: 1000}
+	case id(columns.Time) != 0:
+		c.timeMin = timeColumn{id: id(columns.Time), perMS: 1000}
 		c.timeMax = c.timeMin
-	case id("day") != 0:
-		c.timeMin = timeColumn{id: id("day"), ms: dayMS}
+	case id(colDay) != 0:
+		c.timeMin = timeColumn{id: id(colDay), ms: dayMS}
 		c.timeMax = c.timeMin
 	default:
-		c.timeMin = timeColumn{id: id("first_time"), perMS: 1000}
-		c.timeMax = timeColumn{id: id("last_time"), perMS: 1000}
+		c.timeMin = timeColumn{id: id(colFirst), perMS: 1000}
+		c.timeMax = timeColumn{id: id(colLast), perMS: 1000}
 	}
 	if c.shard == 0 {
 		return c, fmt.Errorf("schema %d has no column shard", schema.ID)
@@ -91,12 +93,12 @@ func (c boundColumns) dataFile(file iceberg.DataFile) (DataFile, error) {
 		Path:  objectKey(file.FilePath()),
 		Rows:  file.Count(),
 		Bytes: file.FileSizeBytes(),
-		Shard: int32(decodeBound(lower[c.shard])),
+		Shard: int32(parquet.DecodeBound(lower[c.shard])),
 		Min:   c.bounds(lower, c.timeMin),
 		Max:   c.bounds(upper, c.timeMax),
 		file:  file,
 	}
-	if len(lower[c.shard]) == 0 || f.Shard != int32(decodeBound(upper[c.shard])) {
+	if len(lower[c.shard]) == 0 || f.Shard != int32(parquet.DecodeBound(upper[c.shard])) {
 		return f, fmt.Errorf("data file %s is not of one shard", f.Path)
 	}
 	f.Partition = partitionOf(file, cmp.Or(f.Min.Time, f.Min.Arrival))
@@ -105,23 +107,12 @@ func (c boundColumns) dataFile(file iceberg.DataFile) (DataFile, error) {
 
 func (c boundColumns) bounds(values map[int][]byte, at timeColumn) Bounds {
 	return Bounds{
-		Product: decodeBound(values[c.product]),
-		Client:  decodeBound(values[c.client]),
-		Time:    decodeBound(values[at.id]) / max(at.perMS, 1) * max(at.ms, 1),
-		Arrival: decodeBound(values[c.arrival]) / 1000,
-		Offset:  decodeBound(values[c.offset]),
+		Product: parquet.DecodeBound(values[c.product]),
+		Client:  parquet.DecodeBound(values[c.client]),
+		Time:    parquet.DecodeBound(values[at.id]) / max(at.perMS, 1) * max(at.ms, 1),
+		Arrival: parquet.DecodeBound(values[c.arrival]) / 1000,
+		Offset:  parquet.DecodeBound(values[c.offset]),
 	}
-}
-
-// decodeBound reads a bound: the little-endian bytes of an int or a long.
-func decodeBound(b []byte) int64 {
-	switch len(b) {
-	case 4:
-		return int64(int32(binary.LittleEndian.Uint32(b)))
-	case 8:
-		return int64(binary.LittleEndian.Uint64(b))
-	}
-	return 0
 }
 
 // partitionOf is the value of the file's one partition field. Where an

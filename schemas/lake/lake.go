@@ -20,6 +20,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"weir/schemas/columns"
+	"weir/schemas/lake/parquet"
 )
 
 // ObjectStore keeps the lake's files. Objects are written once under a name
@@ -72,11 +73,12 @@ type tableState struct {
 	tableRow
 
 	columns *arrow.Schema
+	layout  []parquet.Column // of data files
 	spec    iceberg.PartitionSpec
 	bounds  boundColumns
 
 	commitMu sync.Mutex // held while committing: one committer per process and table
-	encoders sync.Pool  // of *encoder, between data files
+	encoders sync.Pool  // of *parquet.Encoder, between data files
 
 	mu        sync.Mutex            // guards what follows
 	latest    *Snapshot             // the last load; nil before the first
@@ -114,7 +116,7 @@ func (l *Lake) openTable(ctx context.Context, row tableRow) error {
 	if err != nil {
 		return fmt.Errorf("open table %s: %w", t, err)
 	}
-	st := &tableState{tableRow: row, columns: arrowSchema, spec: row.partition.spec(arrowSchema), bounds: bounds}
+	st := &tableState{tableRow: row, columns: arrowSchema, layout: columnLayout(arrowSchema), spec: row.partition.spec(arrowSchema), bounds: bounds}
 	l.tables[t] = st
 	_, err = l.cat.LoadTable(ctx, ident(t))
 	if err == nil {

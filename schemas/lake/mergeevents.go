@@ -8,6 +8,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 
 	"weir/schemas/columns"
+	"weir/schemas/lake/parquet"
 )
 
 // eventInput is one data file of events being merged, standing at its next row.
@@ -26,11 +27,11 @@ type eventMerge struct {
 	out     *mergeOutput
 	heap    mergeHeap[eventInput]
 	batches []arrow.Record // what order points to
-	rows    []RowRef
+	rows    []parquet.RowRef
 }
 
 func mergeEvents(ctx context.Context, l *Lake, out *mergeOutput, files []DataFile) error {
-	m := &eventMerge{out: out, rows: make([]RowRef, 0, mergeBatchRows)}
+	m := &eventMerge{out: out, rows: make([]parquet.RowRef, 0, mergeBatchRows)}
 	m.heap.less = func(a, b *eventInput) bool { return a.compare(b) < 0 }
 	defer m.release(0)
 	for _, f := range files {
@@ -64,7 +65,7 @@ func (r *eventInput) compare(o *eventInput) int {
 // step takes the least row.
 func (m *eventMerge) step(ctx context.Context) error {
 	r := m.heap.items[0]
-	m.rows = append(m.rows, RowRef{Batch: r.batchIndex, Row: uint32(r.row)})
+	m.rows = append(m.rows, parquet.RowRef{Batch: r.batchIndex, Row: uint32(r.row)})
 	r.row++
 	more := true
 	if r.row < r.view.Rows {

@@ -9,6 +9,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"weir/schemas/columns"
+	"weir/schemas/lake/parquet"
 )
 
 // Sizes of a merge.
@@ -46,7 +47,7 @@ func (l *Lake) Merge(ctx context.Context, t Table, files []DataFile) ([]DataFile
 func mergeRows[R any](format func() rowFormat[R]) mergeFunc {
 	return func(ctx context.Context, l *Lake, out *mergeOutput, files []DataFile) error {
 		f := format()
-		inputs := sortedInputs(ctx, l, out.encoder.table, files, f.read)
+		inputs := sortedInputs(ctx, l, out.table, files, f.read)
 		return writeMerged(ctx, l, out, f, mergeSorted(inputs, f.compare, f.merge))
 	}
 }
@@ -75,10 +76,10 @@ func sortedInputs[R any](ctx context.Context, l *Lake, t Table, files []DataFile
 
 // writeMerged writes rows, batch by batch.
 func writeMerged[R any](ctx context.Context, l *Lake, out *mergeOutput, format rowFormat[R], rows iter.Seq2[*R, error]) error {
-	b := newBatchBuilder(l.tables[out.encoder.table].columns, memory.DefaultAllocator)
+	b := newBatchBuilder(l.tables[out.table].columns, memory.DefaultAllocator)
 	defer b.release()
 	flush := func() error {
-		order := make([]RowRef, b.rows)
+		order := make([]parquet.RowRef, b.rows)
 		for i := range order {
 			order[i].Row = uint32(i)
 		}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"golang.org/x/sync/errgroup"
+
+	"weir/schemas/lake/parquet"
 )
 
 // uploadBytes is from where on a data file is streamed to the object store
@@ -22,7 +24,8 @@ type streamStore interface {
 // mergeOutput writes the data files of one merge.
 type mergeOutput struct {
 	lake      *Lake
-	encoder   *encoder
+	table     Table
+	encoder   *parquet.Encoder
 	shard     int32
 	partition int32
 	uploader  streamStore // nil: files are built in memory
@@ -39,7 +42,7 @@ func (l *Lake) newMergeOutput(t Table, files []DataFile) (*mergeOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &mergeOutput{lake: l, encoder: e, shard: files[0].Shard, partition: int32(files[0].Partition)}
+	o := &mergeOutput{lake: l, table: t, encoder: e, shard: files[0].Shard, partition: int32(files[0].Partition)}
 	size := int64(0)
 	for _, f := range files {
 		size += f.Bytes
@@ -51,20 +54,20 @@ func (l *Lake) newMergeOutput(t Table, files []DataFile) (*mergeOutput, error) {
 }
 
 // write appends rows of batches, in the order of the table.
-func (o *mergeOutput) write(ctx context.Context, batches []arrow.Record, rows []RowRef) error {
+func (o *mergeOutput) write(ctx context.Context, batches []arrow.Record, rows []parquet.RowRef) error {
 	if len(rows) == 0 {
 		return nil
 	}
 	if err := o.begin(ctx); err != nil {
 		return err
 	}
-	if err := o.encoder.bind(batches); err != nil {
+	if err := o.encoder.Bind(batches); err != nil {
 		return err
 	}
-	if err := o.encoder.write(rows); err != nil {
+	if err := o.encoder.Write(rows); err != nil {
 		return err
 	}
-	if o.encoder.out.size < mergeTarget {
+	if o.encoder.Size() < mergeTarget {
 		return nil
 	}
 	return o.end(ctx)
@@ -75,17 +78,17 @@ func (o *mergeOutput) begin(ctx context.Context) (err error) {
 	if o.key != "" {
 		return nil
 	}
-	if o.key, err = o.lake.dataKey(o.encoder.table, o.shard, o.partition); err != nil {
+	if o.key, err = o.lake.dataKey(o.table, o.shard, o.partition); err != nil {
 		return err
 	}
 	if o.uploader == nil {
 		o.body = &bytes.Buffer{}
-		o.encoder.begin(o.body)
+		o.encoder.Begin(o.body)
 		return nil
 	}
 	r, w := io.Pipe()
 	o.pipe, o.upload = w, &errgroup.Group{}
-	o.encoder.begin(w)
+	o.encoder.Begin(w)
 	key := o.key
 	o.upload.Go(func() error {
 		_, err := o.uploader.Upload(ctx, key, r)
@@ -97,7 +100,7 @@ func (o *mergeOutput) begin(ctx context.Context) (err error) {
 
 // end ends the data file and waits until it is stored.
 func (o *mergeOutput) end(ctx context.Context) error {
-	file, err := o.lake.finish(o.encoder, o.key, o.shard, o.partition)
+	file, err := o.lake.finish(o.encoder, o.key, o.table, o.shard, o.partition)
 	if err != nil {
 		return err
 	}
@@ -131,5 +134,5 @@ func (o *mergeOutput) release() {
 		_ = o.pipe.CloseWithError(context.Canceled) // never fails
 		_ = o.upload.Wait()                         // the merge has an error of its own
 	}
-	o.lake.releaseEncoder(o.encoder)
+	o.lake.releaseEncoder(o.table, o.encoder)
 }

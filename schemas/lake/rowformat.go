@@ -9,6 +9,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
+	"weir/schemas/lake/parquet"
 	"weir/schemas/rollup"
 )
 
@@ -42,7 +43,7 @@ func writeRows[R any](ctx context.Context, l *Lake, t Table, shard int32, format
 		if b.rows == batchRows {
 			batches = append(batches, b.newRecord())
 		}
-		at := RowRef{Batch: uint32(len(batches)), Row: uint32(b.rows)}
+		at := parquet.RowRef{Batch: uint32(len(batches)), Row: uint32(b.rows)}
 		format.append(b, r, shard)
 		b.endRow()
 		p := format.partition(r)

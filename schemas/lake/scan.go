@@ -3,16 +3,15 @@ package lake
 import (
 	"context"
 	"fmt"
-	"io"
 	"iter"
 	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
-	"github.com/parquet-go/parquet-go"
 
 	"weir/schemas/columns"
+	"weir/schemas/lake/parquet"
 )
 
 // Sizes of the batches of a scan.
@@ -123,45 +122,53 @@ func (s *scanner) run(ctx context.Context, files []DataFile, yield func(arrow.Re
 // until one fails.
 func (s *scanner) groups(ctx context.Context, files []DataFile) iter.Seq2[*group, error] {
 	return func(yield func(*group, error) bool) {
-		var jobs []func(context.Context) (*dataFileReader, error)
+		var jobs []func(context.Context) (openDataFile, error)
 		for i := range files {
 			if files[i].Rows > 0 && mayHave(&s.filter, &files[i]) {
-				jobs = append(jobs, func(ctx context.Context) (*dataFileReader, error) { return openDataFile(ctx, s.store, files[i]) })
+				jobs = append(jobs, func(ctx context.Context) (openDataFile, error) {
+					content, err := parquet.Open(ctx, s.store, files[i].Path, files[i].Bytes)
+					return openDataFile{DataFile: &files[i], content: content}, err
+				})
 			}
 		}
-		for src, err := range prefetch(ctx, prefetchFiles, jobs) {
+		for file, err := range prefetch(ctx, prefetchFiles, jobs) {
 			if err != nil {
 				yield(nil, fmt.Errorf("scan %s: %w", s.table, err))
 				return
 			}
-			if !s.fileGroups(ctx, src, yield) {
+			if !s.fileGroups(ctx, file, yield) {
 				return
 			}
 		}
 	}
 }
 
+// openDataFile is a data file whose footer has been read.
+type openDataFile struct {
+	*DataFile
+
+	content *parquet.File
+}
+
 // group is one row group ready to be read.
 type group struct {
-	src        *dataFileReader
-	reader     io.ReaderAt
-	chunks     []parquet.ColumnChunk
-	index      int // in the file
-	rows       int64
-	predicates []predicate // that not all of its rows are known to pass
+	*parquet.RowGroup
+
+	path       string      // of the data file
+	predicates []predicate // those that some of its rows may fail
 }
 
 // fileGroups yields the row groups of one file and says whether to go on.
-func (s *scanner) fileGroups(ctx context.Context, src *dataFileReader, yield func(*group, error) bool) bool {
+func (s *scanner) fileGroups(ctx context.Context, file openDataFile, yield func(*group, error) bool) bool {
 	var jobs []func(context.Context) (*group, error)
-	for i, g := range src.file.RowGroups() {
-		where, some := pruneGroup(src, g, predicates(&s.filter, s.columns, src.Shard))
-		if !some {
+	for i := range file.content.RowGroups() {
+		predicates, mayMatch := pruneGroup(file.content, i, predicates(&s.filter, s.columns, file.Shard))
+		if !mayMatch {
 			continue
 		}
 		jobs = append(jobs, func(ctx context.Context) (*group, error) {
-			at, err := src.chunks(ctx, i, s.leafColumns(src, where))
-			return &group{src: src, reader: at, chunks: g.ColumnChunks(), index: i, rows: g.NumRows(), predicates: where}, err
+			g, err := file.content.Fetch(ctx, i, s.fieldsToFetch(predicates))
+			return &group{RowGroup: g, path: file.Path, predicates: predicates}, err
 		})
 	}
 	for g, err := range prefetch(ctx, 1, jobs) {
@@ -169,7 +176,7 @@ func (s *scanner) fileGroups(ctx context.Context, src *dataFileReader, yield fun
 			err = ctx.Err()
 		}
 		if err != nil {
-			yield(nil, s.fileError(src, err))
+			yield(nil, s.fileError(file.Path, err))
 			return false
 		}
 		if !yield(g, nil) {
@@ -180,28 +187,23 @@ func (s *scanner) fileGroups(ctx context.Context, src *dataFileReader, yield fun
 }
 
 // fileError says which data file err is of.
-func (s *scanner) fileError(src *dataFileReader, err error) error {
-	return fmt.Errorf("scan %s: data file %s: %w", s.table, src.Path, err)
+func (s *scanner) fileError(path string, err error) error {
+	return fmt.Errorf("scan %s: data file %s: %w", s.table, path, err)
 }
 
 // pruneGroup drops the predicates that all rows of a row group pass by its
-// statistics; some is false when no row passes.
-func pruneGroup(src *dataFileReader, g parquet.RowGroup, all []predicate) (remaining []predicate, mayMatch bool) {
+// statistics; mayMatch is false when no row passes.
+func pruneGroup(file *parquet.File, group int, all []predicate) (remaining []predicate, mayMatch bool) {
 	for _, p := range all {
-		leaf, ok := src.leaves[p.field]
-		if !ok {
+		if !file.Has(p.field) {
 			return nil, false // the column came after the file: nothing is known of its rows
 		}
-		chunk, ok := g.ColumnChunks()[leaf].(*parquet.FileColumnChunk)
-		if !ok {
-			return nil, false
-		}
-		low, high, known := chunk.Bounds()
-		if !known || low.IsNull() || high.IsNull() || chunk.NullCount() > 0 {
+		low, high, known := file.Bounds(group, p.field)
+		if !known {
 			remaining = append(remaining, p)
 			continue
 		}
-		none, all := p.matchRange(integerValue(low), integerValue(high))
+		none, all := p.matchRange(low, high)
 		if none {
 			return nil, false
 		}
@@ -212,49 +214,33 @@ func pruneGroup(src *dataFileReader, g parquet.RowGroup, all []predicate) (remai
 	return remaining, true
 }
 
-// integerValue is a value of a column of ints or longs.
-func integerValue(v parquet.Value) int64 {
-	if v.Kind() == parquet.Int32 {
-		return int64(v.Int32())
+// fieldsToFetch returns the columns of the batches and those of predicates.
+func (s *scanner) fieldsToFetch(predicates []predicate) []int {
+	fields := slices.Clone(s.fields)
+	for _, p := range predicates {
+		fields = append(fields, p.field)
 	}
-	return v.Int64()
-}
-
-// leafColumns are the columns of src to fetch.
-func (s *scanner) leafColumns(src *dataFileReader, where []predicate) []int {
-	var out []int
-	add := func(field int) {
-		if leaf, ok := src.leaves[field]; ok && !slices.Contains(out, leaf) {
-			out = append(out, leaf)
-		}
-	}
-	for _, field := range s.fields {
-		add(field)
-	}
-	for _, p := range where {
-		add(p.field)
-	}
-	return out
+	return fields
 }
 
 // scanGroup yields the rows of one row group and says whether to go on.
 func (s *scanner) scanGroup(g *group, yield func(arrow.Record, error) bool) (more bool, err error) {
 	more, err = s.readGroup(g, yield)
 	if err != nil {
-		return false, s.fileError(g.src, err)
+		return false, s.fileError(g.path, err)
 	}
 	return more, nil
 }
 
 func (s *scanner) readGroup(g *group, yield func(arrow.Record, error) bool) (more bool, err error) {
-	runs, numbers, err := g.filter()
+	runs, decoded, err := g.filter()
 	if err != nil || len(runs) == 0 {
 		return true, err
 	}
-	readers, err := s.openColumns(g, numbers, len(runs) > 1 || int64(runs[0].n) < g.rows)
+	readers, err := s.openColumns(g, decoded, len(runs) > 1 || int64(runs[0].n) < g.Rows())
 	defer func() {
 		for _, r := range readers {
-			if errClose := r.close(); err == nil {
+			if errClose := r.Close(); err == nil {
 				err = errClose
 			}
 		}
@@ -276,19 +262,16 @@ func (s *scanner) readGroup(g *group, yield func(arrow.Record, error) bool) (mor
 	return true, nil
 }
 
-// rowsPerBatch is how many rows of g make a batch.
+// rowsPerBatch returns how many rows of g make a batch. All row groups of a file
+// are much alike, so the first stands for each.
 func (s *scanner) rowsPerBatch(g *group) int {
-	size := int64(1)
-	metas := g.src.file.Metadata().RowGroups[0].Columns // all row groups of a file are much alike
-	for _, leaf := range s.leafColumns(g.src, nil) {
-		size += metas[leaf].MetaData.TotalUncompressedSize
-	}
-	first := max(1, g.src.file.Metadata().RowGroups[0].NumRows)
+	size := 1 + g.File().UncompressedBytes(0, s.fields)
+	first := max(1, g.File().Rows(0))
 	return int(max(64, min(int64(s.rows), s.bytes*first/size)))
 }
 
 // batch reads the rows of runs.
-func (s *scanner) batch(readers []columnReader, runs []rowRange) (arrow.Record, error) {
+func (s *scanner) batch(readers []parquet.ColumnReader, runs []rowRange) (arrow.Record, error) {
 	rows := 0
 	for _, r := range runs {
 		rows += r.n
@@ -300,23 +283,23 @@ func (s *scanner) batch(readers []columnReader, runs []rowRange) (arrow.Record, 
 		}
 	}()
 	for i, reader := range readers {
-		reader.begin(rows)
+		reader.Begin(rows)
 		for _, r := range runs {
-			if err := reader.read(int64(r.from), r.n); err != nil {
+			if err := reader.Read(int64(r.from), r.n); err != nil {
 				return nil, fmt.Errorf("column %s: %w", s.schema.Field(i).Name, err)
 			}
 		}
-		cols = append(cols, reader.array())
+		cols = append(cols, reader.Array())
 	}
 	return array.NewRecord(s.schema, cols, int64(rows)), nil
 }
 
-// openColumns makes a reader of each column. numbers are columns of which filter has
+// openColumns makes a reader of each column. decoded are columns of which filter has
 // read all rows. Where rows are left out, readers skip pages.
-func (s *scanner) openColumns(g *group, numbers map[int][]int64, sparse bool) ([]columnReader, error) {
-	out := make([]columnReader, 0, len(s.fields))
+func (s *scanner) openColumns(g *group, decoded map[int][]int64, sparse bool) ([]parquet.ColumnReader, error) {
+	out := make([]parquet.ColumnReader, 0, len(s.fields))
 	for i, field := range s.fields {
-		r, err := s.openColumn(g, s.schema.Field(i), field, numbers[field], sparse)
+		r, err := s.openColumn(g, field, s.schema.Field(i), decoded[field], sparse)
 		if err != nil {
 			return out, fmt.Errorf("column %s: %w", s.schema.Field(i).Name, err)
 		}
@@ -325,70 +308,9 @@ func (s *scanner) openColumns(g *group, numbers map[int][]int64, sparse bool) ([
 	return out, nil
 }
 
-func (s *scanner) openColumn(g *group, f arrow.Field, field int, read []int64, sparse bool) (columnReader, error) {
-	leaf, there := g.src.leaves[field]
-	if !there {
-		if !f.Nullable {
-			return nil, fmt.Errorf("the file lacks it")
-		}
-		return &nullReader{as: f.Type, mem: s.mem}, nil
+func (s *scanner) openColumn(g *group, field int, f arrow.Field, decoded []int64, sparse bool) (parquet.ColumnReader, error) {
+	if decoded != nil && (f.Type.ID() == arrow.INT64 || f.Type.ID() == arrow.TIMESTAMP) {
+		return parquet.NewInt64sReader(f.Type, s.mem, decoded), nil
 	}
-	if read != nil && (f.Type.ID() == arrow.INT64 || f.Type.ID() == arrow.TIMESTAMP) {
-		return &decodedReader{as: f.Type, valid: validity{mem: s.mem}, from: read}, nil
-	}
-	chunk, ok := g.chunks[leaf].(*parquet.FileColumnChunk)
-	if !ok || chunk.Type().Kind() != physical(f.Type) {
-		return nil, fmt.Errorf("the file has it as %s", g.chunks[leaf].Type())
-	}
-	c := newCursor(chunk, g.reader)
-	if sparse {
-		c.useOffsetIndex(g.src, chunk)
-	}
-	out := newColumnReader(c, f.Type, s.mem)
-	if strings, ok := out.(*stringReader); ok && chunk.NumValues() > 0 {
-		strings.width = int(g.src.file.Metadata().RowGroups[g.index].Columns[leaf].MetaData.TotalUncompressedSize/chunk.NumValues()) + 1
-	}
-	return out, nil
-}
-
-// physical is the Parquet type of a column.
-func physical(t arrow.DataType) parquet.Kind {
-	switch t.ID() {
-	case arrow.INT64, arrow.TIMESTAMP:
-		return parquet.Int64
-	case arrow.INT32, arrow.DATE32:
-		return parquet.Int32
-	case arrow.BOOL:
-		return parquet.Boolean
-	case arrow.DECIMAL128:
-		return parquet.FixedLenByteArray
-	case arrow.DICTIONARY:
-		return physical(valueType(t))
-	default:
-		return parquet.ByteArray
-	}
-}
-
-// valueType is the type of what the codes of a dictionary mean.
-func valueType(t arrow.DataType) arrow.DataType {
-	d, _ := t.(*arrow.DictionaryType)
-	return d.ValueType
-}
-
-func newColumnReader(c *cursor, t arrow.DataType, mem memory.Allocator) columnReader {
-	valid := validity{mem: mem}
-	switch t.ID() {
-	case arrow.INT64, arrow.TIMESTAMP:
-		return newInt64Reader(c, t, valid)
-	case arrow.INT32, arrow.DATE32:
-		return newInt32Reader(c, t, valid)
-	case arrow.BOOL:
-		return &boolReader{cursor: c, mem: mem}
-	case arrow.DECIMAL128:
-		return newDecimalReader(c, t, valid)
-	case arrow.DICTIONARY:
-		return newDictionaryReader(c, t, valid)
-	default:
-		return &stringReader{cursor: c, as: t, valid: valid}
-	}
+	return g.OpenColumn(field, f, s.mem, sparse)
 }

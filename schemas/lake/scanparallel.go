@@ -85,6 +85,6 @@ func (s *scanner) decode(ctx context.Context, g *group, d *groupDecoding) {
 	})
 	d.err = err
 	if err == nil && !more {
-		d.err = s.fileError(g.src, ctx.Err())
+		d.err = s.fileError(g.path, ctx.Err())
 	}
 }

@@ -9,17 +9,15 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 
 	"weir/schemas/columns"
+	"weir/schemas/lake/parquet"
 )
 
 const dayMicros = 24 * 60 * 60 * 1_000_000
 
-// RowRef is one row of the batches being written.
-type RowRef struct{ Batch, Row uint32 }
-
 // fileRows is the rows of one data file, in order.
 type fileRows struct {
 	partition int32
-	rows      []RowRef
+	rows      []parquet.RowRef
 }
 
 // eventSorter puts rows in the order (product, day, client, time, offset).
@@ -107,18 +105,18 @@ func (s *eventSorter) findGroup(g clientDay) int32 {
 }
 
 // order gives each row its place.
-func (s *eventSorter) order(order []int32, rows int) []RowRef {
+func (s *eventSorter) order(order []int32, rows int) []parquet.RowRef {
 	next := int32(0)
 	for _, g := range order {
 		s.groups[g].start = next
 		next += s.groups[g].rows
 	}
-	out := make([]RowRef, rows)
+	out := make([]parquet.RowRef, rows)
 	n := 0
 	for k := range s.views {
 		for i := range s.views[k].Rows {
 			g := &s.groups[s.rowGroup[n]]
-			out[g.start] = RowRef{Batch: uint32(k), Row: uint32(i)}
+			out[g.start] = parquet.RowRef{Batch: uint32(k), Row: uint32(i)}
 			g.start++
 			n++
 		}
@@ -129,8 +127,8 @@ func (s *eventSorter) order(order []int32, rows int) []RowRef {
 	return out
 }
 
-func (s *eventSorter) sortGroup(rows []RowRef) {
-	compare := func(a, b RowRef) int {
+func (s *eventSorter) sortGroup(rows []parquet.RowRef) {
+	compare := func(a, b parquet.RowRef) int {
 		x, y := &s.views[a.Batch], &s.views[b.Batch]
 		return cmp.Or(cmp.Compare(x.Time[a.Row], y.Time[b.Row]), cmp.Compare(x.Offset[a.Row], y.Offset[b.Row]))
 	}
@@ -140,7 +138,7 @@ func (s *eventSorter) sortGroup(rows []RowRef) {
 }
 
 // split cuts the ordered rows where the month changes.
-func (s *eventSorter) split(order []int32, rows []RowRef) []fileRows {
+func (s *eventSorter) split(order []int32, rows []parquet.RowRef) []fileRows {
 	var parts []fileRows
 	for _, g := range order {
 		month, n := monthOfDay(s.groups[g].day), int(s.groups[g].rows)

@@ -9,6 +9,8 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
+
+	"weir/schemas/lake/parquet"
 )
 
 // maxConcurrentPuts is how many data files are on their way to the object store at once: a
@@ -36,8 +38,8 @@ func (l *Lake) writeFiles(ctx context.Context, t Table, shard int32, batches []a
 	if err != nil {
 		return nil, err
 	}
-	defer l.releaseEncoder(e)
-	if err := e.bind(batches); err != nil {
+	defer l.releaseEncoder(t, e)
+	if err := e.Bind(batches); err != nil {
 		return nil, fmt.Errorf("write %s of shard %d: %w", t, shard, err)
 	}
 	files := make([]DataFile, len(parts))
@@ -45,7 +47,7 @@ func (l *Lake) writeFiles(ctx context.Context, t Table, shard int32, batches []a
 	g.SetLimit(maxConcurrentPuts)
 	for i, p := range parts {
 		var body bytes.Buffer
-		if files[i], err = l.encode(e, &body, shard, p); err != nil {
+		if files[i], err = l.encode(e, &body, t, shard, p); err != nil {
 			break
 		}
 		if err = ctx.Err(); err != nil {
@@ -68,25 +70,25 @@ func (l *Lake) writeFiles(ctx context.Context, t Table, shard int32, batches []a
 }
 
 // encode writes one data file to out.
-func (l *Lake) encode(e *encoder, out io.Writer, shard int32, p fileRows) (DataFile, error) {
-	key, err := l.dataKey(e.table, shard, p.partition)
+func (l *Lake) encode(e *parquet.Encoder, out io.Writer, t Table, shard int32, p fileRows) (DataFile, error) {
+	key, err := l.dataKey(t, shard, p.partition)
 	if err != nil {
 		return DataFile{}, err
 	}
-	e.begin(out)
-	if err := e.write(p.rows); err != nil {
+	e.Begin(out)
+	if err := e.Write(p.rows); err != nil {
 		return DataFile{}, fmt.Errorf("encode data file %s: %w", key, err)
 	}
-	return l.finish(e, key, shard, p.partition)
+	return l.finish(e, key, t, shard, p.partition)
 }
 
 // finish ends the data file that e writes to key.
-func (l *Lake) finish(e *encoder, key string, shard, partition int32) (DataFile, error) {
-	meta, err := e.finish()
+func (l *Lake) finish(e *parquet.Encoder, key string, t Table, shard, partition int32) (DataFile, error) {
+	metrics, err := e.Finish()
 	if err != nil {
 		return DataFile{}, fmt.Errorf("encode data file %s: %w", key, err)
 	}
-	file, err := l.describe(e.table, key, partition, e.out.size, meta)
+	file, err := l.describe(t, key, partition, metrics)
 	if err != nil {
 		return DataFile{}, err
 	}
@@ -107,15 +109,15 @@ func (l *Lake) dataKey(t Table, shard, partition int32) (string, error) {
 }
 
 // acquireEncoder is an encoder of t for the caller alone; releaseEncoder gives it back.
-func (l *Lake) acquireEncoder(t Table) (*encoder, error) {
-	if e, ok := l.tables[t].encoders.Get().(*encoder); ok {
+func (l *Lake) acquireEncoder(t Table) (*parquet.Encoder, error) {
+	if e, ok := l.tables[t].encoders.Get().(*parquet.Encoder); ok {
 		return e, nil
 	}
-	return newEncoder(t, l.tables[t].columns, l.cfg.Compression)
+	return parquet.NewEncoder(string(t), l.tables[t].layout, l.cfg.Compression)
 }
 
 // releaseEncoder keeps e for the next data file, but nothing of the last one.
-func (l *Lake) releaseEncoder(e *encoder) {
-	e.release()
-	l.tables[e.table].encoders.Put(e)
+func (l *Lake) releaseEncoder(t Table, e *parquet.Encoder) {
+	e.Release()
+	l.tables[t].encoders.Put(e)
 }

@@ -1,4 +1,4 @@
-package lake
+package parquet
 
 import (
 	"bytes"
@@ -34,14 +34,14 @@ func newCursor(chunk *parquet.FileColumnChunk, at io.ReaderAt) *cursor {
 	return c
 }
 
-// useOffsetIndex makes the cursor skip pages by the offset index at the end of s.
-func (c *cursor) useOffsetIndex(s *dataFileReader, chunk *parquet.FileColumnChunk) {
+// useOffsetIndex makes the cursor skip pages by the offset index at the end of f.
+func (c *cursor) useOffsetIndex(f *File, chunk *parquet.FileColumnChunk) {
 	if !c.seekable {
 		return
 	}
-	var at io.ReaderAt = &s.tail
-	if s.body != nil {
-		at = bytes.NewReader(s.body)
+	var at io.ReaderAt = &f.tail
+	if f.body != nil {
+		at = bytes.NewReader(f.body)
 	}
 	if _, err := chunk.OffsetIndexFrom(at); err != nil {
 		c.seekable = false // absent, or before what was fetched: read page by page

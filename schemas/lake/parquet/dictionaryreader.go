@@ -1,4 +1,4 @@
-package lake
+package parquet
 
 import (
 	"fmt"
@@ -67,7 +67,7 @@ func (r *dictionaryReader) load() error {
 	return nil
 }
 
-func (r *dictionaryReader) array() arrow.Array {
+func (r *dictionaryReader) Array() arrow.Array {
 	if r.valuesArray == nil || r.valuesArray.Len() < r.values.len() {
 		r.releaseValues()
 		r.valuesArray = r.values.array(r.valid.mem)
@@ -86,9 +86,9 @@ func (r *dictionaryReader) releaseValues() {
 	}
 }
 
-func (r *dictionaryReader) close() error {
+func (r *dictionaryReader) Close() error {
 	r.releaseValues()
-	return r.fixedWidthReader.close()
+	return r.fixedWidthReader.Close()
 }
 
 // stringDictionary are words of strings.

@@ -1,4 +1,4 @@
-package lake
+package parquet
 
 import (
 	"encoding/binary"
@@ -13,16 +13,16 @@ import (
 	"github.com/parquet-go/parquet-go/encoding"
 )
 
-// columnReader turns rows of a column chunk into Arrow arrays.
-type columnReader interface {
-	// begin starts an array of rows.
-	begin(rows int)
-	// read appends rows [row, row+n) of the group to it. Rows only go forward.
-	read(row int64, n int) error
-	// array ends it. The caller releases it.
-	array() arrow.Array
-	// close frees everything, an unfinished array too.
-	close() error
+// ColumnReader turns rows of a column chunk into Arrow arrays.
+type ColumnReader interface {
+	// Begin starts an array of rows.
+	Begin(rows int)
+	// Read appends rows [row, row+n) of the group to it. Rows only go forward.
+	Read(row int64, n int) error
+	// Array ends it. The caller releases it.
+	Array() arrow.Array
+	// Close frees everything, an unfinished array too.
+	Close() error
 }
 
 // validity is which rows of an array have a value.
@@ -91,13 +91,13 @@ type fixedWidthReader[V any] struct {
 	out    *memory.Buffer
 }
 
-func (r *fixedWidthReader[V]) begin(rows int) {
+func (r *fixedWidthReader[V]) Begin(rows int) {
 	r.valid.begin(rows)
 	r.out = memory.NewResizableBuffer(r.valid.mem)
 	r.out.Resize(rows * r.width)
 }
 
-func (r *fixedWidthReader[V]) read(row int64, n int) error {
+func (r *fixedWidthReader[V]) Read(row int64, n int) error {
 	dst := r.cast(r.out.Bytes())
 	return r.forEachPage(row, n, func(p pageRows) error {
 		rows := dst[r.valid.filled : r.valid.filled+p.rows]
@@ -112,13 +112,13 @@ func (r *fixedWidthReader[V]) read(row int64, n int) error {
 	})
 }
 
-func (r *fixedWidthReader[V]) array() arrow.Array {
+func (r *fixedWidthReader[V]) Array() arrow.Array {
 	out := r.out
 	r.out = nil
 	return newArray(r.as, &r.valid, out)
 }
 
-func (r *fixedWidthReader[V]) close() error {
+func (r *fixedWidthReader[V]) Close() error {
 	r.valid.release()
 	if r.out != nil {
 		r.out.Release()
@@ -176,15 +176,15 @@ func (f *integerDecoder[V]) decode(to []V, p pageRows) error {
 	return nil
 }
 
-func newInt64Reader(c *cursor, as arrow.DataType, valid validity) columnReader {
+func newInt64Reader(c *cursor, as arrow.DataType, valid validity) ColumnReader {
 	return &fixedWidthReader[int64]{cursor: c, as: as, valid: valid, decode: newInt64Decoder(c).decode, cast: arrow.Int64Traits.CastFromBytes, width: arrow.Int64SizeBytes}
 }
 
-func newInt32Reader(c *cursor, as arrow.DataType, valid validity) columnReader {
+func newInt32Reader(c *cursor, as arrow.DataType, valid validity) ColumnReader {
 	return &fixedWidthReader[int32]{cursor: c, as: as, valid: valid, decode: newInt32Decoder(c).decode, cast: arrow.Int32Traits.CastFromBytes, width: arrow.Int32SizeBytes}
 }
 
-func newDecimalReader(c *cursor, as arrow.DataType, valid validity) columnReader {
+func newDecimalReader(c *cursor, as arrow.DataType, valid validity) ColumnReader {
 	return &fixedWidthReader[decimal128.Num]{
 		cursor: c, as: as, valid: valid, decode: c.decimals, cast: arrow.Decimal128Traits.CastFromBytes, width: arrow.Decimal128SizeBytes,
 	}
@@ -228,76 +228,53 @@ func bigEndian(raw []byte) decimal128.Num {
 	return decimal128.New(int64(binary.BigEndian.Uint64(full[:8])), binary.BigEndian.Uint64(full[8:]))
 }
 
-// boolReader reads truth values, one by one: they are few.
-type boolReader struct {
-	*cursor
-	mem        memory.Allocator
-	out        *array.BooleanBuilder
-	valuesPage parquet.Page // whose values are read
-	values     parquet.ValueReader
-	next       int // row of the page that values stands at
-	buffer     []parquet.Value
+// NewInt64sReader returns a reader of a column whose values were read already.
+func NewInt64sReader(as arrow.DataType, mem memory.Allocator, values []int64) ColumnReader {
+	return &decodedReader{as: as, valid: validity{mem: mem}, from: values}
 }
 
-func (r *boolReader) begin(rows int) {
-	r.out = array.NewBooleanBuilder(r.mem)
-	r.out.Reserve(rows)
+// decodedReader gives out a column that filter has read already.
+type decodedReader struct {
+	as    arrow.DataType
+	valid validity
+	from  []int64
+	out   *memory.Buffer
 }
 
-func (r *boolReader) read(row int64, n int) error {
-	return r.forEachPage(row, n, func(p pageRows) error {
-		if p.values == 0 {
-			r.out.AppendNulls(p.rows)
-			return nil
-		}
-		if r.valuesPage != r.page {
-			r.valuesPage, r.values, r.next = r.page, r.page.Values(), 0
-		}
-		for r.next < r.nextRow+p.rows {
-			if cap(r.buffer) == 0 {
-				r.buffer = make([]parquet.Value, 512)
-			}
-			want := r.nextRow + p.rows - r.next
-			if r.next < r.nextRow {
-				want = r.nextRow - r.next
-			}
-			got, err := r.values.ReadValues(r.buffer[:min(want, len(r.buffer))])
-			if got == 0 {
-				return fmt.Errorf("read truth values: %w", err)
-			}
-			r.appendValues(r.buffer[:got])
-		}
-		return nil
-	})
+func (r *decodedReader) Begin(rows int) {
+	r.valid.begin(rows)
+	r.out = memory.NewResizableBuffer(r.valid.mem)
+	r.out.Resize(rows * arrow.Int64SizeBytes)
 }
 
-// appendValues appends values, unless they lie before the cursor.
-func (r *boolReader) appendValues(values []parquet.Value) {
-	skip := r.next < r.nextRow
-	r.next += len(values)
-	if skip {
-		return
-	}
-	for _, v := range values {
-		if v.IsNull() {
-			r.out.AppendNull()
-			continue
-		}
-		r.out.Append(v.Boolean())
-	}
+func (r *decodedReader) Read(row int64, n int) error {
+	copy(arrow.Int64Traits.CastFromBytes(r.out.Bytes())[r.valid.filled:], r.from[row:row+int64(n)])
+	r.valid.add(pageRows{rows: n, values: n})
+	return nil
 }
 
-func (r *boolReader) array() arrow.Array {
-	out := r.out.NewArray()
-	r.out.Release()
+func (r *decodedReader) Array() arrow.Array {
+	out := r.out
 	r.out = nil
-	return out
+	return newArray(r.as, &r.valid, out)
 }
 
-func (r *boolReader) close() error {
+func (r *decodedReader) Close() error {
 	if r.out != nil {
 		r.out.Release()
 		r.out = nil
 	}
-	return r.cursor.close()
+	return nil
 }
+
+// nullReader is a column that the file was written without.
+type nullReader struct {
+	as   arrow.DataType
+	mem  memory.Allocator
+	rows int
+}
+
+func (r *nullReader) Begin(int)                 { r.rows = 0 }
+func (r *nullReader) Read(_ int64, n int) error { r.rows += n; return nil }
+func (r *nullReader) Array() arrow.Array        { return array.MakeArrayOfNull(r.mem, r.as, r.rows) }
+func (*nullReader) Close() error                { return nil }

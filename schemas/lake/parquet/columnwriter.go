@@ -1,4 +1,4 @@
-package lake
+package parquet
 
 import (
 	"encoding/binary"
@@ -16,6 +16,7 @@ const largeValueBytes = 4 << 10
 
 // columnWriter takes rows of one column of the bound batches into pages.
 type columnWriter struct {
+	bounds     bool // pages have a smallest and a largest value
 	field      arrow.Field
 	encoding   columnEncoding
 	arrays     []boundArray    // one of each bound batch

@@ -1,4 +1,4 @@
-package lake
+package parquet
 
 import (
 	"bytes"
@@ -220,10 +220,10 @@ func (e *pageEncoder) dictionary(c *columnWriter, to *columnChunk) error {
 func (k *columnChunk) addStats(c *columnWriter) {
 	p := &c.page
 	k.stats.NullCount += int64(p.nulls)
-	if !hasBounds(c.field) {
+	if !c.bounds {
 		return
 	}
-	low, high := c.bounds()
+	low, high := c.pageBounds()
 	k.index.NullPages = append(k.index.NullPages, low == nil)
 	k.index.MinValues = append(k.index.MinValues, low)
 	k.index.MaxValues = append(k.index.MaxValues, high)
@@ -239,9 +239,9 @@ func (k *columnChunk) addStats(c *columnWriter) {
 	}
 }
 
-// bounds are the smallest and the largest value of c's page, as Parquet writes
+// pageBounds returns the smallest and the largest value of c's page, as Parquet writes
 // them; nil when it has none.
-func (c *columnWriter) bounds() (low, high []byte) {
+func (c *columnWriter) pageBounds() (low, high []byte) {
 	p := &c.page
 	if p.rows == p.nulls {
 		return nil, nil

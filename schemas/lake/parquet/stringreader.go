@@ -1,4 +1,4 @@
-package lake
+package parquet
 
 import (
 	"fmt"
@@ -12,6 +12,10 @@ import (
 // byteArrays are the bytes of v and where each value ends and the next begins.
 func byteArrays(v encoding.Values) ([]byte, []uint32) { return v.ByteArray() }
 
+// maxReserve is how much memory a batch of strings reserves at most before its
+// size is known.
+const maxReserve = 16 << 20
+
 // stringReader reads strings and binaries that the batch holds in full.
 type stringReader struct {
 	*cursor
@@ -22,16 +26,16 @@ type stringReader struct {
 	width   int // bytes of a value, about; 0 is unknown
 }
 
-func (r *stringReader) begin(rows int) {
+func (r *stringReader) Begin(rows int) {
 	r.valid.begin(rows)
 	r.offsets = memory.NewResizableBuffer(r.valid.mem)
 	r.offsets.Resize((rows + 1) * arrow.Int32SizeBytes)
 	arrow.Int32Traits.CastFromBytes(r.offsets.Bytes())[0] = 0
 	r.data = memory.NewResizableBuffer(r.valid.mem)
-	r.data.Reserve(min(rows*r.width, scanBytes))
+	r.data.Reserve(min(rows*r.width, maxReserve))
 }
 
-func (r *stringReader) read(row int64, n int) error {
+func (r *stringReader) Read(row int64, n int) error {
 	offsets := arrow.Int32Traits.CastFromBytes(r.offsets.Bytes())
 	return r.forEachPage(row, n, func(p pageRows) error {
 		err := r.fill(offsets[r.valid.filled+1:r.valid.filled+1+p.rows], p)
@@ -102,7 +106,7 @@ func (r *stringReader) grow(n int) (end int, err error) {
 	return end, nil
 }
 
-func (r *stringReader) array() arrow.Array {
+func (r *stringReader) Array() arrow.Array {
 	offsets, data := r.offsets, r.data
 	if r.valid.filled > 0 {
 		r.width = data.Len()/r.valid.filled + 1 // the next array will be about as long
@@ -111,7 +115,7 @@ func (r *stringReader) array() arrow.Array {
 	return newArray(r.as, &r.valid, offsets, data)
 }
 
-func (r *stringReader) close() error {
+func (r *stringReader) Close() error {
 	r.valid.release()
 	if r.offsets != nil {
 		r.offsets.Release()

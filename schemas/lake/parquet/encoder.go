@@ -1,4 +1,9 @@
-package lake
+// Package parquet writes and reads the data files of a table: it encodes the
+// columns of Arrow batches as Parquet pages, and decodes pages into Arrow
+// arrays. It knows nothing of tables: columns, rows and where an object is
+// stored are handed in. A File and its row groups may be read by several
+// goroutines at once; an Encoder belongs to one at a time.
+package parquet
 
 import (
 	"bytes"
@@ -24,12 +29,14 @@ const (
 // magic begins and ends a Parquet file.
 const magic = "PAR1"
 
-// encoder writes data files of one table, one after the other: pages by the
+// RowRef is one row of the batches bound to an Encoder.
+type RowRef struct{ Batch, Row uint32 }
+
+// Encoder writes data files of one table, one after the other: pages by the
 // encodings of parquet-go, straight from the columns of batches, since its own
 // writer takes every value by itself and hashes each coded one again. Its
 // buffers are worth keeping. It belongs to one goroutine at a time.
-type encoder struct {
-	table       Table
+type Encoder struct {
 	emptyFooter format.FileMetaData // what every footer has: the schema
 	columns     []columnWriter
 	pages       pageEncoder
@@ -49,39 +56,42 @@ type pageIndex struct {
 	offsets []format.OffsetIndex
 }
 
-// newEncoder returns an encoder of t whose pages are compressed by the codec of
+// NewEncoder returns an encoder of the data files of a table whose pages are compressed by the codec of
 // that name.
-func newEncoder(t Table, columns *arrow.Schema, compression string) (*encoder, error) {
-	codec, err := parquetCodec(compression)
+func NewEncoder(table string, columns []Column, compression string) (*Encoder, error) {
+	codec, err := newCodec(compression)
 	if err != nil {
 		return nil, err
 	}
-	schema := parquetSchema(string(t), columns)
+	schema := newSchema(table, columns)
 	empty := parquet.NewWriter(io.Discard, schema)
 	if err := empty.Close(); err != nil {
-		return nil, fmt.Errorf("make schema of %s: %w", t, err)
+		return nil, fmt.Errorf("make schema of %s: %w", table, err)
 	}
-	e := &encoder{table: t, emptyFooter: *empty.File().Metadata()}
-	for i, f := range columns.Fields() {
-		c := columnWriter{field: f, encoding: newColumnEncoding(i, schema.Fields()[i], codec)}
+	e := &Encoder{emptyFooter: *empty.File().Metadata()}
+	for i := range columns {
+		c := columnWriter{field: columns[i].Field, bounds: columns[i].Bounds, encoding: newColumnEncoding(i, schema.Fields()[i], codec)}
 		if c.encoding.dictionary {
 			c.dict.int64Codes, c.dict.stringCodes = map[int64]int32{}, map[string]int32{}
 		}
 		e.columns = append(e.columns, c)
 	}
-	e.begin(io.Discard)
+	e.Begin(io.Discard)
 	return e, nil
 }
 
-// begin starts a data file that is written to out.
-func (e *encoder) begin(out io.Writer) {
+// Size returns how many bytes of the file have been written.
+func (e *Encoder) Size() int64 { return e.out.size }
+
+// Begin starts a data file that is written to out.
+func (e *Encoder) Begin(out io.Writer) {
 	e.out = countingWriter{to: out}
 	e.groups, e.indexes = nil, nil
 	e.rows = 0
 	e.beginGroup()
 }
 
-func (e *encoder) beginGroup() {
+func (e *Encoder) beginGroup() {
 	e.group++
 	e.groupRows, e.groupBytes = 0, 0
 	for i := range e.columns {
@@ -92,9 +102,9 @@ func (e *encoder) beginGroup() {
 	}
 }
 
-// bind makes batches those that rows refer to. They must have the columns of
+// Bind makes batches those that rows refer to. They must have the columns of
 // the table and stay until the next bind.
-func (e *encoder) bind(batches []arrow.Record) error {
+func (e *Encoder) Bind(batches []arrow.Record) error {
 	for i := range e.columns {
 		c := &e.columns[i]
 		c.unbind()
@@ -110,16 +120,16 @@ func (e *encoder) bind(batches []arrow.Record) error {
 	return nil
 }
 
-// release lets go of the batches and of what was written.
-func (e *encoder) release() {
+// Release lets go of the batches and of what was written.
+func (e *Encoder) Release() {
 	for i := range e.columns {
 		e.columns[i].unbind()
 	}
-	e.begin(io.Discard)
+	e.Begin(io.Discard)
 }
 
-// write appends rows of the bound batches.
-func (e *encoder) write(rows []RowRef) error {
+// Write appends rows of the bound batches.
+func (e *Encoder) Write(rows []RowRef) error {
 	for len(rows) > 0 {
 		n, size := e.nextRows(rows)
 		for i := range e.columns {
@@ -146,7 +156,7 @@ func (e *encoder) write(rows []RowRef) error {
 
 // nextRows is how many rows go to the columns at once, and the bytes of their
 // strings.
-func (e *encoder) nextRows(rows []RowRef) (n int, size int64) {
+func (e *Encoder) nextRows(rows []RowRef) (n int, size int64) {
 	rows = rows[:min(len(rows), sliceRows)]
 	sizes := make([]int64, len(rows))
 	for i := range e.columns {
@@ -164,7 +174,7 @@ func (e *encoder) nextRows(rows []RowRef) (n int, size int64) {
 }
 
 // flush ends the row group.
-func (e *encoder) flush() error {
+func (e *Encoder) flush() error {
 	if e.groupRows == 0 {
 		return nil
 	}
@@ -195,7 +205,7 @@ func (e *encoder) flush() error {
 }
 
 // writeMagic begins the file, if need be.
-func (e *encoder) writeMagic() error {
+func (e *Encoder) writeMagic() error {
 	if e.out.size > 0 {
 		return nil
 	}
@@ -212,7 +222,7 @@ func offsetBy(pages []format.PageLocation, from int64) []format.PageLocation {
 }
 
 // writeChunk writes the pages of one column, its dictionary first.
-func (e *encoder) writeChunk(c *columnWriter) (format.ColumnMetaData, error) {
+func (e *Encoder) writeChunk(c *columnWriter) (format.ColumnMetaData, error) {
 	m := format.ColumnMetaData{
 		Type: e.emptyFooter.Schema[1+c.encoding.index].Type.V, PathInSchema: []string{c.field.Name}, Codec: codecOf(c.encoding.codec),
 		NumValues: e.groupRows, Statistics: c.chunk.stats, Encoding: []format.Encoding{format.RLE},
@@ -258,8 +268,8 @@ func codecOf(codec compress.Codec) format.CompressionCodec {
 	return codec.CompressionCodec()
 }
 
-// finish ends the file and returns its footer.
-func (e *encoder) finish() (*format.FileMetaData, error) {
+// Finish ends the file and returns its metrics.
+func (e *Encoder) Finish() (*Metrics, error) {
 	if err := e.flush(); err != nil {
 		return nil, err
 	}
@@ -279,11 +289,11 @@ func (e *encoder) finish() (*format.FileMetaData, error) {
 	if _, err := e.out.Write(append(footer, magic...)); err != nil {
 		return nil, fmt.Errorf("write footer: %w", err)
 	}
-	return &meta, nil
+	return metricsOf(e.columns, &meta, e.out.size), nil
 }
 
 // writeIndexes writes the page indexes of all row groups, bounds first.
-func (e *encoder) writeIndexes() error {
+func (e *Encoder) writeIndexes() error {
 	var tail bytes.Buffer
 	to := thrift.NewEncoder(new(thrift.CompactProtocol).NewWriter(&tail))
 	put := func(v any) (offset int64, size int32, err error) {

@@ -1,0 +1,135 @@
+package parquet
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+	"github.com/parquet-go/parquet-go"
+)
+
+// RowGroup is a row group of which some columns were fetched.
+type RowGroup struct {
+	file   *File
+	index  int         // in the file
+	reader io.ReaderAt // of the columns that were fetched
+	chunks []parquet.ColumnChunk
+}
+
+// File returns the file that the row group is of.
+func (g *RowGroup) File() *File { return g.file }
+
+// Rows returns how many rows the row group has.
+func (g *RowGroup) Rows() int64 { return g.file.Rows(g.index) }
+
+// ReadInt64s reads a column of integers in full. Rows without a value become 0,
+// and false in pass.
+func (g *RowGroup) ReadInt64s(field int, pass []bool) (out []int64, err error) {
+	chunk, ok := g.chunks[g.file.leaf[field]].(*parquet.FileColumnChunk)
+	if !ok {
+		return nil, fmt.Errorf("field %d is not of a file", field)
+	}
+	c := newCursor(chunk, g.reader)
+	defer func() {
+		if errClose := c.close(); err == nil {
+			err = errClose
+		}
+	}()
+	out = make([]int64, g.Rows())
+	ints, longs := newInt32Decoder(c), newInt64Decoder(c)
+	at := 0
+	err = c.forEachPage(0, int(g.Rows()), func(p pageRows) error {
+		to := out[at : at+p.rows]
+		switch chunk.Type().Kind() {
+		case parquet.Int64:
+			err = longs.decode(to[:p.values], p)
+		case parquet.Int32:
+			values := make([]int32, p.values)
+			err = ints.decode(values, p)
+			for i, v := range values {
+				to[i] = int64(v)
+			}
+		default:
+			err = fmt.Errorf("field %d is %s, want numbers", field, chunk.Type())
+		}
+		if err != nil {
+			return err
+		}
+		spreadNulls(to, p)
+		for i, level := range p.levels {
+			pass[at+i] = pass[at+i] && level != 0
+		}
+		at += p.rows
+		return nil
+	})
+	return out, err
+}
+
+// OpenColumn returns a reader of a column that was fetched; where the file was
+// written before the column was added, it reads nulls. sparse makes it skip
+// pages of which no row is read.
+func (g *RowGroup) OpenColumn(field int, as arrow.Field, mem memory.Allocator, sparse bool) (ColumnReader, error) {
+	leaf, there := g.file.leaf[field]
+	if !there {
+		if !as.Nullable {
+			return nil, fmt.Errorf("the file lacks it")
+		}
+		return &nullReader{as: as.Type, mem: mem}, nil
+	}
+	chunk, ok := g.chunks[leaf].(*parquet.FileColumnChunk)
+	if !ok || chunk.Type().Kind() != physicalType(as.Type) {
+		return nil, fmt.Errorf("the file has it as %s", g.chunks[leaf].Type())
+	}
+	c := newCursor(chunk, g.reader)
+	if sparse {
+		c.useOffsetIndex(g.file, chunk)
+	}
+	out := newColumnReader(c, as.Type, mem)
+	if strings, ok := out.(*stringReader); ok && chunk.NumValues() > 0 {
+		strings.width = int(g.file.file.Metadata().RowGroups[g.index].Columns[leaf].MetaData.TotalUncompressedSize/chunk.NumValues()) + 1
+	}
+	return out, nil
+}
+
+// physicalType returns the Parquet type of a column.
+func physicalType(t arrow.DataType) parquet.Kind {
+	switch t.ID() {
+	case arrow.INT64, arrow.TIMESTAMP:
+		return parquet.Int64
+	case arrow.INT32, arrow.DATE32:
+		return parquet.Int32
+	case arrow.BOOL:
+		return parquet.Boolean
+	case arrow.DECIMAL128:
+		return parquet.FixedLenByteArray
+	case arrow.DICTIONARY:
+		return physicalType(valueType(t))
+	default:
+		return parquet.ByteArray
+	}
+}
+
+// valueType returns the type of what the codes of a dictionary mean.
+func valueType(t arrow.DataType) arrow.DataType {
+	d, _ := t.(*arrow.DictionaryType)
+	return d.ValueType
+}
+
+func newColumnReader(c *cursor, t arrow.DataType, mem memory.Allocator) ColumnReader {
+	valid := validity{mem: mem}
+	switch t.ID() {
+	case arrow.INT64, arrow.TIMESTAMP:
+		return newInt64Reader(c, t, valid)
+	case arrow.INT32, arrow.DATE32:
+		return newInt32Reader(c, t, valid)
+	case arrow.BOOL:
+		return &boolReader{cursor: c, mem: mem}
+	case arrow.DECIMAL128:
+		return newDecimalReader(c, t, valid)
+	case arrow.DICTIONARY:
+		return newDictionaryReader(c, t, valid)
+	default:
+		return &stringReader{cursor: c, as: t, valid: valid}
+	}
+}

@@ -1,0 +1,117 @@
+package parquet
+
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress"
+	"github.com/parquet-go/parquet-go/compress/zstd"
+)
+
+// Sizes of what a data file is made of. Scans and merges hold a row group of a
+// file at most.
+const (
+	maxRowGroupRows  = 64 << 10
+	maxRowGroupBytes = 32 << 20  // of uncompressed strings
+	maxPageBytes     = 128 << 10 // of strings, uncompressed
+	maxPageRows      = 16 << 10
+)
+
+// Encoding says how the values of a column lie in data pages.
+type Encoding int
+
+// Encodings of columns.
+const (
+	Plain      Encoding = iota
+	Dictionary          // codes of a dictionary that each row group has for the column
+	Delta               // differences from one number to the next, packed to the bit
+)
+
+// Column is one column of the data files of a table. Its position + 1 is its
+// field id.
+type Column struct {
+	arrow.Field
+
+	Encoding Encoding
+	Bounds   bool // pages, row groups and files have a smallest and a largest value
+}
+
+// newSchema returns the Parquet schema of a table, with field ids and encodings.
+func newSchema(name string, columns []Column) *parquet.Schema {
+	var root orderedGroup
+	for i := range columns {
+		c := &columns[i]
+		node := newNode(c)
+		if c.Nullable {
+			node = parquet.Optional(node)
+		}
+		root.fields = append(root.fields, &orderedField{Node: parquet.FieldID(node, i+1), name: c.Name})
+	}
+	return parquet.NewSchema(name, &root)
+}
+
+func newNode(c *Column) parquet.Node {
+	switch c.Encoding {
+	case Dictionary:
+		return parquet.Encoded(newLeaf(c.Type), &parquet.RLEDictionary)
+	case Delta:
+		return parquet.Encoded(newLeaf(c.Type), &parquet.DeltaBinaryPacked)
+	default:
+		return newLeaf(c.Type)
+	}
+}
+
+func newLeaf(t arrow.DataType) parquet.Node {
+	switch t := t.(type) {
+	case *arrow.Int64Type:
+		return parquet.Leaf(parquet.Int64Type)
+	case *arrow.Int32Type:
+		return parquet.Leaf(parquet.Int32Type)
+	case *arrow.Date32Type:
+		return parquet.Date()
+	case *arrow.TimestampType:
+		return parquet.Timestamp(parquet.Microsecond)
+	case *arrow.BooleanType:
+		return parquet.Leaf(parquet.BooleanType)
+	case *arrow.Decimal128Type:
+		return parquet.Decimal(int(t.Scale), int(t.Precision), parquet.FixedLenByteArrayType(arrow.Decimal128SizeBytes))
+	case *arrow.BinaryType:
+		return parquet.Leaf(parquet.ByteArrayType)
+	default:
+		return parquet.String()
+	}
+}
+
+// orderedGroup is a group whose fields keep their order: parquet.Group sorts
+// them by name.
+type orderedGroup struct {
+	parquet.Group
+	fields []parquet.Field
+}
+
+func (g *orderedGroup) Fields() []parquet.Field { return g.fields }
+
+type orderedField struct {
+	parquet.Node
+	name string
+}
+
+func (f *orderedField) Name() string { return f.name }
+
+// Value is for rows as Go structs, which the lake never writes.
+func (*orderedField) Value(base reflect.Value) reflect.Value { return base }
+
+// newCodec is the compression of pages by its configured name.
+func newCodec(name string) (compress.Codec, error) {
+	switch name {
+	case "zstd":
+		return &zstd.Codec{Level: zstd.SpeedFastest, Concurrency: 1}, nil
+	case "snappy":
+		return &parquet.Snappy, nil
+	case "none":
+		return &parquet.Uncompressed, nil
+	}
+	return nil, fmt.Errorf("compression %q is none of zstd, snappy, none", name)
+}
