@@ -17,7 +17,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 )
 
-// namespace is where the tables lie in the catalog, and the catalog's name.
+// namespace is the Iceberg namespace of the tables, and the catalog's name.
 const namespace = "weir"
 
 // Catalog is the part of an Iceberg catalog that the lake needs. Every
@@ -29,37 +29,41 @@ type Catalog interface {
 	CommitTable(ctx context.Context, ident table.Identifier, reqs []table.Requirement, updates []table.Update) (table.Metadata, string, error)
 }
 
-// Pointers keep, for each table, the location of its newest metadata file.
-// They are the one thing of an Iceberg catalog that must change atomically.
+// Pointers keeps, for each table, the location of its newest metadata file. The
+// pointers are the one part of an Iceberg catalog that must change atomically.
 type Pointers interface {
-	// Prepare makes what the other methods need.
+	// Prepare creates what the other methods need.
 	Prepare(ctx context.Context) error
-	// Location is where the metadata of a table is, "" when there is no such table.
+	// Location returns where the metadata of a table is, "" when there is no
+	// such table.
 	Location(ctx context.Context, name string) (string, error)
-	// Insert adds a table; catalog.ErrTableAlreadyExists when somebody has.
+	// Insert adds a table; catalog.ErrTableAlreadyExists when it is there
+	// already.
 	Insert(ctx context.Context, name, location string) error
 	// Swap moves a table from one location to the next; table.ErrCommitFailed
-	// when it is not at from. After any other error it may have moved.
+	// when the table is not at from. After any other error it may have moved.
 	Swap(ctx context.Context, name, from, to string) error
 }
 
-// NewCatalog is the catalog of the tables whose pointers p keeps. It differs
-// from the catalogs of iceberg-go in two things: it writes to store instead of
-// a process-wide registry of file systems, and it never deletes the metadata
-// of an attempt, whose result may be unknown (rule 4).
+// NewCatalog returns the catalog of the tables whose pointers p keeps. It
+// differs from the catalogs of iceberg-go in two ways. It writes to store
+// instead of a process-wide registry of file systems. And it never deletes the
+// metadata of a failed attempt: the swap may have been applied although its
+// answer was lost, and then that file is the table.
 func NewCatalog(p Pointers, store ObjectStore) Catalog {
 	return &pointerCatalog{pointers: p, store: store, latest: map[string]*table.Table{}}
 }
 
+// pointerCatalog implements Catalog on Pointers and an ObjectStore.
 type pointerCatalog struct {
 	pointers Pointers
 	store    ObjectStore
 
-	mu     sync.Mutex
+	mu     sync.Mutex              // guards latest
 	latest map[string]*table.Table // last table seen, by name; metadata files never change
 }
 
-// CreateNamespace makes the place for the tables; there is one namespace.
+// CreateNamespace prepares the pointers; there is one namespace.
 func (c *pointerCatalog) CreateNamespace(ctx context.Context, _ table.Identifier, _ iceberg.Properties) error {
 	return c.pointers.Prepare(ctx)
 }
@@ -84,7 +88,8 @@ func (c *pointerCatalog) CreateTable(ctx context.Context, ident table.Identifier
 	return c.LoadTable(ctx, ident)
 }
 
-// LoadTable reads the newest metadata of a table, or remembers it.
+// LoadTable returns the newest state of a table. It reads the metadata file
+// only when the pointer has moved since the last load.
 func (c *pointerCatalog) LoadTable(ctx context.Context, ident table.Identifier) (*table.Table, error) {
 	name := tableName(ident)
 	for attempt := 1; ; attempt++ {
@@ -103,8 +108,8 @@ func (c *pointerCatalog) LoadTable(ctx context.Context, ident table.Identifier) 
 			c.cacheTable(name, tbl)
 			return tbl, nil
 		}
-		// Others may have committed often enough, since we asked for the
-		// location, to drop the file it named.
+		// After the pointer was read, others may have committed so often that
+		// they deleted the metadata file it named: read the pointer again.
 		if !errors.Is(err, fs.ErrNotExist) || attempt == 5 {
 			return nil, fmt.Errorf("read table %s: %w", name, err)
 		}
@@ -112,8 +117,8 @@ func (c *pointerCatalog) LoadTable(ctx context.Context, ident table.Identifier) 
 }
 
 // CommitTable applies updates to the newest metadata if it meets reqs.
-// table.ErrCommitFailed says that it did not, or that somebody came first;
-// after any other error the commit may have been applied.
+// table.ErrCommitFailed says that it does not meet them, or that another commit
+// came first; after any other error this commit may have been applied.
 func (c *pointerCatalog) CommitTable(ctx context.Context, ident table.Identifier, reqs []table.Requirement, updates []table.Update) (table.Metadata, string, error) {
 	current, err := c.LoadTable(ctx, ident)
 	if err != nil {
@@ -133,6 +138,9 @@ func (c *pointerCatalog) CommitTable(ctx context.Context, ident table.Identifier
 		return nil, "", err
 	}
 	name := tableName(ident)
+	// The swap is the point of no return: before it nobody sees the new metadata
+	// file, after it every reader does. It fails if another commit has moved the
+	// pointer. After any other error nobody knows, so the file stays.
 	if err := c.pointers.Swap(ctx, name, current.MetadataLocation(), location); err != nil {
 		return nil, "", fmt.Errorf("swap table %s: %w", name, err)
 	}
@@ -141,7 +149,7 @@ func (c *pointerCatalog) CommitTable(ctx context.Context, ident table.Identifier
 	return next, location, nil
 }
 
-// putMetadata writes meta under a name of its own.
+// putMetadata writes meta under a unique name and returns its location.
 func (c *pointerCatalog) putMetadata(ctx context.Context, meta table.Metadata, version int) (string, error) {
 	locations, err := table.LoadLocationProvider(meta.Location(), meta.Properties())
 	if err != nil {
@@ -161,8 +169,8 @@ func (c *pointerCatalog) putMetadata(ctx context.Context, meta table.Metadata, v
 	return location, nil
 }
 
-// deleteOldMetadata deletes the metadata files that next no longer lists. What
-// it fails to delete is an orphan.
+// deleteOldMetadata deletes the metadata files that base listed and next no
+// longer does. What it fails to delete becomes an orphan.
 func (c *pointerCatalog) deleteOldMetadata(ctx context.Context, base, next table.Metadata) {
 	listed := map[string]bool{}
 	for e := range next.PreviousFiles() {
@@ -179,6 +187,8 @@ func (c *pointerCatalog) deleteOldMetadata(ctx context.Context, base, next table
 	}
 }
 
+// cachedTable returns the table as it was last seen, if that was at location;
+// otherwise nil.
 func (c *pointerCatalog) cachedTable(name, location string) *table.Table {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -196,20 +206,20 @@ func (c *pointerCatalog) cacheTable(name string, tbl *table.Table) {
 
 func tableName(ident table.Identifier) string { return ident[len(ident)-1] }
 
-// metadataVersion is the number that a metadata file's name begins with.
+// metadataVersion returns the number that a metadata file's name begins with.
 func metadataVersion(location string) int {
 	number, _, _ := strings.Cut(path.Base(location), "-")
 	version, err := strconv.Atoi(number)
 	if err != nil {
-		return 0 // written by somebody else; the number is for people alone
+		return 0 // another engine chose the name; the number is only for people
 	}
 	return version
 }
 
-// ident names t in the catalog.
+// ident returns the name of t in the catalog.
 func ident(t Table) table.Identifier { return table.Identifier{namespace, string(t)} }
 
-// tableProperties are what every table is created with.
+// tableProperties returns the properties that a table is created with.
 func tableProperties(schema *iceberg.Schema) (iceberg.Properties, error) {
 	names, err := json.Marshal(schema.NameMapping())
 	if err != nil {
@@ -217,10 +227,10 @@ func tableProperties(schema *iceberg.Schema) (iceberg.Properties, error) {
 	}
 	return iceberg.Properties{
 		table.PropertyFormatVersion:               "2",
-		table.CommitNumRetriesKey:                 "0", // we load, check and build again ourselves (rule 2)
+		table.CommitNumRetriesKey:                 "0", // retryCommit checks the offsets again first; a blind retry could apply a stale cut
 		table.ManifestMergeEnabledKey:             "true",
 		table.ManifestMinMergeCountKey:            "30",
-		table.ManifestTargetSizeBytesKey:          "1048576", // what one merge rewrites, at the most
+		table.ManifestTargetSizeBytesKey:          "1048576", // bytes that one merge of manifests rewrites at most
 		table.MetadataDeleteAfterCommitEnabledKey: "true",
 		table.MetadataPreviousVersionsMaxKey:      "20",
 		table.DefaultNameMappingKey:               string(names), // set once, so that no commit adds it

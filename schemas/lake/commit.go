@@ -15,22 +15,22 @@ import (
 
 // Cut is what one shard has gathered, to be committed to one table.
 type Cut struct {
-	ID     string     // unique for ever; by it a commit of unknown result is found again
-	Shard  int32      // whose it is
-	From   int64      // where the cut starts; the table's Next must be this
-	To     ShardState // the shard's state after the cut; Advance fills in Cut and keeps First and Erased
+	ID     string     // globally unique; a commit whose result is unknown is recognised by it
+	Shard  int32      // the one shard that all rows are of
+	From   int64      // first offset of the cut; the table's Next must equal it
+	To     ShardState // the shard's state after the cut; Advance sets Cut and keeps First and Erased of the table
 	Files  []DataFile // may be empty
-	Sealed time.Time  // when the cut was closed; one that is too old is dropped
+	Sealed time.Time  // when the cut was closed; one older than Config.MaxCutAge is dropped
 }
 
-// Outcome is what became of a cut.
+// Outcome is what became of a cut in one table.
 type Outcome int
 
-// What becomes of a cut.
+// Outcomes of a cut.
 const (
-	Committed      Outcome = iota + 1 // the table shows it
-	AlreadyApplied                    // the table was at or past its end already
-	Conflict                          // the table's Next is not From, or the cut is too old: it is dropped and its shard starts anew from the lake
+	Committed      Outcome = iota + 1 // the table shows the cut
+	AlreadyApplied                    // the table was at or past the end of the cut, by another commit
+	Conflict                          // the table's Next is not From, or the cut is too old: drop it and start the shard again from the lake
 )
 
 func (o Outcome) String() string {
@@ -45,17 +45,22 @@ func (o Outcome) String() string {
 	return fmt.Sprintf("outcome %d", int(o))
 }
 
-// maxFaults is how many attempts may fail without another commit being the
-// reason.
+// maxFaults is how many attempts may fail on one and the same metadata, where
+// no other commit can be the reason.
 const maxFaults = 3
 
-// shardStatesProperty is the key of the vector in a snapshot's summary.
+// shardStatesProperty is the key of the shard states in a snapshot's summary.
 const shardStatesProperty = "weir.shards"
 
-// Commit brings the cuts, of different shards, into t in one atomic change, by
-// rules 1 to 4 of the protocol. Outcomes stand in the order of cuts. After an
-// error nobody knows what became of the cuts; to commit the same cuts again is
-// safe, and tells.
+// Commit adds the files of cuts, which are of different shards, to t and
+// advances their offsets, in one atomic change. Outcomes stand in the order of
+// cuts; a conflict of one shard does not hold up the others. See DESIGN.md "A
+// commit".
+//
+// Files must have been put before. A cut without files still makes a snapshot.
+// After an error the result is unknown, and nothing of the cuts may be deleted
+// or counted; to commit the same cuts again is safe and returns what became of
+// them.
 func (l *Lake) Commit(ctx context.Context, t Table, cuts []Cut) ([]Outcome, error) {
 	if err := checkCuts(cuts); err != nil {
 		return nil, fmt.Errorf("commit to %s: %w", t, err)
@@ -71,6 +76,8 @@ func (l *Lake) Commit(ctx context.Context, t Table, cuts []Cut) ([]Outcome, erro
 			return "", err
 		}
 		var next ShardStates
+		// Offsets are checked on the very load that the commit is built on and
+		// asserts; checked on another load, they would prove nothing.
 		next, outcomes = advanceRecent(base.shards, cuts, time.Now().Add(-l.cfg.MaxCutAge))
 		if maps.Equal(next, base.shards) {
 			return base.metadataLocation, nil
@@ -86,7 +93,7 @@ func (l *Lake) Commit(ctx context.Context, t Table, cuts []Cut) ([]Outcome, erro
 	return outcomes, nil
 }
 
-// checkCuts refuses what the protocol has no meaning for.
+// checkCuts refuses cuts that contradict themselves.
 func checkCuts(cuts []Cut) error {
 	seen := map[int32]bool{}
 	for _, c := range cuts {
@@ -106,9 +113,13 @@ func checkCuts(cuts []Cut) error {
 	return nil
 }
 
-// Advance is the vector that cuts lead to from current, and what becomes of
-// each cut. It is the whole decision of rules 1 and 2, without clock or I/O:
-// Commit and the simulation use the same. current is not changed.
+// Advance returns the shard states that cuts lead to from current, and what
+// becomes of each cut. It is the whole decision of a commit, without clock or
+// I/O, so that Commit and the simulation share it. current is not changed.
+//
+// The offset decides: a cut applies only where the table's Next equals its
+// From. So a process that lost its shard (a zombie) cannot commit what the new
+// owner has read already, and a cut never lowers an offset.
 func Advance(current ShardStates, cuts []Cut) (ShardStates, []Outcome) {
 	next := maps.Clone(current)
 	if next == nil {
@@ -119,7 +130,7 @@ func Advance(current ShardStates, cuts []Cut) (ShardStates, []Outcome) {
 		at, known := next[c.Shard]
 		switch {
 		case known && at.Cut == c.ID:
-			outcomes[i] = Committed // an attempt whose result was not known
+			outcomes[i] = Committed // by an earlier attempt whose result was unknown
 		case known && at.Next >= c.To.Next:
 			outcomes[i] = AlreadyApplied
 		case known && at.Next != c.From, !known && c.To.First != c.From:
@@ -132,8 +143,9 @@ func Advance(current ShardStates, cuts []Cut) (ShardStates, []Outcome) {
 	return next, outcomes
 }
 
-// advanced is the state of a shard after c. A cut never changes where the
-// shard began, never turns log time back, and knows nothing of erasures.
+// advanced returns the state of a shard after c. The table knows three things
+// better than the cut, and keeps them: where the shard began, a log time that
+// is later, and how many rows were erased in the meantime.
 func advanced(at ShardState, known bool, c Cut) ShardState {
 	to := c.To
 	to.Cut = c.ID
@@ -145,8 +157,10 @@ func advanced(at ShardState, known bool, c Cut) ShardState {
 	return to
 }
 
-// advanceRecent is Advance without the cuts that were sealed before oldest: the files
-// of such a cut may be orphans that are being deleted (rule 4).
+// advanceRecent is Advance, but drops cuts that were sealed before oldest:
+// nothing shows that their data files are in use, so DeleteOrphans may be
+// deleting them. A cut that the table shows already stays committed, however
+// old it is.
 func advanceRecent(current ShardStates, cuts []Cut, oldest time.Time) (ShardStates, []Outcome) {
 	next, outcomes := Advance(current, cuts)
 	for i, c := range cuts {
@@ -158,7 +172,7 @@ func advanceRecent(current ShardStates, cuts []Cut, oldest time.Time) (ShardStat
 	return next, outcomes
 }
 
-// restore gives shard its state of from again.
+// restore gives shard the state it has in from.
 func restore(v, from ShardStates, shard int32) {
 	if at, known := from[shard]; known {
 		v[shard] = at
@@ -167,7 +181,7 @@ func restore(v, from ShardStates, shard int32) {
 	delete(v, shard)
 }
 
-// filesToAdd are the files of the cuts that the table does not show yet.
+// filesToAdd returns the files of the cuts that the table does not show yet.
 func filesToAdd(current ShardStates, cuts []Cut, outcomes []Outcome) []DataFile {
 	var files []DataFile
 	for i, c := range cuts {
@@ -178,11 +192,13 @@ func filesToAdd(current ShardStates, cuts []Cut, outcomes []Outcome) []DataFile 
 	return files
 }
 
-// retryCommit calls attempt until it succeeds. attempt loads the table, looks,
-// and publishes on that load; it returns the metadata it built on. An error
-// never says that a commit was not applied, so the next attempt looks first
-// (rule 4). Attempts that fail on the same metadata are faults of the store or
-// the catalog; those that fail on new metadata have met another writer.
+// retryCommit calls attempt until it succeeds. attempt loads the table,
+// decides, and commits on that load; it returns the location of the metadata it
+// built on. No error proves that a commit was not applied, so each attempt
+// decides again from a new load, in which an applied one shows. Attempts that
+// fail on the same metadata are faults of the store or the catalog, and few are
+// made; those that fail on new metadata have met another writer. See DESIGN.md
+// "After an error".
 func (l *Lake) retryCommit(ctx context.Context, attempt func() (base string, err error)) error {
 	var last string
 	for tries, faults := 0, 0; ; tries++ {
@@ -203,9 +219,10 @@ func (l *Lake) retryCommit(ctx context.Context, attempt func() (base string, err
 	}
 }
 
-// sleepJittered sleeps between half of most and most.
-func sleepJittered(ctx context.Context, most time.Duration) error {
-	timer := time.NewTimer(most/2 + rand.N(most/2+1)) //nolint:gosec // spreads retries, guards nothing
+// sleepJittered sleeps between half of longest and longest, so that rivals do
+// not meet again.
+func sleepJittered(ctx context.Context, longest time.Duration) error {
+	timer := time.NewTimer(longest/2 + rand.N(longest/2+1)) //nolint:gosec // spreads retries, guards nothing
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -215,41 +232,48 @@ func sleepJittered(ctx context.Context, most time.Duration) error {
 	}
 }
 
-// commitSnapshot commits one snapshot with vector v on top of base, and only there.
-// change stages the files. It always makes a snapshot, also without files:
-// properties alone would not move the snapshot, and what the next writer
-// asserts would prove nothing (rule 3).
-func commitSnapshot(ctx context.Context, base *Snapshot, v ShardStates, change func(*table.Transaction, iceberg.Properties) error) error {
-	encoded, err := json.Marshal(v)
+// commitSnapshot commits one snapshot with the given shard states on top of
+// base, and only there; change stages the files.
+//
+// It makes a snapshot even without files. Shard states alone would be a change
+// of properties, which does not move the snapshot: the assertion of the next
+// writer would hold although offsets have moved, and a zombie's cut would be
+// accepted. See DESIGN.md "Every offset move makes a snapshot".
+func commitSnapshot(ctx context.Context, base *Snapshot, states ShardStates, change func(*table.Transaction, iceberg.Properties) error) error {
+	encoded, err := json.Marshal(states)
 	if err != nil {
-		return fmt.Errorf("encode vector: %w", err)
+		return fmt.Errorf("encode shard states: %w", err)
 	}
 	tx, err := base.tbl.NewTransactionOnBranchWithError(table.MainBranch)
 	if err != nil {
 		return fmt.Errorf("begin on snapshot %d: %w", base.id, err)
 	}
+	// The catalog refuses the commit if the table is at another snapshot than
+	// base: then the offsets were checked in vain, and retryCommit checks anew.
 	if err := tx.AssertRefSnapshotID(table.MainBranch); err != nil {
 		return fmt.Errorf("assert snapshot %d: %w", base.id, err)
 	}
 	if err := change(tx, iceberg.Properties{shardStatesProperty: string(encoded)}); err != nil {
 		return fmt.Errorf("build on snapshot %d: %w", base.id, err)
 	}
+	// The point of no return. After an error the commit may have been applied.
 	if _, err := tx.Commit(ctx); err != nil {
 		return fmt.Errorf("commit on snapshot %d: %w", base.id, err)
 	}
 	return nil
 }
 
-// stageAppend stages an append, an empty one without files.
+// stageAppend stages an append of files, an empty one if there are none.
 func stageAppend(ctx context.Context, tx *table.Transaction, files []DataFile, summary iceberg.Properties) error {
 	if len(files) == 0 {
 		return tx.AddFiles(ctx, nil, summary, true)
 	}
-	// The duplicate check reads every manifest, at each commit; our names are
-	// unique, and a repeated cut is known by its id.
+	// The library's duplicate check reads every manifest at each commit. It is
+	// not needed: names are unique, and a repeated cut is recognised by its id.
 	return tx.AddDataFiles(ctx, icebergFiles(files), summary, table.WithoutDuplicateCheck(), table.WithoutAutoNameMapping())
 }
 
+// icebergFiles returns files as iceberg-go describes them.
 func icebergFiles(files []DataFile) []iceberg.DataFile {
 	out := make([]iceberg.DataFile, len(files))
 	for i, f := range files {

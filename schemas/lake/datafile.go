@@ -94,8 +94,8 @@ func (c boundColumns) dataFile(file iceberg.DataFile) (DataFile, error) {
 		Rows:  file.Count(),
 		Bytes: file.FileSizeBytes(),
 		Shard: int32(parquet.DecodeBound(lower[c.shard])),
-		Min:   c.bounds(lower, c.timeMin),
-		Max:   c.bounds(upper, c.timeMax),
+		Min:   c.boundsOf(lower, c.timeMin),
+		Max:   c.boundsOf(upper, c.timeMax),
 		file:  file,
 	}
 	if len(lower[c.shard]) == 0 || f.Shard != int32(parquet.DecodeBound(upper[c.shard])) {
@@ -105,7 +105,7 @@ func (c boundColumns) dataFile(file iceberg.DataFile) (DataFile, error) {
 	return f, nil
 }
 
-func (c boundColumns) bounds(values map[int][]byte, at timeColumn) Bounds {
+func (c boundColumns) boundsOf(values map[int][]byte, at timeColumn) Bounds {
 	return Bounds{
 		Product: parquet.DecodeBound(values[c.product]),
 		Client:  parquet.DecodeBound(values[c.client]),

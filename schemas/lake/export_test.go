@@ -12,7 +12,7 @@ import (
 // MakeFile describes a data file of t that was never written: n rows of shard
 // from offset on.
 func (l *Lake) MakeFile(t Table, shard int32, offset, n int64) (DataFile, error) {
-	long := func(v int64) []byte { return binary.LittleEndian.AppendUint64(nil, uint64(v)) }
+	int64Bound := func(v int64) []byte { return binary.LittleEndian.AppendUint64(nil, uint64(v)) }
 	st := l.tables[t]
 	schema := icebergSchema(st.columns)
 	lower, upper := map[int][]byte{}, map[int][]byte{}
@@ -22,14 +22,14 @@ func (l *Lake) MakeFile(t Table, shard int32, offset, n int64) (DataFile, error)
 			lower[f.ID] = binary.LittleEndian.AppendUint32(nil, uint32(shard))
 			upper[f.ID] = lower[f.ID]
 		case f.Name == "offset":
-			lower[f.ID], upper[f.ID] = long(offset), long(offset+n-1)
+			lower[f.ID], upper[f.ID] = int64Bound(offset), int64Bound(offset+n-1)
 		case f.Type == iceberg.PrimitiveTypes.Date:
 			lower[f.ID] = binary.LittleEndian.AppendUint32(nil, 20_000)
 			upper[f.ID] = lower[f.ID]
 		case f.Type == iceberg.PrimitiveTypes.TimestampTz:
-			lower[f.ID], upper[f.ID] = long(20_000*86_400_000_000), long(20_000*86_400_000_000+7000)
+			lower[f.ID], upper[f.ID] = int64Bound(20_000*86_400_000_000), int64Bound(20_000*86_400_000_000+7000)
 		case f.Type == iceberg.PrimitiveTypes.Int64:
-			lower[f.ID], upper[f.ID] = long(1), long(9)
+			lower[f.ID], upper[f.ID] = int64Bound(1), int64Bound(9)
 		}
 	}
 	path := l.uri(fmt.Sprintf("%s/data/%d-%d-%s.parquet", l.tableKey(t), shard, offset, uuid.NewString()))

@@ -13,16 +13,18 @@ import (
 	"github.com/apache/iceberg-go/table"
 )
 
-// fileIO is the object store as Iceberg wants it. It never deletes: the
-// library removes files of attempts that failed, and an attempt that seems to
-// have failed may be the table's truth (rule 4). Expire, Orphans and the
-// catalog delete through the store.
+// fileIO is the object store in the form that iceberg-go wants. It never
+// deletes: the library removes the files of an attempt that failed, but the
+// attempt may have been applied although its answer was lost, and then those
+// files are the table. ExpireSnapshots, DeleteOrphans and the catalog delete
+// through the store, when they know that nothing refers to a file. See
+// DESIGN.md "After an error".
 type fileIO struct {
 	ctx   context.Context //nolint:containedctx // Iceberg's interface takes none; a fileIO lives as long as one call
 	store ObjectStore
 }
 
-// fileSystem gives Iceberg the store for the length of one call.
+// fileSystem gives iceberg-go the store for the length of one call.
 func fileSystem(store ObjectStore) table.FSysF {
 	return func(ctx context.Context) (iceio.IO, error) { return fileIO{ctx: ctx, store: store}, nil }
 }
@@ -57,7 +59,8 @@ func (f fileIO) Create(name string) (iceio.FileWriter, error) {
 // Remove keeps the file: see fileIO.
 func (fileIO) Remove(string) error { return nil }
 
-// openFile is an object read as a whole: metadata is small.
+// openFile is an object read as a whole; the lake opens only metadata and
+// manifests this way, and they are small.
 type openFile struct {
 	*bytes.Reader
 	name string

@@ -1,6 +1,16 @@
-// Package lake keeps Weir's Iceberg tables: it creates them, commits data files
-// and shard offsets together, plans and scans them. See design §6; the rule
-// numbers in this package are that section's.
+// Package lake keeps Weir's Iceberg tables on object storage. It creates the
+// tables, writes and merges data files, commits data files together with the
+// offsets of the shards they came from, and plans and scans them for queries.
+//
+// It promises that a snapshot shows the rows of a shard up to an offset exactly
+// once, whatever crashes and whoever else commits: see Commit, and
+// schemas/DESIGN.md "A commit" and "After an error". It needs an object store
+// whose objects are never overwritten and a catalog that swaps one pointer per
+// table atomically. After an error the result of a write is unknown; repeating
+// the same call is safe and tells the result.
+//
+// The facts of a table stand in tables.go, its layout in Parquet is package
+// parquet's.
 package lake
 
 import (
@@ -23,8 +33,9 @@ import (
 	"weir/schemas/lake/parquet"
 )
 
-// ObjectStore keeps the lake's files. Objects are written once under a name
-// of their own and never overwritten. A missing object is fs.ErrNotExist.
+// ObjectStore keeps the lake's files. An object is written once, under a unique
+// name, and never overwritten, so what was read of it may be cached. A missing
+// object is fs.ErrNotExist.
 type ObjectStore interface {
 	Put(ctx context.Context, key string, body []byte) error
 	Get(ctx context.Context, key string) ([]byte, error)
@@ -39,10 +50,10 @@ type Config struct {
 	Bucket      string           // bucket of all tables; required
 	Prefix      string           // folder inside the bucket; "" puts the tables at its root
 	Compression string           // of Parquet pages: "zstd", "snappy", "none"; "" means zstd
-	MaxCutAge   time.Duration    // a cut sealed longer ago is dropped; 0 means 24h (rule 4)
-	Attempts    int              // how often a commit is built again after a conflict; 0 means 20
-	Memory      memory.Allocator // of the batches of scans; nil is Go's, and of rollups what was let go of before
-	CacheBytes  int64            // of small data files that are kept in memory; 0 means 32 MiB, less keeps none
+	MaxCutAge   time.Duration    // a cut sealed longer ago is dropped, since its files may be deleted as orphans; 0 means 24h
+	Attempts    int              // how often a commit is tried in all; 0 means 20
+	Memory      memory.Allocator // allocates the batches of scans; nil means Go's heap, and a buffer pool for rollups
+	CacheBytes  int64            // of small data files kept in memory; 0 means 32 MiB, negative keeps none
 	Backoff     time.Duration    // longest wait after the first conflict, doubling up to 64 times it; 0 means 5ms
 }
 
@@ -57,18 +68,21 @@ func (c Config) withDefaults() Config {
 }
 
 // Lake is the set of tables under one namespace of a catalog. It is safe for
-// concurrent use; in one process there must be one Lake for a set of tables.
+// concurrent use. In one process there must be one Lake for a set of tables: a
+// second one would commit beside the first, and the two would spend their time
+// on each other's conflicts.
 type Lake struct {
 	cfg         Config
 	cat         Catalog
 	store       ObjectStore
-	cachedStore ObjectStore // store as scans see it: small data files are kept in memory
+	cachedStore ObjectStore // store for scans, which keeps small data files in memory
 	tables      map[Table]*tableState
 
-	memory, rollupMemory memory.Allocator // of batches
+	memory, rollupMemory memory.Allocator // allocate the batches of scans
 }
 
-// tableState is one table's row of facts and what a process remembers of it.
+// tableState is the row of facts of a table, what follows from it, and what
+// this process remembers of the table.
 type tableState struct {
 	tableRow
 
@@ -77,16 +91,17 @@ type tableState struct {
 	spec    iceberg.PartitionSpec
 	bounds  boundColumns
 
-	commitMu sync.Mutex // held while committing: one committer per process and table
-	encoders sync.Pool  // of *parquet.Encoder, between data files
+	commitMu sync.Mutex // held while committing: one committer per process and table, since rivals only cause each other conflicts
+	encoders sync.Pool  // *parquet.Encoder that no data file uses; their buffers are worth keeping
 
-	mu        sync.Mutex            // guards what follows
-	latest    *Snapshot             // the last load; nil before the first
-	manifests map[string][]DataFile // of the last snapshot listed, by location; they never change
+	mu        sync.Mutex            // guards the fields below
+	latest    *Snapshot             // newest snapshot this process has loaded; nil before the first
+	manifests map[string][]DataFile // files of each manifest of the last snapshot listed, by location; a manifest never changes
 }
 
-// Open creates the namespace and the tables that are missing and returns the
-// lake. Tables lie at s3://bucket/prefix/table.
+// Open creates the namespace and the tables that are missing, and returns the
+// lake. A table lies at s3://bucket/prefix/table. Several processes may open
+// the same lake at once.
 func Open(ctx context.Context, cfg Config, cat Catalog, store ObjectStore) (*Lake, error) {
 	l := &Lake{cfg: cfg.withDefaults(), cat: cat, store: store, tables: map[Table]*tableState{}}
 	l.cachedStore = newObjectCache(store, l.cfg.CacheBytes)
@@ -108,7 +123,8 @@ func Open(ctx context.Context, cfg Config, cat Catalog, store ObjectStore) (*Lak
 	return l, nil
 }
 
-// openTable creates the table of row if it is missing.
+// openTable creates the table of row if it is missing. A table that exists
+// keeps the schema, spec and sort order it was created with.
 func (l *Lake) openTable(ctx context.Context, row tableRow) error {
 	t, arrowSchema := row.table, row.schema()
 	schema := icebergSchema(arrowSchema)
@@ -141,7 +157,8 @@ func (l *Lake) openTable(ctx context.Context, row tableRow) error {
 	return nil
 }
 
-// tableKey is the object key of the folder of t, without a slash at its end.
+// tableKey returns the object key of the folder of t, without a slash at its
+// end.
 func (l *Lake) tableKey(t Table) string {
 	if l.cfg.Prefix == "" {
 		return string(t)
@@ -149,10 +166,10 @@ func (l *Lake) tableKey(t Table) string {
 	return l.cfg.Prefix + "/" + string(t)
 }
 
-// uri is how Iceberg names the object at key.
+// uri returns Iceberg's name for the object at key.
 func (l *Lake) uri(key string) string { return "s3://" + l.cfg.Bucket + "/" + key }
 
-// objectKey is the key of the object that Iceberg names by uri.
+// objectKey returns the key of the object that Iceberg names by uri.
 func objectKey(uri string) string {
 	_, rest, ok := strings.Cut(uri, "://")
 	if !ok {

@@ -14,24 +14,27 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// minOrphanAge is the youngest a file may be to be taken for an orphan: a cut
-// may be committed for a day after its files were put, and clocks differ.
+// minOrphanAge is the youngest a file may be to be deleted as an orphan. A cut
+// may be committed for a day (Config.MaxCutAge) after its files were put, and
+// the clocks of processes and store differ; the second day is the margin.
 const minOrphanAge = 2 * 24 * time.Hour
 
 // deleteBatch is how many objects one request deletes.
 const deleteBatch = 500
 
-// ExpireSnapshots drops the snapshots of t that are older than olderThan, but for the
-// newest keep ones, and deletes the files that only they had. A question that
-// reads an older snapshot fails from then on, so olderThan is longer than the
-// longest of them. What is not deleted after an error is left to Orphans.
+// ExpireSnapshots drops the snapshots of t that are older than olderThan,
+// except the newest keep ones, and deletes the files that only they had. A
+// query that reads an expired snapshot fails, so olderThan must be longer than
+// the longest query. Files that an error keeps from being deleted are left to
+// DeleteOrphans.
 func (l *Lake) ExpireSnapshots(ctx context.Context, t Table, olderThan time.Duration, keep int) error {
 	before, after, err := l.expireSnapshots(ctx, t, olderThan, keep)
 	if err != nil || before == nil {
 		return err
 	}
-	// The commit stands. Whoever writes next builds on it, so what only the
-	// dropped snapshots had can never come back.
+	// Only now may files be deleted: the shorter list of snapshots is committed,
+	// every later commit builds on it, and so no snapshot can refer again to what
+	// only the dropped ones had.
 	if err := l.deleteUnreachable(ctx, before, after); err != nil {
 		return fmt.Errorf("delete files of expired snapshots of %s: %w", t, err)
 	}
@@ -39,7 +42,7 @@ func (l *Lake) ExpireSnapshots(ctx context.Context, t Table, olderThan time.Dura
 }
 
 // expireSnapshots commits the shorter list of snapshots and returns the
-// metadata before and after, nil when nothing was old enough.
+// metadata before and after it, nil when no snapshot was old enough.
 func (l *Lake) expireSnapshots(ctx context.Context, t Table, olderThan time.Duration, keep int) (before, after table.Metadata, err error) {
 	st := l.tables[t]
 	st.commitMu.Lock()
@@ -74,7 +77,8 @@ func (l *Lake) expireSnapshots(ctx context.Context, t Table, olderThan time.Dura
 	return before, after, nil
 }
 
-// deleteUnreachable deletes what can be reached from before and not from after.
+// deleteUnreachable deletes the files that can be reached from before and not
+// from after.
 func (l *Lake) deleteUnreachable(ctx context.Context, before, after table.Metadata) error {
 	kept, err := l.reachable(ctx, after.Snapshots(), nil)
 	if err != nil {
@@ -96,9 +100,11 @@ func (l *Lake) deleteUnreachable(ctx context.Context, before, after table.Metada
 	return l.deleteAll(ctx, keys)
 }
 
-// DeleteOrphans deletes the files of all tables that no snapshot has and that are
-// older than olderThan, which is two days at least, and returns how many.
-// These are the files of attempts that failed, or whose result nobody knew.
+// DeleteOrphans deletes the files of all tables that no snapshot refers to and
+// that are older than olderThan, which must be two days at least, and returns
+// how many it deleted. Orphans are the files of attempts that failed or whose
+// result stayed unknown: writers never delete those themselves. See DESIGN.md
+// "After an error".
 func (l *Lake) DeleteOrphans(ctx context.Context, olderThan time.Duration) (int, error) {
 	if olderThan < minOrphanAge {
 		return 0, fmt.Errorf("delete orphans: %s is too young, the least is %s", olderThan, minOrphanAge)
@@ -114,8 +120,10 @@ func (l *Lake) DeleteOrphans(ctx context.Context, olderThan time.Duration) (int,
 	return deleted, nil
 }
 
-// deleteOrphans lists first and asks afterwards what is in use: a file that
-// was put and committed in between is in use then.
+// deleteOrphans deletes the orphans of t that were last modified before that
+// time. It lists the objects first and looks afterwards at what is in use: a
+// file that is put and committed in between is then seen as used. The other
+// order would delete it.
 func (l *Lake) deleteOrphans(ctx context.Context, t Table, before time.Time) (int, error) {
 	var old []string
 	for o, err := range l.store.List(ctx, l.tableKey(t)+"/") {
@@ -146,16 +154,16 @@ func (l *Lake) deleteOrphans(ctx context.Context, t Table, before time.Time) (in
 	return len(old), l.deleteAll(ctx, old)
 }
 
-// isForeign says that key is of a kind that Weir does not write and Iceberg has
-// other ways to refer to, such as statistics.
+// isForeign reports whether key is of a kind that Weir does not write; Iceberg
+// has other ways to refer to such files, for instance to statistics.
 func isForeign(key string) bool {
 	return !slices.ContainsFunc([]string{".parquet", ".avro", ".metadata.json"}, func(suffix string) bool {
 		return strings.HasSuffix(key, suffix)
 	})
 }
 
-// reachable is the set of keys of manifest lists, manifests and data files of
-// snapshots. Manifests in known are not opened: what they have is known too.
+// reachable returns the keys of the manifest lists, manifests and data files of
+// snapshots. It does not open manifests in known, whose files are in known too.
 func (l *Lake) reachable(ctx context.Context, snapshots []table.Snapshot, known map[string]bool) (map[string]bool, error) {
 	var mu sync.Mutex // guards keys
 	keys := map[string]bool{}
@@ -191,7 +199,7 @@ func (l *Lake) reachable(ctx context.Context, snapshots []table.Snapshot, known 
 	return keys, g.Wait()
 }
 
-// claimEntries claims the data files that are live in m.
+// claimEntries claims the live data files of m.
 func claimEntries(m iceberg.ManifestFile, files fileIO, claim func(uri string) bool) error {
 	for entry, err := range m.Entries(files, true) {
 		if err != nil {
@@ -202,7 +210,8 @@ func claimEntries(m iceberg.ManifestFile, files fileIO, claim func(uri string) b
 	return nil
 }
 
-// deleteAll deletes keys, all of them even when some fail.
+// deleteAll deletes keys in batches. It goes on after an error, so that one
+// batch cannot keep the others from being deleted.
 func (l *Lake) deleteAll(ctx context.Context, keys []string) error {
 	var errs []error
 	for batch := range slices.Chunk(keys, deleteBatch) {

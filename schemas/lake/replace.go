@@ -11,14 +11,15 @@ import (
 )
 
 // ErrInputsGone says that a file to be replaced is no longer in the table:
-// somebody else has replaced it, and its rows are in files of theirs.
+// another compaction has replaced it, and its rows are in other files now.
 var ErrInputsGone = errors.New("data files to replace are gone")
 
 // Replace puts files in the place of old ones, whose rows they hold, and
-// changes nothing else of the table: the vector is copied from the load that
-// it builds on. Each attempt looks at its inputs again; a file that is gone
-// ends it with ErrInputsGone. After any other error the result is unknown, and
-// the same Replace again is safe, and tells.
+// changes nothing else of the table: the shard states are copied unchanged from
+// the load that the commit is built on. Each attempt looks for the old files
+// again, since putting the rows of a file that is gone back into the table
+// would duplicate them; then it returns ErrInputsGone. After any other error
+// the result is unknown, and to call Replace again with the same files is safe.
 func (l *Lake) Replace(ctx context.Context, t Table, old, files []DataFile) error {
 	if err := l.checkReplacement(t, old, files); err != nil {
 		return fmt.Errorf("replace in %s: %w", t, err)
@@ -46,9 +47,9 @@ func (l *Lake) Replace(ctx context.Context, t Table, old, files []DataFile) erro
 	return nil
 }
 
-// checkReplacement refuses what would lose rows: another number of them where
-// rows are kept one by one, rows of another shard, and files that orphan
-// clean-up may be deleting.
+// checkReplacement refuses what would lose rows: another number of rows in a
+// table whose row has rowGuard, rows of another shard, and files that are old
+// enough for DeleteOrphans to delete them.
 func (l *Lake) checkReplacement(t Table, old, files []DataFile) error {
 	if len(old) == 0 {
 		return errors.New("no files to replace")
@@ -71,6 +72,7 @@ func (l *Lake) checkReplacement(t Table, old, files []DataFile) error {
 	return nil
 }
 
+// rowsByShard adds up the rows of files.
 func rowsByShard(files []DataFile) map[int32]int64 {
 	rows := map[int32]int64{}
 	for _, f := range files {
@@ -79,8 +81,9 @@ func rowsByShard(files []DataFile) map[int32]int64 {
 	return rows
 }
 
-// checkInputs says whether the replacement is done already, by an attempt whose
-// result was not known; ErrInputsGone when it can no longer be done.
+// checkInputs reports whether the replacement is done already, by an attempt
+// whose result was unknown. It returns ErrInputsGone when it can no longer be
+// done.
 func (s *Snapshot) checkInputs(ctx context.Context, old, files []DataFile) (done bool, err error) {
 	live, err := s.Files(ctx)
 	if err != nil {
@@ -101,7 +104,8 @@ func (s *Snapshot) checkInputs(ctx context.Context, old, files []DataFile) (done
 	return false, nil
 }
 
-// stageRewrite stages the replacement, as one that changes no rows.
+// stageRewrite stages the replacement as a rewrite, which changes files and no
+// rows.
 func stageRewrite(ctx context.Context, tx *table.Transaction, old, files []DataFile, summary iceberg.Properties) error {
 	rewrite := tx.NewRewrite(summary)
 	for _, f := range old {

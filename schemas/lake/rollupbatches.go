@@ -117,13 +117,13 @@ func millisColumn(to []int64, rec arrow.Record, i int) []int64 {
 }
 
 func stringColumn(to []string, rec arrow.Record, i int) []string {
-	texts := columnAs[*array.String](rec, i)
-	for row := range texts.Len() {
-		text := ""
-		if texts.IsValid(row) {
-			text = texts.Value(row)
+	strings := columnAs[*array.String](rec, i)
+	for row := range strings.Len() {
+		value := ""
+		if strings.IsValid(row) {
+			value = strings.Value(row)
 		}
-		to = append(to, text)
+		to = append(to, value)
 	}
 	return to
 }

@@ -37,25 +37,25 @@ func writeRows[R any](ctx context.Context, l *Lake, t Table, shard int32, format
 			rec.Release()
 		}
 	}()
-	of := map[int32]int{} // partition → index in parts
-	var parts []fileRows
+	fileOf := map[int32]int{} // partition → index in parts
+	var files []fileContent
 	for r := range rows {
 		if b.rows == batchRows {
 			batches = append(batches, b.newRecord())
 		}
-		at := parquet.RowRef{Batch: uint32(len(batches)), Row: uint32(b.rows)}
+		ref := parquet.RowRef{Batch: uint32(len(batches)), Row: uint32(b.rows)}
 		format.append(b, r, shard)
 		b.endRow()
-		p := format.partition(r)
-		i, known := of[p]
+		partition := format.partition(r)
+		i, known := fileOf[partition]
 		if !known {
-			i = len(parts)
-			of[p], parts = i, append(parts, fileRows{partition: p})
+			i = len(files)
+			fileOf[partition], files = i, append(files, fileContent{partition: partition})
 		}
-		parts[i].rows = append(parts[i].rows, at)
+		files[i].rows = append(files[i].rows, ref)
 	}
 	batches = append(batches, b.newRecord())
-	return l.writeFiles(ctx, t, shard, batches, parts)
+	return l.writeFiles(ctx, t, shard, batches, files)
 }
 
 // pointers yields a pointer to each of rows.

@@ -40,9 +40,9 @@ func (l *Lake) ScanEvents(ctx context.Context, files []DataFile, names []string,
 // table, one key may come several times: merge. Up to prefetchGroups row groups
 // are decoded at once, beside who reads them. Columns of integers come coded, as
 // dictionary arrays, if asked for.
-func (l *Lake) ScanRollup(ctx context.Context, t Table, files []DataFile, names []string, f columns.Filter, coded ...string) iter.Seq2[arrow.Record, error] {
+func (l *Lake) ScanRollup(ctx context.Context, t Table, files []DataFile, names []string, f columns.Filter, dictionaries ...string) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
-		s, err := newScanner(l, t, names, f, coded...)
+		s, err := newScanner(l, t, names, f, dictionaries...)
 		if err != nil {
 			yield(nil, err)
 			return
@@ -77,7 +77,7 @@ type scanner struct {
 	bytes   int64         // of a batch, about
 }
 
-func newScanner(l *Lake, t Table, names []string, f columns.Filter, coded ...string) (*scanner, error) {
+func newScanner(l *Lake, t Table, names []string, f columns.Filter, dictionaries ...string) (*scanner, error) {
 	all := l.tables[t].columns
 	s := &scanner{store: l.cachedStore, mem: l.memory, table: t, columns: all, filter: f, rows: scanRows, bytes: scanBytes}
 	if names == nil {
@@ -92,7 +92,7 @@ func newScanner(l *Lake, t Table, names []string, f columns.Filter, coded ...str
 			return nil, fmt.Errorf("scan %s: there is no column %s", t, name)
 		}
 		field := all.Field(at[0])
-		if slices.Contains(coded, name) {
+		if slices.Contains(dictionaries, name) {
 			field.Type = &arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int32, ValueType: field.Type}
 		}
 		fields = append(fields, field)
@@ -233,11 +233,11 @@ func (s *scanner) scanGroup(g *group, yield func(arrow.Record, error) bool) (mor
 }
 
 func (s *scanner) readGroup(g *group, yield func(arrow.Record, error) bool) (more bool, err error) {
-	runs, decoded, err := g.filter()
-	if err != nil || len(runs) == 0 {
+	ranges, decoded, err := g.filter()
+	if err != nil || len(ranges) == 0 {
 		return true, err
 	}
-	readers, err := s.openColumns(g, decoded, len(runs) > 1 || int64(runs[0].n) < g.Rows())
+	readers, err := s.openColumns(g, decoded, len(ranges) > 1 || int64(ranges[0].n) < g.Rows())
 	defer func() {
 		for _, r := range readers {
 			if errClose := r.Close(); err == nil {
@@ -248,8 +248,8 @@ func (s *scanner) readGroup(g *group, yield func(arrow.Record, error) bool) (mor
 	if err != nil {
 		return false, err
 	}
-	for _, part := range split(runs, s.rowsPerBatch(g)) {
-		rec, err := s.batch(readers, part)
+	for _, some := range split(ranges, s.rowsPerBatch(g)) {
+		rec, err := s.batch(readers, some)
 		if err != nil {
 			return false, err
 		}
@@ -271,9 +271,9 @@ func (s *scanner) rowsPerBatch(g *group) int {
 }
 
 // batch reads the rows of runs.
-func (s *scanner) batch(readers []parquet.ColumnReader, runs []rowRange) (arrow.Record, error) {
+func (s *scanner) batch(readers []parquet.ColumnReader, ranges []rowRange) (arrow.Record, error) {
 	rows := 0
-	for _, r := range runs {
+	for _, r := range ranges {
 		rows += r.n
 	}
 	cols := make([]arrow.Array, 0, len(readers))
@@ -284,7 +284,7 @@ func (s *scanner) batch(readers []parquet.ColumnReader, runs []rowRange) (arrow.
 	}()
 	for i, reader := range readers {
 		reader.Begin(rows)
-		for _, r := range runs {
+		for _, r := range ranges {
 			if err := reader.Read(int64(r.from), r.n); err != nil {
 				return nil, fmt.Errorf("column %s: %w", s.schema.Field(i).Name, err)
 			}

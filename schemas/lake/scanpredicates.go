@@ -51,22 +51,22 @@ func rowRanges(pass []bool) []rowRange {
 }
 
 // split splits runs into parts of at most rows rows.
-func split(runs []rowRange, rows int) [][]rowRange {
+func split(ranges []rowRange, rows int) [][]rowRange {
 	var out [][]rowRange
-	var ranges []rowRange
-	space := rows
-	for _, r := range runs {
+	var current []rowRange
+	left := rows
+	for _, r := range ranges {
 		for r.n > 0 {
-			n := min(r.n, space)
-			ranges = append(ranges, rowRange{from: r.from, n: n})
-			r.from, r.n, space = r.from+n, r.n-n, space-n
-			if space == 0 {
-				out, ranges, space = append(out, ranges), nil, rows
+			n := min(r.n, left)
+			current = append(current, rowRange{from: r.from, n: n})
+			r.from, r.n, left = r.from+n, r.n-n, left-n
+			if left == 0 {
+				out, current, left = append(out, current), nil, rows
 			}
 		}
 	}
-	if len(ranges) > 0 {
-		out = append(out, ranges)
+	if len(current) > 0 {
+		out = append(out, current)
 	}
 	return out
 }

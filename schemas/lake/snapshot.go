@@ -16,28 +16,28 @@ import (
 // manifestReaders is how many manifests one listing reads at once.
 const manifestReaders = 8
 
-// Snapshot is one state of one table. It never changes.
+// Snapshot is one state of one table. It never changes and may be shared.
 type Snapshot struct {
 	table            Table
 	lake             *Lake
-	tbl              *table.Table // the load this is of; commits are built on it
+	tbl              *table.Table // the load it was read from; a commit is built on this very load
 	metadataLocation string       // metadata location
 	id               int64
 	shards           ShardStates
 	committedAt      time.Time
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	listed bool
-	files  []DataFile // valid once listed
+	files  []DataFile // set once listed
 }
 
-// ID is Iceberg's snapshot id; 0 for a table without one.
+// ID returns Iceberg's snapshot id; 0 for a table without a snapshot.
 func (s *Snapshot) ID() int64 { return s.id }
 
-// ShardStates is the state of every shard. The caller must not change it.
+// ShardStates returns the state of every shard. The caller must not change it.
 func (s *Snapshot) ShardStates() ShardStates { return s.shards }
 
-// Time is when the snapshot was committed; zero for a table without one.
+// Time returns when the snapshot was committed; zero for a table without one.
 func (s *Snapshot) Time() time.Time { return s.committedAt }
 
 // Load returns the newest snapshot of t. It costs one catalog query when
@@ -61,7 +61,8 @@ func (l *Lake) Load(ctx context.Context, t Table) (*Snapshot, error) {
 	return s, nil
 }
 
-// newSnapshot is the current one of tbl, whatever file system the catalog gave it.
+// newSnapshot returns the current snapshot of tbl. It replaces the file system
+// that the catalog gave tbl by ours, which never deletes.
 func (l *Lake) newSnapshot(t Table, tbl *table.Table) (*Snapshot, error) {
 	s := &Snapshot{table: t, lake: l, metadataLocation: tbl.MetadataLocation(), shards: ShardStates{}}
 	s.tbl = table.New(tbl.Identifier(), tbl.Metadata(), s.metadataLocation, fileSystem(l.store), l.cat)
@@ -78,15 +79,16 @@ func (l *Lake) newSnapshot(t Table, tbl *table.Table) (*Snapshot, error) {
 	return s, nil
 }
 
-// readShardStates reads the vector of a snapshot. Other engines may rewrite files
-// without copying it: then it is that of the nearest ancestor which has one.
+// readShardStates reads the shard states of a snapshot from its summary.
+// Another engine that rewrites files does not copy them and does not move
+// offsets either, so then those of the nearest ancestor that has some hold.
 func readShardStates(meta table.Metadata, at *table.Snapshot) (ShardStates, error) {
 	id := at.SnapshotID
 	for at != nil {
 		if text, ok := at.Summary.Properties[shardStatesProperty]; ok {
 			v := ShardStates{}
 			if err := json.Unmarshal([]byte(text), &v); err != nil {
-				return nil, fmt.Errorf("read vector of snapshot %d: %w", at.SnapshotID, err)
+				return nil, fmt.Errorf("read shard states of snapshot %d: %w", at.SnapshotID, err)
 			}
 			return v, nil
 		}
@@ -95,11 +97,11 @@ func readShardStates(meta table.Metadata, at *table.Snapshot) (ShardStates, erro
 		}
 		at = meta.SnapshotByID(*at.ParentSnapshotID)
 	}
-	return nil, fmt.Errorf("snapshot %d and its ancestors say nothing of the shards", id)
+	return nil, fmt.Errorf("snapshot %d and its ancestors carry no shard states", id)
 }
 
-// Files lists the data files, read once per snapshot. The caller must not
-// change the slice.
+// Files lists the data files. It reads them once per snapshot. The caller must
+// not change the slice.
 func (s *Snapshot) Files(ctx context.Context) ([]DataFile, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -114,7 +116,8 @@ func (s *Snapshot) Files(ctx context.Context) ([]DataFile, error) {
 	return files, nil
 }
 
-// list reads the manifests that the table's last listing did not have.
+// list reads the manifests that the table's last listing did not have, and
+// takes the others from memory.
 func (s *Snapshot) list(ctx context.Context) ([]DataFile, error) {
 	current := s.tbl.CurrentSnapshot()
 	if current == nil {
@@ -155,7 +158,9 @@ func (s *Snapshot) list(ctx context.Context) ([]DataFile, error) {
 	return slices.Concat(lists...), nil
 }
 
-// readManifest lists the live data files of one manifest.
+// readManifest lists the live data files of one manifest. It refuses delete
+// files, which only another engine could have added: scans would show the
+// deleted rows.
 func (s *Snapshot) readManifest(ctx context.Context, m iceberg.ManifestFile) ([]DataFile, error) {
 	if m.ManifestContent() != iceberg.ManifestContentData {
 		return nil, fmt.Errorf("manifest %s has delete files, which Weir does not apply", m.FilePath())

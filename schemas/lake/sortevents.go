@@ -14,8 +14,8 @@ import (
 
 const dayMicros = 24 * 60 * 60 * 1_000_000
 
-// fileRows is the rows of one data file, in order.
-type fileRows struct {
+// fileContent is the rows of one data file, in order.
+type fileContent struct {
 	partition int32
 	rows      []parquet.RowRef
 }
@@ -44,7 +44,7 @@ type groupRows struct {
 
 // sortEvents orders the rows of batches and splits them by month. Each month is
 // in the order of the table.
-func sortEvents(batches []arrow.Record) ([]fileRows, error) {
+func sortEvents(batches []arrow.Record) ([]fileContent, error) {
 	s := eventSorter{groupOf: map[clientDay]int32{}}
 	rows := 0
 	for _, rec := range batches {
@@ -138,14 +138,14 @@ func (s *eventSorter) sortGroup(rows []parquet.RowRef) {
 }
 
 // split cuts the ordered rows where the month changes.
-func (s *eventSorter) split(order []int32, rows []parquet.RowRef) []fileRows {
-	var parts []fileRows
+func (s *eventSorter) split(order []int32, rows []parquet.RowRef) []fileContent {
+	var parts []fileContent
 	for _, g := range order {
 		month, n := monthOfDay(s.groups[g].day), int(s.groups[g].rows)
 		if last := len(parts) - 1; last >= 0 && parts[last].partition == month {
 			parts[last].rows = parts[last].rows[:len(parts[last].rows)+n]
 		} else {
-			parts = append(parts, fileRows{partition: month, rows: rows[:n]})
+			parts = append(parts, fileContent{partition: month, rows: rows[:n]})
 		}
 		rows = rows[n:]
 	}

@@ -11,9 +11,9 @@ import (
 	"github.com/apache/iceberg-go/table"
 )
 
-// SQLCatalog is the Iceberg catalog in the tables that Iceberg's own SQL and
-// JDBC catalogs use, under the catalog name `weir`, so that other engines find
-// the tables there. dialect is "sqlite" or "postgres".
+// SQLCatalog returns an Iceberg catalog on the SQL tables that Iceberg's own
+// SQL and JDBC catalogs use, under the catalog name `weir`, so that other
+// engines find the tables there. dialect is "sqlite" or "postgres".
 func SQLCatalog(db *sql.DB, dialect, bucket string, store ObjectStore) (Catalog, error) {
 	p := sqlPointers{db: db, bucket: "s3://" + bucket + "/"}
 	switch dialect {
@@ -26,14 +26,14 @@ func SQLCatalog(db *sql.DB, dialect, bucket string, store ObjectStore) (Catalog,
 	return NewCatalog(p, store), nil
 }
 
-// sqlPointers keep the locations in the rows of iceberg_tables.
+// sqlPointers keeps the locations in the rows of iceberg_tables.
 type sqlPointers struct {
 	db       *sql.DB
-	bucket   string // what every location begins with
+	bucket   string // prefix of every location
 	numbered bool   // placeholders are $1, $2, … instead of ?
 }
 
-// catalogTables are those of Iceberg's JDBC catalog, version 1.
+// catalogTables creates the tables of Iceberg's JDBC catalog, version 1.
 const catalogTables = `CREATE TABLE IF NOT EXISTS iceberg_tables (
 	catalog_name VARCHAR(255) NOT NULL,
 	table_namespace VARCHAR(255) NOT NULL,
@@ -49,11 +49,11 @@ CREATE TABLE IF NOT EXISTS iceberg_namespace_properties (
 	property_value VARCHAR(1000),
 	PRIMARY KEY (catalog_name, namespace, property_key))`
 
-// Prepare makes the catalog's own tables and the namespace.
+// Prepare creates the catalog's own tables and the namespace.
 func (p sqlPointers) Prepare(ctx context.Context) error {
 	for statement := range strings.SplitSeq(catalogTables, ";\n") {
-		// PostgreSQL can refuse one of two processes that do this at once,
-		// also with IF NOT EXISTS; the second try then finds the table.
+		// PostgreSQL can refuse one of two processes that do this at once, in
+		// spite of IF NOT EXISTS; the second try then finds the table.
 		_, err := p.db.ExecContext(ctx, statement)
 		if err != nil {
 			_, err = p.db.ExecContext(ctx, statement)
@@ -70,7 +70,8 @@ func (p sqlPointers) Prepare(ctx context.Context) error {
 	return nil
 }
 
-// Location is the metadata location of a table of this bucket.
+// Location returns the metadata location of a table. A location outside the
+// bucket is an error: the database belongs to another lake.
 func (p sqlPointers) Location(ctx context.Context, name string) (string, error) {
 	var location sql.NullString
 	err := p.db.QueryRowContext(ctx, p.rebind(`SELECT metadata_location FROM iceberg_tables
@@ -100,7 +101,9 @@ func (p sqlPointers) Insert(ctx context.Context, name, location string) error {
 	return nil
 }
 
-// Swap moves a table from one location to the next in one statement.
+// Swap moves a table from one location to the next. One UPDATE compares and
+// sets, so of two processes that swap at once one succeeds and the other
+// changes no row.
 func (p sqlPointers) Swap(ctx context.Context, name, from, to string) error {
 	n, err := p.exec(ctx, `UPDATE iceberg_tables SET metadata_location = ?, previous_metadata_location = ?
 		WHERE catalog_name = ? AND table_namespace = ? AND table_name = ? AND metadata_location = ?`,
@@ -114,6 +117,7 @@ func (p sqlPointers) Swap(ctx context.Context, name, from, to string) error {
 	return nil
 }
 
+// exec runs a statement and returns how many rows it changed.
 func (p sqlPointers) exec(ctx context.Context, statement string, args ...any) (int64, error) {
 	res, err := p.db.ExecContext(ctx, p.rebind(statement), args...)
 	if err != nil {
@@ -122,7 +126,7 @@ func (p sqlPointers) exec(ctx context.Context, statement string, args ...any) (i
 	return res.RowsAffected()
 }
 
-// rebind writes placeholders as the database wants them.
+// rebind writes placeholders in the dialect of the database.
 func (p sqlPointers) rebind(statement string) string {
 	if !p.numbered {
 		return statement

@@ -21,17 +21,17 @@ const maxConcurrentPuts = 8
 // as one data file for each month of event time. Rows are sorted over all
 // batches. Nothing shows until the files are committed.
 func (l *Lake) WriteEvents(ctx context.Context, shard int32, batches []arrow.Record) ([]DataFile, error) {
-	parts, err := sortEvents(batches)
+	contents, err := sortEvents(batches)
 	if err != nil {
 		return nil, fmt.Errorf("write events of shard %d: %w", shard, err)
 	}
-	return l.writeFiles(ctx, Events, shard, batches, parts)
+	return l.writeFiles(ctx, Events, shard, batches, contents)
 }
 
 // writeFiles encodes parts, rows of batches, one after the other and puts them
 // side by side. Their data files come in the order of parts.
-func (l *Lake) writeFiles(ctx context.Context, t Table, shard int32, batches []arrow.Record, parts []fileRows) ([]DataFile, error) {
-	if len(parts) == 0 {
+func (l *Lake) writeFiles(ctx context.Context, t Table, shard int32, batches []arrow.Record, contents []fileContent) ([]DataFile, error) {
+	if len(contents) == 0 {
 		return nil, nil
 	}
 	e, err := l.acquireEncoder(t)
@@ -42,12 +42,12 @@ func (l *Lake) writeFiles(ctx context.Context, t Table, shard int32, batches []a
 	if err := e.Bind(batches); err != nil {
 		return nil, fmt.Errorf("write %s of shard %d: %w", t, shard, err)
 	}
-	files := make([]DataFile, len(parts))
+	files := make([]DataFile, len(contents))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(maxConcurrentPuts)
-	for i, p := range parts {
+	for i, c := range contents {
 		var body bytes.Buffer
-		if files[i], err = l.encode(e, &body, t, shard, p); err != nil {
+		if files[i], err = l.encode(e, &body, t, shard, c); err != nil {
 			break
 		}
 		if err = ctx.Err(); err != nil {
@@ -70,16 +70,16 @@ func (l *Lake) writeFiles(ctx context.Context, t Table, shard int32, batches []a
 }
 
 // encode writes one data file to out.
-func (l *Lake) encode(e *parquet.Encoder, out io.Writer, t Table, shard int32, p fileRows) (DataFile, error) {
-	key, err := l.dataKey(t, shard, p.partition)
+func (l *Lake) encode(e *parquet.Encoder, out io.Writer, t Table, shard int32, content fileContent) (DataFile, error) {
+	key, err := l.dataKey(t, shard, content.partition)
 	if err != nil {
 		return DataFile{}, err
 	}
 	e.Begin(out)
-	if err := e.Write(p.rows); err != nil {
+	if err := e.Write(content.rows); err != nil {
 		return DataFile{}, fmt.Errorf("encode data file %s: %w", key, err)
 	}
-	return l.finish(e, key, t, shard, p.partition)
+	return l.finish(e, key, t, shard, content.partition)
 }
 
 // finish ends the data file that e writes to key.
