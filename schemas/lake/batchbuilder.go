@@ -11,18 +11,21 @@ import (
 	"weir/schemas/rollup"
 )
 
-// batchBuilder builds batches of a table, cell by cell in the order of its
-// columns. Only the builder of a column's own type is set.
+// batchBuilder builds batches of a table, cell by cell in the order of the
+// columns. It belongs to one goroutine.
 type batchBuilder struct {
 	schema  *arrow.Schema
 	columns []columnBuilder
-	column  int // the column that comes next
+	column  int // index of the column that the next cell belongs to
 	rows    int
-	json    []byte // scratch
+	json    []byte // buffer for properties
 }
 
+// columnBuilder builds one column. Of the typed builders only that of the
+// column's own type is set; builder is the same one, or nil for a
+// dictionary-encoded column.
 type columnBuilder struct {
-	builder array.Builder // nil for a coded column
+	builder array.Builder // nil for a dictionary-encoded column
 
 	int64s     *array.Int64Builder
 	int32s     *array.Int32Builder
@@ -86,19 +89,20 @@ func (b *batchBuilder) appendTimestamp(ms int64) {
 }
 func (b *batchBuilder) appendDecimal(v decimal128.Num) { b.nextColumn().decimals.Append(v) }
 
-func (b *batchBuilder) appendDictionary(s string, there bool) {
+// appendDictionary appends a dictionary-encoded string, or null.
+func (b *batchBuilder) appendDictionary(s string, valid bool) {
 	c := b.nextColumn().dictionary
-	if !there {
+	if !valid {
 		c.AppendNull()
 		return
 	}
 	c.Append(s)
 }
 
-// appendString appends a string that is always there.
+// appendString appends a string that is never null.
 func (b *batchBuilder) appendString(s []byte) { b.nextColumn().strings.BinaryBuilder.Append(s) }
 
-// appendBinary appends raw; nil is no value.
+// appendBinary appends raw; nil becomes null.
 func (b *batchBuilder) appendBinary(raw []byte) {
 	to := b.nextColumn().binaries
 	if raw == nil {
@@ -108,7 +112,7 @@ func (b *batchBuilder) appendBinary(raw []byte) {
 	to.Append(raw)
 }
 
-// appendProperties appends p as JSON; none at all is no value.
+// appendProperties appends p as JSON; no properties become null.
 func (b *batchBuilder) appendProperties(p rollup.Properties) {
 	to := b.nextColumn().strings
 	if len(p) == 0 {
@@ -119,12 +123,14 @@ func (b *batchBuilder) appendProperties(p rollup.Properties) {
 	to.BinaryBuilder.Append(b.json)
 }
 
+// endRow ends a row, of which every cell must have been appended.
 func (b *batchBuilder) endRow() {
 	b.column = 0
 	b.rows++
 }
 
-// newRecord returns the rows gathered and starts afresh.
+// newRecord returns the rows appended so far and starts an empty batch. The
+// caller releases the record.
 func (b *batchBuilder) newRecord() arrow.Record {
 	cols := make([]arrow.Array, len(b.columns))
 	for i, c := range b.columns {

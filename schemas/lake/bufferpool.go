@@ -7,26 +7,27 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 )
 
-// bufferPool gives out again what was given back, as it is: a scan of rollups
-// makes and lets go of many batches of one size, and to clear fresh memory for
-// each, and to collect it, costs as much as to fill it. Who reads a batch after
-// it was released reads something else.
+// bufferPool is an allocator that hands out freed buffers again, without
+// clearing them. A scan of rollups makes and frees many batches of one size; to
+// clear fresh memory for each of them, and to collect it, costs as much as to
+// fill it. A batch that is read after its release has other content.
 type bufferPool struct {
 	memory.Allocator
 
-	free [maxPooledBits + 1]sync.Pool // of *[]byte, by the logarithm of their size
+	free [maxPooledBits + 1]sync.Pool // of *[]byte, by size class
 }
 
-// Sizes that are recycled.
+// Sizes of the buffers that are kept. The largest is 1 << maxPooledBits.
 const (
 	minPooledBytes = 1 << 10
 	maxPooledBits  = 24
 )
 
-// sizeClass is the logarithm of the power of two that size is rounded up to.
+// sizeClass returns the logarithm of the power of two that size is rounded up
+// to.
 func sizeClass(size int) int { return bits.Len(uint(size - 1)) }
 
-// Allocate returns memory that holds anything.
+// Allocate returns size bytes with any content.
 func (r *bufferPool) Allocate(size int) []byte {
 	if size < minPooledBytes || size > 1<<maxPooledBits {
 		return r.Allocator.Allocate(size)
@@ -37,7 +38,7 @@ func (r *bufferPool) Allocate(size int) []byte {
 	return r.Allocator.Allocate(1 << sizeClass(size))[:size]
 }
 
-// Reallocate returns as much of b as there is room for.
+// Reallocate changes the size of b, in place if it has the capacity.
 func (r *bufferPool) Reallocate(size int, b []byte) []byte {
 	if size <= cap(b) {
 		return b[:size]
@@ -48,7 +49,7 @@ func (r *bufferPool) Reallocate(size int, b []byte) []byte {
 	return out
 }
 
-// Free takes b back.
+// Free takes b back. A buffer of another origin goes to the allocator below.
 func (r *bufferPool) Free(b []byte) {
 	size := cap(b)
 	if size < minPooledBytes || size > 1<<maxPooledBits || size != 1<<sizeClass(size) {

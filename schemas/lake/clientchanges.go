@@ -15,8 +15,9 @@ import (
 	"weir/schemas/rollup"
 )
 
-// Change is a row of client_changes: what was said of a client, and where it
-// stands in the log. The changes of one client are applied by Offset.
+// Change is a row of client_changes: one change of the attributes or contacts
+// of a client, and its place in the log. The changes of a client are applied in
+// the order of Offset.
 type Change struct {
 	schemas.Change
 
@@ -25,14 +26,14 @@ type Change struct {
 	Arrival int64 // log time; epoch milliseconds
 }
 
-// compare is the order of a data file.
+// compare is the order of the rows of a data file.
 func (c *Change) compare(o *Change) int {
 	return cmp.Or(cmp.Compare(c.Product, o.Product), cmp.Compare(c.Client, o.Client), cmp.Compare(c.Offset, o.Offset))
 }
 
-// WriteChanges puts the rows of batches, all of one shard and of
-// columns.ChangeSchema, as one data file for each month of their time. Nothing
-// shows until the files are committed.
+// WriteChanges puts the rows of batches, all of one shard and with
+// columns.ChangeSchema, as one data file for each month of their time. Readers
+// see nothing before the files are committed.
 func (l *Lake) WriteChanges(ctx context.Context, shard int32, batches []arrow.Record) ([]DataFile, error) {
 	var rows []Change
 	all := ChangesOf(func(yield func(arrow.Record, error) bool) {
@@ -55,15 +56,15 @@ func (l *Lake) WriteChanges(ctx context.Context, shard int32, batches []arrow.Re
 	return writeRows(ctx, l, Changes, shard, changeRows(), pointers(rows))
 }
 
-// ScanChanges yields the rows of files that f asks for, file by file; those of
-// a file come by product, client, offset. A row is valid until the next one is
-// asked for, what its fields point to for ever.
+// ScanChanges yields the rows of files that match f, file by file; those of a
+// file come by product, client, offset. A row is valid until the next, what its
+// fields point to stays valid.
 func (l *Lake) ScanChanges(ctx context.Context, files []DataFile, f columns.Filter) iter.Seq2[*Change, error] {
 	return ChangesOf(l.scan(ctx, Changes, files, nil, f))
 }
 
-// ChangesOf yields the rows of batches of columns.ChangeSchema, like
-// ScanChanges.
+// ChangesOf yields the rows of batches with columns.ChangeSchema, as
+// ScanChanges does.
 func ChangesOf(batches iter.Seq2[arrow.Record, error]) iter.Seq2[*Change, error] {
 	return decodeRows(batches, readChanges)
 }
@@ -75,10 +76,10 @@ func readChanges(rec arrow.Record) func(int, *Change) error {
 	return func(i int, c *Change) error {
 		*c = Change{Shard: shard.Value(i), Offset: offset.Value(i), Arrival: toMillis(arrival.Value(i))}
 		c.Product, c.Client, c.Time = product.Value(i), client.Value(i), toMillis(time.Value(i))
-		of, _ := kind.at(i)
-		c.Kind = schemas.ChangeKind(of)
+		name, _ := kind.at(i)
+		c.Kind = schemas.ChangeKind(name)
 		c.Operation, _ = operation.at(i)
-		c.Values = []byte(values.Value(i)) // a copy: the batch goes
+		c.Values = []byte(values.Value(i)) // a copy, since the batch's memory is reused
 		return nil
 	}
 }

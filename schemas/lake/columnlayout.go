@@ -18,8 +18,9 @@ func columnLayout(schema *arrow.Schema) []parquet.Column {
 	return out
 }
 
-// encodingOf fits the order of rows: products and clients come in runs, offsets
-// of a client rise, counts are small, the events of a session follow one another.
+// encodingOf returns the encoding that fits the order of rows: products and
+// clients come in runs, offsets of a client rise, counts are small, and the
+// events of a session follow one another.
 func encodingOf(f arrow.Field) parquet.Encoding {
 	switch f.Type.ID() {
 	case arrow.INT64:

@@ -13,23 +13,25 @@ import (
 
 const dayMS = 24 * 60 * 60 * 1000
 
-// DataFile is one Parquet file of a table. It holds rows of one shard and one
-// partition.
+// DataFile is one Parquet file of a table. All its rows are of one shard and
+// one partition, so a conflict of one shard drops only that shard's files, and
+// a shard can be read by itself.
 type DataFile struct {
 	Path      string // object key
 	Rows      int64
 	Bytes     int64
 	Shard     int32
-	Partition int // months since January 1970, or the bucket of clients
+	Partition int // value of the partition field: months since January 1970, or a bucket
 	Min, Max  Bounds
 
 	file      iceberg.DataFile
-	writtenAt time.Time // when this process wrote it; zero when it was read from a manifest
+	writtenAt time.Time // when this process wrote it; zero if it was read from a manifest
 }
 
 // Bounds are the smallest or largest values of a data file, both inclusive; a
-// column that the table lacks is zero. Rollups of days have the start of the
-// day as Time; clients have the smallest first_time and the largest last_time.
+// column that the table lacks is zero. In tables without a column time, Time is
+// the start of the day; clients have the smallest first_time and the largest
+// last_time.
 type Bounds struct {
 	Product int64
 	Client  int64
@@ -52,14 +54,16 @@ type boundColumns struct {
 	timeMin, timeMax                        timeColumn
 }
 
-// timeColumn is a field id and how its bounds become milliseconds.
+// timeColumn is a field id, and how the bounds of the column become
+// milliseconds.
 type timeColumn struct {
 	id    int
-	perMS int64 // units in a millisecond, for timestamps
-	ms    int64 // milliseconds in a unit, for dates
+	perMS int64 // units in a millisecond; 0 unless it is a timestamp
+	ms    int64 // milliseconds in a unit; 0 unless it is a date
 }
 
-// findBoundColumns looks the columns up by name.
+// findBoundColumns finds the columns by name. Every table must have a column
+// shard.
 func findBoundColumns(schema *iceberg.Schema) (boundColumns, error) {
 	id := func(name string) int {
 		f, _ := schema.FindFieldByName(name)
@@ -86,7 +90,7 @@ func findBoundColumns(schema *iceberg.Schema) (boundColumns, error) {
 	return c, nil
 }
 
-// dataFile reads what planning needs from the statistics of file.
+// dataFile reads from the statistics of file what planning needs.
 func (c boundColumns) dataFile(file iceberg.DataFile) (DataFile, error) {
 	lower, upper := file.LowerBoundValues(), file.UpperBoundValues()
 	f := DataFile{
@@ -115,8 +119,8 @@ func (c boundColumns) boundsOf(values map[int][]byte, at timeColumn) Bounds {
 	}
 }
 
-// partitionOf is the value of the file's one partition field. Where an
-// operator has evolved the spec to none, it is the month of from.
+// partitionOf returns the value of the file's one partition field. Where an
+// operator has evolved the spec to no field, it is the month of the time from.
 func partitionOf(file iceberg.DataFile, from int64) int {
 	for _, v := range file.Partition() {
 		switch n := v.(type) {

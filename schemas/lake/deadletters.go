@@ -15,12 +15,13 @@ import (
 	"weir/schemas/rollup"
 )
 
-// DeadLetter is a record that could not be decoded.
+// DeadLetter is a record that could not be decoded. The shard moves on past it;
+// the record stays here with the reason, for repair.
 type DeadLetter struct {
 	Shard   int32
 	Offset  int64
 	Arrival int64  // log time; epoch milliseconds
-	Reason  string // why not
+	Reason  string // why it could not be decoded
 	Key     []byte
 	Value   []byte
 }
@@ -33,8 +34,7 @@ func (l *Lake) WriteDeadLetters(ctx context.Context, shard int32, letters []Dead
 	return writeRows(ctx, l, DeadLetters, shard, deadLetterRows(), pointers(letters))
 }
 
-// ReadDeadLetters yields the rows of files that f asks for. A row is valid for
-// ever.
+// ReadDeadLetters yields the rows of files that match f. A row stays valid.
 func (l *Lake) ReadDeadLetters(ctx context.Context, files []DataFile, f columns.Filter) iter.Seq2[DeadLetter, error] {
 	return func(yield func(DeadLetter, error) bool) {
 		for r, err := range decodeRows(l.scan(ctx, DeadLetters, files, nil, f), readDeadLetters) {
@@ -65,6 +65,7 @@ func deadLetterRows() rowFormat[DeadLetter] {
 	}
 }
 
+// compareOffsets is the order of the rows of a data file.
 func compareOffsets(a, b *DeadLetter) int { return cmp.Compare(a.Offset, b.Offset) }
 
 func readDeadLetters(rec arrow.Record) func(int, *DeadLetter) error {

@@ -8,8 +8,7 @@ import (
 	"weir/schemas/lake/parquet"
 )
 
-// describe makes the Iceberg data file of what an encoder wrote to key. Counts
-// and bounds are those of the footer.
+// describe returns the Iceberg data file of what an encoder wrote to key.
 func (l *Lake) describe(t Table, key string, partition int32, m *parquet.Metrics) (DataFile, error) {
 	st := l.tables[t]
 	b, err := iceberg.NewDataFileBuilder(st.spec, iceberg.EntryContentData, l.uri(key), iceberg.ParquetFile,

@@ -32,6 +32,8 @@ func icebergSchema(schema *arrow.Schema) *iceberg.Schema {
 	return iceberg.NewSchema(0, fields...)
 }
 
+// icebergType returns the Iceberg type of a column. Strings and
+// dictionary-encoded strings are the same to Iceberg.
 func icebergType(t arrow.DataType) iceberg.Type {
 	switch t := t.(type) {
 	case *arrow.Int64Type:

@@ -11,22 +11,23 @@ import (
 	"weir/schemas/lake/parquet"
 )
 
-// eventInput is one data file of events being merged, standing at its next row.
+// eventInput is one data file of events being merged, at its next row.
 type eventInput struct {
 	next       func() (arrow.Record, error, bool)
-	rec        arrow.Record // held by the merge
+	rec        arrow.Record // retained by eventMerge.batches
 	view       columns.View
 	row        int
-	batchIndex uint32 // index of rec in the batches that the merge holds
+	batchIndex uint32 // index of rec in eventMerge.batches
 	day        int32  // of the row
 }
 
-// eventMerge merges events without making rows of them: it puts references to
-// rows in order and hands them on with the batches they point to.
+// eventMerge merges events without making Go values of them: it puts references
+// to rows in order and passes them to the encoder with the batches they refer
+// to.
 type eventMerge struct {
 	out     *mergeOutput
 	heap    mergeHeap[eventInput]
-	batches []arrow.Record // what order points to
+	batches []arrow.Record // retained; rows refer to them
 	rows    []parquet.RowRef
 }
 
@@ -54,6 +55,7 @@ func mergeEvents(ctx context.Context, l *Lake, out *mergeOutput, files []DataFil
 	return m.flush(ctx)
 }
 
+// compare is the sort order of events. All rows are of one partition, a month.
 func (r *eventInput) compare(o *eventInput) int {
 	a, b := &r.view, &o.view
 	return cmp.Or(
@@ -62,7 +64,7 @@ func (r *eventInput) compare(o *eventInput) int {
 		cmp.Compare(a.Offset[r.row], b.Offset[o.row]))
 }
 
-// step takes the least row.
+// step appends the least row of all inputs.
 func (m *eventMerge) step(ctx context.Context) error {
 	r := m.heap.items[0]
 	m.rows = append(m.rows, parquet.RowRef{Batch: r.batchIndex, Row: uint32(r.row)})
@@ -83,7 +85,8 @@ func (m *eventMerge) step(ctx context.Context) error {
 	return nil
 }
 
-// advance brings r to its next batch. The one before stays until it is written.
+// advance reads the next batch of r. The batch before stays until its rows are
+// written.
 func (m *eventMerge) advance(r *eventInput) (more bool, err error) {
 	rec, err, ok := r.next()
 	if err != nil || !ok {
@@ -99,8 +102,7 @@ func (m *eventMerge) advance(r *eventInput) (more bool, err error) {
 	return true, nil
 }
 
-// flush writes the rows in order and lets go of batches that have been used
-// up.
+// flush writes rows and releases the batches that no input is at any more.
 func (m *eventMerge) flush(ctx context.Context) error {
 	if err := m.out.write(ctx, m.batches, m.rows); err != nil {
 		return err
@@ -116,7 +118,7 @@ func (m *eventMerge) flush(ctx context.Context) error {
 	return nil
 }
 
-// release lets go of the first n batches, or of all for 0.
+// release releases the first n batches, or all for 0.
 func (m *eventMerge) release(n int) {
 	if n == 0 {
 		n = len(m.batches)

@@ -12,17 +12,17 @@ import (
 	"weir/schemas/lake/parquet"
 )
 
-// Sizes of a merge.
+// Limits of a merge.
 const (
-	mergeTarget    = 512 << 20 // a data file that has grown past this is followed by another
-	mergeBatchRows = 64 << 10  // rows that go to the encoder at once
-	mergeBytes     = 64 << 20  // about; of the batches of all files together
+	mergeTarget    = 512 << 20 // size at which a data file ends and the next begins
+	mergeBatchRows = 64 << 10  // events that go to the encoder at once
+	mergeBytes     = 64 << 20  // of the batches of all files together, about
 )
 
-// Merge puts the rows of files, all of one shard and partition of t, as one
+// Merge puts the rows of files, all of one shard and one partition of t, as one
 // data file, or as several where it would pass 512 MB. Rollup rows of one key
-// become one row. The files themselves stay as they are: Replace them. It holds
-// a row group of each file at most.
+// become one row. The files themselves stay in the table until they are
+// replaced: see Replace. Its memory is a row group of each file.
 func (l *Lake) Merge(ctx context.Context, t Table, files []DataFile) ([]DataFile, error) {
 	if len(files) == 0 {
 		return nil, nil
@@ -52,7 +52,8 @@ func mergeRows[R any](format func() rowFormat[R]) mergeFunc {
 	}
 }
 
-// fileBatches are the batches of one of n files that are read side by side.
+// fileBatches yields the batches of one of n files that are read at the same
+// time and share mergeBytes.
 func (l *Lake) fileBatches(ctx context.Context, t Table, file DataFile, n int) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
 		s, err := newScanner(l, t, nil, columns.Filter{})
@@ -65,7 +66,7 @@ func (l *Lake) fileBatches(ctx context.Context, t Table, file DataFile, n int) i
 	}
 }
 
-// sortedInputs are the rows of each file, in its order.
+// sortedInputs returns the rows of each file, in the order of the file.
 func sortedInputs[R any](ctx context.Context, l *Lake, t Table, files []DataFile, bind func(arrow.Record) func(int, *R) error) []iter.Seq2[*R, error] {
 	var out []iter.Seq2[*R, error]
 	for _, f := range files {
@@ -74,7 +75,7 @@ func sortedInputs[R any](ctx context.Context, l *Lake, t Table, files []DataFile
 	return out
 }
 
-// writeMerged writes rows, batch by batch.
+// writeMerged writes rows to out, batch by batch.
 func writeMerged[R any](ctx context.Context, l *Lake, out *mergeOutput, format rowFormat[R], rows iter.Seq2[*R, error]) error {
 	b := newBatchBuilder(l.tables[out.table].columns, memory.DefaultAllocator)
 	defer b.release()

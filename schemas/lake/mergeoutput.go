@@ -12,8 +12,8 @@ import (
 	"weir/schemas/lake/parquet"
 )
 
-// uploadBytes is from where on a data file is streamed to the object store
-// rather than built in memory.
+// uploadBytes is the size from which a data file is streamed to the object
+// store instead of being built in memory.
 const uploadBytes = 16 << 20
 
 // streamStore is an object store that takes an object as a stream.
@@ -21,14 +21,14 @@ type streamStore interface {
 	Upload(ctx context.Context, key string, r io.Reader) (int64, error)
 }
 
-// mergeOutput writes the data files of one merge.
+// mergeOutput writes the data files of one merge, one after the other.
 type mergeOutput struct {
 	lake      *Lake
 	table     Table
 	encoder   *parquet.Encoder
 	shard     int32
 	partition int32
-	uploader  streamStore // nil: files are built in memory
+	uploader  streamStore // nil if files are built in memory
 
 	key    string // of the file being written; "" between files
 	body   *bytes.Buffer
@@ -53,7 +53,7 @@ func (l *Lake) newMergeOutput(t Table, files []DataFile) (*mergeOutput, error) {
 	return o, nil
 }
 
-// write appends rows of batches, in the order of the table.
+// write appends rows of batches, which come in the sort order of the table.
 func (o *mergeOutput) write(ctx context.Context, batches []arrow.Record, rows []parquet.RowRef) error {
 	if len(rows) == 0 {
 		return nil
@@ -92,13 +92,13 @@ func (o *mergeOutput) begin(ctx context.Context) (err error) {
 	key := o.key
 	o.upload.Go(func() error {
 		_, err := o.uploader.Upload(ctx, key, r)
-		_ = r.CloseWithError(err) // whoever still writes learns why
+		_ = r.CloseWithError(err) // a blocked writer gets err
 		return err
 	})
 	return nil
 }
 
-// end ends the data file and waits until it is stored.
+// end finishes the data file and waits until it is stored.
 func (o *mergeOutput) end(ctx context.Context) error {
 	file, err := o.lake.finish(o.encoder, o.key, o.table, o.shard, o.partition)
 	if err != nil {
@@ -118,7 +118,7 @@ func (o *mergeOutput) end(ctx context.Context) error {
 	return nil
 }
 
-// finish ends the last data file and returns them all.
+// finish ends the last data file and returns all of them.
 func (o *mergeOutput) finish(ctx context.Context) ([]DataFile, error) {
 	if o.key != "" {
 		if err := o.end(ctx); err != nil {
@@ -128,7 +128,7 @@ func (o *mergeOutput) finish(ctx context.Context) ([]DataFile, error) {
 	return o.files, nil
 }
 
-// release gives up a data file that was not ended, and the encoder.
+// release abandons a data file that was not ended, and gives back the encoder.
 func (o *mergeOutput) release() {
 	if o.pipe != nil {
 		_ = o.pipe.CloseWithError(context.Canceled) // never fails

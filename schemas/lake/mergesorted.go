@@ -5,15 +5,15 @@ import (
 	"slices"
 )
 
-// mergeInput is one of the inputs of a merge, standing at its next row.
+// mergeInput is one of the inputs of a merge, at its next row.
 type mergeInput[R any] struct {
 	next func() (*R, error, bool)
 	row  *R
 }
 
 // mergeSorted yields the rows of inputs, each of which is sorted by compare, in
-// that order. Rows that compare equal become one by merge; where merge is nil
-// they follow one another. A row is valid until the next.
+// that order. Rows that compare equal become one by merge; if merge is nil they
+// follow one another. A row is valid until the next.
 func mergeSorted[R any](inputs []iter.Seq2[*R, error], compare func(a, b *R) int, merge func(into, from *R)) iter.Seq2[*R, error] {
 	return func(yield func(*R, error) bool) {
 		var heap mergeHeap[mergeInput[R]]
@@ -74,7 +74,8 @@ func (h *mergeHeap[T]) push(item *T) {
 	}
 }
 
-// fixFirst brings the first item, which has changed, to its place, or drops it.
+// fixFirst restores the order after the first item has changed, or drops that
+// item if keep is false.
 func (h *mergeHeap[T]) fixFirst(keep bool) {
 	if !keep {
 		last := len(h.items) - 1

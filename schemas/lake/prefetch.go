@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// prefetch runs jobs, of which it has up to n under way or done beside the one
-// whose result is being used, and yields the results in order until one fails.
-// Every job has ended when it returns.
+// prefetch runs jobs ahead of the reader: besides the one whose result is in
+// use, up to n are running or done. It yields the results in the order of jobs
+// until one fails. Every job has ended when it returns.
 func prefetch[T any](ctx context.Context, n int, jobs []func(context.Context) (T, error)) iter.Seq2[T, error] {
 	type result struct {
 		value T

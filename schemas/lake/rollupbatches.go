@@ -13,9 +13,9 @@ import (
 	"weir/schemas/rollup"
 )
 
-// DayBatches yields the client days of files that f asks for, in columns, and
-// reads those that are wanted alone. A batch is valid until the next; so with
-// the other rollups.
+// DayBatches yields the client days of files that match f, in columns, and
+// reads only the columns that wants names. A batch is valid until the next. The
+// other rollups are read in the same way.
 func (l *Lake) DayBatches(ctx context.Context, files []DataFile, f columns.Filter, wants rollup.Wants) iter.Seq2[*rollup.DayBatch, error] {
 	names := []string{columns.ClientID, colDay}
 	return bindBatches(l.ScanRollup(ctx, ClientDays, files, requestedColumns(names, wants), f, columns.ClientID), func(rec arrow.Record, b *rollup.DayBatch) {
@@ -25,8 +25,8 @@ func (l *Lake) DayBatches(ctx context.Context, files []DataFile, f columns.Filte
 	})
 }
 
-// ClientBatches yields the clients' lives of files that f asks for, in columns;
-// its times ask nothing of clients.
+// ClientBatches yields the clients of files that match f, in columns, except
+// for the times of f: clients have no time of their own to compare.
 func (l *Lake) ClientBatches(ctx context.Context, files []DataFile, f columns.Filter, wants rollup.Wants) iter.Seq2[*rollup.ClientBatch, error] {
 	f.TimeFrom, f.TimeTo = 0, 0
 	names := []string{columns.ClientID, colFirst, colLast}
@@ -37,7 +37,7 @@ func (l *Lake) ClientBatches(ctx context.Context, files []DataFile, f columns.Fi
 	})
 }
 
-// EventBatches yields the event days of files that f asks for, in columns.
+// EventBatches yields the event days of files that match f, in columns.
 func (l *Lake) EventBatches(ctx context.Context, files []DataFile, f columns.Filter, wants rollup.Wants) iter.Seq2[*rollup.EventBatch, error] {
 	names := []string{columns.ClientID, colDay, columns.Category, columns.Name, colCount}
 	if wants&rollup.WantValues != 0 {
@@ -60,7 +60,8 @@ func (l *Lake) EventBatches(ctx context.Context, files []DataFile, f columns.Fil
 	})
 }
 
-// requestedColumns are names and what is wanted of days and clients.
+// requestedColumns returns names and the columns of days and clients that wants
+// asks for.
 func requestedColumns(names []string, wants rollup.Wants) []string {
 	names = slices.Clone(names)
 	if wants&rollup.WantSums != 0 {
@@ -72,7 +73,8 @@ func requestedColumns(names []string, wants rollup.Wants) []string {
 	return names
 }
 
-// bindRequested are the columns of requestedColumns, of which the first is column i.
+// bindRequested binds the columns that requestedColumns has added, of which
+// column i is the first.
 func bindRequested(to []string, rec arrow.Record, i int, wants rollup.Wants) (sessions, runtime []int64, properties []string) {
 	if wants&rollup.WantSums != 0 {
 		sessions, runtime = int64Column(rec, i), int64Column(rec, i+1)
@@ -84,7 +86,7 @@ func bindRequested(to []string, rec arrow.Record, i int, wants rollup.Wants) (se
 	return sessions, runtime, properties
 }
 
-// bindBatches yields batches as bind makes them of records.
+// bindBatches yields batches as bind makes them of records. It reuses one B.
 func bindBatches[B any](records iter.Seq2[arrow.Record, error], bind func(arrow.Record, *B)) iter.Seq2[*B, error] {
 	return func(yield func(*B, error) bool) {
 		var b B
@@ -101,49 +103,56 @@ func bindBatches[B any](records iter.Seq2[arrow.Record, error], bind func(arrow.
 	}
 }
 
+// int64Column returns the values of a column without nulls, in the batch's
+// memory.
 func int64Column(rec arrow.Record, i int) []int64 {
 	return columnAs[*array.Int64](rec, i).Int64Values()
 }
 
+// dayColumn returns the values of a column of dates, in the batch's memory.
 func dayColumn(rec arrow.Record, i int) []int32 {
 	return arrow.Int32Traits.CastFromBytes(arrow.Date32Traits.CastToBytes(columnAs[*array.Date32](rec, i).Date32Values()))
 }
 
-func millisColumn(to []int64, rec arrow.Record, i int) []int64 {
+// millisColumn appends a column of timestamps, in milliseconds, to dst.
+func millisColumn(dst []int64, rec arrow.Record, i int) []int64 {
 	for _, t := range columnAs[*array.Timestamp](rec, i).TimestampValues() {
-		to = append(to, toMillis(t))
+		dst = append(dst, toMillis(t))
 	}
-	return to
+	return dst
 }
 
-func stringColumn(to []string, rec arrow.Record, i int) []string {
+// stringColumn appends a column of strings, in the batch's memory, to dst; null
+// becomes "".
+func stringColumn(dst []string, rec arrow.Record, i int) []string {
 	strings := columnAs[*array.String](rec, i)
 	for row := range strings.Len() {
 		value := ""
 		if strings.IsValid(row) {
 			value = strings.Value(row)
 		}
-		to = append(to, value)
+		dst = append(dst, value)
 	}
-	return to
+	return dst
 }
 
-// bindDictionary reads a coded column, whose dictionary values reads; rows without a
-// value have the code −1.
-func bindDictionary[V comparable](to *rollup.DictionaryColumn[V], rec arrow.Record, i int, values func(arrow.Array) []V) {
+// bindDictionary binds a dictionary-encoded column. It converts the dictionary
+// by values, and only if it is another one than that of the batch before:
+// batches of a row group share one. Rows without a value have the code −1.
+func bindDictionary[V comparable](dst *rollup.DictionaryColumn[V], rec arrow.Record, i int, values func(arrow.Array) []V) {
 	rows := columnAs[*array.Dictionary](rec, i)
-	if of := rows.Data().Dictionary(); to.DictionaryID != any(of) {
-		to.DictionaryID, to.Values = of, values(rows.Dictionary())
+	if dictionary := rows.Data().Dictionary(); dst.DictionaryID != any(dictionary) {
+		dst.DictionaryID, dst.Values = dictionary, values(rows.Dictionary())
 	}
 	codes, _ := rows.Indices().(*array.Int32)
-	if to.Codes = codes.Int32Values(); rows.NullN() == 0 {
+	if dst.Codes = codes.Int32Values(); rows.NullN() == 0 {
 		return
 	}
-	there, from := rows.NullBitmapBytes(), rows.Offset()
-	to.Codes = slices.Clone(to.Codes)
-	for row := range to.Codes {
-		if bitutil.BitIsNotSet(there, from+row) {
-			to.Codes[row] = -1
+	valid, first := rows.NullBitmapBytes(), rows.Offset()
+	dst.Codes = slices.Clone(dst.Codes) // those of the batch are not ours to change
+	for row := range dst.Codes {
+		if bitutil.BitIsNotSet(valid, first+row) {
+			dst.Codes[row] = -1
 		}
 	}
 }

@@ -13,8 +13,9 @@ import (
 	"weir/schemas/rollup"
 )
 
-// WriteRollups puts the rows of set as data files of tables, or of every
-// rollup table when none is named.
+// WriteRollups puts the rows of set as data files of tables, or of every rollup
+// if no table is named. The rows of a rollup are deltas: a key may have one row
+// per cut until a merge makes one of them.
 func (l *Lake) WriteRollups(ctx context.Context, shard int32, set *rollup.Set, tables ...Table) (map[Table][]DataFile, error) {
 	if len(tables) == 0 {
 		tables = Rollups()
@@ -23,7 +24,7 @@ func (l *Lake) WriteRollups(ctx context.Context, shard int32, set *rollup.Set, t
 	for _, t := range tables {
 		st := l.tables[t]
 		if st == nil || st.rollup == nil {
-			return nil, fmt.Errorf("write rollups: %s is none", t)
+			return nil, fmt.Errorf("write rollups: %s is not a rollup", t)
 		}
 		files, err := st.rollup(ctx, l, t, shard, set)
 		if err != nil {
@@ -34,27 +35,28 @@ func (l *Lake) WriteRollups(ctx context.Context, shard int32, set *rollup.Set, t
 	return out, nil
 }
 
-// writeRollup returns what writes the rows of a set that rows selects.
+// writeRollup returns the function that writes the rows of a set that rows
+// selects.
 func writeRollup[R any](format func() rowFormat[R], rows func(*rollup.Set) iter.Seq[*R]) rollupFunc {
 	return func(ctx context.Context, l *Lake, t Table, shard int32, set *rollup.Set) ([]DataFile, error) {
 		return writeRows(ctx, l, t, shard, format(), rows(set))
 	}
 }
 
-// ScanClientDays yields the rows of files that f asks for. One key may come
-// several times: merge. A row is valid until the next one is asked for, what
-// its fields point to for ever; so with the other rollups.
+// ScanClientDays yields the rows of files that match f. A key may come several
+// times: merge its rows. A row is valid until the next, what its fields point
+// to stays valid. The other rollups are scanned in the same way.
 func (l *Lake) ScanClientDays(ctx context.Context, files []DataFile, f columns.Filter) iter.Seq2[*rollup.ClientDay, error] {
 	return decodeRows(l.ScanRollup(ctx, ClientDays, files, nil, f), readClientDays)
 }
 
-// ScanEventDays yields the rows of files that f asks for.
+// ScanEventDays yields the rows of files that match f.
 func (l *Lake) ScanEventDays(ctx context.Context, files []DataFile, f columns.Filter) iter.Seq2[*rollup.EventDay, error] {
 	return decodeRows(l.ScanRollup(ctx, EventDays, files, nil, f), readEventDays)
 }
 
-// ScanClients yields the rows of files that f asks for; its times ask nothing
-// of clients.
+// ScanClients yields the rows of files that match f, except for its times:
+// clients have no time of their own to compare.
 func (l *Lake) ScanClients(ctx context.Context, files []DataFile, f columns.Filter) iter.Seq2[*rollup.Client, error] {
 	f.TimeFrom, f.TimeTo = 0, 0
 	return decodeRows(l.ScanRollup(ctx, Clients, files, nil, f), readClients)

@@ -13,21 +13,21 @@ import (
 	"weir/schemas/rollup"
 )
 
-// batchRows is how many rows of a rollup become one batch.
+// batchRows is how many rows of a rowFormat become one batch.
 const batchRows = 8 << 10
 
-// rowFormat turns Go values into rows of one table and back. Every table but
-// events has one; events stay in columns.
+// rowFormat turns Go values into rows of one table and back. Every table except
+// events has one; events stay in columns from the shard to the data file.
 type rowFormat[R any] struct {
-	partition func(r *R) int32                               // the value of the table's partition field
-	append    func(b *batchBuilder, r *R, shard int32)       // appends the cells of a row, in the order of the columns
-	read      func(rec arrow.Record) func(i int, r *R) error // binds a batch and returns what reads its row i
+	partition func(r *R) int32                               // value of the table's partition field
+	append    func(b *batchBuilder, r *R, shard int32)       // appends one cell for each column, in their order
+	read      func(rec arrow.Record) func(i int, r *R) error // binds a batch and returns the reader of its row i
 	compare   func(a, b *R) int                              // order of the rows of a data file
 	merge     func(into, from *R)                            // makes one row of two that compare equal; nil: rows stay apart
 }
 
-// writeRows puts rows, which come in the order of the table, as one data file
-// for each partition.
+// writeRows puts rows, which must come in the sort order of the table, as one
+// data file for each partition.
 func writeRows[R any](ctx context.Context, l *Lake, t Table, shard int32, format rowFormat[R], rows iter.Seq[*R]) ([]DataFile, error) {
 	b := newBatchBuilder(l.tables[t].columns, memory.DefaultAllocator)
 	defer b.release()
@@ -37,7 +37,7 @@ func writeRows[R any](ctx context.Context, l *Lake, t Table, shard int32, format
 			rec.Release()
 		}
 	}()
-	fileOf := map[int32]int{} // partition → index in parts
+	fileOf := map[int32]int{} // partition → index in files
 	var files []fileContent
 	for r := range rows {
 		if b.rows == batchRows {
@@ -69,7 +69,8 @@ func pointers[R any](rows []R) iter.Seq[*R] {
 	}
 }
 
-// decodeRows yields the rows of batches; bind returns what reads row i of one.
+// decodeRows yields the rows of batches; bind returns the reader of row i of a
+// batch. It reuses one R, so a row is valid until the next.
 func decodeRows[R any](batches iter.Seq2[arrow.Record, error], bind func(arrow.Record) func(i int, into *R) error) iter.Seq2[*R, error] {
 	return func(yield func(*R, error) bool) {
 		var row R
@@ -92,12 +93,15 @@ func decodeRows[R any](batches iter.Seq2[arrow.Record, error], bind func(arrow.R
 	}
 }
 
-// columnAs is column i of a batch of the table's own schema.
+// columnAs returns column i of a batch that newScanner made for all columns of
+// the table, so that its type is known.
 func columnAs[A arrow.Array](rec arrow.Record, i int) A {
 	a, _ := rec.Column(i).(A) // newScanner made the schema
 	return a
 }
 
+// propertiesAt parses the properties of row i. It copies the string first,
+// since parsed values point into it and the batch's memory is reused.
 func propertiesAt(a *array.String, i int) (rollup.Properties, error) {
 	if a.IsNull(i) {
 		return nil, nil
@@ -105,6 +109,7 @@ func propertiesAt(a *array.String, i int) (rollup.Properties, error) {
 	return rollup.ParseProperties(strings.Clone(a.Value(i)))
 }
 
+// toMillis converts microseconds to milliseconds, rounding towards the past.
 func toMillis(t arrow.Timestamp) int64 {
 	ms := int64(t) / 1000
 	if t%1000 < 0 {
@@ -113,12 +118,13 @@ func toMillis(t arrow.Timestamp) int64 {
 	return ms
 }
 
-// dictionaryStrings reads a coded column; each value is copied out of the batch once.
+// dictionaryStrings reads a dictionary-encoded column. It copies each value out
+// of the batch once, however many rows have it.
 type dictionaryStrings struct {
 	rows   *array.Dictionary
 	codes  []int32
 	values *array.String
-	copies []string // by code; "" until asked for
+	copies []string // by code; "" until a row has it
 }
 
 func newDictionaryStrings(rec arrow.Record, i int) *dictionaryStrings {
@@ -128,7 +134,7 @@ func newDictionaryStrings(rec arrow.Record, i int) *dictionaryStrings {
 	return &dictionaryStrings{rows: rows, codes: codes.Int32Values(), values: values, copies: make([]string, values.Len())}
 }
 
-// at is the value of row i, and whether it has one.
+// at returns the value of row i, and whether it has one.
 func (t *dictionaryStrings) at(i int) (string, bool) {
 	if t.rows.IsNull(i) {
 		return "", false

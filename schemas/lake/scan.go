@@ -14,32 +14,32 @@ import (
 	"weir/schemas/lake/parquet"
 )
 
-// Sizes of the batches of a scan.
+// Limits of a scan's memory.
 const (
 	scanRows      = 16 << 10
-	scanBytes     = 16 << 20 // about; uncompressed
-	prefetchFiles = 2        // fetched beside the one being read
+	scanBytes     = 16 << 20 // of a batch, about; uncompressed
+	prefetchFiles = 2        // fetched ahead of the one being read
 )
 
-// How rollups are decoded beside who reads them.
+// Limits of the decoding of rollups, which runs ahead of the reader.
 const (
-	prefetchGroups  = 2       // row groups at once
-	prefetchBatches = 4       // of each, decoded and not yet read
+	prefetchGroups  = 2       // row groups decoded at once
+	prefetchBatches = 4       // of each row group, decoded and not yet read
 	rollupBytes     = 4 << 20 // of a batch, about; uncompressed
 )
 
-// ScanEvents yields the rows of files that f asks for, file by file in the
-// order of files, as batches of the named columns (nil is all of them). Rows of
-// a file come in its order: product, day, client, time, offset. A batch is
-// valid until the next one is asked for; retain it to keep it.
+// ScanEvents yields the rows of files that match f, file by file in the order
+// of files, as batches of the named columns (nil is all of them). Rows of a
+// file come in its sort order: product, day, client, time, offset. A batch is
+// valid until the next; retain it to keep it.
 func (l *Lake) ScanEvents(ctx context.Context, files []DataFile, names []string, f columns.Filter) iter.Seq2[arrow.Record, error] {
 	return l.scan(ctx, Events, files, names, f)
 }
 
-// ScanRollup is ScanEvents of a rollup. Rows of a file come in the order of the
-// table, one key may come several times: merge. Up to prefetchGroups row groups
-// are decoded at once, beside who reads them. Columns of integers come coded, as
-// dictionary arrays, if asked for.
+// ScanRollup is ScanEvents for a rollup. Rows of a file come in the sort order
+// of the table, and one key may come several times: merge its rows. Up to
+// prefetchGroups row groups are decoded at once, ahead of the reader. The
+// integer columns named by dictionaries come as dictionary arrays.
 func (l *Lake) ScanRollup(ctx context.Context, t Table, files []DataFile, names []string, f columns.Filter, dictionaries ...string) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
 		s, err := newScanner(l, t, names, f, dictionaries...)
@@ -52,7 +52,7 @@ func (l *Lake) ScanRollup(ctx context.Context, t Table, files []DataFile, names 
 	}
 }
 
-// scan yields the rows of files of t that f asks for.
+// scan yields the rows of files of t that match f.
 func (l *Lake) scan(ctx context.Context, t Table, files []DataFile, names []string, f columns.Filter) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
 		s, err := newScanner(l, t, names, f)
@@ -77,6 +77,7 @@ type scanner struct {
 	bytes   int64         // of a batch, about
 }
 
+// newScanner returns a scanner of the named columns, or of all for nil.
 func newScanner(l *Lake, t Table, names []string, f columns.Filter, dictionaries ...string) (*scanner, error) {
 	all := l.tables[t].columns
 	s := &scanner{store: l.cachedStore, mem: l.memory, table: t, columns: all, filter: f, rows: scanRows, bytes: scanBytes}
@@ -102,7 +103,7 @@ func newScanner(l *Lake, t Table, names []string, f columns.Filter, dictionaries
 	return s, nil
 }
 
-// run yields the rows of files, group by group.
+// run yields the rows of files, row group by row group.
 func (s *scanner) run(ctx context.Context, files []DataFile, yield func(arrow.Record, error) bool) {
 	for g, err := range s.groups(ctx, files) {
 		more := err == nil
@@ -118,8 +119,8 @@ func (s *scanner) run(ctx context.Context, files []DataFile, yield func(arrow.Re
 	}
 }
 
-// groups yields the row groups of files that may have rows, ready to be read,
-// until one fails.
+// groups yields the row groups of files that may have matching rows, ready to
+// be read, until one fails. Files are fetched ahead.
 func (s *scanner) groups(ctx context.Context, files []DataFile) iter.Seq2[*group, error] {
 	return func(yield func(*group, error) bool) {
 		var jobs []func(context.Context) (openDataFile, error)
@@ -150,7 +151,7 @@ type openDataFile struct {
 	content *parquet.File
 }
 
-// group is one row group ready to be read.
+// group is one row group whose columns have been fetched.
 type group struct {
 	*parquet.RowGroup
 
@@ -158,7 +159,8 @@ type group struct {
 	predicates []predicate // those that some of its rows may fail
 }
 
-// fileGroups yields the row groups of one file and says whether to go on.
+// fileGroups yields the row groups of one file and reports whether to go on.
+// While one is read the next is fetched.
 func (s *scanner) fileGroups(ctx context.Context, file openDataFile, yield func(*group, error) bool) bool {
 	var jobs []func(context.Context) (*group, error)
 	for i := range file.content.RowGroups() {
@@ -186,7 +188,7 @@ func (s *scanner) fileGroups(ctx context.Context, file openDataFile, yield func(
 	return true
 }
 
-// fileError says which data file err is of.
+// fileError adds the path of the data file to err.
 func (s *scanner) fileError(path string, err error) error {
 	return fmt.Errorf("scan %s: data file %s: %w", s.table, path, err)
 }
@@ -196,7 +198,7 @@ func (s *scanner) fileError(path string, err error) error {
 func pruneGroup(file *parquet.File, group int, all []predicate) (remaining []predicate, mayMatch bool) {
 	for _, p := range all {
 		if !file.Has(p.field) {
-			return nil, false // the column came after the file: nothing is known of its rows
+			return nil, false // the file is older than the column: its rows have no value, and null matches nothing
 		}
 		low, high, known := file.Bounds(group, p.field)
 		if !known {
@@ -223,7 +225,7 @@ func (s *scanner) fieldsToFetch(predicates []predicate) []int {
 	return fields
 }
 
-// scanGroup yields the rows of one row group and says whether to go on.
+// scanGroup yields the rows of one row group and reports whether to go on.
 func (s *scanner) scanGroup(g *group, yield func(arrow.Record, error) bool) (more bool, err error) {
 	more, err = s.readGroup(g, yield)
 	if err != nil {
@@ -232,6 +234,8 @@ func (s *scanner) scanGroup(g *group, yield func(arrow.Record, error) bool) (mor
 	return more, nil
 }
 
+// readGroup first decides which rows pass, reading only the columns of the
+// predicates, and then reads the columns of those rows.
 func (s *scanner) readGroup(g *group, yield func(arrow.Record, error) bool) (more bool, err error) {
 	ranges, decoded, err := g.filter()
 	if err != nil || len(ranges) == 0 {
@@ -270,7 +274,7 @@ func (s *scanner) rowsPerBatch(g *group) int {
 	return int(max(64, min(int64(s.rows), s.bytes*first/size)))
 }
 
-// batch reads the rows of runs.
+// batch reads the rows of ranges into one record.
 func (s *scanner) batch(readers []parquet.ColumnReader, ranges []rowRange) (arrow.Record, error) {
 	rows := 0
 	for _, r := range ranges {
@@ -294,8 +298,9 @@ func (s *scanner) batch(readers []parquet.ColumnReader, ranges []rowRange) (arro
 	return array.NewRecord(s.schema, cols, int64(rows)), nil
 }
 
-// openColumns makes a reader of each column. decoded are columns of which filter has
-// read all rows. Where rows are left out, readers skip pages.
+// openColumns returns a reader of each column. decoded holds the columns that
+// filter has read in full. With sparse set, readers skip pages of which no row
+// is wanted. The readers must be closed, also after an error.
 func (s *scanner) openColumns(g *group, decoded map[int][]int64, sparse bool) ([]parquet.ColumnReader, error) {
 	out := make([]parquet.ColumnReader, 0, len(s.fields))
 	for i, field := range s.fields {

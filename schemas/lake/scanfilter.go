@@ -9,8 +9,9 @@ import (
 	"weir/schemas/columns"
 )
 
-// Prune returns those of files that may have a row of f. Bounds that a table
-// lacks prune nothing; f must not have times for files of clients.
+// Prune returns the files that may have a row of f, by their bounds. Bounds
+// that a file lacks prune nothing. For files of clients f must have no times,
+// since their bounds are those of first_time and last_time.
 func Prune(files []DataFile, f columns.Filter) []DataFile {
 	out := make([]DataFile, 0, len(files))
 	for i := range files {
@@ -21,6 +22,7 @@ func Prune(files []DataFile, f columns.Filter) []DataFile {
 	return out
 }
 
+// mayHave reports whether file may have a row of f.
 func mayHave(f *columns.Filter, file *DataFile) bool {
 	if f.Shard != nil && *f.Shard != file.Shard {
 		return false
@@ -33,8 +35,8 @@ func mayHave(f *columns.Filter, file *DataFile) bool {
 		anyInBounds(f.Clients, file.Min.Client, file.Max.Client)
 }
 
-// overlaps says that bounds low to high, both inclusive, meet the half-open
-// range from to; bounds of 0 and 0 are unknown.
+// overlaps reports whether the bounds low to high, both inclusive, meet the
+// half-open range from to; bounds of 0 and 0 are unknown.
 func overlaps(low, high, from, to int64) bool {
 	if low == 0 && high == 0 {
 		return true
@@ -42,8 +44,8 @@ func overlaps(low, high, from, to int64) bool {
 	return (from == 0 || high >= from) && (to == 0 || low < to)
 }
 
-// anyInBounds says that one of wanted lies within the bounds; nil is all, bounds
-// of 0 and 0 are unknown.
+// anyInBounds reports whether one of wanted lies within the bounds; nil is
+// every value, bounds of 0 and 0 are unknown.
 func anyInBounds(wanted []int64, low, high int64) bool {
 	if wanted == nil || (low == 0 && high == 0) {
 		return wanted == nil || len(wanted) > 0
@@ -51,18 +53,21 @@ func anyInBounds(wanted []int64, low, high int64) bool {
 	return slices.ContainsFunc(wanted, func(v int64) bool { return low <= v && v <= high })
 }
 
-// predicate is what a filter asks of one column of numbers.
+// predicate is the condition of a filter on one column of integers.
 type predicate struct {
-	field     int   // id
-	low, high int64 // both inclusive
-	values    []int64
-	set       map[int64]struct{} // of only, where that is long
+	field     int                // Iceberg field id
+	low, high int64              // both inclusive
+	values    []int64            // if not nil, the only values that match
+	set       map[int64]struct{} // of values, where they are many
 	bloom     bloomFilter        // of set
 }
 
-// bloomFilter says quickly of most values that they are not in a set.
+// bloomFilter is a Bloom filter with one hash. It rules out most values that
+// are not in a set without a look into the map.
 type bloomFilter []uint64
 
+// bloomBits is the logarithm of the filter's size in bits: 2 KB, which stay in
+// the cache.
 const bloomBits = 14
 
 func (bloomFilter) bit(v int64) (word, bit uint64) {
@@ -81,10 +86,12 @@ func (s bloomFilter) mayHave(v int64) bool {
 	return s[word]&bit != 0
 }
 
-// minHashedValues is from where on a list of values is looked up in a map.
+// minHashedValues is how many values a list must have to be looked up in a map;
+// a shorter one is searched from end to end.
 const minHashedValues = 8
 
-// predicates returns what f asks of the columns of schema, for the rows of one shard.
+// predicates returns the conditions of f on the columns of schema, for the rows
+// of one shard.
 func predicates(f *columns.Filter, schema *arrow.Schema, shard int32) []predicate {
 	var out []predicate
 	add := func(p predicate) {
@@ -105,6 +112,7 @@ func predicates(f *columns.Filter, schema *arrow.Schema, shard int32) []predicat
 	return out
 }
 
+// valuesPredicate matches one of values; nil matches all.
 func valuesPredicate(field int, values []int64) predicate {
 	p := predicate{field: field, low: math.MinInt64, high: math.MaxInt64, values: values}
 	if len(values) >= minHashedValues {
@@ -117,7 +125,7 @@ func valuesPredicate(field int, values []int64) predicate {
 	return p
 }
 
-// timestampPredicate asks a timestamp column for milliseconds from to.
+// timestampPredicate matches timestamps of the milliseconds from to.
 func timestampPredicate(field int, from, to int64) predicate {
 	p := predicate{field: field, low: math.MinInt64, high: math.MaxInt64}
 	if from != 0 {
@@ -129,7 +137,7 @@ func timestampPredicate(field int, from, to int64) predicate {
 	return p
 }
 
-// dayPredicate asks a date column for the days that start within milliseconds from to.
+// dayPredicate matches the days that start within the milliseconds from to.
 func dayPredicate(field int, from, to int64) predicate {
 	p := predicate{field: field, low: math.MinInt64, high: math.MaxInt64}
 	if from != 0 {
@@ -141,6 +149,7 @@ func dayPredicate(field int, from, to int64) predicate {
 	return p
 }
 
+// floorDay returns the UTC day of an epoch millisecond, in days since 1970.
 func floorDay(ms int64) int64 {
 	day := ms / dayMS
 	if ms%dayMS < 0 {
@@ -149,7 +158,7 @@ func floorDay(ms int64) int64 {
 	return day
 }
 
-// matches says that a value passes.
+// matches reports whether a value passes.
 func (p *predicate) matches(v int64) bool {
 	if v < p.low || v > p.high {
 		return false
@@ -164,8 +173,8 @@ func (p *predicate) matches(v int64) bool {
 	return p.values == nil || slices.Contains(p.values, v)
 }
 
-// matchRange says whether none or all of the values between low and high, both
-// inclusive, pass.
+// matchRange reports whether none or all of the values between low and high,
+// both inclusive, pass. Neither is reported where it is not certain.
 func (p *predicate) matchRange(low, high int64) (none, all bool) {
 	if high < p.low || low > p.high {
 		return true, false

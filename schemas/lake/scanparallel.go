@@ -9,14 +9,14 @@ import (
 
 // groupDecoding is a row group that a goroutine decodes.
 type groupDecoding struct {
-	batches chan arrow.Record // closed at the end; who receives one owns it
-	err     error             // valid once batches is closed
+	batches chan arrow.Record // closed at the end; the receiver of a batch owns it
+	err     error             // may be read once batches is closed
 }
 
-// runParallel is run, but decodes prefetchGroups row groups at once. Batches come in
-// the same order; what is decoded and not yet read is bounded by prefetchBatches
-// of each. Every goroutine has ended and every batch is released when it
-// returns.
+// runParallel is run, but decodes prefetchGroups row groups at once. Batches
+// come in the same order. prefetchBatches bounds how many of each row group are
+// decoded and not yet read. When it returns, every goroutine has ended and
+// every batch is released.
 func (s *scanner) runParallel(ctx context.Context, files []DataFile, yield func(arrow.Record, error) bool) {
 	var running sync.WaitGroup
 	var queue []*groupDecoding // in order
@@ -31,7 +31,8 @@ func (s *scanner) runParallel(ctx context.Context, files []DataFile, yield func(
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 
-	// take yields what the first of queue decodes and says whether to go on.
+	// take yields the batches of the first of queue and reports whether to go
+	// on.
 	take := func() bool {
 		for rec := range queue[0].batches {
 			more := yield(rec, nil)
@@ -50,7 +51,7 @@ func (s *scanner) runParallel(ctx context.Context, files []DataFile, yield func(
 	var failed error
 	for g, err := range s.groups(ctx, files) {
 		if err != nil {
-			failed = err // what came before it is yielded first
+			failed = err // reported after the batches of the row groups before it
 			break
 		}
 		d := &groupDecoding{batches: make(chan arrow.Record, prefetchBatches)}

@@ -1,10 +1,10 @@
 package lake
 
-// rowRange is rows of a row group that follow one another.
+// rowRange is consecutive rows of a row group.
 type rowRange struct{ from, n int }
 
 // filter finds the rows of g that pass, and returns the columns it has read for
-// that by field id.
+// that by field id, so that nobody decodes them again.
 func (g *group) filter() ([]rowRange, map[int][]int64, error) {
 	if len(g.predicates) == 0 {
 		return []rowRange{{from: 0, n: int(g.Rows())}}, nil, nil
@@ -34,7 +34,7 @@ func (g *group) filter() ([]rowRange, map[int][]int64, error) {
 	return rowRanges(pass), read, nil
 }
 
-// rowRanges are the rows that pass.
+// rowRanges returns the rows that pass as ranges.
 func rowRanges(pass []bool) []rowRange {
 	var out []rowRange
 	for i := 0; i < len(pass); i++ {
@@ -50,7 +50,7 @@ func rowRanges(pass []bool) []rowRange {
 	return out
 }
 
-// split splits runs into parts of at most rows rows.
+// split divides ranges into batches of at most rows rows.
 func split(ranges []rowRange, rows int) [][]rowRange {
 	var out [][]rowRange
 	var current []rowRange

@@ -13,13 +13,14 @@ import (
 	"weir/schemas/lake/parquet"
 )
 
-// maxConcurrentPuts is how many data files are on their way to the object store at once: a
-// backfill touches a hundred months in one cut.
+// maxConcurrentPuts is how many data files of one cut are put at once: the cut
+// of a backfill may have a hundred of them, one for each month.
 const maxConcurrentPuts = 8
 
-// WriteEvents puts the rows of batches, all of one shard with columns.Schema,
-// as one data file for each month of event time. Rows are sorted over all
-// batches. Nothing shows until the files are committed.
+// WriteEvents puts the rows of batches, all of one shard and with
+// columns.Schema, as one data file for each month of event time. Rows are
+// sorted over all batches. Readers see nothing before the files are committed;
+// files of a cut that is never committed are orphans.
 func (l *Lake) WriteEvents(ctx context.Context, shard int32, batches []arrow.Record) ([]DataFile, error) {
 	contents, err := sortEvents(batches)
 	if err != nil {
@@ -28,8 +29,9 @@ func (l *Lake) WriteEvents(ctx context.Context, shard int32, batches []arrow.Rec
 	return l.writeFiles(ctx, Events, shard, batches, contents)
 }
 
-// writeFiles encodes parts, rows of batches, one after the other and puts them
-// side by side. Their data files come in the order of parts.
+// writeFiles encodes contents, which refer to rows of batches, one after the
+// other, and puts them concurrently. The data files come in the order of
+// contents.
 func (l *Lake) writeFiles(ctx context.Context, t Table, shard int32, batches []arrow.Record, contents []fileContent) ([]DataFile, error) {
 	if len(contents) == 0 {
 		return nil, nil
@@ -82,7 +84,9 @@ func (l *Lake) encode(e *parquet.Encoder, out io.Writer, t Table, shard int32, c
 	return l.finish(e, key, t, shard, content.partition)
 }
 
-// finish ends the data file that e writes to key.
+// finish ends the data file that e writes to key. It refuses rows of another
+// shard: the file could never be dropped or replaced with its own shard's
+// files.
 func (l *Lake) finish(e *parquet.Encoder, key string, t Table, shard, partition int32) (DataFile, error) {
 	metrics, err := e.Finish()
 	if err != nil {
@@ -98,7 +102,9 @@ func (l *Lake) finish(e *parquet.Encoder, key string, t Table, shard, partition 
 	return file, nil
 }
 
-// dataKey is a new name for a data file of t.
+// dataKey returns a unique name for a data file of t. No two attempts write to
+// the same object, so one that arrives late cannot overwrite what a commit has
+// referred to.
 func (l *Lake) dataKey(t Table, shard, partition int32) (string, error) {
 	id, err := uuid.NewRandom()
 	if err != nil {
@@ -108,7 +114,8 @@ func (l *Lake) dataKey(t Table, shard, partition int32) (string, error) {
 	return fmt.Sprintf("%s/data/%s/shard=%d/%s.parquet", l.tableKey(t), folder, shard, id), nil
 }
 
-// acquireEncoder is an encoder of t for the caller alone; releaseEncoder gives it back.
+// acquireEncoder returns an encoder of t for the caller alone; releaseEncoder
+// gives it back.
 func (l *Lake) acquireEncoder(t Table) (*parquet.Encoder, error) {
 	if e, ok := l.tables[t].encoders.Get().(*parquet.Encoder); ok {
 		return e, nil
@@ -116,7 +123,8 @@ func (l *Lake) acquireEncoder(t Table) (*parquet.Encoder, error) {
 	return parquet.NewEncoder(string(t), l.tables[t].layout, l.cfg.Compression)
 }
 
-// releaseEncoder keeps e for the next data file, but nothing of the last one.
+// releaseEncoder keeps e for a later data file, without what it held of the
+// last one.
 func (l *Lake) releaseEncoder(t Table, e *parquet.Encoder) {
 	e.Release()
 	l.tables[t].encoders.Put(e)
