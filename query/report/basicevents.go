@@ -13,14 +13,17 @@ import (
 	"weir/schemas"
 )
 
-// basicEvents is what both basic reports gather: every event by bucket, and
-// what is divided by.
+// basicEvents is what both basic reports gather: the totals of every event by
+// bucket, and the users, sessions and runtime that averages divide by. Clients
+// are not looked at one by one: only the number of active ones counts.
 type basicEvents struct {
 	q       *base
 	totals  map[event][]eventTotals
 	buckets []bucketTotals
 }
 
+// newBasicEvents compiles what both basic reports have. The published document
+// gives them neither filters nor segments nor groupBy.
 func newBasicEvents(b *Body, params Params, split Split) (base, error) {
 	q, err := newBase(b, params)
 	if err != nil {
@@ -33,10 +36,12 @@ func newBasicEvents(b *Body, params Params, split Split) (base, error) {
 	return q, q.refuseGroupBy(b)
 }
 
+// begin makes room for the buckets of q, which the report keeps.
 func (r *basicEvents) begin(q *base) {
 	r.q, r.totals, r.buckets = q, map[event][]eventTotals{}, make([]bucketTotals, len(q.days.Buckets))
 }
 
+// aggregate adds the buckets and the event totals of one pass.
 func (r *basicEvents) aggregate(cs *clientStats) {
 	for i := range r.buckets {
 		r.buckets[i].add(cs.bucketTotals[i].sessions, cs.bucketTotals[i].runtimeMS)
@@ -53,6 +58,8 @@ func (r *basicEvents) aggregate(cs *clientStats) {
 	}
 }
 
+// addEvent adds the totals of an event that is collected as basic and occurred
+// in the range.
 func (r *basicEvents) addEvent(e *indexedEvent) {
 	if e.totals == nil || !r.q.isBasic(e.event) {
 		return
@@ -74,7 +81,7 @@ func (r *basicEvents) addEvent(e *indexedEvent) {
 	}
 }
 
-// isBasic says that an event is collected as basic.
+// isBasic reports whether an event is collected as basic.
 func (q *base) isBasic(e event) bool {
 	if q.params.Collected == nil {
 		return true
@@ -86,29 +93,34 @@ func (q *base) isBasic(e event) bool {
 // hourMS is an hour in milliseconds.
 const hourMS = 3_600_000
 
-// perHour is n by hours of runtime.
+// perHour returns n ÷ hours of runtime.
 func perHour(n *big.Int, runtimeMS int64) jsontext.Value {
 	return ratio(new(big.Int).Mul(n, big.NewInt(hourMS)), big.NewInt(runtimeMS))
 }
 
-// valuePer is a sum of values ÷ d.
+// valuePer returns a sum of values ÷ d.
 func valuePer(sum decimal128.Num, d int64) jsontext.Value {
 	return ratio(sum.BigInt(), new(big.Int).Mul(big.NewInt(d), big.NewInt(valueUnit)))
 }
 
-// valuePerHour is a sum of values by hours of runtime.
+// valuePerHour returns a sum of values ÷ hours of runtime.
 func valuePerHour(sum decimal128.Num, runtimeMS int64) jsontext.Value {
 	return ratio(new(big.Int).Mul(sum.BigInt(), big.NewInt(hourMS)), new(big.Int).Mul(big.NewInt(runtimeMS), big.NewInt(valueUnit)))
 }
 
-// valueUnit is how many units of a sum are 1.
+// valueUnit is the number of units in 1: sums of values are kept in units of
+// 10⁻⁹, so that they are exact.
 const valueUnit = 1_000_000_000
 
+// exact returns a sum of values as a decimal without rounding.
 func exact(sum decimal128.Num) jsontext.Value {
 	return schemas.AppendDecimal(nil, sum, schemas.ValueScale)
 }
 
-// eventTable is eventTracking/basic/dataTable.
+// eventTable is the report eventTracking/basic/dataTable: for each event its
+// occurrences and the sum of its values, and their averages. The published
+// document names the averages; users are the active clients of the range,
+// sessions the session starts, and hours those of the runtime of the range.
 type eventTable struct{ basicEvents }
 
 // NewEventTable compiles eventTracking/basic/dataTable.
@@ -124,7 +136,8 @@ func NewEventTable(b *Body, params Params) (*Question, error) {
 	return question, nil
 }
 
-// result is categories, none first, each with its events.
+// result lists the categories by their bytes, events without a category first,
+// each category with its events.
 func (t *eventTable) result() Answer {
 	keys := make([]event, 0, len(t.totals))
 	for key := range t.totals {
@@ -143,12 +156,12 @@ func (t *eventTable) result() Answer {
 	return Answer{Result: out}
 }
 
-// compare orders by category, none first, and name.
+// compare orders events by category, none first, and then by name.
 func (e event) compare(o event) int {
 	return cmp.Or(cmp.Compare(e.category, o.category), cmp.Compare(e.name, o.name))
 }
 
-// category is one category with its events.
+// category encodes the events of one category and their sum.
 func (t *eventTable) category(keys []event) Object {
 	var sum eventTotals
 	data := Object{}
@@ -165,6 +178,7 @@ func (t *eventTable) category(keys []event) Object {
 	}
 }
 
+// usage encodes the occurrences of an event or a category, and their averages.
 func (t *eventTable) usage(total *eventTotals) Object {
 	all := &t.buckets[0]
 	return Object{
@@ -175,7 +189,8 @@ func (t *eventTable) usage(total *eventTotals) Object {
 	}
 }
 
-// values is empty where no event had a value.
+// values encodes the sum of values and its averages; an empty object where no
+// event had a value.
 func (t *eventTable) values(total *eventTotals) Object {
 	if total.valueCount == 0 {
 		return Object{}
@@ -190,16 +205,19 @@ func (t *eventTable) values(total *eventTotals) Object {
 	}
 }
 
-// eventTimeline is eventTracking/basic/timeline.
+// eventTimeline is the report eventTracking/basic/timeline: for each bucket the
+// occurrences or values of the requested events, divided by users, sessions,
+// hours of runtime or occurrences.
 type eventTimeline struct {
 	basicEvents
 
 	events  []requestedEvent
-	values  bool   // sums of values, not occurrences
-	divisor string // "" is none
+	values  bool   // dataView is customValues: sums of values instead of occurrences
+	divisor string // users, sessions, runtime or usageCounts; "" is none
 }
 
-// NewEventTimeline compiles eventTracking/basic/timeline.
+// NewEventTimeline compiles eventTracking/basic/timeline. It needs client days
+// only for divisors that are not the event's own count.
 func NewEventTimeline(b *Body, params Params) (*Question, error) {
 	split, err := b.readRequiredSplit()
 	if err != nil {
@@ -239,7 +257,7 @@ func NewEventTimeline(b *Body, params Params) (*Question, error) {
 	return question, nil
 }
 
-// result is for each bucket the events in the order asked for.
+// result lists for each bucket the events in the order of the request.
 func (t *eventTimeline) result() Answer {
 	var out Object
 	for i := range t.q.days.Buckets {
@@ -256,6 +274,8 @@ func (t *eventTimeline) result() Answer {
 	return Answer{Result: out}
 }
 
+// value is the number of one event in one bucket. Occurrences take the way of
+// values, in the same unit.
 func (t *eventTimeline) value(total *eventTotals, in *bucketTotals) jsontext.Value {
 	sum := total.valueSum
 	if !t.values {

@@ -7,28 +7,30 @@ import (
 	"sort"
 )
 
-// bin is an interval of whole numbers, both ends included.
+// bin is an interval of whole numbers that includes both ends.
 type bin struct {
 	low, high int64
-	open      bool // everything from low on
+	open      bool // no upper end
 	label     string
 }
 
-// binOf is the bin of a number, −1 if it is in none.
+// binOf returns the index of the bin of a number; −1 if it is in none.
 func binOf(bins []bin, n int64) int {
 	return slices.IndexFunc(bins, func(b bin) bool { return n >= b.low && (b.open || n <= b.high) })
 }
 
-// scale is how numbers are binned.
+// scale says how numbers of one kind are cut into bins and labelled.
 type scale struct {
-	ladder []int64 // upper ends of automatic bins, to be multiplied
-	min    int64   // the smallest number there can be
-	below  bool    // the first automatic bin is written as "≤ N"
+	ladder []int64 // upper ends of automatic bins before the factor
+	min    int64   // the smallest possible number
+	below  bool    // the first automatic bin is labelled "≤ N"
 	label  func(int64) string
 }
 
-// The scales of all reports: days and sessions and events are numbers, runtime
-// is in minutes, averages are in hundredths.
+// dayScale is the scale of days and of occurrences of events, which are 1 or
+// more. The other scales are those of sessions, of runtime in minutes, and of
+// averages in hundredths. The labels follow the samples of the published
+// document: "3", "4 - 5", "≤ 1", "≥ 13", and "h:mm" for runtime.
 func dayScale() scale {
 	return scale{ladder: []int64{1, 2, 3, 5, 8, 12}, min: 1, label: plainLabel}
 }
@@ -47,10 +49,10 @@ func averageScale() scale {
 
 func plainLabel(n int64) string { return fmt.Sprint(n) }
 
-// clockLabel is h:mm of minutes.
+// clockLabel is a number of minutes as h:mm.
 func clockLabel(minutes int64) string { return fmt.Sprintf("%d:%02d", minutes/60, minutes%60) }
 
-// hundredthLabel has one decimal at least, two at most.
+// hundredthLabel is a number of hundredths with one or two decimals.
 func hundredthLabel(n int64) string {
 	if n%10 == 0 {
 		return fmt.Sprintf("%d.%d", n/100, n/10%10)
@@ -58,7 +60,7 @@ func hundredthLabel(n int64) string {
 	return fmt.Sprintf("%d.%02d", n/100, n%100)
 }
 
-// bin is the bin from low to high.
+// bin returns the bin from low to high.
 func (s *scale) bin(low, high int64) bin {
 	if low == high {
 		return bin{low: low, high: high, label: s.label(low)}
@@ -66,19 +68,21 @@ func (s *scale) bin(low, high int64) bin {
 	return bin{low: low, high: high, label: s.label(low) + " - " + s.label(high)}
 }
 
+// openBin returns the bin from low on, without an upper end.
 func (s *scale) openBin(low int64) bin {
 	return bin{low: low, open: true, label: "≥ " + s.label(low)}
 }
 
-// distribution is how many there are of each number: of a tally of automatic bins,
-// rounded up to the next end that a bin can have, so that it stays small
-// whatever the numbers, and the bins come out as of the numbers themselves.
+// distribution counts clients by a number. For automatic bins the numbers are
+// rounded up to the next end that a bin can have: then a distribution has few
+// keys whatever the numbers, and the bins and the counts in them are those of
+// the exact numbers.
 type distribution map[int64]int64
 
-// maxFactor bounds what the ladder is multiplied with: the ends stay int64.
+// maxFactor bounds the factors of a ladder, so that ends fit 64 bits.
 const maxFactor = 1_000_000_000_000_000
 
-// factors yields 1, 2, 5, 10, 20, 50, ….
+// factors yields 1, 2, 5, 10, 20, 50, … up to 5 × maxFactor.
 func factors(yield func(int64) bool) {
 	for ten := int64(1); ten <= maxFactor; ten *= 10 {
 		if !yield(ten) || !yield(2*ten) || !yield(5*ten) {
@@ -87,7 +91,7 @@ func factors(yield func(int64) bool) {
 	}
 }
 
-// binEnds are all ends that an automatic bin can have, ascending.
+// binEnds returns all ends that an automatic bin can have, ascending.
 func (s *scale) binEnds() []int64 {
 	all := map[int64]bool{}
 	for f := range factors {
@@ -98,20 +102,22 @@ func (s *scale) binEnds() []int64 {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// roundUp is the smallest of ends that n does not exceed.
+// roundUp returns the smallest of the ends that is not less than n; the largest
+// end if there is none.
 func roundUp(ends []int64, n int64) int64 {
 	i := sort.Search(len(ends), func(i int) bool { return ends[i] >= n })
 	return ends[min(i, len(ends)-1)]
 }
 
-// automaticBins cuts numbers into bins. The published algorithm is not known; this
-// is ours:
+// automaticBins cuts numbers into bins. The published document does not give
+// the algorithm of its bins. This one reproduces its samples:
 //
-//   - The upper ends are those of the scale's ladder, times the smallest of 1,
-//     2, 5, 10, 20, 50, … with which the ladder reaches the 95th percentile (the
-//     smallest number that at least 95 of 100 do not exceed), so that few large
-//     numbers do not decide. The ladder ends at the first end that reaches it.
-//   - What lies beyond is one open bin, which is there if somebody is in it.
+//   - The upper ends are those of the ladder of the scale, times the smallest
+//     factor of 1, 2, 5, 10, 20, 50, … with which the ladder reaches the 95th
+//     percentile (the smallest number that at least 95 of 100 clients do not
+//     exceed), so that a few large numbers do not decide. The bins end at the
+//     first end that reaches the percentile.
+//   - One open bin holds larger numbers, if there are any.
 func (s *scale) automaticBins(numbers distribution) []bin {
 	if len(numbers) == 0 {
 		return nil
@@ -138,7 +144,8 @@ func (s *scale) automaticBins(numbers distribution) []bin {
 	return out
 }
 
-// percentile is the smallest number that at least p of 100 do not exceed.
+// percentile returns the smallest number that at least p of 100 clients do not
+// exceed.
 func (c distribution) percentile(p int64) int64 {
 	var all, below int64
 	for _, n := range c {
@@ -152,6 +159,7 @@ func (c distribution) percentile(p int64) int64 {
 	return 0
 }
 
+// factor returns the smallest factor with which the ladder reaches the target.
 func (s *scale) factor(target int64) int64 {
 	top := s.ladder[len(s.ladder)-1]
 	for f := range factors {
@@ -162,7 +170,7 @@ func (s *scale) factor(target int64) int64 {
 	return maxFactor
 }
 
-// histogram is how many of numbers are in each bin.
+// histogram counts the clients in each bin. Numbers in no bin are not counted.
 func histogram(bins []bin, numbers distribution) []int64 {
 	out := make([]int64, len(bins))
 	for number, n := range numbers {
@@ -173,7 +181,7 @@ func histogram(bins []bin, numbers distribution) []int64 {
 	return out
 }
 
-// encodeBins spells a histogram.
+// encodeBins encodes a histogram as an object of labels and counts.
 func encodeBins(bins []bin, counts []int64) Object {
 	out := Object{}
 	for i := range bins {

@@ -6,8 +6,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Body is the request of a report. Each report reads the members that its
-// contract gives it.
+// Body is the JSON body of a report request. Each report reads the members that
+// the published document gives it, and ignores the others. Members marked ours
+// are additions of Weir.
 type Body struct {
 	StartDate        *string        `json:"startDate"`
 	StopDate         *string        `json:"stopDate"`
@@ -36,6 +37,7 @@ type Body struct {
 	RetDailyData     jsontext.Value `json:"retDailyData"`
 }
 
+// text returns a string that may be absent or null as "".
 func text(s *string) string {
 	if s == nil {
 		return ""
@@ -43,7 +45,8 @@ func text(s *string) string {
 	return *s
 }
 
-// readRange reads startDate and stopDate.
+// readRange reads startDate and stopDate, both of which are included, as
+// published.
 func (b *Body) readRange(today Day, split Split) (Range, error) {
 	start, err := ParseDay("startDate", text(b.StartDate), today)
 	if err != nil {
@@ -56,7 +59,7 @@ func (b *Body) readRange(today Day, split Split) (Range, error) {
 	return NewRange(start, stop, split)
 }
 
-// readSplit reads dateSplit; null and none are no split.
+// readSplit reads dateSplit. Null and a missing member are no split.
 func (b *Body) readSplit() (Split, error) {
 	if b.DateSplit == nil {
 		return NoSplit, nil
@@ -64,7 +67,7 @@ func (b *Body) readSplit() (Split, error) {
 	return ParseSplit("dateSplit", *b.DateSplit)
 }
 
-// readRequiredSplit reads a dateSplit that must be there.
+// readRequiredSplit reads the dateSplit of reports that require one.
 func (b *Body) readRequiredSplit() (Split, error) {
 	if b.DateSplit == nil {
 		return NoSplit, fieldErrorf("dateSplit", "is missing: day, week or month")
@@ -72,27 +75,33 @@ func (b *Body) readRequiredSplit() (Split, error) {
 	return b.readSplit()
 }
 
-// status is what a client can be in a bucket.
+// status is what a client can be in a bucket. As published: a client is new in
+// the bucket of its first event, active in every bucket with an event, and lost
+// in the bucket of its loss (see lossRule). It may be all three in one bucket.
 type status int
 
 const (
 	isNew status = iota
 	isActive
 	isLost
-	statuses // how many there are
+	statuses // the number of statuses
 )
 
 func (s status) String() string { return [...]string{"new", "active", "lost"}[s] }
 
-// lossRule say when a client is lost.
+// lossRule says when a client is lost. The published document defines a client
+// as lost after daysUntilDeclaredLost days without contact, and
+// dateReportedLost chooses whether it is counted on its last day or on the day
+// of the declaration.
 type lossRule struct {
-	after      Day // days without contact
+	after      Day // daysUntilDeclaredLost
 	onDeclared bool
 	today      Day
 }
 
-// lostOn is the day on which a client last seen on a day is lost; false while it
-// is not.
+// lostOn returns the day on which a client that was last seen on a day counts
+// as lost; false while it is not lost. Today is the last day that counts: a
+// client is lost when last + after ≤ today.
 func (l *lossRule) lostOn(last Day) (Day, bool) {
 	declared := last + l.after
 	if declared > l.today {
@@ -104,7 +113,7 @@ func (l *lossRule) lostOn(last Day) (Day, bool) {
 	return last, true
 }
 
-// readStatuses reads clientStatus and, if lost is among them, what lost means.
+// readStatuses reads clientStatus and, if lost is requested, the rule for it.
 func (b *Body) readStatuses(today Day) (want [statuses]bool, lost lossRule, err error) {
 	if len(b.ClientStatus) == 0 {
 		return want, lost, fieldErrorf("clientStatus", "is missing: one or more of new, active, lost")
@@ -127,7 +136,7 @@ func (b *Body) readStatuses(today Day) (want [statuses]bool, lost lossRule, err 
 	return want, lost, err
 }
 
-// maxLostAfter bounds daysUntilDeclaredLost.
+// maxLostAfter is the largest daysUntilDeclaredLost: a hundred years of days.
 const maxLostAfter = 36_500
 
 // readLossRule reads daysUntilDeclaredLost and dateReportedLost.
@@ -148,7 +157,8 @@ func (b *Body) readLossRule(today Day) (lossRule, error) {
 	return l, nil
 }
 
-// readLossPeriod reads daysUntilDeclaredLost alone.
+// readLossPeriod reads daysUntilDeclaredLost alone, for the report that has no
+// dateReportedLost.
 func (b *Body) readLossPeriod(today Day) (lossRule, error) {
 	l := lossRule{today: today}
 	if b.DaysUntilLost == nil || b.DaysUntilLost.Kind() == 'n' {

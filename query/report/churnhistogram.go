@@ -2,8 +2,9 @@ package report
 
 import "slices"
 
-// churnHistogram is how long the lives of lost clients were: the churn
-// histograms of days, sessions and runtime.
+// churnHistogram is the reports churn/histogram/days, sessions and runtime: how
+// many active days, sessions or minutes the lost clients of a range had in
+// their whole lives.
 type churnHistogram struct {
 	population population
 	metric     clientMetric
@@ -11,7 +12,8 @@ type churnHistogram struct {
 	numbers    distribution
 }
 
-// NewChurnHistogram compiles churn/histogram/days, sessions or runtime.
+// NewChurnHistogram returns the function that compiles churn/histogram/days,
+// sessions or runtime.
 func NewChurnHistogram(name string) func(b *Body, params Params) (*Question, error) {
 	return func(b *Body, params Params) (*Question, error) {
 		q, err := newBase(b, params)
@@ -37,6 +39,7 @@ func NewChurnHistogram(name string) func(b *Body, params Params) (*Question, err
 	}
 }
 
+// aggregate adds the lost clients of one pass.
 func (r *churnHistogram) aggregate(cs *clientStats) {
 	for u := range int32(len(cs.units)) {
 		if r.population.has(cs, u) {
@@ -45,6 +48,7 @@ func (r *churnHistogram) aggregate(cs *clientStats) {
 	}
 }
 
+// result is an object of bins.
 func (r *churnHistogram) result() Answer {
 	bins := r.metric.scale.automaticBins(r.numbers)
 	return Answer{Result: encodeBins(bins, histogram(bins, r.numbers))}

@@ -9,7 +9,9 @@ import (
 	"strings"
 )
 
-// clientCounts is how many clients are new, active and lost: the generic reports.
+// clientCounts is the reports generic/dateRange and generic/current: how many
+// clients are new, active and lost in each bucket, in total or by up to three
+// levels of segments.
 type clientCounts struct {
 	q      *base
 	split  Split
@@ -17,7 +19,7 @@ type clientCounts struct {
 	lost   lossRule
 	levels []level
 	root   *seriesNode
-	mask   []uint64 // scratch: the buckets in which a unit counts
+	mask   []uint64 // scratch: the buckets in which one unit counts
 }
 
 // NewDateRange compiles generic/dateRange.
@@ -36,8 +38,9 @@ func NewDateRange(b *Body, params Params) (*Question, error) {
 	return newClientCounts(b, q, split)
 }
 
-// NewCurrent compiles generic/current: the range from startDate, or from the
-// beginning, without an end, so that all values are current.
+// NewCurrent compiles generic/current. The published document lists a startDate
+// without saying what it does: here the range begins with it, or with the first
+// event, and has no end, so that all values are current.
 func NewCurrent(b *Body, params Params) (*Question, error) {
 	q, err := newBase(b, params)
 	if err != nil {
@@ -49,12 +52,14 @@ func NewCurrent(b *Body, params Params) (*Question, error) {
 			return nil, err
 		}
 	} else if !q.zone.UTC() {
-		start = minDay // the first hours of 1970 are of the day before in half of the world
+		start = minDay // west of UTC, 1970 begins on the day before
 	}
 	q.days, q.asOf = OpenRange(start), asOfNow
 	return newClientCounts(b, q, NoSplit)
 }
 
+// newClientCounts compiles what both generic reports have. As published, a
+// question with a dateSplit has one level at most.
 func newClientCounts(b *Body, q base, split Split) (*Question, error) {
 	c := &clientCounts{split: split}
 	question := &Question{base: q, report: c}
@@ -82,19 +87,21 @@ func newClientCounts(b *Body, q base, split Split) (*Question, error) {
 	return question, nil
 }
 
-// seriesNode is one series: its numbers by bucket, and the series within it.
+// seriesNode is one series: its counts by bucket, and the series of the next
+// level within it.
 type seriesNode struct {
 	label    string
-	segment  int // of its level
+	segment  int // the first segment of the level that has the label
 	counts   [][statuses]int64
 	children map[string]*seriesNode
 }
 
+// newNode returns a series with a count of 0 in every bucket.
 func (c *clientCounts) newNode(label string, segment int) *seriesNode {
 	return &seriesNode{label: label, segment: segment, counts: make([][statuses]int64, len(c.q.days.Buckets))}
 }
 
-// child is the series within n, made if need be.
+// child returns the series within n that a key names, and adds it if it is new.
 func (c *clientCounts) child(n *seriesNode, in seriesKey) *seriesNode {
 	if have := n.children[in.label]; have != nil {
 		have.segment = min(have.segment, in.segment)
@@ -108,12 +115,13 @@ func (c *clientCounts) child(n *seriesNode, in seriesKey) *seriesNode {
 	return made
 }
 
-// aggregate adds each client to the series it is in, in each bucket.
+// aggregate adds each client of one pass to its series, in each bucket in which
+// it counts.
 func (c *clientCounts) aggregate(cs *clientStats) {
 	c.mask = make([]uint64, max(cs.bucketWords, 1))
 	for u := range int32(len(cs.units)) {
 		is := c.buckets(cs, u)
-		// Where nothing that is looked at has changed, one look will do.
+		// A client whose values did not change is tested in one bucket for all.
 		varies := cs.mayVary(u)
 		checked, passes := false, false
 		for word := range c.mask {
@@ -131,8 +139,8 @@ func (c *clientCounts) aggregate(cs *clientStats) {
 	}
 }
 
-// buckets puts the buckets in which a unit counts into the mask, and returns
-// what it is in each.
+// buckets sets the mask to the buckets in which a unit counts, and returns its
+// statuses by bucket.
 func (c *clientCounts) buckets(cs *clientStats, u int32) func(bucket int) [statuses]int64 {
 	clear(c.mask)
 	newIn, lostIn := -1, -1
@@ -152,7 +160,7 @@ func (c *clientCounts) buckets(cs *clientStats, u int32) func(bucket int) [statu
 		}
 		active = func(bucket int) bool { return cs.activeIn(u, bucket) }
 	case c.want[isActive]:
-		last := c.mark(cs.lastDay(u)) // of an open range
+		last := c.mark(cs.lastDay(u)) // the range is open: a client counts once
 		active = func(bucket int) bool { return bucket == last }
 	}
 	return func(bucket int) (is [statuses]int64) {
@@ -169,7 +177,7 @@ func (c *clientCounts) buckets(cs *clientStats, u int32) func(bucket int) [statu
 	}
 }
 
-// mark puts the bucket of a day into the mask and returns it; −1 outside the
+// mark adds the bucket of a day to the mask and returns it; −1 outside the
 // range.
 func (c *clientCounts) mark(d Day) int {
 	bucket, inside := c.q.days.bucket(d)
@@ -180,7 +188,7 @@ func (c *clientCounts) mark(d Day) int {
 	return bucket
 }
 
-// add counts a unit in n and in the series within it.
+// add counts a unit in a series and, level by level, in the series within it.
 func (c *clientCounts) add(cs *clientStats, n *seriesNode, levels []level, u int32, bucket int, before Day, is [statuses]int64) {
 	for s := range statuses {
 		n.counts[bucket][s] += is[s]
@@ -193,7 +201,8 @@ func (c *clientCounts) add(cs *clientStats, n *seriesNode, levels []level, u int
 	}
 }
 
-// result is the result in the shape of the generic reports.
+// result has the four shapes of the generic reports: with and without a
+// dateSplit, with and without levels.
 func (c *clientCounts) result() Answer {
 	c.addFixedSeries(c.root, c.levels)
 	if c.split == NoSplit {
@@ -210,8 +219,8 @@ func (c *clientCounts) result() Answer {
 	return Answer{Result: out}
 }
 
-// addFixedSeries makes the series that are there whoever is in them, and drops those
-// beyond a limit.
+// addFixedSeries adds the series that are shown even if they are empty, and
+// drops those beyond a limit.
 func (c *clientCounts) addFixedSeries(n *seriesNode, levels []level) {
 	if len(levels) == 0 {
 		return
@@ -229,8 +238,9 @@ func (c *clientCounts) addFixedSeries(n *seriesNode, levels []level) {
 	}
 }
 
-// applyLimit keeps the largest series of a segment that was split: the sum of all
-// numbers decides, then the label. The series of null is beside the limit.
+// applyLimit keeps the largest series of a segment that is split, by the sum of
+// all their counts and then by label. The series of null does not count towards
+// the limit.
 func (n *seriesNode) applyLimit(segment, limit int) {
 	var children []*seriesNode
 	for _, child := range n.children {
@@ -249,6 +259,7 @@ func (n *seriesNode) applyLimit(segment, limit int) {
 	}
 }
 
+// sum returns the sum of all counts of a series, over all statuses and buckets.
 func (n *seriesNode) sum() (sum int64) {
 	for i := range n.counts {
 		for _, count := range n.counts[i] {
@@ -258,8 +269,8 @@ func (n *seriesNode) sum() (sum int64) {
 	return sum
 }
 
-// encodeSeries writes a series and those within it, of one bucket. Where there are
-// levels the whole is left out: only its parts are asked for.
+// encodeSeries encodes one bucket of a series and of the series within it. With
+// levels the total of all clients is left out, as in the published samples.
 func (c *clientCounts) encodeSeries(n *seriesNode, bucket, depth int) Object {
 	var out Object
 	if depth > 0 || len(c.levels) == 0 {
@@ -275,7 +286,7 @@ func (c *clientCounts) encodeSeries(n *seriesNode, bucket, depth int) Object {
 	return append(out, Member{fmt.Sprintf("level%d", depth+1), children})
 }
 
-// totals are the numbers that were asked for.
+// totals encodes the requested statuses, in the order new, active, lost.
 func (c *clientCounts) totals(n *seriesNode, bucket int) Object {
 	var out Object
 	for s := range statuses {

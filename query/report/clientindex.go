@@ -1,6 +1,7 @@
 package report
 
-// hash spreads ids that follow one another.
+// hash mixes the bits of an id, so that ids in sequence spread over a table and
+// over hash ranges.
 func hash(v uint64) uint64 {
 	v ^= v >> 32
 	v *= 0x9e3779b97f4a7c15
@@ -9,14 +10,19 @@ func hash(v uint64) uint64 {
 	return v ^ v>>32
 }
 
-// clientIndex numbers clients: an open table of twice as many places as clients, at
-// least. No client has the id 0.
+// clientIndex maps client ids to units. It is a hash table with open addressing
+// that is at most half full. Id 0 marks a free place: no client has it.
+//
+// It stands in for a map[int64]int32 because its size in bytes is known, as the
+// memory limit of a question demands, and because it is faster: see
+// BenchmarkClientIndex.
 type clientIndex struct {
 	keys  []int64
 	units []int32
 	used  int
 }
 
+// find returns the unit of a client.
 func (x *clientIndex) find(client int64) (int32, bool) {
 	if len(x.keys) == 0 {
 		return 0, false
@@ -31,7 +37,8 @@ func (x *clientIndex) find(client int64) (int32, bool) {
 	}
 }
 
-// put adds a client that is not there.
+// put adds a client that is not in the index, and doubles the table when it is
+// half full.
 func (x *clientIndex) put(client int64, unit int32) {
 	if 2*(x.used+1) > len(x.keys) {
 		old := *x
@@ -51,4 +58,5 @@ func (x *clientIndex) put(client int64, unit int32) {
 	x.used++
 }
 
+// bytes returns the size of the table.
 func (x *clientIndex) bytes() int64 { return int64(len(x.keys)) * 12 }

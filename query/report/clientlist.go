@@ -13,38 +13,41 @@ import (
 	"weir/schemas/property"
 )
 
-// clientList is a page of the clients of a product: reporting/clientPropertyList.
-// Clients are ordered by the bytes of their ids in decimal.
+// clientList is the report clientPropertyList: a page of the clients of a
+// product with some of their properties, in the order of the bytes of their ids
+// in decimal.
 type clientList struct {
 	q      *base
 	start  string
 	page   int
 	listed []listedProperty
-	usage  bool // lifetimeEventUsage is among them
+	usage  bool // lifetimeEventUsage is listed
 	daily  *base
 	byDay  []listedProperty
-	window int // clients that are looked at, at once; halved when they do not fit
+	window int // clients that are looked at together; halved when they need too much memory
 }
 
-// listedProperty is a property of a list.
+// listedProperty is a property of the list.
 type listedProperty struct {
 	name     string
-	property int // index in properties.all; −1 of what is none
+	property int // index in usedProperties.all; −1 for what is filled in later or always empty
 }
 
-// Names of a list that are no properties.
+// Names of ReachOut counters, which lists may ask for. They are always empty:
+// Weir has no campaigns.
 const (
 	nameReachAuto   = "reachOutDeliveries.auto"
 	nameReachManual = "reachOutDeliveries.manual"
 )
 
+// Limits of a list.
 const (
 	listPage   = 200
 	listWindow = 1 << 18
-	maxListed  = 200 // properties of a list
+	maxListed  = 200 // properties of one list
 )
 
-// NewClientList compiles reporting/clientPropertyList.
+// NewClientList compiles clientPropertyList.
 func NewClientList(b *Body, params Params) (*Question, error) {
 	q, err := newBase(b, params)
 	if err != nil {
@@ -71,6 +74,8 @@ func NewClientList(b *Body, params Params) (*Question, error) {
 	return question, l.readDaily(b, params)
 }
 
+// addProperty adds a property to the list, once. The client id is always
+// listed.
 func (l *clientList) addProperty(field, name string) error {
 	if name == property.NameClientID || slices.ContainsFunc(l.listed, func(have listedProperty) bool { return have.name == name }) {
 		return nil
@@ -90,7 +95,8 @@ func (l *clientList) addProperty(field, name string) error {
 	return nil
 }
 
-// readDaily reads retDailyData.
+// readDaily reads retDailyData: a range, and the properties that are listed for
+// each active day in it.
 func (l *clientList) readDaily(b *Body, params Params) error {
 	if b.RetDailyData == nil || b.RetDailyData.Kind() == 'n' {
 		return nil
@@ -133,6 +139,8 @@ func (l *clientList) readDaily(b *Body, params Params) error {
 	return nil
 }
 
+// addDailyProperty adds a property of each day; properties with a current value
+// alone are refused.
 func (l *clientList) addDailyProperty(field, name string) error {
 	if _, daily, known := propertyOf(name); known && !daily {
 		return fieldErrorf(field, "%q has no value of each day", name)
@@ -147,8 +155,9 @@ func (l *clientList) addDailyProperty(field, name string) error {
 	return nil
 }
 
-// run looks at as many clients at once as memory allows, in the order of
-// the list, until a page is full.
+// run looks at the clients in the order of the list, a window of them at a
+// time, until a page is full. It halves the window when its clients need more
+// memory than allowed.
 func (l *clientList) run(ctx context.Context, src Source) (Answer, error) {
 	found := page{}
 	start := idBound{text: l.start, included: true}
@@ -183,31 +192,34 @@ func (l *clientList) run(ctx context.Context, src Source) (Answer, error) {
 	return Answer{Result: found.rows, More: more}, nil
 }
 
-// page is what a page has so far.
+// page is the rows of a page so far.
 type page struct {
 	ids  []int64
 	rows []Object
-	next int64 // the client that the next page starts at; 0 is none
+	next int64 // the client that the next page starts at; 0 if this page is the last
 }
 
-// idBound is where ids begin.
+// idBound is where the ids of a window begin. Clients send it as a text that
+// need not be an id.
 type idBound struct {
 	text     string
 	included bool
 }
 
+// has reports whether an id comes at or after the bound, compared as texts.
 func (b *idBound) has(id int64) bool {
 	var buf [20]byte
 	order := cmp.Compare(string(strconv.AppendInt(buf[:0], id, 10)), b.text)
 	return order > 0 || order == 0 && b.included
 }
 
-// idKey orders ids by the bytes of their decimals.
+// idKey orders ids by the bytes of their decimals without formatting them.
 type idKey struct {
-	scaled uint64 // the id with zeros behind it, up to 19 digits
+	scaled uint64 // the id, followed by zeros up to 19 digits
 	digits int
 }
 
+// keyOf returns the key of an id.
 func keyOf(id int64) idKey {
 	k := idKey{scaled: uint64(id)}
 	for rest := id; rest > 0; rest /= 10 {
@@ -220,13 +232,14 @@ func keyOf(id int64) idKey {
 	return k
 }
 
+// compareIDs orders ids by the bytes of their decimals.
 func compareIDs(a, b int64) int {
 	x, y := keyOf(a), keyOf(b)
 	return cmp.Or(cmp.Compare(x.scaled, y.scaled), cmp.Compare(x.digits, y.digits))
 }
 
-// ids are the first clients from a bound on, as many as a window has, and
-// whether there are more.
+// ids returns the first clients from a bound on, as many as a window holds, and
+// whether there are more. It holds two windows at most.
 func (l *clientList) ids(ctx context.Context, src Source, from idBound) (ids []int64, more bool, err error) {
 	cut := func() {
 		slices.SortFunc(ids, compareIDs)
@@ -252,7 +265,7 @@ func (l *clientList) ids(ctx context.Context, src Source, from idBound) (ids []i
 	return ids, more, nil
 }
 
-// statsOf makes facts of some clients alone.
+// statsOf returns stats of the given clients alone, in their order.
 func statsOf(q *base, ids []int64) []*clientStats {
 	cs := newClientStats(q, hashRange{to: hashEnd})
 	for _, id := range ids {
@@ -262,7 +275,8 @@ func statsOf(q *base, ids []int64) []*clientStats {
 	return []*clientStats{cs}
 }
 
-// addPage adds to found those of ids that match.
+// addPage adds the clients of a window that match to the page. The client after
+// a full page becomes the start of the next.
 func (l *clientList) addPage(ctx context.Context, src Source, ids []int64, found *page) error {
 	workers, err := l.q.pass(ctx, src, func() []*clientStats { return statsOf(l.q, ids) })
 	if err != nil {
@@ -286,16 +300,18 @@ func (l *clientList) addPage(ctx context.Context, src Source, ids []int64, found
 	return nil
 }
 
+// value is a listed property of a client.
 func (*clientList) value(cs *clientStats, u int32, entry listedProperty) any {
 	if entry.property < 0 {
-		return []Object{} // of events it is put there later
+		return []Object{} // addUsage fills in lifetimeEventUsage
 	}
 	v := cs.value(u, entry.property, maxDay)
 	return v.typed(&cs.q.props.all[entry.property])
 }
 
-// typed is a value as a list writes it: as a number, truth or text, by its
-// property.
+// typed is a value as lists have it: a number, a boolean or a text, by the type
+// of the property. Null is "<NULL>", and a flag that was never reported is
+// false.
 func (v *Value) typed(p *usedProperty) any {
 	switch {
 	case p.typ == property.Flag:
@@ -314,7 +330,8 @@ func (v *Value) typed(p *usedProperty) any {
 	return v.Text
 }
 
-// details adds what is looked up for the clients of the page alone.
+// details adds what is read for the clients of the page alone: event usage and
+// daily values.
 func (l *clientList) details(ctx context.Context, src Source, found *page) error {
 	if len(found.ids) == 0 {
 		return nil
@@ -328,7 +345,7 @@ func (l *clientList) details(ctx context.Context, src Source, found *page) error
 		return nil
 	}
 	l.daily.clients = found.ids
-	l.daily.params.Bytes = unbounded // a page of clients
+	l.daily.params.Bytes = unbounded // bounded by the page
 	workers, err := l.daily.pass(ctx, src, func() []*clientStats { return statsOf(l.daily, found.ids) })
 	if err != nil {
 		return err
@@ -340,10 +357,12 @@ func (l *clientList) details(ctx context.Context, src Source, found *page) error
 	return nil
 }
 
-// unbounded is for what is bounded otherwise.
+// unbounded is the memory limit of passes that are bounded by the size of a
+// page.
 const unbounded = 1 << 60
 
-// dailyRows is one element for each day on which a client was active.
+// dailyRows returns an element for each day of the range on which a client was
+// active.
 func (l *clientList) dailyRows(cs *clientStats, u int32) []Object {
 	out := []Object{}
 	for bucket := range l.daily.days.Buckets {
@@ -361,10 +380,10 @@ func (l *clientList) dailyRows(cs *clientStats, u int32) []Object {
 	return out
 }
 
-// addUsage puts in how often each client sent each event.
+// addUsage fills in how often each client sent each event.
 func (l *clientList) addUsage(ctx context.Context, src Source, found *page) error {
 	q := base{params: l.q.params, zone: l.q.zone, days: OpenRange(minDay), asOf: asOfNow, everyEvent: true, clients: found.ids}
-	q.params.Bytes = unbounded // a page of clients
+	q.params.Bytes = unbounded // bounded by the page
 	workers, err := q.pass(ctx, src, func() []*clientStats { return statsOf(&q, found.ids) })
 	if err != nil {
 		return err

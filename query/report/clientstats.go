@@ -10,64 +10,74 @@ import (
 	"weir/schemas/rollup"
 )
 
-// ErrFull says that a pass is about more clients than memory allows.
+// ErrFull says that the clients of a pass need more memory than allowed. The
+// pass is repeated with fewer clients.
 var ErrFull = errors.New("more clients than fit one pass")
 
-// clientStats are what a question has to know of each client of a pass. Clients that
-// are counted as one, by groupBy, are one unit.
+// clientStats is what a question keeps about each client of its hash range.
+// Clients that groupBy counts as one are one unit. One worker owns a
+// clientStats: nothing in it is safe for concurrent use.
+//
+// Slices "by unit and slot" have a fixed number of slots for each unit, one
+// after the other, so that a client costs no allocation of its own.
 type clientStats struct {
 	q         *base
-	clients   hashRange   // which clients these facts are about
-	rows      rowRange    // of rows whose client does not matter
-	maxBytes  int64       // bytes that it may take
-	unitIndex clientIndex // client id → unit
-	closed    bool        // no other clients than those in index
+	clients   hashRange   // ids outside are skipped
+	rows      rowRange    // this worker's share of rows that do not depend on clients
+	maxBytes  int64       // memory limit of this worker
+	unitIndex clientIndex // client id → index in units
+	closed    bool        // no client is added to unitIndex
 
 	units        []unit
-	current      []observation // by unit and slot of what is said
-	attributes   []observation // by unit and slot of what is told
-	history      [][]valueRun  // by unit and slot of what is said; nil until something is added
-	unmerged     bool          // past has every utterance by itself
-	usages       []int64       // by unit and slot of usages
-	bucketBits   []uint64      // by unit and word: a bit for each bucket of the range with activity
+	current      []observation // latest reported value, by unit and slot
+	attributes   []observation // user attributes, by unit and slot
+	history      [][]valueRun  // daily values, by unit and slot; nil unless markHistory found a need
+	unmerged     bool          // history keeps each observation by itself
+	usages       []int64       // lifetimeEventUsage, by unit and slot
+	bucketBits   []uint64      // by unit and word: a bit for each bucket with activity
 	bucketWords  int
-	activeDays   []daySet       // by unit
-	bucketTotals []bucketTotals // by bucket; of clients of the part
+	activeDays   []daySet       // all days with activity, by unit
+	bucketTotals []bucketTotals // by bucket; of the clients of this range
 
 	eventIndex   eventIndex
-	eventCounts  eventCounts // (unit, number of an event) → occurrences
-	bytes        int64       // of what slices here point to
+	eventCounts  eventCounts // occurrences by unit and number of an event
+	bytes        int64       // of what the slices point to
 	unitCache    unitCache
-	lastCode     []int32           // code by slot
-	found        []rollup.Property // scratch: of a row
+	lastCode     []int32           // latest code, by slot
+	found        []rollup.Property // scratch: the properties of one row
 	daily        dailySlots
 	codes        map[string]int32
-	values       []Value         // by code; 0 is null
+	values       []Value         // by code; code 0 is null
 	continents   map[int32]int32 // country code → continent code
-	matched      [][]int8        // by condition and code: 0 is not known, 1 holds, 2 does not
-	seriesByCode [][][]seriesKey // by level and code
+	matched      [][]int8        // by condition and code: 0 is unknown, 1 matches, 2 does not
+	seriesByCode [][][]seriesKey // by level and code; nil is unknown
 }
 
-// unit is one client, or several that are counted as one.
+// unit is one client, or several that groupBy counts as one.
 type unit struct {
-	id             int64 // 0 of several
-	first, last    int64 // event times of its life; epoch milliseconds
-	sessions       int64 // of its life
+	id             int64 // client id; 0 for several clients
+	first, last    int64 // earliest and latest event time; epoch milliseconds
+	sessions       int64 // of the whole life, like runtimeMS
 	runtimeMS      int64
 	rangeSessions  int64
 	rangeRuntimeMS int64
-	changed        bool // some value was said after a moment that is looked at
+	changed        bool // a daily value is later than a time as of which values are read
 }
 
-// observation is the value that an event said.
+// observation is a value of a property that an event reported, and when. Later
+// observations replace earlier ones, by time and then offset.
 type observation struct {
-	code         int32 // 0 is none
+	code         int32 // index in clientStats.values; 0 is null
 	day          Day
 	time, offset int64
 }
 
+// unset is the time of an observation that no event made: any real one is
+// later.
 const unset = math.MinInt64
 
+// newClientStats returns empty stats for the clients of a hash range, with the
+// memory limit of the question.
 func newClientStats(q *base, p hashRange) *clientStats {
 	cs := &clientStats{
 		q: q, clients: p, maxBytes: q.params.Bytes, bucketWords: (len(q.days.Buckets) + 63) / 64,
@@ -82,7 +92,8 @@ func newClientStats(q *base, p hashRange) *clientStats {
 	return cs
 }
 
-// unitOf is the unit of a client; false for clients that are not looked at.
+// unitOf returns the unit of a client, and adds one for a new client; false for
+// clients of other ranges and, once closed, for unknown ones.
 func (cs *clientStats) unitOf(client int64) (int32, bool) {
 	if !cs.clients.has(client) {
 		return 0, false
@@ -95,6 +106,8 @@ func (cs *clientStats) unitOf(client int64) (int32, bool) {
 	return u, true
 }
 
+// addUnit adds a unit with all its slots and returns its number. id is 0 where
+// a unit is several clients.
 func (cs *clientStats) addUnit(id int64) int32 {
 	u := int32(len(cs.units))
 	cs.units = append(cs.units, unit{id: id, first: math.MaxInt64, last: math.MinInt64})
@@ -118,7 +131,8 @@ func (cs *clientStats) addUnit(id int64) int32 {
 	return u
 }
 
-// checkMemory says when memory is used up.
+// checkMemory returns ErrFull when the memory limit is exceeded. A single unit
+// is always allowed, because there is no smaller pass.
 func (cs *clientStats) checkMemory() error {
 	if cs.bytesUsed() > cs.maxBytes && len(cs.units) > 1 {
 		return ErrFull
@@ -126,14 +140,16 @@ func (cs *clientStats) checkMemory() error {
 	return nil
 }
 
-// bytesUsed is what the facts take, in bytes.
+// bytesUsed returns the size of the stats in bytes: the capacity of the slices
+// that grow with clients, and what they point to.
 func (cs *clientStats) bytesUsed() int64 {
-	const unitBytes, utteranceBytes = 72, 24
+	const unitBytes, observationBytes = 72, 24
 	return cs.bytes + cs.unitIndex.bytes() + cs.eventCounts.bytes() + int64(cap(cs.units))*unitBytes +
-		int64(cap(cs.current)+cap(cs.attributes))*utteranceBytes + int64(cap(cs.usages)+cap(cs.bucketBits))*8 + int64(cap(cs.activeDays))*32
+		int64(cap(cs.current)+cap(cs.attributes))*observationBytes + int64(cap(cs.usages)+cap(cs.bucketBits))*8 + int64(cap(cs.activeDays))*32
 }
 
-// addClients adds rows of clients' lives.
+// addClients adds rows of the clients rollup: first and last day, sums, and the
+// latest reported values.
 func (cs *clientStats) addClients(b *rollup.ClientBatch) error {
 	for i, client := range b.Client {
 		at, ok := cs.unitOf(client)
@@ -162,14 +178,14 @@ func (cs *clientStats) addClients(b *rollup.ClientBatch) error {
 	return cs.checkMemory()
 }
 
-// has says that a client is one that facts are gathered of. Those who have
-// sent no event are none.
+// has reports whether stats are kept for a client. Clients without an event
+// have none.
 func (cs *clientStats) has(client int64) bool {
 	_, ok := cs.unitIndex.find(client)
 	return ok
 }
 
-// addUserAttribute adds what product owners said of users.
+// addUserAttribute adds a value that the product's owner set for a user.
 func (cs *clientStats) addUserAttribute(t *UserAttribute) error {
 	slot := slices.Index(cs.q.props.userAttributes, t.Name)
 	at, ok := cs.unitIndex.find(t.Client)
@@ -181,16 +197,20 @@ func (cs *clientStats) addUserAttribute(t *UserAttribute) error {
 	return cs.checkMemory()
 }
 
-// observe is what a property of a slot says, a clearing too.
+// observe returns the observation that a reported property is. Clearing a
+// property is an observation too, of code 0. Most clients report the value that
+// the client before them did, so the last code of each slot is tried before the
+// map.
 func (cs *clientStats) observe(p *rollup.Property, slot int) observation {
 	last := &cs.lastCode[slot]
-	if cs.values[*last].raw != p.Value { // many clients say what the one before said
+	if cs.values[*last].raw != p.Value {
 		*last = cs.codeOf(p.Value)
 	}
 	return observation{code: *last, day: cs.q.zone.Day(p.Time), time: p.Time, offset: p.Offset}
 }
 
-// codeOf numbers values, each once. Null is 0.
+// codeOf returns the code of a JSON value, which is new or known. Null is 0.
+// The text is copied, because the batch that it is part of goes away.
 func (cs *clientStats) codeOf(raw string) int32 {
 	if code, known := cs.codes[raw]; known {
 		return code
@@ -207,7 +227,8 @@ func (cs *clientStats) codeOf(raw string) int32 {
 	return code
 }
 
-// keepLater makes have the later of the two.
+// keepLater replaces an observation by a later one. Equal times and offsets are
+// decided by the text, so that the order of rows does not matter.
 func (cs *clientStats) keepLater(have *observation, other observation) {
 	order := cmp.Or(cmp.Compare(other.time, have.time), cmp.Compare(other.offset, have.offset))
 	if order == 0 {
@@ -218,8 +239,10 @@ func (cs *clientStats) keepLater(have *observation, other observation) {
 	}
 }
 
-// daysScan is the client days that are needed now that lives are known; false
-// when none are.
+// daysScan returns the scan of client days, after clients are known; false if
+// no days are needed. Days are read with properties only if some client
+// reported a daily value after a time as of which values are read: else the
+// current values suffice.
 func daysScan(workers []*clientStats) (Scan, bool) {
 	q := workers[0].q
 	s := Scan{From: maxDay, To: minDay, Clients: q.clients}
@@ -246,8 +269,9 @@ func daysScan(workers []*clientStats) (Scan, bool) {
 	return s, s.From < s.To
 }
 
-// markHistory marks the clients of which a standard property was said after a
-// moment at which its value is looked at, and says whether there are any.
+// markHistory marks the clients that reported a daily property after a time as
+// of which its value is read, and reports whether there are any. For all others
+// the current value is the value at that time, so their history is not kept.
 func (cs *clientStats) markHistory() bool {
 	if cs.q.asOf == asOfNow || !cs.q.readsDaily() {
 		return false
@@ -270,7 +294,7 @@ func (cs *clientStats) markHistory() bool {
 	return found
 }
 
-// addDays adds rows of clients' days.
+// addDays adds rows of the client_days rollup.
 func (cs *clientStats) addDays(b *rollup.DayBatch) error {
 	units := cs.unitsOf(&b.Client, true)
 	if cs.q.needs.rangeDays {
@@ -291,7 +315,8 @@ func (cs *clientStats) addDays(b *rollup.DayBatch) error {
 	return cs.checkMemory()
 }
 
-// addInRange adds what clients did on days of the range.
+// addInRange marks the buckets of the range in which clients were active, and
+// adds sessions and runtime.
 func (cs *clientStats) addInRange(b *rollup.DayBatch, units []int32) {
 	for i, at := range units {
 		if at < 0 {
@@ -308,6 +333,8 @@ func (cs *clientStats) addInRange(b *rollup.DayBatch, units []int32) {
 	}
 }
 
+// addSums adds the sessions and the runtime of row i to a unit and to its
+// bucket.
 func (cs *clientStats) addSums(u *unit, b *rollup.DayBatch, i, bucket int) {
 	u.rangeSessions += b.Sessions[i]
 	u.rangeRuntimeMS += b.RuntimeMS[i]
@@ -316,8 +343,8 @@ func (cs *clientStats) addSums(u *unit, b *rollup.DayBatch, i, bucket int) {
 	}
 }
 
-// addHistory adds what clients' days say of standard properties, as far as it is
-// looked at.
+// addHistory adds the daily values of the clients that markHistory marked, up
+// to the last day as of which values are read.
 func (cs *clientStats) addHistory(b *rollup.DayBatch, units []int32) error {
 	for i, at := range units {
 		if at < 0 || !cs.units[at].changed {
@@ -337,7 +364,7 @@ func (cs *clientStats) addHistory(b *rollup.DayBatch, units []int32) error {
 	return nil
 }
 
-// addDayValues adds what one day says.
+// addDayValues adds the daily properties that one day of a unit reported.
 func (cs *clientStats) addDayValues(at int32, properties string) error {
 	n := len(cs.daily.names)
 	if err := rollup.FindProperties(properties, cs.daily.names, cs.found[:n]); err != nil {
@@ -359,7 +386,8 @@ func (cs *clientStats) addDayValues(at int32, properties string) error {
 	return nil
 }
 
-// dailySlots are the standard properties among those that are said.
+// dailySlots are the daily properties among the reported ones, with their
+// slots.
 type dailySlots struct {
 	names []string
 	slots []int
@@ -374,10 +402,12 @@ func dailySlotsOf(p *usedProperties) (s dailySlots) {
 	return s
 }
 
-// runBytes is the size of a valueRun.
+// runBytes is the size of a valueRun in memory.
 const runBytes = 48
 
-// addEvents adds rows of event days.
+// addEvents adds rows of the event_days rollup. Where no event is counted for a
+// client, the rows do not depend on clients, and each worker adds its share of
+// them.
 func (cs *clientStats) addEvents(b *rollup.EventBatch) error {
 	rows := cs.eventIndex.bind(b)
 	if cs.rows.workers > 0 && !cs.q.countsEvents() {
@@ -394,7 +424,8 @@ func (cs *clientStats) addEvents(b *rollup.EventBatch) error {
 	return cs.checkMemory()
 }
 
-// addEvent adds row i, of a client that is unborn where none is counted for.
+// addEvent adds row i for a unit. The unit is noUnit where nothing is counted
+// for clients; then only the totals are added to.
 func (cs *clientStats) addEvent(e *indexedEvent, at int32, b *rollup.EventBatch, i int) {
 	if e.totals == nil && e.usages == nil && e.numbers == nil {
 		return
@@ -414,9 +445,12 @@ func (cs *clientStats) addEvent(e *indexedEvent, at int32, b *rollup.EventBatch,
 	}
 }
 
-// bucketTotals is what all clients came to in one bucket.
+// bucketTotals is the activity of all clients in one bucket. Runtime is in
+// milliseconds.
 type bucketTotals struct{ users, sessions, runtimeMS int64 }
 
+// add adds sessions and runtime. Users are counted by the reports, each client
+// once.
 func (t *bucketTotals) add(sessions, runtimeMS int64) {
 	t.sessions += sessions
 	t.runtimeMS += runtimeMS

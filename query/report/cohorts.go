@@ -2,19 +2,24 @@ package report
 
 import "strconv"
 
-// cohorts is how many of the clients that were installed in a range are still
-// engaged after some time: engagement/churnAndEngagement.
+// cohorts is the report engagement/churnAndEngagement: how many of the clients
+// that were installed in a range are still engaged after 0, 1, 2, … periods of
+// a day, a week or a month. As published, filters and segments read values on
+// the day of installation, and engaged + lost is the size of the cohort in
+// every period. A client is lost by a period if it is lost today and was last
+// seen in an earlier period since its installation.
 type cohorts struct {
 	q         *base
 	split     Split
 	lost      lossRule
 	byMonth   bool
 	series    *series
-	lostBy    []map[int]int64 // by series: clients by the period in which they were seen last
+	lostBy    []map[int]int64 // by series: lost clients by the period in which they were last seen
 	segmented bool
 }
 
-// installationMonth is a segmentBy of this report alone.
+// installationMonth is a published segmentBy of this report alone: one cohort
+// for each month of installation.
 const installationMonth = "installationMonth"
 
 // NewCohorts compiles engagement/churnAndEngagement.
@@ -48,6 +53,8 @@ func NewCohorts(b *Body, params Params) (*Question, error) {
 	return question, r.readSegments(b)
 }
 
+// readSegments reads segmentBy and segments, or makes a series for each month
+// of the range.
 func (r *cohorts) readSegments(b *Body) error {
 	if text(b.SegmentBy) != installationMonth {
 		level, err := newSegments(b, &r.q.props)
@@ -68,8 +75,8 @@ func (r *cohorts) readSegments(b *Body) error {
 	return nil
 }
 
-// periods is how many days, weeks or months after that of from the one of to
-// is; false where they are too many.
+// periods returns the number of days, weeks or months from one day to another,
+// by the calendar; false if they are more than maxBuckets.
 func periods(from, to Day, split Split) (int, bool) {
 	n := int(to - from)
 	switch split {
@@ -83,6 +90,8 @@ func periods(from, to Day, split Split) (int, bool) {
 	return n, n < maxBuckets
 }
 
+// aggregate adds the clients of one pass to the cohorts that they are in, and
+// the lost ones to the period in which they were last seen.
 func (r *cohorts) aggregate(cs *clientStats) {
 	var in []int
 	for u := range int32(len(cs.units)) {
@@ -109,6 +118,8 @@ func (r *cohorts) aggregate(cs *clientStats) {
 	}
 }
 
+// lostOf returns the lost clients of a series by period, and makes room for the
+// series if it is new.
 func (r *cohorts) lostOf(n int) map[int]int64 {
 	for len(r.lostBy) <= n {
 		r.lostBy = append(r.lostBy, map[int]int64{})
@@ -116,6 +127,7 @@ func (r *cohorts) lostOf(n int) map[int]int64 {
 	return r.lostBy[n]
 }
 
+// result encodes a cohort for each series, or "totals" without segments.
 func (r *cohorts) result() Answer {
 	if !r.segmented {
 		return Answer{Result: Object{{"totals", r.encodeCohort(0, r.q.days.From)}}}
@@ -131,8 +143,9 @@ func (r *cohorts) result() Answer {
 	return Answer{Result: out}
 }
 
-// encodeCohort writes the periods of a cohort of which the first was installed on a
-// day.
+// encodeCohort encodes the periods of a cohort, from the period of the given
+// day, on which its first clients were installed, to that of stopDate. Lost
+// clients accumulate.
 func (r *cohorts) encodeCohort(n int, from Day) Object {
 	last, _ := periods(from, r.q.days.To-1, r.split)
 	size, lost := r.series.units[n], int64(0)

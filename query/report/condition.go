@@ -9,7 +9,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Types of a filter or a segment.
+// Types of filters and segments, as published. The type says how a value is
+// read, whatever the property.
 const (
 	typeString      = "string"
 	typeStringArray = "stringArray"
@@ -19,24 +20,25 @@ const (
 	typeDate        = "date"
 	typeDateRange   = "dateRange"
 	typeBoolean     = "boolean"
-	typeFlag        = "flag" // not of a request: a flag that was never said is false
+	typeFlag        = "flag" // set by flagTests, not by requests: an unset flag is false
 )
 
-// condition is what is asked of one value.
+// condition is a compiled filter or segment: a test of one value.
 type condition struct {
-	kind      string // one of the types; "" asks for null alone
+	kind      string // one of the types; "" is null alone
 	texts     []string
 	regex     *regexp.Regexp
 	low, high float64
-	from, to  Day // both inclusive
+	from, to  Day // both included
 	truth     bool
-	nulls     bool // null holds too
-	id        int  // among the conditions of a question
+	nulls     bool // null passes too
+	id        int  // index among the conditions of the question
 }
 
-// members are those of a JSON object.
+// members are the members of a JSON object, each still encoded.
 type members map[string]jsontext.Value
 
+// objectOf reads a JSON object; field is named in the error.
 func objectOf(field string, raw jsontext.Value) (members, error) {
 	var m members
 	if raw.Kind() != '{' || json.Unmarshal(raw, &m) != nil {
@@ -45,13 +47,13 @@ func objectOf(field string, raw jsontext.Value) (members, error) {
 	return m, nil
 }
 
-// has says that the member is there and not null.
+// has reports whether a member is there and not null.
 func (m members) has(name string) bool {
 	v, there := m[name]
 	return there && v.Kind() != 'n'
 }
 
-// read decodes a member that may be absent.
+// read decodes a member if it is there. want describes its type in the error.
 func (m members) read(field, name string, into any, want string) error {
 	if !m.has(name) {
 		return nil
@@ -62,8 +64,8 @@ func (m members) read(field, name string, into any, want string) error {
 	return nil
 }
 
-// newCondition compiles what type, value, min, max and includeNull of a filter
-// or a segment say.
+// newCondition compiles the members type, value, min, max and includeNull of a
+// filter or a segment.
 func newCondition(field string, m members, p *usedProperties) (*condition, error) {
 	c := &condition{id: p.conditions}
 	p.conditions++
@@ -89,6 +91,8 @@ func newCondition(field string, m members, p *usedProperties) (*condition, error
 	return c, c.compile(field, m)
 }
 
+// compile reads the value, or min and max, as the type says. Bounds are
+// inclusive and may be left out, as published.
 func (c *condition) compile(field string, m members) error {
 	switch c.kind {
 	case typeString:
@@ -116,6 +120,8 @@ func (c *condition) compile(field string, m members) error {
 	return fieldErrorf(field+".type", "there is no type %q", c.kind)
 }
 
+// compileRegex compiles the value as a regular expression, which may match
+// anywhere in a text.
 func (c *condition) compileRegex(field string, m members) error {
 	var text string
 	if err := m.read(field, "value", &text, "a string"); err != nil {
@@ -128,6 +134,7 @@ func (c *condition) compileRegex(field string, m members) error {
 	return nil
 }
 
+// compileDates reads a date or a range of dates.
 func (c *condition) compileDates(field string, m members) error {
 	c.from, c.to = math.MinInt32, math.MaxInt32
 	read := func(name string, into ...*Day) error {
@@ -165,7 +172,8 @@ func dateIn(text string) (Day, bool) {
 	return dateOf(text[:n])
 }
 
-// holds says that v passes.
+// holds reports whether a value passes. Null passes only with includeNull; a
+// flag is never null.
 func (c *condition) holds(v *Value) bool {
 	if v.Null && c.kind != typeFlag {
 		return c.nulls
@@ -173,8 +181,8 @@ func (c *condition) holds(v *Value) bool {
 	return c.test(v)
 }
 
-// test holds a value that is not null to the condition. What cannot be read as
-// the type asks does not pass.
+// test reports whether a value that is not null passes. A value that cannot be
+// read as the type of the condition does not pass.
 func (c *condition) test(v *Value) bool {
 	switch c.kind {
 	case typeString, typeStringArray:

@@ -3,10 +3,10 @@ package report
 import "strings"
 
 // countries lists the countries of each continent by their ISO 3166-1 alpha-2
-// codes. Where a country lies is as GeoNames has it, and so the databases that
-// addresses are looked up in: Cyprus is Europe, and the islands around
-// Antarctica are part of it. The regions of UN M49, which
-// golang.org/x/text/language knows, have no Antarctica and differ in nine
+// codes. The continents are those of GeoNames, which the databases for the
+// countries of addresses use too: Cyprus is in Europe, and the islands around
+// Antarctica belong to it. The regions of UN M49, which
+// golang.org/x/text/language has, know no Antarctica and differ in nine
 // countries.
 var countries = map[string]string{
 	"AF": "AO BF BI BJ BW CD CF CG CI CM CV DJ DZ EG EH ER ET GA GH GM GN GQ GW KE KM LR LS LY MA MG ML MR MU MW MZ " +
@@ -22,8 +22,10 @@ var countries = map[string]string{
 	"SA": "AR BO BR CL CO EC FK GF GY PE PY SR UY VE",
 }
 
+// continents maps countries to continents.
 var continents = invert(countries)
 
+// invert makes continents from countries.
 func invert(countries map[string]string) map[string]string {
 	continents := make(map[string]string)
 	for continent, codes := range countries {
@@ -34,7 +36,7 @@ func invert(countries map[string]string) map[string]string {
 	return continents
 }
 
-// continentCode returns the continent of a country by its ISO 3166-1 alpha-2 code:
-// AF, AN, AS, EU, NA, OC or SA; "" if no country has that code. Codes are
-// written in capitals.
+// continentOf returns the continent of a country by its ISO 3166-1 alpha-2
+// code, which is in capitals: AF, AN, AS, EU, NA, OC or SA; "" if no country
+// has the code.
 func continentOf(country string) string { return continents[country] }

@@ -8,25 +8,31 @@ import (
 )
 
 const (
-	// firstWeekday is the day on which a week begins.
+	// firstWeekday is the first day of a week. The published document does not
+	// say which day it is.
 	firstWeekday = time.Monday
 
-	// maxBuckets bounds what a range is split into.
+	// maxBuckets is the largest number of buckets of a range: ten years of
+	// days.
 	maxBuckets = 3700
 )
 
-// Day is a day, of UTC or of the question's time zone, in days since 1970.
+// Day counts days since 1970-01-01, in UTC or in the question's time zone.
 type Day int32
 
-// String is YYYY-MM-DD.
+// String returns the day as YYYY-MM-DD.
 func (d Day) String() string { return d.date().Format(time.DateOnly) }
 
+// date returns the midnight of the day as if it were in UTC: days have no zone
+// of their own.
 func (d Day) date() time.Time { return time.Unix(int64(d)*86_400, 0).UTC() }
 
-// DayOf is the UTC day of an instant.
+// DayOf returns the UTC day of an instant.
 func DayOf(t time.Time) Day { return Day(math.Floor(float64(t.Unix()) / 86_400)) }
 
-// ParseDay reads YYYY-MM-DD, NOW or NOW-30.
+// ParseDay reads YYYY-MM-DD, or NOW and NOW-30, which count from today. Days
+// before 1970 become 1970-01-01 if they are relative, and are refused
+// otherwise.
 func ParseDay(field, text string, today Day) (Day, error) {
 	if text == "" {
 		return 0, fieldErrorf(field, "is missing")
@@ -49,6 +55,7 @@ func ParseDay(field, text string, today Day) (Day, error) {
 	return d, nil
 }
 
+// dateOf reads YYYY-MM-DD.
 func dateOf(text string) (Day, bool) {
 	t, err := time.Parse(time.DateOnly, text)
 	return DayOf(t), err == nil
@@ -57,7 +64,7 @@ func dateOf(text string) (Day, bool) {
 // Split is what a range is cut into.
 type Split string
 
-// Splits.
+// Splits, by their published names.
 const (
 	NoSplit Split = ""
 	ByDay   Split = "day"
@@ -75,20 +82,21 @@ func ParseSplit(field, text string) (Split, error) {
 	}
 }
 
-// Bucket is a part of a range.
+// Bucket is a day, a week or a month of a range, or all of it.
 type Bucket struct {
-	Key      Day // the day, the Monday or the first of the month, even before the range
-	From, To Day // the days of the range that lie in it; To is exclusive
+	Key      Day // the day, the Monday or the first of the month, which may lie before the range
+	From, To Day // the days of the bucket that are in the range; To is exclusive
 }
 
 // Range is a range of days, cut into buckets.
 type Range struct {
 	From, To Day // To is exclusive
 	Buckets  []Bucket
-	Open     bool // it has no end: whoever was last seen in it was active in it
+	Open     bool // without an end: a client whose last day is in it was active in it
 }
 
-// NewRange cuts the days from start to stop, both included.
+// NewRange returns the days from start to stop, both included, cut into
+// buckets. Every bucket is there, even without activity.
 func NewRange(start, stop Day, split Split) (Range, error) {
 	r := Range{From: start, To: stop + 1}
 	if stop < start {
@@ -110,13 +118,14 @@ func NewRange(start, stop Day, split Split) (Range, error) {
 	return r, nil
 }
 
-// OpenRange is the range from start on, whatever comes, as one bucket.
+// OpenRange returns the range from start on as one bucket without an end.
 func OpenRange(start Day) Range {
 	const end = math.MaxInt32 / 2
 	return Range{From: start, To: end, Open: true, Buckets: []Bucket{{Key: start, From: start, To: end}}}
 }
 
-// bucketBounds is the first day of the bucket that d lies in, and of the next.
+// bucketBounds returns the first day of the day, week or month that d is in,
+// and of the next.
 func bucketBounds(d Day, split Split) (key, next Day) {
 	switch split {
 	case ByWeek:
@@ -131,7 +140,8 @@ func bucketBounds(d Day, split Split) (key, next Day) {
 	}
 }
 
-// bucket is the index of the bucket of a day; false outside the range.
+// bucket returns the index of the bucket of a day; false outside the range.
+// Ranges of days are indexed directly, others by binary search.
 func (r *Range) bucket(d Day) (int, bool) {
 	if d < r.From || d >= r.To {
 		return 0, false
@@ -150,7 +160,7 @@ func (r *Range) bucket(d Day) (int, bool) {
 	return low, true
 }
 
-// monday is the first day of the week of d. 1970 began on a Thursday.
+// monday returns the first day of the week of d. 1970-01-01 was a Thursday.
 func monday(d Day) Day {
 	const weekday1970 = time.Thursday
 	into := (int(d) + int(weekday1970) - int(firstWeekday)) % 7

@@ -2,13 +2,14 @@ package report
 
 import "math/bits"
 
-// daySet is a set of days.
+// daySet is a set of days, as bits of consecutive words. Clients are active on
+// days close to each other, so it takes a few words for each client.
 type daySet struct {
-	first int // number of the first word
+	first int // number of the first word; word n has the days from 64n on
 	words []uint64
 }
 
-// add adds a day and returns the bytes that it took.
+// add adds a day and returns the bytes by which the set grew.
 func (s *daySet) add(d Day) int64 {
 	word := int(d) >> 6
 	if len(s.words) == 0 {
@@ -27,7 +28,7 @@ func (s *daySet) add(d Day) int64 {
 	return int64(grown) * 8
 }
 
-// len is how many days there are.
+// len returns the number of days.
 func (s *daySet) len() (n int64) {
 	for _, w := range s.words {
 		n += int64(bits.OnesCount64(w))
@@ -46,7 +47,8 @@ func (s *daySet) all(yield func(Day) bool) {
 	}
 }
 
-// countSplits is how many days, weeks or months the days lie in.
+// countSplits returns the number of different days, weeks or months that the
+// days are in.
 func (s *daySet) countSplits(split Split) (n int64) {
 	next := Day(minDay)
 	for d := range s.all {

@@ -8,13 +8,15 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// eventPropertyFilter is a condition on one of the events' own properties.
+// eventPropertyFilter is a condition on one of the properties that events
+// themselves have.
 type eventPropertyFilter struct {
 	name      string
 	condition *condition
 }
 
-// newEventFilter compiles eventProperties.
+// newEventFilter compiles eventProperties, an addition of Weir to the published
+// requests.
 func newEventFilter(raw jsontext.Value, p *usedProperties) ([]eventPropertyFilter, error) {
 	const field = "eventProperties"
 	if raw == nil || raw.Kind() == 'n' {
@@ -39,16 +41,17 @@ func newEventFilter(raw jsontext.Value, p *usedProperties) ([]eventPropertyFilte
 	return out, nil
 }
 
-// NeedsEvents says that the question cannot be answered from rollups, which know
-// neither the events' own properties nor other days than those of UTC.
+// NeedsEvents reports whether the question must be answered from events:
+// rollups have neither the events' own properties nor days of other time zones
+// than UTC.
 func (q *Question) NeedsEvents() bool { return q.FiltersEvents() || !q.zone.UTC() }
 
-// FiltersEvents says that the question is about some events only, by their own
-// properties.
+// FiltersEvents reports whether the question is about some events only, by
+// their own properties.
 func (q *Question) FiltersEvents() bool { return len(q.eventFilter) > 0 }
 
-// MatchesEvent says that an event with these properties, a JSON object or "", is one
-// that the question is about.
+// MatchesEvent reports whether the question is about an event with these
+// properties, which are a JSON object or "". Objects and arrays count as null.
 func (q *Question) MatchesEvent(properties string) bool {
 	found := make([]Value, len(q.eventFilter))
 	for i := range found {
@@ -69,7 +72,8 @@ func (q *Question) MatchesEvent(properties string) bool {
 	return true
 }
 
-// forEachMember hands the members of an object to each. What cannot be read has none.
+// forEachMember hands the members of a JSON object to each, up to the first
+// that cannot be read.
 func forEachMember(raw string, each func(name string, value jsontext.Value)) {
 	if raw == "" {
 		return

@@ -7,24 +7,28 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// eventHistogram is how many clients sent an event how often: the lifetime
-// histograms, of all clients and of lost ones.
+// eventHistogram is the reports eventTracking/lifetime/histogram and
+// eventTracking/churn/lifetime/histogram: how many clients sent an event how
+// often in their whole lives. The first is about the clients that were active
+// in a range, the second about those that were lost in it.
 type eventHistogram struct {
 	q          *base
 	population population
 	units      int64
-	used       []int64 // by event
+	used       []int64 // clients that used the event, by event
 	metrics    []lifetimeMetric
 }
 
-// lifetimeMetric is one of the four histograms.
+// lifetimeMetric is one of the four histograms. As published, an average is the
+// client's occurrences ÷ the days, weeks or months in which it was active with
+// any event, in hundredths.
 type lifetimeMetric struct {
 	name    string
 	scale   scale
 	value   func(clientCounts int64, life *daySet) int64
-	bins    []bin          // as asked for; nil are automatic ones
-	ends    []int64        // of automatic ones
-	numbers []distribution // by event
+	bins    []bin          // as requested; nil for automatic bins
+	ends    []int64        // possible ends of automatic bins
+	numbers []distribution // clients that used the event, by event
 }
 
 // NewLifetimeHistogram compiles eventTracking/lifetime/histogram.
@@ -37,6 +41,7 @@ func NewChurnEventHistogram(b *Body, params Params) (*Question, error) {
 	return newEventHistogram(b, params, true)
 }
 
+// newEventHistogram compiles both reports; lost selects lost clients.
 func newEventHistogram(b *Body, params Params, lost bool) (*Question, error) {
 	q, err := newBase(b, params)
 	if err != nil {
@@ -60,6 +65,8 @@ func newEventHistogram(b *Body, params Params, lost bool) (*Question, error) {
 	return question, readBounds(b, r.metrics)
 }
 
+// lifetimeMetrics returns the four histograms with a distribution for each
+// event.
 func lifetimeMetrics(events int) []lifetimeMetric {
 	average := func(units func(*daySet) int64) func(int64, *daySet) int64 {
 		return func(count int64, life *daySet) int64 { return rounded(count, 100, max(1, units(life))) }
@@ -79,7 +86,8 @@ func lifetimeMetrics(events int) []lifetimeMetric {
 	return all
 }
 
-// readBounds reads lowerBounds and binUpperBounds.
+// readBounds reads lowerBounds and binUpperBounds. A histogram has both or
+// neither, as published.
 func readBounds(b *Body, metrics []lifetimeMetric) error {
 	lower, upper := members{}, members{}
 	var err error
@@ -111,6 +119,7 @@ func readBounds(b *Body, metrics []lifetimeMetric) error {
 	return unknownBounds(lower, upper)
 }
 
+// unknownBounds refuses bounds of histograms that do not exist.
 func unknownBounds(lower, upper members) error {
 	for name := range lower {
 		return fieldErrorf("lowerBounds."+name, "there are no such bounds")
@@ -121,10 +130,11 @@ func unknownBounds(lower, upper members) error {
 	return nil
 }
 
-// maxBins bounds what a request may ask for.
+// maxBins bounds the bins that a request may ask for.
 const maxBins = 1000
 
-// requestedBins are the bins between bounds.
+// requestedBins returns the bins between the given bounds: the next bin begins
+// one unit after the end of the last, and "inf" makes an open bin.
 func (m *lifetimeMetric) requestedBins(lower, upper jsontext.Value) ([]bin, error) {
 	low, err := m.bound("lowerBounds."+m.name, lower)
 	if err != nil {
@@ -157,7 +167,7 @@ func (m *lifetimeMetric) requestedBins(lower, upper jsontext.Value) ([]bin, erro
 	return out, nil
 }
 
-// bound reads a bound: a whole number from 1 on of counts, hundredths of
+// bound reads one bound: a whole number from 1 on for counts, hundredths for
 // averages.
 func (m *lifetimeMetric) bound(field string, raw jsontext.Value) (int64, error) {
 	const largest = 1e15
@@ -174,6 +184,7 @@ func (m *lifetimeMetric) bound(field string, raw jsontext.Value) (int64, error) 
 	return int64(n), nil
 }
 
+// aggregate adds the clients of one pass.
 func (r *eventHistogram) aggregate(cs *clientStats) {
 	for u := range int32(len(cs.units)) {
 		if !r.population.has(cs, u) {
@@ -189,7 +200,9 @@ func (r *eventHistogram) aggregate(cs *clientStats) {
 	}
 }
 
-// count bins one client's occurrences of one event.
+// count adds one client's occurrences of one event to the four histograms.
+// Where bins were requested, numbers stand for the bins they are in, so that
+// distributions stay small.
 func (r *eventHistogram) count(event int, occurrences int64, life *daySet) {
 	for i := range r.metrics {
 		m := &r.metrics[i]
@@ -202,6 +215,8 @@ func (r *eventHistogram) count(event int, occurrences int64, life *daySet) {
 	}
 }
 
+// result has the summary, which counts the clients that used each event and
+// those that never did, and the four histograms.
 func (r *eventHistogram) result() Answer {
 	list := func(value func(event int) int64) []Object {
 		out := []Object{}
@@ -235,6 +250,8 @@ func (r *eventHistogram) result() Answer {
 	}}
 }
 
+// sumOf adds distributions: automatic bins are found from all events of a
+// question together.
 func sumOf(all []distribution) distribution {
 	out := distribution{}
 	for _, numbers := range all {

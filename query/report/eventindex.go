@@ -9,28 +9,30 @@ import (
 	"weir/schemas/rollup"
 )
 
-// eventIndex knows of each event that rows name what the question makes of it.
+// eventIndex numbers the events that rows name, and keeps what the question
+// computes from each.
 type eventIndex struct {
 	q       *base
-	numbers map[event]int32 // index in all
+	numbers map[event]int32 // index in all, by event
 	all     []indexedEvent
 }
 
-// indexedEvent is what the question makes of an event.
+// indexedEvent is an event and what the question computes from it.
 type indexedEvent struct {
 	event
-	numbers []int32       // under which it is counted for each client
-	usages  []int32       // slots of filters that count it
-	totals  []eventTotals // by bucket; nil if they are not asked for
+	numbers []int32       // numbers under which it is counted for each client
+	usages  []int32       // slots of the lifetimeEventUsage filters that count it
+	totals  []eventTotals // by bucket; nil if they are not needed
 }
 
-// eventTotals is what one event came to in one bucket.
+// eventTotals is what all clients sent of one event in one bucket.
 type eventTotals struct {
 	count      int64
-	valueSum   decimal128.Num // in units of 10^-9
+	valueSum   decimal128.Num // in units of 10⁻⁹
 	valueCount int64
 }
 
+// add adds other totals.
 func (t *eventTotals) add(o *eventTotals) {
 	t.count += o.count
 	t.valueSum = t.valueSum.Add(o.valueSum)
@@ -46,9 +48,11 @@ func (t *eventTotals) addRow(b *rollup.EventBatch, i int) {
 	}
 }
 
+// newEventIndex returns an index without events.
 func newEventIndex(q *base) eventIndex { return eventIndex{q: q, numbers: map[event]int32{}} }
 
-// number is the place of an event in all. Its strings may go away.
+// number returns the index of an event in all, and adds the event if it is new.
+// It copies the names, which belong to a batch.
 func (x *eventIndex) number(category, name string) int32 {
 	if i, known := x.numbers[event{category, name}]; known {
 		return i
@@ -63,7 +67,8 @@ func (x *eventIndex) number(category, name string) int32 {
 	return i
 }
 
-// plan says what e is counted for.
+// plan decides once for each event what it is counted for, so that adding a row
+// compares no names.
 func (x *eventIndex) plan(e *indexedEvent, i int32) {
 	if x.q.everyEvent {
 		e.numbers = []int32{i}
@@ -84,7 +89,8 @@ func (x *eventIndex) plan(e *indexedEvent, i int32) {
 	}
 }
 
-// isAdvanced says that an event is counted in combinations.
+// isAdvanced reports whether an event counts in combinations: as published,
+// fullReport has only events that are collected as advanced.
 func (q *base) isAdvanced(e event) bool {
 	if !q.advancedOnly || q.params.Collected == nil {
 		return true
@@ -93,7 +99,8 @@ func (q *base) isAdvanced(e event) bool {
 	return advanced
 }
 
-// batchEvents finds the events of one batch.
+// batchEvents finds the events of the rows of one batch by the codes of their
+// category and name.
 type batchEvents struct {
 	*eventIndex
 	batch *rollup.EventBatch
@@ -101,17 +108,19 @@ type batchEvents struct {
 	width int
 }
 
+// bind returns the events of a batch. Where names and categories combine too
+// often for a table, each row is looked up by name.
 func (x *eventIndex) bind(b *rollup.EventBatch) batchEvents {
 	width := len(b.Category.Values) + 1
 	out := batchEvents{eventIndex: x, batch: b, width: width}
-	const maxSize = 1 << 20 // places; what has more is looked up row by row
+	const maxSize = 1 << 20 // entries of 4 bytes; 4 MiB
 	if size := len(b.Name.Values) * width; size <= maxSize {
 		out.known = make([]int32, size)
 	}
 	return out
 }
 
-// at is the place in all of the event of row i.
+// at returns the index in all of the event of row i.
 func (b *batchEvents) at(i int) int32 {
 	name, category := b.batch.Name.Codes[i], b.batch.Category.Codes[i]
 	if b.known == nil {
@@ -124,6 +133,7 @@ func (b *batchEvents) at(i int) int32 {
 	return *known - 1
 }
 
+// find looks up an event by its codes.
 func (b *batchEvents) find(name, category int32) int32 {
 	text := ""
 	if category >= 0 {

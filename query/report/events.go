@@ -10,10 +10,11 @@ import (
 	"weir/schemas"
 )
 
-// event is what is counted: an empty category is none, as the contract has it.
+// event is the category and the name that events are counted by. As published,
+// an event without a category has the category null, which is "" here.
 type event struct{ category, name string }
 
-// categoryName is how a category is written.
+// categoryName is a category in an answer.
 func categoryName(category string) any {
 	if category == "" {
 		return nil
@@ -21,19 +22,22 @@ func categoryName(category string) any {
 	return category
 }
 
-// tracked says that name is an event's and not a session's.
+// tracked reports whether name is an event and not the start or the stop of a
+// session.
 func tracked(name string) bool { return name != schemas.SessionStart && name != schemas.SessionStop }
 
-// combination is events that are counted as one.
+// combination is several events that count as one: their occurrences are added.
 type combination []eventMatch
 
-// eventMatch is one member of a combination of events.
+// eventMatch is one member of a combination: conditions on the category and the
+// name.
 type eventMatch struct {
 	noCategory     bool
 	category, name func(string) bool
 }
 
-// matches says that an event counts; an empty category is none.
+// matches reports whether an event is in the combination, once even if several
+// members match it.
 func (c combination) matches(e event) bool {
 	return slices.ContainsFunc(c, func(m eventMatch) bool {
 		if m.noCategory || e.category == "" {
@@ -43,13 +47,14 @@ func (c combination) matches(e event) bool {
 	})
 }
 
-// requestedEvent is an event that a report is asked for: a single one or a combination.
+// requestedEvent is an element of "events": a single event or a combination.
 type requestedEvent struct {
 	event
-	label       string // of a combination; "" of a single one
+	label       string // of a combination; "" for a single event
 	combination combination
 }
 
+// matches reports whether an event counts for the request.
 func (a *requestedEvent) matches(e event) bool {
 	if a.combination == nil {
 		return a.event == e
@@ -57,7 +62,8 @@ func (a *requestedEvent) matches(e event) bool {
 	return a.combination.matches(e)
 }
 
-// encode is how the event is written before what it came to.
+// encode returns how answers name the event, followed by its numbers. As
+// published, a combination has its label alone.
 func (a *requestedEvent) encode(more ...Member) Object {
 	if a.combination != nil {
 		return append(Object{{"combiLabel", a.label}}, more...)
@@ -65,10 +71,11 @@ func (a *requestedEvent) encode(more ...Member) Object {
 	return append(Object{{"category", categoryName(a.category)}, {"name", a.name}}, more...)
 }
 
-// maxEvents bounds the events of one question.
+// maxEvents bounds the events of one question, and the members of a
+// combination.
 const maxEvents = 100
 
-// readEvents reads `events`.
+// readEvents reads "events". No event and no label may be there twice.
 func readEvents(raw jsontext.Value, combinations bool) ([]requestedEvent, error) {
 	var all []jsontext.Value
 	m := members{"events": raw}
@@ -96,6 +103,7 @@ func readEvents(raw jsontext.Value, combinations bool) ([]requestedEvent, error)
 	return out, nil
 }
 
+// readEvent reads one element of "events".
 func readEvent(field string, raw jsontext.Value, combinations bool) (a requestedEvent, err error) {
 	m, err := objectOf(field, raw)
 	if err != nil {
@@ -116,6 +124,7 @@ func readEvent(field string, raw jsontext.Value, combinations bool) (a requested
 	return a, m.read(field, "name", &a.name, "a string")
 }
 
+// newCombination reads {"combiLabel", "combiArray"}.
 func newCombination(field string, m members) (a requestedEvent, err error) {
 	if err := m.read(field, "combiLabel", &a.label, "a string"); err != nil {
 		return a, err
@@ -140,7 +149,8 @@ func newCombination(field string, m members) (a requestedEvent, err error) {
 	return a, nil
 }
 
-// newEventMatch reads {"category","name"} with categoryType and nameType.
+// newEventMatch reads {"category", "name"} with the optional categoryType and
+// nameType.
 func newEventMatch(field string, raw jsontext.Value) (e eventMatch, err error) {
 	m, err := objectOf(field, raw)
 	if err != nil {
@@ -159,6 +169,8 @@ func newEventMatch(field string, raw jsontext.Value) (e eventMatch, err error) {
 	return e, err
 }
 
+// textMatch compiles the condition on a category or a name: equal to a text, or
+// matched by a regular expression.
 func textMatch(field, name string, m members) (func(string) bool, error) {
 	var text, kind string
 	if err := m.read(field, name, &text, "a string"); err != nil {

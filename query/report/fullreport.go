@@ -2,30 +2,33 @@ package report
 
 import "fmt"
 
-// fullReport is how often each of some events was used, and by how many, in a
-// range: eventTracking/advanced/fullReport.
+// fullReport is the report eventTracking/advanced/fullReport: how often some
+// events were used in a range, by how many clients, and how often by each, in
+// total or by segment.
 type fullReport struct {
 	q         *base
 	series    *series
 	segmented bool
-	bySeries  []fullSeries // by series
+	bySeries  []fullSeries // by number of the series
 	scale     scale
 	ends      []int64
 }
 
-// fullSeries is one series.
+// fullSeries is the numbers of one series.
 type fullSeries struct {
 	sessions int64
 	events   []fullCell
 }
 
-// fullCell is what one event came to in one series.
+// fullCell is the numbers of one event in one series.
 type fullCell struct {
-	count, users, sessions int64        // sessions are those of the users
-	often                  distribution // clients by occurrences
+	count, users, sessions int64        // sessions in the range of the clients that used the event
+	often                  distribution // clients that used the event, by occurrences
 }
 
-// NewFullReport compiles eventTracking/advanced/fullReport.
+// NewFullReport compiles eventTracking/advanced/fullReport. Values of
+// properties are those at the end of the range. A single event must be
+// collected as advanced; combinations leave out those that are not.
 func NewFullReport(b *Body, params Params) (*Question, error) {
 	q, err := newBase(b, params)
 	if err != nil {
@@ -61,6 +64,7 @@ func NewFullReport(b *Body, params Params) (*Question, error) {
 	return question, nil
 }
 
+// aggregate adds the clients of one pass that were active in the range.
 func (r *fullReport) aggregate(cs *clientStats) {
 	var in []int
 	for u := range int32(len(cs.units)) {
@@ -87,7 +91,8 @@ func (r *fullReport) aggregate(cs *clientStats) {
 	}
 }
 
-// seriesAt is a series, made if need be.
+// seriesAt returns the numbers of a series, and makes room for them if it is
+// new.
 func (r *fullReport) seriesAt(n int) *fullSeries {
 	for len(r.bySeries) <= n {
 		p := fullSeries{events: make([]fullCell, len(r.q.events))}
@@ -99,6 +104,7 @@ func (r *fullReport) seriesAt(n int) *fullSeries {
 	return &r.bySeries[n]
 }
 
+// result encodes the events of each series, or of all clients without segments.
 func (r *fullReport) result() Answer {
 	if !r.segmented {
 		return Answer{Result: r.encodeSeries(0)}
@@ -110,6 +116,9 @@ func (r *fullReport) result() Answer {
 	return Answer{Result: out}
 }
 
+// encodeSeries encodes the events of a series. The published document names the
+// averages: occurrences per session and per client, over the clients that used
+// the event and over all active ones.
 func (r *fullReport) encodeSeries(n int) []Object {
 	p, active := r.seriesAt(n), r.series.units[n]
 	out := []Object{}

@@ -10,19 +10,22 @@ import (
 	"weir/schemas/property"
 )
 
-// filter is globalFilters: every clause must hold.
+// filter is globalFilters. As published, filters of different properties must
+// all hold.
 type filter []clause
 
-// clause is the filter of one property: one of its alternatives must hold.
+// clause is the filter of one property: alternatives of tests that must all
+// hold. One alternative suffices.
 type clause [][]test
 
 // test is a condition on one property.
 type test struct {
-	property  int // index in properties.all
+	property  int // index in usedProperties.all
 	condition *condition
 }
 
-// newFilter compiles globalFilters.
+// newFilter compiles globalFilters, in the order of the names so that errors do
+// not depend on chance.
 func newFilter(field string, raw jsontext.Value, p *usedProperties) (filter, error) {
 	if raw == nil || raw.Kind() == 'n' {
 		return nil, nil
@@ -42,6 +45,7 @@ func newFilter(field string, raw jsontext.Value, p *usedProperties) (filter, err
 	return out, nil
 }
 
+// newClause compiles the filter of one property or of a group of nested ones.
 func newClause(field, name string, raw jsontext.Value, p *usedProperties) (clause, error) {
 	switch name {
 	case property.NameEventUsage:
@@ -64,6 +68,7 @@ func newClause(field, name string, raw jsontext.Value, p *usedProperties) (claus
 	return clause{{single}}, err
 }
 
+// newTest compiles a condition on one property.
 func newTest(field, name string, m members, p *usedProperties) (test, error) {
 	c, err := newCondition(field, m, p)
 	if err != nil {
@@ -73,7 +78,8 @@ func newTest(field, name string, m members, p *usedProperties) (test, error) {
 	return test{property: at, condition: c}, err
 }
 
-// levelClause is the filter of os, geography or gpu: any of its levels.
+// levelClause compiles the filter of os, geography or gpu. As published, any of
+// its levels may hold, and regular expressions are not for geography.
 func levelClause(field, name string, levels []string, m members, p *usedProperties) (clause, error) {
 	var kind string
 	if err := m.read(field, "type", &kind, "a string"); err != nil {
@@ -112,8 +118,8 @@ func levelClause(field, name string, levels []string, m members, p *usedProperti
 	return out, nil
 }
 
-// flagClause is the filter of licenseStatus, optOut or backOff: an object of
-// flags that must all be as said, or an array of such objects, one of which
+// flagClause compiles the filter of licenseStatus, optOut or backOff: an object
+// of flags that must all be as given, or an array of such objects, one of which
 // must hold.
 func flagClause(field, name string, raw jsontext.Value, p *usedProperties) (clause, error) {
 	all := []jsontext.Value{raw}
@@ -133,6 +139,7 @@ func flagClause(field, name string, raw jsontext.Value, p *usedProperties) (clau
 	return out, nil
 }
 
+// flagTests compiles one object of flags.
 func flagTests(field, name string, raw jsontext.Value, p *usedProperties) ([]test, error) {
 	m, err := objectOf(field, raw)
 	if err != nil {
@@ -164,6 +171,9 @@ func flagTests(field, name string, raw jsontext.Value, p *usedProperties) ([]tes
 // usageFilter is the events of a lifetimeEventUsage filter.
 type usageFilter struct{ combination }
 
+// usageClause compiles lifetimeEventUsage: a number range of the occurrences of
+// some events in the whole life of a client. Without bounds it means at least
+// once.
 func usageClause(field string, raw jsontext.Value, p *usedProperties) (clause, error) {
 	m, err := objectOf(field, raw)
 	if err != nil {

@@ -6,19 +6,21 @@ import (
 	"hash/fnv"
 )
 
-// grouping says which clients are counted as one: those that have the same
-// value now. Clients without one are not counted.
+// grouping says which clients groupBy counts as one: those with the same
+// current value. Clients without a value are not counted.
 type grouping struct {
-	hashes    hashRange // of the values
+	hashes    hashRange // of the hash of the values
 	unitIndex clientIndex
-	units     map[string]int32 // by the value as it is written
-	bytes     int64            // of units
+	units     map[string]int32 // by the text of the value
+	bytes     int64            // of units, approximately
 }
 
-// forEachGrouping calls pass for groups of clients, for as many at once as fit.
+// forEachGrouping calls pass for the clients of some values at a time, as many
+// values as fit the memory. Passes are by the hash of the value and not of the
+// client, because all clients of a value must be in one pass.
 func (q *Question) forEachGrouping(ctx context.Context, src Source, pass func(*grouping) error) error {
 	by := base{params: q.params, zone: q.zone, days: q.days, asOf: asOfNow}
-	by.params.Bytes /= 2 // the other half is of the groups
+	by.params.Bytes /= 2 // the other half is for the grouping
 	at, err := by.props.use("groupBy", q.group)
 	if err != nil {
 		return err
@@ -37,8 +39,8 @@ func (q *Question) forEachGrouping(ctx context.Context, src Source, pass func(*g
 	})
 }
 
-// gather reads the current value of every client. It keeps those whose value is
-// of the part.
+// gather reads the current value of every client and keeps the clients whose
+// value is in the range of the grouping.
 func (g *grouping) gather(ctx context.Context, src Source, by *base, value *usedProperty) error {
 	err := forEachRange(func(p hashRange) error {
 		cs := newClientStats(by, p)
@@ -48,14 +50,16 @@ func (g *grouping) gather(ctx context.Context, src Source, by *base, value *used
 		return g.add(cs, value)
 	})
 	if errors.Is(err, errGroups) {
-		return ErrFull // of the part of g, whatever part of the clients was read
+		return ErrFull // makes the range of values smaller, not that of clients
 	}
 	return err
 }
 
-// errGroups says that there are more groups than fit.
+// errGroups says that the groups need more memory than allowed. It differs from
+// ErrFull, which makes a pass over clients smaller and would not help here.
 var errGroups = errors.New("more groups than fit")
 
+// add adds the clients of one pass.
 func (g *grouping) add(cs *clientStats, value *usedProperty) error {
 	for u := range cs.units {
 		code := cs.valueCode(int32(u), value, maxDay)
@@ -70,6 +74,7 @@ func (g *grouping) add(cs *clientStats, value *usedProperty) error {
 	return nil
 }
 
+// inRange reports whether a value is in the range of hashes.
 func (g *grouping) inRange(value string) bool {
 	if g.hashes.whole() {
 		return true
@@ -79,6 +84,7 @@ func (g *grouping) inRange(value string) bool {
 	return g.hashes.has(int64(h.Sum64()))
 }
 
+// unitOf returns the unit of a value, and adds one if it is new.
 func (g *grouping) unitOf(value string) int32 {
 	at, known := g.units[value]
 	if !known {

@@ -2,14 +2,17 @@ package report
 
 import "errors"
 
-// hashEnd is the end of the hashes of clients.
+// hashEnd is the end of the hashes that clients are divided by, which have 32
+// bits.
 const hashEnd = 1 << 32
 
-// hashRange is the clients whose hash lies in an interval; to is exclusive.
+// hashRange is the clients whose hash is in an interval; to is excluded.
 type hashRange struct{ from, to uint64 }
 
+// whole reports whether the range has all clients.
 func (p hashRange) whole() bool { return p.from == 0 && p.to == hashEnd }
 
+// has reports whether a client is in the range.
 func (p hashRange) has(client int64) bool {
 	if p.whole() {
 		return true
@@ -18,8 +21,8 @@ func (p hashRange) has(client int64) bool {
 	return p.from <= h && h < p.to
 }
 
-// forEachRange does something for all clients, for as many at once as it can without
-// being full.
+// forEachRange calls do for ranges that cover all clients, one after another.
+// It begins with all of them and halves the width whenever do returns ErrFull.
 func forEachRange(do func(hashRange) error) error {
 	for width, from := uint64(hashEnd), uint64(0); from < hashEnd; {
 		to := min(from+width, hashEnd)

@@ -7,37 +7,43 @@ import (
 	"slices"
 )
 
-// valueRun is that events said the same value from one day to another, as far
-// as is known: a client seldom changes what it says every day. What was said on
-// the days between is not kept.
+// valueRun is a value that events reported from one day to another, as far as
+// is known. Clients seldom change the values that they report every day, so a
+// run takes the place of many observations. The observations of the days
+// between the first and the last day are not kept.
 type valueRun struct {
 	observation       // of the first day
 	until       Day   // the last day
-	untilTime   int64 // of the utterance of that day; unknownTime where it was not kept
+	untilTime   int64 // of the observation of the last day; unknownTime where it was not kept
 	untilOffset int64
 }
 
+// unknownTime is the time of a last day whose observation was not kept.
 const unknownTime = math.MinInt64
 
-// errMixedDay says that an utterance came for a day of a run of which the time was
-// not kept: the pass must be done again with every utterance by itself. It takes
-// a change of value, late, on a day of which there are other rows.
-var errMixedDay = errors.New("utterances of one day came mixed")
+// errMixedDay says that an observation arrived for a day in a run whose own
+// time was not kept, so that it is unknown which of the two is later. The pass
+// must be repeated with every observation by itself. It takes a late change of
+// a value on a day of which there are other rows.
+var errMixedDay = errors.New("observations of one day came mixed")
 
+// newRun returns the run of a single observation.
 func newRun(u observation) valueRun {
 	return valueRun{observation: u, until: u.day, untilTime: u.time, untilOffset: u.offset}
 }
 
-// last is the utterance of the run's last day.
+// last returns the observation of the last day.
 func (r *valueRun) last() observation {
 	return observation{code: r.code, day: r.until, time: r.untilTime, offset: r.untilOffset}
 }
 
-// addRun adds what was said on a day to the runs of a property, which are
-// ascending. Runs of more than one day are made where merge is true.
+// addRun adds the observation of a day to the runs of a property, and returns
+// them. Runs ascend by day and do not overlap. With merge, equal values on
+// successive days become one run; without it each day has a run of its own,
+// which answers exactly whatever the order of rows and takes more memory.
 func (cs *clientStats) addRun(runs []valueRun, observed observation, merge bool) ([]valueRun, error) {
 	i := len(runs)
-	if i > 0 && runs[i-1].until >= observed.day { // older days mostly come first
+	if i > 0 && runs[i-1].until >= observed.day { // rows mostly come by ascending day
 		i, _ = slices.BinarySearchFunc(runs, observed.day, func(r valueRun, day Day) int { return cmp.Compare(r.until, day) })
 	}
 	switch {
@@ -50,7 +56,10 @@ func (cs *clientStats) addRun(runs []valueRun, observed observation, merge bool)
 	return slices.Insert(runs, i, newRun(observed)), nil
 }
 
-// addWithinRun adds what was said on a day of run i.
+// addWithinRun adds an observation on a day of run i. On the last day the later
+// observation wins, and the run may have to end a day earlier. On a day before,
+// the observation changes nothing if it has the run's value; any other value
+// cannot be placed (errMixedDay).
 func (cs *clientStats) addWithinRun(runs []valueRun, i int, observed observation, merge bool) ([]valueRun, error) {
 	r := &runs[i]
 	single := r.day == r.until
@@ -76,11 +85,11 @@ func (cs *clientStats) addWithinRun(runs []valueRun, i int, observed observation
 		}
 		return cs.addRun(runs, observed, merge)
 	case observed.code == r.code && observed.day > r.day:
-		return runs, nil // whichever of the day was later, it said this
+		return runs, nil // both observations of that day have this value
 	case observed.day == r.day:
 		first := r.observation
 		if cs.keepLater(&first, observed); first.code != r.code {
-			return runs, errMixedDay // on which day the run goes on is not known
+			return runs, errMixedDay // the day on which the run continues is unknown
 		}
 		r.observation = first
 		return runs, nil
@@ -88,7 +97,8 @@ func (cs *clientStats) addWithinRun(runs []valueRun, i int, observed observation
 	return runs, errMixedDay
 }
 
-// codeBefore is the code of what was said last before a day; 0 when nothing was.
+// codeBefore returns the code of the last value reported before a day; 0 if
+// there is none.
 func codeBefore(runs []valueRun, before Day) int32 {
 	i, _ := slices.BinarySearchFunc(runs, before, func(r valueRun, day Day) int { return cmp.Compare(r.day, day) })
 	if i == 0 {

@@ -8,40 +8,43 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// lifetimeTable is how often clients sent each event in their lives: the lifetime
-// data tables, of all clients and of lost ones.
+// lifetimeTable is the reports eventTracking/lifetime/dataTable and
+// eventTracking/churn/lifetime/dataTable: a row for each event with how often
+// clients sent it in their whole lives. The first is about the clients that
+// were active in a range, the second about those that were lost in it.
 type lifetimeTable struct {
 	q               *base
 	population      population
 	series          *series
 	units           int64
-	rows            map[event]*tableRow // of all events; by what was asked for otherwise
+	rows            map[event]*tableRow // by event, if no events were requested
 	requested       []*tableRow
 	categorize      bool
 	sorting         sorting
 	firstRow, limit int64
 }
 
-// tableRow is one event.
+// tableRow is the row of one event.
 type tableRow struct {
 	requestedEvent
 	all    tableCell
-	series []tableCell // by series; shorter where later ones have none
+	series []tableCell // by number of the series; shorter if the last ones are empty
 }
 
 // tableCell is what some clients sent of one event.
 type tableCell struct {
 	count, users int64
-	activeDays   int64 // of these users
+	activeDays   int64 // active days of these users
 }
 
+// add adds one client.
 func (c *tableCell) add(count, activeDays int64) {
 	c.count += count
 	c.users++
 	c.activeDays += activeDays
 }
 
-// Rows of a page of a table.
+// maxPageRows is the largest number of rows on a page.
 const maxPageRows = 1000
 
 // NewLifetimeTable compiles eventTracking/lifetime/dataTable.
@@ -54,6 +57,7 @@ func NewChurnTable(b *Body, params Params) (*Question, error) {
 	return newLifetimeTable(b, params, true)
 }
 
+// newLifetimeTable compiles both reports; lost selects lost clients.
 func newLifetimeTable(b *Body, params Params, lost bool) (*Question, error) {
 	q, err := newBase(b, params)
 	if err != nil {
@@ -86,6 +90,8 @@ func newLifetimeTable(b *Body, params Params, lost bool) (*Question, error) {
 	return question, t.readPage(b)
 }
 
+// readEvents reads the events that the table is restricted to; without them it
+// has every event of its clients.
 func (t *lifetimeTable) readEvents(b *Body) (err error) {
 	if b.Events == nil || b.Events.Kind() == 'n' {
 		t.q.everyEvent = true
@@ -100,6 +106,8 @@ func (t *lifetimeTable) readEvents(b *Body) (err error) {
 	return nil
 }
 
+// readPage reads startAtRow and limit, which are additions of Weir: the
+// published paging fields are not known.
 func (t *lifetimeTable) readPage(b *Body) error {
 	t.limit = maxPageRows
 	if b.StartAtRow != nil {
@@ -115,8 +123,9 @@ func (t *lifetimeTable) readPage(b *Body) error {
 	return nil
 }
 
+// aggregate adds the clients of one pass.
 func (t *lifetimeTable) aggregate(cs *clientStats) {
-	var in []int // the series of a unit
+	var in []int // series of one unit
 	rows := t.requested
 	if t.q.everyEvent {
 		rows = make([]*tableRow, len(cs.eventIndex.all))
@@ -139,7 +148,7 @@ func (t *lifetimeTable) aggregate(cs *clientStats) {
 	}
 }
 
-// row is that of an event.
+// row returns the row of an event, and adds it if it is new.
 func (t *lifetimeTable) row(e event) *tableRow {
 	row := t.rows[e]
 	if row == nil {
@@ -149,7 +158,7 @@ func (t *lifetimeTable) row(e event) *tableRow {
 	return row
 }
 
-// add counts one unit, in the whole and in the series it is in.
+// add adds one client to the row and to the series that it is in.
 func (r *tableRow) add(count, days int64, in []int) {
 	r.all.add(count, days)
 	for _, n := range in {
@@ -160,6 +169,7 @@ func (r *tableRow) add(count, days int64, in []int) {
 	}
 }
 
+// result is a page of sorted rows, with reachedEnd and nextRow beside it.
 func (t *lifetimeTable) result() Answer {
 	rows := t.requested
 	for _, row := range t.rows {
@@ -172,12 +182,12 @@ func (t *lifetimeTable) result() Answer {
 	if to < int64(len(rows)) {
 		more = append(more, Member{"nextRow", to})
 	}
-	return Answer{Result: t.spell(rows[from:to]), More: more}
+	return Answer{Result: t.encodeRows(rows[from:to]), More: more}
 }
 
-// spell writes rows, by category if that was asked for: categories in the
-// order of their first row, combinations last.
-func (t *lifetimeTable) spell(rows []*tableRow) []Object {
+// encodeRows encodes rows, by category if requested: categories in the order of
+// their first row, combinations last.
+func (t *lifetimeTable) encodeRows(rows []*tableRow) []Object {
 	out := []Object{}
 	if !t.categorize {
 		for _, row := range rows {
@@ -213,7 +223,7 @@ func (r *tableRow) title(category bool) Object {
 	return Object{{"eventName", r.name}}
 }
 
-// cells are the numbers of a row, and of its segments.
+// cells encodes the numbers of a row and of its segments.
 func (t *lifetimeTable) cells(r *tableRow) Object {
 	out := r.all.encode(t.units)
 	if t.series == nil {
@@ -236,6 +246,9 @@ func (t *lifetimeTable) cells(r *tableRow) Object {
 	return append(out, Member{"segments", segments})
 }
 
+// encode encodes the published numbers: occurrences, clients, their share of
+// all active clients, and occurrences per client and per active day of these
+// clients.
 func (c *tableCell) encode(active int64) Object {
 	return Object{
 		{"active", active},
@@ -247,13 +260,13 @@ func (c *tableCell) encode(active int64) Object {
 	}
 }
 
-// sorting says how rows and their segments are ordered.
+// sorting says how rows and the segments in them are ordered.
 type sorting struct {
 	byEvents, bySegments     string
 	eventsDown, segmentsDown bool
 }
 
-// What rows and segments can be sorted by.
+// Sort keys of rows and segments, as published.
 const (
 	byAlpha   = "alpha"
 	byActive  = "active"
@@ -262,6 +275,8 @@ const (
 	byPercent = "percentUsedAtLeastOnce"
 )
 
+// newSorting reads "sorting". Rows and segments ascend by name unless requested
+// otherwise.
 func newSorting(raw jsontext.Value) (sorting, error) {
 	s := sorting{byEvents: byAlpha, bySegments: byAlpha}
 	if raw == nil || raw.Kind() == 'n' {
@@ -299,7 +314,7 @@ func newSorting(raw jsontext.Value) (sorting, error) {
 	return s, nil
 }
 
-// events orders rows; what is equal goes by category and name, combinations
+// events orders rows. Equal rows are ordered by category and name, combinations
 // last by their label.
 func (s *sorting) events(a, b *tableRow) int {
 	alpha := a.compareTitle(b)
@@ -315,6 +330,7 @@ func (s *sorting) events(a, b *tableRow) int {
 	return directed(order, s.eventsDown, alpha)
 }
 
+// compareTitle orders rows by what they are named.
 func (r *tableRow) compareTitle(o *tableRow) int {
 	if (r.combination == nil) != (o.combination == nil) {
 		if r.combination == nil {
@@ -325,7 +341,8 @@ func (r *tableRow) compareTitle(o *tableRow) int {
 	return cmp.Or(strings.Compare(r.label, o.label), r.compare(o.event))
 }
 
-// directed is an order or its reverse, and for what is equal another.
+// directed returns an order or its reverse; for equal elements it returns
+// another order.
 func directed(order int, down bool, equal int) int {
 	if down {
 		order = -order
@@ -333,6 +350,8 @@ func directed(order int, down bool, equal int) int {
 	return cmp.Or(order, equal)
 }
 
+// segments orders the segments of a row by the numbers of that row. Percentages
+// are compared as they are shown, in tenths.
 func (s *sorting) segments(p *series, a, b int, x, y *tableCell) int {
 	alpha := strings.Compare(p.labels[a], p.labels[b])
 	order := alpha

@@ -8,28 +8,31 @@ import (
 	"weir/schemas/property"
 )
 
-// firstDay is the day of the first event of a unit.
+// firstDay returns the day of a unit's first event, which is its day of
+// installation.
 func (cs *clientStats) firstDay(u int32) Day { return cs.q.zone.Day(cs.units[u].first) }
 
-// lastDay is the day of the last event of a unit.
+// lastDay returns the day of a unit's last event.
 func (cs *clientStats) lastDay(u int32) Day { return cs.q.zone.Day(cs.units[u].last) }
 
-// activeIn says that a unit was active in a bucket.
+// activeIn reports whether a unit was active in a bucket.
 func (cs *clientStats) activeIn(u int32, bucket int) bool {
 	return cs.bucketBits[int(u)*cs.bucketWords+bucket/64]&(1<<(bucket%64)) != 0
 }
 
-// activeBuckets are the bits of the buckets in which a unit was active.
+// activeBuckets returns the bits of the buckets in which a unit was active. The
+// caller may not change them.
 func (cs *clientStats) activeBuckets(u int32) []uint64 {
 	return cs.bucketBits[int(u)*cs.bucketWords : int(u+1)*cs.bucketWords]
 }
 
-// activeInRange says that a unit was active on a day of the range.
+// activeInRange reports whether a unit was active on a day of the range.
 func (cs *clientStats) activeInRange(u int32) bool {
 	return slices.ContainsFunc(cs.activeBuckets(u), func(word uint64) bool { return word != 0 })
 }
 
-// reportedCode is the code of what a slot says last before a day.
+// reportedCode returns the code of the last value of a slot that was reported
+// before a day; for properties that are not daily, of the current value.
 func (cs *clientStats) reportedCode(u int32, slot int, before Day) int32 {
 	at := int(u)*len(cs.q.props.reported) + slot
 	now := &cs.current[at]
@@ -42,7 +45,9 @@ func (cs *clientStats) reportedCode(u int32, slot int, before Day) int32 {
 	return codeBefore(cs.history[at], before)
 }
 
-// valueCode is the code of the value of a coded property before a day.
+// valueCode returns the code of a coded property before a day. The continent is
+// that of the reported country, and the reported one only where the country has
+// none or is unknown.
 func (cs *clientStats) valueCode(u int32, p *usedProperty, before Day) int32 {
 	switch p.source {
 	case property.UserAttribute:
@@ -51,13 +56,13 @@ func (cs *clientStats) valueCode(u int32, p *usedProperty, before Day) int32 {
 		if code := cs.continentCode(cs.reportedCode(u, p.country, before)); code != 0 {
 			return code
 		}
-	default: // reported
+	default: // reported by events
 	}
 	return cs.reportedCode(u, p.slot, before)
 }
 
-// continentCode is the code of the continent of a country; 0 of none that is
-// known.
+// continentCode returns the code of the continent of a country; 0 for unknown
+// countries. It remembers the answer for each country.
 func (cs *clientStats) continentCode(country int32) int32 {
 	code, known := cs.continents[country]
 	if !known {
@@ -69,7 +74,8 @@ func (cs *clientStats) continentCode(country int32) int32 {
 	return code
 }
 
-// value is that of a property before a day.
+// value returns a property of a unit before a day. at is its index in
+// usedProperties.all.
 func (cs *clientStats) value(u int32, at int, before Day) Value {
 	p, client := &cs.q.props.all[at], &cs.units[u]
 	switch p.source {
@@ -93,7 +99,8 @@ func (cs *clientStats) value(u int32, at int, before Day) Value {
 // minuteMS is a minute in milliseconds.
 const minuteMS = 60_000
 
-// matches holds a unit, as it was before a day, to the filter of the question.
+// matches reports whether a unit, as it was before a day, passes the filter of
+// the question.
 func (cs *clientStats) matches(u int32, before Day) bool {
 	for _, c := range cs.q.filter {
 		if !slices.ContainsFunc(c, func(all []test) bool { return cs.matchesAll(all, u, before) }) {
@@ -103,6 +110,7 @@ func (cs *clientStats) matches(u int32, before Day) bool {
 	return true
 }
 
+// matchesAll reports whether a unit passes all tests.
 func (cs *clientStats) matchesAll(all []test, u int32, before Day) bool {
 	for i := range all {
 		if !cs.matchesCondition(all[i].property, all[i].condition, u, before) {
@@ -112,7 +120,9 @@ func (cs *clientStats) matchesAll(all []test, u int32, before Day) bool {
 	return true
 }
 
-// matchesCondition remembers what held of values with a code.
+// matchesCondition tests a property of a unit. For coded properties the outcome
+// is kept by code, because clients share few values and a condition may be a
+// regular expression.
 func (cs *clientStats) matchesCondition(at int, c *condition, u int32, before Day) bool {
 	p := &cs.q.props.all[at]
 	if !p.coded() {
@@ -134,14 +144,15 @@ func (cs *clientStats) matchesCondition(at int, c *condition, u int32, before Da
 	return held[code] == 1
 }
 
-// seriesKey is a series that somebody is in.
+// seriesKey names a series of a level.
 type seriesKey struct {
 	label   string
-	segment int // the first of its level that gives it
+	segment int // the first segment of the level that has the label
 }
 
-// seriesOf are the series of a level that a unit is in before a day, each once.
-// They may be read until the next call.
+// seriesOf returns the series of a level that a unit is in before a day, each
+// once. The result for a coded property is kept by code, like that of
+// matchesCondition. The caller may not change the slice.
 func (cs *clientStats) seriesOf(l *level, u int32, before Day) []seriesKey {
 	if l.property < 0 || !cs.q.props.all[l.property].coded() {
 		return cs.findSeries(l, u, before)
@@ -158,6 +169,8 @@ func (cs *clientStats) seriesOf(l *level, u int32, before Day) []seriesKey {
 	return known[code]
 }
 
+// findSeries tests the segments of a level in order. Where two segments give a
+// unit the same label, the first counts.
 func (cs *clientStats) findSeries(l *level, u int32, before Day) []seriesKey {
 	var out []seriesKey
 	add := func(label string, i int) {
@@ -187,11 +200,12 @@ func (cs *clientStats) findSeries(l *level, u int32, before Day) []seriesKey {
 	return out
 }
 
-// mayVary says that a standard property of a unit may have had another value
+// mayVary reports whether a daily property of a unit may have had another value
 // before.
 func (cs *clientStats) mayVary(u int32) bool { return cs.history != nil && cs.units[u].changed }
 
-// activeDaysInRange is how many buckets, where they are days, a unit was active in.
+// activeDaysInRange counts the buckets in which a unit was active; the caller
+// splits the range by day.
 func (cs *clientStats) activeDaysInRange(u int32) (n int64) {
 	for _, word := range cs.activeBuckets(u) {
 		n += int64(bits.OnesCount64(word))

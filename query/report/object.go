@@ -7,7 +7,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Object is a JSON object whose members keep their order.
+// Object is a JSON object that keeps the order of its members. Answers depend
+// on the order.
 type Object []Member
 
 // Member is a member of an Object.
@@ -32,8 +33,9 @@ func (o Object) MarshalJSONTo(enc *jsontext.Encoder) error {
 	return enc.WriteToken(jsontext.EndObject)
 }
 
-// ratio is n ÷ d, rounded half up to two decimals, as a JSON number without
-// needless zeros; 0 for a divisor of 0.
+// ratio returns n ÷ d as a JSON number, rounded to two decimals with halves
+// away from zero and without trailing zeros; 0 if d is 0. The published
+// document asks for two decimals.
 func ratio(n, d *big.Int) jsontext.Value {
 	if d.Sign() == 0 {
 		return jsontext.Value("0")
@@ -42,7 +44,7 @@ func ratio(n, d *big.Int) jsontext.Value {
 	return trimmed(new(big.Rat).SetFrac(n, d).FloatString(decimals))
 }
 
-// trimmed drops the zeros at the end of a decimal.
+// trimmed removes the zeros at the end of a decimal, and the sign of zero.
 func trimmed(text string) jsontext.Value {
 	end := len(text)
 	for text[end-1] == '0' {
@@ -57,15 +59,17 @@ func trimmed(text string) jsontext.Value {
 	return jsontext.Value(text)
 }
 
-// per is n ÷ d of whole numbers.
+// per returns the ratio of two whole numbers.
 func per(n, d int64) jsontext.Value { return ratio(big.NewInt(n), big.NewInt(d)) }
 
-// percent is n of d in per cent, rounded half up to one decimal; 0 of nobody.
+// percent returns n as a percentage of d, rounded to one decimal with halves
+// up; 0 if d is 0. The samples of the published document have one decimal.
 func percent(n, d int64) jsontext.Value {
 	return trimmed(new(big.Rat).SetFrac(big.NewInt(tenths(n, d)), big.NewInt(10)).FloatString(1))
 }
 
-// tenths is percent in tenths.
+// tenths returns percent in tenths, so that rows can be ordered by what is
+// shown.
 func tenths(n, d int64) int64 {
 	if d == 0 {
 		return 0
@@ -73,7 +77,8 @@ func tenths(n, d int64) int64 {
 	return rounded(n, 1000, d)
 }
 
-// rounded is n × times ÷ d, rounded half up; n is not negative, d positive.
+// rounded returns n × times ÷ d, rounded half up. n is not negative and d is
+// positive. The product may exceed 64 bits.
 func rounded(n, times, d int64) int64 {
 	twice := new(big.Int).Mul(big.NewInt(n), big.NewInt(2*times))
 	twice.Add(twice, big.NewInt(d))

@@ -1,9 +1,11 @@
 package report
 
-// population says which clients a report about whole lives is about: those that
-// were active in the range, or those that were lost in it.
+// population is the clients that a report about whole lives is about: those
+// that were active in the range, or with a lossRule those that were lost in it.
 type population struct{ lossRule *lossRule }
 
+// newPopulation reads the range, the loss rule for lost clients, and the
+// filters.
 func newPopulation(b *Body, q *base, lost bool) (population, error) {
 	var err error
 	if q.days, err = b.readRange(q.today, NoSplit); err != nil {
@@ -22,7 +24,8 @@ func newPopulation(b *Body, q *base, lost bool) (population, error) {
 	return population{lossRule: &rule}, q.readFilters(b)
 }
 
-// has says that a unit is one of them, and passes the filter.
+// has reports whether a unit is in the population and passes the filter. Values
+// of properties are the latest known.
 func (w population) has(cs *clientStats, u int32) bool {
 	if w.lossRule == nil {
 		return cs.activeInRange(u) && cs.matches(u, maxDay)

@@ -12,19 +12,20 @@ import (
 	"weir/schemas/rollup"
 )
 
-// Params is what a question rests on beside its body. Now is required.
+// Params are what a question needs to know besides its body. Now is required.
 type Params struct {
-	Now       time.Time                                          // of the server's clock
-	Types     map[string]int                                     // of custom properties; those of type 3 can be counted by
-	Collected func(category, name string) (basic, advanced bool) // how an event is collected; nil: as both
-	Bytes     int64                                              // of memory for the clients of a pass; 0 means 128 MiB
-	Page      int                                                // clients of a page of a client list; 0 means 200
+	Now       time.Time                                          // the server's clock; "today" and NOW derive from it
+	Types     map[string]int                                     // of custom properties, by name; required with groupBy
+	Collected func(category, name string) (basic, advanced bool) // how an event is collected; nil is both ways for all events
+	Bytes     int64                                              // memory for the clients of a pass; 0 means 128 MiB
+	Page      int                                                // clients on a page of a client list; 0 means 200
 }
 
-// Source gives the rows that a question asks for: of one product, all as of
-// one watermark, in the question's time zone and of the events that it is
-// about. It gives the same rows as often as it is asked. Rows are deltas, in any
-// order; a batch is valid until the next.
+// Source yields the rows that a question asks for. They belong to one product,
+// are all as of one watermark, and have the question's time zone and event
+// filter applied. A Source yields the same rows each time it is asked, because
+// a question may need several passes. Rows are deltas that add up, in any
+// order. A batch is valid until the next one is requested.
 type Source interface {
 	Clients(ctx context.Context, s Scan) iter.Seq2[*rollup.ClientBatch, error]
 	Days(ctx context.Context, s Scan) iter.Seq2[*rollup.DayBatch, error]
@@ -32,52 +33,56 @@ type Source interface {
 	UserAttributes(ctx context.Context, s UserAttributeScan) iter.Seq2[*UserAttribute, error]
 }
 
-// Scan says which rows are wanted. It may give more: rows of other days and
-// clients are passed over.
+// Scan says which rows are wanted. A Source may yield rows of other days and
+// clients too: they are skipped.
 type Scan struct {
-	From, To Day // of days and events; To is exclusive
+	From, To Day // of client days and event days; To is exclusive
 	Wants    rollup.Wants
-	Clients  []int64 // nil is all
+	Clients  []int64 // nil is all clients
 }
 
-// UserAttributeScan says what is wanted of users. It may give more.
+// UserAttributeScan says which attributes of which users are wanted. A Source
+// may yield more.
 type UserAttributeScan struct {
 	Clients func(client int64) bool
-	Names   []string // of properties and contacts, as in Told
-	Bytes   int64    // that may be held of several clients; a source that would hold more fails with ErrFull
+	Names   []string // of properties and contacts, with their prefix
+	Bytes   int64    // memory for folding changes of several clients; a Source that needs more fails with ErrFull
 }
 
-// UserAttribute is a property of a user that the product's owner set, as it is now.
+// UserAttribute is the current value of a property or contact that the
+// product's owner set for a user.
 type UserAttribute struct {
 	Client       int64
 	Name         string // user.NAME or contact.NAME
 	Value        string // JSON
-	Time, Offset int64  // of the latest change
+	Time, Offset int64  // of the latest change; epoch milliseconds
 }
 
-// Answer is what a report says.
+// Answer is the JSON of a report: the member "result" and, for some reports,
+// further members of the envelope.
 type Answer struct {
 	Result any
 	More   Object // further members of the envelope
 }
 
-// Question is a report that is asked for, compiled. It is answered once.
+// Question is a compiled report. It can be answered once, because aggregation
+// happens in place.
 type Question struct {
 	base
-	report // nil of a list
+	report // nil for a client list
 	list   *clientList
 }
 
-// report is what one report makes of the facts. Facts come in passes, each of
-// other clients; a report keeps only what it makes of them.
+// report is what one kind of report computes. Clients come in passes, and every
+// client is in one pass, so that a report keeps sums and not clients.
 type report interface {
-	// tally adds what the clients of a pass come to.
-	aggregate(f *clientStats)
-	// answer is read when all passes are done.
+	// aggregate adds the clients of one pass.
+	aggregate(cs *clientStats)
+	// result is called once, after all passes.
 	result() Answer
 }
 
-// base is what every question has.
+// base is what all questions have in common.
 type base struct {
 	params      Params
 	zone        Zone
@@ -85,44 +90,49 @@ type base struct {
 	days        Range
 	props       usedProperties
 	filter      filter
-	group       string // property that clients are counted by; "" is the client itself
+	group       string // property that clients are counted by; "" counts clients themselves
 	eventFilter []eventPropertyFilter
 
 	asOf        asOf
 	needs       needs
-	events      []requestedEvent // events that are counted for each client; in the order of their numbers
+	events      []requestedEvent // counted for each client; an event's number is its index here
 	everyEvent  bool             // all events are counted for each client
-	totalEvents []event          // with needs.tallies: those alone; nil is all
+	totalEvents []event          // with needs.eventTotals: only these; nil is all
 
-	clients      []int64 // that alone are looked at; nil is all
-	advancedOnly bool    // combinations have only events that are collected as advanced
+	clients      []int64 // only these are looked at; nil is all
+	advancedOnly bool    // combinations count only events that are collected as advanced
 }
 
-// asOf is when the values of standard properties are looked at.
+// asOf is the time as of which daily properties are read. The published
+// document sets it per report: the end of each bucket for timelines, the end of
+// the range without a dateSplit, the day of installation for
+// churnAndEngagement, and the latest known value for current, lifetime and
+// churn reports and client lists.
 type asOf int
 
 const (
 	asOfBucketEnd asOf = iota
-	asOfRangeEnd       // of the range
+	asOfRangeEnd       // the end of the range
 	asOfInstall        // the end of the day of installation
 	asOfNow
 )
 
-// needs are the rows that a question needs beside those that its properties
+// needs are the rows that a report needs besides those that its properties
 // need.
 type needs struct {
-	clients      bool // every client, its first and last day
-	rangeDays    bool // what clients did on the days of the range
+	clients      bool // every client, with its first and last day
+	rangeDays    bool // days of the range on which clients were active
 	activeDays   bool // all days on which clients were active
-	rangeEvents  bool // events of the range, instead of all times
-	bucketTotals bool // what all clients came to in each bucket
-	eventTotals  bool // what all clients sent of each event in each bucket
-	eventValues  bool // of tallies
+	rangeEvents  bool // client event counts of the range, not of whole lives
+	bucketTotals bool // sessions and runtime of all clients in each bucket
+	eventTotals  bool // count and value of each event in each bucket
+	eventValues  bool // values for eventTotals
 	daySums      bool // sessions and runtime of the days of the range
-	clientSums   bool // sessions and runtime of lives
+	clientSums   bool // sessions and runtime of whole lives
 }
 
-// newBase reads what every report has. Filters are read by who has them.
+// newBase compiles what all reports have. Each report reads the filters itself,
+// because some have none.
 func newBase(b *Body, params Params) (base, error) {
 	q := base{params: params}
 	if q.params.Bytes == 0 {
@@ -137,7 +147,9 @@ func newBase(b *Body, params Params) (base, error) {
 	return q, err
 }
 
-// readGroupBy reads groupBy.
+// readGroupBy reads groupBy: clients with the same current value of that
+// property count as one. Custom properties qualify only with the type that the
+// product's owner gives them for this.
 func (q *base) readGroupBy(b *Body) error {
 	name := text(b.GroupBy)
 	switch {
@@ -154,7 +166,7 @@ func (q *base) readGroupBy(b *Body) error {
 	return nil
 }
 
-// refuseGroupBy refuses a groupBy where the report has none.
+// refuseGroupBy refuses a groupBy in reports that have none.
 func (*base) refuseGroupBy(b *Body) error {
 	if name := text(b.GroupBy); name != "" && name != property.NameClientID {
 		return fieldErrorf("groupBy", "this report counts by clientId alone")
@@ -162,15 +174,16 @@ func (*base) refuseGroupBy(b *Body) error {
 	return nil
 }
 
+// readFilters compiles globalFilters.
 func (q *base) readFilters(b *Body) (err error) {
 	q.filter, err = newFilter("globalFilters", b.GlobalFilters, &q.props)
 	return err
 }
 
-// Zone is the time zone of the question's days.
+// Zone returns the time zone that the question's days are in.
 func (q *Question) Zone() Zone { return q.zone }
 
-// Wants is what scans of the question may want of rollups, all together.
+// Wants returns the union of what the question's scans want of rollups.
 func (q *Question) Wants() rollup.Wants {
 	wants := q.clientsScan().Wants | q.eventsScan().Wants
 	if q.needs.daySums {
@@ -185,14 +198,18 @@ func (q *Question) Wants() rollup.Wants {
 	return wants
 }
 
-// ReadsUserAttributes says that properties of users are read that product owners set.
+// ReadsUserAttributes reports whether the question reads properties that
+// product owners set for users.
 func (q *Question) ReadsUserAttributes() bool { return len(q.props.userAttributes) > 0 }
 
-// Answer asks src for the rows that the question needs, and answers it. Its
-// memory is bounded by Given.Bytes, beside what the answer itself comes to:
-// where the product has more clients, they are looked at in several passes, and
-// src is asked as often. The clients of a pass are dealt to as many lanes as
-// there are processors, which all look at each batch, at the same time.
+// Answer asks src for the rows that the question needs, and computes the
+// answer.
+//
+// Memory is bounded by Params.Bytes besides what the answer itself takes. When
+// the clients of a product need more, Answer looks at them in several passes,
+// by ranges of the hash of their ids, and scans src again for each. Within a
+// pass the clients are divided among as many workers as there are processors,
+// and every worker looks at every batch at the same time.
 func (q *Question) Answer(ctx context.Context, src Source) (Answer, error) {
 	if q.list != nil {
 		return q.list.run(ctx, src)
@@ -219,8 +236,9 @@ func (q *Question) Answer(ctx context.Context, src Source) (Answer, error) {
 	return q.result(), nil
 }
 
-// pass gathers facts, and once more with every utterance by itself if they came
-// too mixed to be put together.
+// pass gathers the stats of one pass. It repeats the pass with unmerged
+// histories when values of one day arrived in an order that runs cannot
+// represent, which is rare: see errMixedDay.
 func (q *base) pass(ctx context.Context, src Source, begin func() []*clientStats) ([]*clientStats, error) {
 	workers := begin()
 	err := q.gather(ctx, src, workers)
@@ -234,7 +252,10 @@ func (q *base) pass(ctx context.Context, src Source, begin func() []*clientStats
 	return workers, err
 }
 
-// gather adds all rows that the question needs to the facts that they are of.
+// gather adds all rows that the question needs. The order matters: clients come
+// first, because their current values decide whether days are needed with
+// properties (see markHistory), and user attributes are kept for known clients
+// alone.
 func (q *base) gather(ctx context.Context, src Source, workers []*clientStats) error {
 	if q.needsClients() {
 		if err := forEachBatch(src.Clients(ctx, q.clientsScan()), workers, (*clientStats).addClients); err != nil {
@@ -257,6 +278,8 @@ func (q *base) gather(ctx context.Context, src Source, workers []*clientStats) e
 	return forEachBatch(src.Events(ctx, q.eventsScan()), workers, (*clientStats).addEvents)
 }
 
+// gatherUserAttributes adds the user attributes that are read. The Source may
+// use the memory that the clients have left.
 func (q *base) gatherUserAttributes(ctx context.Context, src Source, workers []*clientStats) error {
 	scan := UserAttributeScan{Names: q.props.userAttributes, Bytes: q.params.Bytes}
 	scan.Clients = func(client int64) bool {
@@ -278,15 +301,17 @@ func (q *base) gatherUserAttributes(ctx context.Context, src Source, workers []*
 	return nil
 }
 
-// needsClients says that rows of clients' lives are needed: where values are
-// looked at, or installation and loss.
+// needsClients reports whether rows of clients are needed: for values of
+// properties, and for the days of installation and loss.
 func (q *base) needsClients() bool {
 	return q.needs.clients || len(q.props.reported)+len(q.props.userAttributes) > 0 || q.props.computed()
 }
 
-// readsEvents says that rows of event days are needed.
+// readsEvents reports whether rows of event days are needed.
 func (q *base) readsEvents() bool { return q.countsEvents() || q.needs.eventTotals }
 
+// clientsScan is the scan of clients. Properties and sums cost reading, so they
+// are wanted only where something reads them.
 func (q *base) clientsScan() Scan {
 	s := Scan{Clients: q.clients}
 	if len(q.props.reported) > 0 {
@@ -298,11 +323,14 @@ func (q *base) clientsScan() Scan {
 	return s
 }
 
-// countsEvents says that events are counted for each client.
+// countsEvents reports whether events are counted for each client, and not just
+// in total.
 func (q *base) countsEvents() bool {
 	return q.everyEvent || len(q.events) > 0 || len(q.props.usages) > 0
 }
 
+// eventsScan is the scan of event days: all days for whole lives and for
+// lifetimeEventUsage, else the range.
 func (q *base) eventsScan() Scan {
 	s := Scan{From: minDay, To: maxDay, Clients: q.clients}
 	if q.needs.eventValues {
@@ -314,17 +342,18 @@ func (q *base) eventsScan() Scan {
 	return s
 }
 
-// Days beyond all.
+// minDay and maxDay lie before and after all days of events. They leave room
+// for sums of days.
 const (
 	minDay = math.MinInt32 / 2
 	maxDay = math.MaxInt32 / 2
 )
 
-// readsDaily says that a standard property is read.
+// readsDaily reports whether a daily property is read.
 func (q *base) readsDaily() bool { return slices.Contains(q.props.daily, true) }
 
-// firstAsOf is the earliest day before which values are looked at; of
-// asOfInstall it depends on the client.
+// firstAsOf returns the earliest day before which daily properties are read.
+// For asOfInstall the day depends on the client.
 func (q *base) firstAsOf() Day {
 	switch q.asOf {
 	case asOfNow:

@@ -10,27 +10,28 @@ import (
 	"weir/schemas/property"
 )
 
-// level is one level of a segmentation.
+// level is one level of a segmentation: a property and its segments.
 type level struct {
-	id       int // among the levels of a question
-	property int // index in properties.all; −1 of flags
+	id       int // index among the levels of the question
+	property int // index in usedProperties.all; −1 for flags
 	segments []segment
 }
 
-// segment is one segment, or with split one for each value that matches.
+// segment is one segment: one series, or with split one series for each value
+// that matches.
 type segment struct {
-	label     string // of one series; "" with split
+	label     string // of the one series; "" with split
 	split     bool
-	limit     int        // series of split; 0 is no limit
+	limit     int        // largest number of series with split; 0 is no limit
 	condition *condition // nil for flags
-	nulls     bool       // null is a series of its own
+	nulls     bool       // null is a series of its own (includeNull)
 	flags     []test
 }
 
-// maxLevels is how deep a report without a split goes.
+// maxLevels is the largest number of levels, as published.
 const maxLevels = 3
 
-// newLevels compiles `levels`.
+// newLevels compiles "levels", level1 first.
 func newLevels(field string, raw jsontext.Value, maxDepth int, p *usedProperties) ([]level, error) {
 	if raw == nil || raw.Kind() == 'n' {
 		return nil, nil
@@ -67,6 +68,7 @@ func newLevels(field string, raw jsontext.Value, maxDepth int, p *usedProperties
 	return out, nil
 }
 
+// newLevel compiles one member of "levels".
 func newLevel(field string, raw jsontext.Value, p *usedProperties) (l level, err error) {
 	m, err := objectOf(field, raw)
 	if err != nil {
@@ -85,14 +87,14 @@ func newSegments(b *Body, p *usedProperties) (*level, error) {
 		if b.Segments != nil && b.Segments.Kind() != 'n' {
 			return nil, fieldErrorf("segmentBy", "is missing")
 		}
-		return nil, nil //nolint:nilnil // no segmentation is what most questions have
+		return nil, nil //nolint:nilnil // no segmentation is not an error
 	}
 	l, err := levelOf("segmentBy", *b.SegmentBy, "segments", b.Segments, p)
 	return &l, err
 }
 
-// levelOf compiles a property and its segments, which stand in the fields
-// named.
+// levelOf compiles a property and its segments. field and segments are their
+// names in errors.
 func levelOf(field, name, segments string, raw jsontext.Value, p *usedProperties) (l level, err error) {
 	if name == "" {
 		return l, fieldErrorf(field, "is missing")
@@ -122,7 +124,7 @@ func levelOf(field, name, segments string, raw jsontext.Value, p *usedProperties
 	return l, l.distinct(segments)
 }
 
-// distinct says that labels that were given are.
+// distinct refuses a label that is there twice.
 func (l *level) distinct(field string) error {
 	var seen []string
 	for i, s := range l.segments {
@@ -134,6 +136,8 @@ func (l *level) distinct(field string) error {
 	return nil
 }
 
+// newSegment compiles one segment. Segments of flags have flags in place of a
+// condition.
 func newSegment(field, name string, raw jsontext.Value, p *usedProperties) (s segment, err error) {
 	m, err := objectOf(field, raw)
 	if err != nil {
@@ -156,7 +160,9 @@ func newSegment(field, name string, raw jsontext.Value, p *usedProperties) (s se
 	return s, s.readSeries(field, m)
 }
 
-// readSeries reads how a segment is labelled and split.
+// readSeries reads split, limit and the label. As published, only stringArray
+// and regex can be split, and a segment without split needs a label unless its
+// value can be one.
 func (s *segment) readSeries(field string, m members) error {
 	if err := m.read(field, "split", &s.split, "true or false"); err != nil {
 		return err
@@ -179,7 +185,8 @@ func (s *segment) readSeries(field string, m members) error {
 	return s.setLabel(field)
 }
 
-// setLabel labels what is one series: without a label by the value.
+// setLabel sets the label of a segment that is one series: the given one, or
+// the value.
 func (s *segment) setLabel(field string) error {
 	switch kind := s.condition.kind; {
 	case kind == "":
@@ -197,7 +204,8 @@ func (s *segment) setLabel(field string) error {
 	return nil
 }
 
-// fixedSeries are the series that are there whoever is in them.
+// fixedSeries returns the series that are shown even if no client is in them:
+// those with a label of the request, and null.
 func (l *level) fixedSeries() []seriesKey {
 	var out []seriesKey
 	for i := range l.segments {

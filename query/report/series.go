@@ -6,16 +6,19 @@ import (
 	"strings"
 )
 
-// series are the series of a segmentation: those that somebody is in, and those
-// that are there whoever is.
+// series numbers the series of a segmentation with one level, and counts the
+// clients in each. It holds those that a client is in, and those that are shown
+// in any case.
 type series struct {
-	level    *level // nil is one series, of everybody
+	level    *level // nil is a single series of all clients
 	numbers  map[string]int
 	labels   []string
 	segments []int
-	units    []int64 // that are in it
+	units    []int64 // clients in the series
 }
 
+// newSeries returns the fixed series of a level, or without a level a single
+// series of all clients.
 func newSeries(l *level) *series {
 	p := &series{level: l, numbers: map[string]int{}}
 	if l == nil {
@@ -28,7 +31,7 @@ func newSeries(l *level) *series {
 	return p
 }
 
-// number is the number of a series.
+// number returns the number of a series, and adds it if it is new.
 func (p *series) number(in seriesKey) int {
 	n, known := p.numbers[in.label]
 	if !known {
@@ -40,7 +43,8 @@ func (p *series) number(in seriesKey) int {
 	return n
 }
 
-// add appends the series that a unit is in before a day, and counts it there.
+// add appends the numbers of the series that a unit is in before a day, and
+// counts the unit in each.
 func (p *series) add(to []int, cs *clientStats, u int32, before Day) []int {
 	if p.level == nil {
 		p.units[0]++
@@ -54,9 +58,9 @@ func (p *series) add(to []int, cs *clientStats, u int32, before Day) []int {
 	return to
 }
 
-// selected are the numbers of the series that an answer has: of a segment with a
-// limit the largest, by units and then by label; the series of null is beside
-// it. They are in the order of labels.
+// selected returns the numbers of the series that an answer has, ordered by
+// label. Of a segment with a limit those are the largest, by clients and then
+// by label; the series of null does not count towards the limit.
 func (p *series) selected() []int {
 	var out []int
 	byLabel := func(a, b int) int { return strings.Compare(p.labels[a], p.labels[b]) }

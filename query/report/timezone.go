@@ -7,17 +7,20 @@ import (
 	"weir/schemas/rollup"
 )
 
-// Zone says on which day an instant lies. The zero Zone is UTC.
+// Zone says which day an instant is on. The zero Zone is UTC. It may be used
+// concurrently: it keeps the offset of the last instant under a lock, because
+// most instants that follow have the same offset.
 type Zone struct {
 	loc  *time.Location  // nil is UTC
-	mu   *sync.Mutex     // guards span
-	last *offsetInterval // where the last instant lay: most that follow lie there too
+	mu   *sync.Mutex     // guards last
+	last *offsetInterval // the interval of the last instant
 }
 
-// offsetInterval is instants of one offset from UTC; epoch milliseconds.
+// offsetInterval is the instants from and before to that have one offset from
+// UTC, all in milliseconds.
 type offsetInterval struct{ from, to, offset int64 }
 
-// readZone reads timeZone.
+// readZone reads timeZone, an IANA name.
 func (b *Body) readZone() (Zone, error) {
 	name := text(b.TimeZone)
 	if name == "" || name == "UTC" {
@@ -33,10 +36,10 @@ func (b *Body) readZone() (Zone, error) {
 	return Zone{loc: loc, mu: new(sync.Mutex), last: new(offsetInterval)}, nil
 }
 
-// UTC says that days are those of the rollups.
+// UTC reports whether days are those of the rollups.
 func (z Zone) UTC() bool { return z.loc == nil }
 
-// Day is the day of an epoch millisecond.
+// Day returns the day of an epoch millisecond.
 func (z Zone) Day(ms int64) Day {
 	if z.loc == nil {
 		return Day(rollup.Day(ms))
@@ -49,7 +52,8 @@ func (z Zone) Day(ms int64) Day {
 	return Day(rollup.Day(ms + z.last.offset))
 }
 
-// intervalAt is where an instant lies.
+// intervalAt returns the interval that an instant is in. Where the zone has no
+// earlier or later transition, it begins or ends with the instant.
 func (z Zone) intervalAt(ms int64) offsetInterval {
 	at := time.UnixMilli(ms).In(z.loc)
 	_, seconds := at.Zone()

@@ -6,23 +6,25 @@ import (
 	"weir/schemas/rollup"
 )
 
-// unitCache remembers the units of a dictionary of clients, so that each is
-// looked up once in many rows.
+// unitCache keeps the units of a dictionary of clients. A dictionary is shared
+// by many batches and rows, so that each client is looked up once in
+// clientIndex and not once for each row.
 type unitCache struct {
-	dictionary any     // the dictionary; nil of one that no other batch shares
-	units      []int32 // by code
-	rows       []int32 // scratch: by row
+	dictionary any     // identifies the dictionary; nil for one that no other batch shares
+	units      []int32 // by code of the dictionary
+	rows       []int32 // scratch: the result of unitsOf, by row
 }
 
-// What a code is without a unit.
+// Codes without a unit.
 const (
-	unresolved = -1 - iota // it was not looked up yet
-	otherRange             // a client of another lane or pass, or one that is not asked about
-	noUnit                 // a client of the part, of which nothing was counted yet
+	unresolved = -1 - iota // not looked up yet
+	otherRange             // a client of another worker or pass, or one that the question is not about
+	noUnit                 // a client of this range without a unit
 )
 
-// unitsOf are the units of the rows of a batch, valid until the next. Clients
-// that have none yet get one, or are unborn.
+// unitsOf returns the unit of each row of a batch, or a negative code. The
+// slice is valid until the next call. With grow, new clients get a unit; else
+// they are noUnit.
 func (cs *clientStats) unitsOf(clients *rollup.DictionaryColumn[int64], grow bool) []int32 {
 	c := &cs.unitCache
 	if clients.DictionaryID == nil || clients.DictionaryID != c.dictionary {
@@ -42,6 +44,7 @@ func (cs *clientStats) unitsOf(clients *rollup.DictionaryColumn[int64], grow boo
 	return c.rows
 }
 
+// resolve looks up one client.
 func (cs *clientStats) resolve(client int64, grow bool) int32 {
 	if !grow && !cs.closed && cs.clients.has(client) {
 		return noUnit

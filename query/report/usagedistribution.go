@@ -1,26 +1,28 @@
 package report
 
-// usageDistribution is how many clients were active on how many days, in how
-// many sessions and for how long: engagement/usageDistribution.
+// usageDistribution is the report engagement/usageDistribution: how many
+// clients were active on how many days, in how many sessions and for how long,
+// each bin of one number split by the bins of the other two.
 type usageDistribution struct {
 	metrics []clientMetric
-	ends    [][]int64 // by metric
+	ends    [][]int64 // possible ends of bins, by metric
 	cells   map[usageCell]int64
 }
 
-// usageCell is what a client came to, each metric rounded up to an end that a
-// bin can have.
+// usageCell is the three numbers of a client, each rounded up to an end that a
+// bin can have. Clients with equal cells are counted together, so that memory
+// does not grow with clients.
 type usageCell [3]int64
 
-// clientMetric is one of the numbers that clients are binned by.
+// clientMetric is a number that clients are binned by.
 type clientMetric struct {
 	name  string
 	scale scale
 	value func(f *clientStats, u int32) int64
 }
 
-// NewUsageDistribution compiles engagement/usageDistribution. Values are those
-// at the end of the range.
+// NewUsageDistribution compiles engagement/usageDistribution. Values of
+// properties are those at the end of the range.
 func NewUsageDistribution(b *Body, params Params) (*Question, error) {
 	q, err := newBase(b, params)
 	if err != nil {
@@ -47,10 +49,11 @@ func NewUsageDistribution(b *Body, params Params) (*Question, error) {
 	return &Question{base: q, report: u}, nil
 }
 
-// begunMinutes counts a begun minute as a whole one, so that what is over 0:05
-// is not in a bin up to 0:05.
+// begunMinutes rounds up to whole minutes, so that a runtime over 0:05 is in no
+// bin up to 0:05.
 func begunMinutes(ms int64) int64 { return (ms + minuteMS - 1) / minuteMS }
 
+// aggregate adds the clients of one pass that were active in the range.
 func (r *usageDistribution) aggregate(cs *clientStats) {
 	for u := range int32(len(cs.units)) {
 		if !cs.activeInRange(u) || !cs.matches(u, cs.q.days.To) {
@@ -64,7 +67,7 @@ func (r *usageDistribution) aggregate(cs *clientStats) {
 	}
 }
 
-// result is each metric's bins, and for each bin the bins of the other two.
+// result lists for each number its bins, each with the bins of the other two.
 func (r *usageDistribution) result() Answer {
 	bins := make([][]bin, len(r.metrics))
 	for i := range r.metrics {
@@ -85,7 +88,8 @@ func (r *usageDistribution) result() Answer {
 	return Answer{Result: out}
 }
 
-// row is one bin of metric i.
+// row is bin b of metric i: its clients, and their distribution over the other
+// two metrics.
 func (r *usageDistribution) row(bins [][]bin, i, b int) Object {
 	users, others := int64(0), make([]distribution, len(r.metrics))
 	for cell, n := range r.cells {

@@ -18,19 +18,20 @@ type usedProperty struct {
 // coded reports whether the values of the property have codes.
 func (p *usedProperty) coded() bool { return p.source <= property.UserAttribute }
 
-// properties are those that a question reads, each once.
+// usedProperties are the properties that a question reads, each once.
 type usedProperties struct {
 	all            []usedProperty
 	reported       []string // names by slot
-	daily          []bool   // by slot of said
+	daily          []bool   // by slot of reported
 	userAttributes []string // names by slot
 	usages         []usageFilter
-	conditions     int  // that are compiled
-	levels         int  // that are compiled
-	grouped        bool // clients are counted by a property: no clientId
+	conditions     int  // the number compiled so far
+	levels         int  // the number compiled so far
+	grouped        bool // clients are counted by a property, so that clientId cannot be read
 }
 
-// use is the index in all of a property.
+// use returns the index in all of a property, and adds the property if it is
+// new.
 func (p *usedProperties) use(field, name string) (int, error) {
 	if i := slices.IndexFunc(p.all, func(have usedProperty) bool { return have.name == name && have.source != property.EventUsage }); i >= 0 {
 		return i, nil
@@ -56,9 +57,9 @@ func (p *usedProperties) use(field, name string) (int, error) {
 	return len(p.all) - 1, nil
 }
 
-// propertyOf finds a property that a question can read by its name alone, and
-// says whether its values are kept for each day. Event usage is read by a filter
-// of its own.
+// propertyOf finds a property that can be read by its name alone, and reports
+// whether it has a value of each day. lifetimeEventUsage is not one: it is read
+// by a filter of its own.
 func propertyOf(name string) (p usedProperty, daily, known bool) {
 	if property.IsUserAttribute(name) {
 		return usedProperty{name: name, source: property.UserAttribute, typ: property.Text}, false, true
@@ -70,7 +71,8 @@ func propertyOf(name string) (p usedProperty, daily, known bool) {
 	return usedProperty{name: name, source: row.Source, typ: row.Type}, row.Daily, true
 }
 
-// reportedSlot is the slot of what events say.
+// reportedSlot returns the slot of a property that events report, and adds one
+// if it is new.
 func (p *usedProperties) reportedSlot(name string, standard bool) int {
 	if i := slices.Index(p.reported, name); i >= 0 {
 		return i
@@ -79,18 +81,21 @@ func (p *usedProperties) reportedSlot(name string, standard bool) int {
 	return len(p.reported) - 1
 }
 
+// useUsage adds the events of a lifetimeEventUsage filter and returns the index
+// in all.
 func (p *usedProperties) useUsage(u usageFilter) int {
 	p.all = append(p.all, usedProperty{name: property.NameEventUsage, source: property.EventUsage, typ: property.Number, slot: len(p.usages)})
 	p.usages = append(p.usages, u)
 	return len(p.all) - 1
 }
 
-// reads says that a property from a source is read.
+// reads reports whether a property of a source is read.
 func (p *usedProperties) reads(from property.Source) bool {
 	return slices.ContainsFunc(p.all, func(one usedProperty) bool { return one.source == from })
 }
 
-// computed says that a property that is no said or told one is read.
+// computed reports whether a property is read that is computed from the clients
+// rollup.
 func (p *usedProperties) computed() bool {
 	return slices.ContainsFunc(p.all, func(one usedProperty) bool { return !one.coded() && one.source != property.EventUsage })
 }

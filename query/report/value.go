@@ -7,14 +7,15 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Value is what a property of a client is.
+// Value is the value of a property of a client.
 type Value struct {
 	Null bool
 	Text string // "" when Null
-	raw  string // JSON; "" of what is not said but computed
+	raw  string // JSON; "" for computed values
 }
 
-// valueOf reads a property as rollups keep it: JSON.
+// valueOf reads the JSON of a property as rollups store it. As published, ""
+// and "<NULL>" are null. Text of invalid JSON is null too.
 func valueOf(raw string) Value {
 	text := raw
 	if strings.HasPrefix(raw, `"`) {
@@ -32,9 +33,10 @@ func valueOf(raw string) Value {
 	return Value{Text: text, raw: raw}
 }
 
+// textValue is a value that was computed.
 func textValue(text string) Value { return Value{Text: text} }
 
-// label is how the value is written.
+// label is the value as the name of a series.
 func (v *Value) label() string {
 	if v.Null {
 		return NullLabel
@@ -42,6 +44,7 @@ func (v *Value) label() string {
 	return v.Text
 }
 
+// number reads the value as a finite number.
 func (v *Value) number() (float64, bool) {
 	if v.Null {
 		return 0, false
@@ -50,7 +53,8 @@ func (v *Value) number() (float64, bool) {
 	return n, err == nil && n-n == 0
 }
 
-// truth reads a flag; what was never said is not true.
+// truth reads the value as a boolean; false if it is anything but true, 1, Y or
+// yes.
 func (v *Value) truth() bool {
 	switch strings.ToLower(v.Text) {
 	case "true", "1", "y", "yes":

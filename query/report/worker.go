@@ -9,14 +9,17 @@ import (
 // maxWorkers bounds how many processors one question keeps busy.
 const maxWorkers = 4
 
-// rowRange is one lane's of the rows of a batch; nobody's where lanes is 0.
+// rowRange is one worker's share of the rows of each batch, where rows need not
+// be divided by client; the zero value is no division.
 type rowRange struct{ worker, workers int }
 
+// bounds returns the rows of a batch that the worker adds.
 func (s rowRange) bounds(rows int) (from, to int) {
 	return s.worker * rows / s.workers, (s.worker + 1) * rows / s.workers
 }
 
-// newWorkers are facts for the clients of a part, dealt out.
+// newWorkers divides a hash range and the memory of a pass evenly among
+// workers.
 func (q *base) newWorkers(hashes hashRange) []*clientStats {
 	n := uint64(min(maxWorkers, runtime.GOMAXPROCS(0)))
 	if hashes.to-hashes.from < n {
@@ -38,8 +41,8 @@ func (q *base) newWorkers(hashes hashRange) []*clientStats {
 	return out
 }
 
-// newGroupedWorker are facts for clients that are counted as one. They are one lane: who
-// belongs together is only known of all of them.
+// newGroupedWorker returns the stats of clients that count as one. It is a
+// single worker, because clients of one unit have any hash.
 func (q *base) newGroupedWorker(g *grouping) []*clientStats {
 	cs := newClientStats(q, hashRange{to: hashEnd})
 	cs.unitIndex, cs.closed = g.unitIndex, true
@@ -49,8 +52,9 @@ func (q *base) newGroupedWorker(g *grouping) []*clientStats {
 	return []*clientStats{cs}
 }
 
-// forEachBatch hands every batch to every lane, and waits for all of them before the
-// next: a batch is valid no longer.
+// forEachBatch hands every batch to every worker, each of which adds its own
+// clients, and waits for all of them before it takes the next batch: a batch is
+// valid no longer.
 func forEachBatch[B any](batches iter.Seq2[*B, error], workers []*clientStats, add func(*clientStats, *B) error) error {
 	for b, err := range batches {
 		if err == nil {
@@ -63,6 +67,8 @@ func forEachBatch[B any](batches iter.Seq2[*B, error], workers []*clientStats, a
 	return nil
 }
 
+// inParallel runs do for all workers at once, the first one in the calling
+// goroutine, waits for all and returns the first error.
 func inParallel(workers []*clientStats, do func(*clientStats) error) error {
 	var running sync.WaitGroup
 	errs := make([]error, len(workers))
