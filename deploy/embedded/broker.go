@@ -10,9 +10,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// segmentBytes is the size at which the broker begins a new file of a
-// partition. Only whole files are ever deleted, so it also says how much of a
-// committed log stays behind: this much for each shard.
+// segmentBytes is the size at which the broker starts a new segment file of a
+// partition. Only whole segments are deleted, so up to this many committed bytes
+// per shard remain in the log.
 const segmentBytes = 16 << 20
 
 // broker is one Kafka broker on loopback.
@@ -22,7 +22,7 @@ type broker struct {
 	addr    string
 }
 
-// startBroker reads the whole log that lies in dir and then serves it.
+// startBroker reads the log in dir and serves it.
 func startBroker(dir string, cfg Config) (*broker, error) {
 	if err := makeFolder(dir); err != nil {
 		return nil, err
@@ -36,10 +36,10 @@ func startBroker(dir string, cfg Config) (*broker, error) {
 		kfake.ListenFn(listenGuarded),
 		kfake.ClusterID("weir"),
 		kfake.DataDir(dir),
-		kfake.SyncWrites(), // a produce is answered after fsync
+		kfake.SyncWrites(), // fsync before the acknowledgement: ingest answers 200 on its strength
 		kfake.WithLogger(kfakeLogger{cfg.Log}),
-		// Retention is the janitor's: the broker's own would delete what is not
-		// committed, and does not run after a restart anyway.
+		// No retention by age or size: it would delete records that are not in the
+		// lake yet. The Janitor deletes, below the smallest committed offset.
 		kfake.BrokerConfigs(map[string]string{
 			"log.segment.bytes":   strconv.Itoa(segmentBytes),
 			"log.retention.ms":    "-1",
@@ -54,8 +54,8 @@ func startBroker(dir string, cfg Config) (*broker, error) {
 
 func (b *broker) close() { b.cluster.Close() }
 
-// loopbackPort takes the port out of a host:port that must be on loopback:
-// neither part knows passwords worth the name of a network.
+// loopbackPort returns the port of a host:port. It refuses other hosts than
+// loopback, because the broker has no authentication and the store no TLS.
 func loopbackPort(addr string) (int, error) {
 	if addr == "" {
 		return 0, nil
@@ -74,11 +74,11 @@ func loopbackPort(addr string) (int, error) {
 	return int(port), nil
 }
 
-// kfakeLogger lets the broker speak through our log.
+// kfakeLogger writes the broker's messages to our log.
 type kfakeLogger struct{ log *slog.Logger }
 
-// Logf has the library's signature. Its warnings are what a person should see:
-// a record that could not be written, a log that was cut at a torn batch.
+// Logf implements kfake.Logger. Warnings need an operator: a record that could not
+// be written, or a log that was truncated at a torn batch.
 func (l kfakeLogger) Logf(level kfake.LogLevel, format string, args ...any) {
 	ours := slog.LevelDebug
 	switch level {
@@ -88,7 +88,7 @@ func (l kfakeLogger) Logf(level kfake.LogLevel, format string, args ...any) {
 		ours = slog.LevelWarn
 	default:
 	}
-	ctx := context.Background() //nolint:forbidigo // the library has none to give
+	ctx := context.Background() //nolint:forbidigo // the interface has no context
 	if !l.log.Enabled(ctx, ours) {
 		return
 	}

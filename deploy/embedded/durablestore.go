@@ -11,17 +11,19 @@ import (
 	"github.com/versity/versitygw/s3response"
 )
 
-// durableStore adds to the library's files the one thing they lack: what is
-// answered is on disk. Bytes are synced before the object gets its name, then
-// the object again for its attributes, then every folder above it, since any
-// of them may have been made for it.
+// durableStore adds fsync to the library's store, which answers before data is on
+// disk. Order matters: first the content, before the object gets its name, so
+// that a name never leads to torn content; then the file again, for its
+// attributes; then every folder above it, since each may be new and its entry
+// would be lost in a power failure. Only then is the request answered: a commit
+// of the lake relies on its data files.
 type durableStore struct {
 	*posix.Posix
 
 	root string
 }
 
-// PutObject stores one object.
+// PutObject stores an object durably.
 func (d durableStore) PutObject(ctx context.Context, in s3response.PutObjectInput) (s3response.PutObjectOutput, error) {
 	out, err := d.PutObjectWithPostFunc(ctx, in, (*os.File).Sync)
 	if err != nil {
@@ -30,7 +32,7 @@ func (d durableStore) PutObject(ctx context.Context, in s3response.PutObjectInpu
 	return out, d.sync(*in.Bucket, *in.Key)
 }
 
-// CompleteMultipartUpload makes an object of its parts.
+// CompleteMultipartUpload joins the parts of an object durably.
 func (d durableStore) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMultipartUploadInput) (s3response.CompleteMultipartUploadResult, string, error) {
 	out, version, err := d.Posix.CompleteMultipartUpload(ctx, in)
 	if err != nil {
@@ -39,7 +41,7 @@ func (d durableStore) CompleteMultipartUpload(ctx context.Context, in *s3.Comple
 	return out, version, d.sync(*in.Bucket, *in.Key)
 }
 
-// CreateBucket makes a bucket.
+// CreateBucket creates a bucket durably.
 func (d durableStore) CreateBucket(ctx context.Context, in *s3.CreateBucketInput, acl []byte) error {
 	if err := d.Posix.CreateBucket(ctx, in, acl); err != nil {
 		return err
@@ -47,8 +49,8 @@ func (d durableStore) CreateBucket(ctx context.Context, in *s3.CreateBucketInput
 	return d.sync(*in.Bucket)
 }
 
-// sync syncs the file or folder at path and every folder from there up to the
-// root.
+// sync calls fsync on the file or folder at path and on every folder above it, up
+// to the root.
 func (d durableStore) sync(path ...string) error {
 	at := filepath.Join(path...)
 	for {
@@ -62,14 +64,14 @@ func (d durableStore) sync(path ...string) error {
 	}
 }
 
-// WriteFile writes a small file so that a reader, now or after a power cut,
-// finds all of it or none.
+// WriteFile writes a small file atomically and durably: a reader, now or after a
+// power failure, finds the old content or all of the new.
 func WriteFile(path string, text []byte, perm os.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	defer func() { _ = os.Remove(f.Name()) }() // gone already when all went well
+	defer func() { _ = os.Remove(f.Name()) }() // fails after success, when the file has been renamed
 	if err := writeSynced(f, text, perm); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -80,7 +82,7 @@ func WriteFile(path string, text []byte, perm os.FileMode) error {
 }
 
 func writeSynced(f *os.File, text []byte, perm os.FileMode) error {
-	defer func() { _ = f.Close() }() // a second close is harmless; the first one's error is returned
+	defer func() { _ = f.Close() }() // after an error; a second Close does no harm
 	if err := f.Chmod(perm); err != nil {
 		return err
 	}
@@ -98,7 +100,7 @@ func syncPath(path string) error {
 	if err != nil {
 		return fmt.Errorf("sync %s: %w", path, err)
 	}
-	defer func() { _ = f.Close() }() // only read
+	defer func() { _ = f.Close() }() // opened for reading: Close cannot lose data
 	if err := f.Sync(); err != nil {
 		return fmt.Errorf("sync %s: %w", path, err)
 	}

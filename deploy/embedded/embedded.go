@@ -1,12 +1,28 @@
-// Package embedded is what `weir all` runs inside its own process so that
-// nothing else need be installed: a Kafka broker and an S3 server, both on
-// loopback, both keeping their bytes in one data folder. The services talk to
-// them over the network like to any other; nothing here is a second data path.
+// Package embedded runs a Kafka broker and an S3 server inside the process of
+// `weir all`, so that nothing else has to be installed. Both listen on loopback
+// and store their data in one folder. The services use them over the network, by
+// the same protocols as in a cluster; there is no second data path.
 //
-// What it promises: an acknowledged record or object survives kill -9 and a
-// power cut on a disk that honours fsync. What it does not: it is one machine
-// and one disk, and the broker does not report a failing fsync. What must
-// survive a disk belongs into a real Kafka and a real object store.
+// The broker is kfake, the in-process Kafka that franz-go ships for tests, made
+// durable: it keeps its log in files (kfake.DataDir) and answers a produce
+// request after fsync (kfake.SyncWrites). That means:
+//
+//   - There is one broker and one copy of each record. Replication and leader
+//     election do not exist.
+//   - It is not Apache Kafka. It implements the requests that franz-go sends and
+//     is tested with our clients only; do not connect other tools to it.
+//   - It knows no TLS and no authentication, so it listens on loopback only.
+//   - At start it reads the whole log into memory. The Janitor therefore keeps
+//     the log small.
+//   - It is meant for one process on one machine. A cluster needs a real Kafka:
+//     run weir ingest, weir processor and weir query with kafka.brokers.
+//
+// The S3 server is versitygw over a folder of plain files.
+//
+// An acknowledged record or object survives kill -9, and a power failure if the
+// disk honours fsync. It does not survive the loss of the disk, and kfake does
+// not report a failing fsync. Data that must survive a disk belongs in a real
+// Kafka and a real object store.
 package embedded
 
 import (
@@ -19,17 +35,17 @@ import (
 	"weir/schemas/objects"
 )
 
-// Folder names within the data folder.
+// Names within the data folder.
 const (
-	logFolder     = "log"     // of the broker
-	objectsFolder = "objects" // of the store: one folder a bucket, objects as plain files
-	sidecarFolder = "sidecar" // of the store where the file system has no extended attributes
+	logFolder     = "log"     // the broker's log
+	objectsFolder = "objects" // the store's objects as plain files; one folder per bucket
+	sidecarFolder = "sidecar" // the store's metadata on file systems without extended attributes
 	keysFile      = "s3.json" // root keys of the store, 0600
 )
 
-// Config says where the parts keep their bytes and where they listen.
+// Config sets the folder and the addresses of the parts.
 type Config struct {
-	Dir         string       // data folder; it must exist and be locked by the caller (Lock)
+	Dir         string       // data folder; the caller must have locked it with Lock
 	ListenKafka string       // host:port of the broker, loopback only; empty or port 0 picks a free one
 	ListenS3    string       // host:port of the store, loopback only; empty or port 0 picks a free one
 	Log         *slog.Logger // nil discards
@@ -37,17 +53,17 @@ type Config struct {
 
 // Parts are the running broker and store.
 type Parts struct {
-	Kafka  string         // bootstrap address
-	S3     objects.Config // how to reach the store
+	Kafka  string         // bootstrap address, host:port
+	S3     objects.Config // address and keys of the store
 	LogDir string         // folder that holds the broker's log, for Janitor
 
 	broker *broker
 	store  *store
 }
 
-// Open starts the broker and the store. Close must be called when it
-// succeeds. Only one can be open in a process, and the process stands in the
-// store's folder from then on: paths must be absolute.
+// Open starts the broker and the store. After success Close must be called. Only
+// one Parts may be open in a process. The store changes the working directory of
+// the process to its folder: other code must use absolute paths.
 func Open(ctx context.Context, cfg Config) (*Parts, error) {
 	dir, err := filepath.Abs(cfg.Dir)
 	if err != nil {
@@ -69,16 +85,16 @@ func Open(ctx context.Context, cfg Config) (*Parts, error) {
 	return &Parts{Kafka: b.addr, S3: s.clientConfig, LogDir: filepath.Join(dir, logFolder), broker: b, store: s}, nil
 }
 
-// Failed yields the error of a part that has stopped by itself.
+// Failed receives an error when the store stops without Close.
 func (p *Parts) Failed() <-chan error { return p.store.failed }
 
-// Close stops both. What was acknowledged is on disk before and after it.
+// Close stops both. It writes nothing: everything acknowledged is on disk already.
 func (p *Parts) Close() {
 	p.store.close()
 	p.broker.close()
 }
 
-// makeFolder makes a folder that only its owner may enter.
+// makeFolder creates a folder that only its owner can access.
 func makeFolder(path string) error {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return fmt.Errorf("make folder %s: %w", path, err)

@@ -9,7 +9,7 @@ import (
 	"weir/schemas/objects"
 )
 
-// parts are open for all tests: the store allows no second one in a process.
+// parts is shared by all tests: only one store may be open in a process.
 var parts *Parts
 
 func TestMain(m *testing.M) {
@@ -35,7 +35,7 @@ func bucket(t *testing.T, name string) *objects.Bucket {
 		t.Fatal(err)
 	}
 	b := c.Bucket(name)
-	for range 2 { // a second time it is there already
+	for range 2 { // the second time it exists already
 		if err := b.Ensure(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	maxFrame    = 16 << 20 // bytes of one request; the broker allocates what the header says
+	maxFrame    = 16 << 20 // bytes of one request; the broker allocates what the header claims
 	minFrame    = 8        // api key, version, correlation id
 	frameHeader = 6        // length and api key
 )
 
-// listenGuarded listens for the broker and looks at each request's length and
-// api key before the broker does: it would allocate any length and dies of a
-// key that it does not know.
+// listenGuarded listens for the broker and checks the length and the api key of
+// each request. kfake, made for tests, allocates any length and crashes on an
+// unknown api key, so that any local process could end weir.
 func listenGuarded(network, address string) (net.Listener, error) {
 	l, err := net.Listen(network, address) //nolint:noctx // the broker gives no context
 	if err != nil {
@@ -37,16 +37,17 @@ func (l guardedListener) Accept() (net.Conn, error) {
 	return &guardedConn{Conn: c}, nil
 }
 
-// guardedConn passes on requests that the broker can bear and ends the
-// connection at the first that it cannot. One goroutine reads it at a time.
+// guardedConn passes valid requests through unchanged and fails at the first
+// invalid one, upon which the broker closes the connection. Only one goroutine
+// may read it.
 type guardedConn struct {
 	net.Conn
 	head  [frameHeader]byte
-	ahead []byte // of head: read from the network, not yet given out
-	left  int    // bytes of the frame that are still on the network
+	ahead []byte // part of head that Read has not returned yet
+	left  int    // bytes of the frame that have not been read from the network
 }
 
-// Read gives out the stream as it is, frame by frame.
+// Read returns the stream unchanged, at most to the end of a frame.
 func (c *guardedConn) Read(p []byte) (int, error) {
 	if len(c.ahead) == 0 && c.left == 0 {
 		if err := c.nextFrame(); err != nil {

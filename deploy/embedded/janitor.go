@@ -19,19 +19,19 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// ErrLogFull means that the embedded log has reached its size with records
-// that are not yet in the lake.
+// ErrLogFull means that the embedded log has JanitorConfig.LogCap bytes of records
+// that are not in the lake yet.
 var ErrLogFull = errors.New("embedded log is full of events that are not yet in the lake")
 
-// ErrDiskFull means that the disk has less left than it should.
+// ErrDiskFull means that the disk has less than JanitorConfig.MinFree left.
 var ErrDiskFull = errors.New("disk is nearly full")
 
-// JanitorConfig says how large the embedded log may grow.
+// JanitorConfig limits the size of the embedded log.
 type JanitorConfig struct {
-	Topic    string        // whose records are deleted
-	LogCap   int64         // bytes that wait for the lake; 0 means 512 MiB. A restart after a crash reads the log into memory: this much, and up to 16 MiB more for each shard
-	MinFree  int64         // bytes the disk must have left; 0 means 256 MiB
-	Interval time.Duration // between two looks; 0 means 2s
+	Topic    string        // topic whose records are deleted
+	LogCap   int64         // bytes that are not in the lake yet; 0 means 512 MiB. a restart after a crash reads them into memory, and up to 16 MiB per shard besides
+	MinFree  int64         // free bytes that the disk must have; 0 means 256 MiB
+	Interval time.Duration // time between two runs; 0 means 2s
 }
 
 func (c JanitorConfig) withDefaults() JanitorConfig {
@@ -47,12 +47,17 @@ func (c JanitorConfig) withDefaults() JanitorConfig {
 	return c
 }
 
-// Janitor keeps the embedded log small: it deletes the records that every
-// table of the lake has, and says when there is no room for more.
+// Janitor keeps the embedded log small and reports when there is no space for
+// more events.
 //
-// It keeps the last record of all and the last committed one of each shard:
-// a partition without any would begin again at offset 0 after a restart, and
-// who takes a shard over compares the last committed record with the lake.
+// It deletes segments only below the smallest committed offset of all tables of
+// the lake. Beyond that offset the log is the only copy of an event, and a table
+// that is behind must still be able to read its records.
+//
+// It also keeps the last committed record of each shard. A partition without
+// records would start again at offset 0 after a restart of the broker, and the
+// next owner of a shard compares that record with the checksum in the lake to
+// prove that it is the same log.
 type Janitor struct {
 	cfg       JanitorConfig
 	dir       string
@@ -60,20 +65,20 @@ type Janitor struct {
 	committed func(context.Context) (map[int32]int64, error)
 	log       *slog.Logger
 
-	mu          sync.Mutex // guards what follows
-	full        error      // what Full says
-	uncommitted int64      // what Waiting says
+	mu          sync.Mutex // protects the fields below
+	full        error      // result of Full
+	uncommitted int64      // result of UncommittedBytes
 }
 
-// JanitorDeps are what a Janitor works with.
+// JanitorDeps are the dependencies of a Janitor.
 type JanitorDeps struct {
-	Dir       string                                         // of the log: Parts.LogDir
-	Admin     *kadm.Client                                   // of the broker
-	Committed func(context.Context) (map[int32]int64, error) // per shard, the smallest next offset of all tables
+	Dir       string                                         // folder of the log: Parts.LogDir
+	Admin     *kadm.Client                                   // client of the broker
+	Committed func(context.Context) (map[int32]int64, error) // returns, per shard, the smallest next offset of all tables
 	Log       *slog.Logger
 }
 
-// NewJanitor makes a janitor that has looked at nothing yet.
+// NewJanitor returns a janitor. Full returns nil until the first Clean.
 func NewJanitor(cfg JanitorConfig, deps JanitorDeps) *Janitor {
 	return &Janitor{
 		cfg: cfg.withDefaults(), dir: deps.Dir, admin: deps.Admin,
@@ -81,27 +86,28 @@ func NewJanitor(cfg JanitorConfig, deps JanitorDeps) *Janitor {
 	}
 }
 
-// Full says why no more events should be taken, or nil.
+// Full returns why no more events may be accepted, or nil.
 func (j *Janitor) Full() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.full
 }
 
-// UncommittedBytes says how many bytes of the log are not yet in the lake.
+// UncommittedBytes returns how many bytes of the log are not in the lake yet.
 func (j *Janitor) UncommittedBytes() int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.uncommitted
 }
 
-// Run cleans up every interval until ctx ends.
+// Run calls Clean every Interval until ctx ends. Errors are logged and do not end
+// it.
 func (j *Janitor) Run(ctx context.Context) error {
 	tick := time.NewTicker(j.cfg.Interval)
 	defer tick.Stop()
 	for {
 		if err := j.Clean(ctx); err != nil && ctx.Err() == nil {
-			j.log.WarnContext(ctx, "embedded log not cleaned", "err", err)
+			j.log.WarnContext(ctx, "trimming the embedded log failed, will retry", "err", err)
 		}
 		select {
 		case <-tick.C:
@@ -111,7 +117,7 @@ func (j *Janitor) Run(ctx context.Context) error {
 	}
 }
 
-// Clean deletes what may be deleted and measures what is left.
+// Clean measures the log, updates Full, and deletes committed segments.
 func (j *Janitor) Clean(ctx context.Context) error {
 	shards, err := j.readShards(ctx)
 	if err != nil {
@@ -131,15 +137,15 @@ func (j *Janitor) Clean(ctx context.Context) error {
 	j.mu.Unlock()
 	switch {
 	case full != nil && was == nil:
-		j.log.ErrorContext(ctx, "no room for more events", "err", full)
+		j.log.ErrorContext(ctx, "ingest blocked, requests get 503 until the lake catches up or the disk has space", "err", full)
 	case full == nil && was != nil:
-		j.log.InfoContext(ctx, "room for events again")
+		j.log.InfoContext(ctx, "ingest unblocked")
 	}
 	return j.deleteCommitted(ctx, shards)
 }
 
-// shardLog is a shard's log: [start, end), of which the lake has what lies before
-// committed.
+// shardLog is the log of a shard: offsets [start, end), of which those below
+// committed are in the lake.
 type shardLog struct{ start, committed, end int64 }
 
 func (j *Janitor) readShards(ctx context.Context) (map[int32]shardLog, error) {
@@ -163,14 +169,18 @@ func (j *Janitor) readShards(ctx context.Context) (map[int32]shardLog, error) {
 		}
 		upTo := committed[start.Partition]
 		if upTo > end.Offset {
-			upTo = 0 // the lake was filled from another log: nothing of this one may go
+			upTo = 0 // the offsets in the lake belong to another log: delete nothing of this one
 		}
 		shards[start.Partition] = shardLog{start.Offset, upTo, end.Offset}
 	})
 	return shards, nil
 }
 
-// deleteCommitted deletes up to the last committed record. Only whole files go.
+// deleteCommitted asks the broker to delete the records before the last committed
+// one. The broker removes whole segments only.
+//
+// This cannot be undone. The offsets come from committed snapshots of the lake,
+// not from memory: an offset that is merely planned may never be committed.
 func (j *Janitor) deleteCommitted(ctx context.Context, shards map[int32]shardLog) error {
 	upTo := make(kadm.Offsets)
 	for shard, s := range shards {
@@ -191,7 +201,7 @@ func (j *Janitor) deleteCommitted(ctx context.Context, shards map[int32]shardLog
 	return nil
 }
 
-// measureLog adds up what is not committed of all shards.
+// measureLog returns the uncommitted bytes of all shards.
 func (j *Janitor) measureLog(shards map[int32]shardLog) (waiting int64, err error) {
 	for shard, s := range shards {
 		n, err := s.uncommittedBytes(filepath.Join(j.dir, "partitions", fmt.Sprintf("%s-%d", j.cfg.Topic, shard)))
@@ -203,7 +213,7 @@ func (j *Janitor) measureLog(shards map[int32]shardLog) (waiting int64, err erro
 	return waiting, nil
 }
 
-// checkSpace tells why nothing more should be taken, or nil.
+// checkSpace returns in full why no more events may be accepted, or nil.
 func (j *Janitor) checkSpace(waiting int64) (full error, err error) {
 	if waiting >= j.cfg.LogCap {
 		return fmt.Errorf("%w: %d of %d bytes", ErrLogFull, waiting, j.cfg.LogCap), nil
@@ -218,9 +228,10 @@ func (j *Janitor) checkSpace(waiting int64) (full error, err error) {
 	return nil, nil
 }
 
-// uncommittedBytes is how many bytes of the files in dir are not committed. The size of
-// the folder would not do: the file that is being written stays, however much
-// of it is committed, and many shards could be full for ever of nothing.
+// uncommittedBytes estimates the uncommitted bytes of the segments in dir, in
+// proportion to offsets. The size of the folder is no measure: the active segment
+// is never deleted, so many shards together could exceed the limit with nothing
+// but committed records, and ingest would be blocked permanently.
 func (s shardLog) uncommittedBytes(dir string) (int64, error) {
 	files, err := segments(dir)
 	if err != nil {
@@ -239,15 +250,15 @@ func (s shardLog) uncommittedBytes(dir string) (int64, error) {
 	return sum, nil
 }
 
-// segment is one file of a shard's log.
+// segment is one file of the log of a shard; base is its first offset.
 type segment struct{ base, size int64 }
 
-// segments lists the files of a shard in order. Those that go while it looks
-// count nothing.
+// segments lists the files of a shard by offset. It skips files that are deleted
+// meanwhile.
 func segments(dir string) ([]segment, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil // nothing was ever written to the shard
+		return nil, nil // the shard has no record yet
 	}
 	if err != nil {
 		return nil, err

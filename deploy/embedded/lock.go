@@ -8,12 +8,17 @@ import (
 	"syscall"
 )
 
-// ErrLocked means that another process works in the data folder.
+// ErrLocked means that another process uses the data folder.
 var ErrLocked = errors.New("data folder is in use by another weir")
 
-// Lock takes the data folder for this process, making it if need be. The lock
-// ends with the process, however that ends. The broker itself has none: two of
-// them in one folder would tear the log.
+// Lock locks the data folder for this process and creates it if it does not
+// exist. It uses flock on a file in the folder: the kernel releases the lock when
+// the process ends, also by kill -9, so no stale lock can block a restart. The
+// file itself is never removed, since two processes could then lock different
+// files of the same name.
+//
+// The lock is necessary: the broker has none, and two brokers on one folder would
+// interleave their writes and destroy the log.
 func Lock(dir string) (unlock func() error, err error) {
 	if err := makeFolder(dir); err != nil {
 		return nil, err

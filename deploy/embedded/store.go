@@ -28,24 +28,24 @@ import (
 
 const (
 	storeStart   = 10 * time.Second // to listen
-	storeTries   = 5                // ports tried: between our look for a free one and its use somebody may take it
-	maxConns     = 4096             // connections and requests at once; the clients are our own services
+	storeTries   = 5                // attempts to listen: another process may take the port between our search and its use
+	maxConns     = 4096             // concurrent connections and requests; the clients are our own services
 	ioBuffer     = 256 << 10        // bytes per running put or get
 	copyLimit    = 5 << 30          // bytes of one copied object: S3's own limit; 0 would refuse every copy
-	maxParts     = 10_000           // of a multipart upload: S3's own limit
-	blockingCall = 64               // file operations at once, each of which may hold a thread
+	maxParts     = 10_000           // parts of a multipart upload: S3's own limit
+	blockingCall = 64               // concurrent file operations, each of which may block a thread
 )
 
 // store is one S3 server on loopback over a folder of plain files.
 type store struct {
 	dir          string // data folder
 	clientConfig objects.Config
-	failed       chan error // what ended it when nobody asked for that
+	failed       chan error // receives the error when the server ends without close
 	stop         context.CancelFunc
 	ended        chan struct{}
 }
 
-// startStore serves dir/objects and returns when it listens.
+// startStore serves the objects folder and returns once the server listens.
 func startStore(ctx context.Context, cfg Config) (*store, error) {
 	port, err := loopbackPort(cfg.ListenS3)
 	if err != nil {
@@ -61,7 +61,7 @@ func startStore(ctx context.Context, cfg Config) (*store, error) {
 			return s, nil
 		}
 		if port != 0 || ctx.Err() != nil {
-			break // it was asked for by number: no other will do
+			break // the port is configured: another one would not be found by clients
 		}
 	}
 	return nil, fmt.Errorf("start the embedded store on %s: %w", cfg.Dir, err)
@@ -76,7 +76,7 @@ func startStoreOnce(ctx context.Context, cfg Config, keys rootKeys, port int) (*
 		return nil, err
 	}
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	// The server outlives ctx: it must serve the last cuts, which come after it.
+	// The server does not end with ctx: the processor writes its last cut after that.
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s := &store{
 		dir:          cfg.Dir,
@@ -89,7 +89,7 @@ func startStoreOnce(ctx context.Context, cfg Config, keys rootKeys, port int) (*
 	go func() {
 		defer close(s.ended)
 		err := runStore(running, files, keys, addr, listens)
-		if running.Err() == nil { // nobody told it to end
+		if running.Err() == nil { // close was not called
 			s.failed <- err
 		}
 	}()
@@ -106,8 +106,8 @@ func startStoreOnce(ctx context.Context, cfg Config, keys rootKeys, port int) (*
 	return nil, err
 }
 
-// runStore serves until ctx ends. It returns why it ended, which is worth
-// telling only if that was too early.
+// runStore serves until ctx ends. The error it returns matters only when ctx has
+// not ended.
 func runStore(ctx context.Context, files backend.Backend, keys rootKeys, addr string, listens chan struct{}) error {
 	ended := embedgw.RunVersityGW(ctx, files, &embedgw.Config{
 		RootUserAccess: keys.Access, RootUserSecret: keys.Secret,
@@ -128,8 +128,9 @@ func (s *store) close() {
 	<-s.ended
 }
 
-// openFiles opens the folder of objects. Their metadata lies in extended
-// attributes, or beside them where the file system has none.
+// openFiles opens the objects folder. Metadata is stored in extended attributes,
+// or in the sidecar folder on file systems without them. A folder that has a
+// sidecar keeps using it.
 func openFiles(dir string) (backend.Backend, error) {
 	root, side := filepath.Join(dir, objectsFolder), filepath.Join(dir, sidecarFolder)
 	if err := makeFolder(root); err != nil {
@@ -142,7 +143,7 @@ func openFiles(dir string) (backend.Backend, error) {
 		CopyObjectThreshold: copyLimit,
 		Concurrency:         blockingCall,
 		IOBufferSize:        ioBuffer,
-		ForceNoObjLockFile:  true, // one process
+		ForceNoObjLockFile:  true, // only one process writes
 	}
 	var attributes meta.MetadataStorer = meta.XattrMeta{}
 	if _, err := os.Stat(side); err == nil || !supportsXattrs(root) {
@@ -161,7 +162,8 @@ func openFiles(dir string) (backend.Backend, error) {
 	return durableStore{Posix: files, root: root}, nil
 }
 
-// supportsXattrs tells whether the file system takes user attributes, by trying.
+// supportsXattrs reports whether the file system stores user attributes, by
+// writing one.
 func supportsXattrs(root string) bool {
 	const name = "weir.probe"
 	x := meta.XattrMeta{}
@@ -171,9 +173,9 @@ func supportsXattrs(root string) bool {
 	return x.DeleteAttribute(root, "", name) == nil
 }
 
-// removeEmptyBuckets removes buckets without a file. A process killed while it
-// makes a bucket leaves a folder without attributes, whose name would be
-// unusable for ever; buckets are made again where they are needed.
+// removeEmptyBuckets removes buckets without objects. A process that is killed
+// while it creates a bucket leaves a folder without attributes, which the library
+// neither serves nor replaces. Services create missing buckets at their start.
 func removeEmptyBuckets(root string) error {
 	entries, err := os.ReadDir(root)
 	if err != nil {
@@ -208,8 +210,8 @@ func freePort(ctx context.Context, port int) (int, error) {
 	return addr.Port, l.Close()
 }
 
-// rootKeys are the store's own access keys: made at the first start, known to
-// nobody but who can read the data folder.
+// rootKeys are the access keys of the store. They are generated at the first
+// start and stored in the data folder, with mode 0600.
 type rootKeys struct {
 	Access string `json:"access_key"`
 	Secret string `json:"secret_key"`
@@ -228,7 +230,7 @@ func storeKeys(path string) (rootKeys, error) {
 		return keys, fmt.Errorf("read %s: %w", path, err)
 	}
 	keys = rootKeys{Access: "weir" + randomHex(8), Secret: randomHex(32)}
-	if text, err = json.Marshal(keys); err != nil { //nolint:gosec // keeping the keys is what the file is for
+	if text, err = json.Marshal(keys); err != nil { //nolint:gosec // the file exists to store the keys
 		return keys, fmt.Errorf("write %s: %w", path, err)
 	}
 	return keys, WriteFile(path, text, 0o600)

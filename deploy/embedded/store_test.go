@@ -18,7 +18,7 @@ import (
 	"weir/schemas/objects"
 )
 
-func TestObjectsGoInAndComeOut(t *testing.T) {
+func TestPutAndGet(t *testing.T) {
 	ctx, b := t.Context(), bucket(t, "things")
 	want := []byte(strings.Repeat("0123456789", 1000))
 	if err := b.Put(ctx, "a/b/one", want); err != nil {
@@ -65,8 +65,8 @@ func TestMissingObjectIsErrNotExist(t *testing.T) {
 
 func TestListIsOrderedAndDeleteTakesMany(t *testing.T) {
 	ctx, b := t.Context(), bucket(t, "many")
-	// Files that somebody lays into the folder are objects too, and 1,100 of them
-	// are there sooner than by that many puts.
+	// Files that are written to the folder are objects too; this is faster than
+	// 1,100 puts.
 	folder := filepath.Join(parts.store.dir, objectsFolder, "many", "p")
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func TestListIsOrderedAndDeleteTakesMany(t *testing.T) {
 	}
 }
 
-func TestUploadInPartsIsWhatWasRead(t *testing.T) {
+func TestUploadStoresAllBytes(t *testing.T) {
 	ctx, b := t.Context(), bucket(t, "uploads")
 	for _, size := range []int64{0, 10, 8 << 20, 20<<20 + 7} {
 		key := fmt.Sprintf("u/%d.zip", size)
@@ -116,12 +116,12 @@ func TestUploadInPartsIsWhatWasRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		if want, _ := io.ReadAll(randomBytes(size)); !bytes.Equal(got, want) {
-			t.Errorf("%d bytes uploaded came back otherwise", size)
+			t.Errorf("%d bytes uploaded were read back differently", size)
 		}
 	}
 }
 
-func TestFailedUploadLeavesNothing(t *testing.T) {
+func TestFailedUploadLeavesNoObject(t *testing.T) {
 	ctx, b := t.Context(), bucket(t, "uploads")
 	errRead := errors.New("scan said no")
 	_, err := b.Upload(ctx, "u/broken.zip", io.MultiReader(randomBytes(20<<20), failingReader{errRead}))
@@ -137,12 +137,12 @@ type failingReader struct{ err error }
 
 func (f failingReader) Read([]byte) (int, error) { return 0, f.err }
 
-// randomBytes is a reader of always the same n bytes that do not compress.
+// randomBytes returns a reader of n incompressible bytes, always the same.
 func randomBytes(n int64) io.Reader {
 	return io.LimitReader(rand.NewChaCha8([32]byte{1}), n)
 }
 
-func TestPresignedLinkWorksUntilAlteredOrExpired(t *testing.T) {
+func TestPresignedLinkFailsWhenAlteredOrExpired(t *testing.T) {
 	ctx, b := t.Context(), bucket(t, "links")
 	if err := b.Put(ctx, "1001/day.zip", []byte("zip")); err != nil {
 		t.Fatal(err)
@@ -177,7 +177,7 @@ func TestPresignedLinkWorksUntilAlteredOrExpired(t *testing.T) {
 	check(link, 403, "")
 }
 
-func TestStoreKeysAreMadeOnceAndPrivate(t *testing.T) {
+func TestStoreKeysAreGeneratedOnceAndPrivate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), keysFile)
 	first, err := storeKeys(path)
 	if err != nil {
@@ -199,7 +199,7 @@ func TestStoreKeysAreMadeOnceAndPrivate(t *testing.T) {
 	}
 }
 
-func TestEmptyBucketOfAKilledStartIsRemoved(t *testing.T) {
+func TestEmptyBucketIsRemovedAtStart(t *testing.T) {
 	root := t.TempDir()
 	for _, path := range []string{"half", "whole/inside"} {
 		if err := os.MkdirAll(filepath.Join(root, path), 0o700); err != nil {

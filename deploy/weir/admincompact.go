@@ -17,7 +17,7 @@ running server, on a stopped folder, and on a cluster (--database.url,
 --s3.endpoint …).
 `
 
-// runCompact merges what there is to merge.
+// runCompact merges the small data files of every table once.
 func runCompact(ctx context.Context, p *process, args []string) (err error) {
 	var opts struct {
 		JSON bool `key:"json"`
@@ -54,7 +54,7 @@ func runCompact(ctx context.Context, p *process, args []string) (err error) {
 			"merged": int64(result.Merged), "made": int64(result.Written), "bytes": result.Bytes, "gone": int64(result.Skipped),
 		})
 	}
-	_, err = fmt.Fprintf(p.stdout, "merged %d data files into %d of %d bytes; left %d groups alone that somebody else had rewritten\n",
+	_, err = fmt.Fprintf(p.stdout, "merged %d data files into %d of %d bytes; left %d groups alone that another process had rewritten\n",
 		result.Merged, result.Written, result.Bytes, result.Skipped)
 	return err
 }

@@ -7,7 +7,7 @@ import (
 )
 
 const helpAdminIntro = `weir admin manages accounts, products, data sources, tokens, users and
-identities. It works beside a running server: what it creates works at once,
+identities. It may be used while a server runs: what it creates works at once,
 what it revokes stops working within 5 seconds.
 
 usage: weir admin NOUN VERB [FLAGS]
@@ -22,11 +22,11 @@ Where to work, and how to answer:
                    list of processes)
   --config FILE    the YAML file that the servers read (default $WEIR_CONFIG)
   --json           one line of JSON; ids are strings
-  --help           after a NOUN it says more of that
+  --help           after a NOUN, explains it
 `
 
 const helpAdminExamples = `
-From nothing to a first event and a first question:
+From nothing to a first event and a first report:
   weir admin account create --name "Acme"
   weir admin product create --account acc_… --id 1001 --name "Anvil"
   weir admin source create --product 1001
@@ -38,11 +38,12 @@ In a script:
 Exit codes: 0 done, 1 failed, 2 usage.
 `
 
-// nounHelp is what the help of each noun adds to the flags of its verbs.
+// nounHelp returns the text that explains a noun.
 func nounHelp(noun string) (text string, ok bool) {
 	for _, one := range []struct{ noun, text string }{
-		{"account", `An account is a business: users, tokens and products belong to it, and it sees
-nothing of another's. Revoking it ends all it has; its events stay stored.
+		{"account", `An account is a business: users, tokens and products belong to it, and it has no
+access to those of other accounts. Revoking it revokes all of them; its events
+stay stored.
 
   weir admin account create --name "Acme"
   weir admin account list
@@ -50,8 +51,8 @@ nothing of another's. Revoking it ends all it has; its events stay stored.
 `},
 		{"product", `A product is what is measured; every event belongs to one. Its id is a number
 you choose with --id, or a random one of ten digits. --name defaults to the id.
-"label" says what people see for a custom property, C01 to C20; without --value
-its name. "type" makes it of type 1 (as all are at first), 2 or 3: groupBy takes 3.
+"label" sets the text shown for a custom property, C01 to C20; without --value
+its name is shown. "type" sets its type: 1 (the default), 2 or 3; groupBy needs 3.
 
   weir admin product create --account acc_… --id 1001 --name "Anvil"
   weir admin product list --account acc_…
@@ -67,9 +68,9 @@ is no limit.
   weir admin source list --product 1001
   weir admin source revoke --id src_…
 `},
-		{"token", `A bearer token reads reports: of the whole account, products made later
-included, or with --product (as often as you like) of those alone. The token is
-shown once; its token_id names it in lists and revokes it.
+		{"token", `A bearer token reads events and reports of the whole account, including products
+created later, or with --product, which may be repeated, of those products only.
+The token is shown once; its token_id identifies it in lists and revokes it.
 
   weir admin token create --account acc_… --name "dashboard"
   weir admin token create --account acc_… --product 1001 --product 1002
@@ -77,17 +78,17 @@ shown once; its token_id names it in lists and revokes it.
   weir admin token revoke --id tok_…
 `},
 		{"user", `A user logs in with email and password and sees every product of the account.
-The password comes from standard input with --password-stdin, so that it stands
-in no history and no list of processes; without it one is made up and shown once.
+With --password-stdin the password comes from standard input, so that no history
+and no list of processes shows it; without it one is generated and shown once.
 
   weir admin user create --account acc_… --email ann@example.org --password-stdin < password.txt
   weir admin user list --account acc_…
   weir admin user revoke --email ann@example.org
 `},
-		{"identity", `An identity is a name by which a client is known: user_id, anonymous_id,
-registration_id (what producers register), ref_id or customer_id (what reports
-ask for). "create" answers with the client of a value, a new one if need be;
-"set" makes a value lead to the client you name with --euid.
+		{"identity", `An identity maps a value to a client (EUID). Its name is user_id, anonymous_id or
+registration_id (which producers register), ref_id or customer_id (which reports
+use). "create" prints the client of a value and allocates one if there is none;
+"set" maps a value to the client of --euid.
 
   weir admin identity create --product 1001 --name user_id --value ann
   weir admin identity set --product 1001 --name ref_id --value R-17 --euid 4503599627370496
@@ -102,7 +103,7 @@ ask for). "create" answers with the client of a value, a new one if need be;
 	return "", false
 }
 
-// adminHelp is the help that args ask for, if they do.
+// adminHelp returns the help that args ask for; ok is false when they do not.
 func adminHelp(args []string) (string, bool) {
 	if len(args) > 0 && args[0] == "help" {
 		args = append(slices.Clone(args[1:]), "--help")
@@ -142,7 +143,8 @@ func formatNounHelp(noun, text string) string {
 	return b.String()
 }
 
-// flags is how the verb is called, with what may be left out in brackets.
+// flags returns the flags of the verb for its usage line, optional ones in
+// brackets.
 func (v adminVerb) flags() string {
 	words := map[string]string{
 		"account": "--account ID", "id": "--id ID", "name": "--name NAME", "product": "--product ID", "email": "--email EMAIL",

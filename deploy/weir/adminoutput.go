@@ -13,12 +13,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// output is what a verb has to say, to a script and to a person.
+// output is the result of a verb, for a script and for a person.
 type output struct {
-	json  orderedObject   // one object; nil when rows are the answer
+	json  orderedObject   // one object; nil when the result is rows
 	rows  []orderedObject // a list
 	lines []string        // for people
-	hint  string          // what a person should know or do next
+	hint  string          // what a person should do next
 }
 
 // orderedObject is a JSON object whose members keep their order. A member that is nil
@@ -49,7 +49,7 @@ func (o orderedObject) MarshalJSONTo(enc *jsontext.Encoder) error {
 	return enc.WriteToken(jsontext.EndObject)
 }
 
-// print writes one line of JSON, or text.
+// print writes the result as one line of JSON or as text.
 func (a output) print(w io.Writer, asJSON bool) error {
 	if !asJSON {
 		text := strings.Join(a.lines, "\n") + "\n"
@@ -78,7 +78,7 @@ func revokedOutput(noun, id string) output {
 	}
 }
 
-// listing is a list for a script and for a person.
+// listing is a table for a script and for a person.
 type listing struct {
 	columns []string
 	rows    [][]any
@@ -100,7 +100,7 @@ func (t *listing) answer() output {
 	return output{rows: objects, lines: aligned(lines)}
 }
 
-// aligned puts cells that tabs separate under one another.
+// aligned aligns cells that are separated by tabs.
 func aligned(lines []string) []string {
 	var text bytes.Buffer
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
@@ -113,8 +113,8 @@ func aligned(lines []string) []string {
 	return out
 }
 
-// jsonCell is a value as scripts want it: ids are strings, and what is not is
-// left out.
+// jsonCell returns the JSON value of a cell. Ids are strings, because many JSON
+// parsers round integers above 2^53; a zero time is left out.
 func jsonCell(value any) any {
 	switch v := value.(type) {
 	case int64:
@@ -152,7 +152,8 @@ func textCell(value any) string {
 	return fmt.Sprint(value)
 }
 
-// escapeText is text that cannot move a terminal's cursor or break a table.
+// escapeText escapes text that could move the cursor of a terminal or break a
+// table.
 func escapeText(text string) string {
 	if text == "" {
 		return "-"

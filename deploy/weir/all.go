@@ -20,7 +20,7 @@ import (
 	"weir/schemas/topic"
 )
 
-// allMemory is the soft memory limit of `weir all` when nobody says.
+// allMemory is the soft memory limit of `weir all` without memory.limit; bytes.
 const allMemory = 448 << 20
 
 func helpAll() string {
@@ -28,15 +28,15 @@ func helpAll() string {
 	b.WriteString(`usage: weir all [--data DIR] [--listen HOST:PORT] [--SETTING VALUE]...
 
 Runs everything in one process: an embedded Kafka broker and an embedded S3
-server on loopback, SQLite, and the three services that a cluster has, over the
-very same protocols. Everything it keeps is in one folder.
+server on loopback, SQLite, and the three services of a cluster, which use the
+same protocols as there. All data is in one folder.
 
 The first start makes an account, a product, a data source, a user and a token
 to try things with, prints how, and keeps them in DIR/demo.json. One process
 per folder: a second one is refused.
 
-Ends on SIGTERM or Ctrl-C after draining: requests in flight, then what has
-been gathered, then the embedded parts. A kill loses nothing acknowledged.
+SIGTERM or Ctrl-C drains requests in flight, then writes what has been gathered,
+then stops the embedded parts. A kill loses nothing that was acknowledged.
 
 Settings (a.b_c is the flag --a.b-c, the variable WEIR_A_B_C, and a.b_c of the
 YAML file that --config names):
@@ -70,7 +70,7 @@ func runAll(ctx context.Context, p *process, args []string) (err error) {
 	}
 	defer func() { err = ignoreCancel(ctx, errors.Join(err, unlock())) }()
 
-	if err := removeRunFile(cfg.Data); err != nil { // that of a life that was killed
+	if err := removeRunFile(cfg.Data); err != nil { // left by a server that was killed
 		return err
 	}
 
@@ -89,7 +89,8 @@ func runAll(ctx context.Context, p *process, args []string) (err error) {
 	return p.serveAll(ctx, a, parts)
 }
 
-// loadAll reads the settings of one process and fills in what it has of its own.
+// loadAll loads the settings of `weir all`, refuses those that only a cluster has,
+// and fills in what one process can choose itself.
 func (p *process) loadAll(args []string) (Config, error) {
 	cfg, rest, err := p.load(args, nil)
 	if err != nil {
@@ -110,10 +111,10 @@ func (p *process) loadAll(args []string) (Config, error) {
 		cfg.Memory.Limit = allMemory
 	}
 	if cfg.Cluster.Secret == "" {
-		cfg.Cluster.Secret = randomText(32) // both ends are this process
+		cfg.Cluster.Secret = randomText(32) // query and processor are both this process
 	}
 	if cfg.Processor.ID == "" {
-		cfg.Processor.ID = "all" // the folder's lock sees to it that there is one; so a restart gets its shards back at once
+		cfg.Processor.ID = "all" // unique thanks to the lock of the folder; a constant id gets its shards back at once after a restart
 	}
 	if cfg.Processor.Scratch == "" {
 		cfg.Processor.Scratch = filepath.Join(cfg.Data, scratchDir)
@@ -127,7 +128,8 @@ func randomText(bytes int) string {
 	return hex.EncodeToString(b)
 }
 
-// serveAll wires the services, makes what a first start makes, and serves.
+// serveAll connects and builds the services, makes the demo account at a first
+// start, and serves until ctx ends.
 func (p *process) serveAll(ctx context.Context, a *app, parts *embedded.Parts) error {
 	if err := os.MkdirAll(a.cfg.Processor.Scratch, 0o700); err != nil {
 		return err
@@ -154,7 +156,7 @@ func (p *process) serveAll(ctx context.Context, a *app, parts *embedded.Parts) e
 		return err
 	}
 	a.operators.HandleFunc("GET /check", a.serveBalance)
-	a.add("greeting", func(ctx context.Context) error {
+	a.add("banner", func(ctx context.Context) error {
 		a.printBannerWhenReady(ctx, p, made)
 		<-ctx.Done()
 		return nil
@@ -167,8 +169,9 @@ func (p *process) serveAll(ctx context.Context, a *app, parts *embedded.Parts) e
 	return errors.Join(a.services.run(ctx), removeRunFile(a.cfg.Data))
 }
 
-// addJanitor keeps the embedded log small. It is started first and so ends
-// last, with a look at what the last cut has committed.
+// addJanitor adds the service that keeps the embedded log small. It is started
+// first and so stopped last: its final run can delete what the last cut of the
+// processor has committed.
 func (a *app) addJanitor(parts *embedded.Parts) error {
 	client, err := a.kafka()
 	if err != nil {
@@ -183,22 +186,22 @@ func (a *app) addJanitor(parts *embedded.Parts) error {
 	})
 	a.full = janitor.Full
 	a.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "weir_embedded_log_waiting_bytes", Help: "Bytes of the embedded log that are not yet in the lake.",
+		Name: "weir_embedded_log_waiting_bytes", Help: "Bytes of the embedded log that are not in the lake yet.",
 	}, func() float64 { return float64(janitor.UncommittedBytes()) }))
 	a.add("janitor", func(ctx context.Context) error {
 		err := janitor.Run(ctx)
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyWait)
 		defer cancel()
 		if err := janitor.Clean(last); err != nil {
-			a.log.WarnContext(ctx, "embedded log not cleaned at the end", "err", err)
+			a.log.WarnContext(ctx, "embedded log not trimmed at shutdown, the next start will do it", "err", err)
 		}
 		return err
 	})
 	return nil
 }
 
-// printBannerWhenReady tells the terminal when things can be tried, and how. Secrets
-// go to the terminal and to demo.json, never into the log.
+// printBannerWhenReady prints the banner once every service is ready. Secrets go
+// to the terminal and to demo.json, never to the log.
 func (a *app) printBannerWhenReady(ctx context.Context, p *process, made *demo) {
 	p.print("weir is starting on %s, data in %s\nmetrics and profiles on http://%s\n", a.url(), a.cfg.Data, a.admin.Addr())
 	started := time.Now()
@@ -212,11 +215,11 @@ func (a *app) printBannerWhenReady(ctx context.Context, p *process, made *demo) 
 			return
 		}
 	}
-	a.log.InfoContext(ctx, "ready", "url", a.url(), "admin", a.admin.Addr().String(), "waited", time.Since(started).Round(time.Millisecond), "version", version())
-	greeting := demoHint(a.cfg.Data, a.url())
+	a.log.InfoContext(ctx, "server ready", "url", a.url(), "admin", a.admin.Addr().String(), "waited", time.Since(started).Round(time.Millisecond), "version", version())
+	banner := demoHint(a.cfg.Data, a.url())
 	if made != nil {
-		greeting = made.banner(a.cfg.Data, isTerminal(p.stdout))
+		banner = made.banner(a.cfg.Data, isTerminal(p.stdout))
 	}
-	p.print("weir is ready on %s\n%s", a.url(), greeting)
-	debug.FreeOSMemory() // starting reads the whole log; what that took is given back
+	p.print("weir is ready on %s\n%s", a.url(), banner)
+	debug.FreeOSMemory() // the broker read the whole log at its start; returns that memory to the system
 }

@@ -19,12 +19,12 @@ import (
 
 const helpCheck = `usage: weir check [--data DIR] [--json] [--deep] [--SETTING VALUE]...
 
-Prints, for every shard, whether each offset of the log is accounted for, from
-what is durably there: committed − first = stored + duplicates + dead + control
-+ lost. in_flight is what the log has and the lake does not have yet.
+Prints, for every shard, whether each offset of the log is accounted for in the
+lake: committed − first = stored + duplicates + dead + control + lost.
+in_flight is what the log has and the lake does not have yet.
 
-Works beside the running server, on a stopped folder (then it starts the
-embedded parts for itself), and on a cluster (--database.url, --kafka.brokers,
+Works while a server runs, on a stopped folder (then it starts the embedded
+parts itself), and on a cluster (--database.url, --kafka.brokers,
 --s3.endpoint …).
 
   --json   for scripts
@@ -32,10 +32,12 @@ embedded parts for itself), and on a cluster (--database.url, --kafka.brokers,
            event or as a change of a client, rows = stored − erased, and rollups
            must count the same events
 
-Exit code 0: it closes. 1: it does not, or could not be checked.
+Exit code 0: the balance closes. 1: it does not, or could not be checked.
 `
 
-// balance is what check prints: promise 5 of every shard.
+// balance is what check prints. It closes when every offset of the log that was
+// committed is accounted for: as a stored row, a duplicate, a dead letter, a
+// control record or an accepted loss. DESIGN.md "Promises".
 type balance struct {
 	Closes bool           `json:"closes"`
 	Shards []shardBalance `json:"shards"`
@@ -47,7 +49,7 @@ type shardBalance struct {
 	Committed  int64  `json:"committed"` // next offset that is not in the lake
 	End        int64  `json:"end"`       // next offset of the log
 	Stored     int64  `json:"stored"`
-	Changes    int64  `json:"changes"` // of stored, how many are changes of clients
+	Changes    int64  `json:"changes"` // how many of stored are changes of clients
 	Duplicates int64  `json:"duplicates"`
 	Dead       int64  `json:"dead"`
 	Control    int64  `json:"control"`
@@ -55,11 +57,11 @@ type shardBalance struct {
 	Erased     int64  `json:"erased"`
 	InFlight   int64  `json:"in_flight"`
 	Closes     bool   `json:"closes"`
-	Rows       *int64 `json:"rows,omitempty"` // found in data files; only of a deep check
-	Why        string `json:"why,omitempty"`  // it does not close
+	Rows       *int64 `json:"rows,omitempty"` // rows in data files; only in a deep check
+	Why        string `json:"why,omitempty"`  // why it does not close
 }
 
-// addProblem notes a reason why the shard does not close.
+// addProblem records a reason why the shard does not close.
 func (s *shardBalance) addProblem(format string, args ...any) {
 	s.Closes = false
 	if s.Why != "" {
@@ -94,7 +96,7 @@ func runCheck(ctx context.Context, p *process, args []string) error {
 	return nil
 }
 
-// readBalance opens what is needed to look, and looks.
+// readBalance opens registry, lake and log, and audits them.
 func (p *process) readBalance(ctx context.Context, cfg Config, deep bool) (b balance, err error) {
 	cfg.Log.Level = cmp.Or(map[bool]string{true: cfg.Log.Level}[cfg.Log.Level != "info"], "warn")
 	log := p.logger(cfg.Log)
@@ -118,7 +120,7 @@ func (p *process) readBalance(ctx context.Context, cfg Config, deep bool) (b bal
 		return b, err
 	}
 	if recorded == "" {
-		return balance{Closes: true, Shards: []shardBalance{}}, nil // never started: nothing was ever taken
+		return balance{Closes: true, Shards: []shardBalance{}}, nil // no server was ever started: there are no events
 	}
 	var layout topic.Layout
 	if err := json.Unmarshal([]byte(recorded), &layout); err != nil {
@@ -136,7 +138,7 @@ func (b balance) write(w io.Writer, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(b)
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight) // its errors show when it is flushed
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight) // errors are returned by Flush
 	_, _ = fmt.Fprintln(t, "shard\tfirst\tcommitted\tend\tin flight\tstored\tchanges\tduplicates\tdead\tcontrol\tlost\terased\tcloses\t")
 	for _, s := range b.Shards {
 		_, _ = fmt.Fprintf(t, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%t\t%s\n", s.Shard, s.First, s.Committed, s.End,
@@ -149,7 +151,7 @@ func (b balance) write(w io.Writer, asJSON bool) error {
 	return err
 }
 
-// auditor looks at what is durably there.
+// auditor compares the lake with the log. It reads committed state only.
 type auditor struct {
 	lake   *lake.Lake
 	layout topic.Layout
@@ -157,8 +159,8 @@ type auditor struct {
 	log    *slog.Logger
 }
 
-// audit adds up every shard. The lake is read before the log, so what comes in
-// meanwhile is in flight and never missing.
+// audit computes the balance of every shard. It reads the lake before the log, so
+// that records which arrive meanwhile count as in flight and never as missing.
 func (a auditor) audit(ctx context.Context, deep bool) (balance, error) {
 	events, err := a.lake.Load(ctx, lake.Events)
 	if err != nil {
@@ -179,12 +181,12 @@ func (a auditor) audit(ctx context.Context, deep bool) (balance, error) {
 		if err := errors.Join(start.Err, end.Err); err != nil || !known {
 			return balance{}, fmt.Errorf("offsets of shard %d are not known: %w", shard, cmp.Or(err, errors.New("no answer")))
 		}
-		state, begun := events.ShardStates()[shard]
-		if !begun {
+		state, started := events.ShardStates()[shard]
+		if !started {
 			state.First, state.Next = start.Offset, start.Offset
 		}
-		base := state.Position.Base // our offsets go on where a log was made anew
-		b.Shards = append(b.Shards, a.shard(shard, state, begun, start.Offset+base, end.Offset+base))
+		base := state.Position.Base // after a log was replaced, our offsets continue from those of the old log
+		b.Shards = append(b.Shards, a.auditShard(shard, state, started, start.Offset+base, end.Offset+base))
 	}
 	if deep {
 		if err := a.deep(ctx, events, b.Shards); err != nil {
@@ -197,7 +199,7 @@ func (a auditor) audit(ctx context.Context, deep bool) (balance, error) {
 	return b, nil
 }
 
-func (a auditor) shard(shard int32, state lake.ShardState, begun bool, start, end int64) shardBalance {
+func (a auditor) auditShard(shard int32, state lake.ShardState, started bool, start, end int64) shardBalance {
 	c := state.Counters
 	s := shardBalance{
 		Shard: shard, First: state.First, Committed: state.Next, End: end, InFlight: end - state.Next,
@@ -207,7 +209,7 @@ func (a auditor) shard(shard int32, state lake.ShardState, begun bool, start, en
 	if moved := state.Next - state.First; c.Sum() != moved {
 		s.addProblem("%d offsets are committed and %d accounted for", moved, c.Sum())
 	}
-	if !begun {
+	if !started {
 		return s
 	}
 	if s.InFlight < 0 {
@@ -222,7 +224,7 @@ func (a auditor) shard(shard int32, state lake.ShardState, begun bool, start, en
 	return s
 }
 
-// serveBalance is check over HTTP, for operators: ?deep=1 reads data files.
+// serveBalance serves GET /check on the admin address; ?deep=1 reads data files.
 func (a *app) serveBalance(w http.ResponseWriter, r *http.Request) {
 	client, err := a.kafka()
 	if err == nil {
@@ -234,10 +236,10 @@ func (a *app) serveBalance(w http.ResponseWriter, r *http.Request) {
 			if !b.Closes {
 				w.WriteHeader(http.StatusConflict)
 			}
-			_ = b.write(w, true) // the operator has gone; nobody is left to tell
+			_ = b.write(w, true) // fails only when the client has disconnected
 			return
 		}
 	}
-	a.log.ErrorContext(r.Context(), "balance not read", "err", err)
+	a.log.ErrorContext(r.Context(), "check failed, /check answered 500", "err", err)
 	http.Error(w, err.Error(), http.StatusInternalServerError)
 }

@@ -11,10 +11,10 @@ import (
 	"weir/schemas/lake"
 )
 
-// deep counts what lies in the data files of events and of the tables that
-// must agree with it, shard by shard.
+// deep counts the rows in the data files of events and of the tables that must
+// agree with it, shard by shard.
 func (a auditor) deep(ctx context.Context, events *lake.Snapshot, shards []shardBalance) error {
-	changes, err := a.lake.Load(ctx, lake.Changes) // after events, so it is never behind them
+	changes, err := a.lake.Load(ctx, lake.Changes) // after events, so that it is never behind
 	if err != nil {
 		return fmt.Errorf("load client changes: %w", err)
 	}
@@ -29,14 +29,14 @@ func (a auditor) deep(ctx context.Context, events *lake.Snapshot, shards []shard
 	return a.countRollups(ctx, shards)
 }
 
-// countRows reads the offsets of a shard's rows: each must be one that was
-// committed, and be there once, in one of the two tables.
+// countRows reads the offsets of all rows of a shard. Each must be committed and
+// exist once, in one of the two tables.
 func (a auditor) countRows(ctx context.Context, events, changes *lake.Snapshot, s *shardBalance) error {
 	c := &rowCount{first: s.First, end: s.Committed, seen: make(bitmap, (s.Committed-s.First+63)/64)}
 	if err := a.countEvents(ctx, events, s.Shard, c); err != nil {
 		return err
 	}
-	ofEvents := c.rows
+	eventRows := c.rows
 	if err := a.countChanges(ctx, changes, s, c); err != nil {
 		return err
 	}
@@ -44,8 +44,8 @@ func (a auditor) countRows(ctx context.Context, events, changes *lake.Snapshot, 
 	if c.rows != s.Stored-s.Erased {
 		s.addProblem("%d rows lie in data files, want %d stored − %d erased", c.rows, s.Stored, s.Erased)
 	}
-	if said := c.rows - ofEvents; s.Erased == 0 && said != s.Changes {
-		s.addProblem("%d changes of clients lie in data files, want %d", said, s.Changes)
+	if changed := c.rows - eventRows; s.Erased == 0 && changed != s.Changes {
+		s.addProblem("%d changes of clients lie in data files, want %d", changed, s.Changes)
 	}
 	if c.outOfRange > 0 {
 		s.addProblem("%d rows have offsets that were not committed", c.outOfRange)
@@ -58,7 +58,7 @@ func (a auditor) countRows(ctx context.Context, events, changes *lake.Snapshot, 
 
 // rowCount counts the rows of a shard by their offsets.
 type rowCount struct {
-	first, end                 int64 // offsets that a row may have
+	first, end                 int64 // range of offsets that a row may have
 	seen                       bitmap
 	rows, outOfRange, repeated int64
 }
@@ -94,8 +94,8 @@ func (a auditor) countEvents(ctx context.Context, events *lake.Snapshot, shard i
 	return nil
 }
 
-// countChanges leaves out what events has not come past yet: client_changes is
-// committed before it.
+// countChanges ignores rows past the committed offset of events, since
+// client_changes is committed first.
 func (a auditor) countChanges(ctx context.Context, changes *lake.Snapshot, s *shardBalance, c *rowCount) error {
 	files, err := changes.Files(ctx)
 	if err != nil {
@@ -123,10 +123,10 @@ func int64s(batch arrow.Record, column string) ([]int64, error) {
 	return nil, fmt.Errorf("scan gave no int64 column %s", column)
 }
 
-// bitmap remembers which of the first 64·len numbers were seen.
+// bitmap is a set of numbers below 64·len.
 type bitmap []uint64
 
-// set marks i and tells whether it was marked before.
+// set adds i and reports whether it was in the set before.
 func (b bitmap) set(i int64) bool {
 	word, bit := i/64, uint64(1)<<(i%64)
 	was := b[word]&bit != 0
@@ -134,8 +134,8 @@ func (b bitmap) set(i int64) bool {
 	return was
 }
 
-// countDeadLetters compares the dead letters below each committed offset with the
-// counter.
+// countDeadLetters compares the number of dead letters below each committed offset
+// with the counter.
 func (a auditor) countDeadLetters(ctx context.Context, shards []shardBalance) error {
 	snapshot, err := a.lake.Load(ctx, lake.DeadLetters)
 	if err != nil {
@@ -164,8 +164,8 @@ func (a auditor) countDeadLetters(ctx context.Context, shards []shardBalance) er
 	return nil
 }
 
-// countRollups compares the events that event_days counts with the rows, for
-// shards where the table has come exactly as far as events.
+// countRollups compares the counts in event_days with the rows, for shards whose
+// event_days is committed to the same offset as events.
 func (a auditor) countRollups(ctx context.Context, shards []shardBalance) error {
 	snapshot, err := a.lake.Load(ctx, lake.EventDays)
 	if err != nil {
@@ -178,7 +178,7 @@ func (a auditor) countRollups(ctx context.Context, shards []shardBalance) error 
 	for i := range shards {
 		s := &shards[i]
 		if snapshot.ShardStates()[s.Shard].Next != s.Committed {
-			continue // behind, or ahead of the snapshot that was counted: it catches up
+			continue // behind or ahead of the snapshot that was counted; it catches up
 		}
 		f := columns.Filter{Shard: &s.Shard}
 		var count int64

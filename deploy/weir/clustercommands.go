@@ -14,25 +14,37 @@ FILE reads a file. /healthz and /readyz are on the main address (--listen),
 
 const helpIngest = `usage: weir ingest --database.url URL --kafka.brokers LIST [--SETTING VALUE]...
 
-Runs the HTTP edge: POST /v1/event/report and POST /v1/user/register. A 2xx
-means that Kafka has acknowledged every event. Any number of them may run.
+Runs the Ingestion API:
+
+  POST /v1/event/report    events
+  POST /v1/user/register   EUIDs of users
+  POST /v1/user/property   properties of a client
+  POST /v1/user/contact    contacts of a client
+
+A 2xx means that Kafka has acknowledged every event. Any number of ingest
+processes may run.
 ` + helpCluster
 
 const helpProcessor = `usage: weir processor --database.url URL --kafka.brokers LIST --cluster.secret TEXT
          --s3.endpoint URL --processor.listen HOST:PORT [--SETTING VALUE]...
 
-Runs a processor: it owns a fair share of the shards, takes their records into
-the lake exactly once, and serves what is not yet there to query processes
-that know the cluster's secret. Up to one per shard may run; when one goes,
-the others take over. --processor.advertise is the host:port under which the
-others reach --processor.listen.
+Runs a processor: it owns a fair share of the shards, writes their records to
+the lake exactly once, and serves events that are not in the lake yet to query
+processes that know the cluster's secret. Up to one per shard may run; when one
+ends, the others take over its shards. --processor.advertise is the host:port
+under which other processes reach --processor.listen.
 ` + helpCluster
 
 const helpQuery = `usage: weir query --database.url URL --cluster.secret TEXT --s3.endpoint URL [--SETTING VALUE]...
 
-Runs the service that answers reports and lists and makes downloads: /v3,
-/api/v3/business and /analytics. Any number of them may run. Download links
-lead through this address unless --query.public-endpoint names the store's.
+Runs the APIs that answer from the lake and from events not in it yet:
+
+  User Events API   POST /api/v3/business/report/event/user
+  Events API        POST /analytics/api/v1/events
+  Reporting API     /v3/…, with reports, lists and downloads
+
+Any number of query processes may run. Download links lead through this address
+unless --query.public-endpoint names the address of the object store.
 ` + helpCluster
 
 func runIngest(ctx context.Context, p *process, args []string) error {
@@ -64,7 +76,7 @@ func (p *process) runService(ctx context.Context, args []string, r roles, needs 
 	if err := a.build(ctx); err != nil {
 		return err
 	}
-	a.log.InfoContext(ctx, "listening", "url", a.url(), "admin", a.admin.Addr().String(), "version", version())
+	a.log.InfoContext(ctx, "server listening", "url", a.url(), "admin", a.admin.Addr().String(), "version", version())
 	return a.services.run(ctx)
 }
 

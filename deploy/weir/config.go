@@ -11,28 +11,28 @@ import (
 	"time"
 )
 
-// Config is every setting there is. key, default and help of a field say how
-// it is written, what it is when nobody says, and what it means; the example
-// file and --help are made of them.
+// Config has every setting of every server process. The tags of a field give its
+// name, default, allowed values and description; the example file and --help are
+// generated from them.
 type Config struct {
-	Data   string `key:"data" default:"weir-data" help:"folder in which weir all keeps everything; admin and check look there too"`
-	Listen string `key:"listen" default:"127.0.0.1:8080" help:"host:port that serves everything a client may ask"`
+	Data   string `key:"data" default:"weir-data" help:"folder of all data of weir all; admin and check use it too"`
+	Listen string `key:"listen" default:"127.0.0.1:8080" help:"host:port of all APIs, the console and the downloads"`
 
-	Log       logConfig       `key:"log" help:"What the process says, on standard error."`
-	TLS       tlsConfig       `key:"tls" help:"HTTPS on the main address; both or none. Without them, put a proxy that speaks TLS in front."`
+	Log       logConfig       `key:"log" help:"The log, on standard error."`
+	TLS       tlsConfig       `key:"tls" help:"HTTPS on the main address; set both or none. Without them, put a TLS proxy in front."`
 	HTTP      httpConfig      `key:"http" help:"Limits of every HTTP server of the process."`
 	Admin     adminConfig     `key:"admin" help:"Metrics, profiles and the balance: for operators, not for clients."`
-	Memory    memoryConfig    `key:"memory" help:"How much memory the process should live with."`
+	Memory    memoryConfig    `key:"memory" help:"How much memory the process may use."`
 	Embedded  embeddedConfig  `key:"embedded" help:"The broker and the object store inside weir all."`
-	Kafka     kafkaConfig     `key:"kafka" help:"The log, for ingest and processor. weir all brings its own."`
-	Topic     topicConfig     `key:"topic" help:"How the events topic is made, once. Afterwards these are only compared."`
-	S3        s3Config        `key:"s3" help:"The object store, for processor and query. weir all brings its own."`
+	Kafka     kafkaConfig     `key:"kafka" help:"The log, for ingest and processor. weir all has an embedded one."`
+	Topic     topicConfig     `key:"topic" help:"How the events topic is created. Afterwards these settings are only compared with it."`
+	S3        s3Config        `key:"s3" help:"The object store, for processor and query. weir all has an embedded one."`
 	Database  databaseConfig  `key:"database" help:"Accounts, keys, leases and the Iceberg catalog."`
-	Cluster   clusterConfig   `key:"cluster" help:"What the processes of one installation share."`
+	Cluster   clusterConfig   `key:"cluster" help:"What the processes of one cluster share."`
 	Lake      lakeConfig      `key:"lake" help:"The Iceberg tables."`
-	Ingest    ingestConfig    `key:"ingest" help:"The edge that takes events."`
-	Processor processorConfig `key:"processor" help:"From the log into the lake."`
-	Query     queryConfig     `key:"query" help:"Reports, lists and downloads."`
+	Ingest    ingestConfig    `key:"ingest" help:"The Ingestion API."`
+	Processor processorConfig `key:"processor" help:"The service that moves events from the log into the lake."`
+	Query     queryConfig     `key:"query" help:"The User Events, Events and Reporting APIs."`
 }
 
 type logConfig struct {
@@ -46,10 +46,10 @@ type tlsConfig struct {
 }
 
 type httpConfig struct {
-	HeaderTimeout  time.Duration `key:"header_timeout" default:"10s" help:"for a request's header to arrive"`
-	IdleTimeout    time.Duration `key:"idle_timeout" default:"2m" help:"for which a connection without a request is kept"`
-	MaxHeaderBytes bytesize      `key:"max_header_bytes" default:"64KiB" help:"of one request"`
-	DrainTimeout   time.Duration `key:"drain_timeout" default:"30s" help:"for requests in flight to end when the process is asked to stop"`
+	HeaderTimeout  time.Duration `key:"header_timeout" default:"10s" help:"time for the header of a request to arrive"`
+	IdleTimeout    time.Duration `key:"idle_timeout" default:"2m" help:"time after which an idle connection is closed"`
+	MaxHeaderBytes bytesize      `key:"max_header_bytes" default:"64KiB" help:"size of the header of one request"`
+	DrainTimeout   time.Duration `key:"drain_timeout" default:"30s" help:"time for requests in flight to end when the process stops"`
 }
 
 type adminConfig struct {
@@ -63,91 +63,92 @@ type memoryConfig struct {
 type embeddedConfig struct {
 	KafkaListen string   `key:"kafka_listen" default:"127.0.0.1:0" help:"loopback host:port of the broker; port 0 picks a free one"`
 	S3Listen    string   `key:"s3_listen" default:"127.0.0.1:0" help:"loopback host:port of the object store; port 0 picks a free one"`
-	LogCap      bytesize `key:"log_cap" default:"512MiB" help:"bytes of events waiting for the lake at which ingest answers 503; a restart after a crash reads them into memory"`
-	MinFree     bytesize `key:"min_free" default:"256MiB" help:"space that must be left on the disk; below it ingest answers 503"`
+	LogCap      bytesize `key:"log_cap" default:"512MiB" help:"bytes of events not in the lake yet at which ingest answers 503; a restart after a crash reads them into memory"`
+	MinFree     bytesize `key:"min_free" default:"256MiB" help:"free space on the disk below which ingest answers 503"`
 }
 
 type kafkaConfig struct {
 	Brokers  []string `key:"brokers" help:"host:port of some brokers, comma-separated or a list"`
-	TLS      bool     `key:"tls" default:"false" help:"speak TLS to the brokers"`
+	TLS      bool     `key:"tls" default:"false" help:"use TLS to the brokers"`
 	SASL     string   `key:"sasl" default:"none" only:"none,plain,scram-sha-256,scram-sha-512" help:"how to log in to the brokers"`
 	User     string   `key:"user" help:"user of the log-in"`
-	Password string   `key:"password" secret:"yes" help:"password of the log-in"`
+	Password string   `key:"password" help:"password of the log-in"`
 }
 
 type topicConfig struct {
 	Shards      int `key:"shards" default:"0" help:"partitions; 0 means 4. They cannot be changed later: allow for growth"`
 	Replication int `key:"replication" default:"3" help:"copies of each record; weir all has one"`
-	MinISR      int `key:"min_isr" default:"2" help:"copies that must be in step for a record to be acknowledged; weir all has one"`
+	MinISR      int `key:"min_isr" default:"2" help:"copies that must be in sync for a record to be acknowledged; weir all has one"`
 }
 
 type s3Config struct {
 	Endpoint     string `key:"endpoint" help:"URL of the server; empty means AWS"`
 	Region       string `key:"region" default:"us-east-1" help:"region that requests are signed for"`
-	AccessKey    string `key:"access_key" help:"empty takes the AWS SDK's own chain: variables, profile, instance role"`
-	SecretKey    string `key:"secret_key" secret:"yes" help:"goes with access_key"`
-	PathStyle    bool   `key:"path_style" default:"true" help:"bucket in the path, as most servers but AWS want it"`
-	LakeBucket   string `key:"lake_bucket" default:"weir-lake" help:"bucket of the Iceberg tables; made if missing"`
-	ExportBucket string `key:"export_bucket" default:"weir-exports" help:"bucket of the downloads; made if missing"`
+	AccessKey    string `key:"access_key" help:"empty uses the credential chain of the AWS SDK: variables, profile, instance role"`
+	SecretKey    string `key:"secret_key" help:"secret of access_key"`
+	PathStyle    bool   `key:"path_style" default:"true" help:"bucket in the path and not in the host name; most servers other than AWS need it"`
+	LakeBucket   string `key:"lake_bucket" default:"weir-lake" help:"bucket of the Iceberg tables; created if missing"`
+	ExportBucket string `key:"export_bucket" default:"weir-exports" help:"bucket of the downloads; created if missing"`
 }
 
 type databaseConfig struct {
-	URL string `key:"url" secret:"yes" help:"postgres://… for a cluster, sqlite:/absolute/path for processes of one machine; weir all has its own"`
+	URL string `key:"url" help:"postgres://… for a cluster, sqlite:/absolute/path for processes on one machine; weir all has its own"`
 }
 
 type clusterConfig struct {
-	Secret string `key:"secret" secret:"yes" help:"random text that query processes show to processors; at least 16 characters"`
+	Secret string `key:"secret" help:"random text with which query processes authenticate to processors; at least 16 characters"`
 }
 
 type lakeConfig struct {
 	Prefix      string `key:"prefix" help:"folder inside the bucket"`
-	Compression string `key:"compression" default:"zstd" only:"zstd,snappy,none" help:"of Parquet pages"`
+	Compression string `key:"compression" default:"zstd" only:"zstd,snappy,none" help:"compression of Parquet pages"`
 }
 
 type ingestConfig struct {
 	MaxInFlight    int           `key:"max_in_flight" default:"64" help:"requests that one key may have in flight"`
-	MaxHeldBytes   bytesize      `key:"max_held_bytes" default:"256MiB" help:"bodies held in memory by all requests"`
-	ReadTimeout    time.Duration `key:"read_timeout" default:"30s" help:"for one request's body to arrive"`
-	PublishTimeout time.Duration `key:"publish_timeout" default:"10s" help:"for Kafka to acknowledge one request"`
+	MaxHeldBytes   bytesize      `key:"max_held_bytes" default:"256MiB" help:"bytes of bodies that all requests together may hold in memory"`
+	ReadTimeout    time.Duration `key:"read_timeout" default:"30s" help:"time for the body of a request to arrive"`
+	PublishTimeout time.Duration `key:"publish_timeout" default:"10s" help:"time for Kafka to acknowledge a request"`
 	AllowedOrigins []string      `key:"allowed_origins" help:"origins that browsers may send events from, * for all"`
-	GeoIP          string        `key:"geoip" help:"MaxMind DB, .mmdb, of countries or cities in which the $ip of events is looked up; read when the process starts. Empty looks nothing up"`
+	GeoIP          string        `key:"geoip" help:"path of a MaxMind DB (.mmdb) of countries or cities that maps the $ip of events to a country; opened at the start. Empty disables the look-up"`
 }
 
 type processorConfig struct {
-	ID            string        `key:"id" help:"name of this process among the owners of shards; one that stays over restarts gets its shards back at once"`
-	Listen        string        `key:"listen" default:"127.0.0.1:0" help:"host:port on which query processes reach the tail; not for clients"`
-	Advertise     string        `key:"advertise" help:"host:port under which others reach processor.listen; empty means that very address"`
-	CutAge        time.Duration `key:"cut_age" default:"60s" help:"how long the first event of a shard waits for its Parquet file"`
-	GatherBytes   bytesize      `key:"gather_bytes" default:"128MiB" help:"memory for rows that are not in the lake yet, of all shards of the process"`
-	DedupeWindow  time.Duration `key:"dedupe_window" default:"24h" help:"in which the same random_id counts once; 1h to 720h"`
-	DedupeBytes   bytesize      `key:"dedupe_bytes" default:"64MiB" help:"memory for fingerprints; older ones lie in scratch"`
-	Scratch       string        `key:"scratch" help:"folder for fingerprints, which may be lost at any time; empty means the system's own"`
-	LeaseTTL      time.Duration `key:"lease_ttl" default:"10s" help:"how long a shard waits for an owner that is gone"`
-	DrainTimeout  time.Duration `key:"drain_timeout" default:"30s" help:"for the last cut when the process ends"`
+	ID            string        `key:"id" help:"name of this process as an owner of shards; with a name that is the same after a restart it gets its shards back at once"`
+	Listen        string        `key:"listen" default:"127.0.0.1:0" help:"host:port on which query processes fetch the tail; not for clients"`
+	Advertise     string        `key:"advertise" help:"host:port under which other processes reach processor.listen; empty means that address itself"`
+	CutAge        time.Duration `key:"cut_age" default:"60s" help:"age of the oldest gathered event at which a shard is cut to Parquet files"`
+	GatherBytes   bytesize      `key:"gather_bytes" default:"128MiB" help:"memory for rows that are not in the lake yet, all shards of the process together"`
+	DedupeWindow  time.Duration `key:"dedupe_window" default:"24h" help:"time within which the same random_id counts once; 1h to 720h"`
+	DedupeBytes   bytesize      `key:"dedupe_bytes" default:"64MiB" help:"memory for fingerprints of events; older ones are in scratch"`
+	Scratch       string        `key:"scratch" help:"folder for fingerprint files, a cache that may be deleted while the process is stopped; empty means the temporary folder of the system"`
+	LeaseTTL      time.Duration `key:"lease_ttl" default:"10s" help:"time after which the shards of a process that does not respond get another owner"`
+	DrainTimeout  time.Duration `key:"drain_timeout" default:"30s" help:"time for the last cut when the process stops"`
 	CompactEvery  time.Duration `key:"compact_every" default:"5m" help:"how often small data files are merged"`
-	KeepSnapshots time.Duration `key:"keep_snapshots" default:"15m" help:"how long a scan or another engine may hold a snapshot of a table; commits grow slower the more there are"`
-	Adopt         bool          `key:"adopt" default:"false" help:"a shard that is not in the lake may begin at a log that does not begin at 0"`
-	AcceptLoss    string        `key:"accept_loss" help:"what of the log an operator gives up, shard@offset,… as the error names it"`
+	KeepSnapshots time.Duration `key:"keep_snapshots" default:"15m" help:"how long a scan or another engine may use a snapshot of a table; commits slow down with the number of snapshots"`
+	Adopt         bool          `key:"adopt" default:"false" help:"allow a shard that is not in the lake to start from a log that does not begin at offset 0"`
+	AcceptLoss    string        `key:"accept_loss" help:"records of the log that the operator gives up, as shard@offset,… from the error message"`
 }
 
 type queryConfig struct {
 	Lookback       time.Duration `key:"lookback" default:"8760h" help:"how far back startDate of /analytics/api/v1/events may lie; 0 is no limit"`
-	ReachWait      time.Duration `key:"reach_wait" default:"2s" help:"how long a Weir-Watermark that is not reached yet is waited for"`
-	MaxScans       int           `key:"max_scans" default:"16" help:"questions that scan at once; more wait for scan_wait"`
-	ScanWait       time.Duration `key:"scan_wait" default:"10s" help:"how long a question waits for its turn before 503"`
-	ReportBytes    bytesize      `key:"report_bytes" default:"128MiB" help:"memory for what one report knows of clients; more clients are looked at in several passes"`
-	WriteStall     time.Duration `key:"write_stall" default:"30s" help:"how long a client may take nothing of its answer"`
+	ReachWait      time.Duration `key:"reach_wait" default:"2s" help:"how long a request waits for its Weir-Watermark to be reached"`
+	MaxScans       int           `key:"max_scans" default:"16" help:"requests that scan at the same time; others wait up to scan_wait"`
+	ScanWait       time.Duration `key:"scan_wait" default:"10s" help:"how long a request waits to scan before it gets 503"`
+	ReportBytes    bytesize      `key:"report_bytes" default:"128MiB" help:"memory for the clients of one report; more clients are processed in several passes"`
+	WriteStall     time.Duration `key:"write_stall" default:"30s" help:"time after which an answer is aborted when the client reads nothing of it"`
 	DownloadTTL    time.Duration `key:"download_ttl" default:"15m" help:"how long a download link works"`
-	PublicEndpoint string        `key:"public_endpoint" help:"URL of the object store as clients see it; empty passes downloads through the address that was asked, or, when s3.endpoint is empty, links straight to AWS"`
-	Origins        []string      `key:"origins" default:"https://analytics.revenera.com" help:"values of Origin that /v3 takes besides its own"`
-	TrustProxy     bool          `key:"trust_proxy" default:"false" help:"believe X-Forwarded-Proto and the last address of X-Forwarded-For: only behind a proxy that sets both"`
-	Builds         int           `key:"builds" default:"2" help:"download files built at once"`
-	DeflateLevel   int           `key:"deflate_level" default:"1" help:"of download files, 1 is fast and 9 is small"`
-	CloseEvery     time.Duration `key:"close_every" default:"1m" help:"how often to look for days that have closed"`
+	PublicEndpoint string        `key:"public_endpoint" help:"URL of the object store as clients see it; empty serves downloads through the address of the request, or, when s3.endpoint is empty, links to AWS"`
+	Origins        []string      `key:"origins" default:"https://analytics.revenera.com" help:"values of Origin that the Reporting API accepts besides its own"`
+	TrustProxy     bool          `key:"trust_proxy" default:"false" help:"trust X-Forwarded-Proto and the last address of X-Forwarded-For; only behind a proxy that sets both"`
+	Builds         int           `key:"builds" default:"2" help:"download files that are built at the same time"`
+	DeflateLevel   int           `key:"deflate_level" default:"1" help:"compression of download files; 1 is fast, 9 is small"`
+	CloseEvery     time.Duration `key:"close_every" default:"1m" help:"how often to check for days that have closed"`
 }
 
-// load reads the settings of args, variables and file, and options, which are
-// flags of one command alone. What is neither comes back.
+// load reads the settings from args, variables and the file, and the flags of
+// options, which only this command has. It returns the arguments that are no
+// flags.
 func (p *process) load(args []string, options any) (cfg Config, rest []string, err error) {
 	settings, _ := listSettings(&cfg)
 	var file struct {
@@ -163,7 +164,7 @@ func (p *process) load(args []string, options any) (cfg Config, rest []string, e
 	if err := setDefaults(flags); err != nil {
 		return cfg, nil, err
 	}
-	// Flags are read twice: first to find the file, at last to win over it.
+	// Flags are parsed twice: first to find the file, and last to override it.
 	file.Config = p.getenv("WEIR_CONFIG")
 	_, _, flagErr := parseFlags(args, flags)
 	var errs []error
@@ -189,8 +190,8 @@ func readFile(path string, settings []setting) error {
 	return nil
 }
 
-// makePathsAbsolute makes every path independent of the folder the process stands in,
-// which the embedded store changes.
+// makePathsAbsolute makes every path independent of the working directory, which
+// the embedded store changes.
 func (c *Config) makePathsAbsolute() error {
 	for _, path := range []*string{&c.Data, &c.TLS.Cert, &c.TLS.Key, &c.Processor.Scratch, &c.Ingest.GeoIP} {
 		if *path == "" {
@@ -205,7 +206,7 @@ func (c *Config) makePathsAbsolute() error {
 	return nil
 }
 
-// validate reports everything in c that cannot work, whatever runs.
+// validate returns every setting that cannot work in any process.
 func (c *Config) validate() error {
 	var errs []error
 	bad := func(key, format string, args ...any) {
@@ -218,7 +219,7 @@ func (c *Config) validate() error {
 		bad("processor.dedupe_window", "is %s, want 1h to 720h", w)
 	}
 	if host, _, err := net.SplitHostPort(c.Processor.Listen); err == nil && c.Processor.Advertise == "" && isWildcard(host) {
-		bad("processor.advertise", "must be set: processor.listen is %s, which is no address to call", c.Processor.Listen)
+		bad("processor.advertise", "must be set: processor.listen is %s, which is no address to connect to", c.Processor.Listen)
 	}
 	if c.Topic.Shards < 0 {
 		bad("topic.shards", "is %d, want 1 or more", c.Topic.Shards)
@@ -247,13 +248,13 @@ func (c *Config) validate() error {
 	return errors.Join(errs...)
 }
 
-// isWildcard tells whether host is every address of the machine.
+// isWildcard reports whether host means every address of the machine.
 func isWildcard(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "" || ip != nil && ip.IsUnspecified()
 }
 
-// require reports which settings a service of a cluster cannot do without.
+// require returns which of the settings of a cluster process are missing.
 func (c *Config) require(keys ...string) error {
 	settings, _ := listSettings(c)
 	var errs []error
@@ -269,7 +270,7 @@ func (c *Config) require(keys ...string) error {
 	return errors.Join(errs...)
 }
 
-// exampleFile is the example file: every setting at its default.
+// exampleFile returns deploy/config.example.yaml: every setting at its default.
 func exampleFile() string {
 	var cfg Config
 	settings, sections := listSettings(&cfg)

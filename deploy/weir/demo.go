@@ -17,10 +17,11 @@ import (
 const (
 	demoProduct = 1000
 	demoEmail   = "demo@example.com"
-	demoCreated = "demo.made" // registry setting: once it is there, the first start is over
+	demoCreated = "demo.made" // registry setting that ends the first start
 )
 
-// demo is what the first start makes to try things with, as demo.json has it.
+// demo is the content of demo.json: the account that the first start makes, with
+// its credentials.
 type demo struct {
 	URL      string `json:"url"`
 	Account  string `json:"account_id"`
@@ -33,9 +34,9 @@ type demo struct {
 }
 
 // ensureDemo makes the demo account at the first start of a folder and returns
-// it; later it returns nil and changes nothing but the address in demo.json.
-// The file is written before the setting that ends the first start, so a start
-// that was killed in between is done over, with secrets that somebody has.
+// it. Later it returns nil and only updates the URL in demo.json. The file is
+// written before the setting that ends the first start: secrets are stored only
+// as hashes, so a start that is killed in between must make new ones.
 func ensureDemo(ctx context.Context, reg *registry.Registry, dir, url string) (*demo, error) {
 	_, err := reg.Setting(ctx, demoCreated)
 	if err == nil {
@@ -73,13 +74,14 @@ func createDemo(ctx context.Context, reg *registry.Registry) (demo, error) {
 		return d, err
 	}
 	if err := reg.RevokeUser(ctx, demoEmail); err != nil && !errors.Is(err, registry.ErrNotFound) {
-		return d, err // one of a killed start, whose password nobody knows
+		return d, err // left by a start that was killed before it wrote demo.json
 	}
 	_, err = reg.CreateUser(ctx, registry.User{Account: account, Email: d.Email}, d.Password)
 	return d, err
 }
 
-// demoAccount returns the account of the demo product, made if need be.
+// demoAccount returns the account of the demo product and creates both if they do
+// not exist.
 func demoAccount(ctx context.Context, reg *registry.Registry) (string, error) {
 	product, err := reg.Product(ctx, demoProduct)
 	if err == nil {
@@ -104,8 +106,8 @@ func writeDemo(dir string, d demo) error {
 	return embedded.WriteFile(filepath.Join(dir, demoFile), append(text, '\n'), 0o600)
 }
 
-// updateDemoURL writes the address of this start into demo.json, if that is there:
-// who wants its secrets gone deletes it.
+// updateDemoURL writes the URL of this start into demo.json. It does not create
+// the file: an operator may have deleted it because of the secrets.
 func updateDemoURL(dir, url string) error {
 	text, err := readFolderFile(dir, demoFile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -125,9 +127,9 @@ func updateDemoURL(dir, url string) error {
 	return writeDemo(dir, d)
 }
 
-// banner says how to send a first event and ask a first question. On a
-// terminal the lines carry the secrets; elsewhere, where somebody keeps what
-// is printed, they read them from demo.json.
+// banner returns commands that send a first event and request a first report. On
+// a terminal they contain the secrets. Elsewhere the output may be stored, so
+// the commands read the secrets from demo.json.
 func (d *demo) banner(dir string, terminal bool) string {
 	path := filepath.Join(dir, demoFile)
 	text := bannerText
@@ -143,15 +145,15 @@ func (d *demo) banner(dir string, terminal bool) string {
 	).Replace(text) + "\nThese are kept in " + path + ", readable by you alone, and not shown again.\n"
 }
 
-const bannerText = `# send an event: 200 means it is on disk
+const bannerText = `# send an event to the Ingestion API: 200 means it is on disk
 curl -u "KEY:SECRET" -H 'Content-Type: application/json' URL/v1/event/report -d '{"data":[
   {"euid":10000091198,"event_name":"sign_up","itime":'$(date +%s000)',"properties":{"plan":"pro"}}]}'
 
-# ask for the events of today: it is in the answer within a second
+# list the events of today by the Events API: the event is there within a second
 sleep 1; curl -H "Authorization: Bearer TOKEN" -H 'Content-Type: application/json' URL/analytics/api/v1/events \
   -d '{"startDate":"'$(date -u +%F)'"}'
 
-# log in to the reporting API, and ask how many clients were active in the last days
+# log in to the Reporting API, and count the active clients of the last days
 curl -s -c weir.cookies URL/v3/request-csrf
 curl -s -b weir.cookies -c weir.cookies -H 'Content-Type: application/json' URL/v3/auth/web \
   -d '{"userName":"EMAIL","password":"PASSWORD"}'
@@ -164,7 +166,8 @@ curl -s -b weir.cookies -H 'Content-Type: application/json' URL/v3/rawEvents/dow
 unzip -p events.zip
 `
 
-// demoHint says where things to try with are, after the first start.
+// demoHint returns where the credentials of the first start are, or "" when
+// demo.json was deleted.
 func demoHint(dir, url string) string {
 	path := filepath.Join(dir, demoFile)
 	if _, err := os.Stat(path); err != nil { //nolint:gosec // the operator names the folder

@@ -18,28 +18,28 @@ import (
 
 const helpImport = `usage: WEIR_SECRET=… weir import --url URL --key KEY [FLAG]... FILE...
 
-Sends files of events through the HTTP edge. A line of a file is one event, as
+Sends files of events to the Ingestion API. A line of a file is one event, as
 an item of data[] of POST /v1/event/report; files may be plain, gzip or zstd,
 and - is standard input. The secret of the data source comes from the variable
-WEIR_SECRET, so that it stands in no list of processes.
+WEIR_SECRET, so that no list of processes shows it.
 
-  --url URL        of the edge, e.g. http://127.0.0.1:8080
+  --url URL        of the server, e.g. http://127.0.0.1:8080
   --key KEY        of the data source
   --parallel N     requests in flight [4]
   --rate N         events a second at most; 0 is as fast as it goes [0]
-  --retry-for T    how long one request is tried again when the edge cannot be
+  --retry-for T    how long one request is retried when the server cannot be
                    reached or answers 408, 429 or 5xx [10m]
 
-An event that the edge names as bad, and a line that is no JSON object, goes to
-FILE.rejected (- to stdin.rejected) with its line number and the reason, and
-the rest is sent; the exit code is then 1.
+An event that the server rejects, and a line that is no JSON object, is written
+to FILE.rejected (- to stdin.rejected) with its line number and the reason. The
+other events are sent; the exit code is then 1.
 
-A line without random_id gets one made of its content, so that sending a file
-again, whole or in part, counts nothing twice within the server's dedupe
-window. That makes two lines that are equal byte for byte one event: give them
+A line without random_id gets one that is a hash of its content, so that a file
+sent again, whole or in part, counts nothing twice within the server's dedupe
+window. Two lines that are equal byte for byte so count as one event: give them
 random_ids if they are two.
 
-Ctrl-C ends after the requests in flight; start it again to go on.
+Ctrl-C ends after the requests in flight; start the command again to continue.
 `
 
 // importOptions are the flags of import.
@@ -51,7 +51,7 @@ type importOptions struct {
 	RetryFor time.Duration `key:"retry_for" default:"10m"`
 }
 
-// What one request carries at most.
+// Limits of one request.
 const (
 	batchEvents = 500
 	batchBytes  = 2 << 20
@@ -95,13 +95,13 @@ func (o importOptions) check(files []string, secret string) error {
 	return errors.Join(errs...)
 }
 
-// importer sends batches of events and counts what becomes of them.
+// importer sends batches of events and counts the results.
 type importer struct {
 	opts    importOptions
 	secret  string
 	target  string
 	client  *http.Client
-	limiter *rate.Limiter // nil is none
+	limiter *rate.Limiter // nil means no limit
 	batch   int           // events in a batch
 
 	sent, rejected, retries, read atomic.Int64 // events, events, requests, bytes of files
@@ -119,18 +119,18 @@ func newImporter(opts importOptions, secret string) *importer {
 			},
 		},
 	}
-	if opts.Rate > 0 { // small batches make a small rate even
+	if opts.Rate > 0 { // ten batches a second spread a small rate evenly
 		im.batch = min(batchEvents, max(1, int(opts.Rate/10)))
 		im.limiter = rate.NewLimiter(rate.Limit(opts.Rate), im.batch)
 	}
 	return im
 }
 
-// errInterrupted means that somebody asked to end before all was sent.
+// errInterrupted means that a signal ended the import early.
 var errInterrupted = errors.New("stopped before the end: what was sent is safe, start it again for the rest")
 
-// run sends all files and tells the terminal how it goes. It returns nil only
-// when every event was taken.
+// run sends all files and shows the progress. It returns nil only when the
+// server has accepted every event.
 func (im *importer) run(ctx context.Context, p *process, files []string) error {
 	sources, err := openInputs(files, p.stdin)
 	if err != nil {
@@ -157,8 +157,8 @@ func (im *importer) run(ctx context.Context, p *process, files []string) error {
 	return err
 }
 
-// sendAll reads the files one after another, while opts.Parallel senders post
-// what was read. The first error that is nobody's bad event ends all.
+// sendAll reads the files one after another while opts.Parallel goroutines send
+// the batches. Rejected events do not end it; any other error does.
 func (im *importer) sendAll(ctx context.Context, sources []*inputFile) error {
 	batches := make(chan batch, im.opts.Parallel)
 	g, gctx := errgroup.WithContext(ctx)
@@ -188,10 +188,10 @@ func (im *importer) sendAll(ctx context.Context, sources []*inputFile) error {
 	return err
 }
 
-// readAll cuts a file into batches and hands them to the senders.
+// readAll splits a file into batches and passes them to the senders.
 func (im *importer) readAll(ctx context.Context, s *inputFile, to chan<- batch) error {
 	b := batch{source: s}
-	hand := func() error {
+	flush := func() error {
 		if len(b.items) == 0 {
 			return nil
 		}
@@ -214,13 +214,13 @@ func (im *importer) readAll(ctx context.Context, s *inputFile, to chan<- batch) 
 			continue
 		}
 		if len(b.items) == im.batch || b.bytes+len(it.text) > batchBytes {
-			if err := hand(); err != nil {
+			if err := flush(); err != nil {
 				return err
 			}
 		}
 		b.add(it)
 	}
-	return hand()
+	return flush()
 }
 
 func (im *importer) reject(s *inputFile, it item, why schemas.ItemError) error {
@@ -228,7 +228,7 @@ func (im *importer) reject(s *inputFile, it item, why schemas.ItemError) error {
 	return s.reject(it, why)
 }
 
-// summary is what is said at the end.
+// summary returns the last lines of the output.
 func (im *importer) summary(took time.Duration, sources []*inputFile) string {
 	var b strings.Builder
 	sent := im.sent.Load()

@@ -13,22 +13,22 @@ const (
 	lineEvery = 5 * time.Second        // elsewhere
 )
 
-// progress tells how an import goes: one line that changes on a terminal, a
-// line now and then elsewhere.
+// progress shows the state of an import: one line that is updated on a terminal,
+// a new line every few seconds elsewhere.
 type progress struct {
 	to       io.Writer
 	im       *importer
-	total    int64 // bytes of all files; 0 is not known
+	total    int64 // bytes of all files; 0 means unknown
 	terminal bool
-	began    time.Time
+	started  time.Time
 	stop     chan struct{}
 	stopped  chan struct{}
 }
 
-// newProgress begins to tell. end must be called.
+// newProgress starts to show the progress. stopAndWait must be called.
 func newProgress(to io.Writer, im *importer, total int64) *progress {
 	p := &progress{
-		to: to, im: im, total: total, terminal: isTerminal(to), began: time.Now(),
+		to: to, im: im, total: total, terminal: isTerminal(to), started: time.Now(),
 		stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	go p.run()
@@ -57,13 +57,13 @@ func (p *progress) run() {
 	}
 }
 
-// stopAndWait tells for the last time.
+// stopAndWait shows the final state and ends the goroutine.
 func (p *progress) stopAndWait() {
 	close(p.stop)
 	<-p.stopped
 }
 
-func (p *progress) elapsed() time.Duration { return time.Since(p.began) }
+func (p *progress) elapsed() time.Duration { return time.Since(p.started) }
 
 func (p *progress) show() {
 	line := p.line(p.elapsed())
@@ -75,10 +75,10 @@ func (p *progress) show() {
 }
 
 func (p *progress) write(text string) {
-	_, _ = io.WriteString(p.to, text) // who does not see it loses nothing
+	_, _ = io.WriteString(p.to, text) // progress is not essential
 }
 
-// line is the state after elapsed.
+// line formats the state after elapsed.
 func (p *progress) line(elapsed time.Duration) string {
 	var b strings.Builder
 	done := float64(0)

@@ -24,15 +24,15 @@ import (
 
 const (
 	maxLine      = 1 << 20   // bytes of a line; an event is at most half of that
-	longLineKept = 1 << 10   // bytes of a longer line that go to the rejected file
+	longLineKept = 1 << 10   // bytes of a longer line that are written to the rejected file
 	readBuffer   = 256 << 10 // of each file
-	zstdMaxFrame = 128 << 20 // window of a zstd file that is still opened
+	zstdMaxFrame = 128 << 20 // largest window of a zstd file
 )
 
-// inputFile is one file to send, and the file of what was not taken of it.
+// inputFile is one file to send, with its file of rejected lines.
 type inputFile struct {
 	name string
-	size int64 // bytes on disk; 0 is not known
+	size int64 // bytes on disk; 0 means unknown
 	in   io.ReadCloser
 
 	mu       sync.Mutex // guards what follows
@@ -43,12 +43,12 @@ type inputFile struct {
 // item is one line of a file.
 type item struct {
 	line int
-	text []byte // the event as it stands in the file
-	bad  string // why it cannot be an event; empty when it can
+	text []byte // the event as in the file
+	bad  string // why the line is no event; empty for an event
 }
 
-// openInputs opens every file before anything is sent, so that a misspelt
-// name is told first.
+// openInputs opens every file before anything is sent, so that a wrong name fails
+// at once.
 func openInputs(names []string, stdin io.Reader) ([]*inputFile, error) {
 	var sources []*inputFile
 	var errs []error
@@ -78,7 +78,7 @@ func openInputs(names []string, stdin io.Reader) ([]*inputFile, error) {
 	return sources, nil
 }
 
-// totalSize is how many bytes all files have, or 0 when that is not known.
+// totalSize returns the bytes of all files, or 0 when a size is unknown.
 func totalSize(sources []*inputFile) int64 {
 	var sum int64
 	for _, s := range sources {
@@ -96,7 +96,7 @@ func (s *inputFile) close() {
 	}
 }
 
-// items yields the lines of a file. read counts bytes as they lie on disk.
+// items yields the lines of a file. It adds the bytes read from disk to read.
 func (s *inputFile) items(read *atomic.Int64) iter.Seq2[item, error] {
 	return func(yield func(item, error) bool) {
 		text, done, err := decompress(&countingReader{s.in, read})
@@ -122,7 +122,7 @@ func (s *inputFile) items(read *atomic.Int64) iter.Seq2[item, error] {
 	}
 }
 
-// countingReader counts bytes read.
+// countingReader counts the bytes read.
 type countingReader struct {
 	io.Reader
 
@@ -135,10 +135,11 @@ func (m *countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// decompress looks at the first bytes, not at the name: standard input has none.
+// decompress detects gzip and zstd by the first bytes and not by the name, since
+// standard input has none.
 func decompress(r io.Reader) (_ io.Reader, done func(), err error) {
 	b := bufio.NewReaderSize(r, readBuffer)
-	magic, _ := b.Peek(4) // a shorter file is no compressed one
+	magic, _ := b.Peek(4) // a shorter file is not compressed
 	switch {
 	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
 		z, err := gzip.NewReader(b)
@@ -156,8 +157,8 @@ func decompress(r io.Reader) (_ io.Reader, done func(), err error) {
 	return b, func() {}, nil
 }
 
-// readLine reads one line without its end. Of a line that is too long it
-// keeps the beginning and reads over the rest.
+// readLine reads one line without its end. It returns the beginning of a line
+// that is too long and skips the rest.
 func readLine(r *bufio.Reader) (line []byte, long bool, err error) {
 	for {
 		part, err := r.ReadSlice('\n')
@@ -189,7 +190,7 @@ func newItem(n int, line []byte, long bool) item {
 	return it
 }
 
-// syntaxError says what is wrong with text, and where.
+// syntaxError returns what is wrong with text, and where.
 func syntaxError(text []byte) string {
 	d := jsontext.NewDecoder(bytes.NewReader(text))
 	if _, err := d.ReadValue(); err != nil {
@@ -198,8 +199,8 @@ func syntaxError(text []byte) string {
 	return "something follows the object"
 }
 
-// event is the item as it is sent: one that has no random_id gets one made of
-// its content, the same whenever and with whatever else it is sent.
+// event returns the JSON to send. An item without random_id gets a hash of its
+// content, so that it has the same id whenever it is sent.
 func (it item) event() ([]byte, error) {
 	d := jsontext.NewDecoder(bytes.NewReader(it.text))
 	if _, err := d.ReadToken(); err != nil {
@@ -222,7 +223,7 @@ func (it item) event() ([]byte, error) {
 		if value.Kind() != 'n' && string(value) != `""` {
 			return it.text, nil
 		}
-		// An empty id is put in place of: after the colon that follows the name.
+		// Replace an empty id: from after the name to the end of the value.
 		to := int(d.InputOffset())
 		return fmt.Appendf(nil, "%s:%q%s", it.text[:from], it.contentID(), it.text[to:]), nil
 	}
@@ -234,8 +235,8 @@ func (it item) event() ([]byte, error) {
 	return fmt.Appendf(nil, `{"random_id":%q%s%s`, it.contentID(), comma, rest), nil
 }
 
-// contentID is a UUID of the line's bytes. Its version, 8, says that the rest
-// is nobody's business.
+// contentID returns a UUID made of the SHA-256 of the line. Version 8 is the one
+// for application-defined contents (RFC 9562).
 func (it item) contentID() string {
 	sum := sha256.Sum256(it.text)
 	var id uuid.UUID
@@ -249,14 +250,15 @@ func (s *inputFile) rejectedPath() string { return s.name + ".rejected" }
 
 // rejection is a line of the rejected file.
 type rejection struct {
-	Line   int             `json:"line"` // in the file that was sent, from 1
+	Line   int             `json:"line"` // number in the sent file, from 1
 	Field  string          `json:"field,omitempty"`
 	Reason string          `json:"reason"`
 	Event  json.RawMessage `json:"event,omitempty"` // the line, if it is JSON
 	Text   string          `json:"text,omitempty"`  // the line or its beginning, if it is not
 }
 
-// reject writes it to the rejected file, which the first rejection makes anew.
+// reject writes it to the rejected file, which the first rejection creates or
+// truncates.
 func (s *inputFile) reject(it item, why schemas.ItemError) error {
 	r := rejection{Line: it.line, Field: why.Field, Reason: why.Reason, Event: it.text}
 	if it.bad != "" {
@@ -284,8 +286,8 @@ func (s *inputFile) rejectedCount() int {
 	return s.rejected
 }
 
-// closeRejected closes the rejected file. One of an earlier run is removed
-// when nothing was rejected now: it would tell of faults that are gone.
+// closeRejected closes the rejected file. When nothing was rejected it removes
+// the file of an earlier run, which would report corrected mistakes.
 func (s *inputFile) closeRejected() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -17,12 +17,12 @@ import (
 )
 
 const (
-	firstPause = 100 * time.Millisecond // before the second try; it doubles from there
-	maxPause   = 15 * time.Second       // pause, unless the edge asks for a longer one
-	maxAnswer  = 4 << 20                // bytes of an answer that are read
+	firstPause = 100 * time.Millisecond // before the second attempt; doubles with each
+	maxPause   = 15 * time.Second       // longest pause, unless Retry-After is longer
+	maxAnswer  = 4 << 20                // bytes that are read of an answer
 )
 
-// batch is what one request carries.
+// batch holds the items of one request.
 type batch struct {
 	source *inputFile
 	items  []item
@@ -34,8 +34,8 @@ func (b *batch) add(it item) {
 	b.bytes += len(it.text)
 }
 
-// send makes a batch durable: what the edge names as bad is rejected, the rest
-// is sent again until it is taken.
+// send sends a batch. It rejects the items that the server names as bad and sends
+// the others again, until the server has stored them.
 func (im *importer) send(ctx context.Context, b batch) error {
 	if im.limiter != nil {
 		if err := im.limiter.WaitN(ctx, len(b.items)); err != nil {
@@ -52,7 +52,7 @@ func (im *importer) send(ctx context.Context, b batch) error {
 			im.sent.Add(int64(len(b.items)))
 			return nil
 		case a.status != http.StatusBadRequest && a.status != http.StatusRequestEntityTooLarge:
-			return fmt.Errorf("the edge refuses: %s", a)
+			return fmt.Errorf("the server refuses the request: %s", a)
 		case len(a.Errors) > 0:
 			if b.items, err = im.rejectNamed(b, a.Errors); err != nil {
 				return err
@@ -75,7 +75,7 @@ func (im *importer) rejectNamed(b batch, named []schemas.ItemError) ([]item, err
 		}
 	}
 	if len(reasons) == 0 {
-		return nil, fmt.Errorf("the edge names no item of the %d sent: %v", len(b.items), named)
+		return nil, fmt.Errorf("the answer names no item of the %d sent: %v", len(b.items), named)
 	}
 	var rest []item
 	for i, it := range b.items {
@@ -91,8 +91,8 @@ func (im *importer) rejectNamed(b batch, named []schemas.ItemError) ([]item, err
 	return rest, nil
 }
 
-// sendHalves sends a batch that is refused as a whole in two parts: what is to
-// blame is found in a few steps.
+// sendHalves sends a batch that was refused as a whole in two parts. Repeated
+// halving isolates the item that is to blame.
 func (im *importer) sendHalves(ctx context.Context, b batch) error {
 	middle := len(b.items) / 2
 	for _, half := range [][]item{b.items[:middle], b.items[middle:]} {
@@ -107,7 +107,7 @@ func (im *importer) sendHalves(ctx context.Context, b batch) error {
 	return nil
 }
 
-// response is what the edge said.
+// response is an answer of the server.
 type response struct {
 	status  int
 	wait    time.Duration // Retry-After
@@ -119,20 +119,20 @@ func (a response) String() string {
 	return fmt.Sprintf("%d %s: %s", a.status, http.StatusText(a.status), a.Message)
 }
 
-// retryable tells whether the same request may be taken later.
+// retryable reports whether the same request may succeed later.
 func (a response) retryable() bool {
 	return a.status == http.StatusRequestTimeout || a.status == http.StatusTooManyRequests || a.status >= 500
 }
 
-// post sends a batch until the edge says something final. It gives up when
-// opts.RetryFor has passed since the first try. When ctx ends the request in
-// flight is still waited for, but not repeated.
+// post sends a batch until the answer is final, and gives up opts.RetryFor after
+// the first attempt. When ctx ends it waits for the request in flight but does
+// not repeat it.
 func (im *importer) post(ctx context.Context, b batch) (response, error) {
 	body, err := b.body()
 	if err != nil {
 		return response{}, err
 	}
-	began, pause := time.Now(), firstPause
+	started, pause := time.Now(), firstPause
 	for {
 		a, err := im.postOnce(ctx, body)
 		if err == nil && !a.retryable() {
@@ -141,9 +141,9 @@ func (im *importer) post(ctx context.Context, b batch) (response, error) {
 		if err == nil {
 			err = errors.New(a.String())
 		}
-		wait := max(a.wait, pause/2+rand.N(pause)) //nolint:gosec // jitter: senders that failed together come back apart
-		if time.Since(began)+wait > im.opts.RetryFor {
-			return a, fmt.Errorf("given up after %s: %w", time.Since(began).Round(time.Second), err)
+		wait := max(a.wait, pause/2+rand.N(pause)) //nolint:gosec // jitter: senders that failed together retry at different times
+		if time.Since(started)+wait > im.opts.RetryFor {
+			return a, fmt.Errorf("given up after %s: %w", time.Since(started).Round(time.Second), err)
 		}
 		im.retries.Add(1)
 		select {
@@ -155,7 +155,7 @@ func (im *importer) post(ctx context.Context, b batch) (response, error) {
 	}
 }
 
-// body is the request for all items of b.
+// body returns the request body with all items of b.
 func (b batch) body() ([]byte, error) {
 	body := make([]byte, 0, b.bytes+64*len(b.items)+16)
 	body = append(body, `{"data":[`...)
@@ -184,7 +184,7 @@ func (im *importer) postOnce(ctx context.Context, body []byte) (response, error)
 	if err != nil {
 		return a, err
 	}
-	defer func() { _ = resp.Body.Close() }() // read as far as it is of use
+	defer func() { _ = resp.Body.Close() }() // read up to maxAnswer
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return a, err
@@ -194,7 +194,7 @@ func (im *importer) postOnce(ctx context.Context, body []byte) (response, error)
 		a.wait = time.Duration(seconds) * time.Second
 	}
 	if err := json.Unmarshal(text, &a); err != nil {
-		a.Message = string(text[:min(len(text), 200)]) // a proxy's own words
+		a.Message = string(text[:min(len(text), 200)]) // the answer of a proxy
 	}
 	return a, nil
 }

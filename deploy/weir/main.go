@@ -1,10 +1,12 @@
-// Command weir takes usage events over HTTP, keeps them in Kafka, turns them
-// into Iceberg tables on S3, and answers reports and exports from there: in one
+// Command weir accepts usage events over HTTP, stores them in Kafka, writes them
+// to Iceberg tables on S3, and serves reports and exports from there: in one
 // process (`weir all`) or in many (`weir ingest`, `weir processor`, `weir
 // query`).
 //
-// This package alone touches the process: arguments, environment, signals,
-// listeners. It reads in the order of a start: main → config → wire → serve.
+// Only this package uses the process: arguments, environment, signals,
+// listeners. A server starts in the order main.go (the command), config.go (its
+// settings), all.go or clustercommands.go, app.go (the services),
+// lifecycle.go (their start and stop).
 package main
 
 import (
@@ -17,7 +19,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	_ "time/tzdata" // questions name time zones, and a machine may have none
+	_ "time/tzdata" // reports name time zones, and a container may have no database of them
 )
 
 // Exit codes.
@@ -29,28 +31,28 @@ const (
 
 func main() { os.Exit(run()) }
 
-// run is main for those who go on afterwards: tests.
+// run is main without the exit, so that deferred calls run.
 func run() int {
-	answers := os.Stdout
-	os.Stdout = os.Stderr // what libraries print is no part of an answer
-	defer func() { os.Stdout = answers }()
+	stdout := os.Stdout
+	os.Stdout = os.Stderr // libraries that print must not mix with the output of a command
+	defer func() { os.Stdout = stdout }()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // the first signal asks to drain, a second one kills
-	p := &process{stdin: os.Stdin, stdout: answers, stderr: os.Stderr, environ: os.Environ()}
+	context.AfterFunc(ctx, stop) // the first signal drains; a second one ends the process at once
+	p := &process{stdin: os.Stdin, stdout: stdout, stderr: os.Stderr, environ: os.Environ()}
 	return p.command(ctx, os.Args[1:])
 }
 
-// process is what a command may touch of the process.
+// process is what a command may use of the process.
 type process struct {
 	stdin   io.Reader
-	stdout  io.Writer // answers
+	stdout  io.Writer // output of the command
 	stderr  io.Writer // logs, progress, errors
 	environ []string  // KEY=value
 }
 
-// getenv looks a variable up; "" when it is not there.
+// getenv returns a variable, or "" when it is not set. The last entry wins.
 func (p *process) getenv(name string) string {
 	for _, entry := range slices.Backward(p.environ) {
 		if value, ok := strings.CutPrefix(entry, name+"="); ok {
@@ -60,12 +62,12 @@ func (p *process) getenv(name string) string {
 	return ""
 }
 
-// print tells the person at the other end, if there is one.
+// print writes to standard output.
 func (p *process) print(format string, args ...any) {
-	_, _ = fmt.Fprintf(p.stdout, format, args...) // nobody is left to tell otherwise
+	_, _ = fmt.Fprintf(p.stdout, format, args...) // standard output is closed: nothing useful can be done
 }
 
-// isTerminal tells whether a person is at the other end.
+// isTerminal reports whether stream is a terminal.
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	if !ok {
@@ -86,17 +88,17 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"all", "run everything in one process, data in one folder (the default)", helpAll(), runAll},
-		{"ingest", "run the HTTP edge that takes events", helpIngest, runIngest},
-		{"processor", "run a processor that takes the log into the lake", helpProcessor, runProcessor},
-		{"query", "run the service that answers reports and makes downloads", helpQuery, runQuery},
+		{"ingest", "run the Ingestion API, which takes events", helpIngest, runIngest},
+		{"processor", "run a processor, which moves events from the log into the lake", helpProcessor, runProcessor},
+		{"query", "run the User Events, Events and Reporting APIs", helpQuery, runQuery},
 		{"admin", "accounts, products, data sources, users, tokens; compaction", "", runAdmin},
-		{"import", "send files of events through the HTTP edge", helpImport, runImport},
+		{"import", "send files of events to the Ingestion API", helpImport, runImport},
 		{"check", "audit: is every offset of the log accounted for?", helpCheck, runCheck},
 		{"version", "print the version", "usage: weir version\n", runVersion},
 	}
 }
 
-// usageError is a command line or a setting that cannot work: exit code 2.
+// usageError is a wrong command line or setting; it ends with exit code 2.
 type usageError struct{ err error }
 
 func (e usageError) Error() string { return e.err.Error() }
@@ -104,7 +106,8 @@ func (e usageError) Unwrap() error { return e.err }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// command runs the command that args name and returns the exit code.
+// command runs the command that args name, `weir all` by default, and returns the
+// exit code.
 func (p *process) command(ctx context.Context, args []string) int {
 	name := "all"
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
@@ -140,7 +143,8 @@ func wantsHelp(args []string) bool {
 	return false
 }
 
-// exitCode tells what went wrong and turns it into an exit code.
+// exitCode prints err, each line with the name of the command, and returns the
+// exit code for it.
 func (p *process) exitCode(name string, err error) int {
 	if err == nil {
 		return exitDone
@@ -153,7 +157,7 @@ func (p *process) exitCode(name string, err error) int {
 	return exitFailed
 }
 
-// usage prints what there is. `weir help NAME` is `weir NAME --help`.
+// usage prints the commands. `weir help NAME` is the same as `weir NAME --help`.
 func (p *process) usage(args []string) error {
 	var b strings.Builder
 	for _, c := range commands() {
@@ -162,8 +166,8 @@ func (p *process) usage(args []string) error {
 			return err
 		}
 	}
-	b.WriteString(`weir takes usage events over HTTP, keeps them in Kafka, makes Iceberg tables of
-them on S3, and answers reports and zipped CSV downloads from there.
+	b.WriteString(`weir takes usage events over HTTP, stores them in Kafka, writes them to Iceberg
+tables on S3, and serves reports and zipped CSV downloads from there.
 
 usage: weir [COMMAND] [--SETTING VALUE]...
 
@@ -173,7 +177,7 @@ usage: weir [COMMAND] [--SETTING VALUE]...
 	}
 	b.WriteString(`
 Begin with "weir all": it needs no other setting, and prints how to send a first
-event and ask a first question. "weir COMMAND --help" says more of each.
+event and request a first report. "weir COMMAND --help" explains each command.
 
 A setting a.b_c of the YAML file (--config FILE) is the flag --a.b-c and the
 variable WEIR_A_B_C; flags win over variables, variables over the file.

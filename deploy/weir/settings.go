@@ -14,13 +14,12 @@ import (
 )
 
 // setting is one field of a struct of settings. Its tags key, default, help,
-// only, secret and free describe it once for the YAML file, the variables, the
+// only and free describe it once for the YAML file, the variables, the
 // flags, the example file and --help. Every command parses its flags with this.
 type setting struct {
 	key     string // a.b_c
 	help    string
 	def     string
-	secret  bool     // its value is not printed
 	allowed []string // values it may have; nil means any
 	free    bool     // free text: as a flag it takes the next argument even if that begins with --
 	field   reflect.Value
@@ -55,7 +54,7 @@ func walkSettings(v reflect.Value, prefix string) (settings []setting, sections 
 		}
 		s := setting{
 			key: key, help: f.Tag.Get("help"), def: f.Tag.Get("default"),
-			secret: f.Tag.Get("secret") != "", free: f.Tag.Get("free") != "", field: v.Field(i),
+			free: f.Tag.Get("free") != "", field: v.Field(i),
 		}
 		if only := f.Tag.Get("only"); only != "" {
 			s.allowed = strings.Split(only, ",")
