@@ -102,3 +102,27 @@ func roundHalfEven(r *big.Rat) *big.Int {
 	}
 	return quo
 }
+
+// BenchmarkParseDecimal parses a value as most events send it.
+func BenchmarkParseDecimal(b *testing.B) {
+	text := []byte("1234.5625")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ParseDecimal(text, ValueScale); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkParseDecimalBig is the same by math/big.
+func BenchmarkParseDecimalBig(b *testing.B) {
+	text, scale := "1234.5625", big.NewRat(1_000_000_000, 1)
+	b.ReportAllocs()
+	for b.Loop() {
+		exact, ok := new(big.Rat).SetString(text)
+		if !ok {
+			b.Fatal(text)
+		}
+		roundHalfEven(exact.Mul(exact, scale))
+	}
+}

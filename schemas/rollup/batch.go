@@ -6,14 +6,14 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/decimal128"
 )
 
-// batchRows is how many rows of a set make a batch.
+// batchRows is the number of rows in a batch of a set.
 const batchRows = 4 << 10
 
-// Wants are the columns of a batch that are wanted beside those of every batch.
-// Columns that are not wanted may be nil.
+// Wants is a set of optional columns of a batch. A column outside the set may be
+// nil.
 type Wants uint8
 
-// Wants.
+// Optional columns of the batches.
 const (
 	WantSums       Wants = 1 << iota // Sessions and RuntimeMS
 	WantProperties                   // Properties
@@ -23,9 +23,9 @@ const (
 	WantAll = WantSums | WantProperties | WantValues | WantFirst
 )
 
-// DayBatch is client days of one product in columns. Rows are deltas: one key
-// may come several times. A batch is valid until the next one is asked for, and
-// so are its strings.
+// DayBatch holds client days of one product as columns. Rows are deltas: several
+// rows may have the same key, and the reader merges them. A batch and its strings
+// are valid until the iterator moves on.
 type DayBatch struct {
 	Client              DictionaryColumn[int64]
 	Day                 []int32  // days since 1970
@@ -33,7 +33,7 @@ type DayBatch struct {
 	Properties          []string // WantProperties; JSON, as Properties.AppendJSON writes it
 }
 
-// EventBatch is event days of one product in columns, as DayBatch.
+// EventBatch holds event days of one product as columns; see DayBatch.
 type EventBatch struct {
 	Client                DictionaryColumn[int64]
 	Day                   []int32 // days since 1970
@@ -42,17 +42,19 @@ type EventBatch struct {
 	ValueSum              []decimal128.Num // WantValues; in units of 10^-9
 	ValueCount            []int64          // WantValues
 	First                 []int64          // WantFirst; epoch milliseconds
-	categories, eventName map[string]int32 // of a set's batch: code by value
+	categories, eventName map[string]int32 // only of a set's batch: code by value
 }
 
-// DictionaryColumn is a column of values that repeat, as numbers.
+// DictionaryColumn is a dictionary-encoded column: each row holds the code of its
+// value, an index into Values.
 type DictionaryColumn[V comparable] struct {
-	Codes        []int32 // of each row; −1 without a value
+	Codes        []int32 // of each row; −1 for null
 	Values       []V
-	DictionaryID any // batches with the same Of, if it is not nil, have the same Values
+	DictionaryID any // batches with the same DictionaryID have the same Values; nil is never the same
 }
 
-// Append adds a row. Of values alone that follow one another it has each once.
+// Append adds a row. It deduplicates only against the row before, which suffices
+// for sorted rows.
 func (c *DictionaryColumn[V]) Append(v V) {
 	last := len(c.Values) - 1
 	if last < 0 || c.Values[last] != v {
@@ -62,7 +64,8 @@ func (c *DictionaryColumn[V]) Append(v V) {
 	c.Codes = append(c.Codes, int32(last))
 }
 
-// ClientBatch is clients' lives of one product in columns, as DayBatch.
+// ClientBatch holds clients of one product, each over its whole lifetime, as
+// columns; see DayBatch.
 type ClientBatch struct {
 	Client              []int64
 	First, Last         []int64  // epoch milliseconds
@@ -142,7 +145,7 @@ func dictionaryCode(c *DictionaryColumn[string], known map[string]int32, value s
 	return code
 }
 
-// ClientBatches yields the lives of a set of one product.
+// ClientBatches yields the clients of a set of one product.
 func (s *Set) ClientBatches(wants Wants) iter.Seq[*ClientBatch] {
 	return func(yield func(*ClientBatch) bool) {
 		var b ClientBatch

@@ -7,25 +7,26 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// stringTable numbers the strings it is given, each once.
+// stringTable interns strings: equal strings get the same id. It keeps its own copy
+// of each, because strings of a batch die with the batch.
 type stringTable struct {
 	ids     map[string]int32
 	strings []string
 	bytes   int64
 }
 
-func (w *stringTable) add(s string) int32 {
-	if id, known := w.ids[s]; known {
+func (t *stringTable) add(s string) int32 {
+	if id, known := t.ids[s]; known {
 		return id
 	}
-	own, id := strings.Clone(s), int32(len(w.strings))
-	w.ids[own], w.strings = id, append(w.strings, own)
-	w.bytes += int64(len(own)) + 64
+	own, id := strings.Clone(s), int32(len(t.strings))
+	t.ids[own], t.strings = id, append(t.strings, own)
+	t.bytes += int64(len(own)) + 64
 	return id
 }
 
-// propertyTable numbers what events say of their clients ($client), each said text
-// parsed once.
+// propertyTable interns the client properties of events ($client): each distinct
+// text is parsed once.
 type propertyTable struct {
 	ids        map[string]int32
 	properties []Properties // Time and Offset are 0
@@ -33,25 +34,25 @@ type propertyTable struct {
 	bytes      int64
 }
 
-// add is the number of raw; none when it says nothing.
+// add returns the id of raw; noID if it has no properties.
 func (p *propertyTable) add(raw string) int32 {
 	if id, known := p.ids[raw]; known {
 		return id
 	}
 	own := strings.Clone(raw)
-	said := parseClientProperties(own)
+	parsed := parseClientProperties(own)
 	id := int32(noID)
-	if len(said) > 0 {
+	if len(parsed) > 0 {
 		id = int32(len(p.properties))
-		p.properties = append(p.properties, said)
+		p.properties = append(p.properties, parsed)
 	}
 	p.ids[own] = id
-	p.bytes += int64(len(own)) + 96 + 64*int64(len(said))
+	p.bytes += int64(len(own)) + 96 + 64*int64(len(parsed))
 	return id
 }
 
-// stamped is what number id says, as said at a time and offset. It is valid until
-// the next call.
+// stamped returns the properties of id with a time and offset. The slice is reused
+// by the next call.
 func (p *propertyTable) stamped(id int32, time, offset int64) Properties {
 	p.scratch = append(p.scratch[:0], p.properties[id]...)
 	for i := range p.scratch {
@@ -60,9 +61,9 @@ func (p *propertyTable) stamped(id int32, time, offset int64) Properties {
 	return p.scratch
 }
 
-// parseClientProperties reads a flat JSON object: what is null or empty clears. What is no
-// object says nothing: the row keeps it for who can read it. The result shares
-// memory with raw.
+// parseClientProperties parses a flat JSON object. A null or empty value clears
+// its property. Text that is not an object yields no properties; the event keeps
+// the text. The result shares memory with raw.
 func parseClientProperties(raw string) Properties {
 	if p, ok := parseFlatUnescaped(raw); ok {
 		return p
@@ -70,7 +71,8 @@ func parseClientProperties(raw string) Properties {
 	return parseFlatJSON(raw)
 }
 
-// parseFlatUnescaped cuts what most clients send out of raw.
+// parseFlatUnescaped parses what most clients send, without copying: an object of
+// scalars without escapes.
 func parseFlatUnescaped(raw string) (Properties, bool) {
 	out, rest, ok := cutObject(make(Properties, 0, strings.Count(raw, `":`)), raw, stamp{})
 	if !ok || rest != "" {
@@ -105,7 +107,8 @@ func parseFlatJSON(raw string) Properties {
 	return out
 }
 
-// normalizeValue is value in the one form a rollup keeps it in.
+// normalizeValue returns value in the one form in which rollups keep it, so that
+// equal values are equal texts.
 func normalizeValue(value jsontext.Value) string {
 	if err := value.Compact(); err != nil || string(value) == `""` {
 		return cleared

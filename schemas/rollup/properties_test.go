@@ -85,8 +85,8 @@ func FuzzParseProperties(f *testing.F) {
 	})
 }
 
-// FuzzSaid holds the quick reader to the general one.
-func FuzzSaid(f *testing.F) {
+// FuzzParseClientProperties holds the quick reader to the general one.
+func FuzzParseClientProperties(f *testing.F) {
 	f.Add(`{"a":"1","b":null,"c":"","d":{"e": 1}}`)
 	f.Add(`{"a":1,"a":2}`)
 	f.Add(`{"b":"x","a":true,"c":-1.5e3}`)
@@ -105,4 +105,37 @@ func FuzzSaid(f *testing.F) {
 			t.Fatalf("%s: %v", p.AppendJSON(nil), err)
 		}
 	})
+}
+
+// benchProperties is what most rows hold: the properties of one event.
+const benchProperties = `[{"t":1700000000000,"o":42,"v":{"C01":"a","edition":"pro","language":"de","os.platform":"Linux","os.version":"12","prodVersion":"1.4.0","ram":16384}}]`
+
+// BenchmarkParseProperties parses by cutting the text.
+func BenchmarkParseProperties(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ParseProperties(benchProperties); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkParsePropertiesJSON parses the same by the JSON package.
+func BenchmarkParsePropertiesJSON(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := parseJSON(benchProperties); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkFindProperty finds one property without parsing the others.
+func BenchmarkFindProperty(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, found, err := FindProperty(benchProperties, "prodVersion"); err != nil || !found {
+			b.Fatal(found, err)
+		}
+	}
 }

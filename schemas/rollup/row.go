@@ -1,11 +1,11 @@
-// Package rollup is what Weir counts: mergeable rows for a client's day, an
-// event's day and a client's life. It is pure arithmetic on event time, with
-// no clock and no I/O, and the only definition of a rollup there is: processor,
-// compactor and query all use it.
+// Package rollup computes Weir's aggregates: mergeable rows for a client's day,
+// an event's day and a client's lifetime. It is pure arithmetic on event time,
+// without clock and I/O, and the only definition of a rollup: processor,
+// compaction and query all use it.
 //
-// Rows merge by sum, minimum, maximum and last-by-time, so any split of the
-// same events, merged in any order, ends in the same rows. An event must be
-// added once.
+// Rows merge by sum, minimum, maximum and last-by-time, so any split of the same
+// events, merged in any order, gives the same rows. Each event must be added
+// once; the package does not deduplicate.
 package rollup
 
 import (
@@ -18,7 +18,7 @@ import (
 // dayMS is the length of a day in milliseconds.
 const dayMS = 86_400_000
 
-// Day is the UTC day, in days since 1970, of an epoch millisecond.
+// Day returns the UTC day of an epoch millisecond, in days since 1970.
 func Day(ms int64) int32 {
 	day := ms / dayMS
 	if ms%dayMS < 0 {
@@ -27,13 +27,13 @@ func Day(ms int64) int32 {
 	return int32(max(math.MinInt32, min(math.MaxInt32, day)))
 }
 
-// ClientDay is what one client did on one UTC day.
+// ClientDay aggregates the events of one client on one UTC day.
 type ClientDay struct {
 	Product, Client int64
 	Day             int32 // days since 1970
 	Events          int64 // all events of the day
-	Sessions        int64 // session_start of the day
-	RuntimeMS       int64 // $runtime of the session_stop of the day
+	Sessions        int64 // session_start events
+	RuntimeMS       int64 // sum of $runtime of session_stop events
 	First, Last     int64 // event times; epoch milliseconds
 	Properties      Properties
 }
@@ -47,16 +47,18 @@ func (d *ClientDay) Merge(o *ClientDay) {
 	d.Properties = d.Properties.Merge(o.Properties)
 }
 
-// Compare orders by product, day and client: rows that are equal in it merge.
+// Compare orders by product, day and client. Equal rows have the same key and must
+// be merged.
 func (d *ClientDay) Compare(o *ClientDay) int {
 	return cmp.Or(cmp.Compare(d.Product, o.Product), cmp.Compare(d.Day, o.Day), cmp.Compare(d.Client, o.Client))
 }
 
-// EventDay is how often one client sent one event on one UTC day.
+// EventDay aggregates the events with one name and category of one client on one
+// UTC day.
 type EventDay struct {
 	Product, Client int64
 	Day             int32 // days since 1970
-	HasCategory     bool  // false: the events have no category, which is not the empty one
+	HasCategory     bool  // false if the events have no category; an empty category counts as one
 	Category, Name  string
 	Count           int64
 	ValueSum        decimal128.Num // of $value, in units of 10^-9
@@ -72,8 +74,8 @@ func (d *EventDay) Merge(o *EventDay) {
 	d.First = min(d.First, o.First)
 }
 
-// Compare orders by product, day, client, category (none first) and name: rows
-// that are equal in it merge.
+// Compare orders by product, day, client, category (none first) and name. Equal
+// rows have the same key and must be merged.
 func (d *EventDay) Compare(o *EventDay) int {
 	if c := cmp.Or(cmp.Compare(d.Product, o.Product), cmp.Compare(d.Day, o.Day), cmp.Compare(d.Client, o.Client)); c != 0 {
 		return c
@@ -87,7 +89,7 @@ func (d *EventDay) Compare(o *EventDay) int {
 	return cmp.Or(cmp.Compare(d.Category, o.Category), cmp.Compare(d.Name, o.Name))
 }
 
-// Client is what one client did in its life.
+// Client aggregates all events of one client.
 type Client struct {
 	Product, Client int64
 	Events          int64
@@ -97,7 +99,8 @@ type Client struct {
 	Properties      Properties // current ones
 }
 
-// InstallDay is the day of the earliest event: a backfill moves it.
+// InstallDay returns the day of the earliest event. An older event that arrives
+// later moves it.
 func (c *Client) InstallDay() int32 { return Day(c.First) }
 
 // Merge adds o, a row of the same client, to c.
@@ -109,7 +112,8 @@ func (c *Client) Merge(o *Client) {
 	c.Properties = c.Properties.Merge(o.Properties)
 }
 
-// Compare orders by product and client: rows that are equal in it merge.
+// Compare orders by product and client. Equal rows have the same key and must be
+// merged.
 func (c *Client) Compare(o *Client) int {
 	return cmp.Or(cmp.Compare(c.Product, o.Product), cmp.Compare(c.Client, o.Client))
 }

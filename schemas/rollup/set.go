@@ -15,8 +15,8 @@ import (
 	"weir/schemas/columns"
 )
 
-// Columns are the columns of an event batch that a Set reads to have what is
-// wanted. Of a batch that lacks others it gathers rows without what they say.
+// Columns returns the columns of an event batch that a Set must read to fill the
+// wanted columns. A batch may lack optional ones; the rows then lack their figures.
 func Columns(wants Wants) []string {
 	names := []string{columns.ProductID, columns.ClientID, columns.Time, columns.Offset, columns.Name, columns.Category}
 	if wants&WantSums != 0 {
@@ -31,10 +31,15 @@ func Columns(wants Wants) []string {
 	return names
 }
 
-// Set gathers the rollup rows of the events added to it. It belongs to one
-// goroutine and keeps nothing of a batch once that was added.
+// Set aggregates events into rollup rows. It belongs to one goroutine, and copies
+// what it needs of a batch.
+//
+// Rows lie in slices and are found by index through Go maps, so that adding an
+// event of a known key allocates nothing, and a map entry stays small. Strings and
+// properties are interned: a batch's dictionary codes are looked up once a batch
+// instead of once a row.
 type Set struct {
-	toDay   func(ms int64) int32 // the day of an event time
+	toDay   func(ms int64) int32 // maps an event time to a day
 	events  int64
 	strings stringTable // names and categories
 	props   propertyTable
@@ -44,11 +49,11 @@ type Set struct {
 	rowIndex map[eventKey]int32 // index in rows
 	rows     []eventRow
 
-	lastDay                   int32   // index in days of the row before; events of one client come in runs
-	nameIDs, categoryIDs      []int32 // of the batch being added: code → word, or unseen
-	propertyIDs               []int32 // of the batch being added: code → parsed, or unseen
-	sessionStart, sessionStop int32   // the words session_start and session_stop
-	propertyCount             int64   // properties that days hold
+	lastDay                   int32   // index in days of the previous row: events of one client come in runs
+	nameIDs, categoryIDs      []int32 // of the batch being added: dictionary code → id in strings, or unseen
+	propertyIDs               []int32 // of the batch being added: dictionary code → id in props, or unseen
+	sessionStart, sessionStop int32   // ids of session_start and session_stop
+	propertyCount             int64   // properties held by all days; for Bytes
 }
 
 type dayKey struct {
@@ -56,18 +61,19 @@ type dayKey struct {
 	day             int32
 }
 
-// day is the client's day being gathered. Properties that were said last are
-// kept as a reference to what was parsed once; only when others come are they
-// merged into the row's.
+// day is a client's day being aggregated. The properties of its latest events are
+// kept as a reference to the interned ones; they are merged into the row only when
+// an event with other properties comes. Most clients send the same ones with every
+// event, so most days merge once.
 type day struct {
 	row     ClientDay
-	pending int32 // index in parsed of what was said last; none before the first
-	time    int64 // of the latest event that said pending
+	pending int32 // id in props of properties not yet merged; noID if there are none
+	time    int64 // of the latest event that sent pending
 	offset  int64
 }
 
 type eventKey struct {
-	day, category, name int32 // index in days, words; category may be none
+	day, category, name int32 // index in days; ids in strings. category may be noID
 }
 
 type eventRow struct {
@@ -86,8 +92,9 @@ const (
 // NewSet returns an empty set, whose days are UTC.
 func NewSet() *Set { return NewSetWithDays(Day) }
 
-// NewSetWithDays returns an empty set whose days are those of a function of the
-// epoch millisecond. Such rows are for an answer alone: the lake keeps UTC days.
+// NewSetWithDays returns an empty set whose days are given by a function of the
+// epoch millisecond, as a report in another time zone needs them. Such rows must
+// not be stored: the lake keeps UTC days.
 func NewSetWithDays(day func(ms int64) int32) *Set {
 	s := &Set{
 		toDay:   day,
@@ -98,10 +105,11 @@ func NewSetWithDays(day func(ms int64) int32) *Set {
 	return s
 }
 
-// AddBatch adds all rows of a batch, which has Columns.
+// AddBatch adds all rows of a batch that has Columns.
 func (s *Set) AddBatch(rec arrow.Record) error { return s.AddBatchIf(rec, nil) }
 
-// AddBatchIf adds the rows of a batch that are wanted, nil is all of them.
+// AddBatchIf adds the rows of a batch for which wants returns true; a nil wants
+// adds all.
 func (s *Set) AddBatchIf(rec arrow.Record, wants func(i int) bool) error {
 	v, err := columns.Bind(rec)
 	if err != nil {
@@ -119,13 +127,14 @@ func (s *Set) AddBatchIf(rec arrow.Record, wants func(i int) bool) error {
 	return nil
 }
 
-// Add adds row i of v, which has Columns.
+// Add adds row i of v, whose batch has Columns.
 func (s *Set) Add(v *columns.View, i int) {
 	s.resetCodes(v)
 	s.addRow(v, i)
 }
 
-// resetCodes forgets what codes of the batch before meant.
+// resetCodes forgets the dictionary codes of the previous batch: dictionaries
+// differ from batch to batch.
 func (s *Set) resetCodes(v *columns.View) {
 	s.nameIDs, s.categoryIDs = unseenCodes(s.nameIDs, v.Name.DictionaryLen()), unseenCodes(s.categoryIDs, v.Category.DictionaryLen())
 	s.propertyIDs = unseenCodes(s.propertyIDs, v.ClientProps.DictionaryLen())
@@ -154,8 +163,8 @@ func (s *Set) addRow(v *columns.View, i int) {
 			d.row.RuntimeMS += v.Runtime.At(i)
 		}
 	}
-	if said := s.propertiesID(&v.ClientProps, i); said != noID {
-		s.setProperties(d, said, at, v.Offset[i])
+	if id := s.propertiesID(&v.ClientProps, i); id != noID {
+		s.setProperties(d, id, at, v.Offset[i])
 	}
 
 	r := s.row(eventKey{day: in, category: s.stringID(&v.Category, s.categoryIDs, i), name: name})
@@ -168,7 +177,7 @@ func (s *Set) addRow(v *columns.View, i int) {
 	s.events++
 }
 
-// day is the index of the day of a client at a time.
+// day returns the index of the day of a client at a time, and adds it if needed.
 func (s *Set) day(product, client, at int64) int32 {
 	on := s.toDay(at)
 	if s.lastDay >= 0 {
@@ -190,7 +199,7 @@ func (s *Set) day(product, client, at int64) int32 {
 	return in
 }
 
-// row is the row of key, made if need be.
+// row returns the row of key, and adds it if needed.
 func (s *Set) row(key eventKey) *eventRow {
 	in, known := s.rowIndex[key]
 	if !known {
@@ -201,8 +210,8 @@ func (s *Set) row(key eventKey) *eventRow {
 	return &s.rows[in]
 }
 
-// stringID is the word of row i, none without one. codes remembers the words of
-// the batch's codes.
+// stringID returns the id of row i's string, noID if it is null. codes caches the
+// ids of the batch's dictionary codes.
 func (s *Set) stringID(col *columns.Strings, codes []int32, i int) int32 {
 	if col.Null(i) {
 		return noID
@@ -217,7 +226,8 @@ func (s *Set) stringID(col *columns.Strings, codes []int32, i int) int32 {
 	return codes[code]
 }
 
-// propertiesID is what row i says of the client's properties; none when nothing.
+// propertiesID returns the id of the client's properties in row i; noID if it has
+// none.
 func (s *Set) propertiesID(col *columns.Strings, i int) int32 {
 	if col.Null(i) {
 		return noID
@@ -232,12 +242,12 @@ func (s *Set) propertiesID(col *columns.Strings, i int) int32 {
 	return s.propertyIDs[code]
 }
 
-// setProperties notes that an event said the properties said. To say the same again only
-// makes it later.
-func (s *Set) setProperties(d *day, said int32, at, offset int64) {
-	if d.pending != said {
+// setProperties records that an event sent these properties. Sending the same ones
+// again only moves their time.
+func (s *Set) setProperties(d *day, id int32, at, offset int64) {
+	if d.pending != id {
 		s.mergePending(d)
-		d.pending, d.time, d.offset = said, at, offset
+		d.pending, d.time, d.offset = id, at, offset
 		return
 	}
 	if at > d.time || (at == d.time && offset > d.offset) {
@@ -245,7 +255,7 @@ func (s *Set) setProperties(d *day, said int32, at, offset int64) {
 	}
 }
 
-// mergePending merges what was said last into the row's properties.
+// mergePending merges the pending properties into the row's.
 func (s *Set) mergePending(d *day) {
 	if d.pending == noID {
 		return
@@ -256,7 +266,7 @@ func (s *Set) mergePending(d *day) {
 	d.pending = noID
 }
 
-// Merge adds all that was added to o, which stays as it is.
+// Merge adds everything that was added to o. The rows of o do not change.
 func (s *Set) Merge(o *Set) {
 	to := make([]int32, len(o.days)) // index in o.days → in s.days
 	for i := range o.days {
@@ -284,10 +294,10 @@ func (s *Set) Merge(o *Set) {
 	s.events += o.events
 }
 
-// Events is how many events were added.
+// Events returns the number of events added.
 func (s *Set) Events() int64 { return s.events }
 
-// Len is how many rows of client days and event days the set has.
+// Len returns the number of client days and event days in the set.
 func (s *Set) Len() int { return len(s.days) + len(s.rows) }
 
 // Bytes estimates the memory of the set.
@@ -297,7 +307,7 @@ func (s *Set) Bytes() int64 {
 		s.propertyCount*propertyBytes + s.strings.bytes + s.props.bytes
 }
 
-// ClientDays yields the rows in the order of Compare. A row is the set's: it
+// ClientDays yields the rows in the order of Compare. A row belongs to the set and
 // may be read until the set changes.
 func (s *Set) ClientDays() iter.Seq[*ClientDay] {
 	return func(yield func(*ClientDay) bool) {
@@ -309,7 +319,7 @@ func (s *Set) ClientDays() iter.Seq[*ClientDay] {
 	}
 }
 
-// sortedDays are the indexes of all days in order, with nothing pending.
+// sortedDays returns the indexes of all days in order, and leaves nothing pending.
 func (s *Set) sortedDays(compare func(a, b *ClientDay) int) []int32 {
 	order := make([]int32, len(s.days))
 	for i := range s.days {
@@ -321,7 +331,7 @@ func (s *Set) sortedDays(compare func(a, b *ClientDay) int) []int32 {
 }
 
 // EventDays yields the rows in the order of Compare. A row is valid until the
-// next.
+// iterator moves on.
 func (s *Set) EventDays() iter.Seq[*EventDay] {
 	return func(yield func(*EventDay) bool) {
 		order := make([]int32, len(s.rows))
@@ -355,8 +365,8 @@ func (s *Set) eventDay(into *EventDay, i int32) {
 	}
 }
 
-// Clients yields the rows in the order of Compare: a client is the sum of its
-// days. A row is valid until the next.
+// Clients yields the rows in the order of Compare; a client is the sum of its days.
+// A row is valid until the iterator moves on.
 func (s *Set) Clients() iter.Seq[*Client] {
 	return func(yield func(*Client) bool) {
 		order := s.sortedDays(func(a, b *ClientDay) int {
