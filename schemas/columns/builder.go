@@ -8,11 +8,11 @@ import (
 	"weir/schemas"
 )
 
-// rowBytes is what a row costs beside its strings: numbers, codes, offsets and
-// validity of all columns.
+// rowBytes estimates the memory of a row without its strings: numbers, codes,
+// offsets and validity bits of all columns.
 const rowBytes = 160
 
-// Builder gathers events into batches. It belongs to one goroutine.
+// Builder builds batches of events. It belongs to one goroutine.
 type Builder struct {
 	schema *arrow.Schema
 	rows   int
@@ -30,14 +30,14 @@ type Builder struct {
 	exceptionClass, exceptionMethod *DictionaryBuilder
 }
 
-// Position is where the record of an event stands.
+// Position is the position of a record in the log.
 type Position struct {
 	Shard   int32
 	Offset  int64
 	Arrival int64 // log time; epoch milliseconds
 }
 
-// NewBuilder returns an empty builder; Release ends it.
+// NewBuilder returns an empty builder; the caller ends it by Release.
 func NewBuilder(mem memory.Allocator) *Builder {
 	newInstant := func() *array.TimestampBuilder {
 		return array.NewTimestampBuilder(mem, &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "UTC"})
@@ -61,8 +61,8 @@ func NewBuilder(mem memory.Allocator) *Builder {
 	}
 }
 
-// Append adds e, copying all that it needs of it. Times beyond MaxTimeMS are
-// held to it.
+// Append adds e and copies everything it needs, so e may be reused. Times are
+// clamped to ±MaxTimeMS.
 func (b *Builder) Append(e *schemas.Event, at Position) {
 	b.rows++
 	b.bytes += rowBytes
@@ -122,8 +122,8 @@ func (b *Builder) appendStrings(e *schemas.Event) {
 	b.bytes += int64(len(e.Properties))
 }
 
-// appendException keeps the class of every exception, if need be empty: a row
-// with a class is one.
+// appendException stores the class of every exception, even if it is empty: a row
+// whose class is not null is an exception.
 func (b *Builder) appendException(x *schemas.Exception) {
 	if x == nil {
 		b.exceptionClass.AppendNull()
@@ -165,13 +165,14 @@ func (b *Builder) appendCodedJSON(to *DictionaryBuilder, raw []byte) {
 	b.bytes += to.AppendBytes(raw)
 }
 
-// Len is the number of rows since the last Batch.
+// Len returns the number of rows since the last Batch.
 func (b *Builder) Len() int { return b.rows }
 
 // Bytes estimates the memory of the rows since the last Batch.
 func (b *Builder) Bytes() int64 { return b.bytes }
 
-// Batch returns the rows gathered and starts afresh. The caller releases it.
+// Batch returns the rows appended so far and resets the builder. The caller
+// releases the batch.
 func (b *Builder) Batch() arrow.Record {
 	cols := []arrow.Array{
 		b.product.NewArray(), b.client.NewArray(), b.time.NewArray(), b.name.NewArray(), b.category.NewArray(),
@@ -189,7 +190,7 @@ func (b *Builder) Batch() arrow.Record {
 	return rec
 }
 
-// Release frees what was gathered and not taken.
+// Release frees the rows that Batch did not return.
 func (b *Builder) Release() {
 	for _, c := range []array.Builder{
 		b.product, b.client, b.offset, b.runtime, b.time, b.arrival, b.value, b.offline, b.shard,
@@ -205,7 +206,7 @@ func (b *Builder) Release() {
 	}
 }
 
-// ToTimestamp is an epoch millisecond as a batch keeps it, held to MaxTimeMS.
+// ToTimestamp converts epoch milliseconds to a timestamp, clamped to ±MaxTimeMS.
 func ToTimestamp(ms int64) arrow.Timestamp {
 	return arrow.Timestamp(max(-MaxTimeMS, min(MaxTimeMS, ms)) * 1000)
 }

@@ -8,18 +8,18 @@ import (
 	"weir/schemas"
 )
 
-// Names of the columns that a batch of changes has and one of events has not.
+// Names of the columns that only batches of changes have.
 const (
 	Kind      = "kind"      // schemas.ChangeKind
 	Operation = "operation" // schemas.OpSet and so on
 )
 
-// changeBytes is what a change costs beside its values.
+// changeBytes estimates the memory of a change without its values.
 const changeBytes = 64
 
-// ChangeSchema is the schema of a batch of changes; Properties is what the
-// operation is applied with. The position of a column + 1 is its field id in
-// Iceberg and Parquet for ever: columns are only appended.
+// ChangeSchema returns the schema of a batch of changes; Properties holds the
+// operands of the operation. The position of a column plus 1 is its field id in
+// Iceberg and Parquet, so columns are only ever appended.
 func ChangeSchema() *arrow.Schema {
 	return arrow.NewSchema([]arrow.Field{
 		{Name: ProductID, Type: arrow.PrimitiveTypes.Int64},
@@ -34,7 +34,7 @@ func ChangeSchema() *arrow.Schema {
 	}, nil)
 }
 
-// ChangeBuilder gathers changes into batches. It belongs to one goroutine.
+// ChangeBuilder builds batches of changes. It belongs to one goroutine.
 type ChangeBuilder struct {
 	schema *arrow.Schema
 	rows   int
@@ -47,7 +47,7 @@ type ChangeBuilder struct {
 	kind, operation         *DictionaryBuilder
 }
 
-// NewChangeBuilder returns an empty builder; Release ends it.
+// NewChangeBuilder returns an empty builder; the caller ends it by Release.
 func NewChangeBuilder(mem memory.Allocator) *ChangeBuilder {
 	newInstant := func() *array.TimestampBuilder {
 		return array.NewTimestampBuilder(mem, &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "UTC"})
@@ -60,7 +60,7 @@ func NewChangeBuilder(mem memory.Allocator) *ChangeBuilder {
 	}
 }
 
-// Append adds c, copying all that it needs of it.
+// Append adds c and copies everything it needs, so c may be reused.
 func (b *ChangeBuilder) Append(c *schemas.Change, at Position) {
 	b.rows++
 	b.bytes += changeBytes + int64(len(c.Values))
@@ -74,13 +74,14 @@ func (b *ChangeBuilder) Append(c *schemas.Change, at Position) {
 	b.arrival.Append(ToTimestamp(at.Arrival))
 }
 
-// Len is the number of rows since the last Batch.
+// Len returns the number of rows since the last Batch.
 func (b *ChangeBuilder) Len() int { return b.rows }
 
 // Bytes estimates the memory of the rows since the last Batch.
 func (b *ChangeBuilder) Bytes() int64 { return b.bytes }
 
-// Batch returns the rows gathered and starts afresh. The caller releases it.
+// Batch returns the rows appended so far and resets the builder. The caller
+// releases the batch.
 func (b *ChangeBuilder) Batch() arrow.Record {
 	cols := []arrow.Array{
 		b.product.NewArray(), b.client.NewArray(), b.time.NewArray(), b.kind.NewArray(), b.operation.NewArray(),
@@ -94,7 +95,7 @@ func (b *ChangeBuilder) Batch() arrow.Record {
 	return rec
 }
 
-// Release frees what was gathered and not taken.
+// Release frees the rows that Batch did not return.
 func (b *ChangeBuilder) Release() {
 	for _, c := range []array.Builder{b.product, b.client, b.offset, b.time, b.arrival, b.shard, b.values} {
 		c.Release()

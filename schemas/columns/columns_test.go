@@ -12,8 +12,8 @@ import (
 	"weir/schemas"
 )
 
-// events are one that has everything, one that has nothing it need not have,
-// and one of the far past.
+// events returns an event with all fields, one with only the required fields, and
+// one with the smallest event time.
 func events() []schemas.Event {
 	return []schemas.Event{
 		{
@@ -32,7 +32,7 @@ func events() []schemas.Event {
 	}
 }
 
-// row is what a view says of one row.
+// row formats one row of a view.
 func row(v *View, i int) string {
 	text := fmt.Sprint(v.Product[i], v.Client[i], v.TimeMS(i), v.Shard[i], v.Offset[i], v.ArrivalMS(i))
 	for _, s := range []*Strings{
@@ -63,12 +63,12 @@ func TestBatchKeepsEvents(t *testing.T) {
 	defer mem.AssertSize(t, 0)
 	b := NewBuilder(mem)
 	defer b.Release()
-	for range 2 { // the second batch must know nothing of the first
+	for range 2 { // the second batch must not depend on the first
 		for i, e := range events() {
 			b.Append(&e, Position{Shard: 3, Offset: int64(i), Arrival: 1_700_000_000_999})
 		}
 		if b.Len() != 3 || b.Bytes() <= 0 {
-			t.Errorf("gathered %d rows of %d bytes", b.Len(), b.Bytes())
+			t.Errorf("builder has %d rows, %d bytes", b.Len(), b.Bytes())
 		}
 		rec := b.Batch()
 		v, err := Bind(rec)

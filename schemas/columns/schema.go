@@ -1,7 +1,7 @@
-// Package columns is the event as Arrow columns: their names, types and order,
-// a builder that appends events, and a view that reads rows whatever columns a
-// batch has. Lake, tail, rollups and queries share it, so that a batch is the
-// same thing everywhere.
+// Package columns defines events and changes as Arrow columns: their names, types
+// and order, builders that append rows, a view that reads rows of any subset of the
+// columns, and the Filter that selects rows. Lake, tail, rollups and queries share
+// it, so that a batch has the same meaning everywhere.
 package columns
 
 import (
@@ -16,7 +16,7 @@ import (
 const (
 	ProductID        = "product_id"
 	ClientID         = "client_id"
-	Time             = "time" // when it happened
+	Time             = "time" // event time
 	Name             = "name"
 	Category         = "category"
 	Value            = "value"
@@ -43,12 +43,13 @@ const (
 	Arrival          = "arrival" // log time of its record
 )
 
-// MaxTimeMS bounds the event times a batch can hold, above and (negated)
-// below: a timestamp is an int64 of microseconds.
+// MaxTimeMS is the largest event time that a batch can hold, and −MaxTimeMS the
+// smallest: a timestamp is an int64 of microseconds.
 const MaxTimeMS = math.MaxInt64 / 1000
 
-// Schema is the schema of a whole event batch. The position of a column + 1 is
-// its field id in Iceberg and Parquet for ever: columns are only appended.
+// Schema returns the schema of an event batch with all columns. The position of a
+// column plus 1 is its field id in Iceberg and Parquet. Data files hold these ids
+// permanently, so columns are only ever appended.
 func Schema() *arrow.Schema {
 	return arrow.NewSchema([]arrow.Field{
 		{Name: ProductID, Type: arrow.PrimitiveTypes.Int64},
@@ -81,17 +82,16 @@ func Schema() *arrow.Schema {
 	}, nil)
 }
 
-// DictionaryType is the type of a string column with few distinct values: each batch
-// keeps its values once and rows as codes. Dictionaries differ from batch to
-// batch.
+// DictionaryType returns the type of a dictionary-encoded string column, for columns
+// with few distinct values. Dictionaries differ from batch to batch.
 func DictionaryType() arrow.DataType {
 	return &arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int32, ValueType: arrow.BinaryTypes.String}
 }
 
-// Timestamp is the type of every instant: microseconds since 1970, UTC.
+// Timestamp returns the type of all times: microseconds since 1970, UTC.
 func Timestamp() arrow.DataType { return arrow.FixedWidthTypes.Timestamp_us }
 
-// Decimal is the type of `$value` and of its sums.
+// Decimal returns the type of `$value` and of its sums.
 func Decimal() arrow.DataType {
 	return &arrow.Decimal128Type{Precision: schemas.ValuePrecision, Scale: schemas.ValueScale}
 }

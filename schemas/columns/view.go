@@ -8,9 +8,9 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/decimal128"
 )
 
-// View reads the rows of one event batch. Columns that the batch lacks are
-// zero: an Int64s of length 0, a Strings that is null everywhere. A view is
-// valid as long as its batch.
+// View reads the rows of one event batch. A column that the batch lacks is the
+// zero value: a nil slice, or a column that is null everywhere. A view is valid as
+// long as its batch.
 type View struct {
 	Rows int
 
@@ -25,8 +25,8 @@ type View struct {
 	User, ClientProps, ExceptionClass, ExceptionMethod, ExceptionMessage, ExceptionStack, Properties Strings
 }
 
-// Bind returns the view of rec. Columns that no event has are ignored; one of
-// a wrong type is an error.
+// Bind returns a view of rec. It ignores unknown columns; a known column of the
+// wrong type is an error.
 func Bind(rec arrow.Record) (View, error) {
 	v := View{Rows: int(rec.NumRows())}
 	for i, f := range rec.Schema().Fields() {
@@ -37,10 +37,10 @@ func Bind(rec arrow.Record) (View, error) {
 	return v, nil
 }
 
-// TimeMS is the event time of row i in epoch milliseconds.
+// TimeMS returns the event time of row i in epoch milliseconds.
 func (v *View) TimeMS(i int) int64 { return floorDiv(int64(v.Time[i]), 1000) }
 
-// ArrivalMS is the log time of row i in epoch milliseconds.
+// ArrivalMS returns the log time of row i in epoch milliseconds.
 func (v *View) ArrivalMS(i int) int64 { return floorDiv(int64(v.Arrival[i]), 1000) }
 
 func (v *View) bind(name string, col arrow.Array) error {
@@ -69,12 +69,12 @@ func (v *View) bind(name string, col arrow.Array) error {
 		v.Offline.arr, ok = col.(*array.Boolean)
 	}
 	if !ok {
-		return fmt.Errorf("type %s is not the event's", col.DataType())
+		return fmt.Errorf("unexpected type %s", col.DataType())
 	}
 	return nil
 }
 
-// stringColumn is where the string column name is bound; nil for any other name.
+// stringColumn returns the field for the string column name; nil for other names.
 func (v *View) stringColumn(name string) *Strings {
 	switch name {
 	case Name:
@@ -105,7 +105,7 @@ func (v *View) stringColumn(name string) *Strings {
 	return v.rareStringColumn(name)
 }
 
-// rareStringColumn is strings for what few events have.
+// rareStringColumn is stringColumn for columns that few events fill.
 func (v *View) rareStringColumn(name string) *Strings {
 	switch name {
 	case Client:
@@ -148,11 +148,11 @@ func timestamps(col arrow.Array) ([]arrow.Timestamp, bool) {
 	return a.TimestampValues(), true
 }
 
-// Strings is a string column, coded or not.
+// Strings is a string column, dictionary-encoded or plain.
 type Strings struct {
 	rows  arrow.Array   // nil when the batch lacks the column
-	plain *array.String // the values of rows; of a coded column its dictionary
-	codes []int32       // of a coded column; its rows
+	plain *array.String // the values of rows, or the dictionary
+	codes []int32       // codes of the rows; nil for a plain column
 }
 
 func (s *Strings) bind(col arrow.Array) error {
@@ -172,10 +172,10 @@ func (s *Strings) bind(col arrow.Array) error {
 	return fmt.Errorf("type %s is not a string", col.DataType())
 }
 
-// Null says that row i has no value.
+// Null reports whether row i has no value.
 func (s *Strings) Null(i int) bool { return s.rows == nil || s.rows.IsNull(i) }
 
-// At is the value of row i, "" when it has none. The string lies in the batch.
+// At returns the value of row i, "" if it is null. The string aliases the batch.
 func (s *Strings) At(i int) string {
 	if s.Null(i) {
 		return ""
@@ -186,8 +186,8 @@ func (s *Strings) At(i int) string {
 	return s.plain.Value(i)
 }
 
-// Code is the code of row i: equal codes of one batch are equal values. It is
-// −1 without a value, and −1 in a column that is not Coded.
+// Code returns the dictionary code of row i: within a batch equal codes mean equal
+// values. It is −1 for null and in a plain column.
 func (s *Strings) Code(i int) int32 {
 	if s.codes == nil || s.rows.IsNull(i) {
 		return -1
@@ -195,10 +195,11 @@ func (s *Strings) Code(i int) int32 {
 	return s.codes[i]
 }
 
-// IsDictionary says that rows have codes.
+// IsDictionary reports whether the column is dictionary-encoded.
 func (s *Strings) IsDictionary() bool { return s.codes != nil }
 
-// DictionaryLen is how many codes the batch has; the value of one is Coding(code).
+// DictionaryLen returns the number of dictionary codes; DictionaryValue returns the
+// value of one.
 func (s *Strings) DictionaryLen() int {
 	if s.codes == nil {
 		return 0
@@ -206,34 +207,34 @@ func (s *Strings) DictionaryLen() int {
 	return s.plain.Len()
 }
 
-// DictionaryValue is the value of a code.
+// DictionaryValue returns the value of a code.
 func (s *Strings) DictionaryValue(code int32) string { return s.plain.Value(int(code)) }
 
-// Int64s is a column of integers that may be absent.
+// Int64s is a nullable column of integers.
 type Int64s struct{ arr *array.Int64 }
 
-// Null says that row i has no value.
+// Null reports whether row i has no value.
 func (c Int64s) Null(i int) bool { return c.arr == nil || c.arr.IsNull(i) }
 
-// At is the value of row i; only where Null(i) is false.
+// At returns the value of row i, which must not be null.
 func (c Int64s) At(i int) int64 { return c.arr.Value(i) }
 
-// Decimals is a column of exact numbers in units of 10^-9.
+// Decimals is a nullable column of exact numbers in units of 10^-9.
 type Decimals struct{ arr *array.Decimal128 }
 
-// Null says that row i has no value.
+// Null reports whether row i has no value.
 func (c Decimals) Null(i int) bool { return c.arr == nil || c.arr.IsNull(i) }
 
-// At is the value of row i; only where Null(i) is false.
+// At returns the value of row i, which must not be null.
 func (c Decimals) At(i int) decimal128.Num { return c.arr.Value(i) }
 
-// Bools is a column of truth values.
+// Bools is a nullable column of booleans.
 type Bools struct{ arr *array.Boolean }
 
-// Null says that row i has no value.
+// Null reports whether row i has no value.
 func (c Bools) Null(i int) bool { return c.arr == nil || c.arr.IsNull(i) }
 
-// At is the value of row i; only where Null(i) is false.
+// At returns the value of row i, which must not be null.
 func (c Bools) At(i int) bool { return c.arr.Value(i) }
 
 func floorDiv(a, b int64) int64 {

@@ -5,7 +5,7 @@
 // source: event.proto
 
 // The Kafka record of the topic `events`. Fields are only ever added; bytes of
-// every released version decode for ever (schemas/testdata).
+// every released version decode permanently (schemas/testdata).
 
 package eventpb
 

@@ -37,8 +37,8 @@ func TestPropertiesRoundTrip(t *testing.T) {
 	check(Properties{{Name: "list", Value: `[1,{"a":"}"}]`}}, `[{"t":0,"o":0,"v":{"list":[1,{"a":"}"}]}}]`)
 }
 
-// FuzzParseProperties holds the quick reader and FindProperty to the general reader,
-// and what is read to what is written.
+// FuzzParseProperties compares the fast parser and FindProperty with the general parser,
+// and checks that what is written parses to the same.
 func FuzzParseProperties(f *testing.F) {
 	for _, raw := range []string{
 		`[]`, ``, `[{"t":1,"o":2,"v":{"ab":"1"}}]`, `[{"t":01,"o":2,"v":{"ab":1}}]`, `[{"o":1,"v":{"ab":null},"t":-3}]`,
@@ -85,7 +85,7 @@ func FuzzParseProperties(f *testing.F) {
 	})
 }
 
-// FuzzParseClientProperties holds the quick reader to the general one.
+// FuzzParseClientProperties compares the fast parser with the general one.
 func FuzzParseClientProperties(f *testing.F) {
 	f.Add(`{"a":"1","b":null,"c":"","d":{"e": 1}}`)
 	f.Add(`{"a":1,"a":2}`)

@@ -17,7 +17,7 @@ import (
 	"weir/schemas/columns"
 )
 
-// batch is events as Arrow, with offsets from first on.
+// batch returns events as an Arrow batch, with offsets from first on.
 func batch(t testing.TB, first int64, events ...schemas.Event) arrow.Record {
 	b := columns.NewBuilder(memory.DefaultAllocator)
 	defer b.Release()
@@ -29,7 +29,7 @@ func batch(t testing.TB, first int64, events ...schemas.Event) arrow.Record {
 	return rec
 }
 
-func gather(t testing.TB, first int64, events ...schemas.Event) *Set {
+func newSetOf(t testing.TB, first int64, events ...schemas.Event) *Set {
 	s := NewSet()
 	if err := s.AddBatch(batch(t, first, events...)); err != nil {
 		t.Fatal(err)
@@ -37,7 +37,7 @@ func gather(t testing.TB, first int64, events ...schemas.Event) *Set {
 	return s
 }
 
-// dump is all that a set says, one row a line.
+// dump lists the rows of a set, one a line.
 func dump(s *Set) []string {
 	var out []string
 	for d := range s.ClientDays() {
@@ -69,7 +69,7 @@ func TestDefinitions(t *testing.T) {
 	}
 	check := func(name string, want []string, events ...schemas.Event) {
 		t.Helper()
-		if diff := gocmp.Diff(want, dump(gather(t, 0, events...))); diff != "" {
+		if diff := gocmp.Diff(want, dump(newSetOf(t, 0, events...))); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", name, diff)
 		}
 	}
@@ -141,7 +141,7 @@ func randomEvents(r *rand.Rand, n int) []schemas.Event {
 	return out
 }
 
-// model is the rollup said again as plainly as can be: one row at a time, rows
+// model implements the rollup as simply as possible: one row at a time, rows
 // merged one by one.
 func model(events []schemas.Event) []string {
 	days, rows := map[dayKey]*ClientDay{}, map[string]*EventDay{}
@@ -204,21 +204,21 @@ func modelDump(days map[dayKey]*ClientDay, rows map[string]*EventDay) []string {
 	return out
 }
 
-// TestAnySplitInAnyOrder deals the same events to many sets, batch by batch and
+// TestAnySplitInAnyOrder adds the same events to many sets, batch by batch and
 // row by row, and merges the sets in random order: the rows are the same.
 func TestAnySplitInAnyOrder(t *testing.T) {
 	for seed := range uint64(150) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		events := randomEvents(r, 1+r.IntN(120))
 		want := model(events)
-		if diff := gocmp.Diff(want, dump(deal(t, r, events))); diff != "" {
+		if diff := gocmp.Diff(want, dump(addInSeveralSets(t, r, events))); diff != "" {
 			t.Fatalf("seed %d: (-want +got)\n%s", seed, diff)
 		}
 	}
 }
 
-// deal gathers events in several sets, in any order, and merges those.
-func deal(t *testing.T, r *rand.Rand, events []schemas.Event) *Set {
+// addInSeveralSets adds events to several sets, in any order, and merges the sets.
+func addInSeveralSets(t *testing.T, r *rand.Rand, events []schemas.Event) *Set {
 	sets := make([]*Set, 1+r.IntN(5))
 	for i := range sets {
 		sets[i] = NewSet()
@@ -262,7 +262,7 @@ func TestRowsMergeInAnyOrder(t *testing.T) {
 		for range 5 {
 			var all *Client
 			for _, i := range r.Perm(len(events)) {
-				for c := range gather(t, int64(i), events[i]).Clients() {
+				for c := range newSetOf(t, int64(i), events[i]).Clients() {
 					if all == nil {
 						all = c
 						continue

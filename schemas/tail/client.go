@@ -16,12 +16,12 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 )
 
-// Config says how an asker asks.
+// Config configures a Client.
 type Config struct {
-	Secret      string           // the cluster's; the same in every process
+	Secret      string           // of the cluster; the same in every process
 	DialTimeout time.Duration    // to connect; 0 means 500ms
-	Timeout     time.Duration    // for a whole answer; 0 means 10s
-	MaxBytes    int64            // of batches in one answer; 0 means 256 MiB
+	Timeout     time.Duration    // for a whole response; 0 means 10s
+	MaxBytes    int64            // of batches in one response; 0 means 256 MiB
 	Allocator   memory.Allocator // for the batches; nil means Go's heap
 }
 
@@ -35,7 +35,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Client asks owners for their tails. It may be used from many goroutines.
+// Client fetches tails from owners. It is safe for concurrent use.
 type Client struct {
 	cfg  Config
 	http *http.Client
@@ -57,21 +57,21 @@ func NewClient(cfg Config) *Client {
 	}}
 }
 
-// Close lets go of idle connections.
+// Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Fetch asks the owner at addr (host:port) and returns one Part for each shard of
-// req.From, in order of shards. The caller releases the parts. What a shard
-// cannot give stands in Part.Err; an error of Ask itself means that nothing is
-// known of any shard.
+// Fetch sends req to the owner at addr (host:port) and returns one Part for each
+// shard of req.From, ordered by shard. The caller releases the parts. If the owner
+// has no rows of a shard, Part.Err says why; an error of Fetch itself means that
+// nothing is known about any shard.
 func (c *Client) Fetch(ctx context.Context, addr string, req Request) ([]Part, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	resp, err := c.post(ctx, addr, req)
 	if err != nil {
-		return nil, fmt.Errorf("ask %s for its tail: %w", addr, err)
+		return nil, fmt.Errorf("fetch tail of %s: %w", addr, err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // what was read is what counts
+	defer resp.Body.Close() //nolint:errcheck // only read from
 	parts, err := c.read(resp.Body, req)
 	if err != nil {
 		return nil, fmt.Errorf("read tail of %s: %w", addr, err)
@@ -97,7 +97,7 @@ func (c *Client) post(ctx context.Context, addr string, req Request) (*http.Resp
 	if resp.StatusCode == http.StatusOK {
 		return resp, nil
 	}
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // as much as there is: the status is what counts
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // best effort: the status decides
 	resp.Body.Close()                                       //nolint:errcheck // as above
 	if resp.StatusCode == http.StatusUnauthorized {
 		return nil, ErrDenied
@@ -105,7 +105,7 @@ func (c *Client) post(ctx context.Context, addr string, req Request) (*http.Resp
 	return nil, fmt.Errorf("status %d: %s", resp.StatusCode, strings.TrimSpace(string(text)))
 }
 
-// read decodes an answer and holds it to what was asked.
+// read decodes a response and checks it against the request.
 func (c *Client) read(body io.Reader, req Request) ([]Part, error) {
 	frames := &frameReader{r: bufio.NewReaderSize(body, 64<<10), mem: c.cfg.Allocator, remaining: c.cfg.MaxBytes}
 	heads, err := frames.readHeader()
@@ -125,8 +125,8 @@ func (c *Client) read(body io.Reader, req Request) ([]Part, error) {
 	return parts, nil
 }
 
-// newParts turns the header into parts: exactly the shards asked for, from
-// where they were asked.
+// newParts turns the header into parts, and checks that they are exactly the
+// requested shards from the requested offsets.
 func newParts(heads []partHeader, req Request) ([]Part, error) {
 	shards := sortedShards(req.From)
 	if len(heads) != len(shards) {

@@ -16,13 +16,17 @@ import (
 	"weir/schemas/columns"
 )
 
-// An answer on the wire, integers little endian:
+// Format of a response, integers little endian:
 //
 //	magic "WTL1", then frames: u32 kind, u32 n, u32 CRC-32C of the body, n bytes of body
-//	first frame: kind = headerFrame, JSON, one partHeader for each shard asked
+//	first frame: kind = headerFrame, JSON, one partHeader for each requested shard
 //	further frames: kind = index of a part in the header, one Arrow IPC stream of events;
 //		changesFrame + that index, one of changes
 //	last frame: kind = endFrame, no body
+//
+// Frames exist beside Arrow's own stream because one response interleaves batches of
+// several shards and of two schemas, and because neither IPC nor chunked HTTP detects
+// a damaged or missing piece. BenchmarkFetch measures the whole path.
 const (
 	magic          = "WTL1"
 	headerFrame    = ^uint32(0) - 1
@@ -32,7 +36,7 @@ const (
 	frameHeaderLen = 12
 )
 
-// partHeader is a Part as it stands in the header.
+// partHeader is the part of a Part that the header carries.
 type partHeader struct {
 	Shard   int32  `json:"shard"`
 	Epoch   int64  `json:"epoch,omitzero"`
@@ -50,7 +54,7 @@ const (
 	codeNotOwner = "not_owner"
 )
 
-// errorCode is the word on the wire for err; "" when err is none of the three.
+// errorCode returns the code of err on the wire; "" if err is none of the three.
 func errorCode(err error) string {
 	switch {
 	case errors.Is(err, ErrBehind):
@@ -63,7 +67,7 @@ func errorCode(err error) string {
 	return ""
 }
 
-// errorFromCode is the error that a word on the wire stands for.
+// errorFromCode returns the error of a code; nil for "".
 func errorFromCode(word string) error {
 	switch word {
 	case "":
@@ -78,8 +82,8 @@ func errorFromCode(word string) error {
 	return fmt.Errorf("%w: unknown reason %q", ErrCorrupt, word)
 }
 
-// readExactly reads n bytes, and asks for memory only as bytes arrive: a
-// length that lies costs nothing.
+// readExactly reads n bytes and allocates only as they arrive, so that a wrong
+// length costs no memory.
 func readExactly(r io.Reader, n int) ([]byte, error) {
 	var buf bytes.Buffer
 	if _, err := io.CopyN(&buf, r, int64(n)); err != nil {
@@ -88,13 +92,13 @@ func readExactly(r io.Reader, n int) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// frameWriter writes an answer; it keeps one buffer.
+// frameWriter writes the frames of a response through one reused buffer.
 type frameWriter struct {
 	w   io.Writer
 	buf bytes.Buffer
 }
 
-// writeHeader begins the answer.
+// writeHeader starts the response.
 func (f *frameWriter) writeHeader(parts []partHeader) error {
 	if _, err := io.WriteString(f.w, magic); err != nil {
 		return err
@@ -106,7 +110,7 @@ func (f *frameWriter) writeHeader(parts []partHeader) error {
 	return f.writeFrame(headerFrame)
 }
 
-// writeBatch sends rec as one frame of a kind.
+// writeBatch writes rec as one frame of a kind.
 func (f *frameWriter) writeBatch(kind uint32, rec arrow.Record) error {
 	f.reset()
 	w := ipc.NewWriter(&f.buf, ipc.WithSchema(rec.Schema()))
@@ -116,13 +120,13 @@ func (f *frameWriter) writeBatch(kind uint32, rec arrow.Record) error {
 	return f.writeFrame(kind)
 }
 
-// writeEnd says that the answer is whole.
+// writeEnd marks the response as complete.
 func (f *frameWriter) writeEnd() error {
 	f.reset()
 	return f.writeFrame(endFrame)
 }
 
-// reset leaves room for the head, which is known last.
+// reset starts a frame and leaves room for its header, which is known last.
 func (f *frameWriter) reset() {
 	f.buf.Reset()
 	f.buf.Write(make([]byte, frameHeaderLen))
@@ -145,18 +149,18 @@ func checksum(body []byte) uint32 {
 	return crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli))
 }
 
-// frameReader reads the frames of one answer into parts.
+// frameReader reads the frames of one response into parts.
 type frameReader struct {
 	r         io.Reader
 	mem       memory.Allocator
-	remaining int64 // bytes of bodies that may still come
+	remaining int64 // bytes of bodies that may still follow
 }
 
 // readHeader reads the magic and the header.
 func (f *frameReader) readHeader() ([]partHeader, error) {
 	var word [len(magic)]byte
 	if _, err := io.ReadFull(f.r, word[:]); err != nil || string(word[:]) != magic {
-		return nil, fmt.Errorf("%w: not a tail answer", ErrCorrupt)
+		return nil, fmt.Errorf("%w: not a tail response", ErrCorrupt)
 	}
 	kind, body, err := f.readFrame()
 	if err != nil {
@@ -172,8 +176,8 @@ func (f *frameReader) readHeader() ([]partHeader, error) {
 	return parts, nil
 }
 
-// readBatches reads frames up to the last and adds their batches to parts, also
-// where it fails.
+// readBatches reads all frames and adds their batches to parts. After an error the
+// parts hold the batches read so far, and the caller must release them.
 func (f *frameReader) readBatches(parts []Part) error {
 	for {
 		kind, body, err := f.readFrame()
@@ -199,7 +203,7 @@ func (f *frameReader) readBatches(parts []Part) error {
 			continue
 		}
 		parts[kind].Changes = append(parts[kind].Changes, recs...)
-		if len(recs) > 0 && !recs[0].Schema().Equal(columns.ChangeSchema()) { // their readers go by place
+		if len(recs) > 0 && !recs[0].Schema().Equal(columns.ChangeSchema()) { // their readers access columns by position
 			return fmt.Errorf("%w: changes of another schema", ErrCorrupt)
 		}
 	}
@@ -227,7 +231,8 @@ func (f *frameReader) readFrame() (uint32, []byte, error) {
 	return kind, body, nil
 }
 
-// decodeBatches decodes one IPC stream. The caller releases the batches.
+// decodeBatches decodes one IPC stream. The caller releases the batches; after an
+// error there are none.
 func decodeBatches(body []byte, mem memory.Allocator) (recs []arrow.Record, err error) {
 	if err := checkMessages(body); err != nil {
 		return nil, err

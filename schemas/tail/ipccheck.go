@@ -10,9 +10,9 @@ const (
 	slotBodyLength = 3 // of table Message in Arrow's Message.fbs
 )
 
-// checkMessages walks the encapsulated messages of an IPC stream and holds
-// every length to the bytes that are there. Arrow's reader takes memory for
-// whatever length a message states, before it reads the body.
+// checkMessages walks the encapsulated messages of an IPC stream and checks every
+// length against the bytes that follow. Arrow's reader allocates whatever length a
+// message states before it reads the body, so a damaged one could exhaust memory.
 func checkMessages(stream []byte) error {
 	for len(stream) > 0 {
 		if len(stream) < 8 || binary.LittleEndian.Uint32(stream) != continuation {
@@ -36,9 +36,9 @@ func checkMessages(stream []byte) error {
 	return nil
 }
 
-// bodyLength reads the field bodyLength of the flatbuffer table Message: the
-// root is an offset to the table, the table starts with the distance back to
-// its vtable, the vtable holds each field's place in the table.
+// bodyLength reads the field bodyLength of the flatbuffer table Message: the root
+// is an offset to the table, the table starts with the distance back to its vtable,
+// and the vtable holds the position of each field in the table.
 func bodyLength(meta []byte) (int64, bool) {
 	size := int64(len(meta))
 	if size < 8 {

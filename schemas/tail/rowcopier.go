@@ -8,8 +8,8 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 )
 
-// rowCopier gathers rows of many batches into batches of its own, whose
-// dictionaries hold no more than those rows use.
+// rowCopier copies rows of many batches into batches of its own, whose dictionaries
+// hold only the values that those rows use.
 type rowCopier struct {
 	b     *array.RecordBuilder
 	rows  int
@@ -22,11 +22,11 @@ func newRowCopier(schema *arrow.Schema, mem memory.Allocator) *rowCopier {
 
 func (c *rowCopier) release() { c.b.Release() }
 
-// add copies the wanted rows of b and yields whatever batch is full. It reports
-// whether more is wanted.
+// add copies the selected rows of b and yields each batch that is full. It reports
+// whether to go on.
 func (c *rowCopier) add(b selectedRows, yield func(arrow.Record, error) bool) bool {
 	for rows := b.rows; len(rows) > 0; {
-		// Few rows at a time, so that large ones cannot overshoot batchBytes by much.
+		// Copy few rows at a time, so that large ones cannot exceed batchBytes by much.
 		n := min(len(rows), 32, batchRows-c.rows)
 		for i, col := range b.columns {
 			size, err := appendRows(c.b.Field(i), col, rows[:n])
@@ -45,7 +45,7 @@ func (c *rowCopier) add(b selectedRows, yield func(arrow.Record, error) bool) bo
 	return true
 }
 
-// flush yields what is gathered, if anything.
+// flush yields the rows copied so far, if any.
 func (c *rowCopier) flush(yield func(arrow.Record, error) bool) bool {
 	if c.rows == 0 {
 		return true
@@ -53,7 +53,7 @@ func (c *rowCopier) flush(yield func(arrow.Record, error) bool) bool {
 	rec := c.b.NewRecord()
 	defer rec.Release()
 	c.rows, c.bytes = 0, 0
-	// A dictionary is of one batch: the builder would carry its values on.
+	// Without ResetFull the builder would carry the dictionary over to the next batch.
 	for _, field := range c.b.Fields() {
 		if d, ok := field.(array.DictionaryBuilder); ok {
 			d.ResetFull()
@@ -62,7 +62,7 @@ func (c *rowCopier) flush(yield func(arrow.Record, error) bool) bool {
 	return yield(rec, nil)
 }
 
-// appendRows copies rows of col to b and returns about how many bytes that took.
+// appendRows copies rows of col to b and returns their approximate size in bytes.
 func appendRows(b array.Builder, col arrow.Array, rows []int32) (int, error) {
 	switch b := b.(type) {
 	case *array.Int64Builder:
@@ -92,7 +92,8 @@ func appendRows(b array.Builder, col arrow.Array, rows []int32) (int, error) {
 	return 0, fmt.Errorf("tail batch: no way to copy %s", b.Type())
 }
 
-// fixedBuilder is a builder of values of one size; values is its array's side.
+// fixedBuilder is a builder of values of fixed size; fixedArray is its counterpart
+// for reading.
 type fixedBuilder[T any] interface {
 	array.Builder
 	Append(v T)
@@ -118,7 +119,7 @@ func appendFixed[T any](b fixedBuilder[T], col arrow.Array, rows []int32) (int, 
 	return 16 * len(rows), nil
 }
 
-// appendStrings reads a plain or a dictionary column of strings.
+// appendStrings reads a plain or a dictionary-encoded column of strings.
 func appendStrings(col arrow.Array, rows []int32, add func(string), addNull func()) (int, error) {
 	value, err := stringAt(col)
 	if err != nil {

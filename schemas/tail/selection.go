@@ -17,14 +17,14 @@ import (
 var errColumn = errors.New("unknown column")
 
 const (
-	batchRows          = 16 << 10  // a batch on the wire is closed at this
-	batchBytes         = 4 << 20   // or at this
-	minUncopiedRows    = 1 << 10   // rows from which on a batch goes without a copy, if all of it is wanted
-	maxDictionaryBytes = 256 << 10 // bytes of dictionaries up to which it does
+	batchRows          = 16 << 10  // rows after which a batch on the wire is closed
+	batchBytes         = 4 << 20   // bytes after which it is closed
+	minUncopiedRows    = 1 << 10   // a batch of at least so many rows is sent without a copy if all of its rows are selected
+	maxDictionaryBytes = 256 << 10 // and if its dictionaries have at most so many bytes, as each slice repeats them
 )
 
-// Select yields those rows of p that f wants, of the columns named. A batch is
-// valid until the next one is asked for.
+// Select yields the rows of p that f selects, with the named columns. A batch is
+// valid until the iterator moves on.
 func (p *Part) Select(names []string, f columns.Filter, mem memory.Allocator) iter.Seq2[arrow.Record, error] {
 	sel, err := newSelection(Request{Filter: f, Columns: names}, mem)
 	if err != nil {
@@ -34,13 +34,13 @@ func (p *Part) Select(names []string, f columns.Filter, mem memory.Allocator) it
 	return sel.batches(p, p.Rows)
 }
 
-// SelectChanges is Select of changes, with all their columns; times of f ask
-// nothing.
+// SelectChanges is Select of changes, with all their columns. It ignores the time
+// ranges of f.
 func (p *Part) SelectChanges(f columns.Filter, mem memory.Allocator) iter.Seq2[arrow.Record, error] {
 	return newChangeSelection(Request{Filter: f}, mem).batches(p, p.Changes)
 }
 
-// newChangeSelection picks the changes that req wants.
+// newChangeSelection returns a selection of the changes that req selects.
 func newChangeSelection(req Request, mem memory.Allocator) *selection {
 	schema := columns.ChangeSchema()
 	req.Columns = nil
@@ -52,12 +52,12 @@ func newChangeSelection(req Request, mem memory.Allocator) *selection {
 	return &selection{req: req, schema: schema, mem: mem}
 }
 
-// selection picks the rows and columns that one request wants.
+// selection filters batches by the rows and columns of one request.
 type selection struct {
 	req       Request
 	schema    *arrow.Schema
 	mem       memory.Allocator
-	inProcess bool // batches do not go over the wire: their size does not matter
+	inProcess bool // batches do not cross the wire, so their size does not matter
 }
 
 func newSelection(req Request, mem memory.Allocator) (*selection, error) {
@@ -73,8 +73,8 @@ func newSelection(req Request, mem memory.Allocator) (*selection, error) {
 	return &selection{req: req, schema: arrow.NewSchema(fields, nil), mem: mem}, nil
 }
 
-// batches yields what the request wants of recs, which are of p. A batch is
-// valid until the next one is asked for.
+// batches yields the selected rows of recs, which belong to p. A batch is valid
+// until the iterator moves on.
 func (s *selection) batches(p *Part, recs []arrow.Record) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
 		if len(s.req.Columns) == 0 {
@@ -103,13 +103,14 @@ func (s *selection) batches(p *Part, recs []arrow.Record) iter.Seq2[arrow.Record
 	}
 }
 
-// selectedRows is what is wanted of one batch.
+// selectedRows are the selected columns and row numbers of one batch.
 type selectedRows struct {
 	columns []arrow.Array
 	rows    []int32
 }
 
-// emit yields b as it is or copies it to out. It reports whether more is wanted.
+// emit yields b without a copy if that is cheaper, or else copies its rows to out.
+// It reports whether to go on.
 func (s *selection) emit(out *rowCopier, b selectedRows, rec arrow.Record, yield func(arrow.Record, error) bool) bool {
 	all := int64(len(b.rows)) == rec.NumRows()
 	if all && s.inProcess {
@@ -123,9 +124,9 @@ func (s *selection) emit(out *rowCopier, b selectedRows, rec arrow.Record, yield
 	return out.flush(yield) && s.yieldSlices(b, yield)
 }
 
-// sliceable says that any rows of b are about as large as any others: pieces
-// of so many rows are pieces of so many bytes. Dictionaries count in full with
-// each piece, and a column of plain strings may have all its bytes in few rows.
+// sliceable reports whether slices of b with equal row counts have about equal
+// sizes. Each slice carries the whole dictionaries, and a column of plain strings may
+// have most of its bytes in few rows.
 func (b *selectedRows) sliceable() bool {
 	var coded uint64
 	plain := false
@@ -140,7 +141,7 @@ func (b *selectedRows) sliceable() bool {
 	return coded <= maxDictionaryBytes && (!plain || b.size() <= 4*batchBytes)
 }
 
-// yieldSlices yields all rows of b without a copy, cut to size.
+// yieldSlices yields all rows of b without a copy, in slices of about batchBytes.
 func (s *selection) yieldSlices(b selectedRows, yield func(arrow.Record, error) bool) bool {
 	rows := int64(len(b.rows))
 	whole := array.NewRecord(s.schema, b.columns, rows)
@@ -166,7 +167,7 @@ func (b *selectedRows) size() int64 {
 	return int64(n)
 }
 
-// columnsOf returns the wanted columns of rec.
+// columnsOf returns the selected columns of rec.
 func (s *selection) columnsOf(rec arrow.Record) ([]arrow.Array, error) {
 	chosen := make([]arrow.Array, len(s.req.Columns))
 	for i, name := range s.req.Columns {
@@ -179,7 +180,7 @@ func (s *selection) columnsOf(rec arrow.Record) ([]arrow.Array, error) {
 	return chosen, nil
 }
 
-// match returns the rows of rec that are wanted, ascending.
+// match returns the numbers of the selected rows of rec, ascending.
 func (s *selection) match(rec arrow.Record, p *Part) ([]int32, error) {
 	m := &matcher{rec: rec, rows: allRows(rec)}
 	f := &s.req.Filter
@@ -209,20 +210,20 @@ func allRows(rec arrow.Record) []int32 {
 	return rows
 }
 
-// matcher narrows rows, condition by condition.
+// matcher filters row numbers, condition by condition.
 type matcher struct {
 	rec  arrow.Record
 	rows []int32
 	err  error
 }
 
-// keepRange keeps from ≤ value < to.
+// keepRange keeps the rows with from ≤ value < to.
 func (m *matcher) keepRange(column string, from, to int64) {
 	m.keepIf(column, func(v int64) bool { return from <= v && v < to })
 }
 
-// keepRangeMS is within for a column of microseconds and bounds of milliseconds,
-// 0 being open.
+// keepRangeMS is keepRange for a column in microseconds and bounds in milliseconds;
+// a bound of 0 is open.
 func (m *matcher) keepRangeMS(column string, from, to int64) {
 	if from == 0 && to == 0 {
 		return
@@ -239,7 +240,7 @@ func (m *matcher) keepRangeMS(column string, from, to int64) {
 
 func micros(ms int64) int64 { return max(-columns.MaxTimeMS, min(ms, columns.MaxTimeMS)) * 1000 }
 
-// keepAnyOf keeps the values of list; nil keeps all.
+// keepAnyOf keeps the rows whose value is in list; a nil list keeps all.
 func (m *matcher) keepAnyOf(column string, list []int64) {
 	if list == nil {
 		return
@@ -251,7 +252,8 @@ func (m *matcher) keepAnyOf(column string, list []int64) {
 	m.keepIf(column, func(v int64) bool { _, ok := wanted[v]; return ok })
 }
 
-// keepSorted keeps the values of an ascending list; an empty list keeps none.
+// keepSorted keeps the rows whose value is in an ascending list; an empty list
+// keeps none.
 func (m *matcher) keepSorted(column string, list []int64) {
 	m.keepIf(column, func(v int64) bool { _, ok := slices.BinarySearch(list, v); return ok })
 }

@@ -20,14 +20,14 @@ import (
 const (
 	maxRequestBytes = 4 << 20
 	readTimeout     = 5 * time.Second
-	writeTimeout    = 30 * time.Second // for one frame
+	writeTimeout    = 30 * time.Second // for one frame: a slow client is cut off, a slow large response is not
 
-	maxEndWait      = 500 * time.Millisecond // how long an answer waits for its shards to be gathered to the end
-	endPollInterval = 20 * time.Millisecond  // between looks
+	maxEndWait      = 500 * time.Millisecond // how long a response waits for shards to be consumed to the end of their log
+	endPollInterval = 20 * time.Millisecond  // between two checks
 )
 
-// Handler answers requests out of src to those who know secret. An empty
-// secret opens it to nobody.
+// Handler serves requests from provider to clients that know secret. With an
+// empty secret it refuses everybody.
 func Handler(src Provider, secret string) http.Handler {
 	return &server{provider: src, secret: sha256.Sum256([]byte(secret)), secretSet: secret != ""}
 }
@@ -68,8 +68,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/vnd.weir.tail")
 	a := &responseWriter{req: req, selection: sel, parts: parts, headers: partHeaders(parts), conn: conn, out: bufio.NewWriterSize(w, 64<<10)}
 	if err := a.write(r.Context()); err != nil {
-		// What is on the wire has no last frame, so the asker sees that it was cut
-		// short. With its deadline behind it the connection ends here.
+		// The response lacks its last frame, so the client notices that it was cut
+		// short. A write deadline in the past makes net/http close the connection
+		// instead of ending the response properly.
 		conn.SetWriteDeadline(time.Now().Add(-time.Second)) //nolint:errcheck // a writer without deadlines is a test's
 	}
 }
@@ -80,19 +81,19 @@ func release(parts []Part) {
 	}
 }
 
-// authorized compares digests, so that neither content nor length of the secret
-// shows in the time it takes.
+// authorized compares digests, so that the time it takes reveals neither content
+// nor length of the secret.
 func (s *server) authorized(r *http.Request) bool {
 	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	digest := sha256.Sum256([]byte(given))
 	return subtle.ConstantTimeCompare(digest[:], s.secret[:]) == 1 && ok && s.secretSet
 }
 
-// waitForEnd is parts, of shards that have come as far as the end of their log was
-// known to be when this was first asked, or after maxEndWait as far as they are: an
-// owner at work is milliseconds behind, and one with a backlog shall not keep
-// anybody waiting. Single rows are of a position that was given already.
-// The caller releases the parts, also after an error.
+// waitForEnd returns the parts once every shard has reached the end of its log as
+// it was at the first look, or after maxEndWait as they are then. An owner under
+// normal load is milliseconds behind; one with a backlog must not delay the query
+// any longer. A request for single rows does not wait, as it refers to a position
+// that was returned before. The caller releases the parts, also after an error.
 func (s *server) waitForEnd(ctx context.Context, req Request) ([]Part, error) {
 	ends := map[int32]int64{}
 	for until := time.Now().Add(maxEndWait); ; {
@@ -112,9 +113,9 @@ func (s *server) waitForEnd(ctx context.Context, req Request) ([]Part, error) {
 	}
 }
 
-// collectParts asks the source for every shard of req, in order of shards, one right
-// after the other: no shard waits for the wire of another. The caller releases
-// the parts, also after an error.
+// collectParts takes the tail of every shard of req, ordered by shard, before
+// anything is written: the position of no shard depends on how fast another one is
+// sent. The caller releases the parts, also after an error.
 func (s *server) collectParts(req Request) ([]Part, error) {
 	var parts []Part
 	for _, shard := range sortedShards(req.From) {
@@ -132,12 +133,12 @@ func (s *server) collectParts(req Request) ([]Part, error) {
 	return parts, nil
 }
 
-// lagging says that a shard is short of where its log ended when it was first
-// looked at, which ends remembers and parts get to say. A shard that was given
-// up or has dropped what is asked for makes the asker begin anew: no reason to
-// wait for others.
+// lagging reports whether a shard has not reached the end that its log had at the
+// first look. ends remembers that end by shard, and the parts report it. A shard
+// that is no longer owned, or has dropped the requested offsets, makes the client
+// start over, so there is no reason to wait for the others.
 func lagging(parts []Part, ends map[int32]int64) bool {
-	short := false
+	behind := false
 	for i := range parts {
 		p := &parts[i]
 		switch {
@@ -150,9 +151,9 @@ func lagging(parts []Part, ends map[int32]int64) bool {
 			ends[p.Shard] = p.End
 		}
 		p.End = ends[p.Shard]
-		short = short || p.Next < p.End
+		behind = behind || p.Next < p.End
 	}
-	return short
+	return behind
 }
 
 func partHeaders(parts []Part) []partHeader {
@@ -165,7 +166,7 @@ func partHeaders(parts []Part) []partHeader {
 	return heads
 }
 
-// responseWriter is one answer on its way out.
+// responseWriter writes one response.
 type responseWriter struct {
 	req       Request
 	selection *selection
@@ -198,7 +199,7 @@ func (a *responseWriter) write(ctx context.Context) error {
 	return a.out.Flush()
 }
 
-// sendBatches sends batches as frames of one kind.
+// sendBatches writes batches as frames of one kind, each with a fresh deadline.
 func (a *responseWriter) sendBatches(ctx context.Context, frames *frameWriter, kind uint32, batches iter.Seq2[arrow.Record, error]) error {
 	for rec, err := range batches {
 		if err == nil {

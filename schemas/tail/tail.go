@@ -1,18 +1,21 @@
-// Package tail is how a query process asks the owner of a shard for the events
+// Package tail lets a query process fetch from the owner of a shard the events
 // that are acknowledged but not yet in the lake: Arrow IPC over HTTP, between
-// processes that hold the cluster's secret.
+// processes that share the cluster's secret.
 //
-// It promises that an answer is one position: for every shard the rows
-// From ≤ offset < Next that are stored events, and beside them the changes of
-// clients, or a reason why there are none (ErrBehind, ErrGone, ErrNotOwner).
-// What is asked for only (filter, columns,
-// single offsets) crosses the wire, in frames of bounded size, each with a
-// checksum; an answer that is cut short is an error and never a smaller answer.
-// An owner that has not gathered all of its log yet waits with its answer for a
-// moment, and then says by Part.End that it is not through.
+// A response holds for each shard one position: the stored events with
+// From ≤ offset < Next and the changes of clients in the same range, or the reason
+// why the owner has none (ErrBehind, ErrGone, ErrNotOwner). Only what the request
+// selects (filter, columns, single offsets) crosses the wire, in frames of bounded
+// size with a checksum each. A response that is cut short is an error and never a
+// smaller response.
 //
-// It needs a Source on the owner's side and fails by error, per shard where
-// the shard is to blame and for the whole answer where the wire is.
+// An owner that has not yet consumed its log to the end delays the response for a
+// moment, and then reports by Part.End that it has a backlog.
+//
+// The owner's side implements Provider. Errors of one shard are in its Part; an
+// error of the wire fails the whole response. Processes of two releases talk to
+// each other during a rolling upgrade, so the bytes of requests and responses must
+// not change.
 package tail
 
 import (
@@ -23,17 +26,17 @@ import (
 	"weir/schemas/columns"
 )
 
-// Path is where Handler expects its requests.
+// Path is the URL path of the endpoint that Handler serves.
 const Path = "/tail"
 
-// Why an owner does not give the rows of a shard.
+// Reasons why an owner returns no rows of a shard, and why a request fails.
 var (
-	ErrBehind   = errors.New("owner is behind the offset asked for")    // its position is smaller than From
-	ErrGone     = errors.New("owner has dropped the offset asked for")  // what it holds starts after From
-	ErrNotOwner = errors.New("not the owner of the shard")              // or no longer
-	ErrDenied   = errors.New("cluster secret refused")                  // the secrets of the two processes differ
-	ErrTooLarge = errors.New("tail is larger than the asker may hold")  // Config.MaxBytes
-	ErrCorrupt  = errors.New("tail answer is damaged or was cut short") // checksum, length or end
+	ErrBehind   = errors.New("owner is behind the offset asked for")      // its next offset is smaller than From
+	ErrGone     = errors.New("owner has dropped the offset asked for")    // its buffer starts after From
+	ErrNotOwner = errors.New("not the owner of the shard")                // or no longer
+	ErrDenied   = errors.New("cluster secret refused")                    // the secrets of the two processes differ
+	ErrTooLarge = errors.New("tail is larger than the client's limit")    // Config.MaxBytes
+	ErrCorrupt  = errors.New("tail response is damaged or was cut short") // checksum, length or end
 )
 
 // Request asks one owner for its shards, all at one position. It travels as
@@ -47,21 +50,21 @@ type Request struct {
 	Changes bool              `json:"changes,omitzero"` // changes of clients are wanted too, with all their columns
 }
 
-// Part is what the owner of one shard says.
+// Part is the response for one shard.
 type Part struct {
 	Shard   int32
 	Epoch   int64          // of the owner's lease
-	From    int64          // as asked
-	Next    int64          // first offset the owner has not passed a verdict on
+	From    int64          // as requested
+	Next    int64          // first offset that the owner has not decided yet; exclusive end of the rows
 	LogTime int64          // log time at Next; epoch milliseconds
-	ReadAt  int64          // what was in the log at this time lies before Next; epoch milliseconds; 0 is not known
-	End     int64          // of the log, as the owner knew it when it was asked; past Next: the owner has a backlog; 0 is not known
-	Rows    []arrow.Record // stored events From ≤ offset < Next, in any order; whoever received the Part releases it
-	Changes []arrow.Record // changes of clients From ≤ offset < Next, of columns.ChangeSchema; they never are among Rows
-	Err     error          // ErrBehind, ErrGone or ErrNotOwner: nothing else is set but Shard and From
+	ReadAt  int64          // everything in the log at this time lies before Next; epoch milliseconds; 0 if unknown
+	End     int64          // end of the log as the owner knew it when the request came; the owner has a backlog if it is after Next; 0 if unknown
+	Rows    []arrow.Record // stored events From ≤ offset < Next, in any order; the receiver of the Part releases them
+	Changes []arrow.Record // changes of clients From ≤ offset < Next, with columns.ChangeSchema; Rows never has them
+	Err     error          // ErrBehind, ErrGone or ErrNotOwner; then only Shard and From are set
 }
 
-// Release gives the rows back.
+// Release frees the rows and changes.
 func (p *Part) Release() {
 	for _, rec := range p.Rows {
 		rec.Release()
@@ -72,12 +75,12 @@ func (p *Part) Release() {
 	p.Rows, p.Changes = nil, nil
 }
 
-// Provider is the owner's side. Tail returns at once what it holds of shard from
-// offset from on, with all columns, events and changes; Handler leaves out what
-// lies before from or was not asked for. The rows are retained for the caller.
-// An owner that has held everything since the first offset of the shard also
-// answers from 0, wherever the log starts: that is what is asked while the
-// lake knows nothing of the shard. It is called from many goroutines.
+// Provider is implemented by the owner of shards. Tail returns without waiting
+// what the owner holds of shard from offset from on, events with all columns and
+// changes; Handler filters both. The rows are retained for the caller, who
+// releases the Part. An owner that has held everything since the first offset of
+// the shard also answers for offset 0, wherever the log starts: queries ask for it
+// while the lake has no state of the shard. Tail is called from many goroutines.
 type Provider interface {
 	Tail(shard int32, from int64) (Part, error)
 }

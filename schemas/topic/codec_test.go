@@ -60,9 +60,9 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// TestAppendIsWhatTheGeneratedCodeReads holds the hand-written encoder to
-// event.proto, byte for byte.
-func TestAppendIsWhatTheGeneratedCodeReads(t *testing.T) {
+// TestAppendMatchesGeneratedCode compares the bytes of the hand-written encoder with
+// those of the generated code.
+func TestAppendMatchesGeneratedCode(t *testing.T) {
 	for name, e := range samples() {
 		record := Append(nil, &e)
 		var message eventpb.Record
@@ -142,7 +142,7 @@ func TestDecodeRefusesDamage(t *testing.T) {
 	check("exception not UTF-8", "field 21 is not UTF-8", bytes.Replace(record, []byte("fix typos"), []byte("fix\xfftypos"), 1))
 }
 
-func TestDecodeSkipsWhatALaterVersionAdds(t *testing.T) {
+func TestDecodeSkipsUnknownFields(t *testing.T) {
 	want := full()
 	record := Append(nil, &want)
 	record = append(record, 0xb8, 0x3e, 0x07)                                           // field 999, varint
@@ -170,7 +170,7 @@ func TestTick(t *testing.T) {
 var update = flag.Bool("update", false, "write testdata anew: only ever to add to it")
 
 // TestReleasedRecords decodes the bytes of every released version. The file is
-// only ever added to: what was written once must be read for ever.
+// only ever added to: what was written once must stay readable permanently.
 func TestReleasedRecords(t *testing.T) {
 	const file = "../testdata/records-v1.json"
 	type released struct {

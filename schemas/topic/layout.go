@@ -15,38 +15,38 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// DefaultShards is how many shards a topic is made with when nobody says.
+// DefaultShards is the number of shards of a new topic if none is configured.
 const DefaultShards = 4
 
-// Layout is what was fixed when the topic was made. Offsets in the lake and the
-// place of every client rest on it.
+// Layout holds the properties that were fixed when the topic was created. The
+// offsets in the lake and the shard of every client depend on them.
 type Layout struct {
 	Topic   string `json:"topic"`
 	Shards  int    `json:"shards"`
 	Hash    string `json:"hash"`
-	TopicID string `json:"topic_id"` // of the log itself: a topic made anew has another
+	TopicID string `json:"topic_id"` // identifies the log: a topic that is created again has another
 }
 
-// LayoutStore remembers the layout outside Kafka. The first writer wins.
+// LayoutStore stores the layout outside Kafka. The first writer wins.
 type LayoutStore interface {
 	TopicLayout(ctx context.Context) (string, error) // "" when none is recorded
-	PutTopicLayout(ctx context.Context, layout string) (stands string, err error)
+	PutTopicLayout(ctx context.Context, layout string) (recorded string, err error)
 }
 
-// Options say how the topic is made. The zero value is for one broker.
+// Options configure the creation of the topic. The zero value suits one broker.
 type Options struct {
-	Shards      int   // 0 means what is recorded, or DefaultShards
+	Shards      int   // 0 means the recorded number, or DefaultShards
 	Replication int16 // 0 means 1; 3 on a real cluster
 	MinISR      int   // 0 means 1; 2 on a real cluster
 }
 
-// ErrLayout says that the topic, its record and the configuration disagree.
-// Nothing but an operator can tell which of them is right.
+// ErrLayout means that the topic, its recorded layout and the configuration
+// disagree. Only an operator can decide which of them is right.
 var ErrLayout = errors.New("topic layout mismatch")
 
-// Ensure makes the topic if there is none, records its layout, and holds topic
-// and configuration against the record at every later start. A topic that was
-// made but not recorded (a crash between the two) is recorded as it is.
+// Ensure creates the topic if it does not exist, records its layout, and at every
+// later start compares topic and configuration with the record. A topic that was
+// created but not recorded, because of a crash in between, is recorded as it is.
 func Ensure(ctx context.Context, cl *kgo.Client, store LayoutStore, opts Options) (Layout, error) {
 	recorded, err := loadRecorded(ctx, store)
 	if err != nil {
@@ -90,22 +90,22 @@ func parseLayout(text string) (Layout, error) {
 	return l, nil
 }
 
-// recordLayout writes the layout down and returns what stands: another process may
+// recordLayout stores the layout and returns the recorded one: another process may
 // have been first.
 func recordLayout(ctx context.Context, store LayoutStore, l Layout) (Layout, error) {
 	text, err := json.Marshal(l)
 	if err != nil {
 		return Layout{}, fmt.Errorf("encode topic layout: %w", err)
 	}
-	stands, err := store.PutTopicLayout(ctx, string(text))
+	recorded, err := store.PutTopicLayout(ctx, string(text))
 	if err != nil {
 		return Layout{}, fmt.Errorf("record topic layout: %w", err)
 	}
-	return parseLayout(stands)
+	return parseLayout(recorded)
 }
 
-// describe is the topic as the brokers have it this moment: the client's own
-// memory of topics is seconds old.
+// describe asks the brokers for the topic, because the client's own metadata may be
+// seconds old.
 func describe(ctx context.Context, cl *kgo.Client) (Layout, error) {
 	wanted := kmsg.NewMetadataRequestTopic()
 	wanted.Topic = new(Name)
@@ -127,8 +127,9 @@ func describe(ctx context.Context, cl *kgo.Client) (Layout, error) {
 	return Layout{}, fmt.Errorf("describe topic %s: %w", Name, kerr.UnknownTopicOrPartition)
 }
 
-// create makes the topic. Retention is switched off: only what every table has
-// committed may ever leave the log, and that is not for a clock to decide.
+// create creates the topic without retention: a record may be deleted only after
+// every table has committed it (DESIGN.md "The log may lie"), and time alone does
+// not tell.
 func create(ctx context.Context, cl *kgo.Client, opts Options) (Layout, error) {
 	text := func(s string) *string { return &s }
 	configs := map[string]*string{
@@ -147,7 +148,7 @@ func create(ctx context.Context, cl *kgo.Client, opts Options) (Layout, error) {
 	return waitForTopic(ctx, cl)
 }
 
-// waitForTopic waits for the brokers to tell one another of a new topic.
+// waitForTopic waits until all brokers know a new topic, at most 5 s.
 func waitForTopic(ctx context.Context, cl *kgo.Client) (Layout, error) {
 	for tries := 0; ; tries++ {
 		found, err := describe(ctx, cl)

@@ -1,15 +1,15 @@
-// Package topic is the Kafka topic `events`: which shard an event belongs to,
-// how an event lies in a record, and how the topic is made.
+// Package topic defines the Kafka topic `events`: the shard of a client, the
+// encoding of events and changes as records, and the creation of the topic.
 //
-// Promises: the shard of a client never changes while the topic lives; bytes of
-// every released version decode for ever (schemas/testdata); a topic that is
-// not as it was recorded is refused by Ensure. A record that Decode refuses is
-// a dead letter, and the error is its reason.
+// The shard of a client never changes while the topic exists. Records of every
+// released version decode permanently (schemas/testdata). Ensure refuses a topic
+// that differs from its recorded layout. A record that Decode refuses becomes a
+// dead letter, with the error as its reason.
 package topic
 
 import "encoding/binary"
 
-// What is fixed when the topic is made.
+// Properties of the topic that can never change.
 const (
 	Name     = "events"
 	HashName = "murmur2" // of the 16-byte key, Kafka's own default hash
@@ -22,15 +22,16 @@ func Key(dst []byte, product, client int64) []byte {
 	return binary.BigEndian.AppendUint64(dst, uint64(client))
 }
 
-// Shard is the partition that holds all records of a client. It is where
-// Kafka's default partitioner would put the key, so other producers agree.
+// Shard returns the partition of all records of a client. Kafka's default
+// partitioner maps the key to the same one, so other producers agree.
 func Shard(product, client int64, shards int) int32 {
 	var buf [KeyBytes]byte
 	key := Key(buf[:0], product, client)
 	return int32(murmur2(key)&0x7fffffff) % int32(shards)
 }
 
-// murmur2 is Kafka's variant, for keys of a multiple of four bytes.
+// murmur2 is Kafka's variant of the hash, for keys whose length is a multiple of
+// four bytes.
 func murmur2(key []byte) uint32 {
 	const (
 		seed = 0x9747b28c
