@@ -37,6 +37,8 @@ type columnBuilder struct {
 	dictionary *columns.DictionaryBuilder
 }
 
+// newBatchBuilder returns an empty builder of batches with that schema; release
+// frees it.
 func newBatchBuilder(schema *arrow.Schema, mem memory.Allocator) *batchBuilder {
 	b := &batchBuilder{schema: schema}
 	for _, f := range b.schema.Fields() {
@@ -45,6 +47,7 @@ func newBatchBuilder(schema *arrow.Schema, mem memory.Allocator) *batchBuilder {
 	return b
 }
 
+// newColumnBuilder returns a builder of the type of f.
 func newColumnBuilder(f arrow.Field, mem memory.Allocator) (c columnBuilder) {
 	switch f.Type.ID() {
 	case arrow.INT64:
@@ -76,6 +79,8 @@ func newColumnBuilder(f arrow.Field, mem memory.Allocator) (c columnBuilder) {
 	return c
 }
 
+// nextColumn returns the builder of the next cell. The caller's order of cells
+// is trusted: a cell of another type would be a nil builder.
 func (b *batchBuilder) nextColumn() *columnBuilder {
 	b.column++
 	return &b.columns[b.column-1]
@@ -84,6 +89,8 @@ func (b *batchBuilder) nextColumn() *columnBuilder {
 func (b *batchBuilder) appendInt64(v int64) { b.nextColumn().int64s.Append(v) }
 func (b *batchBuilder) appendInt32(v int32) { b.nextColumn().int32s.Append(v) }
 func (b *batchBuilder) appendDate(v int32)  { b.nextColumn().dates.Append(arrow.Date32(v)) }
+
+// appendTimestamp appends epoch milliseconds.
 func (b *batchBuilder) appendTimestamp(ms int64) {
 	b.nextColumn().timestamps.Append(columns.ToTimestamp(ms))
 }
@@ -148,6 +155,7 @@ func (b *batchBuilder) newRecord() arrow.Record {
 	return rec
 }
 
+// release frees the rows that newRecord has not taken.
 func (b *batchBuilder) release() {
 	for _, c := range b.columns {
 		if c.dictionary != nil {

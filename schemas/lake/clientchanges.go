@@ -69,6 +69,7 @@ func ChangesOf(batches iter.Seq2[arrow.Record, error]) iter.Seq2[*Change, error]
 	return decodeRows(batches, readChanges)
 }
 
+// readChanges binds the columns of client_changes by position.
 func readChanges(rec arrow.Record) func(int, *Change) error {
 	product, client, time := columnAs[*array.Int64](rec, 0), columnAs[*array.Int64](rec, 1), columnAs[*array.Timestamp](rec, 2)
 	kind, operation, values := newDictionaryStrings(rec, 3), newDictionaryStrings(rec, 4), columnAs[*array.String](rec, 5)

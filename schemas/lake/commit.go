@@ -33,6 +33,8 @@ const (
 	Conflict                          // the table's Next is not From, or the cut is too old: drop it and start the shard again from the lake
 )
 
+// String returns the word for o in metrics and errors. The words are labels of
+// a published metric and stay as they are.
 func (o Outcome) String() string {
 	switch o {
 	case Committed:

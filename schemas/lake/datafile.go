@@ -109,6 +109,8 @@ func (c boundColumns) dataFile(file iceberg.DataFile) (DataFile, error) {
 	return f, nil
 }
 
+// boundsOf returns the bounds that values hold; those of a column that is
+// missing are 0.
 func (c boundColumns) boundsOf(values map[int][]byte, at timeColumn) Bounds {
 	return Bounds{
 		Product: parquet.DecodeBound(values[c.product]),

@@ -68,6 +68,8 @@ func deadLetterRows() rowFormat[DeadLetter] {
 // compareOffsets is the order of the rows of a data file.
 func compareOffsets(a, b *DeadLetter) int { return cmp.Compare(a.Offset, b.Offset) }
 
+// readDeadLetters binds the columns of dead_letters by position. Its rows own
+// their bytes.
 func readDeadLetters(rec arrow.Record) func(int, *DeadLetter) error {
 	shard, offset, arrival := columnAs[*array.Int32](rec, 0), columnAs[*array.Int64](rec, 1), columnAs[*array.Timestamp](rec, 2)
 	reason, key, value := newDictionaryStrings(rec, 3), columnAs[*array.Binary](rec, 4), columnAs[*array.Binary](rec, 5)

@@ -29,6 +29,7 @@ func fileSystem(store ObjectStore) table.FSysF {
 	return func(ctx context.Context) (iceio.IO, error) { return fileIO{ctx: ctx, store: store}, nil }
 }
 
+// Open fetches an object as a whole.
 func (f fileIO) Open(name string) (iceio.File, error) {
 	body, err := f.ReadFile(name)
 	if err != nil {
@@ -52,6 +53,7 @@ func (f fileIO) WriteFile(name string, body []byte) error {
 	return nil
 }
 
+// Create returns a writer whose content is put when it is closed.
 func (f fileIO) Create(name string) (iceio.FileWriter, error) {
 	return &fileWriter{to: f, name: name}, nil
 }

@@ -31,6 +31,9 @@ type eventMerge struct {
 	rows    []parquet.RowRef
 }
 
+// mergeEvents merges files of events row by row: the least row of all files is
+// always the next. It holds a batch of each file, and those before it whose
+// rows are not yet written.
 func mergeEvents(ctx context.Context, l *Lake, out *mergeOutput, files []DataFile) error {
 	m := &eventMerge{out: out, rows: make([]parquet.RowRef, 0, mergeBatchRows)}
 	m.heap.less = func(a, b *eventInput) bool { return a.compare(b) < 0 }

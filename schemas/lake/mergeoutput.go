@@ -37,6 +37,9 @@ type mergeOutput struct {
 	files  []DataFile
 }
 
+// newMergeOutput returns an output for the merge of files. Large outputs are
+// streamed if the store can take streams, so that memory does not grow with the
+// file.
 func (l *Lake) newMergeOutput(t Table, files []DataFile) (*mergeOutput, error) {
 	e, err := l.acquireEncoder(t)
 	if err != nil {

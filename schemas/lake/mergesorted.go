@@ -62,6 +62,7 @@ type mergeHeap[T any] struct {
 	less  func(a, b *T) bool
 }
 
+// push adds an item.
 func (h *mergeHeap[T]) push(item *T) {
 	h.items = append(h.items, item)
 	for i := len(h.items) - 1; i > 0; {

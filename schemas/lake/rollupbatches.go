@@ -157,11 +157,15 @@ func bindDictionary[V comparable](dst *rollup.DictionaryColumn[V], rec arrow.Rec
 	}
 }
 
+// int64Values returns the values of a dictionary of integers, in the batch's
+// memory.
 func int64Values(dictionary arrow.Array) []int64 {
 	values, _ := dictionary.(*array.Int64)
 	return values.Int64Values()
 }
 
+// stringValues returns the values of a dictionary of strings, in the batch's
+// memory.
 func stringValues(dictionary arrow.Array) []string {
 	values, _ := dictionary.(*array.String)
 	out := make([]string, values.Len())

@@ -82,6 +82,7 @@ func clientDayRows() rowFormat[rollup.ClientDay] {
 	}
 }
 
+// readClientDays binds the columns of client_days by position.
 func readClientDays(rec arrow.Record) func(int, *rollup.ClientDay) error {
 	product, client, day := columnAs[*array.Int64](rec, 0), columnAs[*array.Int64](rec, 1), columnAs[*array.Date32](rec, 2)
 	events, sessions, runtime := columnAs[*array.Int64](rec, 3), columnAs[*array.Int64](rec, 4), columnAs[*array.Int64](rec, 5)
@@ -117,6 +118,7 @@ func eventDayRows() rowFormat[rollup.EventDay] {
 	}
 }
 
+// readEventDays binds the columns of event_days by position.
 func readEventDays(rec arrow.Record) func(int, *rollup.EventDay) error {
 	product, client, day := columnAs[*array.Int64](rec, 0), columnAs[*array.Int64](rec, 1), columnAs[*array.Date32](rec, 2)
 	category, name := newDictionaryStrings(rec, 3), newDictionaryStrings(rec, 4)
@@ -154,6 +156,8 @@ func clientRows() rowFormat[rollup.Client] {
 	}
 }
 
+// readClients binds the columns of clients by position. It leaves out the
+// install day, which is the day of First.
 func readClients(rec arrow.Record) func(int, *rollup.Client) error {
 	product, client := columnAs[*array.Int64](rec, 0), columnAs[*array.Int64](rec, 1)
 	first, last := columnAs[*array.Timestamp](rec, 3), columnAs[*array.Timestamp](rec, 4)

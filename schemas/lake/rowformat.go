@@ -127,6 +127,7 @@ type dictionaryStrings struct {
 	copies []string // by code; "" until a row has it
 }
 
+// newDictionaryStrings binds column i, which must be dictionary-encoded.
 func newDictionaryStrings(rec arrow.Record, i int) *dictionaryStrings {
 	rows := columnAs[*array.Dictionary](rec, i)
 	codes, _ := rows.Indices().(*array.Int32)

@@ -313,6 +313,8 @@ func (s *scanner) openColumns(g *group, decoded map[int][]int64, sparse bool) ([
 	return out, nil
 }
 
+// openColumn returns the reader of one column, which copies values that filter
+// has decoded already.
 func (s *scanner) openColumn(g *group, field int, f arrow.Field, decoded []int64, sparse bool) (parquet.ColumnReader, error) {
 	if decoded != nil && (f.Type.ID() == arrow.INT64 || f.Type.ID() == arrow.TIMESTAMP) {
 		return parquet.NewInt64sReader(f.Type, s.mem, decoded), nil

@@ -70,6 +70,8 @@ type bloomFilter []uint64
 // the cache.
 const bloomBits = 14
 
+// bit returns where the bit of v is. The constant is 2⁶⁴ divided by the golden
+// ratio, which spreads consecutive ids over all bits (Fibonacci hashing).
 func (bloomFilter) bit(v int64) (word, bit uint64) {
 	const spread = 0x9e3779b97f4a7c15
 	h := uint64(v) * spread >> (64 - bloomBits)
@@ -81,6 +83,7 @@ func (s bloomFilter) add(v int64) {
 	s[word] |= bit
 }
 
+// mayHave reports whether v may be in the set; false is certain.
 func (s bloomFilter) mayHave(v int64) bool {
 	word, bit := s.bit(v)
 	return s[word]&bit != 0

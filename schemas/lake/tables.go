@@ -110,6 +110,8 @@ type mergeFunc func(ctx context.Context, l *Lake, out *mergeOutput, files []Data
 // rollupFunc writes the rows of set that belong to t, all of one shard.
 type rollupFunc func(ctx context.Context, l *Lake, t Table, shard int32, set *rollup.Set) ([]DataFile, error)
 
+// by sorts by the values of a column; byDay sorts by their UTC day, so that
+// what follows in the sort order counts within a day.
 func by(column string) sortKey    { return sortKey{column, iceberg.IdentityTransform{}} }
 func byDay(column string) sortKey { return sortKey{column, iceberg.DayTransform{}} }
 
@@ -168,6 +170,7 @@ const (
 	colKey        = "key"
 )
 
+// deadLettersSchema has one row for each record that could not be decoded.
 func deadLettersSchema() *arrow.Schema {
 	return arrow.NewSchema([]arrow.Field{
 		{Name: columns.Shard, Type: arrow.PrimitiveTypes.Int32},
@@ -179,6 +182,8 @@ func deadLettersSchema() *arrow.Schema {
 	}, nil)
 }
 
+// clientDaysSchema has one row for each product, client and UTC day, and each
+// cut that adds to it: sums of the day, and the last standard properties.
 func clientDaysSchema() *arrow.Schema {
 	return arrow.NewSchema([]arrow.Field{
 		{Name: columns.ProductID, Type: arrow.PrimitiveTypes.Int64},
@@ -194,6 +199,8 @@ func clientDaysSchema() *arrow.Schema {
 	}, nil)
 }
 
+// eventDaysSchema has one row for each product, client, UTC day, category and
+// event name, and each cut that adds to it.
 func eventDaysSchema() *arrow.Schema {
 	return arrow.NewSchema([]arrow.Field{
 		{Name: columns.ProductID, Type: arrow.PrimitiveTypes.Int64},
@@ -209,6 +216,9 @@ func eventDaysSchema() *arrow.Schema {
 	}, nil)
 }
 
+// clientsSchema has one row for each product and client, and each cut that adds
+// to it: lifetime sums, first and last event, current properties. The install
+// day is the day of the earliest event time; a backfill can move it.
 func clientsSchema() *arrow.Schema {
 	return arrow.NewSchema([]arrow.Field{
 		{Name: columns.ProductID, Type: arrow.PrimitiveTypes.Int64},

@@ -9,14 +9,15 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// boolReader reads truth values, one by one: they are few.
+// boolReader reads booleans value by value through parquet-go: data files have
+// few of them.
 type boolReader struct {
 	*cursor
 	mem        memory.Allocator
 	out        *array.BooleanBuilder
-	valuesPage parquet.Page // whose values are read
+	valuesPage parquet.Page // the page that values reads
 	values     parquet.ValueReader
-	next       int // row of the page that values stands at
+	next       int // row of the page that values reads next
 	buffer     []parquet.Value
 }
 
@@ -25,6 +26,8 @@ func (r *boolReader) Begin(rows int) {
 	r.out.Reserve(rows)
 }
 
+// Read takes values of the page one by one, first those before the cursor,
+// which are skipped: a page of booleans cannot be entered in the middle.
 func (r *boolReader) Read(row int64, n int) error {
 	return r.forEachPage(row, n, func(p pageRows) error {
 		if p.values == 0 {
@@ -52,7 +55,7 @@ func (r *boolReader) Read(row int64, n int) error {
 	})
 }
 
-// appendValues appends values, unless they lie before the cursor.
+// appendValues appends values, or skips them if they lie before the cursor.
 func (r *boolReader) appendValues(values []parquet.Value) {
 	skip := r.next < r.nextRow
 	r.next += len(values)

@@ -13,19 +13,23 @@ import (
 	"github.com/parquet-go/parquet-go/encoding"
 )
 
-// ColumnReader turns rows of a column chunk into Arrow arrays.
+// ColumnReader makes Arrow arrays of rows of a column chunk. Its caller calls
+// Begin, Read for one or more ranges, and Array, as often as wanted, and Close
+// at the end. It belongs to one goroutine.
 type ColumnReader interface {
-	// Begin starts an array of rows.
+	// Begin starts an array of that many rows.
 	Begin(rows int)
-	// Read appends rows [row, row+n) of the group to it. Rows only go forward.
+	// Read appends rows [row, row+n) of the row group to it. Rows only go
+	// forward.
 	Read(row int64, n int) error
-	// Array ends it. The caller releases it.
+	// Array ends the array and returns it. The caller releases it.
 	Array() arrow.Array
 	// Close frees everything, an unfinished array too.
 	Close() error
 }
 
-// validity is which rows of an array have a value.
+// validity builds the validity bitmap of an array. There is no bitmap until a
+// row is null.
 type validity struct {
 	mem    memory.Allocator
 	rows   int // that the array will have
@@ -52,7 +56,8 @@ func (v *validity) add(p pageRows) {
 	v.nulls += p.rows - p.values
 }
 
-// take is the bitmap of the array, nil when there is none. The caller owns it.
+// take returns the bitmap of the array, nil if there is none. The caller owns
+// it.
 func (v *validity) take() *memory.Buffer {
 	bits := v.bits
 	v.bits = nil
@@ -66,8 +71,8 @@ func (v *validity) release() {
 	}
 }
 
-// newArray makes an array of n rows of buffers, the validity first, and gives
-// them up.
+// newArray makes an array of the rows of v from buffers. It takes over the
+// buffers.
 func newArray(t arrow.DataType, v *validity, buffers ...*memory.Buffer) arrow.Array {
 	all := append([]*memory.Buffer{v.take()}, buffers...)
 	data := array.NewData(t, v.filled, all, nil, v.nulls, 0)
@@ -80,12 +85,13 @@ func newArray(t arrow.DataType, v *validity, buffers ...*memory.Buffer) arrow.Ar
 	return array.MakeFromData(data)
 }
 
-// fixedWidthReader reads values of one width as Arrow has them: slices of V.
+// fixedWidthReader reads values of a fixed width straight into the array's
+// memory.
 type fixedWidthReader[V any] struct {
 	*cursor
 	as     arrow.DataType
 	valid  validity
-	decode func(to []V, p pageRows) error // puts the values of p, as many as to has, into to
+	decode func(to []V, p pageRows) error // decodes the values of p into to, as many as to has room for
 	cast   func([]byte) []V
 	width  int // bytes of a value
 	out    *memory.Buffer
@@ -97,6 +103,8 @@ func (r *fixedWidthReader[V]) Begin(rows int) {
 	r.out.Resize(rows * r.width)
 }
 
+// Read decodes values into the front of the rows of each page, and then spreads
+// them where rows are null.
 func (r *fixedWidthReader[V]) Read(row int64, n int) error {
 	dst := r.cast(r.out.Bytes())
 	return r.forEachPage(row, n, func(p pageRows) error {
@@ -127,8 +135,9 @@ func (r *fixedWidthReader[V]) Close() error {
 	return r.cursor.close()
 }
 
-// spreadNulls moves the values of p, which are the first of rows, to the rows that
-// have one. Rows without one become 0.
+// spreadNulls moves the values of p, which are the first of rows, to the rows
+// that have a value, from the last to the first, so that none is overwritten.
+// Null rows become 0.
 func spreadNulls[V any](rows []V, p pageRows) {
 	if p.levels == nil {
 		return
@@ -145,14 +154,15 @@ func spreadNulls[V any](rows []V, p pageRows) {
 	}
 }
 
-// integerDecoder takes integers out of pages, coded or not.
+// integerDecoder decodes integers of pages, dictionary-encoded or not.
 type integerDecoder[V int32 | int64] struct {
 	*cursor
 	values     func(encoding.Values) []V
-	dict       parquet.Dictionary // whose values are coded
+	dict       parquet.Dictionary // the dictionary that was decoded last
 	dictionary []V
 }
 
+// newInt64Decoder returns a decoder of the pages of c.
 func newInt64Decoder(c *cursor) *integerDecoder[int64] {
 	return &integerDecoder[int64]{cursor: c, values: func(v encoding.Values) []int64 { return v.Int64() }}
 }
@@ -161,6 +171,7 @@ func newInt32Decoder(c *cursor) *integerDecoder[int32] {
 	return &integerDecoder[int32]{cursor: c, values: func(v encoding.Values) []int32 { return v.Int32() }}
 }
 
+// decode puts the values of p into to.
 func (f *integerDecoder[V]) decode(to []V, p pageRows) error {
 	dict := f.page.Dictionary()
 	if dict == nil {
@@ -176,21 +187,24 @@ func (f *integerDecoder[V]) decode(to []V, p pageRows) error {
 	return nil
 }
 
+// newInt64Reader reads 64-bit integers and timestamps.
 func newInt64Reader(c *cursor, as arrow.DataType, valid validity) ColumnReader {
 	return &fixedWidthReader[int64]{cursor: c, as: as, valid: valid, decode: newInt64Decoder(c).decode, cast: arrow.Int64Traits.CastFromBytes, width: arrow.Int64SizeBytes}
 }
 
+// newInt32Reader reads 32-bit integers and dates.
 func newInt32Reader(c *cursor, as arrow.DataType, valid validity) ColumnReader {
 	return &fixedWidthReader[int32]{cursor: c, as: as, valid: valid, decode: newInt32Decoder(c).decode, cast: arrow.Int32Traits.CastFromBytes, width: arrow.Int32SizeBytes}
 }
 
+// newDecimalReader reads decimals of up to 16 bytes.
 func newDecimalReader(c *cursor, as arrow.DataType, valid validity) ColumnReader {
 	return &fixedWidthReader[decimal128.Num]{
 		cursor: c, as: as, valid: valid, decode: c.decimals, cast: arrow.Decimal128Traits.CastFromBytes, width: arrow.Decimal128SizeBytes,
 	}
 }
 
-// decimals puts exact numbers, which pages hold big-endian, into to.
+// decimals puts decimals, which pages hold big-endian, into to.
 func (c *cursor) decimals(to []decimal128.Num, p pageRows) error {
 	data, dict := c.data, c.page.Dictionary()
 	if dict != nil {
@@ -213,7 +227,8 @@ func (c *cursor) decimals(to []decimal128.Num, p pageRows) error {
 	return nil
 }
 
-// bigEndian is the number of up to 16 bytes, the sign first.
+// bigEndian returns the decimal whose bytes, 16 at most, are raw: most
+// significant first, in two's complement.
 func bigEndian(raw []byte) decimal128.Num {
 	if len(raw) == arrow.Decimal128SizeBytes {
 		return decimal128.New(int64(binary.BigEndian.Uint64(raw)), binary.BigEndian.Uint64(raw[8:]))
@@ -228,17 +243,18 @@ func bigEndian(raw []byte) decimal128.Num {
 	return decimal128.New(int64(binary.BigEndian.Uint64(full[:8])), binary.BigEndian.Uint64(full[8:]))
 }
 
-// NewInt64sReader returns a reader of a column whose values were read already.
+// NewInt64sReader returns a reader of a column of which values are all rows of
+// the row group, as ReadInt64s returns them.
 func NewInt64sReader(as arrow.DataType, mem memory.Allocator, values []int64) ColumnReader {
-	return &decodedReader{as: as, valid: validity{mem: mem}, from: values}
+	return &decodedReader{as: as, valid: validity{mem: mem}, values: values}
 }
 
-// decodedReader gives out a column that filter has read already.
+// decodedReader copies rows of a column that ReadInt64s has decoded.
 type decodedReader struct {
-	as    arrow.DataType
-	valid validity
-	from  []int64
-	out   *memory.Buffer
+	as     arrow.DataType
+	valid  validity
+	values []int64
+	out    *memory.Buffer
 }
 
 func (r *decodedReader) Begin(rows int) {
@@ -248,7 +264,7 @@ func (r *decodedReader) Begin(rows int) {
 }
 
 func (r *decodedReader) Read(row int64, n int) error {
-	copy(arrow.Int64Traits.CastFromBytes(r.out.Bytes())[r.valid.filled:], r.from[row:row+int64(n)])
+	copy(arrow.Int64Traits.CastFromBytes(r.out.Bytes())[r.valid.filled:], r.values[row:row+int64(n)])
 	r.valid.add(pageRows{rows: n, values: n})
 	return nil
 }
@@ -267,7 +283,7 @@ func (r *decodedReader) Close() error {
 	return nil
 }
 
-// nullReader is a column that the file was written without.
+// nullReader stands for a column that the file was written without.
 type nullReader struct {
 	as   arrow.DataType
 	mem  memory.Allocator

@@ -10,56 +10,60 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/decimal128"
 )
 
-// largeValueBytes is from where on a coded value counts as a text of its own in
-// the size of a row group.
+// largeValueBytes is the size from which a dictionary-encoded value counts
+// towards the size of a row group for each row that has it. Smaller ones are
+// few and stand in the dictionary once.
 const largeValueBytes = 4 << 10
 
-// columnWriter takes rows of one column of the bound batches into pages.
+// columnWriter gathers rows of one column of the bound batches into pages.
 type columnWriter struct {
 	bounds     bool // pages have a smallest and a largest value
 	field      arrow.Field
 	encoding   columnEncoding
-	arrays     []boundArray    // one of each bound batch
+	arrays     []boundArray    // the column in each bound batch
 	hasStrings bool            // rows may have long strings
-	allNull    bool            // no row of the bound batches has a value
-	plain      bool            // the page is not coded though the form is: its strings hardly repeat
-	page       pageBuffer      // being gathered
-	dict       chunkDictionary // of the row group, where form is coded
-	chunk      columnChunk     // of the row group
+	allNull    bool            // no row of the bound batches has a value: rows need no look
+	plain      bool            // the page does without the dictionary: see nextPage
+	page       pageBuffer      // the page being gathered
+	dict       chunkDictionary // finished pages of the row group, if encoding has one
+	chunk      columnChunk     // finished pages of the row group
 }
 
-// boundArray is one column of one batch, taken apart.
+// boundArray is one column of one batch, taken apart into slices, so that a row
+// costs no call through Arrow's interfaces.
 type boundArray struct {
-	valid   []byte // bits of rows that have a value; nil when all have
-	offset  int    // of the first row in valid
+	valid   []byte // validity bitmap; nil if every row has a value
+	offset  int    // of the first row, in bits of valid
 	allNull bool   // no row has a value
 
-	int64s   []int64 // longs, timestamps
-	int32s   []int32 // ints, dates, codes
+	int64s   []int64 // 64-bit integers and timestamps
+	int32s   []int32 // 32-bit integers, dates, codes of a dictionary
 	decimals []decimal128.Num
 	bools    *array.Boolean
-	data     []byte  // of strings and binaries; of a coded column of its values
-	offsets  []int32 // in data, one more than there are values
-	codeMap  []int32 // code → code in the row group's dictionary, or unmapped
-	group    int     // the row group that mapped is of
+	data     []byte  // bytes of strings and binaries, or those of the dictionary's values
+	offsets  []int32 // of the values in data, and one more for the end of the last
+	codeMap  []int32 // code in the batch → code in the row group, or unmapped; nil without a dictionary
+	group    int     // number of the row group that codeMap is valid for
 }
 
+// unmapped marks a code that no row of the row group has had yet.
 const unmapped = -1
 
+// isNull reports whether a row has no value.
 func (s *boundArray) isNull(row uint32) bool {
 	return s.allNull || (s.valid != nil && bitutil.BitIsNotSet(s.valid, s.offset+int(row)))
 }
 
-// value is string number i of data.
+// value returns string number i of data.
 func (s *boundArray) value(i int32) []byte { return s.data[s.offsets[i]:s.offsets[i+1]] }
 
-// unbind lets go of the bound batches.
+// unbind drops the references to the bound batches.
 func (c *columnWriter) unbind() {
 	clear(c.arrays)
 	c.arrays, c.hasStrings, c.allNull = c.arrays[:0], false, true
 }
 
-// bind adds a batch's column to from.
+// bind adds a batch's column to arrays.
 func (c *columnWriter) bind(col arrow.Array) error {
 	if !arrow.TypeEqual(col.DataType(), c.field.Type) {
 		return fmt.Errorf("type %s, want %s", col.DataType(), c.field.Type)
@@ -79,6 +83,7 @@ func (c *columnWriter) bind(col arrow.Array) error {
 	return nil
 }
 
+// bindValues finds the memory of the values of col. It is not copied.
 func (c *columnWriter) bindValues(s *boundArray, col arrow.Array) {
 	switch a := col.(type) {
 	case *array.Int64, *array.Timestamp:
@@ -102,8 +107,8 @@ func (c *columnWriter) bindValues(s *boundArray, col arrow.Array) {
 	}
 }
 
-// stringBytes is what the offsets of a string or binary array count in; there
-// may be none when all strings are empty.
+// stringBytes returns the bytes of a string or binary array, which its offsets
+// count in; there may be none if all strings are empty.
 func stringBytes(a arrow.Array) []byte {
 	if buf := a.Data().Buffers()[2]; buf != nil {
 		return buf.Bytes()
@@ -111,7 +116,7 @@ func stringBytes(a arrow.Array) []byte {
 	return nil
 }
 
-// size is what a row's string adds to the row group.
+// size returns how many bytes a row's string adds to the row group.
 func (c *columnWriter) size(r RowRef) int64 {
 	s := &c.arrays[r.Batch]
 	if s.isNull(r.Row) {
@@ -127,7 +132,7 @@ func (c *columnWriter) size(r RowRef) int64 {
 	return 0
 }
 
-// append takes rows into the page. group numbers the row group.
+// append adds rows to the page. group is the number of the row group.
 func (c *columnWriter) append(rows []RowRef, group int) {
 	p := &c.page
 	p.rows += len(rows)
@@ -153,6 +158,7 @@ func (c *columnWriter) append(rows []RowRef, group int) {
 	}
 }
 
+// appendInt64s appends 64-bit integers and timestamps.
 func (c *columnWriter) appendInt64s(rows []RowRef) {
 	p := &c.page
 	for _, r := range rows {
@@ -172,8 +178,8 @@ func (c *columnWriter) appendInt64s(rows []RowRef) {
 	}
 }
 
-// appendIntegerCode appends the code of a number. Sorted rows have the same one many
-// times over.
+// appendIntegerCode appends the code of an integer. Sorted rows have the same
+// integer many times in a row, so most need no look into the dictionary.
 func (c *columnWriter) appendIntegerCode(v int64) {
 	d := &c.dict
 	if d.size == 0 || v != d.lastInt64 {
@@ -190,7 +196,9 @@ func (c *columnWriter) appendIntegerCode(v int64) {
 	c.page.codes = append(c.page.codes, d.lastCode)
 }
 
-// appendDictionary appends the codes that the row group gives to coded values.
+// appendDictionary appends the codes that the row group gives to the values of
+// a dictionary array. Each value is hashed once per batch and row group,
+// however many rows have it.
 func (c *columnWriter) appendDictionary(rows []RowRef, group int) {
 	p := &c.page
 	for _, r := range rows {
@@ -218,8 +226,8 @@ func (c *columnWriter) appendDictionary(rows []RowRef, group int) {
 	}
 }
 
-// appendStringCodes gives codes to strings that have none; sorted rows have the
-// same one many times over.
+// appendStringCodes appends codes of strings that come without a dictionary.
+// Sorted rows have the same string many times in a row.
 func (c *columnWriter) appendStringCodes(rows []RowRef) {
 	p := &c.page
 	for _, r := range rows {
@@ -240,6 +248,7 @@ func (c *columnWriter) appendStringCodes(rows []RowRef) {
 	}
 }
 
+// appendStrings appends strings and binaries in full.
 func (c *columnWriter) appendStrings(rows []RowRef) {
 	p := &c.page
 	for _, r := range rows {
@@ -256,7 +265,7 @@ func (c *columnWriter) appendStrings(rows []RowRef) {
 	}
 }
 
-// appendDecimals appends numbers as Parquet keeps them: big-endian.
+// appendDecimals appends decimals in Parquet's form: big-endian, 16 bytes.
 func (c *columnWriter) appendDecimals(rows []RowRef) {
 	p := &c.page
 	for _, r := range rows {
@@ -274,6 +283,7 @@ func (c *columnWriter) appendDecimals(rows []RowRef) {
 	}
 }
 
+// appendBools appends booleans as bits, the first in the lowest bit of a byte.
 func (c *columnWriter) appendBools(rows []RowRef) {
 	p := &c.page
 	for _, r := range rows {
@@ -293,9 +303,10 @@ func (c *columnWriter) appendBools(rows []RowRef) {
 	}
 }
 
-func appendLittleEndian(to []byte, v int64, width int) []byte {
+// appendLittleEndian appends the lowest width bytes of v: 4 or 8.
+func appendLittleEndian(dst []byte, v int64, width int) []byte {
 	if width == 4 {
-		return binary.LittleEndian.AppendUint32(to, uint32(v))
+		return binary.LittleEndian.AppendUint32(dst, uint32(v))
 	}
-	return binary.LittleEndian.AppendUint64(to, uint64(v))
+	return binary.LittleEndian.AppendUint64(dst, uint64(v))
 }

@@ -10,21 +10,23 @@ import (
 	"github.com/parquet-go/parquet-go/encoding"
 )
 
-// cursor walks the pages of one column chunk, forward only.
+// cursor walks the pages of one column chunk, forward only. It decodes one page
+// at a time.
 type cursor struct {
 	pages    *parquet.FilePages
-	seekable bool // pages can be skipped without reading them
+	seekable bool // pages can be skipped by the offset index
 	nullable bool
 
-	page      parquet.Page // nil before the first
-	firstRow  int64        // row of the group that the page starts at
-	levels    []byte       // of the page's rows: 1 has a value, 0 has none; nil when all have
-	nextRow   int          // row of the page that comes next
-	nextValue int          // value of the page that comes next
-	data      encoding.Values
+	page      parquet.Page    // nil before the first
+	firstRow  int64           // first row of the page, in the row group
+	levels    []byte          // definition levels of the page: 1 has a value, 0 is null; nil if the column is not nullable
+	nextRow   int             // next row, in the page
+	nextValue int             // value of the next row that has one, in the page
+	data      encoding.Values // of the page
 }
 
-// newCursor starts at the first row of chunk, whose bytes are read from at.
+// newCursor returns a cursor before the first row of chunk, whose bytes are
+// read from at.
 func newCursor(chunk *parquet.FileColumnChunk, at io.ReaderAt) *cursor {
 	c := &cursor{pages: chunk.PagesFrom(at)}
 	leaf := chunk.Node()
@@ -34,7 +36,8 @@ func newCursor(chunk *parquet.FileColumnChunk, at io.ReaderAt) *cursor {
 	return c
 }
 
-// useOffsetIndex makes the cursor skip pages by the offset index at the end of f.
+// useOffsetIndex makes the cursor skip pages by the offset index at the end of
+// f.
 func (c *cursor) useOffsetIndex(f *File, chunk *parquet.FileColumnChunk) {
 	if !c.seekable {
 		return
@@ -44,19 +47,19 @@ func (c *cursor) useOffsetIndex(f *File, chunk *parquet.FileColumnChunk) {
 		at = bytes.NewReader(f.body)
 	}
 	if _, err := chunk.OffsetIndexFrom(at); err != nil {
-		c.seekable = false // absent, or before what was fetched: read page by page
+		c.seekable = false // the file has none, or it lies before what was fetched: read page by page
 	}
 }
 
-// pageRows is rows of one page.
+// pageRows is consecutive rows of the cursor's page.
 type pageRows struct {
 	rows       int
-	levels     []byte // nil when every row has a value
-	values     int    // how many rows have a value
-	firstValue int    // the first of them in the page's data
+	levels     []byte // definition levels; nil if every row has a value
+	values     int    // number of rows that have a value
+	firstValue int    // the first of these values, in the page's data
 }
 
-// forEachPage calls f for rows [row, row+n) of the group, page by page.
+// forEachPage calls f for rows [row, row+n) of the row group, page by page.
 func (c *cursor) forEachPage(row int64, n int, f func(p pageRows) error) error {
 	for n > 0 {
 		if err := c.moveTo(row); err != nil {
@@ -82,7 +85,7 @@ func (c *cursor) forEachPage(row int64, n int, f func(p pageRows) error) error {
 	return nil
 }
 
-// moveTo brings the cursor to row, which is not before it.
+// moveTo brings the cursor to row, which must not lie before it.
 func (c *cursor) moveTo(row int64) error {
 	for c.page == nil || row >= c.firstRow+c.page.NumRows() {
 		if err := c.nextPage(row); err != nil {
@@ -100,7 +103,8 @@ func (c *cursor) moveTo(row int64) error {
 	return nil
 }
 
-// nextPage goes to the next page, or to the one that has row where that is far.
+// nextPage reads the next page. If row lies more than a page further on and the
+// cursor is seekable, it goes straight to the page that has row.
 func (c *cursor) nextPage(row int64) error {
 	next, far := int64(0), int64(maxPageBytes/8)
 	if c.page != nil {
@@ -128,6 +132,8 @@ func (c *cursor) nextPage(row int64) error {
 	return nil
 }
 
+// releasePage returns the page's buffers to parquet-go. Slices of them are
+// invalid from then on.
 func (c *cursor) releasePage() {
 	if c.page != nil {
 		parquet.Release(c.page)
@@ -135,6 +141,7 @@ func (c *cursor) releasePage() {
 	c.page, c.data = nil, encoding.Values{}
 }
 
+// close frees the page and ends the reading.
 func (c *cursor) close() error {
 	c.releasePage()
 	if err := c.pages.Close(); err != nil {

@@ -9,26 +9,31 @@ import (
 	"github.com/parquet-go/parquet-go/encoding"
 )
 
-// dictionaryReader reads values as codes of a dictionary that the whole row group
-// shares. Values of pages that have none are coded here.
+// dictionaryReader makes dictionary arrays. All arrays of a row group share one
+// dictionary; it starts with that of the column chunk, so that most codes are
+// copied as they are. Values of pages without codes, as other engines and full
+// dictionaries leave them, are looked up and added.
 type dictionaryReader struct {
 	fixedWidthReader[int32] // of the codes
 
-	values      dictionaryValues // values of codes
-	loaded      bool             // the chunk's dictionary is in words, with its own codes
-	valuesArray arrow.Array      // words as an array; nil before the first
+	values      dictionaryValues // values by code
+	loaded      bool             // the chunk's dictionary is in values, under its own codes
+	valuesArray arrow.Array      // values as an array; nil before the first
 }
 
-// dictionaryValues are values by code.
+// dictionaryValues is a dictionary that grows.
 type dictionaryValues interface {
 	len() int
-	// load adds n values, whatever is there.
-	load(of encoding.Values, n int)
-	// code puts the codes of values of into to, from one on. New ones are added.
-	code(to []int32, of encoding.Values, from int)
+	// load adds n values, without a look at whether they are there.
+	load(page encoding.Values, n int)
+	// code puts the codes of values of page into to, beginning with value
+	// number from. New values are added.
+	code(to []int32, page encoding.Values, from int)
 	array(mem memory.Allocator) arrow.Array
 }
 
+// newDictionaryReader returns a reader of arrays of type as, a dictionary of
+// strings or of 64-bit integers.
 func newDictionaryReader(c *cursor, as arrow.DataType, valid validity) *dictionaryReader {
 	r := &dictionaryReader{values: &stringDictionary{}}
 	if valueType(as).ID() == arrow.INT64 {
@@ -51,7 +56,8 @@ func (r *dictionaryReader) codes(to []int32, p pageRows) error {
 	return nil
 }
 
-// load makes the codes of the chunk's dictionary ours, before any other.
+// load adds the values of the chunk's dictionary first, so that their codes
+// stay as they are in the pages.
 func (r *dictionaryReader) load() error {
 	if r.loaded {
 		return nil
@@ -67,6 +73,9 @@ func (r *dictionaryReader) load() error {
 	return nil
 }
 
+// Array returns the rows with the dictionary as it is now. It makes the
+// dictionary's array anew only if values were added, so arrays mostly share
+// one, by which readers recognise that codes mean the same.
 func (r *dictionaryReader) Array() arrow.Array {
 	if r.valuesArray == nil || r.valuesArray.Len() < r.values.len() {
 		r.releaseValues()
@@ -91,36 +100,39 @@ func (r *dictionaryReader) Close() error {
 	return r.fixedWidthReader.Close()
 }
 
-// stringDictionary are words of strings.
+// stringDictionary is a dictionary of strings.
 type stringDictionary struct {
-	list [][]byte
-	of   map[string]int32 // code of each; nil until a page needs it
+	values [][]byte
+	codes  map[string]int32 // code of each; nil until a page without codes needs it
 }
 
-func (t *stringDictionary) len() int { return len(t.list) }
+func (t *stringDictionary) len() int { return len(t.values) }
 
-func (t *stringDictionary) load(of encoding.Values, n int) {
-	raw, at := byteArrays(of)
+// load keeps the values in the memory of the dictionary page, which lives as
+// long as the column's reader.
+func (t *stringDictionary) load(page encoding.Values, n int) {
+	raw, offsets := byteArrays(page)
 	for i := range n {
-		t.list = append(t.list, raw[at[i]:at[i+1]])
+		t.values = append(t.values, raw[offsets[i]:offsets[i+1]])
 	}
 }
 
-func (t *stringDictionary) code(to []int32, of encoding.Values, from int) {
-	if t.of == nil {
-		t.of = map[string]int32{}
-		for i, v := range t.list {
-			t.of[string(v)] = int32(i)
+// code copies only values that are new.
+func (t *stringDictionary) code(to []int32, page encoding.Values, from int) {
+	if t.codes == nil {
+		t.codes = map[string]int32{}
+		for i, v := range t.values {
+			t.codes[string(v)] = int32(i)
 		}
 	}
-	raw, at := byteArrays(of)
+	raw, offsets := byteArrays(page)
 	for i := range to {
-		v := raw[at[from+i]:at[from+i+1]]
-		code, known := t.of[string(v)]
+		v := raw[offsets[from+i]:offsets[from+i+1]]
+		code, known := t.codes[string(v)]
 		if !known {
-			code = int32(len(t.list))
+			code = int32(len(t.values))
 			own := append([]byte(nil), v...)
-			t.of[string(own)], t.list = code, append(t.list, own)
+			t.codes[string(own)], t.values = code, append(t.values, own)
 		}
 		to[i] = code
 	}
@@ -129,40 +141,42 @@ func (t *stringDictionary) code(to []int32, of encoding.Values, from int) {
 func (t *stringDictionary) array(mem memory.Allocator) arrow.Array {
 	b := array.NewStringBuilder(mem)
 	defer b.Release()
-	b.Reserve(len(t.list))
+	b.Reserve(len(t.values))
 	size := 0
-	for _, v := range t.list {
+	for _, v := range t.values {
 		size += len(v)
 	}
 	b.ReserveData(size)
-	for _, v := range t.list {
+	for _, v := range t.values {
 		b.BinaryBuilder.Append(v)
 	}
 	return b.NewArray()
 }
 
-// int64Dictionary are words of integers.
+// int64Dictionary is a dictionary of integers.
 type int64Dictionary struct {
-	list []int64
-	of   map[int64]int32 // code of each; nil until a page needs it
+	values []int64
+	codes  map[int64]int32 // code of each; nil until a page without codes needs it
 }
 
-func (w *int64Dictionary) len() int { return len(w.list) }
+func (w *int64Dictionary) len() int { return len(w.values) }
 
-func (w *int64Dictionary) load(of encoding.Values, n int) { w.list = append(w.list, of.Int64()[:n]...) }
+func (w *int64Dictionary) load(page encoding.Values, n int) {
+	w.values = append(w.values, page.Int64()[:n]...)
+}
 
-func (w *int64Dictionary) code(to []int32, of encoding.Values, from int) {
-	if w.of == nil {
-		w.of = map[int64]int32{}
-		for i, v := range w.list {
-			w.of[v] = int32(i)
+func (w *int64Dictionary) code(to []int32, page encoding.Values, from int) {
+	if w.codes == nil {
+		w.codes = map[int64]int32{}
+		for i, v := range w.values {
+			w.codes[v] = int32(i)
 		}
 	}
-	for i, v := range of.Int64()[from : from+len(to)] {
-		code, known := w.of[v]
+	for i, v := range page.Int64()[from : from+len(to)] {
+		code, known := w.codes[v]
 		if !known {
-			code = int32(len(w.list))
-			w.of[v], w.list = code, append(w.list, v)
+			code = int32(len(w.values))
+			w.codes[v], w.values = code, append(w.values, v)
 		}
 		to[i] = code
 	}
@@ -171,6 +185,6 @@ func (w *int64Dictionary) code(to []int32, of encoding.Values, from int) {
 func (w *int64Dictionary) array(mem memory.Allocator) arrow.Array {
 	b := array.NewInt64Builder(mem)
 	defer b.Release()
-	b.AppendValues(w.list, nil)
+	b.AppendValues(w.values, nil)
 	return b.NewArray()
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// Sizes of what goes to a column at a time: enough to pay for the call, few
-// enough to stay in the cache.
+// Limits of what a column is given at a time: enough rows to be worth the call,
+// few enough for their strings to stay in the cache.
 const (
 	sliceRows  = 1024
 	sliceBytes = 4 << 20
@@ -32,32 +32,37 @@ const magic = "PAR1"
 // RowRef is one row of the batches bound to an Encoder.
 type RowRef struct{ Batch, Row uint32 }
 
-// Encoder writes data files of one table, one after the other: pages by the
-// encodings of parquet-go, straight from the columns of batches, since its own
-// writer takes every value by itself and hashes each coded one again. Its
-// buffers are worth keeping. It belongs to one goroutine at a time.
+// Encoder writes data files of one table, one after the other. It makes pages
+// with the encodings of parquet-go, straight from the columns of batches.
+// parquet-go's own writer takes every value by itself and hashes each
+// dictionary-encoded one again; see BenchmarkWriteEvents and
+// BenchmarkWriteEventsFloor of package lake.
+//
+// A file is Begin, then Bind and Write as often as needed, then Finish. The
+// buffers are worth keeping for the next file. An Encoder belongs to one
+// goroutine at a time.
 type Encoder struct {
-	emptyFooter format.FileMetaData // what every footer has: the schema
+	emptyFooter format.FileMetaData // the part of a footer that is the same for every file: the schema
 	columns     []columnWriter
-	pages       pageEncoder
-	out         countingWriter
+	pages       pageEncoder    // shared by the columns
+	out         countingWriter // the file being written
 
 	groups     []format.RowGroup // of the file
 	indexes    []pageIndex
 	rows       int64 // of the file
-	group      int   // numbers row groups, over all files
+	group      int   // number of the row group, over all files, so that codes of an earlier one are never taken for valid
 	groupRows  int64 // of the row group being written
 	groupBytes int64 // of its strings
 }
 
 // pageIndex is the page index of a row group, by column.
 type pageIndex struct {
-	columns []format.ColumnIndex // without pages where the column has no bounds
-	offsets []format.OffsetIndex
+	columns []format.ColumnIndex // bounds of each page; empty where the column has none
+	offsets []format.OffsetIndex // place of each page
 }
 
-// NewEncoder returns an encoder of the data files of a table whose pages are compressed by the codec of
-// that name.
+// NewEncoder returns an encoder of data files with the given columns, whose
+// pages are compressed by the codec of that name.
 func NewEncoder(table string, columns []Column, compression string) (*Encoder, error) {
 	codec, err := newCodec(compression)
 	if err != nil {
@@ -80,10 +85,12 @@ func NewEncoder(table string, columns []Column, compression string) (*Encoder, e
 	return e, nil
 }
 
-// Size returns how many bytes of the file have been written.
+// Size returns how many bytes have gone to the file so far. Rows of the row
+// group being built are not among them.
 func (e *Encoder) Size() int64 { return e.out.size }
 
-// Begin starts a data file that is written to out.
+// Begin starts a data file that is written to out. A file that was not finished
+// is abandoned.
 func (e *Encoder) Begin(out io.Writer) {
 	e.out = countingWriter{to: out}
 	e.groups, e.indexes = nil, nil
@@ -91,6 +98,7 @@ func (e *Encoder) Begin(out io.Writer) {
 	e.beginGroup()
 }
 
+// beginGroup starts a row group. Its columns have empty dictionaries.
 func (e *Encoder) beginGroup() {
 	e.group++
 	e.groupRows, e.groupBytes = 0, 0
@@ -103,7 +111,7 @@ func (e *Encoder) beginGroup() {
 }
 
 // Bind makes batches those that rows refer to. They must have the columns of
-// the table and stay until the next bind.
+// the table, and must not be released before the next Bind or Release.
 func (e *Encoder) Bind(batches []arrow.Record) error {
 	for i := range e.columns {
 		c := &e.columns[i]
@@ -120,7 +128,7 @@ func (e *Encoder) Bind(batches []arrow.Record) error {
 	return nil
 }
 
-// Release lets go of the batches and of what was written.
+// Release drops the references to batches and to what was written.
 func (e *Encoder) Release() {
 	for i := range e.columns {
 		e.columns[i].unbind()
@@ -128,7 +136,8 @@ func (e *Encoder) Release() {
 	e.Begin(io.Discard)
 }
 
-// Write appends rows of the bound batches.
+// Write appends rows of the bound batches, which come in the sort order of the
+// table.
 func (e *Encoder) Write(rows []RowRef) error {
 	for len(rows) > 0 {
 		n, size := e.nextRows(rows)
@@ -154,8 +163,8 @@ func (e *Encoder) Write(rows []RowRef) error {
 	return nil
 }
 
-// nextRows is how many rows go to the columns at once, and the bytes of their
-// strings.
+// nextRows returns how many rows go to the columns at once, and the bytes of
+// their strings.
 func (e *Encoder) nextRows(rows []RowRef) (n int, size int64) {
 	rows = rows[:min(len(rows), sliceRows)]
 	sizes := make([]int64, len(rows))
@@ -173,7 +182,7 @@ func (e *Encoder) nextRows(rows []RowRef) (n int, size int64) {
 	return n, size
 }
 
-// flush ends the row group.
+// flush ends the row group and writes its columns, one after the other.
 func (e *Encoder) flush() error {
 	if e.groupRows == 0 {
 		return nil
@@ -204,7 +213,7 @@ func (e *Encoder) flush() error {
 	return nil
 }
 
-// writeMagic begins the file, if need be.
+// writeMagic begins the file, unless it has begun.
 func (e *Encoder) writeMagic() error {
 	if e.out.size > 0 {
 		return nil
@@ -213,6 +222,7 @@ func (e *Encoder) writeMagic() error {
 	return err
 }
 
+// offsetBy returns the locations of pages whose first lies at from.
 func offsetBy(pages []format.PageLocation, from int64) []format.PageLocation {
 	out := slices.Clone(pages)
 	for i := range out {
@@ -221,7 +231,8 @@ func offsetBy(pages []format.PageLocation, from int64) []format.PageLocation {
 	return out
 }
 
-// writeChunk writes the pages of one column, its dictionary first.
+// writeChunk writes the pages of one column, its dictionary first, and returns
+// the column's entry in the footer.
 func (e *Encoder) writeChunk(c *columnWriter) (format.ColumnMetaData, error) {
 	m := format.ColumnMetaData{
 		Type: e.emptyFooter.Schema[1+c.encoding.index].Type.V, PathInSchema: []string{c.field.Name}, Codec: codecOf(c.encoding.codec),
@@ -257,10 +268,12 @@ func (e *Encoder) writeChunk(c *columnWriter) (format.ColumnMetaData, error) {
 	return m, nil
 }
 
+// pageStats counts n data pages of an encoding.
 func pageStats(how format.Encoding, n int32) format.PageEncodingStats {
 	return format.PageEncodingStats{PageType: format.DataPageV2, Encoding: how, Count: n}
 }
 
+// codecOf returns the name of codec in a footer; nil is no compression.
 func codecOf(codec compress.Codec) format.CompressionCodec {
 	if codec == nil {
 		return format.Uncompressed
@@ -268,7 +281,8 @@ func codecOf(codec compress.Codec) format.CompressionCodec {
 	return codec.CompressionCodec()
 }
 
-// Finish ends the file and returns its metrics.
+// Finish ends the file and returns its metrics. Until then the file cannot be
+// read, since its footer comes last.
 func (e *Encoder) Finish() (*Metrics, error) {
 	if err := e.flush(); err != nil {
 		return nil, err
@@ -292,7 +306,8 @@ func (e *Encoder) Finish() (*Metrics, error) {
 	return metricsOf(e.columns, &meta, e.out.size), nil
 }
 
-// writeIndexes writes the page indexes of all row groups, bounds first.
+// writeIndexes writes the page indexes of all row groups: first the bounds of
+// all columns, then the places of their pages, as the specification has it.
 func (e *Encoder) writeIndexes() error {
 	var tail bytes.Buffer
 	to := thrift.NewEncoder(new(thrift.CompactProtocol).NewWriter(&tail))
@@ -325,7 +340,7 @@ func (e *Encoder) writeIndexes() error {
 	return err
 }
 
-// countingWriter counts what goes to a data file.
+// countingWriter counts the bytes that go to a data file.
 type countingWriter struct {
 	to   io.Writer
 	size int64

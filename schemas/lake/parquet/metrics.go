@@ -11,15 +11,16 @@ import (
 // maxBoundBytes is the longest string that goes to the manifests as a bound.
 const maxBoundBytes = 64
 
-// Metrics are what the footer of a data file says of it. Maps are by field id.
+// Metrics are the counts, sizes and bounds of a data file that Iceberg keeps in
+// its manifests. The keys of maps are field ids.
 type Metrics struct {
 	Rows, Bytes          int64
 	Sizes, Values, Nulls map[int]int64
-	Lower, Upper         map[int][]byte // bounds of columns that have them
+	Lower, Upper         map[int][]byte // bounds, as Parquet and Iceberg both write them; only of columns with Bounds
 	Splits               []int64        // where row groups begin
 }
 
-// metricsOf reads the metrics of a data file of columns from its footer.
+// metricsOf adds up the metrics of the row groups.
 func metricsOf(columns []columnWriter, meta *format.FileMetaData, bytes int64) *Metrics {
 	m := &Metrics{
 		Rows: meta.NumRows, Bytes: bytes,
@@ -40,7 +41,7 @@ func metricsOf(columns []columnWriter, meta *format.FileMetaData, bytes int64) *
 		}
 	}
 	for id, v := range m.Lower {
-		if len(v) > maxBoundBytes || len(m.Upper[id]) > maxBoundBytes { // a cut upper bound would be too low
+		if len(v) > maxBoundBytes || len(m.Upper[id]) > maxBoundBytes { // an upper bound that is cut short would be too low
 			delete(m.Lower, id)
 			delete(m.Upper, id)
 		}
@@ -48,10 +49,9 @@ func metricsOf(columns []columnWriter, meta *format.FileMetaData, bytes int64) *
 	return m
 }
 
-// widen takes the bounds of a row group into those of the file. Iceberg and
-// Parquet write numbers and strings alike.
+// widen extends the bounds of the file by those of a row group.
 func (m *Metrics) widen(id int, t arrow.DataType, s *format.Statistics) {
-	if s.MinValue == nil || s.MaxValue == nil { // nothing but nulls
+	if s.MinValue == nil || s.MaxValue == nil { // all rows are null
 		return
 	}
 	if low, ok := m.Lower[id]; !ok || boundLess(t, s.MinValue, low) {
@@ -62,6 +62,8 @@ func (m *Metrics) widen(id int, t arrow.DataType, s *format.Statistics) {
 	}
 }
 
+// boundLess orders bounds of a column of type t: integers by value, strings by
+// their bytes.
 func boundLess(t arrow.DataType, a, b []byte) bool {
 	switch t.ID() {
 	case arrow.INT64, arrow.INT32, arrow.DATE32, arrow.TIMESTAMP:
@@ -71,7 +73,8 @@ func boundLess(t arrow.DataType, a, b []byte) bool {
 	}
 }
 
-// DecodeBound reads a bound: the little-endian bytes of an int or a long.
+// DecodeBound returns the value of a bound of a 32- or 64-bit integer column,
+// which is its little-endian bytes; 0 for anything else.
 func DecodeBound(b []byte) int64 {
 	switch len(b) {
 	case 4:

@@ -16,21 +16,22 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// pageBuffer is the rows of one column that become a data page.
+// pageBuffer is the rows of one column that become the next data page. Which of
+// the slices has the values depends on the column's encoding.
 type pageBuffer struct {
 	rows   int
 	nulls  int
-	levels []byte // of a nullable column: 1 has a value, 0 has none
+	levels []byte // definition levels of a nullable column: 1 has a value, 0 is null
 
-	int64s    []int64  // numbers that are not coded
-	codes     []int32  // in the row group's dictionary
-	data      []byte   // strings, decimals, bits
-	ends      []uint32 // of strings in raw, after a first 0
-	bits      int      // in raw
-	low, high int64    // of coded numbers
+	int64s    []int64  // integers that are not dictionary-encoded
+	codes     []int32  // codes in the dictionary of the row group
+	data      []byte   // bytes of strings, decimals and booleans
+	ends      []uint32 // where each string in data ends, after a first 0
+	bits      int      // booleans in data
+	low, high int64    // smallest and largest of dictionary-encoded integers
 }
 
-// appendNulls appends rows without a value.
+// appendNulls appends n rows without a value.
 func (p *pageBuffer) appendNulls(n int) {
 	p.nulls += n
 	for range n {
@@ -38,6 +39,7 @@ func (p *pageBuffer) appendNulls(n int) {
 	}
 }
 
+// reset empties the buffer and keeps its memory.
 func (p *pageBuffer) reset() {
 	*p = pageBuffer{
 		levels: p.levels[:0], int64s: p.int64s[:0], codes: p.codes[:0], data: p.data[:0],
@@ -45,23 +47,26 @@ func (p *pageBuffer) reset() {
 	}
 }
 
-// full says that the page should end.
+// full reports whether the page should end.
 func (p *pageBuffer) full() bool { return p.rows >= maxPageRows || len(p.data) >= maxPageBytes }
 
-// chunkDictionary is the distinct values of one column of a row group.
+// chunkDictionary is the dictionary of one column of a row group. It looks up
+// by Go maps, and remembers the last value, since in sorted rows the same value
+// comes many times in a row.
 type chunkDictionary struct {
-	size        int32
-	values      []byte // as a dictionary page has them
+	size        int32  // number of values
+	values      []byte // as they stand in a dictionary page
 	int64Codes  map[int64]int32
 	stringCodes map[string]int32
-	keys        []string // of texts, by code
+	keys        []string // strings by code
 
-	lastInt64  int64 // number before; valid once n > 0
-	lastString string
-	lastCode   int32 // of last or lastString
+	lastInt64  int64  // the value before; valid once size > 0
+	lastString string // the same for strings
+	lastCode   int32  // code of lastInt64 or lastString
 }
 
-// codeOf is the code of raw.
+// codeOf returns the code of raw, and adds raw if it is new. Only a new value
+// is copied.
 func (d *chunkDictionary) codeOf(raw []byte) int32 {
 	if code, known := d.stringCodes[string(raw)]; known {
 		return code
@@ -74,6 +79,7 @@ func (d *chunkDictionary) codeOf(raw []byte) int32 {
 	return code
 }
 
+// reset empties the dictionary and keeps its memory.
 func (d *chunkDictionary) reset() {
 	clear(d.int64Codes)
 	clear(d.stringCodes)
@@ -81,24 +87,29 @@ func (d *chunkDictionary) reset() {
 	d.size, d.values, d.keys, d.lastString = 0, d.values[:0], d.keys[:0], ""
 }
 
-// columnChunk is the pages of one column of a row group, as they go to the file.
+// columnChunk is the finished pages of one column of a row group, as they go to
+// the file. They are kept in memory until the row group ends, because the
+// dictionary page precedes them in the file and is known only then.
 type columnChunk struct {
 	body         bytes.Buffer
-	pages        []format.PageLocation // offsets count from the first data page
+	pages        []format.PageLocation // offsets count from the start of body
 	index        format.ColumnIndex
 	stats        format.Statistics
 	rows         int64
-	plainPages   int32 // pages without a value, which need no dictionary
-	encodedPages int32
-	size         int64 // uncompressed, headers included
+	plainPages   int32 // pages in plain encoding: without a value, or without a dictionary
+	encodedPages int32 // pages in the encoding of the column
+	size         int64 // uncompressed, with page headers
 }
 
+// reset starts the chunk of the next row group. Statistics and index of the
+// last one belong to its footer now and are not reused.
 func (k *columnChunk) reset() {
 	k.body.Reset()
 	*k = columnChunk{body: k.body, pages: k.pages[:0]}
 }
 
-// pageEncoder turns pages into bytes. Columns share it: it is scratch memory.
+// pageEncoder turns pages into bytes. Its buffers are scratch memory that all
+// columns of an Encoder share.
 type pageEncoder struct {
 	levels     []byte
 	values     []byte
@@ -106,14 +117,14 @@ type pageEncoder struct {
 	header     bytes.Buffer
 }
 
-// flush ends the page of c.
+// flush encodes the page of c into c's chunk and starts the next page.
 func (e *pageEncoder) flush(c *columnWriter) error {
 	p := &c.page
 	if p.rows == 0 {
 		return nil
 	}
 	defer c.nextPage()
-	how, err := e.encode(c)
+	encoding, err := e.encode(c)
 	if err != nil {
 		return fmt.Errorf("encode page of column %s: %w", c.field.Name, err)
 	}
@@ -125,7 +136,7 @@ func (e *pageEncoder) flush(c *columnWriter) error {
 	}
 	before := c.chunk.body.Len()
 	header := format.PageHeader{Type: format.DataPageV2, DataPageHeaderV2: thrift.New(format.DataPageHeaderV2{
-		NumValues: int32(p.rows), NumRows: int32(p.rows), NumNulls: int32(p.nulls), Encoding: how,
+		NumValues: int32(p.rows), NumRows: int32(p.rows), NumNulls: int32(p.nulls), Encoding: encoding,
 		DefinitionLevelsByteLength: int32(len(e.levels)), IsCompressed: thrift.New(c.encoding.codec != nil),
 	})}
 	if err := e.write(&c.chunk, &header, c.encoding.codec); err != nil {
@@ -136,7 +147,7 @@ func (e *pageEncoder) flush(c *columnWriter) error {
 	})
 	c.chunk.rows += int64(p.rows)
 	c.chunk.addStats(c)
-	if how == format.Plain && c.encoding.dictionary {
+	if encoding == format.Plain && c.encoding.dictionary {
 		c.chunk.plainPages++
 	} else {
 		c.chunk.encodedPages++
@@ -144,23 +155,24 @@ func (e *pageEncoder) flush(c *columnWriter) error {
 	return nil
 }
 
-// nextPage starts a page. Strings of a text column that have hardly repeated in
-// this row group are written as they are from here on.
+// nextPage starts a page. Where the strings of a column have hardly repeated in
+// this row group, further pages are written without the dictionary, which would
+// only add to the size.
 func (c *columnWriter) nextPage() {
 	c.page.reset()
 	c.plain = c.encoding.dictionary && c.field.Type.ID() == arrow.STRING && int64(c.dict.size) > c.chunk.rows/2
 }
 
-// encode puts the values of c's page into values. A page without any needs no
-// dictionary.
-func (e *pageEncoder) encode(c *columnWriter) (how format.Encoding, err error) {
+// encode puts the values of c's page into values and returns their encoding. A
+// page without values is plain, so that it needs no dictionary.
+func (e *pageEncoder) encode(c *columnWriter) (encoding format.Encoding, err error) {
 	p, v := &c.page, e.values[:0]
-	how = c.encoding.encoding.Encoding()
+	encoding = c.encoding.encoding.Encoding()
 	switch {
 	case p.rows == p.nulls:
-		how = format.Plain
+		encoding = format.Plain
 	case c.plain:
-		how = format.Plain
+		encoding = format.Plain
 		v, err = parquet.Plain.EncodeByteArray(v, p.data, p.ends)
 	case c.encoding.dictionary:
 		v, err = c.encoding.encoding.EncodeInt32(v, p.codes)
@@ -172,11 +184,12 @@ func (e *pageEncoder) encode(c *columnWriter) (how format.Encoding, err error) {
 		v = append(v, p.data...) // decimals, bits
 	}
 	e.values = v
-	return how, err
+	return encoding, err
 }
 
-// write appends a page of levels and values to to.
-func (e *pageEncoder) write(to *columnChunk, header *format.PageHeader, codec compress.Codec) (err error) {
+// write compresses values and appends a page of levels and values to dst. In
+// pages of version 2 the levels stay uncompressed.
+func (e *pageEncoder) write(dst *columnChunk, header *format.PageHeader, codec compress.Codec) (err error) {
 	body := e.values
 	if codec != nil {
 		if e.compressed, err = codec.Encode(e.compressed[:0], e.values); err != nil {
@@ -191,15 +204,16 @@ func (e *pageEncoder) write(to *columnChunk, header *format.PageHeader, codec co
 	if err := thrift.NewEncoder(new(thrift.CompactProtocol).NewWriter(&e.header)).Encode(header); err != nil {
 		return err
 	}
-	to.size += int64(e.header.Len()) + int64(header.UncompressedPageSize)
-	to.body.Write(e.header.Bytes())
-	to.body.Write(e.levels)
-	to.body.Write(body)
+	dst.size += int64(e.header.Len()) + int64(header.UncompressedPageSize)
+	dst.body.Write(e.header.Bytes())
+	dst.body.Write(e.levels)
+	dst.body.Write(body)
 	return nil
 }
 
-// dictionary is the dictionary page of c; empty where it has none.
-func (e *pageEncoder) dictionary(c *columnWriter, to *columnChunk) error {
+// dictionary writes the dictionary page of c to dst; nothing if c has no
+// dictionary.
+func (e *pageEncoder) dictionary(c *columnWriter, dst *columnChunk) error {
 	if c.dict.size == 0 {
 		return nil
 	}
@@ -208,7 +222,7 @@ func (e *pageEncoder) dictionary(c *columnWriter, to *columnChunk) error {
 	header := format.PageHeader{Type: format.DictionaryPage, DictionaryPageHeader: thrift.New(format.DictionaryPageHeader{
 		NumValues: c.dict.size, Encoding: format.Plain,
 	})}
-	err := e.write(to, &header, c.encoding.codec)
+	err := e.write(dst, &header, c.encoding.codec)
 	e.values = values
 	if err != nil {
 		return fmt.Errorf("write dictionary of column %s: %w", c.field.Name, err)
@@ -216,7 +230,8 @@ func (e *pageEncoder) dictionary(c *columnWriter, to *columnChunk) error {
 	return nil
 }
 
-// addStats takes the page of c into statistics and page index.
+// addStats adds the page of c to the statistics of the chunk and to the page
+// index.
 func (k *columnChunk) addStats(c *columnWriter) {
 	p := &c.page
 	k.stats.NullCount += int64(p.nulls)
@@ -239,8 +254,8 @@ func (k *columnChunk) addStats(c *columnWriter) {
 	}
 }
 
-// pageBounds returns the smallest and the largest value of c's page, as Parquet writes
-// them; nil when it has none.
+// pageBounds returns the smallest and the largest value of c's page, in
+// Parquet's form; nil if the page has no value.
 func (c *columnWriter) pageBounds() (low, high []byte) {
 	p := &c.page
 	if p.rows == p.nulls {
@@ -255,7 +270,7 @@ func (c *columnWriter) pageBounds() (low, high []byte) {
 	return appendLittleEndian(nil, p.low, c.encoding.width), appendLittleEndian(nil, p.high, c.encoding.width)
 }
 
-// stringBounds looks at each code of the page once.
+// stringBounds compares each distinct string of the page once, by its code.
 func (c *columnWriter) stringBounds() (low, high []byte) {
 	seen := make([]bool, c.dict.size)
 	first, last := c.page.codes[0], c.page.codes[0]
@@ -276,14 +291,15 @@ func (c *columnWriter) stringBounds() (low, high []byte) {
 
 // columnEncoding is how a column lies in a data file.
 type columnEncoding struct {
-	index      int // of the column
-	width      int // bytes of a number; 0 for strings, 1 for bits, 16 for decimals
-	dictionary bool
+	index      int  // position of the column
+	width      int  // bytes of a value; 0 for strings, 1 for booleans, 16 for decimals
+	dictionary bool // pages have codes of a dictionary
 	encoding   encoding.Encoding
-	codec      compress.Codec // nil: pages are not compressed
+	codec      compress.Codec // nil if pages are not compressed
 }
 
-// newColumnEncoding is the form of a column of a schema made by parquetSchema.
+// newColumnEncoding returns the encoding of a column of a schema made by
+// newSchema.
 func newColumnEncoding(index int, leaf parquet.Node, codec compress.Codec) columnEncoding {
 	f := columnEncoding{index: index, encoding: leaf.Encoding(), codec: codec}
 	switch leaf.Type().Kind() {
@@ -302,7 +318,7 @@ func newColumnEncoding(index int, leaf parquet.Node, codec compress.Codec) colum
 	}
 	f.dictionary = f.encoding.Encoding() == format.RLEDictionary
 	if f.encoding.Encoding() == format.DeltaBinaryPacked || codec.CompressionCodec() == format.Uncompressed {
-		f.codec = nil // deltas are packed to the bit: nothing is left to squeeze
+		f.codec = nil // deltas are packed to the bit: compression would find nothing
 	}
 	return f
 }

@@ -38,17 +38,17 @@ func (g *RowGroup) ReadInt64s(field int, pass []bool) (out []int64, err error) {
 	}()
 	out = make([]int64, g.Rows())
 	ints, longs := newInt32Decoder(c), newInt64Decoder(c)
-	at := 0
+	first := 0 // row of the page in out
 	err = c.forEachPage(0, int(g.Rows()), func(p pageRows) error {
-		to := out[at : at+p.rows]
+		dst := out[first : first+p.rows]
 		switch chunk.Type().Kind() {
 		case parquet.Int64:
-			err = longs.decode(to[:p.values], p)
+			err = longs.decode(dst[:p.values], p)
 		case parquet.Int32:
 			values := make([]int32, p.values)
 			err = ints.decode(values, p)
 			for i, v := range values {
-				to[i] = int64(v)
+				dst[i] = int64(v)
 			}
 		default:
 			err = fmt.Errorf("field %d is %s, want numbers", field, chunk.Type())
@@ -56,11 +56,11 @@ func (g *RowGroup) ReadInt64s(field int, pass []bool) (out []int64, err error) {
 		if err != nil {
 			return err
 		}
-		spreadNulls(to, p)
+		spreadNulls(dst, p)
 		for i, level := range p.levels {
-			pass[at+i] = pass[at+i] && level != 0
+			pass[first+i] = pass[first+i] && level != 0
 		}
-		at += p.rows
+		first += p.rows
 		return nil
 	})
 	return out, err
@@ -110,12 +110,13 @@ func physicalType(t arrow.DataType) parquet.Kind {
 	}
 }
 
-// valueType returns the type of what the codes of a dictionary mean.
+// valueType returns the type of the values of a dictionary.
 func valueType(t arrow.DataType) arrow.DataType {
 	d, _ := t.(*arrow.DictionaryType)
 	return d.ValueType
 }
 
+// newColumnReader returns the reader that makes arrays of type t.
 func newColumnReader(c *cursor, t arrow.DataType, mem memory.Allocator) ColumnReader {
 	valid := validity{mem: mem}
 	switch t.ID() {

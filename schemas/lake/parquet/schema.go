@@ -10,8 +10,8 @@ import (
 	"github.com/parquet-go/parquet-go/compress/zstd"
 )
 
-// Sizes of what a data file is made of. Scans and merges hold a row group of a
-// file at most.
+// Limits of the parts of a data file. A scan or a merge holds one row group of a
+// file in memory, and decodes one page of a column at a time.
 const (
 	maxRowGroupRows  = 64 << 10
 	maxRowGroupBytes = 32 << 20  // of uncompressed strings
@@ -52,6 +52,8 @@ func newSchema(name string, columns []Column) *parquet.Schema {
 	return parquet.NewSchema(name, &root)
 }
 
+// newNode returns the schema node of a column, without saying whether it is
+// nullable.
 func newNode(c *Column) parquet.Node {
 	switch c.Encoding {
 	case Dictionary:
@@ -63,6 +65,7 @@ func newNode(c *Column) parquet.Node {
 	}
 }
 
+// newLeaf returns the Parquet type that stores values of the Arrow type t.
 func newLeaf(t arrow.DataType) parquet.Node {
 	switch t := t.(type) {
 	case *arrow.Int64Type:
@@ -84,8 +87,8 @@ func newLeaf(t arrow.DataType) parquet.Node {
 	}
 }
 
-// orderedGroup is a group whose fields keep their order: parquet.Group sorts
-// them by name.
+// orderedGroup is a group whose fields keep their order; those of parquet.Group
+// are sorted by name, but here a field's position is its id.
 type orderedGroup struct {
 	parquet.Group
 	fields []parquet.Field
@@ -93,6 +96,7 @@ type orderedGroup struct {
 
 func (g *orderedGroup) Fields() []parquet.Field { return g.fields }
 
+// orderedField is a field of an orderedGroup.
 type orderedField struct {
 	parquet.Node
 	name string
@@ -100,10 +104,13 @@ type orderedField struct {
 
 func (f *orderedField) Name() string { return f.name }
 
-// Value is for rows as Go structs, which the lake never writes.
+// Value is part of parquet.Field. It serves rows that are Go structs, which are
+// never written here.
 func (*orderedField) Value(base reflect.Value) reflect.Value { return base }
 
-// newCodec is the compression of pages by its configured name.
+// newCodec returns the compression of pages by its configured name. zstd runs
+// at its fastest level and without goroutines of its own: a writer is busy with
+// one page at a time, and more of them run for other shards.
 func newCodec(name string) (compress.Codec, error) {
 	switch name {
 	case "zstd":

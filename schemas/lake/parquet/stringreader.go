@@ -9,21 +9,22 @@ import (
 	"github.com/parquet-go/parquet-go/encoding"
 )
 
-// byteArrays are the bytes of v and where each value ends and the next begins.
+// byteArrays returns the bytes of v, and where each value begins and the last
+// one ends.
 func byteArrays(v encoding.Values) ([]byte, []uint32) { return v.ByteArray() }
 
 // maxReserve is how much memory a batch of strings reserves at most before its
 // size is known.
 const maxReserve = 16 << 20
 
-// stringReader reads strings and binaries that the batch holds in full.
+// stringReader reads strings and binaries that the array holds in full.
 type stringReader struct {
 	*cursor
 	as      arrow.DataType
 	valid   validity
 	offsets *memory.Buffer
 	data    *memory.Buffer
-	width   int // bytes of a value, about; 0 is unknown
+	width   int // bytes of a value, about; 0 if unknown
 }
 
 func (r *stringReader) Begin(rows int) {
@@ -44,35 +45,36 @@ func (r *stringReader) Read(row int64, n int) error {
 	})
 }
 
-// fill appends the values of p to data and their ends to ends.
+// fill appends the values of p to data and where they end to ends.
 func (r *stringReader) fill(ends []int32, p pageRows) error {
 	if dict := r.page.Dictionary(); dict != nil {
-		raw, at := byteArrays(dict.Page().Data())
+		raw, offsets := byteArrays(dict.Page().Data())
 		codes := r.cursor.data.Int32()[p.firstValue : p.firstValue+p.values]
-		return r.append(ends, p, func(i int) []byte { return raw[at[codes[i]]:at[codes[i]+1]] })
+		return r.append(ends, p, func(i int) []byte { return raw[offsets[codes[i]]:offsets[codes[i]+1]] })
 	}
-	raw, at := byteArrays(r.cursor.data)
+	raw, offsets := byteArrays(r.cursor.data)
 	if p.levels == nil {
-		return r.appendRun(ends, raw[at[p.firstValue]:at[p.firstValue+p.rows]], at[p.firstValue:p.firstValue+p.rows+1])
+		return r.appendRun(ends, raw[offsets[p.firstValue]:offsets[p.firstValue+p.rows]], offsets[p.firstValue:p.firstValue+p.rows+1])
 	}
-	return r.append(ends, p, func(i int) []byte { return raw[at[p.firstValue+i]:at[p.firstValue+i+1]] })
+	return r.append(ends, p, func(i int) []byte { return raw[offsets[p.firstValue+i]:offsets[p.firstValue+i+1]] })
 }
 
-// appendRun appends values that lie one after the other.
-func (r *stringReader) appendRun(ends []int32, raw []byte, at []uint32) error {
+// appendRun appends values that lie one after the other, in one copy.
+func (r *stringReader) appendRun(ends []int32, raw []byte, offsets []uint32) error {
 	end, err := r.grow(len(raw))
 	if err != nil {
 		return err
 	}
 	copy(r.data.Bytes()[end:], raw)
-	shift := int32(end) - int32(at[0])
+	shift := int32(end) - int32(offsets[0])
 	for i := range ends {
-		ends[i] = int32(at[i+1]) + shift
+		ends[i] = int32(offsets[i+1]) + shift
 	}
 	return nil
 }
 
-// append appends the values of p one by one.
+// append appends the values of p one by one. It measures them first, so that
+// data grows once.
 func (r *stringReader) append(ends []int32, p pageRows, value func(i int) []byte) error {
 	size := 0
 	for i := range p.values {
@@ -93,7 +95,8 @@ func (r *stringReader) append(ends []int32, p pageRows, value func(i int) []byte
 	return nil
 }
 
-// grow makes room for n bytes more and returns where they go.
+// grow makes room for n more bytes and returns where they begin. The offsets of
+// Arrow's strings have 32 bits, so a batch holds 2 GB of them.
 func (r *stringReader) grow(n int) (end int, err error) {
 	end = r.data.Len()
 	if end+n > math.MaxInt32 {
@@ -106,6 +109,8 @@ func (r *stringReader) grow(n int) (end int, err error) {
 	return end, nil
 }
 
+// Array returns the array, and remembers the mean size of a value to reserve
+// for the next one.
 func (r *stringReader) Array() arrow.Array {
 	offsets, data := r.offsets, r.data
 	if r.valid.filled > 0 {
