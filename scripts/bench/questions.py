@@ -30,14 +30,14 @@ class Question:
             self.first, self.last = date.fromisoformat(body["startDate"]), date.fromisoformat(body["stopDate"])
             self.days = f"day BETWEEN DATE '{self.first}' AND DATE '{self.last}'"
 
-    def lives(self, names=()):
+    def lifetimes(self, names=()):
         """One row for each client: its life, and current values as now0, now1, …"""
         paths = ", ".join(path(n, m) for n in names for m in "vto")
-        said = f"json_extract_string(properties, [{paths}])" if names else "NULL"
+        reported = f"json_extract_string(properties, [{paths}])" if names else "NULL"
         values = "".join(
             f", arg_max(j[{3 * i + 1}], (CAST(j[{3 * i + 2}] AS BIGINT), CAST(j[{3 * i + 3}] AS BIGINT))) AS now{i}" for i in range(len(names)))
-        return (f"lives AS (SELECT client_id, CAST(min(first_time) AS DATE) AS f, CAST(max(last_time) AS DATE) AS l, sum(sessions) AS sessions{values} "
-                f"FROM (SELECT client_id, first_time, last_time, sessions, {said} AS j FROM clients) GROUP BY client_id)")
+        return (f"lifetimes AS (SELECT client_id, CAST(min(first_time) AS DATE) AS f, CAST(max(last_time) AS DATE) AS l, sum(sessions) AS sessions{values} "
+                f"FROM (SELECT client_id, first_time, last_time, sessions, {reported} AS j FROM clients) GROUP BY client_id)")
 
     def condition(self, name, value):
         f = self.filters[name]
@@ -50,27 +50,27 @@ class Question:
     def conditions(self, value):
         return " AND ".join(self.condition(name, value(name)) for name in self.filters) or "TRUE"
 
-    def passing(self, moment, more=()):
-        """CTEs lives and passing: clients that match, by current values ("now"), at the end of the range or of the install day."""
+    def matching(self, moment, more=()):
+        """CTEs lifetimes and matching: clients that match, by current values ("now"), at the end of the range or of the install day."""
         names = list(self.filters)
         past = [n for n in names if n in STANDARD and moment != "now"]
         now = [n for n in names if n not in past] + list(more)
-        ctes = [self.lives(now)]
+        ctes = [self.lifetimes(now)]
         value = {n: f"now{i}" for i, n in enumerate(now)} | {n: f"then{i}" for i, n in enumerate(past)}
         join = ""
         if past:
-            join = " JOIN said USING (client_id)"
+            join = " JOIN reported USING (client_id)"
             on = f"day <= DATE '{self.last}'" if moment == "end" else "day = f"
-            source = "client_days" if moment == "end" else "client_days JOIN lives USING (client_id)"
+            source = "client_days" if moment == "end" else "client_days JOIN lifetimes USING (client_id)"
             values = "".join(f", arg_max(j[{i + 1}], day) AS then{i}" for i in range(len(past)))
-            ctes.append(f"said AS (SELECT client_id{values} FROM (SELECT client_id, day, json_extract_string(properties, "
+            ctes.append(f"reported AS (SELECT client_id{values} FROM (SELECT client_id, day, json_extract_string(properties, "
                         f"[{', '.join(path(n, 'v') for n in past)}]) AS j FROM {source} WHERE {on}) GROUP BY client_id)")
-        ctes.append(f"passing AS (SELECT lives.* FROM lives{join} WHERE {self.conditions(value.__getitem__)})")
+        ctes.append(f"matching AS (SELECT lifetimes.* FROM lifetimes{join} WHERE {self.conditions(value.__getitem__)})")
         return ", ".join(ctes)
 
-    def among(self, of="passing"):
+    def among(self, of="matching"):
         """Condition on rows that their client is one of those that match."""
-        return f"client_id IN (SELECT client_id FROM {of})" if self.filters or of != "passing" else "TRUE"
+        return f"client_id IN (SELECT client_id FROM {of})" if self.filters or of != "matching" else "TRUE"
 
     def lost(self):
         return f"l + {self.after} <= {self.today} AND l BETWEEN DATE '{self.first}' AND DATE '{self.last}'"
@@ -87,20 +87,20 @@ class Question:
 
 
 def whole(q, ask):
-    [row] = ask(f"""WITH {q.passing("end")}
-        SELECT (SELECT count(*) FROM passing WHERE f BETWEEN DATE '{q.first}' AND DATE '{q.last}'),
+    [row] = ask(f"""WITH {q.matching("end")}
+        SELECT (SELECT count(*) FROM matching WHERE f BETWEEN DATE '{q.first}' AND DATE '{q.last}'),
                (SELECT count(DISTINCT client_id) FROM client_days WHERE {q.days} AND {q.among()}),
-               (SELECT count(*) FROM passing WHERE {q.lost()})""")
+               (SELECT count(*) FROM matching WHERE {q.lost()})""")
     return {"totals": dict(zip(("new", "active", "lost"), row))}
 
 
 def by_bucket(q, ask):
     labelled, keys = "levels" in q.body, [d.isoformat() for d in q.keys()]
     if not labelled and not q.filters:
-        rows = ask(f"""WITH {q.lives()}
+        rows = ask(f"""WITH {q.lifetimes()}
             SELECT b, NULL, coalesce(n, 0), coalesce(a, 0)
             FROM (SELECT {q.bucket("day")} AS b, count(DISTINCT client_id) AS a FROM client_days WHERE {q.days} GROUP BY b)
-            FULL JOIN (SELECT {q.bucket("f")} AS b, count(*) AS n FROM lives WHERE f BETWEEN DATE '{q.first}' AND DATE '{q.last}' GROUP BY b) USING (b)""")
+            FULL JOIN (SELECT {q.bucket("f")} AS b, count(*) AS n FROM lifetimes WHERE f BETWEEN DATE '{q.first}' AND DATE '{q.last}' GROUP BY b) USING (b)""")
     else:
         past = [n for n in q.filters if n in STANDARD] + ["prodVersion"] * labelled
         now = [n for n in q.filters if n not in STANDARD]
@@ -108,34 +108,34 @@ def by_bucket(q, ask):
         last = "".join(f", arg_max(j[{i + 1}], day) AS s{i}" for i in range(len(past)))
         carried = "".join(f", last_value(s{i} IGNORE NULLS) OVER so_far AS v{i}" for i in range(len(past)))
         label = value["prodVersion"] if labelled else "NULL"
-        rows = ask(f"""WITH {q.lives(now)},
-            said AS (SELECT client_id, CASE WHEN day >= DATE '{q.first}' THEN {q.bucket("day")} END AS b{last}
+        rows = ask(f"""WITH {q.lifetimes(now)},
+            reported AS (SELECT client_id, CASE WHEN day >= DATE '{q.first}' THEN {q.bucket("day")} END AS b{last}
                 FROM (SELECT client_id, day, json_extract_string(properties, [{", ".join(path(n, "v") for n in past)}]) AS j
                       FROM client_days WHERE day <= DATE '{q.last}') GROUP BY client_id, b),
-            known AS (SELECT client_id, b{carried} FROM said
+            known AS (SELECT client_id, b{carried} FROM reported
                 WINDOW so_far AS (PARTITION BY client_id ORDER BY b NULLS FIRST ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW))
             SELECT b, {label} AS label, count(*) FILTER (WHERE f >= DATE '{q.first}' AND {q.bucket("f")} = b), count(*)
-            FROM known JOIN lives USING (client_id) WHERE b IS NOT NULL AND {q.conditions(value.__getitem__)} GROUP BY b, label""")
+            FROM known JOIN lifetimes USING (client_id) WHERE b IS NOT NULL AND {q.conditions(value.__getitem__)} GROUP BY b, label""")
     return shapes.count_series([(b.isoformat(), *rest) for b, *rest in rows], keys, ("new", "active"), labelled)
 
 
 def current(q, ask):
-    rows = ask(f"""WITH {q.passing("now", ["prodVersion"])}
-        SELECT now{len(q.filters)} AS label, count(*) FROM passing GROUP BY label""")
+    rows = ask(f"""WITH {q.matching("now", ["prodVersion"])}
+        SELECT now{len(q.filters)} AS label, count(*) FROM matching GROUP BY label""")
     return shapes.count_series([("", *row) for row in rows], [""], ("active",), True)[""]
 
 
 def usage_distribution(q, ask):
-    return shapes.usage_distribution(ask(f"""WITH {q.passing("end")}
+    return shapes.usage_distribution(ask(f"""WITH {q.matching("end")}
         SELECT n, s, m, count(*) FROM (
             SELECT client_id, count(DISTINCT day) AS n, sum(sessions) AS s, (sum(runtime_ms) + 59999) // 60000 AS m
             FROM client_days WHERE {q.days} AND {q.among()} GROUP BY client_id) GROUP BY n, s, m"""))
 
 
 def churn_and_engagement(q, ask):
-    rows = ask(f"""WITH {q.passing("install")}
+    rows = ask(f"""WITH {q.matching("install")}
         SELECT {q.bucket("f")} AS month, CASE WHEN l + {q.after} <= {q.today} THEN date_diff('month', f, l) END AS period, count(*)
-        FROM passing WHERE f BETWEEN DATE '{q.first}' AND DATE '{q.last}' GROUP BY month, period""")
+        FROM matching WHERE f BETWEEN DATE '{q.first}' AND DATE '{q.last}' GROUP BY month, period""")
     return shapes.cohorts(rows, q.keys(), q.last)
 
 
@@ -156,7 +156,7 @@ def timeline(q, ask):
 
 
 def full_report(q, ask):
-    population = f"""{q.passing("end")},
+    population = f"""{q.matching("end")},
         population AS MATERIALIZED (SELECT client_id, sum(sessions) AS s FROM client_days WHERE {q.days} AND {q.among()} GROUP BY client_id)"""
     [totals] = ask(f"WITH {population} SELECT count(*), sum(s) FROM population")
     return shapes.full_report(ask(f"""WITH {population}
@@ -166,9 +166,9 @@ def full_report(q, ask):
 
 
 def population(q):
-    """CTE life: the clients active in the range, or lost in it, that match now, with what their lives came to."""
-    who = f"SELECT client_id FROM passing WHERE {q.lost()}" if q.after else f"SELECT client_id FROM client_days WHERE {q.days} AND {q.among()}"
-    return f"""{q.passing("now")}, population AS ({who}),
+    """CTE life: the clients active in the range, or lost in it, that match now, with the totals of their lifetimes."""
+    who = f"SELECT client_id FROM matching WHERE {q.lost()}" if q.after else f"SELECT client_id FROM client_days WHERE {q.days} AND {q.among()}"
+    return f"""{q.matching("now")}, population AS ({who}),
         life AS (SELECT client_id, count(DISTINCT day) AS d, count(DISTINCT date_trunc('week', day)) AS w, count(DISTINCT date_trunc('month', day)) AS m
                  FROM client_days WHERE {q.among("population")} GROUP BY client_id)"""
 
@@ -197,8 +197,8 @@ def client_list(q, ask):
     names = list(q.filters)
     more = [n for n in ("prodVersion", "ram") if n not in names]
     at = {n: f"now{i}" for i, n in enumerate(names + more)}
-    page = ask(f"""WITH {q.passing("now", more)} SELECT client_id, {at["prodVersion"]}, {at["ram"]}, f, sessions
-        FROM passing ORDER BY CAST(client_id AS VARCHAR) LIMIT 200""")
+    page = ask(f"""WITH {q.matching("now", more)} SELECT client_id, {at["prodVersion"]}, {at["ram"]}, f, sessions
+        FROM matching ORDER BY CAST(client_id AS VARCHAR) LIMIT 200""")
     ids = ", ".join(str(row[0]) for row in page)
     daily = q.body["retDailyData"]
     usage, days = {}, {}

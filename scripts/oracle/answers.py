@@ -23,9 +23,9 @@ def answer(raw, question, today, flags):
 
     flags are {product: {(category, name): {"basic": bool, "advanced": bool}}} as the owner set them.
     """
-    said = flags.get(question.product, {})
-    q = sql.Query(question.product, question.body, today, unbasic=[e for e, f in said.items() if not f["basic"]],
-                  unadvanced=[e for e, f in said.items() if not f["advanced"]])
+    tracked = flags.get(question.product, {})
+    q = sql.Query(question.product, question.body, today, unbasic=[e for e, f in tracked.items() if not f["basic"]],
+                  unadvanced=[e for e, f in tracked.items() if not f["advanced"]])
     made = REPORTS[question.report](raw, q)
     return made if isinstance(made, tuple) else (made, {})
 
@@ -69,8 +69,8 @@ def generic(raw, q):
         return {"totals": shown[0]} if q.body.get("dateSplit") is None else {str(s[0]): n for s, n in zip(spans, shown)}
     settle(root.within, q.fixed, levels, take, len(spans))
     if q.body.get("dateSplit") is None:
-        return spelled(root.within, 0, 1, len(levels), totals)
-    return {str(s[0]): spelled(root.within, i, 1, len(levels), totals) for i, s in enumerate(spans)}
+        return encode_levels(root.within, 0, 1, len(levels), totals)
+    return {str(s[0]): encode_levels(root.within, i, 1, len(levels), totals) for i, s in enumerate(spans)}
 
 
 class Node:
@@ -97,13 +97,13 @@ def settle(tree, fixed, levels, take, spans):
         settle(node.within, fixed[1:], levels[1:], take, spans)
 
 
-def spelled(tree, idx, depth, deepest, totals):
+def encode_levels(tree, idx, depth, deepest, totals):
     inner = {}
     for label in sorted(tree, key=by_bytes):
         node = tree[label]
         inner[label] = {"totals": totals(node.numbers[idx])}
         if depth < deepest:
-            inner[label] |= spelled(node.within, idx, depth + 1, deepest, totals)
+            inner[label] |= encode_levels(node.within, idx, depth + 1, deepest, totals)
     return {f"level{depth}": inner}
 
 
@@ -418,7 +418,7 @@ def client_list(raw, q):
                 element[p] = [{"eventCategory": c, "eventName": n, "eventCount": k}
                               for c, n, k in sorted(events.get(unit, []), key=lambda e: category_first(e[:2]))]
             elif p.startswith(("user.", "contact.")):
-                value = raw.told.get((q.product, unit), {}).get(p)
+                value = raw.user_attributes.get((q.product, unit), {}).get(p)
                 element[p] = NULL if value in (None, "", NULL) else value  # 0, false and [] are values
             else:
                 element[p] = [] if p.startswith("reachOut") else value_of(p, known[p])

@@ -8,38 +8,38 @@ def parse(text):
     return json.loads(text, parse_float=Decimal)
 
 
-def envelope(said, result, more):
+def envelope(got, result, more):
     """Where an answer of Weir is not the one wanted."""
-    found = differences("result", said.get("result"), result)
+    found = differences("result", got.get("result"), result)
     for name, value in {"status": "OK", **more}.items():
-        found += differences(name, said.get(name), value)
-    found += [f"{name}: is there: {said[name]!r}" for name in said if name not in ("status", "result", *more)]
+        found += differences(name, got.get(name), value)
+    found += [f"{name}: is there: {got[name]!r}" for name in got if name not in ("status", "result", *more)]
     return found
 
 
-def differences(where, said, want):
+def differences(where, got, want):
     """One line for each place that differs."""
     if isinstance(want, dict):
-        if not isinstance(said, dict):
-            return [f"{where}: {brief(said)}, want {brief(want)}"]
-        found = [f"{where}: lacks {k!r}, {brief(v)}" for k, v in want.items() if k not in said]
-        found += [f"{where}: has {k!r} too, {brief(v)}" for k, v in said.items() if k not in want]
-        if not found and list(said) != list(want):
-            found = [f"{where}: order {list(said)}, want {list(want)}"]
-        return found + [d for k in want if k in said for d in differences(f"{where}.{k}", said[k], want[k])]
+        if not isinstance(got, dict):
+            return [f"{where}: {brief(got)}, want {brief(want)}"]
+        found = [f"{where}: lacks {k!r}, {brief(v)}" for k, v in want.items() if k not in got]
+        found += [f"{where}: has {k!r} too, {brief(v)}" for k, v in got.items() if k not in want]
+        if not found and list(got) != list(want):
+            found = [f"{where}: order {list(got)}, want {list(want)}"]
+        return found + [d for k in want if k in got for d in differences(f"{where}.{k}", got[k], want[k])]
     if isinstance(want, list):
-        if not isinstance(said, list):
-            return [f"{where}: {brief(said)}, want {brief(want)}"]
-        found = [] if len(said) == len(want) else [f"{where}: {len(said)} elements, want {len(want)}"]
-        return found + [d for i, (s, w) in enumerate(zip(said, want)) for d in differences(f"{where}.{i}", s, w)]
-    return [] if same(said, want) else [f"{where}: {brief(said)}, want {brief(want)}"]
+        if not isinstance(got, list):
+            return [f"{where}: {brief(got)}, want {brief(want)}"]
+        found = [] if len(got) == len(want) else [f"{where}: {len(got)} elements, want {len(want)}"]
+        return found + [d for i, (s, w) in enumerate(zip(got, want)) for d in differences(f"{where}.{i}", s, w)]
+    return [] if same(got, want) else [f"{where}: {brief(got)}, want {brief(want)}"]
 
 
-def same(said, want):
+def same(got, want):
     """Numbers are equal as decimals; true is not 1 and "1" is not 1."""
     if isinstance(want, (int, Decimal)) and not isinstance(want, bool):
-        return isinstance(said, (int, Decimal)) and not isinstance(said, bool) and said == want
-    return type(said) is type(want) and said == want
+        return isinstance(got, (int, Decimal)) and not isinstance(got, bool) and got == want
+    return type(got) is type(want) and got == want
 
 
 def brief(v, most=1500):

@@ -49,7 +49,7 @@ class Reader:
     """The properties and the lifetime events that a question looks at."""
 
     def __init__(self):
-        self.said = {}  # name -> column
+        self.reported = {}  # name -> column
         self.usages = []  # conditions on events; column u0, u1, …
 
     def column(self, name):
@@ -62,7 +62,7 @@ class Reader:
         return self.of(name)
 
     def of(self, name):
-        return self.said.setdefault(name, f"p{len(self.said)}")
+        return self.reported.setdefault(name, f"p{len(self.reported)}")
 
     def usage(self, condition):
         self.usages.append(condition)
@@ -100,12 +100,12 @@ def typed(column, kind, f):
     raise ValueError(kind)
 
 
-def within(expression, f, spell):
+def within(expression, f, literal):
     parts = [f"({expression}) IS NOT NULL"]
     if f.get("min") is not None:
-        parts.append(f"({expression}) >= {spell(f['min'])}")
+        parts.append(f"({expression}) >= {literal(f['min'])}")
     if f.get("max") is not None:
-        parts.append(f"({expression}) <= {spell(f['max'])}")
+        parts.append(f"({expression}) <= {literal(f['max'])}")
     return " AND ".join(parts)
 
 
@@ -118,7 +118,7 @@ def all_of(conditions):
 
 
 def true_text(column):
-    """A flag that was never said is false."""
+    """A flag that was never reported is false."""
     return f"coalesce(lower({column}) IN ('true', '1', 'y', 'yes'), false)"
 
 

@@ -94,7 +94,7 @@ class Client:
 
     def properties(self, rnd):
         """What one event says in $client, nested or dotted."""
-        said = {}
+        properties = {}
         for name in rnd.sample(self.knows, min(len(self.knows), rnd.randint(1, 9))):
             if name == "machineId":
                 value = self.machine if rnd.random() < 0.9 else rnd.choice(["", f"m-{rnd.randrange(60)}"])
@@ -104,10 +104,10 @@ class Client:
                 value = rnd.choice(POOL[name])
             outer, dot, inner = name.partition(".")
             if dot and rnd.random() < 0.5:
-                said.setdefault(outer, {})[inner] = value
+                properties.setdefault(outer, {})[inner] = value
             else:
-                said[name] = value
-        return said
+                properties[name] = value
+        return properties
 
 
 class Generator:

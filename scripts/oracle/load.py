@@ -1,9 +1,9 @@
 """Raw lines of events into DuckDB tables: what reports are computed from.
 
     events(product, seq, client, ms, name, category, value, runtime)
-    said(seq, name, text)      what $client of an event says; text is NULL where it clears
+    reported(seq, name, text)      properties in $client of an event; text is NULL where it clears one
     own(seq, name, text)       the event's own properties that are no objects or lists
-    told(product, client, name, text)   what was said of clients beside events, as it is now: user.NAME, contact.NAME
+    user_attributes(product, client, name, text)   current values that were set for clients outside events: user.NAME, contact.NAME
 
 seq is the order of sending, over all products. Of lines with one random_id,
 product and client only the first counts.
@@ -20,9 +20,9 @@ import duckdb
 TABLES = """
 CREATE TABLE events(product BIGINT, seq BIGINT, client BIGINT, ms BIGINT, name VARCHAR, category VARCHAR,
                     value DECIMAL(38,9), runtime BIGINT);
-CREATE TABLE said(product BIGINT, seq BIGINT, client BIGINT, name VARCHAR, text VARCHAR);
+CREATE TABLE reported(product BIGINT, seq BIGINT, client BIGINT, name VARCHAR, text VARCHAR);
 CREATE TABLE own(product BIGINT, seq BIGINT, name VARCHAR, text VARCHAR);
-CREATE TABLE told(product BIGINT, client BIGINT, name VARCHAR, text VARCHAR);
+CREATE TABLE user_attributes(product BIGINT, client BIGINT, name VARCHAR, text VARCHAR);
 """
 NULL = "\\N"
 
@@ -39,11 +39,11 @@ class Raw:
         self.db.execute("SET TimeZone = 'UTC'")
         self.db.execute(TABLES)
         self.known, self.seq, self.version = set(), 0, 0
-        self.told = {}  # (product, client as text) -> {name: value}
+        self.user_attributes = {}  # (product, client as text) -> {name: value}
 
     def add(self, product, lines):
         """Adds lines as sent one after the other; returns how many counted."""
-        rows = {"events": [], "said": [], "own": []}
+        rows = {"events": [], "reported": [], "own": []}
         before = len(self.known)
         for line in lines:
             e = json.loads(line, parse_float=Number, parse_int=Number)
@@ -61,11 +61,11 @@ class Raw:
     def tell(self, product, changes):
         """Applies changes (client, "property" or "contact", operation, values) in the order they were sent."""
         for client, kind, operation, values in changes:
-            of = self.told.setdefault((product, str(client)), {})
+            of = self.user_attributes.setdefault((product, str(client)), {})
             for name, value in values.items():
                 change(of, ("user." if kind == "property" else "contact.") + name, operation, value)
-        self.db.execute("DELETE FROM told")
-        self.copy("told", [(p, c, name, plain(v)) for (p, c), of in self.told.items() for name, v in of.items() if not isinstance(v, list)])
+        self.db.execute("DELETE FROM user_attributes")
+        self.copy("user_attributes", [(p, c, name, plain(v)) for (p, c), of in self.user_attributes.items() for name, v in of.items() if not isinstance(v, list)])
         self.version += 1
 
     def one(self, product, e, rows):
@@ -75,7 +75,7 @@ class Raw:
             product, seq, client, int(e["itime"]), e["event_name"], props.get("$category") or None,
             None if value is None else rounded(value, 9), None if runtime is None else int(rounded(runtime, 3).scaleb(3))))
         for name, v in flat(props.get("$client") or {}):
-            rows["said"].append((product, seq, client, name, plain(v)))
+            rows["reported"].append((product, seq, client, name, plain(v)))
         for name, v in props.items():
             if not name.startswith("$") and not isinstance(v, (dict, list)):
                 rows["own"].append((product, seq, name, plain(v)))
@@ -117,8 +117,8 @@ def rounded(text, digits):
     return Decimal(text).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN, Context(prec=80))
 
 
-def flat(said, prefix=""):
-    for name, v in said.items():
+def flat(reported, prefix=""):
+    for name, v in reported.items():
         if isinstance(v, dict):
             yield from flat(v, prefix + name + ".")
         else:

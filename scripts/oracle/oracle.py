@@ -92,7 +92,7 @@ class Oracle:
         self.last_line = self.begun
         self.weights = 4 * SAME + BATCHES  # of the phases to come, of which each has its share of the time
         self.broken = 0  # times that something other than an answer went wrong
-        self.partial = 0  # answers that said of themselves that they are not whole, and were asked again
+        self.partial = 0  # answers with Weir-Partial, which were asked for again
 
     def say(self, text):
         print(f"[{time.monotonic() - self.begun:5.0f} s] {text}", flush=True)
@@ -128,20 +128,20 @@ class Oracle:
             today = self.today(q)
             status, text = self.whole(q)
             if self.today(q) != today:
-                continue  # midnight: what today is cannot be told
+                continue  # the day changed: which one the answer used is unknown
             if q.refused is not None:
                 return self.refusal(phase, q, status, text)
             if status != 200:
                 return self.differs(phase, q, today, f"{status} {text}")
-            said = compare.parse(text)
+            answer = compare.parse(text)
             want = self.wanted(q, today)
-            found = compare.envelope(said, *want)
+            found = compare.envelope(answer, *want)
             if found:
-                return self.differs(phase, q, today, "\n  ".join(found[:12]), said, want)
+                return self.differs(phase, q, today, "\n  ".join(found[:12]), answer, want)
             self.tally.count(q.report, "equal")
-            if said.get("reachedEnd") is not False or q.report != "clientPropertyList":
+            if answer.get("reachedEnd") is not False or q.report != "clientPropertyList":
                 return None
-            q = questions.Question(q.report, q.product, dict(q.body, startAtClientId=said["nextClientId"]))
+            q = questions.Question(q.report, q.product, dict(q.body, startAtClientId=answer["nextClientId"]))
 
     def whole(self, q):
         """(status, text) of an answer that includes every shard; Weir says when it does not."""
@@ -171,13 +171,13 @@ class Oracle:
             return self.tally.count(q.report, "refused")
         return self.differs(phase, q, None, f"must be a 400 about {q.refused or 'it'}, is {status} {text[:500]}")
 
-    def differs(self, phase, q, today, what, said=None, want=None):
+    def differs(self, phase, q, today, what, answer=None, want=None):
         self.tally.count(q.report, "different")
         if self.tally.rows[q.report]["different"] > SHOWN:
             return
         print(f"\nDIFFERENT {phase}: {q.path} (today {today})\n{json.dumps(q.sent, ensure_ascii=False)}\n  {what}")
         if want is not None:
-            print(f"Weir:   {compare.brief(said, 700)}\nDuckDB: {compare.brief({'result': want[0]} | want[1], 700)}\n", flush=True)
+            print(f"Weir:   {compare.brief(answer, 700)}\nDuckDB: {compare.brief({'result': want[0]} | want[1], 700)}\n", flush=True)
 
 
 def feed(oracle, generator):
@@ -200,7 +200,7 @@ def tell_of(oracle, changes):
 
 
 def send(oracle, lines):
-    """Sends lines and keeps them for whoever wants to look into a difference; how many of them count."""
+    """Sends lines and keeps them to look into a difference; returns how many of them count."""
     oracle.weir.send(GENERATED, lines)
     with open(os.path.join(oracle.weir.folder, f"sent-{GENERATED}.ndjson"), "a", encoding="utf-8") as f:
         f.writelines(line + "\n" for line in lines)
@@ -236,7 +236,7 @@ def real_subject(oracle, product, first):
     rows = oracle.raw.rows
     (low, high), = rows(f"SELECT CAST(make_timestamp(min(ms) * 1000) AS DATE), CAST(make_timestamp(max(ms) * 1000) AS DATE) FROM events WHERE product = {product}")
     values = {}
-    for name, text in rows(f"SELECT name, text FROM said WHERE product = {product} AND text IS NOT NULL GROUP BY ALL ORDER BY name, count(*) DESC, text"):
+    for name, text in rows(f"SELECT name, text FROM reported WHERE product = {product} AND text IS NOT NULL GROUP BY ALL ORDER BY name, count(*) DESC, text"):
         if len(values.setdefault(name, [])) < 30:
             values[name].append(text)
     own = {}
@@ -264,7 +264,7 @@ def story(oracle, weir):
         raw.add(REAL, first)
         subjects.append(real_subject(oracle, REAL, today))
         oracle.say(f"imported {len(first)} real events")
-    uncollected = {p: {kind: [e for e, f in said.items() if not f[kind]] for kind in ("basic", "advanced")} for p, said in oracle.flags.items()}
+    uncollected = {p: {kind: [e for e, f in tracked.items() if not f[kind]] for kind in ("basic", "advanced")} for p, tracked in oracle.flags.items()}
     draw = questions.Questions(args.seed, subjects, uncollected, args.report or list(answers.REPORTS), args.without)
     asked = [draw.next(today) for _ in range(args.questions)]
     time.sleep(FRESH)
@@ -333,7 +333,7 @@ def main():
     print("\n" + oracle.tally.table())
     passed, failed = oracle.tally.total("equal", "refused"), oracle.tally.total("different") + oracle.broken
     if oracle.partial:
-        print(f"{oracle.partial} answers were partial, said so, and were asked for again")
+        print(f"{oracle.partial} answers were partial and were asked for again")
     if failed:
         print(f"to see them again: scripts/oracle/run.sh --seed {args.seed} --questions {args.questions}")
     print(f"{passed} passed, {failed} failed")

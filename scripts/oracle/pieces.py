@@ -59,9 +59,9 @@ class Pieces:
         last = first + datetime.timedelta(days=length)
         if self.chance(0.3) and not (s.deep and split == "day"):
             last = s.last
-        return {"startDate": self.spell(first), "stopDate": self.spell(last)}
+        return {"startDate": self.format_day(first), "stopDate": self.format_day(last)}
 
-    def spell(self, day):
+    def format_day(self, day):
         back = (self.today - day).days
         if 0 <= back < 60000 and self.chance(0.15):
             return "NOW" if back == 0 else f"NOW-{back}"

@@ -99,7 +99,7 @@ class Questions:
     def current(self, report, subject, pieces):
         body = {"clientStatus": self.statuses()} | pieces.lost()
         if pieces.chance(0.5):
-            body["startDate"] = pieces.spell(datetime.date.fromisoformat(pieces.day()))
+            body["startDate"] = pieces.format_day(datetime.date.fromisoformat(pieces.day()))
         if pieces.chance(0.6):
             body["levels"] = pieces.levels(3)
         return body

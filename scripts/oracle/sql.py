@@ -86,7 +86,7 @@ class Query:
         if group == "clientId":
             self.cte("ev", "SELECT *, CAST(client AS VARCHAR) AS unit FROM ours")
         else:
-            self.cte("grouped", f"""SELECT o.client, last(s.text ORDER BY o.ms, o.seq) AS unit FROM said s JOIN ours o USING (seq)
+            self.cte("grouped", f"""SELECT o.client, last(s.text ORDER BY o.ms, o.seq) AS unit FROM reported s JOIN ours o USING (seq)
                 WHERE s.name = {literal(group)} GROUP BY o.client""")
             self.cte("ev", "SELECT o.*, g.unit FROM ours o JOIN grouped g USING (client) WHERE g.unit IS NOT NULL")
         self.cte("life", """SELECT unit, min(day) AS installed, max(day) AS seen,
@@ -95,7 +95,7 @@ class Query:
             count(DISTINCT date_trunc('week', day)) AS weeks, count(DISTINCT date_trunc('month', day)) AS months
             FROM ev GROUP BY unit""")
         self.cte("vals", f"""SELECT ev.unit, s.name, s.text, ev.ms, ev.seq, ev.day
-            FROM said s JOIN ev USING (seq) WHERE s.product = {self.product}""")
+            FROM reported s JOIN ev USING (seq) WHERE s.product = {self.product}""")
 
     def lost_day(self):
         """The day on which a unit of life is lost, NULL while it is not."""
@@ -149,11 +149,11 @@ class Query:
 
     def known(self):
         columns, joins = [], []
-        for name, column in self.reader.said.items():
+        for name, column in self.reader.reported.items():
             columns.append(column)
             joins.append(f"LEFT JOIN of_{column} USING (unit, idx)")
             if name.startswith(("user.", "contact.")):
-                self.cte(f"of_{column}", f"""SELECT c.unit, c.idx, t.text AS {column} FROM counted c JOIN told t
+                self.cte(f"of_{column}", f"""SELECT c.unit, c.idx, t.text AS {column} FROM counted c JOIN user_attributes t
                     ON CAST(t.client AS VARCHAR) = c.unit WHERE t.product = {self.product} AND t.name = {literal(name)}""")
                 continue
             until = "AND (c.until IS NULL OR v.day <= c.until)" if name in STANDARD else ""
