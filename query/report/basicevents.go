@@ -25,15 +25,9 @@ type basicEvents struct {
 // newBasicEvents compiles what both basic reports have. The published document
 // gives them neither filters nor segments nor groupBy.
 func newBasicEvents(b *Body, params Params, split Split) (base, error) {
-	q, err := newBase(b, params)
-	if err != nil {
-		return q, err
-	}
-	if q.days, err = b.readRange(q.today, split); err != nil {
-		return q, err
-	}
+	q, err := newRangeBase(b, params, split)
 	q.needs.rangeDays, q.needs.bucketTotals, q.needs.eventTotals = true, true, true
-	return q, q.refuseGroupBy(b)
+	return q, err
 }
 
 // begin makes room for the buckets of q, which the report keeps.

@@ -43,23 +43,16 @@ func NewChurnEventHistogram(b *Body, params Params) (*Question, error) {
 
 // newEventHistogram compiles both reports; lost selects lost clients.
 func newEventHistogram(b *Body, params Params, lost bool) (*Question, error) {
-	q, err := newBase(b, params)
+	q, clients, err := newLifetimeBase(b, params, lost)
 	if err != nil {
 		return nil, err
 	}
-	r := &eventHistogram{}
+	r := &eventHistogram{population: clients}
 	question := &Question{base: q, report: r}
 	r.q = &question.base
-	if err := r.q.readGroupBy(b); err != nil {
-		return nil, err
-	}
-	if r.population, err = newPopulation(b, r.q, lost); err != nil {
-		return nil, err
-	}
 	if r.q.events, err = readEvents(b.Events, true); err != nil {
 		return nil, err
 	}
-	r.q.needs.activeDays = true
 	r.used = make([]int64, len(r.q.events))
 	r.metrics = lifetimeMetrics(len(r.q.events))
 	return question, readBounds(b, r.metrics)

@@ -30,14 +30,8 @@ type fullCell struct {
 // properties are those at the end of the range. A single event must be
 // collected as advanced; combinations leave out those that are not.
 func NewFullReport(b *Body, params Params) (*Question, error) {
-	q, err := newBase(b, params)
+	q, err := newRangeBase(b, params, NoSplit)
 	if err != nil {
-		return nil, err
-	}
-	if q.days, err = b.readRange(q.today, NoSplit); err != nil {
-		return nil, err
-	}
-	if err := q.refuseGroupBy(b); err != nil {
 		return nil, err
 	}
 	if err := q.readFilters(b); err != nil {

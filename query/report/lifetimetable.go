@@ -59,19 +59,13 @@ func NewChurnTable(b *Body, params Params) (*Question, error) {
 
 // newLifetimeTable compiles both reports; lost selects lost clients.
 func newLifetimeTable(b *Body, params Params, lost bool) (*Question, error) {
-	q, err := newBase(b, params)
+	q, clients, err := newLifetimeBase(b, params, lost)
 	if err != nil {
 		return nil, err
 	}
-	t := &lifetimeTable{rows: map[event]*tableRow{}}
+	t := &lifetimeTable{population: clients, rows: map[event]*tableRow{}}
 	question := &Question{base: q, report: t}
 	t.q = &question.base
-	if err := t.q.readGroupBy(b); err != nil {
-		return nil, err
-	}
-	if t.population, err = newPopulation(b, t.q, lost); err != nil {
-		return nil, err
-	}
 	level, err := newSegments(b, &t.q.props)
 	if err != nil {
 		return nil, err
@@ -79,7 +73,6 @@ func newLifetimeTable(b *Body, params Params, lost bool) (*Question, error) {
 	if level != nil {
 		t.series = newSeries(level)
 	}
-	t.q.needs.activeDays = true
 	if err := t.readEvents(b); err != nil {
 		return nil, err
 	}

@@ -147,6 +147,18 @@ func newBase(b *Body, params Params) (base, error) {
 	return q, err
 }
 
+// newRangeBase compiles what reports on a range without groupBy have.
+func newRangeBase(b *Body, params Params, split Split) (base, error) {
+	q, err := newBase(b, params)
+	if err != nil {
+		return q, err
+	}
+	if q.days, err = b.readRange(q.today, split); err != nil {
+		return q, err
+	}
+	return q, q.refuseGroupBy(b)
+}
+
 // readGroupBy reads groupBy: clients with the same current value of that
 // property count as one. Custom properties qualify only with the type that the
 // product's owner gives them for this.

@@ -24,14 +24,8 @@ type clientMetric struct {
 // NewUsageDistribution compiles engagement/usageDistribution. Values of
 // properties are those at the end of the range.
 func NewUsageDistribution(b *Body, params Params) (*Question, error) {
-	q, err := newBase(b, params)
+	q, err := newRangeBase(b, params, ByDay)
 	if err != nil {
-		return nil, err
-	}
-	if q.days, err = b.readRange(q.today, ByDay); err != nil {
-		return nil, err
-	}
-	if err := q.refuseGroupBy(b); err != nil {
 		return nil, err
 	}
 	if err := q.readFilters(b); err != nil {
