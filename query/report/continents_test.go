@@ -7,7 +7,7 @@ import (
 	"golang.org/x/text/language"
 )
 
-// assigned are the codes of ISO 3166-1, in its order.
+// assigned lists the codes of ISO 3166-1, in its order.
 const assigned = `AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ
 CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR GA GB GD GE GF
 GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW
@@ -15,15 +15,15 @@ KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ
 NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST
 SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW`
 
-// elsewhere are the countries that the regions of the UN, as x/text has them,
-// put somewhere else.
+// elsewhere maps the countries that are in another region of the UN, as x/text has
+// them, to their continent.
 var elsewhere = map[string]string{
 	"AQ": "AN", "BV": "AN", "GS": "AN", "HM": "AN", "TF": "AN", // the UN has no Antarctica
 	"CC": "AS", "IO": "AS", "TL": "OC", "CY": "EU",
 }
 
-// TestEveryCountry: each code lies where the regions of the UN have it, but for
-// those that we know to differ.
+// TestEveryCountry compares each country with the regions of the UN, except those
+// that are known to differ.
 func TestEveryCountry(t *testing.T) {
 	regions := map[string]string{"AF": "002", "AS": "142", "EU": "150", "NA": "003", "OC": "009", "SA": "005"}
 	codes := strings.Fields(assigned)
@@ -34,21 +34,21 @@ func TestEveryCountry(t *testing.T) {
 		got := continentOf(code)
 		if want, ok := elsewhere[code]; ok {
 			if got != want {
-				t.Errorf("%s lies in %q, want %q", code, got, want)
+				t.Errorf("continent of %s = %q, want %q", code, got, want)
 			}
 			continue
 		}
 		region, ok := regions[got]
 		if !ok || !language.MustParseRegion(region).Contains(language.MustParseRegion(code)) {
-			t.Errorf("%s lies in %q, the UN says otherwise", code, got)
+			t.Errorf("continent of %s = %q, which is another region of the UN", code, got)
 		}
 	}
 }
 
-func TestNoCountry(t *testing.T) {
+func TestUnknownCountriesHaveNoContinent(t *testing.T) {
 	for _, code := range []string{"", "XX", "de", "EU", "DEU", "D", "<NULL>", "UK"} {
 		if got := continentOf(code); got != "" {
-			t.Errorf("%q lies in %q, want nowhere", code, got)
+			t.Errorf("continent of %q = %q, want none", code, got)
 		}
 	}
 }

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-func TestPairs(t *testing.T) {
+// TestEventCounts compares counts with those of a map.
+func TestEventCounts(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 2))
 	type key struct{ unit, event int32 }
 	for events := int32(1); events <= 1000; events *= 10 {

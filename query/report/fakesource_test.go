@@ -14,7 +14,8 @@ import (
 // dayMS is a day in milliseconds.
 const dayMS = 86_400_000
 
-// fakeSource is a Source of rows that a test gives it, in small batches.
+// fakeSource is a Source of given rows, which it yields in small batches. It counts
+// the scans.
 type fakeSource struct {
 	clients    []rollup.Client
 	days       []rollup.ClientDay
@@ -92,7 +93,8 @@ func (r *fakeSource) UserAttributes(context.Context, UserAttributeScan) iter.Seq
 	}
 }
 
-// answerOf is the JSON of an answer as of day 100 after 1970.
+// answerOf compiles and answers a question on day 100 after 1970-01-01, and returns
+// the JSON of the answer.
 func answerOf(t testing.TB, compile func(*Body, Params) (*Question, error), body string, params Params, src Source) string {
 	t.Helper()
 	var b Body

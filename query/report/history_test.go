@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// TestPastRuns holds runs to every utterance by itself, in any order.
-func TestPastRuns(t *testing.T) {
+// TestRunsAnswerLikeSingleObservations adds the same observations with and without
+// merging them to runs, in random order, and compares the value before each day.
+func TestRunsAnswerLikeSingleObservations(t *testing.T) {
 	mixed, merged := 0, 0
 	for seed := range uint64(3000) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -49,14 +50,14 @@ func TestPastRuns(t *testing.T) {
 				}
 			}
 			if got := codeBefore(unmerged, before); got != want {
-				t.Fatalf("seed %d, before %d: apart %d, want %d", seed, before, got, want)
+				t.Fatalf("seed %d, before day %d: unmerged code %d, want %d", seed, before, got, want)
 			}
 			if got := codeBefore(runs, before); got != want {
-				t.Fatalf("seed %d, before %d: runs %v say %d, want %d of %v", seed, before, runs, got, want, observed)
+				t.Fatalf("seed %d, before day %d: runs %v have code %d, want %d of %v", seed, before, runs, got, want, observed)
 			}
 		}
 	}
 	if mixed == 0 || merged < 300 {
-		t.Errorf("%d of 3000 were mixed, %d had longer runs", mixed, merged)
+		t.Errorf("%d of 3000 seeds failed with errMixedDay and %d had merged runs, want both kinds", mixed, merged)
 	}
 }

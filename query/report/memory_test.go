@@ -13,12 +13,12 @@ import (
 	"weir/schemas/rollup"
 )
 
-// generatedSource is a Source of many clients that are made up as they are asked for, and
-// weighs the heap from time to time.
+// generatedSource is a Source of many clients whose rows are generated on demand. It
+// measures the heap every few batches.
 type generatedSource struct {
 	clients int64
 	batches int
-	most    uint64 // bytes
+	largest uint64 // bytes on the heap at the most
 }
 
 const generatedBatch = 1 << 10
@@ -35,19 +35,19 @@ func generate[B any](c *generatedSource, rounds int, row func(b *B, client int64
 				if !yield(b, nil) {
 					return
 				}
-				c.weigh()
+				c.measureHeap()
 			}
 		}
 	}
 }
 
-func (c *generatedSource) weigh() {
+func (c *generatedSource) measureHeap() {
 	if c.batches++; c.batches%16 == 0 {
-		c.most = max(c.most, liveBytes())
+		c.largest = max(c.largest, liveBytes())
 	}
 }
 
-// liveBytes is what the heap holds that is still used.
+// liveBytes returns the size of the objects on the heap that are in use.
 func liveBytes() uint64 {
 	var m runtime.MemStats
 	runtime.GC()
@@ -90,8 +90,8 @@ func (*generatedSource) UserAttributes(context.Context, UserAttributeScan) iter.
 	return func(func(*UserAttribute, error) bool) {}
 }
 
-// TestMemoryIsBounded: what a question holds of many clients stays within what
-// it was given, whatever it asks, and is far less than what all of them take.
+// TestMemoryIsBounded: what a question keeps about many clients stays near its limit,
+// and is much less than all of them take in one pass.
 func TestMemoryIsBounded(t *testing.T) {
 	const limit = 2 << 20
 	shared := `"startDate":"1970-01-01","stopDate":"1970-01-03","globalFilters":{"prodVersion":{"type":"stringArray","value":["1","2","3"]}}`
@@ -118,16 +118,16 @@ func TestMemoryIsBounded(t *testing.T) {
 				if _, err := q.Answer(t.Context(), c); err != nil {
 					t.Fatal(err)
 				}
-				return c.most - min(c.most, before)
+				return c.largest - min(c.largest, before)
 			}
 			little, all := peak(limit), peak(1<<40)
 			t.Logf("%d bytes of %d, %d in one pass", little, limit, all)
 			const bound = limit + limit/2
 			if little > bound {
-				t.Errorf("%d bytes were held at once, %d were given", little, limit)
+				t.Errorf("%d bytes were held at once, the limit is %d", little, limit)
 			}
 			if all <= bound {
-				t.Errorf("all clients take %d bytes at once: too few to show anything", all)
+				t.Errorf("all clients take %d bytes in one pass: too few to test the limit", all)
 			}
 		})
 	}

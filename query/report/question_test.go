@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"testing"
 	"time"
 
@@ -14,111 +13,9 @@ import (
 	"weir/schemas/rollup"
 )
 
-func day(t testing.TB, text string) Day {
-	t.Helper()
-	d, err := ParseDay("x", text, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
-func TestBuckets(t *testing.T) {
-	check := func(start, stop string, split Split, want ...string) {
-		t.Helper()
-		r, err := NewRange(day(t, start), day(t, stop), split)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for _, b := range r.Buckets {
-			got = append(got, fmt.Sprintf("%s: %s to %s", b.Key, b.From, b.To-1))
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s to %s by %s (-want +got):\n%s", start, stop, split, diff)
-		}
-		for i, b := range r.Buckets {
-			for d := b.From; d < b.To; d++ {
-				if got, in := r.bucket(d); !in || got != i {
-					t.Errorf("%s is in bucket %d, %v, want %d", d, got, in, i)
-				}
-			}
-		}
-	}
-	check("2024-02-28", "2024-03-01", ByDay, "2024-02-28: 2024-02-28 to 2024-02-28", "2024-02-29: 2024-02-29 to 2024-02-29",
-		"2024-03-01: 2024-03-01 to 2024-03-01")
-	check("2024-03-05", "2024-03-17", ByWeek, "2024-03-04: 2024-03-05 to 2024-03-10", "2024-03-11: 2024-03-11 to 2024-03-17")
-	check("2024-03-10", "2024-03-11", ByWeek, "2024-03-04: 2024-03-10 to 2024-03-10", "2024-03-11: 2024-03-11 to 2024-03-11")
-	check("2023-12-31", "2024-02-01", ByMonth, "2023-12-01: 2023-12-31 to 2023-12-31", "2024-01-01: 2024-01-01 to 2024-01-31",
-		"2024-02-01: 2024-02-01 to 2024-02-01")
-	check("1970-01-01", "1970-01-01", NoSplit, "1970-01-01: 1970-01-01 to 1970-01-01")
-}
-
-func TestDays(t *testing.T) {
-	today := DayOf(time.Date(2024, 3, 1, 23, 59, 59, 0, time.UTC))
-	for text, want := range map[string]string{"NOW": "2024-03-01", "NOW-0": "2024-03-01", "NOW-30": "2024-01-31", "2024-02-29": "2024-02-29"} {
-		if got, err := ParseDay("x", text, today); err != nil || got.String() != want {
-			t.Errorf("%s = %s, %v, want %s", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"", "now", "NOW30", "NOW--1", "NOW-x", "2024-02-30", "2024-2-3", "1969-12-31", "2024-02-29T00:00:00"} {
-		wrong := (*FieldError)(nil)
-		if _, err := ParseDay("x", text, today); !errors.As(err, &wrong) || wrong.Field != "x" {
-			t.Errorf("%q: %v, want an error of field x", text, err)
-		}
-	}
-	if _, err := NewRange(0, maxBuckets, ByDay); err == nil {
-		t.Error("a range of too many days was split")
-	}
-}
-
-func TestAutomaticBins(t *testing.T) {
-	check := func(s scale, numbers []int64, want string) {
-		t.Helper()
-		exact, rounded, ends := distribution{}, distribution{}, s.binEnds()
-		for _, n := range numbers {
-			exact[n]++
-			rounded[roundUp(ends, n)]++
-		}
-		bins := s.automaticBins(exact)
-		var got []string
-		for _, b := range bins {
-			got = append(got, b.label)
-		}
-		if text := strings.Join(got, ", "); text != want {
-			t.Errorf("%v: %s, want %s", numbers, text, want)
-		}
-		if diff := cmp.Diff(bins, s.automaticBins(rounded), cmp.AllowUnexported(bin{})); diff != "" {
-			t.Errorf("%v: bins of rounded numbers differ: %s", numbers, diff)
-		}
-		if diff := cmp.Diff(histogram(bins, exact), histogram(bins, rounded)); diff != "" {
-			t.Errorf("%v: histogram of rounded numbers differs: %s", numbers, diff)
-		}
-		sum := int64(0)
-		for _, n := range histogram(bins, exact) {
-			sum += n
-		}
-		if sum != int64(len(numbers)) {
-			t.Errorf("%v: %d are in a bin", numbers, sum)
-		}
-	}
-	check(sessionScale(), nil, "")
-	check(sessionScale(), []int64{0}, "≤ 1")
-	check(sessionScale(), []int64{0, 4}, "≤ 1, 2, 3, 4 - 5")
-	check(sessionScale(), []int64{1, 20}, "≤ 2, 3 - 4, 5 - 6, 7 - 10, 11 - 16, 17 - 24")
-	few := make([]int64, 100)
-	few[0] = 1_000_000
-	check(sessionScale(), few, "≤ 1, ≥ 2")
-	check(dayScale(), []int64{1, 4}, "1, 2, 3, 4 - 5")
-	check(dayScale(), []int64{1, 20}, "1 - 2, 3 - 4, 5 - 6, 7 - 10, 11 - 16, 17 - 24")
-	check(runtimeScale(), []int64{3, 16, 29}, "≤ 0:05, 0:06 - 0:15, 0:16 - 0:30")
-	check(runtimeScale(), []int64{1, 1000}, "≤ 0:25, 0:26 - 1:15, 1:16 - 2:30, 2:31 - 5:00, 5:01 - 10:00, 10:01 - 20:00")
-	check(averageScale(), []int64{0, 7, 25}, "0.0 - 0.1, 0.11 - 0.2, 0.21 - 0.5")
-	check(averageScale(), []int64{501}, "0.0 - 0.2, 0.21 - 0.4, 0.41 - 1.0, 1.01 - 2.0, 2.01 - 4.0, 4.01 - 10.0")
-}
-
-// TestPropertiesInAnyOrder: rows of one client come in any split and order.
-func TestPropertiesInAnyOrder(t *testing.T) {
+// TestRowsInAnyOrder: the answer does not depend on how the rows of a client are
+// split and ordered.
+func TestRowsInAnyOrder(t *testing.T) {
 	body := `{"startDate":"1970-01-02","stopDate":"1970-01-04","dateSplit":"day","clientStatus":["active"],
 		"levels":{"level1":{"property":"prodVersion","segments":[{"type":"regex","value":".*","split":true,"includeNull":true}]}}}`
 	reported := func(value string, day, offset int64) rollup.Properties {
@@ -147,14 +44,14 @@ func TestPropertiesInAnyOrder(t *testing.T) {
 			src.days = append(src.days, days[i])
 		}
 		if got := answerOf(t, NewDateRange, body, Params{}, src); got != want {
-			t.Errorf("%v (-want +got):\n%s", order, cmp.Diff(want, got))
+			t.Errorf("days in the order %v (-want +got):\n%s", order, cmp.Diff(want, got))
 		}
 	}
 }
 
-// TestAnyMemoryAnswersTheSame: clients are looked at in as many passes as it
-// takes.
-func TestAnyMemoryAnswersTheSame(t *testing.T) {
+// TestMemoryLimitDoesNotChangeAnswers: with little memory a question takes more
+// passes and has the same answer.
+func TestMemoryLimitDoesNotChangeAnswers(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	src := &fakeSource{}
 	for client := int64(1); client <= 3000; client++ {
@@ -199,20 +96,21 @@ func TestAnyMemoryAnswersTheSame(t *testing.T) {
 	} {
 		want := answerOf(t, test.compile, test.body, Params{}, src)
 		if len(want) < 20 {
-			t.Errorf("%s says little: %s", name, want)
+			t.Errorf("%s: the answer %s is too short to compare", name, want)
 		}
 		src.scans = 0
 		if got := answerOf(t, test.compile, test.body, Params{Bytes: 120_000}, src); got != want {
-			t.Errorf("%s in little memory (-want +got):\n%s", name, cmp.Diff(want, got))
+			t.Errorf("%s with little memory (-want +got):\n%s", name, cmp.Diff(want, got))
 		}
 		if name != "table" && src.scans < 4 {
-			t.Errorf("%s: %d scans in little memory", name, src.scans)
+			t.Errorf("%s: %d scans with little memory, want several passes", name, src.scans)
 		}
 	}
 }
 
-// TestOneLargeGroup: who is counted as one has to fit memory together.
-func TestOneLargeGroup(t *testing.T) {
+// TestGroupThatExceedsMemoryIsRefused: all clients of one value of groupBy must fit
+// the memory limit together.
+func TestGroupThatExceedsMemoryIsRefused(t *testing.T) {
 	src := &fakeSource{}
 	for client := int64(1); client <= 3000; client++ {
 		machine := rollup.Properties{{Name: "machineId", Value: `"one"`, Time: 1, Offset: client}}
@@ -225,14 +123,14 @@ func TestOneLargeGroup(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = q.Answer(t.Context(), src)
-		if wrong := (*FieldError)(nil); fits != (err == nil) || !fits && (!errors.As(err, &wrong) || wrong.Field != "groupBy") {
-			t.Errorf("in %d bytes: %v", bytes, err)
+		if fieldErr := (*FieldError)(nil); fits != (err == nil) || !fits && (!errors.As(err, &fieldErr) || fieldErr.Field != "groupBy") {
+			t.Errorf("with %d bytes: %v, want an error of groupBy only if they are too few", bytes, err)
 		}
 	}
 }
 
-// FuzzQuestion: whatever is asked is compiled and answered, or refused with
-// the field that is wrong.
+// FuzzQuestion: any body is either compiled and answered, or refused with an error
+// that names a field.
 func FuzzQuestion(f *testing.F) {
 	for _, body := range []string{
 		`{"startDate":"1970-01-02","stopDate":"NOW-1","dateSplit":"week","clientStatus":["new","lost"],"daysUntilDeclaredLost":3,"dateReportedLost":"dateLastSeen"}`,
@@ -263,25 +161,17 @@ func FuzzQuestion(f *testing.F) {
 			NewChurnEventHistogram, NewChurnTable, NewFullReport, NewCohorts, NewChurnHistogram("days"), NewClientList,
 		} {
 			q, err := compile(&b, Params{Now: time.UnixMilli(100 * dayMS), Page: 1})
-			var wrong *FieldError
+			var fieldErr *FieldError
 			if err != nil {
-				if !errors.As(err, &wrong) {
-					t.Errorf("%s: %v names no field", body, err)
+				if !errors.As(err, &fieldErr) {
+					t.Errorf("%s: error %v names no field", body, err)
 				}
 				continue
 			}
 			q.MatchesEvent(`{"a":1}`)
-			if _, err := q.Answer(t.Context(), src); err != nil && !errors.As(err, &wrong) {
+			if _, err := q.Answer(t.Context(), src); err != nil && !errors.As(err, &fieldErr) {
 				t.Errorf("%s: %v", body, err)
 			}
 		}
 	})
-}
-
-// TestSegmentsOfOnePercentGoByLabel: what shows as the same is the same.
-func TestSegmentsOfOnePercentGoByLabel(t *testing.T) {
-	s, p := sorting{bySegments: byPercent, segmentsDown: true}, &series{labels: []string{"a", "b"}, units: []int64{10_000, 10_000}}
-	if got := s.segments(p, 0, 1, &tableCell{users: 1}, &tableCell{users: 2}); got >= 0 {
-		t.Errorf("of 10,000 clients 1 and 2, both 0.0 per cent: %d, want the order of the labels", got)
-	}
 }
