@@ -14,17 +14,22 @@ import (
 )
 
 const (
-	maxCutAge     = 24 * time.Hour // a cut that could not be committed for so long is dropped (rule 4)
+	maxCutAge     = 24 * time.Hour // a cut that could not be committed for so long is dropped; see writeAndCommit
 	maxRetryPause = 15 * time.Second
 )
 
-// errTooOld says that a cut could not be committed for too long.
+// errTooOld drops a cut that could not be committed for maxCutAge.
 var errTooOld = fmt.Errorf("cut is older than %s: %w", maxCutAge, errConflict)
 
 // writeAndCommit writes the data files of a cut and commits them to all tables. It
-// returns when that is done, when the lake has moved on without the cut, or
-// when ctx ends; in between it is tried again and again. Rows are durable
-// before any table shows them: the files are put before the first commit.
+// retries until all tables have the cut, the cut meets a conflict, or ctx ends.
+//
+// All files are put before the first commit, so a table never lists a file that
+// is not durable, and a crash in between leaves only files that no table lists.
+// The files of a failed attempt are never deleted here: an attempt of unknown
+// result may have been applied. Orphan clean-up deletes them after 7 days; a cut
+// gives up after maxCutAge, well before that, so it cannot commit files that have
+// been deleted.
 func (w *worker) writeAndCommit(ctx context.Context, c *sealedCut) error {
 	files := map[lake.Table][]lake.DataFile{}
 	err := w.retry(ctx, c, "write cut", func() error { return w.writeFiles(ctx, c, files) })
@@ -34,7 +39,7 @@ func (w *worker) writeAndCommit(ctx context.Context, c *sealedCut) error {
 	return w.retry(ctx, c, "commit cut", func() error { return w.commits.commit(ctx, c, files) })
 }
 
-// retry tries until it works, or can work no more.
+// retry calls try until it succeeds, meets a conflict, or the cut is too old.
 func (w *worker) retry(ctx context.Context, c *sealedCut, what string, try func() error) error {
 	for pause := time.Second; ; pause = min(2*pause, maxRetryPause) {
 		if ctx.Err() != nil {
@@ -48,14 +53,15 @@ func (w *worker) retry(ctx context.Context, c *sealedCut, what string, try func(
 			return errors.Join(errTooOld, err)
 		}
 		w.metrics.retries.Inc()
-		w.log.WarnContext(ctx, "cut held up, will be tried again", "step", what, "cut", c.id, "err", err, "pause", pause)
+		w.log.WarnContext(ctx, "cut retrying", "step", what, "cut", c.id, "err", err, "pause", pause)
 		sleep(ctx, pause)
 	}
 }
 
-// writeFiles puts the data files that files does not name yet. Rollups are gathered
-// here, from the very rows that go to events, so that they are a function of
-// those rows and of nothing else (rule 5).
+// writeFiles puts the data files of the cut and adds them to files; what an earlier
+// attempt has put there is not put again. Rollups are computed from the rows that
+// go to events and from nothing else, so a rollup that is behind can always be
+// computed again from the table.
 func (w *worker) writeFiles(ctx context.Context, c *sealedCut, files map[lake.Table][]lake.DataFile) error {
 	select {
 	case w.encodeSlots <- struct{}{}:
@@ -90,8 +96,9 @@ func (w *worker) writeFiles(ctx context.Context, c *sealedCut, files map[lake.Ta
 	return nil
 }
 
-// writeAheadOfEvents is write for the tables that are committed before events. A cut
-// that ends where client_changes was known to stand has nothing new for it.
+// writeAheadOfEvents puts the data files of the tables that are committed before
+// events. A cut that ends at or below changesNext has nothing new for
+// client_changes: an earlier owner has committed these changes.
 func (w *worker) writeAheadOfEvents(ctx context.Context, c *sealedCut, files map[lake.Table][]lake.DataFile) error {
 	if _, done := files[lake.DeadLetters]; !done && len(c.deadLetters) > 0 {
 		made, err := w.lake.WriteDeadLetters(ctx, c.shard, c.deadLetters)
@@ -110,9 +117,9 @@ func (w *worker) writeAheadOfEvents(ctx context.Context, c *sealedCut, files map
 	return nil
 }
 
-// committer brings the cuts of all shards of the process into the tables. It
-// is one goroutine: tables do not like many writers, and what waits while it
-// commits goes together into the next commit.
+// committer commits the cuts of all shards of the process. It is one goroutine:
+// commits to one table exclude each other, so several writers would spend their
+// time on retries, and cuts that wait meanwhile share the next commit.
 type committer struct {
 	lake    *lake.Lake
 	queue   chan *submission
@@ -120,19 +127,20 @@ type committer struct {
 	log     *slog.Logger
 
 	mu        sync.Mutex      // guards what follows
-	committed map[int32]int64 // by shard, the offset of the log after its last finished cut
+	committed map[int32]int64 // by shard, the offset of the log after its last cut that is in all tables
 }
 
 // submission is a cut that waits for the committer.
 type submission struct {
 	cut    *sealedCut
 	files  map[lake.Table][]lake.DataFile
-	result chan error // has room for the answer
+	result chan error // capacity 1, so that a caller who has left blocks nobody
 }
 
-// commit has the cut committed to every table. nil: all tables show it.
-// errConflict: one of them will never. After any other error nobody knows, and to
-// call it again is safe.
+// commit has the cut committed to every table. It returns nil when all tables have
+// it, and errConflict when one of them never will. After any other error the
+// result is unknown, and the caller must call it again: the lake then finds the
+// cut's id in the tables that have it, and commits to the others.
 func (c *committer) commit(ctx context.Context, cut *sealedCut, files map[lake.Table][]lake.DataFile) error {
 	s := &submission{cut: cut, files: files, result: make(chan error, 1)}
 	select {
@@ -160,8 +168,8 @@ func (c *committer) run(ctx context.Context) error {
 	}
 }
 
-// takeWaiting is first and all others that wait at this moment. A shard has one at
-// a time.
+// takeWaiting returns first and all submissions that wait at this moment. A shard
+// has one submission at a time.
 func (c *committer) takeWaiting(first *submission) []*submission {
 	subs := []*submission{first}
 	for {
@@ -174,11 +182,16 @@ func (c *committer) takeWaiting(first *submission) []*submission {
 	}
 }
 
-// commitAll commits table by table, in the order of rule 5: dead letters, then
-// changes, then events, then what is derived from events. Changes come before
-// events for the same reason as dead letters: a table that is behind events
-// could only catch up from the log, where another version may read another
-// verdict.
+// commitAll commits to one table after the other: dead_letters, client_changes,
+// events, and then the rollups.
+//
+// The order matters. After a crash the log is read again from the offset of events,
+// perhaps by another version of the decoder. What dead_letters and client_changes
+// hold beyond that offset is known and stays as it is. If they came after events,
+// they could be behind it, and only the log could fill them: a record could then
+// be stored by one version and dead for the other, or neither. Rollups come last
+// because they are computed from the rows of events, and catch up from there.
+// (DESIGN.md, "A verdict is given once")
 func (c *committer) commitAll(ctx context.Context, subs []*submission) {
 	for _, t := range lake.Tables() {
 		subs = c.commitTable(ctx, t, subs)
@@ -192,8 +205,13 @@ func (c *committer) commitAll(ctx context.Context, subs []*submission) {
 }
 
 // commitTable commits subs to t and returns those that go on to the next table; the
-// others have had their answer. Where they do not go together, each is tried
-// alone: what is wrong with one cut must not hold up another.
+// others have been sent their result. If all of them fail together, each is tried
+// alone: what is wrong with the cut of one shard must not delay another.
+//
+// Lake.Commit loads the table, checks on that load that each cut starts at the
+// offset of its shard, and builds the commit on the same load. Checked on another
+// load, two owners could both pass the check, and one would overwrite the offset
+// of the other.
 func (c *committer) commitTable(ctx context.Context, t lake.Table, subs []*submission) []*submission {
 	if len(subs) == 0 {
 		return nil
@@ -202,7 +220,7 @@ func (c *committer) commitTable(ctx context.Context, t lake.Table, subs []*submi
 	outcomes, err := c.lake.Commit(ctx, t, cutsFor(t, subs))
 	c.metrics.commitSeconds.WithLabelValues(string(t)).Observe(time.Since(began).Seconds())
 	if err != nil && len(subs) > 1 {
-		c.log.WarnContext(ctx, "commit failed, each cut is tried alone", "table", t, "cuts", len(subs), "err", err)
+		c.log.WarnContext(ctx, "commit failed, trying each cut alone", "table", t, "cuts", len(subs), "err", err)
 		var passed []*submission
 		for _, s := range subs {
 			passed = append(passed, c.commitTable(ctx, t, []*submission{s})...)
@@ -226,11 +244,15 @@ func (c *committer) commitTable(ctx context.Context, t lake.Table, subs []*submi
 	return passed
 }
 
-// mayProceed says whether the cut may go on after what t made of it. A table that
-// was at the cut's end already without the cut has been moved by somebody
-// else. Of a rollup that is right: it holds the same rows. Of dead_letters and
-// client_changes it is right where the shard was taken over knowing it. Of events it is not: the
-// rows there are somebody else's verdict.
+// mayProceed reports whether the cut goes on to the next table after outcome o at
+// t. If not, its shard is taken over again.
+//
+// AlreadyApplied means that t is at or past the end of the cut, and that its last
+// cut of the shard is another one: another owner has moved it. For a rollup that is fine:
+// it was computed from the same rows of events. For dead_letters and
+// client_changes it is fine if the shard was taken over in knowledge of it, since
+// the cut was then gathered to agree. For events it is not: the rows there follow
+// from the other owner's verdicts, and rollups must not be built on ours.
 func (c *sealedCut) mayProceed(t lake.Table, o lake.Outcome) bool {
 	switch {
 	case o == lake.Committed:
@@ -245,7 +267,8 @@ func (c *sealedCut) mayProceed(t lake.Table, o lake.Outcome) bool {
 	return true
 }
 
-// cutsFor is what subs mean for t. Counters are those of events.
+// cutsFor returns the cuts of subs as t sees them. Only events carries the counters,
+// so that they cannot differ between tables or be added up twice.
 func cutsFor(t lake.Table, subs []*submission) []lake.Cut {
 	cuts := make([]lake.Cut, len(subs))
 	for i, s := range subs {
@@ -258,7 +281,8 @@ func cutsFor(t lake.Table, subs []*submission) []lake.Cut {
 	return cuts
 }
 
-// committedOffsets is, by shard, how far the log is finished with.
+// committedOffsets returns, by shard, the offset of the log below which this
+// process has committed everything to all tables.
 func (c *committer) committedOffsets() map[int32]int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -8,51 +8,48 @@ import (
 	"maps"
 	"math/bits"
 	"slices"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"weir/schemas/lake"
 )
 
-// What the processor's own compaction looks for.
 const (
-	minFilesToMerge    = 8         // small data files of about one size that become one
-	maxFileToMerge     = 128 << 20 // data files of this size are left alone
-	firstTierBytes     = 128 << 10 // up to this size all are of one size
-	maxGroupsPerCommit = 256       // that one commit puts in place
-	maxBytesPerCommit  = 32 << 20  // of the data files of such groups; a larger group goes alone
+	maxGroupsPerCommit = 256      // groups that one commit replaces
+	maxBytesPerCommit  = 32 << 20 // of the data files of such groups; a larger group is replaced alone
 	mergesAtOnce       = 4
-	maintenanceShard   = 0 // the owner of this shard looks after snapshots and orphans of all
-	orphanAge          = 7 * 24 * time.Hour
-	orphanEvery        = 24 * time.Hour
-	minSnapshots       = 10 // snapshots of a table, however old
+	firstTierBytes     = 128 << 10 // a tier spans a factor of four in size, the first one ends at twice this
 )
 
-// CompactOptions say what Compact looks at. The zero value merges everything
-// there is down to one data file per shard, partition and table.
+// CompactOptions limit what Compact merges. The zero value merges all data files to
+// one per shard, partition and table.
 type CompactOptions struct {
 	Tables   []lake.Table           // nil means all
-	Owned    func(shard int32) bool // only shards it holds for; nil means all
+	Owned    func(shard int32) bool // limits Compact to the shards for which it returns true; nil means all
 	MinFiles int                    // a partition of a shard with fewer small files is left alone; 0 means 2
-	MaxBytes int64                  // larger data files are left alone; 0 means none is
-	Tiered   bool                   // only files of about one size are merged, so that a row is rewritten a few times and not at every cut
+	MaxBytes int64                  // data files of this size or larger are left alone; 0 means no limit
+	Tiered   bool                   // only files of about one size are merged, so that a row is rewritten once per tier and not once per cut
 }
 
-// CompactResult is what Compact has done.
+// CompactResult counts what Compact has done.
 type CompactResult struct {
-	Merged  int   // data files that are no longer in the tables
-	Written int   // data files that stand in their place
-	Bytes   int64 // size of those
-	Skipped int   // groups left alone because somebody else had rewritten them
+	Merged  int   // data files that were replaced
+	Written int   // data files that replaced them
+	Bytes   int64 // of the files written
+	Skipped int   // groups whose files another writer had replaced meanwhile
 }
 
-// Compact merges the small data files of l. It is safe beside running
-// processors and beside itself: a group whose files somebody else has rewritten
-// is left alone, and what was written for it is an orphan. Small groups are
-// merged side by side and put in place together, since a commit reads all of
-// the table's manifests; a large group is merged alone, so that memory is that
-// of one large merge.
+// Compact merges the small data files of l. It may run beside processors and beside
+// other compactions: before a group is replaced, the table is loaded and must
+// still list all of its files. A group that has lost one is skipped, and the file
+// written for it becomes an orphan. Without that check a row that another
+// compaction or an erasure has rewritten would be in the table twice, or come
+// back.
+//
+// The shard states of the tables do not change. Small groups are merged
+// concurrently and replaced by one commit, since a commit reads all manifests of
+// the table; a large group is merged alone, so that memory is that of one large
+// merge.
 func Compact(ctx context.Context, l *lake.Lake, opts CompactOptions) (CompactResult, error) {
 	var sum CompactResult
 	tables := opts.Tables
@@ -81,12 +78,12 @@ func Compact(ctx context.Context, l *lake.Lake, opts CompactOptions) (CompactRes
 	return sum, nil
 }
 
-// replacement is a group of data files and what stands in their place.
+// replacement is a group of data files and the files that replace them.
 type replacement struct {
 	old, made []lake.DataFile
 }
 
-// commitBatches are groups that are put in place by one commit.
+// commitBatches returns the groups in batches, each to be replaced by one commit.
 func commitBatches(groups [][]lake.DataFile) [][][]lake.DataFile {
 	var out [][][]lake.DataFile
 	var size int64
@@ -108,7 +105,7 @@ func totalBytes(files []lake.DataFile) (bytes int64) {
 	return bytes
 }
 
-// mergeAll makes one data file of each group.
+// mergeAll merges each group into one data file.
 func mergeAll(ctx context.Context, l *lake.Lake, t lake.Table, groups [][]lake.DataFile) ([]replacement, error) {
 	out := make([]replacement, len(groups))
 	g, ctx := errgroup.WithContext(ctx)
@@ -123,8 +120,8 @@ func mergeAll(ctx context.Context, l *lake.Lake, t lake.Table, groups [][]lake.D
 	return out, g.Wait()
 }
 
-// replace puts merged groups in place: all at once, or, where somebody else has
-// rewritten a file of one of them, each on its own.
+// replace commits the replacement of all groups at once, or, if another writer has
+// replaced a file of one of them, of each group alone.
 func (r *CompactResult) replace(ctx context.Context, l *lake.Lake, t lake.Table, groups []replacement) error {
 	var all replacement
 	for _, g := range groups {
@@ -152,14 +149,15 @@ func (r *CompactResult) replace(ctx context.Context, l *lake.Lake, t lake.Table,
 	return nil
 }
 
-// groupKey is what the data files of a group have in common.
+// groupKey is what the data files of a group have in common. Only files of one
+// shard are merged, since a commit moves or drops one shard's rows at a time.
 type groupKey struct {
 	shard     int32
 	partition int
-	tier      int // of their size; 0 without tiers
+	tier      int // of their size; 0 unless CompactOptions.Tiered
 }
 
-// groups are the data files to merge with one another, in a stable order.
+// groups returns the data files to merge with each other, in a stable order.
 func (o CompactOptions) groups(files []lake.DataFile) [][]lake.DataFile {
 	byKey := map[groupKey][]lake.DataFile{}
 	for _, f := range files {
@@ -183,61 +181,4 @@ func (o CompactOptions) groups(files []lake.DataFile) [][]lake.DataFile {
 
 func (a groupKey) compare(b groupKey) int {
 	return cmp.Or(cmp.Compare(a.shard, b.shard), cmp.Compare(a.partition, b.partition), cmp.Compare(a.tier, b.tier))
-}
-
-// maintain compacts the shards of this process and lets old snapshots go, time
-// and again until ctx ends. What goes wrong is tried again the next time.
-func (s *Service) maintain(ctx context.Context) error {
-	if s.cfg.CompactEvery < 0 {
-		return nil
-	}
-	every := time.NewTicker(s.cfg.CompactEvery)
-	defer every.Stop()
-	var cleaned time.Time
-	for {
-		select {
-		case <-every.C:
-		case <-ctx.Done():
-			return nil
-		}
-		s.compact(ctx)
-		if !s.owns(maintenanceShard) {
-			continue
-		}
-		s.expire(ctx)
-		if time.Since(cleaned) < orphanEvery {
-			continue
-		}
-		if n, err := s.deps.Lake.DeleteOrphans(ctx, orphanAge); err == nil {
-			cleaned = time.Now()
-			s.log.InfoContext(ctx, "orphan files deleted", "files", n)
-		} else if ctx.Err() == nil {
-			s.log.WarnContext(ctx, "orphan files not deleted", "err", err)
-		}
-	}
-}
-
-func (s *Service) compact(ctx context.Context) {
-	for _, t := range lake.Tables() {
-		began := time.Now()
-		did, err := Compact(ctx, s.deps.Lake, CompactOptions{
-			Tables: []lake.Table{t}, Owned: s.owns, MinFiles: minFilesToMerge, MaxBytes: maxFileToMerge, Tiered: true,
-		})
-		s.metrics.compacted.WithLabelValues(string(t)).Add(float64(did.Merged))
-		if did.Merged > 0 {
-			s.log.InfoContext(ctx, "data files compacted", "table", t, "merged", did.Merged, "made", did.Written,
-				"bytes", did.Bytes, "gone", did.Skipped, "took", time.Since(began))
-		}
-		if err != nil && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "compaction stopped, will be tried again", "table", t, "err", err)
-		}
-	}
-}
-
-func (s *Service) expire(ctx context.Context) {
-	for _, t := range lake.Tables() {
-		if err := s.deps.Lake.ExpireSnapshots(ctx, t, s.cfg.KeepSnapshots, minSnapshots); err != nil && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "old snapshots not expired", "table", t, "err", err)
-		}
-	}
 }

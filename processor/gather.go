@@ -19,51 +19,57 @@ import (
 	"weir/schemas/topic"
 )
 
-// maxClockLead is how far a record's timestamp may be ahead of our clock before
-// log time is held back (rule 6).
+// maxClockLead is how far log time may run ahead of our clock. A record with a
+// later timestamp is counted at clock + maxClockLead: one wrong clock at the edge
+// must not close days early or empty the dedupe window, for log time never goes
+// back (DESIGN.md, "Log time").
 const maxClockLead = 5 * time.Minute
 
-// gatherer passes the verdict on every record of one shard, in order: stored,
-// duplicate, dead or control. It belongs to the shard's worker. What it has
-// come to is a function of the log from state.Next on, of the rows in the lake
-// and of the clock that log time is held to.
+// gatherer classifies every record of one shard, in order: stored, duplicate, dead
+// or control. It belongs to the shard's worker. Its result is a function of the
+// log from state.Next on, of the rows in the lake, and of the clock that log time
+// is limited by. So another owner that starts at the same offset comes to the
+// same rows.
 type gatherer struct {
-	startState
-	shard    int32
-	from     int64 // offset at which the open cut starts
-	dedupe   *dedupe.Window
-	buffer   *tailBuffer // the rows
-	crcTable *crc32.Table
+	startState // state moves on with each record
+	shard      int32
+	from       int64 // offset at which the open cut starts
+	dedupe     *dedupe.Window
+	buffer     *tailBuffer // holds the rows
+	crcTable   *crc32.Table
 
 	deadLetters     []lake.DeadLetter // of the open cut
 	deadLetterBytes int64
-	openedAt        time.Time     // when the open cut got its first offset; zero while it has none
-	startCounters   lake.Counters // at from
+	openedAt        time.Time     // when the open cut got its first record; zero while it has none
+	startCounters   lake.Counters // counters at from
 	event           schemas.Event // scratch
 }
 
-// sealedCut is a cut that gathers no more.
+// sealedCut is a cut that is complete and to be committed.
 type sealedCut struct {
 	id              string
 	shard           int32
 	from            int64
 	to              lake.ShardState
-	deadLettersNext int64          // dead_letters stood here when the shard was taken over
-	changesNext     int64          // and client_changes here
-	rows            []arrow.Record // released by who gets the cut, as are changes
+	deadLettersNext int64          // from startState: where dead_letters was when the shard was taken over
+	changesNext     int64          // the same of client_changes
+	rows            []arrow.Record // released by startCut, as are changes
 	changes         []arrow.Record
 	deadLetters     []lake.DeadLetter
-	sealedAt        time.Time     // when it was sealed
+	sealedAt        time.Time     // its age counts from here
 	openedAt        time.Time     // when it got its first record
 	counts          lake.Counters // of this cut alone
 }
 
-// errVerdict says that a record reads otherwise than when dead_letters and
-// client_changes passed it. A verdict is given once (rule 5).
+// errVerdict is returned for a record that this version decodes differently from
+// the version that committed its offset to dead_letters or client_changes.
+// Whether a record is dead or a change is decided once: with two decisions one
+// table would hold the record twice, or none would hold it (DESIGN.md, "A verdict
+// is given once").
 var errVerdict = errors.New("cannot read this as an earlier version did: run that version until the shard has passed this offset")
 
-// gather passes the verdict on records and returns on how many: fewer than all
-// where the cut must end first. Records may be used again after it returns.
+// gather classifies records and returns how many it has taken: fewer than all
+// where the open cut must end first. It keeps nothing of the records.
 func (g *gatherer) gather(records []*kgo.Record, now time.Time) (int, error) {
 	g.buffer.mu.Lock()
 	defer g.buffer.mu.Unlock()
@@ -88,12 +94,13 @@ func (g *gatherer) gather(records []*kgo.Record, now time.Time) (int, error) {
 	return n, nil
 }
 
-// atCutLimit says that the cut must end here: a table that is committed before
-// events stands at this offset, ahead of it, and they go on together.
+// atCutLimit reports whether the cut must end here, because dead_letters or
+// client_changes ends at this offset, ahead of events. A cut that reached past it
+// would have to be committed to that table in part.
 func (g *gatherer) atCutLimit() bool { return g.state.Next == g.cutLimit() }
 
-// cutLimit is the offset that the open cut must not pass: the nearest at which
-// client_changes or dead_letters stands.
+// cutLimit returns the offset that the open cut must not pass: the nearest one at
+// which client_changes or dead_letters ended when the shard was taken over.
 func (g *gatherer) cutLimit() int64 {
 	edge := int64(math.MaxInt64)
 	for _, at := range [...]int64{g.changesNext, g.deadLettersNext} {
@@ -104,17 +111,18 @@ func (g *gatherer) cutLimit() int64 {
 	return edge
 }
 
-// pending says that the open cut has an offset.
+// pending reports whether the open cut has moved the offset.
 func (g *gatherer) pending() bool { return g.state.Next > g.from }
 
-// consume passes the verdict on r; false when the cut must end before it.
+// consume classifies r and moves the offset past it. It returns false when the cut
+// must end before r.
 func (g *gatherer) consume(r *kgo.Record, latest int64) (bool, error) {
 	offset := r.Offset + g.state.Position.Base
 	if err := g.verifyChecksum(r, offset); err != nil {
 		return false, err
 	}
 	if offset < g.state.Next {
-		return true, nil // fetched to be verified, committed long since
+		return true, nil // fetched only to compare its checksum
 	}
 	if edge := g.cutLimit(); offset >= edge {
 		g.skipTo(edge)
@@ -129,7 +137,7 @@ func (g *gatherer) consume(r *kgo.Record, latest int64) (bool, error) {
 	return true, nil
 }
 
-// classify counts r under exactly one verdict.
+// classify counts r under exactly one verdict and keeps what that verdict stores.
 func (g *gatherer) classify(r *kgo.Record, offset int64) error {
 	if g.deadLettersAhead[offset] {
 		g.state.Counters.Dead++
@@ -166,15 +174,16 @@ func (g *gatherer) classify(r *kgo.Record, offset int64) error {
 	return nil
 }
 
-// storeChange stores what was said of a client. A change has no random id and
-// is never a duplicate: it is there as often as the edge has taken it.
+// storeChange stores a change of a client's attributes or contacts. A change has no
+// random id and is never a duplicate: each one that was accepted is stored.
 func (g *gatherer) storeChange(c schemas.Change, at columns.Position) {
 	g.state.Counters.Stored++
 	g.state.Counters.Changes++
 	g.buffer.changes.Append(&c, at)
 }
 
-// deadLetter makes a dead letter of r.
+// deadLetter keeps r, which cannot be decoded, with the reason. Below
+// deadLettersNext it fails: dead_letters is committed up to there without r.
 func (g *gatherer) deadLetter(r *kgo.Record, offset int64, reason error) error {
 	if offset < g.deadLettersNext {
 		return fmt.Errorf("offset %d of shard %d, %w: %w", offset, g.shard, reason, errVerdict)
@@ -188,8 +197,9 @@ func (g *gatherer) deadLetter(r *kgo.Record, offset int64, reason error) error {
 	return nil
 }
 
-// skipTo passes over offsets without a record: lost ones below lostBelow, control
-// batches above.
+// skipTo moves to an offset over offsets that have no record. Below lostBelow they
+// were lost, as an operator accepted; above they are counted as control records,
+// such as the markers that Kafka writes itself.
 func (g *gatherer) skipTo(to int64) {
 	if to <= g.state.Next {
 		return
@@ -197,7 +207,8 @@ func (g *gatherer) skipTo(to int64) {
 	c, lostTo := &g.state.Counters, min(max(g.lostBelow, g.state.Next), to)
 	c.Lost += lostTo - g.state.Next
 	c.Control += to - lostTo
-	// What the tables that are ahead hold of them is known none the less.
+	// Where dead_letters or client_changes already holds such an offset, its verdict
+	// is known although its record is gone.
 	for _, passed := range []struct {
 		offsets map[int64]bool
 		counts  []*int64
@@ -219,7 +230,9 @@ func (g *gatherer) skipTo(to int64) {
 	g.state.Next = to
 }
 
-// verifyChecksum compares r with what the lake was committed behind (rule 9).
+// verifyChecksum returns an error if r is not the record after which a table was
+// committed. The same offset with other bytes means that the log was restored or
+// made anew, and that offsets no longer mean what the lake says of them.
 func (g *gatherer) verifyChecksum(r *kgo.Record, offset int64) error {
 	for _, m := range g.recordChecks {
 		if m.next == offset+1 && m.checksum != 0 && m.checksum != g.checksum(r) {
@@ -233,10 +246,11 @@ func (g *gatherer) checksum(r *kgo.Record) uint32 {
 	return crc32.Update(crc32.Checksum(r.Key, g.crcTable), g.crcTable, r.Value)
 }
 
-// bytes is the memory of the open cut.
+// bytes returns the memory of the open cut.
 func (g *gatherer) bytes() int64 { return g.buffer.bytes() + g.deadLetterBytes }
 
-// seal ends the open cut and begins the next.
+// seal closes the open cut and opens the next. The id is unique for each attempt:
+// it is how a commit with an unknown result is recognised in a snapshot.
 func (g *gatherer) seal(now time.Time) *sealedCut {
 	c := &sealedCut{
 		id: fmt.Sprintf("%d-%d-%s", g.shard, g.from, uuid.NewString()), shard: g.shard,

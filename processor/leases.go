@@ -10,30 +10,34 @@ import (
 	"weir/schemas/registry"
 )
 
-// errLeaseLost says that somebody else owns the shard now.
+// errLeaseLost is the cause that stops a worker whose shard another process owns.
 var errLeaseLost = errors.New("lease of the shard is lost")
 
-// ownership is one shard that this process has claimed.
+// ownership is one shard that this process has claimed. Only the goroutine of
+// manageLeases changes it.
 type ownership struct {
 	worker   *worker
 	epoch    int64
 	stop     context.CancelCauseFunc
 	done     chan struct{} // closed when the worker has returned
-	stopping bool          // it has been told to stop
-	lost     bool          // the lease is somebody else's
+	stopping bool          // stop was called; the worker drains and does not count for the share any more
+	lost     bool          // another process has the lease, so it is not released
 }
 
-// manageLeases claims a fair share of the shards, keeps the leases alive, and gives
-// up what is more than the share, until ctx ends; then it gives up everything.
-// Leases decide who works, so that the work is shared and not done twice. They
-// do not decide what is right: that is the commit's (rule 2).
+// manageLeases claims a fair share of the shards, renews the leases and releases
+// what is more than the share, until ctx ends; then it releases all shards.
+//
+// Leases share out the work and keep it from being done twice. They do not make
+// commits safe: a process that was paused may commit after its lease has run
+// out. That is what the offset check of each commit is for (DESIGN.md, "A
+// commit"), and it holds without any lease.
 func (s *Service) manageLeases(ctx context.Context) error {
 	tick := time.NewTicker(s.cfg.LeaseTTL / 4)
 	defer tick.Stop()
 	for {
 		err := s.rebalance(ctx)
 		if err != nil && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "leases could not be looked after", "err", err)
+			s.log.WarnContext(ctx, "lease renewal failed, will retry", "err", err)
 		}
 		s.setLeaseErr(err)
 		select {
@@ -46,8 +50,9 @@ func (s *Service) manageLeases(ctx context.Context) error {
 	}
 }
 
-// releaseAll gives up every shard: it drains and then goes to whom wants it. Leases
-// are kept alive meanwhile.
+// releaseAll stops all workers, waits until they have drained, and releases their
+// shards. It renews the leases meanwhile: a shard that another process took over
+// before its last cut is committed would have that cut dropped and gathered again.
 func (s *Service) releaseAll(ctx context.Context, tick <-chan time.Time) {
 	for _, o := range s.owned() {
 		o.stopping = true
@@ -55,7 +60,7 @@ func (s *Service) releaseAll(ctx context.Context, tick <-chan time.Time) {
 	}
 	for len(s.owned()) > 0 {
 		if err := s.renewLeases(ctx); err != nil {
-			s.log.WarnContext(ctx, "leases could not be looked after", "err", err)
+			s.log.WarnContext(ctx, "lease renewal failed, will retry", "err", err)
 		}
 		if len(s.owned()) == 0 {
 			break
@@ -66,11 +71,12 @@ func (s *Service) releaseAll(ctx context.Context, tick <-chan time.Time) {
 		}
 	}
 	if err := s.deps.Registry.DeregisterProcessor(ctx, s.cfg.ID); err != nil {
-		s.log.WarnContext(ctx, "others learn late that this process is gone", "err", err)
+		s.log.WarnContext(ctx, "deregister processor failed", "err", err)
 	}
 }
 
-// rebalance is one look at the leases.
+// rebalance renews, releases and claims once. Nothing in it may take longer than
+// the lease lasts.
 func (s *Service) rebalance(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.LeaseTTL)
 	defer cancel()
@@ -95,8 +101,9 @@ func (s *Service) rebalance(ctx context.Context) error {
 	return s.claim(ctx, share-len(working))
 }
 
-// fairShare is how many of the shards belong to process `id` of those alive.
-// The shares of all add up to the shards.
+// fairShare returns how many of the shards belong to process id among those that
+// are alive. The shares of all processes add up to the number of shards, and
+// differ by at most one.
 func fairShare(alive []string, id string, shards int) int {
 	if !slices.Contains(alive, id) {
 		alive = append(slices.Clone(alive), id)
@@ -109,7 +116,8 @@ func fairShare(alive []string, id string, shards int) int {
 	return share
 }
 
-// renewLeases renews the leases and takes leave of workers that have returned.
+// renewLeases renews the leases of running workers and releases the shards of
+// those that have returned.
 func (s *Service) renewLeases(ctx context.Context) error {
 	var errs []error
 	for _, o := range s.owned() {
@@ -119,7 +127,7 @@ func (s *Service) renewLeases(ctx context.Context) error {
 		}
 		err := s.deps.Registry.Renew(ctx, o.worker.shard, o.epoch, s.cfg.LeaseTTL)
 		if errors.Is(err, registry.ErrFenced) {
-			o.worker.log.WarnContext(ctx, "lease lost, what is gathered is dropped", "epoch", o.epoch)
+			o.worker.log.WarnContext(ctx, "lease lost, dropping what is gathered", "epoch", o.epoch)
 			o.lost, o.stopping = true, true
 			o.stop(errLeaseLost)
 			continue
@@ -138,7 +146,7 @@ func (o *ownership) returned() bool {
 	}
 }
 
-// releaseShard takes leave of a shard whose worker has returned.
+// releaseShard removes a shard whose worker has returned and gives up its lease.
 func (s *Service) releaseShard(ctx context.Context, o *ownership) error {
 	s.mu.Lock()
 	delete(s.shards, o.worker.shard)
@@ -154,7 +162,7 @@ func (s *Service) releaseShard(ctx context.Context, o *ownership) error {
 	return err
 }
 
-// claim takes up to n shards that nobody owns.
+// claim takes up to n shards that have no owner.
 func (s *Service) claim(ctx context.Context, n int) error {
 	owners, err := s.deps.Registry.Owners(ctx)
 	if err != nil {
@@ -162,7 +170,7 @@ func (s *Service) claim(ctx context.Context, n int) error {
 	}
 	taken := map[int32]bool{}
 	for _, o := range owners {
-		taken[o.Shard] = o.ID != s.cfg.ID // what an earlier life of this process had is free
+		taken[o.Shard] = o.ID != s.cfg.ID // a lease left from before a restart of this process may be claimed at once
 	}
 	for _, o := range s.owned() {
 		taken[o.worker.shard] = true
@@ -173,7 +181,7 @@ func (s *Service) claim(ctx context.Context, n int) error {
 		}
 		epoch, err := s.deps.Registry.Claim(ctx, shard, registry.Owner{ID: s.cfg.ID, Addr: s.cfg.Address}, s.cfg.LeaseTTL)
 		if errors.Is(err, registry.ErrHeld) {
-			continue // somebody was faster
+			continue // another process was faster
 		}
 		if err != nil {
 			return fmt.Errorf("claim shard %d: %w", shard, err)
@@ -184,7 +192,8 @@ func (s *Service) claim(ctx context.Context, n int) error {
 	return nil
 }
 
-// startWorker starts the worker of a shard just claimed. It ends when it is told to.
+// startWorker starts the worker of a shard that was just claimed. The worker does
+// not end with ctx, since it must drain: ownership.stop ends it.
 func (s *Service) startWorker(ctx context.Context, shard int32, epoch int64) {
 	ctx, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	o := &ownership{worker: s.newWorker(shard, epoch), epoch: epoch, stop: stop, done: make(chan struct{})}
@@ -192,7 +201,7 @@ func (s *Service) startWorker(ctx context.Context, shard int32, epoch int64) {
 	s.shards[shard] = o
 	s.mu.Unlock()
 	o.worker.log.InfoContext(ctx, "shard claimed", "epoch", epoch)
-	go func() { // leave waits for it
+	go func() { // releaseAll waits for it
 		defer func() {
 			close(o.done)
 			select {
@@ -204,7 +213,7 @@ func (s *Service) startWorker(ctx context.Context, shard int32, epoch int64) {
 	}()
 }
 
-// owned lists the shards of this process, in order.
+// owned returns the shards of this process, in order.
 func (s *Service) owned() []*ownership {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"weir/schemas/lake"
 )
 
-// metrics is what a processor tells of itself.
+// metrics holds the metrics of a processor.
 type metrics struct {
 	lag, logTimeAge                               *prometheus.GaugeVec
 	records                                       *prometheus.CounterVec
@@ -32,18 +32,18 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		}, labels)
 	}
 	m := &metrics{
-		lag:           gauge("lag_records", "Records of a shard that are in the log and not gathered yet.", "shard"),
-		logTimeAge:    gauge("log_time_age_seconds", "How far the log time of a shard was behind the clock when it was last gathered.", "shard"),
-		records:       counter("records_total", "Records by verdict: stored, duplicate, dead, control or lost. Counted when their cut is committed.", "shard", "verdict"),
-		cuts:          counter("cuts_total", "Cuts by what became of them: committed or dropped.", "shard", "outcome"),
-		restarts:      counter("shard_restarts_total", "How often a shard was taken over anew after it had to stop.", "shard"),
-		retries:       counter("cut_retries_total", "How often a step of a cut was tried again.", "shard"),
-		cutSeconds:    histogram("cut_seconds", "Time from sealing a cut to all tables showing it.", 0.01, "shard"),
-		cutWaited:     histogram("cut_waited_seconds", "Time from the first record of a cut to its sealing.", 0.1, "shard"),
-		cutRows:       histogram("cut_rows", "Rows of a cut: events and changes of clients.", 10, "shard"),
-		commitSeconds: histogram("commit_seconds", "Time of one commit to one table, whatever came of it.", 0.002, "table"),
-		commits:       counter("commits_total", "Cuts committed to a table by outcome: committed, already_applied, conflict or unknown.", "table", "outcome"),
-		compacted:     counter("compacted_files_total", "Data files that compaction has replaced.", "table"),
+		lag:           gauge("lag_records", "Records of a shard that are in the log but not gathered yet.", "shard"),
+		logTimeAge:    gauge("log_time_age_seconds", "How far the log time of a shard was behind the clock when its records were last gathered.", "shard"),
+		records:       counter("records_total", "Records by verdict (stored, duplicate, dead, control or lost), counted when their cut is committed.", "shard", "verdict"),
+		cuts:          counter("cuts_total", "Cuts by outcome: committed to all tables, or dropped to be gathered again.", "shard", "outcome"),
+		restarts:      counter("shard_restarts_total", "How often a shard was taken over again after an error or a conflict.", "shard"),
+		retries:       counter("cut_retries_total", "How often writing or committing a cut was retried.", "shard"),
+		cutSeconds:    histogram("cut_seconds", "Time from sealing a cut until all tables have it.", 0.01, "shard"),
+		cutWaited:     histogram("cut_waited_seconds", "Time from the first record of a cut until it was sealed.", 0.1, "shard"),
+		cutRows:       histogram("cut_rows", "Rows of a cut: events and client changes.", 10, "shard"),
+		commitSeconds: histogram("commit_seconds", "Duration of one commit to one table, successful or not.", 0.002, "table"),
+		commits:       counter("commits_total", "Cuts by outcome of their commit to a table: committed, already_applied (the table was at the end of the cut already), conflict (another owner has moved the shard) or unknown.", "table", "outcome"),
+		compacted:     counter("compacted_files_total", "Data files that compaction has replaced with larger ones.", "table"),
 	}
 	if reg == nil {
 		return m, nil
@@ -59,7 +59,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-// shardMetrics is the part of metrics that tells of one shard.
+// shardMetrics is the part of metrics that is about one shard.
 type shardMetrics struct {
 	*metrics
 	name              string
@@ -71,7 +71,8 @@ func (m *metrics) shard(shard int32) *shardMetrics {
 	return &shardMetrics{metrics: m, name: name, restarts: m.restarts.WithLabelValues(name), retries: m.retries.WithLabelValues(name)}
 }
 
-// deleteShard forgets the gauges of a shard that is somebody else's now.
+// deleteShard removes the gauges of a shard that this process no longer owns: they
+// would otherwise show its last values as long as the process runs.
 func (m *metrics) deleteShard(shard int32) {
 	name := strconv.Itoa(int(shard))
 	m.lag.DeleteLabelValues(name)

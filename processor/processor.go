@@ -1,34 +1,38 @@
-// Package processor takes the log into the lake: it owns shards, passes one
-// verdict on each of their records (stored, duplicate, dead or control), gathers
-// rows, and commits every cut together with the offset it leads to. Until a cut
-// is committed, and for one cut more, it serves the rows as the tail.
+// Package processor brings the records of the log into the lake. It owns shards,
+// classifies each of their records exactly once (stored, duplicate, dead or
+// control), gathers rows, and commits every cut together with the offset that it
+// ends at. Until a cut is committed, and for one cut more, it serves the rows as
+// the tail.
 //
-// It promises what design §4 calls 2 to 5 and 7 to 9, and needs the registry
-// for leases, Kafka for the log and the lake for everything else. It keeps no
-// state of its own: a shard that is taken over begins with what the lake says.
-// A shard that cannot go on stops alone, says why in log, metrics and Ready,
-// and is tried again; its neighbours go on.
+// It promises exactly once: each record of the log is a row of the lake, or
+// counted as a duplicate, or a dead letter, whatever crashes, changes owner or
+// fails meanwhile, and the counters of a shard add up to its offset. It needs
+// the registry for leases, Kafka for the log, and the lake for everything else.
+// It keeps no state of its own: a shard that is taken over starts from what the
+// snapshots of the tables say. A shard that cannot go on stops alone, reports
+// why in its log, metrics and Ready, and is retried; the other shards go on.
 //
-// What a crash or a fault leaves behind, and what puts it right:
+// What a crash or a fault leaves behind, and what repairs it (each row has a
+// test; DESIGN.md, "A commit" and "After an error", has the reasons):
 //
-//	after                                 what is there                    what happens
-//	gathering, before any put             nothing                          the log is read again from the next of events
-//	some or all data files are put        files no table knows             the same; orphan clean-up deletes them
-//	the commit to dead_letters            letters ahead of events          they stay dead; the first cut ends where they end
-//	the commit to client_changes          changes ahead of events          they stay, and are not written again; a cut ends where they end
-//	the commit to events                  rollups behind events            they catch up from the rows of events
-//	a commit to some of the rollups       some rollups behind              the same, each from where it stands
-//	a commit of unknown result, applied   the table shows the cut's id     it counts as committed
-//	a commit of unknown result, lost      the table stands at From         the same files are committed
-//	a commit of unknown result, too late  the swap's base is gone          nothing: the assertion fails
-//	a lease is lost, or stolen            two owners of one shard          the first commit to events stands, the other starts anew
-//	an owner was paused past its lease    a cut that starts behind         dropped, its shard starts anew from the lake
-//	compaction has merged, not replaced   a file no table knows            the next compaction merges again
-//	compaction meets another              inputs that are gone             it leaves the group alone
-//	object store or catalog are down      a cut that waits                 it is tried again; memory full, the log waits
-//	the drain timeout                     gathered, not committed          as a crash
-//	scratch files are lost                nothing                          fingerprints are rebuilt at take-over
-//	the log has lost, or is another       offsets that do not fit          the shard stops until an operator decides
+//	after                                      what is left                       what happens next
+//	gathering, before any file is put          nothing                            the log is read again from the offset of events
+//	some or all data files are put             files that no table lists          the same; orphan clean-up deletes the files
+//	the commit to dead_letters                 dead_letters is ahead of events    its offsets stay dead; the first cut ends where dead_letters ends
+//	the commit to client_changes               client_changes is ahead of events  its rows stay and are not written again; a cut ends where it ends
+//	the commit to events                       rollups are behind events          they catch up from the rows of events
+//	the commits to some of the rollups         some rollups are behind            the same, each from its own offset
+//	a commit with unknown result, applied      the table shows the cut's id       the cut counts as committed
+//	a commit with unknown result, lost         the table is where the cut starts  the same files are committed again
+//	a commit with unknown result, too late     the snapshot it builds on is old   the catalog refuses it
+//	a lease is lost, or stolen                 two owners of one shard            the first commit to events wins, the other owner starts again
+//	an owner was paused past its lease         a cut that starts behind events    it is dropped, and the shard starts again from the lake
+//	compaction has merged, not replaced        a file that no table lists         the next compaction merges again
+//	two compactions of the same files          inputs that are gone               the second leaves the group alone
+//	object store or catalog are down           a cut that waits                   it is retried; when memory is full, fetching pauses
+//	the drain timeout                          rows gathered, not committed       the same as after a crash
+//	fingerprint files are lost                 nothing                            fingerprints are rebuilt when the shard is taken over
+//	the log lost records, or is another log    offsets that do not match          the shard stops until an operator accepts the loss
 package processor
 
 import (
@@ -47,7 +51,6 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
@@ -57,34 +60,31 @@ import (
 	"weir/schemas/topic"
 )
 
-const (
-	cutsInMemory      = 3 // cuts whose rows are in memory at once: gathering, being committed, kept for the tail
-	groupID           = "weir-processor"
-	groupOffsetsEvery = 5 * time.Second
-	logEndEvery       = time.Second // how often the log is asked where it ends
-)
+// cutsInMemory is how many cuts of a shard have rows in memory at once: one
+// gathers, one is being committed, one is kept for the tail.
+const cutsInMemory = 3
 
-// Config says how a processor gathers, cuts and owns. The zero value works,
-// but for Secret: without one the tail answers nobody.
+// Config sets how a processor gathers rows, closes cuts and owns shards. The zero
+// value works, except for Secret: without one the tail refuses every request.
 type Config struct {
-	ID      string // name of this process among the owners of shards; "" makes one up. A name that stays over restarts gets its shards back at once
+	ID      string // name of this process among the owners of shards; "" generates one. A process that keeps its name over restarts gets its shards back at once
 	Address string // host:port under which query processes reach the tail
-	Secret  string // of the cluster; whoever knows it may read the tail
+	Secret  string // of the cluster; a client that has it may read the tail
 
-	CutAge       time.Duration // a cut is closed when its first record has waited this long; 0 means 60s
+	CutAge       time.Duration // a cut is sealed when its first record has waited this long; 0 means 60s
 	GatherBytes  int64         // memory for gathered rows of all shards of the process: gathering, being committed, kept for the tail; 0 means 128 MiB
-	DedupeWindow time.Duration // of log time, in which a random id counts once; 0 means 24h; 1h to 30 days
-	DedupeBytes  int64         // memory for fingerprints of all shards of the process; 0 means 64 MiB. Older ones lie in Scratch
+	DedupeWindow time.Duration // of log time, in which a random id is stored once; 0 means 24h; 1h to 30 days
+	DedupeBytes  int64         // memory for fingerprints of all shards of the process; 0 means 64 MiB. Older ones are in files below Scratch
 	Scratch      string        // folder on a local disk for fingerprints, which may be lost at any time; "" means the system's temporary folder
 
-	LeaseTTL     time.Duration // how long a shard waits for its owner to come back; 0 means 10s
-	DrainTimeout time.Duration // for the last cut when the process ends or gives a shard up; 0 means 30s
-	CompactEvery time.Duration // how often small data files are looked for; 0 means 5m, negative never
+	LeaseTTL     time.Duration // how long a shard is left alone when its owner does not renew its lease; 0 means 10s
+	DrainTimeout time.Duration // for the last cut when the process ends or releases a shard; 0 means 30s
+	CompactEvery time.Duration // how often small data files are merged; 0 means 5m, negative means never
 
-	KeepSnapshots time.Duration // how long a scan or another engine may hold a snapshot of a table; commits grow slower the more there are; 0 means 15m
+	KeepSnapshots time.Duration // how long a scan or another engine may use an old snapshot of a table; commits get slower with each that is kept; 0 means 15m
 
-	Adopt      bool   // a shard that is not in the lake may start at a log that does not start at 0
-	AcceptLoss string // what of the log an operator gives up, "shard@next,…" as the error names it; repeated starts with the same text are harmless
+	Adopt      bool   // a shard that is not in the lake may start from a log that does not start at offset 0
+	AcceptLoss string // losses that an operator accepts, as "shard@next:offset,…"; the error of a stopped shard has the text. It may stay set: once the shard is past next it has no effect
 }
 
 func (c Config) withDefaults() Config {
@@ -111,7 +111,8 @@ type Deps struct {
 	Metrics  prometheus.Registerer // nil registers nothing
 }
 
-// Leases is the part of the registry that says who owns which shard.
+// Leases is the part of the registry that records which process owns which shard.
+// An epoch is raised at each claim; Renew and Release of an older one fail.
 type Leases interface {
 	Claim(ctx context.Context, shard int32, owner registry.Owner, ttl time.Duration) (int64, error)
 	Renew(ctx context.Context, shard int32, epoch int64, ttl time.Duration) error
@@ -122,7 +123,7 @@ type Leases interface {
 	Processors(ctx context.Context) ([]string, error)
 }
 
-// Service owns a fair share of the shards and takes them in.
+// Service owns a fair share of the shards and brings their records into the lake.
 type Service struct {
 	cfg            Config
 	deps           Deps
@@ -130,14 +131,14 @@ type Service struct {
 	metrics        *metrics
 	accepted       map[int32]acceptedLoss
 	commits        *committer
-	encodeSlots    chan struct{} // as many places as cuts may be encoded at once
-	admin          *kgo.Client   // asks and writes ticks; set by Run
-	shardsWanted   atomic.Int64  // shards this process should have
-	workerReturned chan struct{} // a worker has returned; room for one
+	encodeSlots    chan struct{} // one slot for each cut that may be encoded at once
+	admin          *kgo.Client   // lists offsets and writes ticks; set by Run
+	shardsWanted   atomic.Int64  // fair share of this process, as of the last rebalance
+	workerReturned chan struct{} // signals that a worker has returned; capacity 1, so a send never blocks
 
 	mu       sync.Mutex // guards what follows
 	shards   map[int32]*ownership
-	leaseErr error // why leases are not looked after; nil when they are
+	leaseErr error // of the last renewal; nil when leases are being renewed
 }
 
 // New checks the configuration and returns a service that is not running yet.
@@ -162,12 +163,12 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		cfg: cfg, deps: deps, log: log, metrics: m, accepted: accepted,
 		commits:        &committer{lake: deps.Lake, queue: make(chan *submission), metrics: m, log: log, committed: map[int32]int64{}},
 		encodeSlots:    make(chan struct{}, runtime.GOMAXPROCS(0)),
-		workerReturned: make(chan struct{}, 1), shards: map[int32]*ownership{}, leaseErr: errors.New("leases not looked at yet"),
+		workerReturned: make(chan struct{}, 1), shards: map[int32]*ownership{}, leaseErr: errors.New("leases not claimed yet"),
 	}, nil
 }
 
 // Run owns shards until ctx ends; then it commits what they have gathered,
-// within Config.DrainTimeout, and gives them up.
+// within Config.DrainTimeout, and releases them.
 func (s *Service) Run(ctx context.Context) error {
 	if err := os.MkdirAll(s.cfg.Scratch, 0o700); err != nil {
 		return fmt.Errorf("make scratch folder: %w", err)
@@ -178,7 +179,9 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	defer admin.Close()
 	s.admin = admin
-	commits, stop := context.WithCancel(context.WithoutCancel(ctx)) // shards that drain need the committer
+	// The committer outlives ctx: shards that drain still commit their last cut.
+	// It stops when manageLeases has returned, which waits for all of them.
+	commits, stop := context.WithCancel(context.WithoutCancel(ctx))
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.commits.run(commits) })
 	g.Go(func() error {
@@ -192,11 +195,12 @@ func (s *Service) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// Handler serves the tail of the shards owned here to query processes. It
-// belongs on an internal listener.
+// Handler serves the tail of the shards that this process owns to query
+// processes. It belongs on an internal listener.
 func (s *Service) Handler() http.Handler { return tail.Handler(s, s.cfg.Secret) }
 
-// Tail is what shard holds from offset `from` on, for Handler.
+// Tail returns what is held of shard from offset `from` on. It implements
+// tail.Source for Handler.
 func (s *Service) Tail(shard int32, from int64) (tail.Part, error) {
 	s.mu.Lock()
 	o := s.shards[shard]
@@ -207,7 +211,8 @@ func (s *Service) Tail(shard int32, from int64) (tail.Part, error) {
 	return o.worker.buffer.tail(from)
 }
 
-// Ready says why shards of this process are not being taken in, or nil.
+// Ready returns nil while all shards of this process make progress, else why
+// they do not.
 func (s *Service) Ready() error {
 	s.mu.Lock()
 	lease := s.leaseErr
@@ -224,7 +229,7 @@ func (s *Service) Ready() error {
 	return errors.Join(errs...)
 }
 
-// setLeaseErr remembers whether the leases are looked after.
+// setLeaseErr records the result of the last renewal, for Ready.
 func (s *Service) setLeaseErr(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -237,7 +242,7 @@ func (s *Service) owns(shard int32) bool {
 	return s.shards[shard] != nil
 }
 
-// newWorker is the worker of a shard just claimed.
+// newWorker returns the worker of a shard that was just claimed.
 func (s *Service) newWorker(shard int32, epoch int64) *worker {
 	return &worker{
 		shard: shard, cfg: s.cfg, lake: s.deps.Lake, kafka: s.deps.Kafka, admin: s.admin, accepted: s.accepted,
@@ -250,75 +255,6 @@ func (s *Service) newWorker(shard int32, epoch int64) *worker {
 	}
 }
 
-// perShard is what one of our shards may take of a budget of the process.
+// perShard returns the part of a budget of the process that one shard may take.
+// It is evaluated each time anew, since the number of shards changes.
 func (s *Service) perShard(budget int64) int64 { return budget / max(s.shardsWanted.Load(), 1) }
-
-// watchLogEnds tells the shards once in a while where their logs end: a log that is
-// quiet says nothing by itself, neither that there is nothing more nor when.
-func (s *Service) watchLogEnds(ctx context.Context) error {
-	every := time.NewTicker(logEndEvery)
-	defer every.Stop()
-	for {
-		select {
-		case <-every.C:
-		case <-ctx.Done():
-			return nil
-		}
-		owned := s.owned()
-		if len(owned) == 0 {
-			continue
-		}
-		asked := time.Now()
-		highWatermarks, err := s.highWatermarks(ctx)
-		if err != nil {
-			s.log.DebugContext(ctx, "end of the log not read", "err", err)
-			continue
-		}
-		for _, o := range owned {
-			if end, ok := highWatermarks.Lookup(topic.Name, o.worker.shard); ok && end.Err == nil {
-				o.worker.buffer.setLogEnd(end.Offset, asked)
-			}
-		}
-	}
-}
-
-func (s *Service) highWatermarks(ctx context.Context) (kadm.ListedOffsets, error) {
-	ctx, cancel := context.WithTimeout(ctx, groupOffsetsEvery)
-	defer cancel()
-	return kadm.NewClient(s.admin).ListEndOffsets(ctx, topic.Name)
-}
-
-// commitGroupOffsets tells Kafka, for those who watch lag there, how far the lake has come.
-// Nothing ever reads it back (rule 2).
-func (s *Service) commitGroupOffsets(ctx context.Context) error {
-	every := time.NewTicker(groupOffsetsEvery)
-	defer every.Stop()
-	committed := map[int32]int64{}
-	for {
-		select {
-		case <-every.C:
-		case <-ctx.Done():
-			return nil
-		}
-		offsets := kadm.Offsets{}
-		for shard, next := range s.commits.committedOffsets() {
-			if committed[shard] != next {
-				offsets.AddOffset(topic.Name, shard, next, -1)
-			}
-		}
-		if len(offsets) == 0 {
-			continue
-		}
-		if err := s.commitGroup(ctx, offsets); err != nil {
-			s.log.DebugContext(ctx, "group offsets not committed", "err", err)
-			continue
-		}
-		offsets.Each(func(o kadm.Offset) { committed[o.Partition] = o.At })
-	}
-}
-
-func (s *Service) commitGroup(ctx context.Context, offsets kadm.Offsets) error {
-	ctx, cancel := context.WithTimeout(ctx, groupOffsetsEvery)
-	defer cancel()
-	return kadm.NewClient(s.admin).CommitAllOffsets(ctx, groupID, offsets)
-}

@@ -16,23 +16,25 @@ import (
 )
 
 const (
-	recordsPerStep = 512         // records judged before a tail request gets its turn
-	fetchBytes     = 1 << 20     // of the log in one fetch; three fetches of a shard are in memory at once
-	minPause       = time.Second // before a shard starts anew after an error
+	recordsPerStep = 512         // records classified before a tail request gets the lock
+	fetchBytes     = 1 << 20     // of the log in one fetch; up to three fetches of a shard are in memory at once
+	minPause       = time.Second // before a shard is taken over again after an error
 	maxPause       = 10 * time.Second
-	conflictPause  = 100 * time.Millisecond // before a shard starts anew because the lake has moved
+	conflictPause  = 100 * time.Millisecond // before a shard is taken over again after a conflict
 )
 
-// Why a life of a shard ends.
+// Why an assignment of a shard ends.
 var (
-	errConflict = errors.New("the lake has moved on without this cut")
-	errStopped  = errors.New("the shard is given up")
+	errConflict = errors.New("another owner has moved the shard on")
+	errStopped  = errors.New("the shard is being released")
 )
 
-// worker takes one shard in, from the day its lease is claimed to the day it
-// is given up or lost. It lives one life after another: whatever goes wrong
-// ends a life, drops what it had gathered, and the next one begins with what
-// the lake says.
+// worker brings the records of one shard into the lake, from the moment its lease
+// is claimed until it is released or lost. It runs one assignment after another:
+// any error ends the assignment, all that it has gathered is dropped, and the
+// next one starts from what the lake says. State that is kept over an error
+// would have to be proven right for each kind of error; state that is read from
+// the snapshots is right by construction (DESIGN.md, "After an error").
 type worker struct {
 	shard        int32
 	cfg          Config
@@ -41,28 +43,28 @@ type worker struct {
 	admin        *kgo.Client
 	accepted     map[int32]acceptedLoss
 	commits      *committer
-	encodeSlots  chan struct{} // as many places as cuts may be encoded at once
+	encodeSlots  chan struct{} // shared with all workers of the process
 	memory       memory.Allocator
 	gatherBudget func() int64 // bytes of memory a cut may take now
-	dedupeBudget func() int64
+	dedupeBudget func() int64 // bytes of memory the fingerprints may take now
 	metrics      *shardMetrics
 	log          *slog.Logger
 
 	buffer *tailBuffer
 
 	mu    sync.Mutex // guards what follows
-	state error      // nil: taking in; else why not
+	state error      // nil while an assignment runs, else why none does
 }
 
-// fetched is what one poll of the log brought.
+// fetched is the result of one poll of the log.
 type fetched struct {
 	records []*kgo.Record
-	end     int64 // of the log, as far as consumers may read
+	end     int64 // high watermark, in offsets of the log
 	err     error
 }
 
-// run lives until ctx ends. Then it commits what it has gathered, unless the
-// cause is that the lease is gone.
+// run works on the shard until ctx ends. Then it commits what it has gathered,
+// unless the cause of the end is errLeaseLost.
 func (w *worker) run(ctx context.Context) {
 	defer w.setState(errStopped)
 	for pause := minPause; ctx.Err() == nil; pause = min(2*pause, maxPause) {
@@ -70,7 +72,7 @@ func (w *worker) run(ctx context.Context) {
 		began := time.Now()
 		err := w.runAssignment(ctx)
 		if ctx.Err() != nil {
-			w.log.InfoContext(ctx, "shard given up", "left_undone", err)
+			w.log.InfoContext(ctx, "shard released", "left_undone", err)
 			return
 		}
 		w.setState(err)
@@ -79,11 +81,11 @@ func (w *worker) run(ctx context.Context) {
 			pause = minPause
 		}
 		if errors.Is(err, errConflict) {
-			w.log.WarnContext(ctx, "shard starts anew from the lake", "err", err)
+			w.log.WarnContext(ctx, "shard conflict, taking the shard over again from the lake", "err", err)
 			sleep(ctx, conflictPause)
 			continue
 		}
-		w.log.ErrorContext(ctx, "shard stopped, will be tried again", "err", err, "pause", pause)
+		w.log.ErrorContext(ctx, "shard stopped, will take it over again", "err", err, "pause", pause)
 		sleep(ctx, pause)
 	}
 }
@@ -103,15 +105,15 @@ func (w *worker) setState(state error) {
 	w.state = state
 }
 
-// ready is nil while the shard is being taken in, else why it is not.
+// ready returns nil while an assignment runs, else why none does.
 func (w *worker) ready() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.state
 }
 
-// runAssignment takes the shard over, takes it in until ctx ends or something goes
-// wrong, and gives back all it held.
+// runAssignment takes the shard over and processes its records until ctx ends or
+// an error occurs. It has released all memory and files when it returns.
 func (w *worker) runAssignment(ctx context.Context) (err error) {
 	began := time.Now()
 	g, err := w.takeOver(ctx)
@@ -123,27 +125,32 @@ func (w *worker) runAssignment(ctx context.Context) (err error) {
 	w.buffer.setLogEnd(g.log.end, g.logReadAt)
 	defer w.buffer.stop()
 
-	// What is sealed is finished although ctx ends; cancelCuts ends that too.
-	work, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	// Deferred calls run last to first: no more fetches, no more commits, wait for
+	// both to return, and only then release the rows and fingerprints they used.
+	//
+	// A sealed cut is committed even though ctx has ended; only cancelCuts, of the
+	// drain timeout, ends that too.
+	cutCtx, cancelCuts := context.WithCancel(context.WithoutCancel(ctx))
 	var wait sync.WaitGroup
 	defer wait.Wait()
-	defer giveUp()
-	l := &assignment{worker: w, g: g, cutCtx: work, cancelCuts: giveUp, wait: &wait, fetches: make(chan fetched), results: make(chan cutResult, 1)}
+	defer cancelCuts()
+	a := &assignment{worker: w, g: g, cutCtx: cutCtx, cancelCuts: cancelCuts, wait: &wait, fetches: make(chan fetched), results: make(chan cutResult, 1)}
 	cl, err := w.newConsumer(g)
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
-	wait.Go(func() { l.fetch(work, cl) })
+	wait.Go(func() { a.fetch(cutCtx, cl) })
 	w.setState(nil)
 	w.log.InfoContext(ctx, "shard taken over", "next", g.state.Next, "log_time", time.UnixMilli(g.state.LogTime).UTC(),
 		"dead_to", g.deadLettersNext, "changes_to", g.changesNext, "took", time.Since(began))
-	return l.loop(ctx)
+	return a.loop(ctx)
 }
 
-// newConsumer is a client that fetches this shard from exactly where it goes on,
-// and nowhere else: an offset that is not in the log is an error, never a
-// reason to begin elsewhere (rule 9).
+// newConsumer returns a client that fetches this shard from fetchFrom and nowhere
+// else. An offset that is not in the log must be an error: franz-go's default
+// would silently reset to the start or the end of the log, and records would be
+// skipped or repeated without a trace (DESIGN.md, "The log may lie").
 func (w *worker) newConsumer(g *gatherer) (*kgo.Client, error) {
 	at := kgo.NoResetOffset().At(g.fetchFrom)
 	if e := g.state.Position.Epoch; e >= 0 && g.state.Next > g.state.First {
@@ -161,37 +168,37 @@ func (w *worker) newConsumer(g *gatherer) (*kgo.Client, error) {
 	return cl, nil
 }
 
-// assignment is the time between one take-over of a shard and the next. All but
-// fetch and finish runs in one goroutine.
+// assignment is the work on a shard from one take-over to the next. Everything but
+// fetch and writeAndCommit runs in one goroutine, so its fields need no lock.
 type assignment struct {
 	*worker
 	g          *gatherer
-	cutCtx     context.Context //nolint:containedctx // the life of this struct, and longer than that of its caller's context
+	cutCtx     context.Context //nolint:containedctx // as long as the assignment, and longer than the context of its caller
 	cancelCuts context.CancelFunc
 	wait       *sync.WaitGroup
 	fetches    chan fetched
 
-	backlog  []*kgo.Record // fetched and not judged yet
+	backlog  []*kgo.Record // fetched and not classified yet
 	logEnd   int64         // of the log, in our offsets
 	inFlight *sealedCut    // being written and committed; nil: none
 	results  chan cutResult
 }
 
-// cutResult is what became of the cut in flight.
+// cutResult is the outcome of the cut in flight.
 type cutResult struct {
 	took time.Duration
 	err  error
 }
 
-// fetch hands over what the log has, one fetch at a time: a life that does not
-// take makes the log wait.
-func (l *assignment) fetch(ctx context.Context, cl *kgo.Client) {
+// fetch passes on records of the log, one fetch at a time. While the assignment
+// does not receive, for want of memory, nothing further is fetched.
+func (a *assignment) fetch(ctx context.Context, cl *kgo.Client) {
 	for ctx.Err() == nil {
 		polled := cl.PollFetches(ctx)
 		f := fetched{records: polled.Records(), err: polled.Err()}
 		polled.EachPartition(func(p kgo.FetchTopicPartition) { f.end = p.HighWatermark })
 		select {
-		case l.fetches <- f:
+		case a.fetches <- f:
 		case <-ctx.Done():
 		}
 		if f.err != nil {
@@ -200,114 +207,119 @@ func (l *assignment) fetch(ctx context.Context, cl *kgo.Client) {
 	}
 }
 
-// loop is the shard's day: take, cut when it is due, and hear what became of
-// the last cut.
-func (l *assignment) loop(ctx context.Context) error {
-	due := time.NewTimer(l.cfg.CutAge)
+// loop classifies what fetch brings, starts a cut when it is due, and handles the
+// result of the last one, until ctx ends or something fails.
+func (a *assignment) loop(ctx context.Context) error {
+	due := time.NewTimer(a.cfg.CutAge)
 	defer due.Stop()
 	for {
-		if err := l.process(); err != nil {
+		if err := a.process(); err != nil {
 			return err
 		}
 		due.Stop()
-		if l.g.pending() && l.inFlight == nil {
-			due.Reset(time.Until(l.g.openedAt.Add(l.cfg.CutAge)))
+		if a.g.pending() && a.inFlight == nil {
+			due.Reset(time.Until(a.g.openedAt.Add(a.cfg.CutAge)))
 		}
 		select {
-		case f := <-l.nextFetch():
+		case f := <-a.nextFetch():
 			if f.err != nil {
-				return fmt.Errorf("fetch shard %d: %w", l.shard, f.err)
+				return fmt.Errorf("fetch shard %d: %w", a.shard, f.err)
 			}
-			l.backlog, l.logEnd = f.records, f.end+l.g.state.Position.Base
-			l.buffer.setLogEnd(f.end, time.Time{})
+			a.backlog, a.logEnd = f.records, f.end+a.g.state.Position.Base
+			a.buffer.setLogEnd(f.end, time.Time{})
 		case <-due.C:
-		case r := <-l.results:
-			if err := l.finishCut(ctx, r); err != nil {
+		case r := <-a.results:
+			if err := a.finishCut(ctx, r); err != nil {
 				return err
 			}
 		case <-ctx.Done():
-			return l.drain(ctx)
+			return a.drain(ctx)
 		}
 	}
 }
 
-// nextFetch is where the next fetch comes from: nowhere as long as the last one
-// is not judged, which is when a full cut waits for the one before it.
-func (l *assignment) nextFetch() chan fetched {
-	if len(l.backlog) > 0 || l.full() && l.inFlight != nil {
+// nextFetch returns the channel of the next fetch, or nil, which blocks, while
+// records are left of the last one or a full cut waits for the cut in flight.
+func (a *assignment) nextFetch() chan fetched {
+	if len(a.backlog) > 0 || a.full() && a.inFlight != nil {
 		return nil
 	}
-	return l.fetches
+	return a.fetches
 }
 
-// process judges what was fetched and cuts when it must, until it has to wait.
-func (l *assignment) process() error {
+// process classifies the backlog and starts a cut whenever one is due, until it
+// has to wait for more records or for the cut in flight.
+func (a *assignment) process() error {
 	for {
-		if l.cutDue() && l.inFlight == nil {
-			l.startCut()
+		if a.cutDue() && a.inFlight == nil {
+			a.startCut()
 		}
-		if len(l.backlog) == 0 || l.full() {
-			l.metrics.observeGathered(&l.g.state, l.logEnd)
+		if len(a.backlog) == 0 || a.full() {
+			a.metrics.observeGathered(&a.g.state, a.logEnd)
 			return nil
 		}
-		n, err := l.g.gather(l.backlog[:min(recordsPerStep, len(l.backlog))], time.Now())
+		n, err := a.g.gather(a.backlog[:min(recordsPerStep, len(a.backlog))], time.Now())
 		if err != nil {
 			return err
 		}
-		l.backlog = l.backlog[n:]
+		a.backlog = a.backlog[n:]
 	}
 }
 
-// full says that the open cut takes no more.
-func (l *assignment) full() bool { return l.g.atCutLimit() || l.g.bytes() >= l.gatherBudget() }
+// full reports whether the open cut takes no more records.
+func (a *assignment) full() bool { return a.g.atCutLimit() || a.g.bytes() >= a.gatherBudget() }
 
-// cutDue says that the open cut should be sealed.
-func (l *assignment) cutDue() bool {
-	return l.g.pending() && (l.full() || time.Since(l.g.openedAt) >= l.cfg.CutAge)
+// cutDue reports whether the open cut should be sealed.
+func (a *assignment) cutDue() bool {
+	return a.g.pending() && (a.full() || time.Since(a.g.openedAt) >= a.cfg.CutAge)
 }
 
-// startCut seals what is gathered and has it committed while the next is gathered.
-func (l *assignment) startCut() {
-	c := l.g.seal(time.Now())
-	l.inFlight = c
-	l.wait.Go(func() {
+// startCut seals what is gathered and commits it in the background while the next
+// cut is gathered. One cut is in flight at most: the next one starts at the
+// offset that this one leads to, and only a finished commit makes that true.
+func (a *assignment) startCut() {
+	c := a.g.seal(time.Now())
+	a.inFlight = c
+	a.wait.Go(func() {
 		began := time.Now()
-		err := l.writeAndCommit(l.cutCtx, c)
+		err := a.writeAndCommit(a.cutCtx, c)
 		release(c.rows)
 		release(c.changes)
-		l.results <- cutResult{took: time.Since(began), err: err} // has room for the only one
+		a.results <- cutResult{took: time.Since(began), err: err} // never blocks: there is one cut in flight, and room for its result
 	})
 }
 
-// finishCut hears what became of the cut in flight.
-func (l *assignment) finishCut(ctx context.Context, r cutResult) error {
-	c := l.inFlight
-	l.inFlight = nil
-	l.metrics.observeCut(c, r)
+// finishCut handles the result of the cut in flight. An error ends the
+// assignment: rows gathered after a cut that failed build on it.
+func (a *assignment) finishCut(ctx context.Context, r cutResult) error {
+	c := a.inFlight
+	a.inFlight = nil
+	a.metrics.observeCut(c, r)
 	if r.err != nil {
 		return fmt.Errorf("cut %s of shard %d from %d to %d: %w", c.id, c.shard, c.from, c.to.Next, r.err)
 	}
-	l.buffer.dropCommitted()
-	l.log.InfoContext(ctx, "cut committed", "cut", c.id, "from", c.from, "to", c.to.Next,
+	a.buffer.dropCommitted()
+	a.log.InfoContext(ctx, "cut committed", "cut", c.id, "from", c.from, "to", c.to.Next,
 		"stored", c.counts.Stored, "changes", c.counts.Changes, "duplicates", c.counts.Duplicates, "dead", c.counts.Dead, "control", c.counts.Control,
 		"lost", c.counts.Lost, "waited", c.sealedAt.Sub(c.openedAt), "took", r.took)
 	return nil
 }
 
-// drain commits what is gathered, within the drain timeout. A shard whose
-// lease is gone has nothing more to commit.
-func (l *assignment) drain(ctx context.Context) error {
+// drain commits what is gathered, within the drain timeout. A shard whose lease is
+// lost is not drained: its new owner reads the same records again, and a commit
+// of ours could only make that owner start over.
+func (a *assignment) drain(ctx context.Context) error {
 	if errors.Is(context.Cause(ctx), errLeaseLost) {
 		return context.Cause(ctx)
 	}
-	l.setState(errStopped)
-	timer := time.AfterFunc(l.cfg.DrainTimeout, l.cancelCuts)
+	a.setState(errStopped)
+	timer := time.AfterFunc(a.cfg.DrainTimeout, a.cancelCuts)
 	defer timer.Stop()
-	for l.inFlight != nil || l.g.pending() {
-		if l.inFlight == nil {
-			l.startCut()
+	for a.inFlight != nil || a.g.pending() {
+		if a.inFlight == nil {
+			a.startCut()
 		}
-		if err := l.finishCut(context.WithoutCancel(ctx), <-l.results); err != nil {
+		if err := a.finishCut(context.WithoutCancel(ctx), <-a.results); err != nil {
 			return err
 		}
 	}

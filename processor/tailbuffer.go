@@ -16,40 +16,43 @@ import (
 )
 
 const (
-	publishRows   = 8192                   // rows that become a batch without anybody asking
-	publishEvery  = 100 * time.Millisecond // how old the position of an answer may be: batches of a few rows cost more than they hold
-	batchOverhead = 16 << 10               // what a batch costs beside its rows
+	publishRows   = 8192                   // rows that become a batch although no request needs them
+	publishEvery  = 100 * time.Millisecond // how old the position of an answer may be; batches of a few rows would cost more than they hold
+	batchOverhead = 16 << 10               // bytes of a batch beside its rows
 )
 
-// tailBuffer is the rows of one shard that an answer may need: those gathered since
-// the last cut, those of the cut that is being committed, and those of the cut
-// before, for planners that have loaded the lake just before it changed. The
-// shard's worker writes it; anybody may ask for the tail. Batches are
-// immutable; the rows since the last batch become one when somebody asks.
+// tailBuffer holds the rows of one shard that an answer may need: those gathered
+// since the last cut, those of the cut that is being committed, and those of the
+// cut before that. The last are for planners that loaded the tables just before
+// that cut was committed: they ask from an offset that the lake has since passed.
+//
+// The shard's worker writes the buffer, any number of requests read it. Batches
+// are immutable and reference-counted, so a request reads them without the lock.
+// Rows since the last batch become a batch when a request needs them.
 type tailBuffer struct {
 	shard int32
 	epoch int64 // of the lease
 
 	mu          sync.Mutex       // guards what follows
-	rows        *columns.Builder // of the open piece, not in a batch yet
+	rows        *columns.Builder // of the open cut, not in a batch yet
 	changes     *columns.ChangeBuilder
-	cuts        []bufferedCut // oldest first, without gaps; the last one is open. None: the shard is not taken over, or given up
-	gathered    position
-	published   position // what the batches reach to
+	cuts        []bufferedCut // oldest first, without gaps between them; the last one is open. nil while no assignment runs
+	gathered    position      // how far the rows reach
+	published   position      // how far the batches reach; answers are as of this position
 	publishedAt time.Time
 	startedAt   time.Time
-	first       int64 // of the shard: before it there never was anything
-	base        int64 // our offsets are this much more than those of the log
-	listedEnd   logEnd
+	first       int64  // offset at which the shard begins; no row is before it
+	base        int64  // offset of the lake minus offset of the log (lake.LogPosition.Base)
+	listedEnd   logEnd // last answer of Kafka; see setLogEnd
 }
 
-// logEnd is where the log ended at a time.
+// logEnd is the end of the log as of a time.
 type logEnd struct {
-	next int64 // in our offsets
+	next int64 // offset of the lake
 	at   int64 // epoch milliseconds
 }
 
-// bufferedCut is the rows of one cut.
+// bufferedCut holds the rows of one cut.
 type bufferedCut struct {
 	from    int64          // offset at which it starts
 	batches []arrow.Record // of events
@@ -57,171 +60,176 @@ type bufferedCut struct {
 	bytes   int64
 }
 
-func (p *bufferedCut) release() {
-	release(p.batches)
-	release(p.changes)
+func (c *bufferedCut) release() {
+	release(c.batches)
+	release(c.changes)
 }
 
-// position is how far a shard has been gathered.
+// position is how far a shard has been gathered, as an answer states it.
 type position struct {
-	next    int64 // first offset without a verdict
+	next    int64 // first offset that is not classified
 	logTime int64 // epoch milliseconds
-	end     int64 // of the log, as last seen; 0: not seen yet
-	readAt  int64 // what was in the log at this time lies before next; epoch milliseconds; 0: not known
+	end     int64 // end of the log as last seen, an offset of the lake; 0 means not seen yet
+	readAt  int64 // all that was in the log at this time is before next; epoch milliseconds; 0 means not known
 }
 
-// start makes the shard answer, from nothing held at s.
-func (h *tailBuffer) start(mem memory.Allocator, s lake.ShardState) {
+// start begins to answer requests, with no rows, at the state s of events.
+func (b *tailBuffer) start(mem memory.Allocator, s lake.ShardState) {
 	p := position{next: s.Next, logTime: s.LogTime}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.rows, h.changes = columns.NewBuilder(mem), columns.NewChangeBuilder(mem)
-	h.cuts = []bufferedCut{{from: p.next}}
-	h.gathered, h.published, h.startedAt = p, p, time.Now()
-	h.first, h.base, h.listedEnd = s.First, s.Position.Base, logEnd{}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.rows, b.changes = columns.NewBuilder(mem), columns.NewChangeBuilder(mem)
+	b.cuts = []bufferedCut{{from: p.next}}
+	b.gathered, b.published, b.startedAt = p, p, time.Now()
+	b.first, b.base, b.listedEnd = s.First, s.Position.Base, logEnd{}
 }
 
-// stop gives everything up; the shard does not answer any more.
-func (h *tailBuffer) stop() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, p := range h.cuts {
-		p.release()
+// stop releases all rows. From then on requests are told that this process is not
+// the owner.
+func (b *tailBuffer) stop() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.cuts {
+		c.release()
 	}
-	h.cuts = nil
-	if h.rows != nil {
-		h.rows.Release()
-		h.changes.Release()
-		h.rows, h.changes = nil, nil
+	b.cuts = nil
+	if b.rows != nil {
+		b.rows.Release()
+		b.changes.Release()
+		b.rows, b.changes = nil, nil
 	}
 }
 
-// setLogEnd says that the log, in its own offsets, ended at end when a fetch saw
-// it; or, where `at` is not zero, was seen to end there by who asked at that
-// time. A fetch may have waited for us, nobody knows how long.
-func (h *tailBuffer) setLogEnd(end int64, at time.Time) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.cuts == nil {
+// setLogEnd records that the log ended at end, an offset of the log. `at` is when
+// Kafka was asked for it, and zero for the end that came with a fetch: a fetch may
+// have waited in our queue for an unknown time, so it proves no time of reading.
+func (b *tailBuffer) setLogEnd(end int64, at time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.cuts == nil {
 		return
 	}
-	h.gathered.end = end + h.base
+	b.gathered.end = end + b.base
 	if !at.IsZero() {
-		h.listedEnd = logEnd{next: h.gathered.end, at: at.UnixMilli()}
+		b.listedEnd = logEnd{next: b.gathered.end, at: at.UnixMilli()}
 	}
-	h.updateReadAt()
+	b.updateReadAt()
 }
 
-// updateReadAt notes that all of the log as it was at a time is gathered. The lock is
-// held by the caller.
-func (h *tailBuffer) updateReadAt() {
-	if h.gathered.next >= h.listedEnd.next {
-		h.gathered.readAt = h.listedEnd.at
-	}
-}
-
-// advanceTo says how far the rows in h.rows reach now. The lock is held by the
-// caller.
-func (h *tailBuffer) advanceTo(next, logTime int64) {
-	h.gathered.next, h.gathered.logTime = next, logTime
-	h.updateReadAt()
-	if h.rows.Len() >= publishRows || h.changes.Len() >= publishRows {
-		h.publish()
+// updateReadAt moves readAt when everything up to the listed end of the log is
+// gathered. The caller holds the lock.
+func (b *tailBuffer) updateReadAt() {
+	if b.gathered.next >= b.listedEnd.next {
+		b.gathered.readAt = b.listedEnd.at
 	}
 }
 
-// publish makes batches of the rows since the last ones, and all that was gathered
-// a part of the next answers. The lock is held by the caller.
-func (h *tailBuffer) publish() {
-	open := &h.cuts[len(h.cuts)-1]
-	if h.rows.Len() > 0 {
-		open.bytes += h.rows.Bytes() + batchOverhead
-		open.batches = append(open.batches, h.rows.Batch())
-		h.publishedAt = time.Now()
+// advanceTo records how far the appended rows reach. The caller holds the lock.
+func (b *tailBuffer) advanceTo(next, logTime int64) {
+	b.gathered.next, b.gathered.logTime = next, logTime
+	b.updateReadAt()
+	if b.rows.Len() >= publishRows || b.changes.Len() >= publishRows {
+		b.publish()
 	}
-	if h.changes.Len() > 0 {
-		open.bytes += h.changes.Bytes() + batchOverhead
-		open.changes = append(open.changes, h.changes.Batch())
-		h.publishedAt = time.Now()
-	}
-	h.published = h.gathered
 }
 
-// bytes is the memory of the open piece.
-func (h *tailBuffer) bytes() int64 {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.rows == nil {
+// publish turns the rows since the last batch into a batch, and moves the position
+// of answers to it. Rows and position move together, so that an answer never
+// states a position whose rows it lacks. The caller holds the lock.
+func (b *tailBuffer) publish() {
+	open := &b.cuts[len(b.cuts)-1]
+	if b.rows.Len() > 0 {
+		open.bytes += b.rows.Bytes() + batchOverhead
+		open.batches = append(open.batches, b.rows.Batch())
+		b.publishedAt = time.Now()
+	}
+	if b.changes.Len() > 0 {
+		open.bytes += b.changes.Bytes() + batchOverhead
+		open.changes = append(open.changes, b.changes.Batch())
+		b.publishedAt = time.Now()
+	}
+	b.published = b.gathered
+}
+
+// bytes returns the memory of the open cut.
+func (b *tailBuffer) bytes() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.rows == nil {
 		return 0
 	}
-	return h.cuts[len(h.cuts)-1].bytes + h.rows.Bytes() + h.changes.Bytes()
+	return b.cuts[len(b.cuts)-1].bytes + b.rows.Bytes() + b.changes.Bytes()
 }
 
-// seal ends the open piece and begins another. The caller releases the batches
-// it gets.
-func (h *tailBuffer) seal() (rows, changes []arrow.Record) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.publish()
-	open := &h.cuts[len(h.cuts)-1]
+// seal closes the open cut and opens the next. The caller must release the batches
+// it gets; the buffer keeps its own references, so the tail stays complete while
+// the cut is being committed.
+func (b *tailBuffer) seal() (rows, changes []arrow.Record) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.publish()
+	open := &b.cuts[len(b.cuts)-1]
 	rows, changes = slices.Clone(open.batches), slices.Clone(open.changes)
 	retain(rows)
 	retain(changes)
-	h.cuts = append(h.cuts, bufferedCut{from: h.gathered.next})
+	b.cuts = append(b.cuts, bufferedCut{from: b.gathered.next})
 	return rows, changes
 }
 
-// dropCommitted drops what came before the cut that ends where the open piece
-// starts: that cut stays for one cut more.
-func (h *tailBuffer) dropCommitted() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for len(h.cuts) > 2 {
-		h.cuts[0].release()
-		h.cuts = slices.Delete(h.cuts, 0, 1)
+// dropCommitted is called when the last sealed cut is in all tables. It drops the
+// cuts before that one, which itself stays for one cut more.
+func (b *tailBuffer) dropCommitted() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for len(b.cuts) > 2 {
+		b.cuts[0].release()
+		b.cuts = slices.Delete(b.cuts, 0, 1)
 	}
 }
 
-// position is how far the shard is, and since when it answers: zero if it does
-// not.
-func (h *tailBuffer) position() (position, time.Time) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.cuts == nil {
+// position returns how far the shard is gathered, and since when the buffer
+// answers; the time is zero while it does not.
+func (b *tailBuffer) position() (position, time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.cuts == nil {
 		return position{}, time.Time{}
 	}
-	return h.gathered, h.startedAt
+	return b.gathered, b.startedAt
 }
 
-// tail is what is held from offset `from` on.
-func (h *tailBuffer) tail(from int64) (tail.Part, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.cuts == nil {
+// tail returns what is held from offset `from` on, as of one position for all
+// tables. Each refusal makes the planner act: ErrBehind means that the lake has
+// passed this owner, which has yet to notice that another one committed; ErrGone
+// means that the rows are in the lake by now, so the tables must be loaded again.
+func (b *tailBuffer) tail(from int64) (tail.Part, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.cuts == nil {
 		return tail.Part{}, tail.ErrNotOwner
 	}
-	if h.rows.Len()+h.changes.Len() == 0 || time.Since(h.publishedAt) >= publishEvery {
-		h.publish()
+	if b.rows.Len()+b.changes.Len() == 0 || time.Since(b.publishedAt) >= publishEvery {
+		b.publish()
 	}
-	if from > h.published.next {
+	if from > b.published.next {
 		return tail.Part{}, tail.ErrBehind
 	}
-	if from < h.cuts[0].from && h.cuts[0].from > h.first {
+	if from < b.cuts[0].from && b.cuts[0].from > b.first {
 		return tail.Part{}, tail.ErrGone
 	}
 	part := tail.Part{
-		Shard: h.shard, Epoch: h.epoch, From: from,
-		Next: h.published.next, LogTime: h.published.logTime, ReadAt: h.published.readAt, End: max(h.published.end, h.published.next),
+		Shard: b.shard, Epoch: b.epoch, From: from,
+		Next: b.published.next, LogTime: b.published.logTime, ReadAt: b.published.readAt, End: max(b.published.end, b.published.next),
 	}
-	for _, p := range h.cuts {
-		part.Rows = appendFrom(part.Rows, p.batches, from)
-		part.Changes = appendFrom(part.Changes, p.changes, from)
+	for _, c := range b.cuts {
+		part.Rows = appendFrom(part.Rows, c.batches, from)
+		part.Changes = appendFrom(part.Changes, c.changes, from)
 	}
 	return part, nil
 }
 
-// appendFrom appends those parts of batches that lie at and past an offset,
-// retained.
+// appendFrom appends the rows of batches at and after an offset. The slices it
+// appends are retained for the caller.
 func appendFrom(dst, batches []arrow.Record, from int64) []arrow.Record {
 	for _, b := range batches {
 		if b = fromOffset(b, from); b != nil {
@@ -231,11 +239,12 @@ func appendFrom(dst, batches []arrow.Record, from int64) []arrow.Record {
 	return dst
 }
 
-// fromOffset is the part of b at and past an offset, retained; nil if none is.
+// fromOffset returns the rows of b at and after an offset, retained for the caller,
+// or nil if there are none. Rows of a batch are in the order of their offsets.
 func fromOffset(b arrow.Record, from int64) arrow.Record {
 	column, ok := b.Column(b.Schema().FieldIndices(columns.Offset)[0]).(*array.Int64)
 	if !ok {
-		return nil // no batch of columns is like that
+		return nil // cannot be: the builders make this column an Int64
 	}
 	offsets := column.Int64Values()
 	first := sort.Search(len(offsets), func(i int) bool { return offsets[i] >= from })

@@ -5,9 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"iter"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -21,76 +20,20 @@ import (
 	"weir/schemas/topic"
 )
 
-// catchUpOffsets is how many offsets of events one step of a catch-up gathers.
+// catchUpOffsets is how many offsets of events one step of a catch-up gathers. It
+// bounds the memory of a catch-up that starts at the first row.
 const catchUpOffsets = 250_000
 
-// startState is where a shard goes on when it is taken over.
-type startState struct {
-	state            lake.ShardState // of events
-	deadLettersAhead map[int64]bool  // offsets from state.Next on that dead_letters holds already
-	deadLettersNext  int64           // where dead_letters stands when that is past events; else 0
-	changesAhead     map[int64]bool  // offsets from state.Next on that client_changes holds already
-	changesNext      int64           // where client_changes stands when that is past events; else 0
-	lostBelow        int64           // offsets below it that have no record are lost: an operator said so
-	fetchFrom        int64           // offset of the log to fetch from; one before Next where the last record can be verified
-	recordChecks     []recordCheck   // what the log must still be
-	log              logRange        // what it was
-	logReadAt        time.Time       // when that was asked
-}
-
-// recordCheck says which record stood before an offset.
-type recordCheck struct {
-	next     int64
-	checksum uint32 // 0: not known
-}
-
-// readLogRange is what Kafka has of one shard.
-type logRange struct {
-	topicID    string
-	start, end int64 // offsets of the log
-}
-
-// logError says that the log is not what the lake was filled from. Only an
-// operator can tell what is right (rule 9).
-type logError struct {
-	shard int32
-	next  int64 // of the lake
-	what  string
-}
-
-func (e *logError) Error() string {
-	return fmt.Sprintf("log of shard %d does not fit the lake: %s; the shard is stopped. "+
-		"Restore the log, or give up what is missing with processor.accept_loss: \"%d@%d:OFFSET\", "+
-		"OFFSET being the offset of the log at which the shard shall go on", e.shard, e.what, e.shard, e.next)
-}
-
-// acceptedLoss is an operator's word on one shard: when it stands at next, it
-// goes on at offset `log` of the log, whatever the log is.
-type acceptedLoss struct{ next, log int64 }
-
-// parseAcceptLoss reads Config.AcceptLoss.
-func parseAcceptLoss(text string) (map[int32]acceptedLoss, error) {
-	accepted := map[int32]acceptedLoss{}
-	for part := range strings.SplitSeq(text, ",") {
-		if part = strings.TrimSpace(part); part == "" {
-			continue
-		}
-		shard, rest, _ := strings.Cut(part, "@")
-		next, log, _ := strings.Cut(rest, ":")
-		s, err1 := strconv.ParseInt(shard, 10, 32)
-		n, err2 := strconv.ParseInt(next, 10, 64)
-		l, err3 := strconv.ParseInt(log, 10, 64)
-		if err := errors.Join(err1, err2, err3); err != nil {
-			return nil, fmt.Errorf("accepted loss %q is not shard@next:offset: %w", part, err)
-		}
-		accepted[int32(s)] = acceptedLoss{next: n, log: l}
-	}
-	return accepted, nil
-}
-
-// takeOver reads from the lake all that the shard needs to go on, and from the
-// log that it may. The order counts: whoever else still commits to the shard
-// makes our first commit fail, and then all of this is done again.
+// takeOver reads from the lake all that the shard needs to resume, and checks that
+// the log still matches.
+//
+// The tables are loaded in the reverse of the order in which they are committed:
+// events, changes, dead letters. If another owner commits meanwhile, a table that
+// is loaded later can only be further ahead, as after a crash of that owner, and
+// never behind. Offset, log time, counters and fingerprints all come from the one
+// snapshot of events that was loaded first. If it is out of date by the time of
+// our first commit, that commit fails with a conflict and all of this is done
+// again (DESIGN.md, "Taking over a shard").
 func (w *worker) takeOver(ctx context.Context) (*gatherer, error) {
 	events, err := w.lake.Load(ctx, lake.Events)
 	if err != nil {
@@ -103,7 +46,7 @@ func (w *worker) takeOver(ctx context.Context) (*gatherer, error) {
 	if err != nil {
 		return nil, err
 	}
-	deadLetters, err := w.lake.Load(ctx, lake.DeadLetters) // after changes, so that it has passed them
+	deadLetters, err := w.lake.Load(ctx, lake.DeadLetters)
 	if err != nil {
 		return nil, err
 	}
@@ -134,10 +77,13 @@ func (w *worker) takeOver(ctx context.Context) (*gatherer, error) {
 	return g, nil
 }
 
-// catchUp brings the tables that are behind events up to it, from the rows of
-// events and from nothing else (rule 5). Dead letters that are gone are gone;
-// only their offset moves. So with changes: the table is behind only where a
-// version has passed that did not know it, and made dead letters of them.
+// catchUp brings the tables that are behind events up to it. Rollups are computed
+// from the rows of events and never from the log: another version of the decoder
+// may read the log differently, and then two tables would disagree.
+//
+// dead_letters and client_changes are behind only after a version of Weir that did
+// not have the table. For those offsets there is nothing to add; only the offset
+// of the table moves.
 func (w *worker) catchUp(ctx context.Context, events *lake.Snapshot) error {
 	to, known := events.ShardStates()[w.shard]
 	if !known {
@@ -174,8 +120,9 @@ func (w *worker) catchUp(ctx context.Context, events *lake.Snapshot) error {
 	}
 }
 
-// tablesBehind finds the tables that are furthest behind `to`, where they stand, and
-// how far they can go together.
+// tablesBehind returns the tables that are furthest behind `to`, their next offset,
+// and the offset up to which they can catch up together: that of the table which
+// is behind next.
 func (w *worker) tablesBehind(ctx context.Context, to lake.ShardState) (from int64, tables []lake.Table, end int64, err error) {
 	from, end = to.Next, to.Next
 	for _, t := range append([]lake.Table{lake.DeadLetters, lake.Changes}, lake.Rollups()...) {
@@ -199,7 +146,8 @@ func (w *worker) tablesBehind(ctx context.Context, to lake.ShardState) (from int
 	return from, tables, end, nil
 }
 
-// writeRollups makes the data files of tables for the offsets from ≤ o < to.
+// writeRollups writes the data files of those tables that are rollups, for the
+// offsets from ≤ o < to.
 func (w *worker) writeRollups(ctx context.Context, events *lake.Snapshot, from, to int64, tables []lake.Table) (map[lake.Table][]lake.DataFile, error) {
 	var rollups []lake.Table
 	for _, t := range tables {
@@ -220,7 +168,8 @@ func (w *worker) writeRollups(ctx context.Context, events *lake.Snapshot, from, 
 
 func isRollup(t lake.Table) bool { return slices.Contains(lake.Rollups(), t) }
 
-// readLogRange asks Kafka where the shard's log starts and ends.
+// readLogRange asks Kafka for the topic's id, and where the shard's log starts and
+// ends. The id tells a topic that was made anew from the one it replaced.
 func (w *worker) readLogRange(ctx context.Context) (logRange, error) {
 	adm := kadm.NewClient(w.admin)
 	starts, err := adm.ListStartOffsets(ctx, topic.Name)
@@ -252,122 +201,49 @@ func (w *worker) readLogRange(ctx context.Context) (logRange, error) {
 	return logRange{topicID: topics[topic.Name].ID.String(), start: start.Offset, end: end.Offset}, nil
 }
 
-// resolveStart decides where the shard goes on. It holds the log against what the
-// lake says of it, unless an operator has said what to do.
-func (w *worker) resolveStart(events, changes, deadLetters lake.ShardStates, log logRange) (startState, error) {
-	state, known := events[w.shard]
-	dead, knownAhead := deadLetters[w.shard]
-	if !known && knownAhead { // dead_letters is committed first
-		state = lake.ShardState{First: dead.First, Next: dead.First, Position: lake.LogPosition{TopicID: dead.Position.TopicID, Base: dead.Position.Base}}
-	}
-	if !known && !knownAhead {
-		return w.startNewShard(log)
-	}
-	st := startState{state: state, recordChecks: []recordCheck{{next: state.Next, checksum: state.Position.Checksum}}}
-	reach := state
-	for _, table := range []struct {
-		at lake.ShardState
-		to *int64
-	}{{changes[w.shard], &st.changesNext}, {dead, &st.deadLettersNext}} { // the one that is committed first is furthest
-		if table.at.Next > state.Next {
-			*table.to, reach = table.at.Next, table.at
-			st.recordChecks = append(st.recordChecks, recordCheck{next: table.at.Next, checksum: table.at.Position.Checksum})
-		}
-	}
-	if a, ok := w.accepted[w.shard]; ok && a.next == state.Next {
-		return st.applyLoss(a, reach, log), nil
-	}
-	if err := w.verifyRange(state, reach, log); err != nil {
-		return startState{}, err
-	}
-	st.fetchFrom = max(log.start, state.Next-1-state.Position.Base)
-	return st, nil
-}
-
-// startNewShard starts a shard of which the lake knows nothing.
-func (w *worker) startNewShard(log logRange) (startState, error) {
-	if log.start != 0 && !w.cfg.Adopt {
-		return startState{}, fmt.Errorf("shard %d is not in the lake, but its log starts at offset %d: "+
-			"either this is the wrong lake, or set processor.adopt to begin there", w.shard, log.start)
-	}
-	return startState{fetchFrom: log.start, state: lake.ShardState{First: log.start, Next: log.start}}, nil
-}
-
-// verifyRange holds the log against where the lake stands: state is that of
-// events, reach that of the table which has come furthest.
-func (w *worker) verifyRange(state, reach lake.ShardState, log logRange) error {
-	var what string
-	switch next := state.Next - state.Position.Base; {
-	case state.Position.TopicID != "" && state.Position.TopicID != log.topicID:
-		what = fmt.Sprintf("topic id is %s, the lake was filled from %s", log.topicID, state.Position.TopicID)
-	case log.start > next:
-		what = fmt.Sprintf("it starts at offset %d, the next to take in is %d", log.start, next)
-	case log.end < reach.Next-reach.Position.Base:
-		what = fmt.Sprintf("it ends at offset %d, the lake has taken in what is before %d", log.end, reach.Next-reach.Position.Base)
-	default:
-		return nil
-	}
-	return &logError{shard: w.shard, next: state.Next, what: fmt.Sprintf("%s (the log has %d to %d)", what, log.start, log.end)}
-}
-
-// applyLoss goes on at offset a.log of the log. Where that is further on in the
-// same log, what lies between is lost; in any other case our own offsets go
-// on from where they are, and the log's are counted from another base.
-func (st startState) applyLoss(a acceptedLoss, reach lake.ShardState, log logRange) startState {
-	st.recordChecks, st.fetchFrom = nil, a.log
-	m := &st.state.Position
-	m.Epoch, m.Checksum = -1, 0
-	if at := a.log + m.Base; m.TopicID == log.topicID && at >= st.state.Next {
-		st.lostBelow = at
-		return st
-	}
-	st.lostBelow = reach.Next
-	m.Base = reach.Next - a.log
-	return st
-}
-
-// readDeadLettersAhead is what dead_letters holds from where events stands on.
+// readDeadLettersAhead returns the offsets at and after that of events which
+// dead_letters holds.
 func (w *worker) readDeadLettersAhead(ctx context.Context, deadLetters *lake.Snapshot, st startState) (map[int64]bool, error) {
 	if st.deadLettersNext == 0 {
 		return nil, nil
 	}
-	files, err := deadLetters.Files(ctx)
-	if err != nil {
-		return nil, err
-	}
-	filter := columns.Filter{Shard: &w.shard, OffsetFrom: map[int32]int64{w.shard: st.state.Next}}
-	ahead := map[int64]bool{}
-	for letter, err := range w.lake.ReadDeadLetters(ctx, lake.Prune(files, filter), filter) {
-		if err != nil {
-			return nil, fmt.Errorf("read dead letters of shard %d: %w", w.shard, err)
-		}
-		ahead[letter.Offset] = true
-	}
-	return ahead, nil
+	return offsetsAhead(ctx, w, deadLetters, st, w.lake.ReadDeadLetters, func(l lake.DeadLetter) int64 { return l.Offset })
 }
 
-// readChangesAhead is what client_changes holds from where events stands on.
+// readChangesAhead returns the offsets at and after that of events which
+// client_changes holds.
 func (w *worker) readChangesAhead(ctx context.Context, changes *lake.Snapshot, st startState) (map[int64]bool, error) {
 	if st.changesNext == 0 {
 		return nil, nil
 	}
-	files, err := changes.Files(ctx)
+	return offsetsAhead(ctx, w, changes, st, w.lake.ScanChanges, func(c *lake.Change) int64 { return c.Offset })
+}
+
+// offsetsAhead scans the rows of a table from the next offset of events on and
+// returns their offsets.
+func offsetsAhead[T any](
+	ctx context.Context, w *worker, table *lake.Snapshot, st startState,
+	scan func(context.Context, []lake.DataFile, columns.Filter) iter.Seq2[T, error], offset func(T) int64,
+) (map[int64]bool, error) {
+	files, err := table.Files(ctx)
 	if err != nil {
 		return nil, err
 	}
 	filter := columns.Filter{Shard: &w.shard, OffsetFrom: map[int32]int64{w.shard: st.state.Next}}
 	ahead := map[int64]bool{}
-	for change, err := range w.lake.ScanChanges(ctx, lake.Prune(files, filter), filter) {
+	for row, err := range scan(ctx, lake.Prune(files, filter), filter) {
 		if err != nil {
-			return nil, fmt.Errorf("read changes of shard %d: %w", w.shard, err)
+			return nil, fmt.Errorf("read what is ahead of events in shard %d: %w", w.shard, err)
 		}
-		ahead[change.Offset] = true
+		ahead[offset(row)] = true
 	}
 	return ahead, nil
 }
 
-// rebuildDedupe rebuilds the fingerprints from the rows of the very snapshot that
-// the shard's offset came from (rule 6).
+// rebuildDedupe rebuilds the fingerprints from the rows of the same snapshot that
+// the shard's offset came from. With an older one, rows would be missing, and
+// their duplicates would be stored again; with a newer one, records that are read
+// again would count as duplicates of themselves.
 func (w *worker) rebuildDedupe(ctx context.Context, events *lake.Snapshot, logTime int64) (*dedupe.Window, error) {
 	d := dedupe.New(w.cfg.DedupeWindow, logTime, w.cfg.Scratch, w.dedupeBudget)
 	filter := columns.Filter{Shard: &w.shard, ArrivalFrom: max(d.Horizon()+1, 1)}
@@ -379,7 +255,8 @@ func (w *worker) rebuildDedupe(ctx context.Context, events *lake.Snapshot, logTi
 	return d, nil
 }
 
-// scanEvents hands over the rows of a snapshot of events, batch by batch.
+// scanEvents passes the rows of a snapshot of events to each, batch by batch. A
+// batch is valid until each returns.
 func (w *worker) scanEvents(ctx context.Context, events *lake.Snapshot, names []string, f columns.Filter, each func(arrow.Record) error) error {
 	files, err := events.Files(ctx)
 	if err != nil {

@@ -1,0 +1,79 @@
+package processor
+
+import (
+	"context"
+	"time"
+
+	"weir/schemas/lake"
+)
+
+const (
+	minFilesToMerge  = 8         // small data files of about one size that become one
+	maxFileToMerge   = 128 << 20 // data files of this size are left alone
+	maintenanceShard = 0         // the owner of this shard expires snapshots and deletes orphans for all shards
+	minSnapshots     = 10        // snapshots of a table that are kept, however old they are
+	orphanEvery      = 24 * time.Hour
+
+	// orphanAge must be longer than any writer may still commit a file it has put:
+	// a cut gives up after maxCutAge.
+	orphanAge = 7 * 24 * time.Hour
+)
+
+// maintain compacts the data files of the owned shards, expires old snapshots and
+// deletes orphan files, every Config.CompactEvery until ctx ends. An error is
+// logged, and the step is tried again the next time: tables that are not
+// maintained get slower but stay right.
+func (s *Service) maintain(ctx context.Context) error {
+	if s.cfg.CompactEvery < 0 {
+		return nil
+	}
+	every := time.NewTicker(s.cfg.CompactEvery)
+	defer every.Stop()
+	var cleaned time.Time
+	for {
+		select {
+		case <-every.C:
+		case <-ctx.Done():
+			return nil
+		}
+		s.compact(ctx)
+		if !s.owns(maintenanceShard) {
+			continue
+		}
+		s.expire(ctx)
+		if time.Since(cleaned) < orphanEvery {
+			continue
+		}
+		if n, err := s.deps.Lake.DeleteOrphans(ctx, orphanAge); err == nil {
+			cleaned = time.Now()
+			s.log.InfoContext(ctx, "orphan files deleted", "files", n)
+		} else if ctx.Err() == nil {
+			s.log.WarnContext(ctx, "delete orphan files failed, will retry", "err", err)
+		}
+	}
+}
+
+func (s *Service) compact(ctx context.Context) {
+	for _, t := range lake.Tables() {
+		began := time.Now()
+		did, err := Compact(ctx, s.deps.Lake, CompactOptions{
+			Tables: []lake.Table{t}, Owned: s.owns, MinFiles: minFilesToMerge, MaxBytes: maxFileToMerge, Tiered: true,
+		})
+		s.metrics.compacted.WithLabelValues(string(t)).Add(float64(did.Merged))
+		if did.Merged > 0 {
+			s.log.InfoContext(ctx, "data files compacted", "table", t, "merged", did.Merged, "made", did.Written,
+				"bytes", did.Bytes, "gone", did.Skipped, "took", time.Since(began))
+		}
+		if err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "compaction failed, will retry", "table", t, "err", err)
+		}
+	}
+}
+
+func (s *Service) expire(ctx context.Context) {
+	for _, t := range lake.Tables() {
+		if err := s.deps.Lake.ExpireSnapshots(ctx, t, s.cfg.KeepSnapshots, minSnapshots); err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "expire snapshots failed, will retry", "table", t, "err", err)
+		}
+	}
+}
