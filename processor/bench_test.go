@@ -20,8 +20,8 @@ import (
 
 const samples = 50_000
 
-// sampleRecords are records as the edge writes them, about 250 bytes each: a
-// few thousand clients, a few names, sessions with their start and stop.
+// sampleRecords returns records as the edge writes them, about 250 bytes each: a
+// few thousand clients, a few event names, sessions with their start and stop.
 func sampleRecords() []*kgo.Record {
 	category := "navigation"
 	start := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
@@ -51,7 +51,7 @@ func sampleRecords() []*kgo.Record {
 	return records
 }
 
-// newTestGatherer is a gatherer at offset 0 of an empty shard.
+// newTestGatherer returns a gatherer at offset 0 of an empty shard.
 func newTestGatherer(tb testing.TB) *gatherer {
 	g := &gatherer{
 		dedupe: dedupe.New(24*time.Hour, 0, tb.TempDir(), func() int64 { return 16 << 20 }),
@@ -71,7 +71,8 @@ func takeAll(tb testing.TB, g *gatherer, records []*kgo.Record) {
 	}
 }
 
-// BenchmarkDecodeOnly is the floor: the same bytes, decoded and dropped.
+// BenchmarkDecodeOnly decodes the same bytes and drops them: the lower bound of
+// the benchmarks below.
 func BenchmarkDecodeOnly(b *testing.B) {
 	records := sampleRecords()
 	var e schemas.Event
@@ -85,7 +86,7 @@ func BenchmarkDecodeOnly(b *testing.B) {
 	perSecond(b)
 }
 
-// BenchmarkGather decodes, looks up, and appends to columns.
+// BenchmarkGather decodes, looks up duplicates, and appends to columns.
 func BenchmarkGather(b *testing.B) {
 	records := sampleRecords()
 	for b.Loop() {
@@ -98,7 +99,7 @@ func BenchmarkGather(b *testing.B) {
 	perSecond(b)
 }
 
-// BenchmarkGatherRollup is BenchmarkGather and the rollups of the cut.
+// BenchmarkGatherRollup adds the rollups of the cut to BenchmarkGather.
 func BenchmarkGatherRollup(b *testing.B) {
 	records := sampleRecords()
 	for b.Loop() {
@@ -118,8 +119,8 @@ func BenchmarkGatherRollup(b *testing.B) {
 	perSecond(b)
 }
 
-// BenchmarkCut is a cut as the processor makes it, commits left out: decode,
-// look up, append, and encode events and rollups as Parquet.
+// BenchmarkCut makes a cut as the processor does, without the commits: decode, look
+// up, append, and encode events and rollups as Parquet.
 func BenchmarkCut(b *testing.B) {
 	records := sampleRecords()
 	l := laketest.Lake(b, lake.Config{})

@@ -15,7 +15,7 @@ import (
 	"weir/schemas/topic"
 )
 
-// changeRecord says something of client 1 at an offset.
+// changeRecord returns a change of a contact of client 1 at an offset.
 func changeRecord(offset int64) *kgo.Record {
 	c := schemas.Change{
 		Product: 1, Client: 1, Time: noon.UnixMilli(), Kind: schemas.ContactChange, Operation: schemas.OpSet,
@@ -24,7 +24,7 @@ func changeRecord(offset int64) *kgo.Record {
 	return &kgo.Record{Offset: offset, Timestamp: noon, Value: topic.AppendChange(nil, &c)}
 }
 
-// changeOffsets lists the offsets of batches of changes, which it releases.
+// changeOffsets returns the offsets of batches of changes, which it releases.
 func changeOffsets(t *testing.T, batches []arrow.Record) []int64 {
 	t.Helper()
 	defer release(batches)
@@ -48,15 +48,15 @@ func changeOffsets(t *testing.T, batches []arrow.Record) []int64 {
 	return offsets
 }
 
-// TestChangesHaveRowsOfTheirOwn: they have rows of their own, in the cut and
-// in the tail, and are never duplicates.
+// TestChangesHaveRowsOfTheirOwn checks that changes are in the changes of the cut
+// and of the tail, not among the events, and are never duplicates.
 func TestChangesHaveRowsOfTheirOwn(t *testing.T) {
 	g := newTestGatherer(t)
 	defer g.dedupe.Close()
 	defer g.buffer.stop()
 	before := g.bytes()
 	if n, err := g.gather([]*kgo.Record{eventRecord(0, "a", noon), changeRecord(1), changeRecord(2), eventRecord(3, "a", noon)}, noon); n != 4 || err != nil {
-		t.Fatalf("take = %d, %v; want all 4", n, err)
+		t.Fatalf("gather = %d, %v; want all 4", n, err)
 	}
 	if g.bytes() <= before {
 		t.Errorf("bytes = %d, before %d", g.bytes(), before)
@@ -77,8 +77,8 @@ func TestChangesHaveRowsOfTheirOwn(t *testing.T) {
 	}
 }
 
-// TestChangesAheadLimitTheCut: a shard was taken over with client_changes at 2,
-// and dead_letters, which is committed first, at 4.
+// TestChangesAheadLimitTheCut takes a shard over with client_changes at 2, and
+// dead_letters, which is committed first, at 4.
 func TestChangesAheadLimitTheCut(t *testing.T) {
 	g := newTestGatherer(t)
 	defer g.dedupe.Close()
@@ -86,9 +86,9 @@ func TestChangesAheadLimitTheCut(t *testing.T) {
 	g.changesNext, g.changesAhead, g.deadLettersNext, g.deadLettersAhead = 2, map[int64]bool{1: true}, 4, map[int64]bool{3: true}
 	records := []*kgo.Record{eventRecord(0, "a", noon), changeRecord(1), changeRecord(2), changeRecord(3), changeRecord(4)}
 	for _, want := range []struct {
-		n      int
-		said   []int64
-		counts lake.Counters
+		n       int
+		offsets []int64
+		counts  lake.Counters
 	}{
 		{2, []int64{1}, lake.Counters{Stored: 2, Changes: 1}},
 		{2, []int64{2}, lake.Counters{Stored: 1, Changes: 1, Dead: 1}},
@@ -96,19 +96,19 @@ func TestChangesAheadLimitTheCut(t *testing.T) {
 	} {
 		n, err := g.gather(records, noon)
 		if n != want.n || err != nil || g.atCutLimit() != (len(records) > n) {
-			t.Fatalf("take = %d, %v, bound %v; want %d", n, err, g.atCutLimit(), want.n)
+			t.Fatalf("gather = %d, %v, at limit %v; want %d", n, err, g.atCutLimit(), want.n)
 		}
 		records = records[n:]
 		c := g.seal(noon)
 		release(c.rows)
-		if got := changeOffsets(t, c.changes); c.counts != want.counts || !cmp.Equal(got, want.said) {
-			t.Errorf("to %d: %+v, changes at %v; want %+v, %v", c.to.Next, c.counts, got, want.counts, want.said)
+		if got := changeOffsets(t, c.changes); c.counts != want.counts || !cmp.Equal(got, want.offsets) {
+			t.Errorf("to %d: %+v, changes at %v; want %+v, %v", c.to.Next, c.counts, got, want.counts, want.offsets)
 		}
 	}
 }
 
-// TestVerdictOnChangesIsGivenOnce: what client_changes has passed must read as
-// it was read then.
+// TestVerdictOnChangesIsGivenOnce checks that a record below the offset of
+// client_changes must decode as it did when that table was committed.
 func TestVerdictOnChangesIsGivenOnce(t *testing.T) {
 	for name, r := range map[string]*kgo.Record{"an event now": eventRecord(0, "a", noon), "a change now": changeRecord(1)} {
 		g := newTestGatherer(t)
@@ -117,29 +117,29 @@ func TestVerdictOnChangesIsGivenOnce(t *testing.T) {
 			g.state.Next = 1
 		}
 		if _, err := g.gather([]*kgo.Record{r}, noon); !errors.Is(err, errVerdict) {
-			t.Errorf("%s: take: %v, want %v", name, err, errVerdict)
+			t.Errorf("%s: gather: %v, want %v", name, err, errVerdict)
 		}
 		g.buffer.stop()
 		g.dedupe.Close()
 	}
 }
 
-// TestGapAcrossChangesAhead: the log has lost records of which client_changes is ahead
-// of events: the rows are there, so they count.
+// TestGapAcrossChangesAhead has a log that has lost records which client_changes
+// already holds. The rows are in the lake, so they count as stored.
 func TestGapAcrossChangesAhead(t *testing.T) {
 	g := newTestGatherer(t)
 	defer g.dedupe.Close()
 	defer g.buffer.stop()
 	g.changesNext, g.changesAhead, g.deadLettersNext, g.deadLettersAhead, g.lostBelow = 3, map[int64]bool{0: true, 2: true}, 3, map[int64]bool{1: true}, 5
 	if n, err := g.gather([]*kgo.Record{eventRecord(6, "a", noon)}, noon); n != 0 || err != nil || !g.atCutLimit() {
-		t.Fatalf("take = %d, %v, bound %v; want 0 and the bound", n, err, g.atCutLimit())
+		t.Fatalf("gather = %d, %v, at limit %v; want 0 and the cut limit", n, err, g.atCutLimit())
 	}
 	if c := g.seal(noon); c.counts != (lake.Counters{Stored: 2, Changes: 2, Dead: 1}) || c.to.Next != 3 {
-		t.Errorf("to the bound: %+v at %d", c.counts, c.to.Next)
+		t.Errorf("to the cut limit: %+v at %d", c.counts, c.to.Next)
 	}
 }
 
-// TestTablesAtThreeOffsets: two owners died on the way of their cuts, one after
+// TestTablesAtThreeOffsets has two owners that crashed between commits: one after
 // dead_letters, the next, whose cut was smaller, after client_changes.
 func TestTablesAtThreeOffsets(t *testing.T) {
 	withHarness(t, 1, func(t *testing.T, w *harness) {
@@ -164,22 +164,9 @@ func TestTablesAtThreeOffsets(t *testing.T) {
 	})
 }
 
-// commit commits the files of a cut of shard 0 to one table, as an owner does
-// before it dies.
-func (w *harness) commit(t lake.Table, from, to int64, write func() ([]lake.DataFile, error)) {
-	w.t.Helper()
-	files, err := write()
-	w.must(err)
-	cut := lake.Cut{ID: "by hand", From: from, To: lake.ShardState{Next: to, Position: lake.LogPosition{Epoch: -1}}, Files: files, Sealed: time.Now()}
-	outcomes, err := w.reader.Commit(w.t.Context(), t, []lake.Cut{cut})
-	w.must(err)
-	if outcomes[0] != lake.Committed {
-		w.t.Fatalf("commit to %s: %s", t, outcomes[0])
-	}
-}
-
-// TestUpgradeFromVersionWithoutChanges: its offset in client_changes, which has
-// nothing to catch up from, follows events, and then goes on as it should.
+// TestUpgradeFromVersionWithoutChanges opens a lake of a version that had no
+// client_changes. The offset of the table catches up with events without rows, and
+// further changes are stored.
 func TestUpgradeFromVersionWithoutChanges(t *testing.T) {
 	withHarness(t, 1, func(t *testing.T, w *harness) {
 		for range 3 {
@@ -202,7 +189,7 @@ func TestUpgradeFromVersionWithoutChanges(t *testing.T) {
 		})
 		w.wantCounters(0, lake.Counters{Stored: 2, Changes: 1, Control: 3})
 		if got := w.shardStates(lake.Changes)[0]; got.First != 0 || got.Next != 5 {
-			t.Errorf("client_changes is at %+v, want 0 to 5", got)
+			t.Errorf("client_changes has %+v, want 0 to 5", got)
 		}
 		if low, err := CommittedOffsets(t.Context(), w.reader); err != nil || low[0] != 5 {
 			t.Errorf("committed = %v, %v; want 5", low, err)

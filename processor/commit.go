@@ -134,7 +134,7 @@ type committer struct {
 type submission struct {
 	cut    *sealedCut
 	files  map[lake.Table][]lake.DataFile
-	result chan error // capacity 1, so that a caller who has left blocks nobody
+	result chan error // capacity 1, so that the committer never waits for a caller that has left
 }
 
 // commit has the cut committed to every table. It returns nil when all tables have

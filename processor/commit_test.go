@@ -6,15 +6,15 @@ import (
 	"weir/schemas/lake"
 )
 
-// TestMayProceed is the decision after each table: a cut whose outcome there
-// is o goes on, or its shard starts anew.
+// TestMayProceed checks, for each table and outcome, whether the cut goes on to the
+// next table or its shard is taken over again.
 func TestMayProceed(t *testing.T) {
 	plain := &sealedCut{from: 10, to: lake.ShardState{Next: 20}}
 	known := &sealedCut{from: 10, to: lake.ShardState{Next: 20}, deadLettersNext: 20, changesNext: 20}
 	check := func(c *sealedCut, table lake.Table, o lake.Outcome, want bool) {
 		t.Helper()
 		if got := c.mayProceed(table, o); got != want {
-			t.Errorf("%s %s, dead_letters and client_changes known to stand at %d: stands = %v, want %v", table, o, c.deadLettersNext, got, want)
+			t.Errorf("%s %s, dead_letters and client_changes known to be at %d: mayProceed = %v, want %v", table, o, c.deadLettersNext, got, want)
 		}
 	}
 	for _, table := range lake.Tables() {
@@ -23,19 +23,19 @@ func TestMayProceed(t *testing.T) {
 		check(known, table, lake.Conflict, false)
 	}
 	for _, table := range lake.Rollups() {
-		check(plain, table, lake.AlreadyApplied, true) // somebody has gathered the same rows
+		check(plain, table, lake.AlreadyApplied, true) // another owner has computed it from the same rows
 	}
-	check(plain, lake.Events, lake.AlreadyApplied, false)      // the rows there are somebody else's verdict
-	check(known, lake.Events, lake.AlreadyApplied, false)      //
-	check(plain, lake.DeadLetters, lake.AlreadyApplied, false) // somebody has passed it since the take-over
-	check(known, lake.DeadLetters, lake.AlreadyApplied, true)  // it stood there already
+	check(plain, lake.Events, lake.AlreadyApplied, false) // the rows there follow from another owner's verdicts
+	check(known, lake.Events, lake.AlreadyApplied, false)
+	check(plain, lake.DeadLetters, lake.AlreadyApplied, false) // another owner has moved it since the take-over
+	check(known, lake.DeadLetters, lake.AlreadyApplied, true)  // it was there at the take-over
 	check(plain, lake.Changes, lake.AlreadyApplied, false)
 	check(known, lake.Changes, lake.AlreadyApplied, true)
 	check(&sealedCut{from: 10, to: lake.ShardState{Next: 20}, deadLettersNext: 20}, lake.Changes, lake.AlreadyApplied, false)
 	check(&sealedCut{from: 10, to: lake.ShardState{Next: 20}, changesNext: 19}, lake.Changes, lake.AlreadyApplied, false)
 }
 
-// TestOnlyEventsCarryCounters: what other tables carry must not be added up.
+// TestOnlyEventsCarryCounters checks that the counters go to one table alone.
 func TestOnlyEventsCarryCounters(t *testing.T) {
 	s := &submission{cut: &sealedCut{id: "c", from: 0, to: lake.ShardState{Next: 2, Counters: lake.Counters{Stored: 2}}}}
 	for _, table := range lake.Tables() {

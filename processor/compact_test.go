@@ -25,7 +25,7 @@ func TestCompactionGroups(t *testing.T) {
 			sizes = append(sizes, len(g))
 			for _, f := range g {
 				if f.Shard != g[0].Shard || f.Partition != g[0].Partition {
-					t.Errorf("%s: a group of several shards or partitions: %v", name, g)
+					t.Errorf("%s: a group spans shards or partitions: %v", name, g)
 				}
 			}
 		}
@@ -34,13 +34,13 @@ func TestCompactionGroups(t *testing.T) {
 		}
 	}
 	check("all", CompactOptions{}, 3, 3)
-	check("small ones", CompactOptions{MaxBytes: 1 << 20}, 2, 3)
-	check("many ones", CompactOptions{MaxBytes: 1 << 20, MinFiles: 3}, 3)
-	check("of one size", CompactOptions{Tiered: true}, 2, 3)
-	check("of our shards", CompactOptions{Owned: func(shard int32) bool { return shard == 0 }}, 3)
+	check("only small files", CompactOptions{MaxBytes: 1 << 20}, 2, 3)
+	check("only groups of three", CompactOptions{MaxBytes: 1 << 20, MinFiles: 3}, 3)
+	check("by size", CompactOptions{Tiered: true}, 2, 3)
+	check("only owned shards", CompactOptions{Owned: func(shard int32) bool { return shard == 0 }}, 3)
 }
 
-// fillCuts fills the tables with several data files of shard 0.
+// fillCuts commits n cuts of shard 0, so that each table has n data files.
 func (w *harness) fillCuts(n int) {
 	w.t.Helper()
 	p := w.start("filler", Config{CutAge: 10 * time.Second})
@@ -70,7 +70,8 @@ func TestCompactLeavesOneDataFile(t *testing.T) {
 	})
 }
 
-// TestEachStepOfCompactionFails: it dies, and the next one goes on.
+// TestEachStepOfCompactionFails lets a compaction fail at each step. The tables stay
+// right, and the next compaction completes.
 func TestEachStepOfCompactionFails(t *testing.T) {
 	forEachStep(t, func(t *testing.T, step laketest.Step, n int, kind laketest.Kind) {
 		withHarness(t, 1, func(t *testing.T, w *harness) {
@@ -86,20 +87,21 @@ func TestEachStepOfCompactionFails(t *testing.T) {
 			w.checkDone()
 			for _, table := range lake.Tables() {
 				if n := len(w.files(table)); n != 1 {
-					t.Errorf("%s has %d data files, want 1 (the first compaction said %v)", table, n, err)
+					t.Errorf("%s has %d data files, want 1 (the first compaction returned %v)", table, n, err)
 				}
 			}
 		})
 	})
 }
 
-// TestConcurrentCompactions: whoever comes second leaves the group alone.
+// TestConcurrentCompactions checks that the second of two compactions of the same
+// files leaves the group alone.
 func TestConcurrentCompactions(t *testing.T) {
 	withHarness(t, 1, func(t *testing.T, w *harness) {
 		w.fillCuts(3)
 		other, met := w.openLake(), false
 		w.backend.Faults.Set(func(step laketest.Step) laketest.Kind {
-			if step == laketest.PutData && !met { // the first has read, and has not replaced
+			if step == laketest.PutData && !met { // the first has read the files and not replaced them yet
 				met = true
 				if _, err := Compact(t.Context(), other, CompactOptions{}); err != nil {
 					t.Errorf("compact in between: %v", err)
@@ -109,7 +111,7 @@ func TestConcurrentCompactions(t *testing.T) {
 		})
 		did, err := Compact(t.Context(), w.openLake(), CompactOptions{Tables: []lake.Table{lake.Events}})
 		if err != nil || did.Skipped != 1 || did.Merged != 0 {
-			t.Errorf("compact = %+v, %v; want one group that is gone", did, err)
+			t.Errorf("compact = %+v, %v; want one group skipped", did, err)
 		}
 		w.checkDone()
 	})

@@ -2,7 +2,6 @@ package processor
 
 import (
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
@@ -10,22 +9,21 @@ import (
 	"weir/schemas/lake/laketest"
 )
 
-// stepsPerCut is how often one kind of step is taken while a cut goes to six
-// tables.
+// stepsPerCut is how often a cut takes each kind of step: once for each table.
 const stepsPerCut = 6
 
-// cutAge of the processes here; a cut is committed in less than a second.
+// cutAge is that of all processes here; a cut is committed in less than a second.
 const cutAge = 10 * time.Second
 
-// forEachStep calls story for the n-th time that each step is taken, failing each
-// way.
+// forEachStep runs story as a subtest for each step, each of its occurrences n and
+// each kind of failure.
 func forEachStep(t *testing.T, story func(t *testing.T, step laketest.Step, n int, kind laketest.Kind)) {
 	ways := 0
 	for _, step := range laketest.Steps() {
 		for n := range stepsPerCut {
 			for _, kind := range laketest.Kinds() {
 				if kind == laketest.Late && step != laketest.Swap {
-					continue // a late put is one that was applied
+					continue // a put has no late failure of its own: it is the same as applied
 				}
 				if ways++; ways%laketest.OneIn == 0 {
 					t.Run(fmt.Sprintf("%s %d %s", step, n, kind), func(t *testing.T) {
@@ -38,53 +36,16 @@ func forEachStep(t *testing.T, story func(t *testing.T, step laketest.Step, n in
 	}
 }
 
-// failStep makes the n-th step of its kind fail, counted from now, and tells
-// whether it has. `then` decides about all steps after it; nil is None.
-func (w *harness) failStep(step laketest.Step, n int, kind laketest.Kind, then laketest.Kind) (failed func() bool) {
-	var mu sync.Mutex
-	seen, done := 0, false
-	w.backend.Faults.Set(func(at laketest.Step) laketest.Kind {
-		mu.Lock()
-		defer mu.Unlock()
-		if done {
-			return then
-		}
-		if at != step {
-			return laketest.None
-		}
-		seen++
-		if seen <= n {
-			return laketest.None
-		}
-		done = true
-		return kind
-	})
-	return func() bool {
-		mu.Lock()
-		defer mu.Unlock()
-		return done
-	}
-}
-
-// postEveryVerdict posts records of each verdict.
-func (w *harness) postEveryVerdict(round string) {
-	w.t.Helper()
-	w.post(0, round+"a", "twice")
-	w.record(0, []byte("poison"))
-	w.postChange(0, round)
-	w.post(0, "twice", round+"b")
-	w.postChange(0, round)
-}
-
-// wantBothRounds is what the lake must have after two rounds.
+// wantBothRounds checks what the lake must have after two calls of
+// postEveryVerdict.
 func (w *harness) wantBothRounds() {
 	w.t.Helper()
-	control := w.counters(0).Control // ticks past midnight
+	control := w.counters(0).Control // ticks after midnight
 	w.wantCounters(0, lake.Counters{Stored: 9, Changes: 4, Duplicates: 3, Dead: 2, Control: control})
 	w.checkDone()
 }
 
-// TestEachCutStepFails: a step of a cut fails, and the process goes on.
+// TestEachCutStepFails lets one step of a cut fail; the process goes on.
 func TestEachCutStepFails(t *testing.T) {
 	forEachStep(t, func(t *testing.T, step laketest.Step, n int, kind laketest.Kind) {
 		withHarness(t, 1, func(t *testing.T, w *harness) {
@@ -107,8 +68,8 @@ func TestEachCutStepFails(t *testing.T) {
 	})
 }
 
-// TestCrashAtEachCutStep: the process dies at a step of a cut, and another goes
-// on.
+// TestCrashAtEachCutStep crashes the process at a step of a cut; another process
+// takes over.
 func TestCrashAtEachCutStep(t *testing.T) {
 	forEachStep(t, func(t *testing.T, step laketest.Step, n int, kind laketest.Kind) {
 		withHarness(t, 1, func(t *testing.T, w *harness) {
@@ -125,7 +86,7 @@ func TestCrashAtEachCutStep(t *testing.T) {
 			w.check()
 			q := w.start("q", Config{CutAge: cutAge})
 			time.Sleep(2 * cutAge)
-			w.backend.Faults.Deliver() // of the dead
+			w.backend.Faults.Deliver() // late commits of the crashed process
 			w.check()
 			w.postEveryVerdict("2")
 			time.Sleep(4 * cutAge)

@@ -232,7 +232,7 @@ func (g *gatherer) skipTo(to int64) {
 
 // verifyChecksum returns an error if r is not the record after which a table was
 // committed. The same offset with other bytes means that the log was restored or
-// made anew, and that offsets no longer mean what the lake says of them.
+// replaced, and that its offsets no longer mean what they mean in the lake.
 func (g *gatherer) verifyChecksum(r *kgo.Record, offset int64) error {
 	for _, m := range g.recordChecks {
 		if m.next == offset+1 && m.checksum != 0 && m.checksum != g.checksum(r) {

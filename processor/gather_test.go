@@ -11,13 +11,12 @@ import (
 	"weir/schemas"
 	"weir/schemas/columns"
 	"weir/schemas/lake"
-	"weir/schemas/tail"
 	"weir/schemas/topic"
 )
 
 var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 
-// eventRecord is an event of client 1 at an offset, whose random id is id.
+// eventRecord returns an event of client 1 with random id id, at an offset.
 func eventRecord(offset int64, id string, at time.Time) *kgo.Record {
 	e := schemas.Event{Product: 1, Client: 1, Time: at.UnixMilli(), Name: "open", RandomID: id}
 	return &kgo.Record{Offset: offset, Timestamp: at, Value: topic.Append(nil, &e)}
@@ -31,7 +30,7 @@ func poison(offset int64) *kgo.Record {
 	return &kgo.Record{Offset: offset, Timestamp: noon, Key: []byte("k"), Value: []byte{0xff, 0xff}}
 }
 
-// offsetsOf lists the offsets of batches, which it releases.
+// offsetsOf returns the offsets of the rows of a cut, which it releases.
 func offsetsOf(t *testing.T, c *sealedCut) []int64 {
 	t.Helper()
 	var offsets []int64
@@ -55,7 +54,7 @@ func TestGatherVerdicts(t *testing.T) {
 		tickRecord(4, noon), eventRecord(8, "c", noon), eventRecord(9, "a", noon.Add(24*time.Hour)),
 	}, noon.Add(48*time.Hour))
 	if n != 7 || err != nil {
-		t.Fatalf("take = %d, %v; want all 7", n, err)
+		t.Fatalf("gather = %d, %v; want all 7", n, err)
 	}
 	c := g.seal(noon)
 	want := lake.Counters{Stored: 4, Duplicates: 1, Dead: 1, Control: 4}
@@ -66,7 +65,7 @@ func TestGatherVerdicts(t *testing.T) {
 		t.Errorf("stored offsets (-want +got):\n%s", diff)
 	}
 	if len(c.deadLetters) != 1 || c.deadLetters[0].Offset != 3 || c.deadLetters[0].Reason == "" || string(c.deadLetters[0].Key) != "k" {
-		t.Errorf("dead letters = %+v, want that of offset 3 with its reason and key", c.deadLetters)
+		t.Errorf("dead letters = %+v, want the record at offset 3 with reason and key", c.deadLetters)
 	}
 }
 
@@ -87,40 +86,40 @@ func TestLogTimeNeverRunsBackwardsNorAhead(t *testing.T) {
 	check(0, noon, noon)
 	check(1, noon.Add(-time.Hour), noon)
 	check(2, noon.Add(5*time.Minute), noon.Add(5*time.Minute))
-	check(3, noon.Add(time.Hour), noon.Add(5*time.Minute)) // held back to five minutes ahead of the clock
+	check(3, noon.Add(time.Hour), noon.Add(5*time.Minute)) // limited to five minutes ahead of the clock
 	clock = noon.Add(time.Minute)
 	check(4, noon.Add(time.Hour), noon.Add(6*time.Minute))
 	clock = noon.Add(-time.Hour) // the clock was set back: log time is not
 	check(5, noon.Add(time.Hour), noon.Add(6*time.Minute))
 }
 
-// TestDeadLettersAheadLimitTheCut: a shard was taken over between the commit to
-// dead_letters, which holds offset 1 and stands at 3, and that to events.
+// TestDeadLettersAheadLimitTheCut takes a shard over whose owner crashed between the
+// commit to dead_letters, which has offset 1 and ends at 3, and that to events.
 func TestDeadLettersAheadLimitTheCut(t *testing.T) {
 	g := newTestGatherer(t)
 	defer g.dedupe.Close()
 	defer g.buffer.stop()
 	g.deadLettersNext, g.deadLettersAhead = 3, map[int64]bool{1: true}
 	records := []*kgo.Record{
-		eventRecord(0, "a", noon), eventRecord(1, "was dead once", noon), eventRecord(2, "b", noon), eventRecord(3, "c", noon),
+		eventRecord(0, "a", noon), eventRecord(1, "in dead_letters", noon), eventRecord(2, "b", noon), eventRecord(3, "c", noon),
 	}
 	n, err := g.gather(records, noon)
 	if n != 3 || err != nil || !g.atCutLimit() {
-		t.Fatalf("take = %d, %v, bound %v; want 3 records and the bound", n, err, g.atCutLimit())
+		t.Fatalf("gather = %d, %v, at limit %v; want 3 records and the cut limit", n, err, g.atCutLimit())
 	}
 	c := g.seal(noon)
 	if diff := cmp.Diff([]int64{0, 2}, offsetsOf(t, c)); diff != "" {
 		t.Errorf("stored offsets (-want +got):\n%s", diff)
 	}
 	if len(c.deadLetters) != 0 || c.to.Counters.Dead != 1 {
-		t.Errorf("letters %v, dead %d; want no letter again and 1", c.deadLetters, c.to.Counters.Dead)
+		t.Errorf("dead letters %v, counted %d; want none and 1", c.deadLetters, c.to.Counters.Dead)
 	}
 	if n, err := g.gather(records[3:], noon); n != 1 || err != nil || g.atCutLimit() {
-		t.Errorf("take after the bound = %d, %v; want 1 record", n, err)
+		t.Errorf("gather after the cut limit = %d, %v; want 1 record", n, err)
 	}
 }
 
-// TestGapAcrossCutLimit: the records around the bound are gone from the log.
+// TestGapAcrossCutLimit has a log that has lost the records around the cut limit.
 func TestGapAcrossCutLimit(t *testing.T) {
 	g := newTestGatherer(t)
 	defer g.dedupe.Close()
@@ -128,18 +127,18 @@ func TestGapAcrossCutLimit(t *testing.T) {
 	g.deadLettersNext, g.deadLettersAhead, g.lostBelow = 3, map[int64]bool{1: true, 2: true}, 5
 	records := []*kgo.Record{eventRecord(7, "a", noon)}
 	if n, err := g.gather(records, noon); n != 0 || err != nil || !g.atCutLimit() {
-		t.Fatalf("take = %d, %v, bound %v; want 0 and the bound", n, err, g.atCutLimit())
+		t.Fatalf("gather = %d, %v, at limit %v; want 0 and the cut limit", n, err, g.atCutLimit())
 	}
 	c := g.seal(noon)
 	if want := (lake.Counters{Dead: 2, Lost: 1}); c.to.Counters != want || c.to.Next != 3 {
-		t.Errorf("to the bound: %+v at %d, want %+v at 3", c.to.Counters, c.to.Next, want)
+		t.Errorf("to the cut limit: %+v at %d, want %+v at 3", c.to.Counters, c.to.Next, want)
 	}
 	if n, err := g.gather(records, noon); n != 1 || err != nil {
-		t.Fatalf("take = %d, %v; want 1", n, err)
+		t.Fatalf("gather = %d, %v; want 1", n, err)
 	}
 	c = g.seal(noon)
 	if want := (lake.Counters{Lost: 2, Control: 2, Stored: 1}); c.counts != want || c.to.Next != 8 || c.to.Counters.Sum() != 8 {
-		t.Errorf("past the bound: %+v at %d, want %+v at 8", c.counts, c.to.Next, want)
+		t.Errorf("past the cut limit: %+v at %d, want %+v at 8", c.counts, c.to.Next, want)
 	}
 	release(c.rows)
 }
@@ -150,7 +149,7 @@ func TestVerdictIsGivenOnce(t *testing.T) {
 	defer g.buffer.stop()
 	g.deadLettersNext = 2
 	if _, err := g.gather([]*kgo.Record{poison(0)}, noon); !errors.Is(err, errVerdict) {
-		t.Errorf("take: %v, want %v", err, errVerdict)
+		t.Errorf("gather: %v, want %v", err, errVerdict)
 	}
 }
 
@@ -166,79 +165,15 @@ func TestLastRecordIsVerified(t *testing.T) {
 		_, err := g.gather(records, noon)
 		if stopped {
 			if e, ok := errors.AsType[*logError](err); !ok || e.next != 5 {
-				t.Errorf("take: %v, want that the log does not fit", err)
+				t.Errorf("gather: %v, want a logError for 5", err)
 			}
 			return
 		}
 		if err != nil || g.state.Counters.Stored != 1 {
-			t.Errorf("take: %v, stored %d; want the one new record", err, g.state.Counters.Stored)
+			t.Errorf("gather: %v, stored %d; want the one new record", err, g.state.Counters.Stored)
 		}
 	}
 	check(false, last, eventRecord(5, "c", noon))
 	check(true, other, eventRecord(5, "c", noon))
-	check(false, eventRecord(6, "c", noon)) // the record is not there any more
-}
-
-// TestTailWhileCutting follows what an owner holds over two cuts.
-func TestTailWhileCutting(t *testing.T) {
-	g := newTestGatherer(t)
-	defer g.dedupe.Close()
-	check := func(from, next int64, want []int64, wantErr error) {
-		t.Helper()
-		part, err := g.buffer.tail(from)
-		if !errors.Is(err, wantErr) {
-			t.Errorf("tail from %d: %v, want %v", from, err, wantErr)
-		}
-		if wantErr != nil {
-			return
-		}
-		got := offsetsOf(t, &sealedCut{rows: part.Rows})
-		if part.Next != next || !cmp.Equal(got, want) {
-			t.Errorf("tail from %d: %v to %d, want %v to %d", from, got, part.Next, want, next)
-		}
-	}
-	take := func(offset int64) {
-		t.Helper()
-		if _, err := g.gather([]*kgo.Record{eventRecord(offset, string(rune('a'+offset)), noon)}, noon); err != nil {
-			t.Fatal(err)
-		}
-		g.buffer.publishedAt = time.Time{}
-	}
-	take(0)
-	take(1)
-	check(0, 2, []int64{0, 1}, nil)
-	check(1, 2, []int64{1}, nil)
-	check(2, 2, nil, nil)
-	check(3, 0, nil, tail.ErrBehind)
-	release(g.seal(noon).rows)
-	take(2)
-	check(1, 3, []int64{1, 2}, nil) // while the cut is being committed
-	g.buffer.dropCommitted()
-	check(0, 3, []int64{0, 1, 2}, nil) // it stays for one cut more
-	release(g.seal(noon).rows)
-	take(3)
-	g.buffer.dropCommitted()
-	check(1, 0, nil, tail.ErrGone)
-	check(2, 4, []int64{2, 3}, nil)
-	g.buffer.stop()
-	check(2, 0, nil, tail.ErrNotOwner)
-}
-
-func TestTailBatchesAreNotTiny(t *testing.T) {
-	g := newTestGatherer(t)
-	defer g.dedupe.Close()
-	defer g.buffer.stop()
-	for offset := range int64(50) {
-		if _, err := g.gather([]*kgo.Record{eventRecord(offset, string(rune('a'+offset)), noon)}, noon); err != nil {
-			t.Fatal(err)
-		}
-		part, err := g.buffer.tail(0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		part.Release()
-	}
-	if n := len(g.buffer.cuts[0].batches); n > 5 {
-		t.Errorf("%d batches for 50 requests in a moment, want few", n)
-	}
+	check(false, eventRecord(6, "c", noon)) // the record was deleted from the log
 }

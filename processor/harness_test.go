@@ -8,6 +8,7 @@ import (
 	"net"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -25,8 +26,8 @@ import (
 	"weir/schemas/topic"
 )
 
-// harness is what outlives the processors of a test: Kafka, the registry, and
-// the lake with its faults. It lives in a synctest bubble.
+// harness holds what outlives the processors of a test: Kafka, the registry, and
+// the lake with its faults. It belongs to one synctest bubble.
 type harness struct {
 	t        *testing.T
 	backend  *laketest.World
@@ -34,12 +35,12 @@ type harness struct {
 	network  *kfake.VirtualNetwork
 	producer *kgo.Client
 	layout   topic.Layout
-	reader   *lake.Lake    // a process that only looks
+	reader   *lake.Lake    // a process that only reads
 	window   time.Duration // of every processor
 	log      *slog.Logger
 }
 
-// withHarness runs story in a bubble of its own, in which it is noon.
+// withHarness runs story in a synctest bubble of its own, in which it is noon.
 func withHarness(t *testing.T, shards int, story func(t *testing.T, w *harness)) {
 	t.Helper()
 	scratch := t.TempDir()
@@ -62,7 +63,7 @@ func withHarness(t *testing.T, shards int, story func(t *testing.T, w *harness))
 	})
 }
 
-// testLogWriter writes a log into the test's own.
+// testLogWriter writes log lines to the log of the test.
 type testLogWriter struct{ t *testing.T }
 
 func (l testLogWriter) Write(b []byte) (int, error) {
@@ -94,7 +95,7 @@ func (w *harness) openLake() *lake.Lake {
 	return l
 }
 
-// post writes events of client 1 into shard, one for each random id.
+// post writes events of client 1 to shard, one for each random id.
 func (w *harness) post(shard int32, ids ...string) {
 	w.t.Helper()
 	for _, id := range ids {
@@ -104,7 +105,7 @@ func (w *harness) post(shard int32, ids ...string) {
 	w.must(w.producer.Flush(w.t.Context()))
 }
 
-// postChange writes a change of client 1 into shard.
+// postChange writes a change of client 1 to shard.
 func (w *harness) postChange(shard int32, plan string) {
 	w.t.Helper()
 	c := schemas.Change{
@@ -114,7 +115,7 @@ func (w *harness) postChange(shard int32, plan string) {
 	w.record(shard, topic.AppendChange(nil, &c))
 }
 
-// record writes one record of any content.
+// record writes one record with any value.
 func (w *harness) record(shard int32, value []byte) {
 	w.t.Helper()
 	w.produce(shard, value)
@@ -131,7 +132,7 @@ func (w *harness) produce(shard int32, value []byte) {
 	})
 }
 
-// numbered are n random ids.
+// numbered returns n random ids.
 func numbered(n int) []string {
 	ids := make([]string, n)
 	for i := range ids {
@@ -140,7 +141,7 @@ func numbered(n int) []string {
 	return ids
 }
 
-// process is a processor and the ways it can be cut off from the world.
+// process is a processor that can be cut off from the registry and the lake.
 type process struct {
 	w       *harness
 	service *Service
@@ -150,11 +151,11 @@ type process struct {
 	done    chan error
 }
 
-// fakeLeases are the registry as one process sees it.
+// fakeLeases is the registry as one process sees it.
 type fakeLeases struct {
 	Leases
-	unreachable atomic.Bool // nothing reaches the registry any more
-	zombie      atomic.Bool // and yet it believes that all is well
+	unreachable atomic.Bool // every call fails
+	zombie      atomic.Bool // calls do nothing, and renewals seem to succeed
 }
 
 var errCutOff = errors.New("cut off from the registry")
@@ -200,7 +201,7 @@ func (l *fakeLeases) Claim(ctx context.Context, shard int32, o registry.Owner, t
 	return l.Leases.Claim(ctx, shard, o, ttl)
 }
 
-// start runs a processor. Compaction is for the story to ask for.
+// start runs a processor. It does not compact unless cfg.CompactEvery is set.
 func (w *harness) start(id string, cfg Config) *process {
 	w.t.Helper()
 	cfg.ID, cfg.Scratch, cfg.DedupeWindow = id, w.t.TempDir(), w.window
@@ -217,7 +218,7 @@ func (w *harness) start(id string, cfg Config) *process {
 	return p
 }
 
-// stopAndWait stops p in good order and waits for it.
+// stopAndWait ends p, which drains, and waits for it.
 func (p *process) stopAndWait() {
 	p.w.t.Helper()
 	p.stop()
@@ -226,8 +227,7 @@ func (p *process) stopAndWait() {
 	}
 }
 
-// crash ends p at once: nothing that it still tries reaches the lake or the
-// registry. Its leases stay until they run out.
+// crash ends p without draining. Its leases are not released and run out later.
 func (p *process) crash() {
 	p.w.t.Helper()
 	p.leases.unreachable.Store(true)
@@ -237,7 +237,8 @@ func (p *process) crash() {
 	p.stopAndWait()
 }
 
-// waitCommitted waits until the lake has everything, and returns the state of events.
+// waitCommitted waits until the lake has everything, and returns the states of
+// events.
 func (w *harness) waitCommitted() lake.ShardStates {
 	w.t.Helper()
 	time.Sleep(5 * time.Minute)
@@ -251,12 +252,13 @@ func (w *harness) shardStates(t lake.Table) lake.ShardStates {
 	return s.ShardStates()
 }
 
-// counters is what events says of one shard.
+// counters returns the counters of one shard in events.
 func (w *harness) counters(shard int32) lake.Counters {
 	return w.shardStates(lake.Events)[shard].Counters
 }
 
-// wantCounters holds a shard's counters and offset against what they should be.
+// wantCounters compares the counters of a shard with want, and their sum with its
+// offset.
 func (w *harness) wantCounters(shard int32, want lake.Counters) {
 	w.t.Helper()
 	s := w.shardStates(lake.Events)[shard]
@@ -268,7 +270,7 @@ func (w *harness) wantCounters(shard int32, want lake.Counters) {
 	}
 }
 
-// lastBytes asks p for what it holds of shard from an offset on.
+// tailOf returns the offsets of the rows that p holds of shard from an offset on.
 func (p *process) tailOf(shard int32, from int64) (next int64, offsets []int64, err error) {
 	p.w.t.Helper()
 	time.Sleep(2 * publishEvery)
@@ -281,7 +283,8 @@ func (p *process) tailOf(shard int32, from int64) (next int64, offsets []int64, 
 
 var _ tail.Provider = (*Service)(nil)
 
-// commitForeignLog makes the lake believe that it was filled from another log.
+// commitForeignLog commits a state to all tables that names another topic id, as if
+// the lake had been filled from another log.
 func (w *harness) commitForeignLog(shard int32) {
 	w.t.Helper()
 	for _, t := range lake.Tables() {
@@ -295,4 +298,65 @@ func (w *harness) commitForeignLog(shard int32) {
 		_, err := w.reader.Commit(w.t.Context(), t, []lake.Cut{{ID: "test", Shard: shard, From: at.Next, To: to, Sealed: time.Now()}})
 		w.must(err)
 	}
+}
+
+// commit commits the files of a cut of shard 0 to one table alone, as an owner does
+// that crashes before the next table.
+func (w *harness) commit(t lake.Table, from, to int64, write func() ([]lake.DataFile, error)) {
+	w.t.Helper()
+	files, err := write()
+	w.must(err)
+	cut := lake.Cut{ID: "by hand", From: from, To: lake.ShardState{Next: to, Position: lake.LogPosition{Epoch: -1}}, Files: files, Sealed: time.Now()}
+	outcomes, err := w.reader.Commit(w.t.Context(), t, []lake.Cut{cut})
+	w.must(err)
+	if outcomes[0] != lake.Committed {
+		w.t.Fatalf("commit to %s: %s", t, outcomes[0])
+	}
+}
+
+// postEveryVerdict posts records of each verdict.
+func (w *harness) postEveryVerdict(round string) {
+	w.t.Helper()
+	w.post(0, round+"a", "twice")
+	w.record(0, []byte("poison"))
+	w.postChange(0, round)
+	w.post(0, "twice", round+"b")
+	w.postChange(0, round)
+}
+
+// failStep makes the n-th step of its kind fail, counted from now; all steps after
+// it fail as `then`. failed reports whether the step has been met.
+func (w *harness) failStep(step laketest.Step, n int, kind laketest.Kind, then laketest.Kind) (failed func() bool) {
+	var mu sync.Mutex
+	seen, done := 0, false
+	w.backend.Faults.Set(func(at laketest.Step) laketest.Kind {
+		mu.Lock()
+		defer mu.Unlock()
+		if done {
+			return then
+		}
+		if at != step {
+			return laketest.None
+		}
+		seen++
+		if seen <= n {
+			return laketest.None
+		}
+		done = true
+		return kind
+	})
+	return func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return done
+	}
+}
+
+func (w *harness) files(t lake.Table) []lake.DataFile {
+	w.t.Helper()
+	s, err := w.reader.Load(w.t.Context(), t)
+	w.must(err)
+	files, err := s.Files(w.t.Context())
+	w.must(err)
+	return files
 }

@@ -9,14 +9,13 @@ import (
 	"weir/schemas/topic"
 )
 
-// check holds every table against what the log has, at whatever offsets they
-// have come to.
+// check compares every table with the log, each up to its own offset.
 func (w *harness) check() {
 	w.t.Helper()
 	laketest.Check(w.t, w.reader, w.readLog())
 }
 
-// checkDone is check, and wants every table at the end of the log.
+// checkDone also requires every table to be at the end of the log.
 func (w *harness) checkDone() {
 	w.t.Helper()
 	laketest.CheckDone(w.t, w.reader, w.readLog())

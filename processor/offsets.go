@@ -64,7 +64,7 @@ func (s *Service) watchLogEnds(ctx context.Context) error {
 		if len(owned) == 0 {
 			continue
 		}
-		asked := time.Now() // before the request: all that was in the log then lies below the answer
+		asked := time.Now() // before the request: all that was in the log at this time is below the answer
 		highWatermarks, err := s.highWatermarks(ctx)
 		if err != nil {
 			s.log.DebugContext(ctx, "list log end offsets failed, will retry", "err", err)

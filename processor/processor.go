@@ -256,5 +256,5 @@ func (s *Service) newWorker(shard int32, epoch int64) *worker {
 }
 
 // perShard returns the part of a budget of the process that one shard may take.
-// It is evaluated each time anew, since the number of shards changes.
+// It must be asked each time, since the number of shards changes.
 func (s *Service) perShard(budget int64) int64 { return budget / max(s.shardsWanted.Load(), 1) }

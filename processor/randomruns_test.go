@@ -11,7 +11,7 @@ import (
 	"weir/schemas/lake/laketest"
 )
 
-// randomRun is a random story: what a seed makes happen to three shards and up to
+// randomRun is a seeded sequence of actions and faults on three shards and up to
 // three processes.
 type randomRun struct {
 	*harness
@@ -34,7 +34,7 @@ func FuzzRun(f *testing.F) {
 	f.Fuzz(playSeed)
 }
 
-// playSeed plays one seed. Every table is held against the log after every step.
+// playSeed runs one seed. Every table is compared with the log after every step.
 func playSeed(t *testing.T, seed uint64) {
 	withHarness(t, 3, func(_ *testing.T, w *harness) {
 		w.window = time.Hour
@@ -57,7 +57,7 @@ func (s *randomRun) step(step int) {
 	s.t.Logf("step %d done at %s, %d processes", step, time.Now().UTC().Format(time.TimeOnly), len(s.running))
 }
 
-// write posts a few records; some ids come again, some records are poison.
+// write posts a few records; some are repeated, some are poison, some are changes.
 func (s *randomRun) write() {
 	for range 1 + s.rnd.IntN(8) {
 		shard := int32(s.rnd.IntN(s.layout.Shards))
@@ -86,7 +86,7 @@ func (s *randomRun) startOne() {
 	s.running = append(s.running, s.start(fmt.Sprint("p", s.names), cfg))
 }
 
-// takeOne removes one of the processes that live.
+// takeOne removes one of the running processes from the list and returns it.
 func (s *randomRun) takeOne() *process {
 	if len(s.running) == 0 {
 		return nil
@@ -109,8 +109,8 @@ func (s *randomRun) crashOne() {
 	}
 }
 
-// toggleZombie cuts a process off from the registry while it believes that all is
-// well, or lets it hear again.
+// toggleZombie cuts a process off from the registry while its renewals seem to
+// succeed, or connects it again.
 func (s *randomRun) toggleZombie() {
 	if len(s.running) > 0 {
 		p := s.running[s.rnd.IntN(len(s.running))]
@@ -118,7 +118,7 @@ func (s *randomRun) toggleZombie() {
 	}
 }
 
-// fault makes steps fail for a while, in any way, and then what is late arrive.
+// fault makes steps fail for a while, in all ways, and then delivers late commits.
 func (s *randomRun) fault() {
 	seed, rate, kinds := s.rnd.Uint64(), s.rnd.Float64()/3, laketest.Kinds()
 	var n atomic.Uint64
@@ -144,7 +144,8 @@ func (s *randomRun) compact() {
 	}
 }
 
-// settle ends all trouble and waits for the lake to have everything.
+// settle ends all faults and processes, lets one process commit everything, and
+// compacts.
 func (s *randomRun) settle() {
 	for len(s.running) > 0 {
 		s.stopOne()
@@ -162,13 +163,4 @@ func (s *randomRun) settle() {
 			}
 		}
 	}
-}
-
-func (w *harness) files(t lake.Table) []lake.DataFile {
-	w.t.Helper()
-	s, err := w.reader.Load(w.t.Context(), t)
-	w.must(err)
-	files, err := s.Files(w.t.Context())
-	w.must(err)
-	return files
 }

@@ -25,16 +25,18 @@ const (
 
 // Why an assignment of a shard ends.
 var (
-	errConflict = errors.New("another owner has moved the shard on")
+	// errConflict ends it when a cut can never be committed. Everything that was
+	// gathered since is built on that cut, so all of it is dropped with it.
+	errConflict = errors.New("the cut is dropped and the shard starts again from the lake")
 	errStopped  = errors.New("the shard is being released")
 )
 
 // worker brings the records of one shard into the lake, from the moment its lease
 // is claimed until it is released or lost. It runs one assignment after another:
 // any error ends the assignment, all that it has gathered is dropped, and the
-// next one starts from what the lake says. State that is kept over an error
-// would have to be proven right for each kind of error; state that is read from
-// the snapshots is right by construction (DESIGN.md, "After an error").
+// next one starts from the snapshots of the tables. State that is kept over an error
+// would have to be proven right for each kind of error; state that is read again is
+// right whatever happened (DESIGN.md, "After an error").
 type worker struct {
 	shard        int32
 	cfg          Config

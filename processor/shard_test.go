@@ -10,6 +10,7 @@ import (
 
 	"weir/schemas/columns"
 	"weir/schemas/lake"
+	"weir/schemas/lake/laketest"
 	"weir/schemas/tail"
 	"weir/schemas/topic"
 )
@@ -30,21 +31,6 @@ func TestCutByAge(t *testing.T) {
 		}
 		time.Sleep(3 * time.Second)
 		w.wantCounters(0, lake.Counters{Stored: 2})
-	})
-}
-
-func TestTailIsFresh(t *testing.T) {
-	withHarness(t, 1, func(t *testing.T, w *harness) {
-		p := w.start("p", Config{})
-		defer p.stopAndWait()
-		time.Sleep(time.Second)
-		w.post(0, "a")
-		time.Sleep(300 * time.Millisecond)
-		part, err := p.service.Tail(0, 0)
-		if err != nil || part.Next != 1 {
-			t.Errorf("tail 300 ms after the event: next %d, %v; want 1", part.Next, err)
-		}
-		part.Release()
 	})
 }
 
@@ -72,11 +58,11 @@ func TestRestartResumesFromLake(t *testing.T) {
 		p := w.start("p", Config{})
 		w.post(0, "a", "b")
 		time.Sleep(90 * time.Second)
-		w.post(0, "c") // gathered, not committed
+		w.post(0, "c") // gathered but not committed
 		time.Sleep(time.Second)
 		p.crash()
 		w.post(0, "d", "a")
-		q := w.start("p", Config{}) // the same name: no lease to wait for
+		q := w.start("p", Config{}) // the same name, so its lease is claimed at once
 		defer q.stopAndWait()
 		w.waitCommitted()
 		w.wantCounters(0, lake.Counters{Stored: 4, Duplicates: 1})
@@ -92,9 +78,9 @@ func TestDuplicatesAcrossRestartAndWindow(t *testing.T) {
 		})
 		w.start("q", Config{}).stopAfter(func() {
 			time.Sleep(57 * time.Minute)
-			w.post(0, "a") // 59 minutes after: a duplicate, by the rows of the lake
+			w.post(0, "a") // 59 minutes later: a duplicate, known from the rows of the lake
 			time.Sleep(2 * time.Minute)
-			w.post(0, "a") // 61 minutes after: stored again
+			w.post(0, "a") // 61 minutes later: stored again
 			time.Sleep(time.Minute)
 			w.post(0, "a")
 		})
@@ -102,7 +88,7 @@ func TestDuplicatesAcrossRestartAndWindow(t *testing.T) {
 	})
 }
 
-// stopAfter does something while p runs and then ends it in good order.
+// stopAfter calls do while p runs and then stops p.
 func (p *process) stopAfter(do func()) {
 	p.w.t.Helper()
 	do()
@@ -114,7 +100,7 @@ func TestPoisonRecordBecomesDeadLetter(t *testing.T) {
 	withHarness(t, 1, func(t *testing.T, w *harness) {
 		w.start("p", Config{}).stopAfter(func() {
 			w.post(0, "a")
-			w.record(0, []byte("no record of ours"))
+			w.record(0, []byte("not a record"))
 			w.record(0, topic.AppendTick(nil))
 			w.post(0, "b")
 		})
@@ -128,109 +114,77 @@ func TestPoisonRecordBecomesDeadLetter(t *testing.T) {
 			w.must(err)
 			letters = append(letters, letter)
 		}
-		if len(letters) != 1 || letters[0].Offset != 1 || string(letters[0].Value) != "no record of ours" || letters[0].Reason == "" {
-			t.Errorf("dead letters = %+v, want that of offset 1", letters)
+		if len(letters) != 1 || letters[0].Offset != 1 || string(letters[0].Value) != "not a record" || letters[0].Reason == "" {
+			t.Errorf("dead letters = %+v, want the record at offset 1", letters)
 		}
 	})
 }
 
-func TestQuietShardTicksPastMidnight(t *testing.T) {
+// breakStore makes every step fail until mend is called.
+func (w *harness) breakStore() (mend func()) {
+	w.backend.Faults.Set(func(laketest.Step) laketest.Kind { return laketest.Lost })
+	return func() { w.backend.Faults.Set(nil) }
+}
+
+// TestStoreOutageStopsFetching takes the store away for an hour. The shard gathers
+// up to its memory limit, answers the tail meanwhile, and commits everything once
+// the store is back.
+func TestStoreOutageStopsFetching(t *testing.T) {
 	withHarness(t, 1, func(t *testing.T, w *harness) {
-		time.Sleep(11*time.Hour + 50*time.Minute)
-		p := w.start("p", Config{})
-		defer p.stopAndWait()
-		w.post(0, "a")
-		time.Sleep(2 * time.Minute)
-		before := w.shardStates(lake.Events)[0]
-		time.Sleep(20 * time.Minute)
-		after := w.shardStates(lake.Events)[0]
-		if after.LogTime/dayMS != before.LogTime/dayMS+1 || after.Counters.Control != before.Counters.Control+1 {
-			t.Errorf("a day later: %+v, before %+v; want log time of the next day by one tick", after, before)
+		p := w.start("p", Config{GatherBytes: 3 * 20_000})
+		mend := w.breakStore()
+		w.post(0, numbered(5000)...)
+		time.Sleep(time.Hour)
+		buffer := p.service.owned()[0].worker.buffer
+		buffer.mu.Lock()
+		sum := buffer.rows.Bytes()
+		for _, piece := range buffer.cuts {
+			sum += piece.bytes
 		}
+		next := buffer.gathered.next
+		buffer.mu.Unlock()
+		if next == 5000 || sum > 2*60_000+recordsPerStep*300 {
+			t.Errorf("held %d bytes up to offset %d, want that it stops at its memory limit", sum, next)
+		}
+		if _, offsets, err := p.tailOf(0, 0); err != nil || len(offsets) == 0 {
+			t.Errorf("tail meanwhile: %v, %v", offsets, err)
+		}
+		mend()
+		time.Sleep(5 * time.Minute)
+		p.stopAndWait()
+		w.wantCounters(0, lake.Counters{Stored: 5000})
+		w.checkDone()
 	})
 }
 
-func TestTwoProcessesShareAndTakeOver(t *testing.T) {
-	withHarness(t, 4, func(t *testing.T, w *harness) {
-		p := w.start("p", Config{})
-		time.Sleep(5 * time.Second)
-		q := w.start("q", Config{})
-		time.Sleep(10 * time.Second)
-		if a, b := len(p.service.owned()), len(q.service.owned()); a != 2 || b != 2 {
-			t.Errorf("shards of two processes = %d and %d, want 2 and 2", a, b)
-		}
-		for shard := range int32(4) {
-			w.post(shard, "a", "b")
-		}
-		time.Sleep(time.Second)
-		p.crash()
-		time.Sleep(20 * time.Second)
-		if b := len(q.service.owned()); b != 4 {
-			t.Errorf("shards of the one that is left = %d, want 4", b)
-		}
-		for shard := range int32(4) {
-			w.post(shard, "b", "c")
-		}
-		q.stopAfter(func() { time.Sleep(time.Second) })
-		for shard := range int32(4) {
-			w.wantCounters(shard, lake.Counters{Stored: 3, Duplicates: 1})
-		}
-	})
-}
-
-// TestZombie: a process whose lease was stolen goes on believing in it. Its
-// cut and the rightful owner's overlap; one of them stands.
-func TestZombie(t *testing.T) {
-	withHarness(t, 1, func(_ *testing.T, w *harness) {
-		zombie := w.start("zombie", Config{CutAge: 10 * time.Minute})
-		time.Sleep(time.Second)
-		w.post(0, "a", "b")
-		time.Sleep(time.Second)
-		zombie.leases.zombie.Store(true)
-		time.Sleep(time.Minute)
-		owner := w.start("owner", Config{})
-		w.post(0, "c", "a")
-		time.Sleep(30 * time.Minute) // both have cut
-		w.post(0, "d")
-		time.Sleep(30 * time.Minute)
-		zombie.stopAndWait()
-		owner.stopAndWait()
-		w.wantCounters(0, lake.Counters{Stored: 4, Duplicates: 1, Control: w.counters(0).Control})
-	})
-}
-
-// TestZombieAgainstOnlyDuplicates: the rightful owner's cuts move the offset
-// without a single row.
-func TestZombieAgainstOnlyDuplicates(t *testing.T) {
-	withHarness(t, 1, func(_ *testing.T, w *harness) {
-		w.start("first", Config{}).stopAfter(func() { w.post(0, "a", "b") })
-		zombie := w.start("zombie", Config{CutAge: 10 * time.Minute})
-		time.Sleep(time.Second)
-		w.post(0, "a")
-		time.Sleep(time.Second)
-		zombie.leases.zombie.Store(true)
-		time.Sleep(time.Minute)
-		owner := w.start("owner", Config{})
-		w.post(0, "b", "a")
-		time.Sleep(30 * time.Minute)
-		zombie.stopAndWait()
-		owner.stopAndWait()
-		w.wantCounters(0, lake.Counters{Stored: 2, Duplicates: 3})
-	})
-}
-
-func TestForeignLogStopsTheShard(t *testing.T) {
-	withHarness(t, 2, func(t *testing.T, w *harness) {
-		w.start("p", Config{}).stopAfter(func() { w.post(0, "a", "b"); w.post(1, "c") })
-		w.commitForeignLog(0)
-		p := w.start("q", Config{})
-		time.Sleep(10 * time.Second)
-		if err := p.service.Ready(); err == nil {
-			t.Error("ready although the log of shard 0 is another one")
-		}
-		if _, _, err := p.tailOf(1, 1); err != nil {
-			t.Errorf("tail of the other shard: %v, want that it goes on", err)
+func TestCutBySize(t *testing.T) {
+	withHarness(t, 1, func(t *testing.T, w *harness) {
+		p := w.start("p", Config{CutAge: time.Hour, GatherBytes: 3 * 20_000})
+		w.post(0, numbered(5000)...)
+		time.Sleep(30 * time.Second)
+		if got := w.shardStates(lake.Events)[0].Next; got < 4000 {
+			t.Errorf("events is at %d long before the cut's age, want most of 5000", got)
 		}
 		p.stopAndWait()
+		w.checkDone()
+	})
+}
+
+// TestDrainTimeout checks that records which cannot be committed in time are read
+// again by the next process.
+func TestDrainTimeout(t *testing.T) {
+	withHarness(t, 1, func(t *testing.T, w *harness) {
+		p := w.start("p", Config{DrainTimeout: 10 * time.Second})
+		w.post(0, "a")
+		time.Sleep(time.Second)
+		mend, began := w.breakStore(), time.Now()
+		p.stopAndWait()
+		if took := time.Since(began); took > 30*time.Second {
+			t.Errorf("drain took %s, want the timeout of 10s", took)
+		}
+		mend()
+		w.start("q", Config{}).stopAfter(func() { time.Sleep(time.Second) })
+		w.wantCounters(0, lake.Counters{Stored: 1})
+		w.checkDone()
 	})
 }

@@ -84,8 +84,7 @@ func (b *tailBuffer) start(mem memory.Allocator, s lake.ShardState) {
 	b.first, b.base, b.listedEnd = s.First, s.Position.Base, logEnd{}
 }
 
-// stop releases all rows. From then on requests are told that this process is not
-// the owner.
+// stop releases all rows. From then on requests get ErrNotOwner.
 func (b *tailBuffer) stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

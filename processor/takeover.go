@@ -169,7 +169,7 @@ func (w *worker) writeRollups(ctx context.Context, events *lake.Snapshot, from, 
 func isRollup(t lake.Table) bool { return slices.Contains(lake.Rollups(), t) }
 
 // readLogRange asks Kafka for the topic's id, and where the shard's log starts and
-// ends. The id tells a topic that was made anew from the one it replaced.
+// ends. The id differs if the topic was deleted and made again.
 func (w *worker) readLogRange(ctx context.Context) (logRange, error) {
 	adm := kadm.NewClient(w.admin)
 	starts, err := adm.ListStartOffsets(ctx, topic.Name)

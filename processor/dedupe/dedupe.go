@@ -1,5 +1,5 @@
 // Package dedupe remembers which events one shard has stored within the dedupe
-// window of log time, and says of each further event whether it is a duplicate.
+// window of log time, and reports which further events are duplicates of them.
 //
 // The window is a cache of the rows of the events table and never a truth of
 // its own: it is rebuilt from those rows whenever the shard is taken over, so
@@ -46,7 +46,7 @@ type Window struct {
 }
 
 // fingerprint is a 128-bit hash of product, client and random id. The zero
-// value marks an empty slot of the hash table and stands for no event. At
+// value marks an empty slot of the hash table and is never that of an event. At
 // 10⁹ events in a window the chance that any two collide is about 10⁻²¹.
 type fingerprint struct{ hi, lo uint64 }
 
@@ -56,8 +56,8 @@ type entry struct {
 	at int64 // epoch milliseconds
 }
 
-// New returns an empty Window of the given length. logTime is where the shard
-// stands. dir is a folder on a local disk, share returns how many bytes of
+// New returns an empty Window of the given length. logTime is the log time
+// of the shard. dir is a folder on a local disk, share returns how many bytes of
 // memory the Window may take; it is asked again and again, since the shares
 // of a process change with the number of its shards.
 func New(length time.Duration, logTime int64, dir string, share func() int64) *Window {

@@ -177,7 +177,7 @@ func BenchmarkWindow(b *testing.B) {
 }
 
 // BenchmarkRecent compares the hash table with a Go map: each operation looks up
-// a new fingerprint and adds it, until there are a million and all begins anew.
+// a new fingerprint and adds it, up to a million, and then starts with an empty one.
 func BenchmarkRecent(b *testing.B) {
 	const most = 1 << 20
 	next := func(i int) fingerprint {

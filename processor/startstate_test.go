@@ -3,10 +3,13 @@ package processor
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kadm"
 
 	"weir/schemas/lake"
+	"weir/schemas/topic"
 )
 
 func TestParseAcceptLoss(t *testing.T) {
@@ -22,8 +25,8 @@ func TestParseAcceptLoss(t *testing.T) {
 	}
 }
 
-// TestResolveStart is rule 9 as a table: what the lake says, what the log has, and
-// where the shard goes on.
+// TestResolveStart lists what the tables and the log have, and where the shard then
+// resumes or why it stops.
 func TestResolveStart(t *testing.T) {
 	at := func(next int64) lake.ShardState {
 		return lake.ShardState{First: 0, Next: next, LogTime: 5, Position: lake.LogPosition{TopicID: "a", Epoch: 2, Checksum: 77}}
@@ -98,4 +101,63 @@ func shardStatesOf(s *lake.ShardState) lake.ShardStates {
 		return lake.ShardStates{}
 	}
 	return lake.ShardStates{0: *s}
+}
+
+// TestLostRecordsNeedAcceptance deletes records from the log that the lake lacks.
+// The shard stops until an operator accepts the loss, which is then counted.
+func TestLostRecordsNeedAcceptance(t *testing.T) {
+	withHarness(t, 1, func(t *testing.T, w *harness) {
+		w.start("p", Config{}).stopAfter(func() { w.post(0, "a", "b") })
+		w.post(0, "c", "d", "e")
+		offsets := kadm.Offsets{}
+		offsets.AddOffset(topic.Name, 0, 4, -1)
+		_, err := kadm.NewClient(w.producer).DeleteRecords(t.Context(), offsets)
+		w.must(err)
+		p := w.start("q", Config{})
+		time.Sleep(10 * time.Second)
+		if err := p.service.Ready(); err == nil || !strings.Contains(err.Error(), `"0@2:OFFSET"`) {
+			t.Errorf("ready = %v, want how to accept the loss", err)
+		}
+		p.stopAndWait()
+		for range 2 { // the same setting at a later start has no effect
+			w.start("r", Config{AcceptLoss: "0@2:4"}).stopAfter(func() { time.Sleep(10 * time.Second) })
+		}
+		w.wantCounters(0, lake.Counters{Stored: 3, Lost: 2})
+	})
+}
+
+// TestRecreatedTopic continues a lake with another log, whose offsets are smaller
+// than its own.
+func TestRecreatedTopic(t *testing.T) {
+	withHarness(t, 1, func(t *testing.T, w *harness) {
+		w.start("p", Config{}).stopAfter(func() { w.post(0, "a", "b", "c") })
+		w.commitForeignLog(0) // events is at 4 now, of a log that is gone
+		accept := Config{AcceptLoss: "0@4:2"}
+		w.start("q", accept).stopAfter(func() { w.post(0, "d") })
+		w.start("r", accept).stopAfter(func() { w.post(0, "a", "e") })
+		w.wantCounters(0, lake.Counters{Stored: 5, Duplicates: 2, Lost: 1}) // c was stored again
+		if got := w.shardStates(lake.Events)[0]; got.Next != 8 || got.Position.Base != 2 {
+			t.Errorf("events is at %d with base %d, want 8 and 2", got.Next, got.Position.Base)
+		}
+		committed, err := CommittedOffsets(t.Context(), w.reader)
+		if diff := cmp.Diff(map[int32]int64{0: 6}, committed); diff != "" || err != nil {
+			t.Errorf("committed offsets of the log, %v (-want +got):\n%s", err, diff)
+		}
+	})
+}
+
+func TestForeignLogStopsTheShard(t *testing.T) {
+	withHarness(t, 2, func(t *testing.T, w *harness) {
+		w.start("p", Config{}).stopAfter(func() { w.post(0, "a", "b"); w.post(1, "c") })
+		w.commitForeignLog(0)
+		p := w.start("q", Config{})
+		time.Sleep(10 * time.Second)
+		if err := p.service.Ready(); err == nil {
+			t.Error("ready although the log of shard 0 is another one")
+		}
+		if _, _, err := p.tailOf(1, 1); err != nil {
+			t.Errorf("tail of the other shard: %v, want that it goes on", err)
+		}
+		p.stopAndWait()
+	})
 }
