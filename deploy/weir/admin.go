@@ -87,6 +87,7 @@ func runAdmin(ctx context.Context, p *process, args []string) error {
 	return runVerb(ctx, p, verb, call)
 }
 
+// runAdminTask runs a task, which parses its own settings.
 func runAdminTask(ctx context.Context, p *process, task command, args []string) error {
 	if wantsHelp(args) {
 		_, err := io.WriteString(p.stdout, task.help)
@@ -95,6 +96,8 @@ func runAdminTask(ctx context.Context, p *process, task command, args []string) 
 	return task.run(ctx, p, args)
 }
 
+// runVerb opens the registry and runs the verb. It logs warnings only, so that the
+// output stays readable.
 func runVerb(ctx context.Context, p *process, verb adminVerb, call *adminCall) (err error) {
 	cfg, err := call.settings(p)
 	if err != nil {

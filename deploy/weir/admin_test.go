@@ -37,7 +37,7 @@ func newAdminRun(t *testing.T) adminRun {
 	return adminRun{t, dir, reg}
 }
 
-// call runs one command line on the data folder and returns what it printed.
+// call runs one command line on the data folder and returns its output.
 func (r adminRun) call(stdin string, args ...string) (string, error) {
 	var out bytes.Buffer
 	p := &process{stdin: strings.NewReader(stdin), stdout: &out, stderr: r.t.Output()}
@@ -45,7 +45,7 @@ func (r adminRun) call(stdin string, args ...string) (string, error) {
 	return out.String(), err
 }
 
-// json runs a command line that must work and returns its one object.
+// json runs a command line that must succeed and returns the JSON object.
 func (r adminRun) json(stdin, line string) map[string]string {
 	r.t.Helper()
 	out, err := r.call(stdin, append(strings.Fields(line), "--json")...)
@@ -59,7 +59,7 @@ func (r adminRun) json(stdin, line string) map[string]string {
 	return object
 }
 
-func TestAdminMakesWhatTheServerKnows(t *testing.T) {
+func TestAdminCreates(t *testing.T) {
 	r, ctx := newAdminRun(t), t.Context()
 	account := r.json("", "account create --name Acme")["account_id"]
 	if got := r.json("", "product create --account "+account+" --id 1001 --name Anvil")["product_id"]; got != "1001" {
@@ -143,7 +143,7 @@ func TestAdminLabelsProperties(t *testing.T) {
 	}
 }
 
-func TestAdminGivesPropertiesTypes(t *testing.T) {
+func TestAdminSetsPropertyTypes(t *testing.T) {
 	r := newAdminRun(t)
 	account := r.json("", "account create --name Acme")["account_id"]
 	r.json("", "product create --account "+account+" --id 1001")
@@ -209,7 +209,7 @@ func TestAdminShowsASecretOnce(t *testing.T) {
 	}
 }
 
-func TestAdminRefusesUsage(t *testing.T) {
+func TestAdminUsageErrors(t *testing.T) {
 	r := newAdminRun(t)
 	for line, want := range map[string]string{
 		"account":                                                   "say what to do",
@@ -287,9 +287,9 @@ func TestAdminFindsItsDatabase(t *testing.T) {
 	}
 }
 
-// TestAdminHelpTeaches: help is there for all, and every example in it is a
-// command line that would be accepted.
-func TestAdminHelpTeaches(t *testing.T) {
+// TestAdminHelp checks that every verb has help and that every example in it is a
+// valid command line.
+func TestAdminHelp(t *testing.T) {
 	help := func(args ...string) string {
 		text, ok := adminHelp(args)
 		if !ok {

@@ -25,6 +25,7 @@ type output struct {
 // is left out.
 type orderedObject []jsonField
 
+// jsonField is a member of an orderedObject.
 type jsonField struct {
 	name  string
 	value any
@@ -71,6 +72,7 @@ func (a output) print(w io.Writer, asJSON bool) error {
 	return err
 }
 
+// revokedOutput names the delay because servers cache credentials.
 func revokedOutput(noun, id string) output {
 	return output{
 		json:  orderedObject{{"revoked", id}},
@@ -130,6 +132,7 @@ func jsonCell(value any) any {
 	return value
 }
 
+// textCell returns the text of a cell; "-" stands for no value.
 func textCell(value any) string {
 	switch v := value.(type) {
 	case string:

@@ -16,6 +16,8 @@ import (
 // maxPasswordInput is how much --password-stdin reads; bytes.
 const maxPasswordInput = 4096
 
+// adminVerbs lists the verbs in the order of the help. A new verb needs an entry
+// here, a function below, and an example in nounHelp.
 func adminVerbs() []adminVerb {
 	return []adminVerb{
 		{"account", "create", "create an account", "name", "", createAccount},
@@ -60,10 +62,13 @@ func listAccounts(ctx context.Context, c *adminCall) (output, error) {
 	return t.answer(), err
 }
 
+// revokeAccount revokes the users, tokens and products of the account too. Stored
+// events stay.
 func revokeAccount(ctx context.Context, c *adminCall) (output, error) {
 	return revokedOutput("account", c.target()), c.reg.RevokeAccount(ctx, c.target())
 }
 
+// createProduct takes the id of --id, or lets the registry choose one.
 func createProduct(ctx context.Context, c *adminCall) (output, error) {
 	p := registry.Product{Account: c.Account, Name: c.Name}
 	if c.target() != "" {
@@ -99,6 +104,7 @@ func revokeProduct(ctx context.Context, c *adminCall) (output, error) {
 	return revokedOutput("product", c.target()), c.reg.RevokeProduct(ctx, id)
 }
 
+// labelProperty without --value removes the label.
 func labelProperty(ctx context.Context, c *adminCall) (output, error) {
 	id, err := parseProduct(c.target())
 	if err != nil {
@@ -125,6 +131,7 @@ func typeProperty(ctx context.Context, c *adminCall) (output, error) {
 	}, c.reg.SetPropertyType(ctx, id, c.Name, kind)
 }
 
+// createSource prints the secret once. Only its hash is stored.
 func createSource(ctx context.Context, c *adminCall) (output, error) {
 	s, secret, err := c.reg.CreateSource(ctx, registry.Source{Product: c.product(), Name: c.Name, RatePerSecond: c.Rate})
 	return output{
@@ -147,6 +154,7 @@ func revokeSource(ctx context.Context, c *adminCall) (output, error) {
 	return revokedOutput("source", c.target()), c.reg.RevokeSource(ctx, c.target())
 }
 
+// createToken makes a token for the whole account, or for the given products.
 func createToken(ctx context.Context, c *adminCall) (output, error) {
 	t, secret, err := c.reg.CreateToken(ctx, registry.Token{Account: c.Account, Name: c.Name, Products: c.Products})
 	return output{
@@ -175,6 +183,8 @@ func revokeToken(ctx context.Context, c *adminCall) (output, error) {
 	return revokedOutput("token", name), c.reg.RevokeToken(ctx, c.target())
 }
 
+// createUser generates a password unless it comes from standard input. There is no
+// flag for the password, since other users of the machine can read flags.
 func createUser(ctx context.Context, c *adminCall) (output, error) {
 	password := rand.Text()
 	if c.PasswordStdin {
@@ -237,6 +247,7 @@ func createIdentity(ctx context.Context, c *adminCall) (output, error) {
 	return identityOutput(c, euids[0]), nil
 }
 
+// setIdentity maps a value to a client and replaces an earlier mapping.
 func setIdentity(ctx context.Context, c *adminCall) (output, error) {
 	id := registry.Identity{Product: c.product(), Name: c.Name, Value: c.Value, EUID: c.EUID}
 	return identityOutput(c, c.EUID), c.reg.LinkIdentity(ctx, id)
@@ -264,6 +275,7 @@ func listIdentities(ctx context.Context, c *adminCall) (output, error) {
 	return t.answer(), err
 }
 
+// revokeIdentity removes the mapping only; the client and its events stay.
 func revokeIdentity(ctx context.Context, c *adminCall) (output, error) {
 	id := registry.Identity{Product: c.product(), Name: c.Name, Value: c.Value}
 	return output{

@@ -23,6 +23,7 @@ import (
 // allMemory is the soft memory limit of `weir all` without memory.limit; bytes.
 const allMemory = 448 << 20
 
+// helpAll lists every setting, generated from Config.
 func helpAll() string {
 	var b strings.Builder
 	b.WriteString(`usage: weir all [--data DIR] [--listen HOST:PORT] [--SETTING VALUE]...
@@ -58,7 +59,9 @@ YAML file that --config names):
 	return b.String()
 }
 
-// runAll runs the three services over embedded parts until ctx ends.
+// runAll runs the three services over embedded parts until ctx ends. The folder
+// is locked before anything in it is opened and unlocked after everything is
+// closed: deferred calls run in the reverse order.
 func runAll(ctx context.Context, p *process, args []string) (err error) {
 	cfg, err := p.loadAll(args)
 	if err != nil {
@@ -83,6 +86,8 @@ func runAll(ctx context.Context, p *process, args []string) (err error) {
 	}
 	defer parts.Close()
 
+	// From here on the process is like one of a cluster: its services know the
+	// embedded parts by their addresses only.
 	cfg = withEmbeddedParts(cfg, cfg.Data, runInfo{Kafka: parts.Kafka, S3: parts.S3})
 	a := p.newApp(cfg, roles{ingest: true, processor: true, query: true})
 	defer func() { err = errors.Join(err, a.close()) }()
@@ -122,6 +127,7 @@ func (p *process) loadAll(args []string) (Config, error) {
 	return cfg, nil
 }
 
+// randomText returns bytes random bytes in hexadecimal.
 func randomText(bytes int) string {
 	b := make([]byte, bytes)
 	rand.Read(b) // never fails (crypto/rand)
@@ -137,6 +143,8 @@ func (p *process) serveAll(ctx context.Context, a *app, parts *embedded.Parts) e
 	if err := a.connect(ctx); err != nil {
 		return err
 	}
+	// The demo account is made before any service runs, so that the first request
+	// of the banner's commands finds it.
 	made, err := ensureDemo(ctx, a.registry, a.cfg.Data, a.url())
 	if err != nil {
 		return fmt.Errorf("make the demo account: %w", err)
@@ -161,6 +169,7 @@ func (p *process) serveAll(ctx context.Context, a *app, parts *embedded.Parts) e
 		<-ctx.Done()
 		return nil
 	})
+	// Written last: admin and check connect as soon as they find the file.
 	if err := writeRunFile(a.cfg.Data, runInfo{
 		PID: os.Getpid(), Version: version(), URL: a.url(), Admin: a.admin.Addr().String(), Kafka: parts.Kafka, S3: parts.S3,
 	}); err != nil {

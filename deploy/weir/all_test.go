@@ -18,16 +18,17 @@ import (
 	"time"
 )
 
-// TestFirstLight is an event's whole way through one process: in by HTTP, out
-// by a question, a balance and a download; over a restart and a compaction.
-func TestFirstLight(t *testing.T) {
+// TestEventReachesReportsAndDownloads sends events to one process and finds them
+// in the Events API, in the balance and in a download, also after a restart and a
+// compaction.
+func TestEventReachesReportsAndDownloads(t *testing.T) {
 	s := newTestServer(t, "--processor.cut-age", "500ms")
 	s.start()
 	d := s.demo()
 	secrets := []string{d.Secret, d.Token, d.Password}
 
 	event := fmt.Sprintf(`{"data":[{"euid":9007199254740993,"event_name":"sign_up","itime":%d,"random_id":"once","properties":{"plan":"pro"}}]}`, time.Now().UnixMilli())
-	for range 2 { // the second is a duplicate, and a success like the first
+	for range 2 { // the second is a duplicate and also answered with success
 		s.postEvents(d.Key, d.Secret, event)
 	}
 	today := time.Now().UTC().Format(time.DateOnly)
@@ -35,17 +36,17 @@ func TestFirstLight(t *testing.T) {
 		t.Helper()
 		s.waitFor(fmt.Sprintf("counting %d events", want), func() error {
 			if n, err := s.count(today); err != nil || n != want {
-				return fmt.Errorf("counted %d: %w", n, errors.Join(err, errors.New("not what is wanted")))
+				return fmt.Errorf("counted %d: %w", n, errors.Join(err, errors.New("wrong count")))
 			}
 			return nil
 		})
 	}
 	counts(1)
 	if rows := s.downloadToday(); len(rows) != 2 || rows[1][3] != "9007199254740993" || rows[1][4] != "sign_up" {
-		t.Errorf("the download holds %q, want its header and the one event", rows)
+		t.Errorf("the download contains %q, want its header and the one event", rows)
 	}
 
-	settled := func(stored, duplicates int64) {
+	waitBalance := func(stored, duplicates int64) {
 		t.Helper()
 		s.waitFor("in the lake", func() error {
 			b, code := s.check()
@@ -55,7 +56,7 @@ func TestFirstLight(t *testing.T) {
 			return nil
 		})
 	}
-	settled(1, 1)
+	waitBalance(1, 1)
 
 	second := weir(t.Context(), "all", "--data", s.dir, "--listen", "127.0.0.1:0")
 	if out, err := second.CombinedOutput(); err == nil || !strings.Contains(string(out), "in use by another weir") {
@@ -70,10 +71,10 @@ func TestFirstLight(t *testing.T) {
 	if again := s.demo(); again != d {
 		t.Errorf("the second start changed %s", demoFile)
 	}
-	s.postEvents(d.Key, d.Secret, event) // the window survives a restart
+	s.postEvents(d.Key, d.Secret, event) // the dedupe window survives a restart
 	s.postEvents(d.Key, d.Secret, strings.Replace(event, "once", "other", 1))
 	counts(2)
-	settled(2, 2)
+	waitBalance(2, 2)
 
 	compacted, err := weir(t.Context(), "admin", "compact", "--data", s.dir, "--json").Output()
 	var result struct{ Merged, Made int }
@@ -81,23 +82,24 @@ func TestFirstLight(t *testing.T) {
 		t.Errorf("compact: %v, %s; want at least two data files merged", err, compacted)
 	}
 	counts(2)
-	settled(2, 2)
+	waitBalance(2, 2)
 	if code := s.end(syscall.SIGTERM); code != exitDone {
 		t.Errorf("exit code %d after SIGTERM, want %d", code, exitDone)
 	}
-	settled(2, 2)
+	waitBalance(2, 2)
 	s.keepsSecrets(secrets)
 }
 
-// keepsSecrets looks for secrets where they must not be.
+// keepsSecrets checks that no secret is logged or printed, and the modes of the
+// files that have them.
 func (s *testServer) keepsSecrets(secrets []string) {
 	s.t.Helper()
 	for _, secret := range secrets {
 		if strings.Contains(s.log.String(), secret) {
-			s.t.Errorf("a secret of %s stands in the log", demoFile)
+			s.t.Errorf("the log contains a secret of %s", demoFile)
 		}
 		if strings.Contains(s.out.String(), secret) {
-			s.t.Errorf("a secret of %s stands in what is printed, and nobody sits at a terminal", demoFile)
+			s.t.Errorf("the output contains a secret of %s, although it is no terminal", demoFile)
 		}
 	}
 	for _, name := range []string{demoFile, "s3.json"} {
@@ -129,8 +131,8 @@ func (s *testServer) postEvents(key, secret, body string) {
 	}
 }
 
-// downloadToday logs in, asks for today's raw events and downloads them
-// through the main address. Links that were changed must not work.
+// downloadToday logs in to the Reporting API, requests today's raw events and
+// downloads them through the main address. It checks that altered links fail.
 func (s *testServer) downloadToday() [][]string {
 	s.t.Helper()
 	d := s.demo()
@@ -161,7 +163,7 @@ func (s *testServer) downloadToday() [][]string {
 		s.t.Fatalf("ask for a download: %d %s", code, text)
 	}
 	if !strings.HasPrefix(link.DownloadURL, s.url()+"/") {
-		s.t.Fatalf("link %s does not lead through %s", link.DownloadURL, s.url())
+		s.t.Fatalf("link %s is not on %s", link.DownloadURL, s.url())
 	}
 	for what, changed := range map[string]string{
 		"without a signature": strings.SplitN(link.DownloadURL, "?", 2)[0],

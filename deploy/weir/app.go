@@ -124,6 +124,7 @@ func (a *app) connect(ctx context.Context) error {
 	return nil
 }
 
+// takeAddresses opens all listeners and reports every address that is in use.
 func (a *app) takeAddresses(ctx context.Context) (err error) {
 	take := func(setting, addr string) net.Listener {
 		l, e := listen(ctx, setting, addr)
@@ -143,6 +144,8 @@ func (a *app) takeAddresses(ctx context.Context) (err error) {
 	return err
 }
 
+// openRegistry opens the database and migrates its schema. It fails when a newer
+// binary has migrated it further.
 func (a *app) openRegistry(ctx context.Context) (err error) {
 	a.registry, err = registry.Open(ctx, a.cfg.Database.URL, a.log)
 	if err != nil {
@@ -152,6 +155,9 @@ func (a *app) openRegistry(ctx context.Context) (err error) {
 	return nil
 }
 
+// ensureTopic creates the topic at the first start. Later it compares the topic
+// with the layout that was recorded then, and fails when they differ: with another
+// hash or number of shards, a client would have events in two shards.
 func (a *app) ensureTopic(ctx context.Context) error {
 	client, err := a.kafka()
 	if err != nil {
@@ -167,6 +173,7 @@ func (a *app) ensureTopic(ctx context.Context) error {
 	return nil
 }
 
+// openLake opens the lake for the services of this process.
 func (a *app) openLake(ctx context.Context) error {
 	opened, err := openStorage(ctx, a.cfg, a.registry)
 	if err != nil {
@@ -205,10 +212,12 @@ func (a *app) build(ctx context.Context) error {
 	return nil
 }
 
+// add appends a service. Services start in this order and stop in the reverse.
 func (a *app) add(name string, run func(context.Context) error) {
 	a.services = append(a.services, service{name, run})
 }
 
+// buildProcessor adds the processor and the server of its tail.
 func (a *app) buildProcessor(context.Context) error {
 	c := a.cfg.Processor
 	svc, err := processor.New(processor.Config{
@@ -231,6 +240,8 @@ func (a *app) buildProcessor(context.Context) error {
 	return nil
 }
 
+// buildQuery adds the query service and mounts its three APIs. Unless clients reach
+// the object store themselves, it also mounts the proxy for downloads.
 func (a *app) buildQuery(context.Context) error {
 	c := a.cfg.Query
 	tailClient := tail.NewClient(tail.Config{Secret: a.cfg.Cluster.Secret})
@@ -262,6 +273,8 @@ func (a *app) buildQuery(context.Context) error {
 	return nil
 }
 
+// buildIngest mounts the Ingestion API. It has no goroutine to run, so it is no
+// service of its own: the main server drains its requests.
 func (a *app) buildIngest(context.Context) error {
 	client, err := a.kafka(ingest.KafkaOpts()...)
 	if err != nil {

@@ -26,6 +26,8 @@ type runInfo struct {
 	S3      objects.Config `json:"s3"`    // the embedded store, keys included
 }
 
+// writeRunFile writes run.json after every listener is open, so that a command
+// that finds it can connect.
 func writeRunFile(dir string, r runInfo) error {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
@@ -60,7 +62,7 @@ func attach(ctx context.Context, cfg Config, log *slog.Logger) (_ Config, done f
 	if err != nil {
 		return cfg, nil, err
 	}
-	if unlock == nil {
+	if unlock == nil { // a server runs: use its broker and store
 		return withEmbeddedParts(cfg, cfg.Data, r), func() error { return nil }, nil
 	}
 	parts, err := embedded.Open(ctx, embedded.Config{Dir: cfg.Data, Log: log})

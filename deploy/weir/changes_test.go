@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// TestWhatIsSaidOfClients is the whole way of properties and contacts through
-// one process: they are kept once and counted as stored, over a restart and a
-// compaction, and are no events.
-func TestWhatIsSaidOfClients(t *testing.T) {
+// TestChangesOfClients sends properties and contacts to one process. They are
+// stored once and counted as stored, also after a restart and a compaction, and
+// do not appear as events.
+func TestChangesOfClients(t *testing.T) {
 	const address = "ann.personal@example.org"
 	s := newTestServer(t, "--processor.cut-age", "500ms", "--log.level", "debug")
 	s.start()
 	d := s.demo()
 	today := time.Now().UTC().Format(time.DateOnly)
-	say := func(path, body string) {
+	change := func(path, body string) {
 		t.Helper()
 		r, err := http.NewRequest("POST", s.url()+path, strings.NewReader(body))
 		if err != nil {
@@ -35,46 +35,46 @@ func TestWhatIsSaidOfClients(t *testing.T) {
 			t.Errorf("%s: %d %s", path, resp.StatusCode, text)
 		}
 	}
-	settled := func(stored, changes int64) {
+	waitBalance := func(stored, changes int64) {
 		t.Helper()
 		s.waitFor("in the lake", func() error {
 			b, code := s.check()
-			var said, rows int64
+			var changed, rows int64
 			for _, shard := range b.Shards {
-				said += shard.Changes
+				changed += shard.Changes
 				rows += *shard.Rows
 			}
-			if sum := b.totals(); !b.Closes || code != exitDone || sum.InFlight != 0 || sum.Stored != stored || said != changes || rows != stored {
+			if sum := b.totals(); !b.Closes || code != exitDone || sum.InFlight != 0 || sum.Stored != stored || changed != changes || rows != stored {
 				return fmt.Errorf("exit code %d, %+v", code, b)
 			}
 			return nil
 		})
 	}
 	s.postEvents(d.Key, d.Secret, fmt.Sprintf(`{"data":[{"euid":7,"event_name":"sign_up","itime":%d}]}`, time.Now().UnixMilli()))
-	say("/v1/user/property", `{"euid":7,"type":"set","properties":{"plan":"pro"}}`)
-	say("/v1/user/contact", `{"euid":7,"contacts":{"email":"`+address+`"}}`)
-	settled(3, 2)
-	say("/v1/user/contact", `{"euid":7,"contacts":{"email":"`+address+`"}}`)
-	settled(4, 3)
+	change("/v1/user/property", `{"euid":7,"type":"set","properties":{"plan":"pro"}}`)
+	change("/v1/user/contact", `{"euid":7,"contacts":{"email":"`+address+`"}}`)
+	waitBalance(3, 2)
+	change("/v1/user/contact", `{"euid":7,"contacts":{"email":"`+address+`"}}`)
+	waitBalance(4, 3)
 	if n, err := s.count(today); err != nil || n != 1 {
 		t.Errorf("%d events are counted, %v; want the one", n, err)
 	}
 	if rows := s.downloadToday(); len(rows) != 2 || strings.Contains(fmt.Sprint(rows), address) {
-		t.Errorf("the download holds %q, want its header and the one event", rows)
+		t.Errorf("the download contains %q, want its header and the one event", rows)
 	}
 	if out, err := weir(t.Context(), "admin", "compact", "--data", s.dir, "--json").CombinedOutput(); err != nil {
 		t.Errorf("compact: %v, %s", err, out)
 	}
-	settled(4, 3)
+	waitBalance(4, 3)
 	if code := s.end(syscall.SIGTERM); code != exitDone {
 		t.Errorf("exit code %d after SIGTERM, want %d", code, exitDone)
 	}
 	if strings.Contains(s.log.String(), address) {
-		t.Error("an address stands in the log")
+		t.Error("the log contains a contact")
 	}
 	s.start()
-	say("/v1/user/property", `{"euid":7,"type":"delete","properties":{"plan":null}}`)
-	settled(5, 4)
+	change("/v1/user/property", `{"euid":7,"type":"delete","properties":{"plan":null}}`)
+	waitBalance(5, 4)
 	if code := s.end(syscall.SIGTERM); code != exitDone {
 		t.Errorf("exit code %d after SIGTERM, want %d", code, exitDone)
 	}

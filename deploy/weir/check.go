@@ -43,6 +43,8 @@ type balance struct {
 	Shards []shardBalance `json:"shards"`
 }
 
+// shardBalance is the balance of one shard. The names are the ones of the JSON that
+// scripts read.
 type shardBalance struct {
 	Shard      int32  `json:"shard"`
 	First      int64  `json:"first"`     // first offset ever
@@ -98,6 +100,8 @@ func runCheck(ctx context.Context, p *process, args []string) error {
 
 // readBalance opens registry, lake and log, and audits them.
 func (p *process) readBalance(ctx context.Context, cfg Config, deep bool) (b balance, err error) {
+	// Info lines of the embedded parts would mix with the table: the default level
+	// is warn here.
 	cfg.Log.Level = cmp.Or(map[bool]string{true: cfg.Log.Level}[cfg.Log.Level != "info"], "warn")
 	log := p.logger(cfg.Log)
 	cfg, done, err := attach(ctx, cfg, log)
@@ -134,6 +138,7 @@ func (p *process) readBalance(ctx context.Context, cfg Config, deep bool) (b bal
 	return auditor{lake: store.lake, layout: layout, admin: kadm.NewClient(client), log: log}.audit(ctx, deep)
 }
 
+// write prints the balance as JSON or as a table.
 func (b balance) write(w io.Writer, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(b)
@@ -199,6 +204,9 @@ func (a auditor) audit(ctx context.Context, deep bool) (balance, error) {
 	return b, nil
 }
 
+// auditShard compares the committed state of a shard with start and end of its
+// log. Deleted records are fine below the committed offset; a log that starts
+// above it has lost events.
 func (a auditor) auditShard(shard int32, state lake.ShardState, started bool, start, end int64) shardBalance {
 	c := state.Counters
 	s := shardBalance{

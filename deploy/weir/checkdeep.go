@@ -73,6 +73,7 @@ func (c *rowCount) add(offset int64) {
 	}
 }
 
+// countEvents adds the offsets of the rows of events. It reads one column only.
 func (a auditor) countEvents(ctx context.Context, events *lake.Snapshot, shard int32, c *rowCount) error {
 	files, err := events.Files(ctx)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"weir/deploy/embedded"
 )
 
-// cluster is the services as processes of their own, over a log and a store
-// that stand beside them.
+// cluster runs the services as separate processes over an embedded broker and
+// store of the test.
 type cluster struct {
 	t     *testing.T
 	parts *embedded.Parts
@@ -28,7 +28,7 @@ type cluster struct {
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	dir := t.TempDir()
-	t.Chdir(dir) // the store changes the folder; this changes it back
+	t.Chdir(dir) // the store changes the working directory; Chdir restores it after the test
 	parts, err := embedded.Open(t.Context(), embedded.Config{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +75,7 @@ func (c *cluster) start(name string) clusterProcess {
 
 func (s clusterProcess) end(signal syscall.Signal) {
 	_ = s.cmd.Process.Signal(signal)
-	_ = s.cmd.Wait() // a second wait fails, which is as well
+	_ = s.cmd.Wait() // fails the second time, which does not matter
 }
 
 func (c *cluster) waitReady(services ...clusterProcess) {
@@ -112,15 +112,16 @@ func (c *cluster) admin(field string, args ...string) string {
 	return fmt.Sprint(answer[field])
 }
 
-// TestServicesApartAreOne runs a cluster: what is acknowledged by one process
-// is in the answers of another before it is in the lake, an owner that dies is
-// followed by the other, and the balance closes.
-func TestServicesApartAreOne(t *testing.T) {
+// TestClusterOfSeparateProcesses checks that events acknowledged by the ingest
+// process are in the answers of the query process before they are in the lake,
+// that another processor takes over the shards of a killed one, and that the
+// balance closes.
+func TestClusterOfSeparateProcesses(t *testing.T) {
 	c := newCluster(t)
-	edge := c.start("ingest")
+	ingest := c.start("ingest")
 	owners := []clusterProcess{c.start("processor"), c.start("processor")}
-	asked := c.start("query")
-	c.waitReady(append(owners, edge, asked)...)
+	queries := c.start("query")
+	c.waitReady(append(owners, ingest, queries)...)
 
 	account := c.admin("account_id", "account", "create", "--name", "A")
 	c.admin("product_id", "product", "create", "--account", account, "--id", "1001", "--name", "P")
@@ -138,12 +139,12 @@ func TestServicesApartAreOne(t *testing.T) {
 			items = append(items, fmt.Sprintf(`{"euid":%d,"event_name":"e","itime":%d,"random_id":"%d"}`, 1+sent%50, time.Now().UnixMilli(), sent))
 			sent++
 		}
-		(&testServer{t: t, addr: strings.TrimPrefix(edge.url, "http://")}).postEvents(key.Key, key.Secret, `{"data":[`+strings.Join(items, ",")+`]}`)
+		(&testServer{t: t, addr: strings.TrimPrefix(ingest.url, "http://")}).postEvents(key.Key, key.Secret, `{"data":[`+strings.Join(items, ",")+`]}`)
 	}
 	counted := func() {
 		t.Helper()
 		c.eventually(fmt.Sprintf("counting %d events", sent), func() error {
-			n, err := countAt(asked.url, token, time.Now().UTC().Format(time.DateOnly))
+			n, err := countAt(queries.url, token, time.Now().UTC().Format(time.DateOnly))
 			if err != nil || n != sent {
 				return fmt.Errorf("counted %d of %d, error %w", n, sent, err)
 			}
@@ -157,10 +158,10 @@ func TestServicesApartAreOne(t *testing.T) {
 	counted()
 	c.closes(int64(sent))
 	owners[1].end(syscall.SIGTERM)
-	counted() // without any owner the lake alone answers, and has it all
+	counted() // without an owner the answer comes from the lake alone, which has all events
 }
 
-// closes waits until all is in the lake and checks the balance.
+// closes waits until all events are in the lake and checks the balance.
 func (c *cluster) closes(stored int64) {
 	c.t.Helper()
 	c.eventually("in the lake", func() error {

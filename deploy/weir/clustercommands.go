@@ -47,14 +47,18 @@ Any number of query processes may run. Download links lead through this address
 unless --query.public-endpoint names the address of the object store.
 ` + helpCluster
 
+// runIngest needs no object store: an ingest process writes to the log only.
 func runIngest(ctx context.Context, p *process, args []string) error {
 	return p.runService(ctx, args, roles{ingest: true}, "database.url", "kafka.brokers")
 }
 
+// runProcessor needs cluster.secret, since its tail must not be readable without.
 func runProcessor(ctx context.Context, p *process, args []string) error {
 	return p.runService(ctx, args, roles{processor: true}, "database.url", "kafka.brokers", "cluster.secret")
 }
 
+// runQuery needs no broker: events that are not in the lake come from the tails of
+// the processors, which have removed duplicates already.
 func runQuery(ctx context.Context, p *process, args []string) error {
 	return p.runService(ctx, args, roles{query: true}, "database.url", "cluster.secret")
 }

@@ -35,16 +35,23 @@ type Config struct {
 	Query     queryConfig     `key:"query" help:"The User Events, Events and Reporting APIs."`
 }
 
+// logConfig sets how the process logs. Ingest and query log one line per request,
+// at level debug only.
 type logConfig struct {
 	Format string `key:"format" default:"auto" only:"auto,text,json" help:"text or json; auto is text on a terminal and json elsewhere"`
 	Level  string `key:"level" default:"info" only:"debug,info,warn,error" help:"the least important lines to write"`
 }
 
+// tlsConfig enables HTTPS on the main address. The files are read once: a renewed
+// certificate needs a restart.
 type tlsConfig struct {
 	Cert string `key:"cert" help:"file with the certificate and its chain, PEM"`
 	Key  string `key:"key" help:"file with its private key, PEM"`
 }
 
+// httpConfig limits what a client may use of every HTTP server of the process.
+// Bodies and answers have limits in the services themselves, which know how long
+// they may take.
 type httpConfig struct {
 	HeaderTimeout  time.Duration `key:"header_timeout" default:"10s" help:"time for the header of a request to arrive"`
 	IdleTimeout    time.Duration `key:"idle_timeout" default:"2m" help:"time after which an idle connection is closed"`
@@ -52,14 +59,20 @@ type httpConfig struct {
 	DrainTimeout   time.Duration `key:"drain_timeout" default:"30s" help:"time for requests in flight to end when the process stops"`
 }
 
+// adminConfig is the address for operators. It has no authentication, so its
+// default is loopback.
 type adminConfig struct {
 	Listen string `key:"listen" default:"127.0.0.1:0" help:"host:port of /metrics, /debug/pprof and /check; port 0 picks a free one, which is printed"`
 }
 
+// memoryConfig sets the soft limit of the Go runtime. It makes the collector work
+// harder near the limit; it is not a bound. The limits of each service bound what
+// is held.
 type memoryConfig struct {
 	Limit bytesize `key:"limit" default:"0" help:"soft limit of the Go heap; 0 means 448MiB in weir all and none elsewhere. The variable GOMEMLIMIT wins"`
 }
 
+// embeddedConfig configures the parts of package embedded. Only weir all has them.
 type embeddedConfig struct {
 	KafkaListen string   `key:"kafka_listen" default:"127.0.0.1:0" help:"loopback host:port of the broker; port 0 picks a free one"`
 	S3Listen    string   `key:"s3_listen" default:"127.0.0.1:0" help:"loopback host:port of the object store; port 0 picks a free one"`
@@ -67,6 +80,8 @@ type embeddedConfig struct {
 	MinFree     bytesize `key:"min_free" default:"256MiB" help:"free space on the disk below which ingest answers 503"`
 }
 
+// kafkaConfig is the Kafka cluster. weir all refuses kafka.brokers, so that events
+// never go to another log than the one the operator sees.
 type kafkaConfig struct {
 	Brokers  []string `key:"brokers" help:"host:port of some brokers, comma-separated or a list"`
 	TLS      bool     `key:"tls" default:"false" help:"use TLS to the brokers"`
@@ -75,12 +90,17 @@ type kafkaConfig struct {
 	Password string   `key:"password" help:"password of the log-in"`
 }
 
+// topicConfig is used when the topic is created. A process refuses to start when
+// the topic has another number of shards: the shard of a client is a hash modulo
+// that number, and its events must stay in one shard.
 type topicConfig struct {
 	Shards      int `key:"shards" default:"0" help:"partitions; 0 means 4. They cannot be changed later: allow for growth"`
 	Replication int `key:"replication" default:"3" help:"copies of each record; weir all has one"`
 	MinISR      int `key:"min_isr" default:"2" help:"copies that must be in sync for a record to be acknowledged; weir all has one"`
 }
 
+// s3Config is the object store. The two buckets must differ, since presigned links
+// lead into the export bucket.
 type s3Config struct {
 	Endpoint     string `key:"endpoint" help:"URL of the server; empty means AWS"`
 	Region       string `key:"region" default:"us-east-1" help:"region that requests are signed for"`
@@ -91,19 +111,25 @@ type s3Config struct {
 	ExportBucket string `key:"export_bucket" default:"weir-exports" help:"bucket of the downloads; created if missing"`
 }
 
+// databaseConfig is the SQL database of the registry, the leases of shards and
+// the Iceberg catalog.
 type databaseConfig struct {
 	URL string `key:"url" help:"postgres://… for a cluster, sqlite:/absolute/path for processes on one machine; weir all has its own"`
 }
 
+// clusterConfig is the same in every process of a cluster.
 type clusterConfig struct {
 	Secret string `key:"secret" help:"random text with which query processes authenticate to processors; at least 16 characters"`
 }
 
+// lakeConfig says how new data files are written. Existing ones keep their form
+// and stay readable.
 type lakeConfig struct {
 	Prefix      string `key:"prefix" help:"folder inside the bucket"`
 	Compression string `key:"compression" default:"zstd" only:"zstd,snappy,none" help:"compression of Parquet pages"`
 }
 
+// ingestConfig is ingest.Config, as settings.
 type ingestConfig struct {
 	MaxInFlight    int           `key:"max_in_flight" default:"64" help:"requests that one key may have in flight"`
 	MaxHeldBytes   bytesize      `key:"max_held_bytes" default:"256MiB" help:"bytes of bodies that all requests together may hold in memory"`
@@ -113,6 +139,8 @@ type ingestConfig struct {
 	GeoIP          string        `key:"geoip" help:"path of a MaxMind DB (.mmdb) of countries or cities that maps the $ip of events to a country; opened at the start. Empty disables the look-up"`
 }
 
+// processorConfig is processor.Config, as settings, with the address of the tail
+// server. The tail needs an address of its own, which only query processes use.
 type processorConfig struct {
 	ID            string        `key:"id" help:"name of this process as an owner of shards; with a name that is the same after a restart it gets its shards back at once"`
 	Listen        string        `key:"listen" default:"127.0.0.1:0" help:"host:port on which query processes fetch the tail; not for clients"`
@@ -130,6 +158,7 @@ type processorConfig struct {
 	AcceptLoss    string        `key:"accept_loss" help:"records of the log that the operator gives up, as shard@offset,… from the error message"`
 }
 
+// queryConfig is query.Config, as settings.
 type queryConfig struct {
 	Lookback       time.Duration `key:"lookback" default:"8760h" help:"how far back startDate of /analytics/api/v1/events may lie; 0 is no limit"`
 	ReachWait      time.Duration `key:"reach_wait" default:"2s" help:"how long a request waits for its Weir-Watermark to be reached"`
@@ -179,6 +208,8 @@ func (p *process) load(args []string, options any) (cfg Config, rest []string, e
 	return cfg, rest, cfg.makePathsAbsolute()
 }
 
+// readFile reads the YAML file. Unknown keys are errors: a misspelt limit would
+// otherwise be silently without effect.
 func readFile(path string, settings []setting) error {
 	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 	if err != nil {
@@ -296,6 +327,7 @@ func exampleFile() string {
 	return b.String()
 }
 
+// choices returns the allowed values for the help text, or "".
 func (s setting) choices() string {
 	if len(s.allowed) == 0 {
 		return ""
@@ -303,6 +335,8 @@ func (s setting) choices() string {
 	return " (" + strings.Join(s.allowed, ", ") + ")"
 }
 
+// yamlDefault returns the default as YAML. Strings are quoted, or a value like
+// none or 0 would get another type.
 func (s setting) yamlDefault() string {
 	switch s.field.Interface().(type) {
 	case []string:

@@ -59,6 +59,8 @@ func ensureDemo(ctx context.Context, reg *registry.Registry, dir, url string) (*
 	return &d, nil
 }
 
+// createDemo makes the demo account or completes one of a start that was killed.
+// It makes new credentials each time, since the old ones are not known.
 func createDemo(ctx context.Context, reg *registry.Registry) (demo, error) {
 	account, err := demoAccount(ctx, reg)
 	if err != nil {
@@ -98,6 +100,7 @@ func demoAccount(ctx context.Context, reg *registry.Registry) (string, error) {
 	return account.ID, err
 }
 
+// writeDemo writes demo.json, readable by its owner only.
 func writeDemo(dir string, d demo) error {
 	text, err := json.MarshalIndent(d, "", "  ") //nolint:gosec // keeping the secrets is what the file is for
 	if err != nil {

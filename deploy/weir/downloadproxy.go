@@ -21,6 +21,7 @@ type downloadProxy struct {
 	transport *http.Transport
 }
 
+// newDownloadProxy returns a proxy for one bucket of the store at endpoint.
 func newDownloadProxy(bucket, endpoint string, log *slog.Logger) (*downloadProxy, error) {
 	store, err := url.Parse(endpoint)
 	if err != nil || store.Host == "" {

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func TestDownloadsPassSignedLinksOnly(t *testing.T) {
+func TestDownloadProxyForwardsSignedLinksOnly(t *testing.T) {
 	var reached *http.Request
 	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		reached = r.Clone(context.Background())

@@ -10,7 +10,7 @@ import (
 	"weir/deploy/embedded"
 )
 
-func TestFolderIsClaimedOnceAndHeldByOne(t *testing.T) {
+func TestFolderIsLockedByOneProcess(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	unlock, err := openFolder(dir)
 	if err != nil {
@@ -34,24 +34,24 @@ func TestFolderOfANewerWeirIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := openFolder(dir); err == nil || !strings.Contains(err.Error(), "has format 2 and this weir knows 1") {
-		t.Errorf("open: %v, want a refusal that names both formats", err)
+		t.Errorf("open: %v, want an error that names both formats", err)
 	}
 }
 
-func TestFolderOfSomebodyElseIsRefused(t *testing.T) {
+func TestFolderWithOtherFilesIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "thesis.tex"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := openFolder(dir); err == nil || !strings.Contains(err.Error(), "thesis.tex") {
-		t.Errorf("open: %v, want a refusal that names what is there", err)
+		t.Errorf("open: %v, want an error that names the file", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "lock")); err == nil {
-		t.Error("a lock was left in somebody else's folder")
+		t.Error("a lock was left in a folder with other files")
 	}
 }
 
-func TestFolderOfAKilledFirstStartIsTaken(t *testing.T) {
+func TestFolderOfAKilledFirstStartIsUsed(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"lock", "." + formatFile + ".123"} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestReadyzNamesPartsAndNoDetails(t *testing.T) {
+func TestReadyzNamesServicesWithoutDetails(t *testing.T) {
 	mux := http.NewServeMux()
 	down := errors.New("dial tcp 10.0.0.7:9092: refused")
 	addHealth(mux, []probe{

@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-func TestSiteSpeaksTLS(t *testing.T) {
+func TestHTTPServerServesTLS(t *testing.T) {
 	cert, key, pool := certificate(t)
 	l, err := listen(t.Context(), "listen", "127.0.0.1:0")
 	if err != nil {
@@ -40,7 +40,7 @@ func TestSiteSpeaksTLS(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	if body, _ := io.ReadAll(resp.Body); string(body) != "HTTP/1.1" {
-		t.Errorf("over TLS we speak %q, want HTTP/1.1 alone", body)
+		t.Errorf("protocol over TLS is %q, want HTTP/1.1", body)
 	}
 	client.CloseIdleConnections()
 	stop()
@@ -80,7 +80,7 @@ func certificate(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
 	return certFile, keyFile, pool
 }
 
-func TestSiteDrainsRequestsInFlight(t *testing.T) {
+func TestHTTPServerDrainsRequestsInFlight(t *testing.T) {
 	l, err := listen(t.Context(), "listen", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

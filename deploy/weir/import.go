@@ -72,6 +72,7 @@ func runImport(ctx context.Context, p *process, args []string) error {
 	return im.run(ctx, p, files)
 }
 
+// check returns all mistakes at once.
 func (o importOptions) check(files []string, secret string) error {
 	var errs []error
 	if u, err := url.Parse(o.URL); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
@@ -107,6 +108,8 @@ type importer struct {
 	sent, rejected, retries, read atomic.Int64 // events, events, requests, bytes of files
 }
 
+// newImporter does not follow redirects: a redirected POST becomes a GET, whose
+// answer says nothing about the events.
 func newImporter(opts importOptions, secret string) *importer {
 	im := &importer{
 		opts: opts, secret: secret, batch: batchEvents,
@@ -223,6 +226,7 @@ func (im *importer) readAll(ctx context.Context, s *inputFile, to chan<- batch) 
 	return flush()
 }
 
+// reject counts a rejected event and writes it to the rejected file.
 func (im *importer) reject(s *inputFile, it item, why schemas.ItemError) error {
 	im.rejected.Add(1)
 	return s.reject(it, why)

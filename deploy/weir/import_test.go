@@ -20,8 +20,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// fakeIngest stands in for the HTTP edge: it takes what has a name, and does first
-// what the test wants.
+// fakeIngest stands in for the Ingestion API: it accepts events with a name. The
+// first requests get the answers in first.
 type fakeIngest struct {
 	mu      sync.Mutex
 	first   []func(http.ResponseWriter) // answers of the first requests
@@ -65,7 +65,7 @@ func (e *fakeIngest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, `{"code":0,"message":"success"}`)
 }
 
-// imported runs weir import over files that hold texts.
+// imported runs weir import on files with the given contents.
 func imported(t *testing.T, e *fakeIngest, flags []string, files map[string][]byte) (code int, stdout, stderr, dir string) {
 	t.Helper()
 	server := httptest.NewServer(e)
@@ -113,7 +113,7 @@ func TestImportSendsEveryFormat(t *testing.T) {
 	}
 }
 
-func TestImportRejectsWhatIsBadAndSendsTheRest(t *testing.T) {
+func TestImportRejectsBadEventsAndSendsTheRest(t *testing.T) {
 	e := &fakeIngest{}
 	text := strings.Join([]string{
 		`{"euid":1,"event_name":"a"}`, `{"euid":2}`, `nonsense`, `{"euid":3,"euid":4,"event_name":"a"}`,
@@ -156,7 +156,7 @@ func TestImportRemovesAnOldRejectedFile(t *testing.T) {
 	}
 }
 
-func TestImportTriesAgain(t *testing.T) {
+func TestImportRetries(t *testing.T) {
 	status := func(code int, after string) func(http.ResponseWriter) {
 		return func(w http.ResponseWriter) {
 			if after != "" {
@@ -173,7 +173,7 @@ func TestImportTriesAgain(t *testing.T) {
 		t.Errorf("exit %d, %d events\n%s%s", code, len(e.got), stdout, stderr)
 	}
 	if took := time.Since(began); took < time.Second {
-		t.Errorf("took %s although the edge asked to wait for a second", took)
+		t.Errorf("took %s although Retry-After was a second", took)
 	}
 }
 
@@ -193,7 +193,7 @@ func TestImportEndsAtOnceWhenTheKeyIsWrong(t *testing.T) {
 	}
 }
 
-func TestImportHalvesWhatIsRefusedAsAWhole(t *testing.T) {
+func TestImportHalvesRefusedBatches(t *testing.T) {
 	tooLarge := func(w http.ResponseWriter) { w.WriteHeader(413) }
 	e := &fakeIngest{first: []func(http.ResponseWriter){tooLarge, tooLarge}}
 	code, _, stderr, _ := imported(t, e, []string{"--parallel", "1"}, map[string][]byte{"f": lines(8)})
@@ -272,8 +272,8 @@ func TestImportProgressLine(t *testing.T) {
 	}
 }
 
-// FuzzImportLine sends any line: it is rejected, or it becomes an object with
-// a random_id and all that it had.
+// FuzzImportLine parses arbitrary lines: each is rejected, or becomes an object
+// with a random_id and all of its members.
 func FuzzImportLine(f *testing.F) {
 	for _, line := range []string{`{}`, `{"a":1}`, `{"random_id":""}`, `{"random_id" :null , "x":"\u0072"}`, `[]`, `{"\u0072andom_id":"x"}`, ` `} {
 		f.Add([]byte(line))

@@ -177,6 +177,8 @@ func readLine(r *bufio.Reader) (line []byte, long bool, err error) {
 	}
 }
 
+// newItem checks what can be checked without the server: that the line is one
+// JSON object.
 func newItem(n int, line []byte, long bool) item {
 	it := item{line: n, text: line}
 	switch value := jsontext.Value(line); {
@@ -241,8 +243,8 @@ func (it item) contentID() string {
 	sum := sha256.Sum256(it.text)
 	var id uuid.UUID
 	copy(id[:], sum[:])
-	id[6] = id[6]&0x0f | 0x80
-	id[8] = id[8]&0x3f | 0x80
+	id[6] = id[6]&0x0f | 0x80 // version 8
+	id[8] = id[8]&0x3f | 0x80 // variant of RFC 9562
 	return id.String()
 }
 

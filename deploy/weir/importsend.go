@@ -172,6 +172,8 @@ func (b batch) body() ([]byte, error) {
 	return append(body, `]}`...), nil
 }
 
+// postOnce sends one request. It ignores the end of ctx, so that an interrupted
+// import knows whether its last requests were stored.
 func (im *importer) postOnce(ctx context.Context, body []byte) (response, error) {
 	var a response
 	r, err := http.NewRequestWithContext(context.WithoutCancel(ctx), http.MethodPost, im.target, bytes.NewReader(body))

@@ -21,6 +21,7 @@ func (a *app) kafka(opts ...kgo.Opt) (*kgo.Client, error) {
 	return kafkaClient(a.cfg.Kafka, a.log, opts...)
 }
 
+// kafkaClient returns a client without connecting: the first request does.
 func kafkaClient(cfg kafkaConfig, log *slog.Logger, opts ...kgo.Opt) (*kgo.Client, error) {
 	base := []kgo.Opt{
 		kgo.SeedBrokers(cfg.Brokers...),
@@ -41,6 +42,7 @@ func kafkaClient(cfg kafkaConfig, log *slog.Logger, opts ...kgo.Opt) (*kgo.Clien
 	return client, nil
 }
 
+// saslMechanism returns nil for kafka.sasl none.
 func saslMechanism(cfg kafkaConfig) sasl.Mechanism {
 	switch cfg.SASL {
 	case "plain":

@@ -14,19 +14,19 @@ import (
 )
 
 var (
-	kills    = flag.Int("kills", laketest.Some(2), "how often the kill tests end the server; `make e2e` takes 20")
+	kills    = flag.Int("kills", laketest.Some(2), "how often the kill tests end the server; `make e2e` uses 20")
 	killSeed = flag.Uint64("kill-seed", uint64(time.Now().UnixNano()), "of the moments at which the kill tests end the server")
 )
 
-// TestKilledServerLosesAndRepeatsNothing ends the server at random moments of
-// an import, each time starts it again, and then counts: every event is there
-// once, in the lake, in the log's balance and in the answers.
+// TestKilledServerLosesAndRepeatsNothing kills the server at random moments of an
+// import and restarts it each time. Afterwards every event must exist once: in
+// the lake, in the balance and in the answers.
 func TestKilledServerLosesAndRepeatsNothing(t *testing.T) {
 	endServerWhileImporting(t, syscall.SIGKILL)
 }
 
-// TestStoppedServerLosesAndRepeatsNothing is the same with a server that is
-// asked to end, and drains.
+// TestStoppedServerLosesAndRepeatsNothing does the same with SIGTERM, on which the
+// server drains.
 func TestStoppedServerLosesAndRepeatsNothing(t *testing.T) {
 	endServerWhileImporting(t, syscall.SIGTERM)
 }
@@ -48,7 +48,7 @@ func endServerWhileImporting(t *testing.T, signal syscall.Signal) {
 		if code := s.end(signal); signal == syscall.SIGTERM && code != exitDone {
 			t.Errorf("exit code %d after SIGTERM, want %d", code, exitDone)
 		}
-		if random.IntN(4) == 0 { // a start that does not get far
+		if random.IntN(4) == 0 { // a start that is killed early
 			s.begin()
 			time.Sleep(time.Duration(random.Int64N(int64(700 * time.Millisecond))))
 			s.end(syscall.SIGKILL)
@@ -61,8 +61,8 @@ func endServerWhileImporting(t *testing.T, signal syscall.Signal) {
 	s.holdsExactly(events)
 }
 
-// holdsExactly waits until nothing is in flight and counts the events in every
-// way there is: running, stopped, and started again.
+// holdsExactly waits until nothing is in flight and counts the events while the
+// server runs, while it is stopped, and after a restart.
 func (s *testServer) holdsExactly(events int) {
 	s.t.Helper()
 	s.waitFor("in the lake", func() error {
@@ -71,28 +71,28 @@ func (s *testServer) holdsExactly(events int) {
 		}
 		return nil
 	})
-	look := func(when string) {
+	check := func(when string) {
 		s.t.Helper()
 		b, code := s.check()
 		if sum := b.totals(); !b.Closes || code != exitDone || sum.Stored != int64(events) || sum.Dead != 0 || sum.Lost != 0 {
 			s.t.Errorf("%s: closes %t, exit code %d, %+v; want %d stored\n%+v", when, b.Closes, code, sum, events, b.Shards)
 		}
 	}
-	look("beside the server")
+	check("while the server runs")
 	if n, err := s.count("2020-01-01"); err != nil || n != events {
 		s.t.Errorf("the answer counts %d events, %v; want %d", n, err, events)
 	}
 	if code := s.end(syscall.SIGTERM); code != exitDone {
 		s.t.Errorf("exit code %d after SIGTERM, want %d", code, exitDone)
 	}
-	look("on the stopped folder")
+	check("on the stopped folder")
 	s.start()
 	if n, err := s.count("2020-01-01"); err != nil || n != events {
 		s.t.Errorf("after a restart the answer counts %d events, %v; want %d", n, err, events)
 	}
 }
 
-// eventFile writes n events of some clients, months and names.
+// eventFile writes n events of several clients, months and names.
 func eventFile(t *testing.T, n int) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "events.ndjson")

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// eventLog notes who ended when.
+// eventLog records the order of events.
 type eventLog struct {
 	mu    sync.Mutex
 	lines []string
@@ -23,7 +23,8 @@ func (d *eventLog) note(line string) {
 	d.lines = append(d.lines, line)
 }
 
-// worker runs until it is told to end and then drains for a second.
+// worker returns a service that runs until it is stopped and then drains for a
+// second.
 func (d *eventLog) worker(name string) service {
 	return service{name, func(ctx context.Context) error {
 		<-ctx.Done()
@@ -34,7 +35,7 @@ func (d *eventLog) worker(name string) service {
 	}}
 }
 
-func TestCrewEndsLastFirstAndOneByOne(t *testing.T) {
+func TestServicesStopInReverseOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var d eventLog
 		ctx, stop := context.WithCancel(t.Context())
@@ -49,7 +50,7 @@ func TestCrewEndsLastFirstAndOneByOne(t *testing.T) {
 	})
 }
 
-func TestOneThatCannotGoOnEndsAll(t *testing.T) {
+func TestFailedServiceStopsAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var d eventLog
 		errGone := errors.New("lake is gone")
@@ -68,7 +69,7 @@ func TestOneThatCannotGoOnEndsAll(t *testing.T) {
 			t.Errorf("the others did not drain: %q", d.lines)
 		}
 		if err := (services{silent}).run(t.Context()); err == nil || !strings.Contains(err.Error(), "ended by itself") {
-			t.Errorf("a member that ends without being asked: %v, want an error", err)
+			t.Errorf("a service that returns before it is stopped: %v, want an error", err)
 		}
 	})
 }

@@ -85,6 +85,7 @@ type command struct {
 	run     func(ctx context.Context, p *process, args []string) error
 }
 
+// commands returns the subcommands in the order of the help.
 func commands() []command {
 	return []command{
 		{"all", "run everything in one process, data in one folder (the default)", helpAll(), runAll},
@@ -131,6 +132,7 @@ func (p *process) command(ctx context.Context, args []string) int {
 	return p.exitCode("", usagef("unknown command %q, see: weir --help", name))
 }
 
+// wantsHelp reports whether args ask for help, anywhere before --.
 func wantsHelp(args []string) bool {
 	for _, arg := range args {
 		switch arg {

@@ -9,13 +9,13 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestMain lets this test binary be weir itself when it is called by that
-// name: scripts and the tests that kill processes need no other build.
+// TestMain runs weir when the test binary is called by that name, so that scripts
+// and tests that kill processes need no separate build.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"weir": main})
 }
 
-// TestScripts runs testdata/*.txtar: what a person types and what they read.
+// TestScripts runs testdata/*.txtar: command lines with their expected output.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
@@ -27,7 +27,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// exits runs a command and wants an exit code: exits 2 weir nonsense.
+// exits runs a command and checks its exit code, as in: exits 2 weir nonsense.
 func exits(ts *testscript.TestScript, _ bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)

@@ -31,6 +31,7 @@ type section struct {
 	help string
 }
 
+// flag and variable return the other two spellings of the key.
 func (s setting) flag() string { return "--" + strings.ReplaceAll(s.key, "_", "-") }
 func (s setting) variable() string {
 	return "WEIR_" + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_"))
@@ -42,6 +43,8 @@ func listSettings(target any) (settings []setting, sections []section) {
 	return walkSettings(reflect.ValueOf(target).Elem(), "")
 }
 
+// walkSettings visits nested structs as sections whose key is the prefix of their
+// settings. Fields must be exported, or reflection could not set them.
 func walkSettings(v reflect.Value, prefix string) (settings []setting, sections []section) {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
@@ -99,6 +102,8 @@ func (s setting) set(text string) error {
 	return nil
 }
 
+// parseInto sets field to the parsed text. The error names the expected form, not
+// the internals of the parser.
 func parseInto[T any](field *T, text, want string, parse func(string) (T, error)) error {
 	value, err := parse(text)
 	if err != nil {
@@ -108,8 +113,10 @@ func parseInto[T any](field *T, text, want string, parse func(string) (T, error)
 	return nil
 }
 
+// parseInt64 accepts the prefixes 0x, 0o and 0b too.
 func parseInt64(text string) (int64, error) { return strconv.ParseInt(text, 0, 64) }
 
+// parseFloat refuses NaN and infinities: comparisons with a limit would be false.
 func parseFloat(text string) (float64, error) {
 	f, err := strconv.ParseFloat(text, 64)
 	if err == nil && (math.IsNaN(f) || math.IsInf(f, 0)) {
@@ -118,6 +125,7 @@ func parseFloat(text string) (float64, error) {
 	return f, err
 }
 
+// parseDuration refuses negative times, which no setting has a meaning for.
 func parseDuration(text string) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
 	if err == nil && d < 0 {
@@ -126,6 +134,8 @@ func parseDuration(text string) (time.Duration, error) {
 	return d, err
 }
 
+// parseBytes accepts binary units only. KB is an error because some read it as
+// 1000 and others as 1024 bytes.
 func parseBytes(text string) (bytesize, error) {
 	digits, unit := text, int64(1)
 	for _, u := range []struct {
@@ -144,6 +154,7 @@ func parseBytes(text string) (bytesize, error) {
 	return bytesize(n * unit), err
 }
 
+// splitList splits at commas and drops empty items.
 func splitList(text string) []string {
 	list := []string{} // not nil: the setting is given and empty
 	for item := range strings.SplitSeq(text, ",") {
@@ -183,6 +194,7 @@ func parseFlags(args []string, settings []setting) (rest, given []string, err er
 			rest = append(rest, arg)
 			continue
 		}
+		// -flag and --flag are the same, as in package flag.
 		name, text, hasValue := strings.Cut("--"+strings.TrimLeft(arg, "-"), "=")
 		s, err := findSetting(settings, name, setting.flag)
 		if err != nil {
@@ -244,6 +256,8 @@ func parseYAML(text []byte, settings []setting) error {
 	return parseNode(doc.Content[0], "", settings)
 }
 
+// parseNode parses one YAML mapping. Repeated keys are detected here because the
+// library accepts them when it decodes into nodes.
 func parseNode(node *yaml.Node, prefix string, settings []setting) error {
 	if node.Kind != yaml.MappingNode {
 		return fmt.Errorf("line %d: %s is a section: settings belong under it", node.Line, strings.TrimSuffix(prefix, "."))
@@ -277,6 +291,7 @@ func parseNode(node *yaml.Node, prefix string, settings []setting) error {
 	return errors.Join(errs...)
 }
 
+// setNode sets the field to a scalar, or to a sequence of scalars for a list.
 func (s setting) setNode(value *yaml.Node) error {
 	switch {
 	case value.Tag == "!!null":

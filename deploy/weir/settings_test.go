@@ -13,9 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-var update = flag.Bool("update", false, "rewrite the files that tests compare with")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
-// loaded reads settings as a command would.
+// loaded loads settings like a command.
 func loaded(t *testing.T, file string, environ, args []string) (Config, error) {
 	t.Helper()
 	p := &process{environ: environ}
@@ -30,7 +30,7 @@ func loaded(t *testing.T, file string, environ, args []string) (Config, error) {
 	return cfg, err
 }
 
-func TestFlagsWinOverVariablesOverFile(t *testing.T) {
+func TestPrecedenceOfFlagsVariablesAndFile(t *testing.T) {
 	cfg, err := loaded(t, "processor: {cut_age: 1s, dedupe_window: 2h}\ningest:\n  max_in_flight: 7\n",
 		[]string{"WEIR_PROCESSOR_CUT_AGE=2s", "WEIR_PROCESSOR_DEDUPE_WINDOW=3h"},
 		[]string{"--processor.cut-age", "3s"})
@@ -77,12 +77,12 @@ func TestListsOfAFile(t *testing.T) {
 	}
 }
 
-func TestEveryMistakeIsToldAtOnce(t *testing.T) {
+func TestAllMistakesAreReported(t *testing.T) {
 	_, err := loaded(t, "lissten: x\nprocessor:\n  cut_age: soon\n  cut_age: 1s\n  nonsense: 1\nquery: 5\nlog: {level: loud}\n",
 		[]string{"WEIR_INGEST_MAX_IN_FLIGHT=many", "WEIR_WEIR_SERVICE_HOST=10.0.0.1"},
 		[]string{"--embedded.log-cap", "12 parsecs", "--no-such-thing", "x", "--processor.adopt=perhaps", "--data"})
 	if err == nil {
-		t.Fatal("nothing was wrong")
+		t.Fatal("no error")
 	}
 	for _, want := range []string{
 		`unknown setting "lissten", do you mean "listen"?`, `line 3: processor.cut_age: "soon" is not a time`,
@@ -92,11 +92,11 @@ func TestEveryMistakeIsToldAtOnce(t *testing.T) {
 		`--processor.adopt: "perhaps" is not true or false`, "flag --data needs a value",
 	} {
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("not told: %s\nin:\n%v", want, err)
+			t.Errorf("not reported: %s\nin:\n%v", want, err)
 		}
 	}
 	if strings.Contains(err.Error(), "SERVICE_HOST") {
-		t.Errorf("a variable that an orchestrator makes up is taken for a setting:\n%v", err)
+		t.Errorf("a variable that Kubernetes sets is reported as a setting:\n%v", err)
 	}
 }
 
@@ -113,7 +113,7 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// TestExampleFile holds deploy/config.example.yaml to the structs: run
+// TestExampleFile compares deploy/config.example.yaml with the structs: run
 // `go test ./deploy/weir -run ExampleFile -update` after changing a setting.
 func TestExampleFile(t *testing.T) {
 	const path = "../config.example.yaml"
@@ -138,7 +138,7 @@ func TestExampleFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(fromNothing, fromFile, cmpopts.EquateEmpty()); diff != "" {
-		t.Errorf("the example is not the defaults (-defaults +example):\n%s", diff)
+		t.Errorf("the example differs from the defaults (-defaults +example):\n%s", diff)
 	}
 	if err := fromNothing.validate(); err != nil {
 		t.Errorf("the defaults do not work: %v", err)
@@ -151,7 +151,7 @@ func TestSettingsThatCannotWork(t *testing.T) {
 		"--processor.listen", ":9095", "--kafka.brokers", "a:1", "--query.deflate-level", "12", "--ingest.max-in-flight", "0", "stray",
 	})
 	if err == nil {
-		t.Fatal("nothing was wrong")
+		t.Fatal("no error")
 	}
 	for _, want := range []string{
 		"tls.cert and tls.key go together", "processor.dedupe_window is 10m0s", `s3.export_bucket is "v3"`,
@@ -159,7 +159,7 @@ func TestSettingsThatCannotWork(t *testing.T) {
 		`unexpected argument "stray"`,
 	} {
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("not told: %s\nin:\n%v", want, err)
+			t.Errorf("not reported: %s\nin:\n%v", want, err)
 		}
 	}
 }
@@ -170,6 +170,6 @@ func FuzzYAML(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, text []byte) {
 		var cfg Config
 		settings, _ := listSettings(&cfg)
-		_ = parseYAML(text, settings) // any answer will do, but one must come
+		_ = parseYAML(text, settings) // must return without a panic
 	})
 }

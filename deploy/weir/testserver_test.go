@@ -18,16 +18,16 @@ import (
 	"time"
 )
 
-// testServer is a `weir all` of its own process on one folder and one address,
-// over as many lives as a test gives it.
+// testServer runs `weir all` as a separate process on one folder and one address.
+// A test may stop and start it repeatedly.
 type testServer struct {
 	t    *testing.T
 	dir  string
 	addr string
 	args []string
 	cmd  *exec.Cmd
-	log  *lockedBuffer // standard error of all lives
-	out  *lockedBuffer // standard output of all lives
+	log  *lockedBuffer // standard error of all runs
+	out  *lockedBuffer // standard output of all runs
 }
 
 type lockedBuffer struct {
@@ -47,7 +47,7 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// newTestServer picks a folder and an address. start begins the first life.
+// newTestServer chooses a folder and an address. It does not start the server.
 func newTestServer(t *testing.T, args ...string) *testServer {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -71,7 +71,7 @@ func lastBytes(text string, n int) string { return text[max(0, len(text)-n):] }
 
 func (s *testServer) url() string { return "http://" + s.addr }
 
-// weir is this test binary as weir.
+// weir returns a command that runs this test binary as weir.
 func weir(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", args...)
 	if path, err := os.Executable(); err == nil {
@@ -81,7 +81,7 @@ func weir(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// begin starts a life and does not wait until it can do anything.
+// begin starts the process and does not wait until it is ready.
 func (s *testServer) begin() {
 	s.t.Helper()
 	s.cmd = weir(context.Background(), append([]string{"all", "--data", s.dir, "--listen", s.addr}, s.args...)...)
@@ -91,7 +91,7 @@ func (s *testServer) begin() {
 	}
 }
 
-// start starts a life and waits until it is ready.
+// start starts the process and waits until it is ready.
 func (s *testServer) start() {
 	s.t.Helper()
 	s.begin()
@@ -112,13 +112,14 @@ func (s *testServer) start() {
 func (s *testServer) end(signal os.Signal) int {
 	s.t.Helper()
 	_ = s.cmd.Process.Signal(signal)
-	_ = s.cmd.Wait() // the exit code tells
+	_ = s.cmd.Wait() // the exit code is returned
 	code := s.cmd.ProcessState.ExitCode()
 	s.cmd = nil
 	return code
 }
 
-// waitFor tries until it works; a minute is for a machine under load.
+// waitFor repeats try until it succeeds. The minute allows for a machine under
+// load.
 func (s *testServer) waitFor(what string, try func() error) {
 	s.t.Helper()
 	deadline := time.Now().Add(time.Minute)
@@ -147,7 +148,7 @@ func (s *testServer) demo() demo {
 	return d
 }
 
-// check runs `weir check --deep` and returns what it says, and its exit code.
+// check runs `weir check --deep` and returns the balance and the exit code.
 func (s *testServer) check() (balance, int) {
 	s.t.Helper()
 	var b balance
@@ -161,7 +162,7 @@ func (s *testServer) check() (balance, int) {
 	return b, cmd.ProcessState.ExitCode()
 }
 
-// totals adds the shards up.
+// totals returns the sums over all shards.
 func (b balance) totals() (t shardBalance) {
 	for _, s := range b.Shards {
 		t.Stored += s.Stored
@@ -173,7 +174,7 @@ func (b balance) totals() (t shardBalance) {
 	return t
 }
 
-// count asks contract 3 how many events there are since a day.
+// count returns the number of events since a day, from the Events API.
 func (s *testServer) count(since string) (int, error) {
 	s.t.Helper()
 	return countAt(s.url(), s.demo().Token, since)
@@ -200,7 +201,7 @@ func countAt(url, token, since string) (int, error) {
 	return answer.Paging.TotalCount, json.Unmarshal(text, &answer)
 }
 
-// importing starts `weir import` of file.
+// importing starts `weir import` of a file.
 func (s *testServer) importing(file string, flags ...string) *exec.Cmd {
 	s.t.Helper()
 	d := s.demo()
