@@ -1,19 +1,17 @@
-// Package changes says what is known of a client from what was said of it: it
-// applies changes of properties and contacts in the order of the log. It is
-// pure arithmetic, takes changes in any order, and keeps no more of them than
-// a change that comes later still needs.
+// Package changes computes the properties and contacts of clients from their
+// changes, applied in the order of the log. It is pure arithmetic, accepts changes
+// in any order, and keeps only those that a later one may still depend on.
 //
-// What each operation does to one property, and to a contact, which knows set
-// alone:
+// Effect of each operation on one property; contacts have only set:
 //
-//	set        overwrites, also with another type; of a contact, "" clears it
-//	increase   adds a number to a number, exactly; a missing one counts as 0
-//	add        appends those strings to a list of strings that it lacks; a missing one is empty
-//	remove     takes all that equal them from a list of strings, which may end up empty
-//	delete     drops it
+//	set        overwrites the value, also one of another type; "" clears a contact
+//	increase   adds a number to a number, exactly; a missing value counts as 0
+//	add        appends the strings that a list of strings lacks; a missing value counts as an empty list
+//	remove     removes all equal strings from a list of strings, which may become empty
+//	delete     removes the property
 //
-// An operation that does not fit what is there, as an increase of a text,
-// changes nothing. So does one that nobody can read.
+// An operation that does not fit the value, such as an increase of a string, has no
+// effect, and neither has a malformed change.
 package changes
 
 import (
@@ -27,49 +25,49 @@ import (
 	"weir/schemas"
 )
 
-// Client is what is known of one client beside its events, by name.
+// Client holds the properties and contacts of one client by name.
 type Client struct {
 	Properties map[string]Value // strings, numbers, booleans and lists of strings; nil when there are none
 	Contacts   map[string]Value // strings that are not empty; personal data
 }
 
-// Value is what a client has under a name.
+// Value is the value of one property or contact.
 type Value struct {
 	JSON   jsontext.Value // compact
-	Time   int64          // when the edge took the latest change of it; epoch milliseconds
-	Offset int64          // and where that stands
+	Time   int64          // when the edge accepted its latest change; epoch milliseconds
+	Offset int64          // offset of that change in its shard
 }
 
-// Set holds what changes have said of the clients of one product. The zero
-// value is empty. It belongs to one goroutine.
+// Set holds the changes of the clients of one product. The zero value is empty. It
+// belongs to one goroutine.
 type Set struct {
-	Keep func(kind schemas.ChangeKind, propertyKey string) bool // which names are kept; nil is all
+	Keep func(kind schemas.ChangeKind, propertyKey string) bool // selects the names to keep; nil keeps all
 
 	clients map[int64]map[propertyKey]*history
 	bytes   int64
 }
 
-// Len is of how many clients anything was said.
+// Len returns the number of clients that have changes.
 func (s *Set) Len() int { return len(s.clients) }
 
-// Bytes is how much memory the set takes, about.
+// Bytes estimates the memory of the set.
 func (s *Set) Bytes() int64 { return s.bytes }
 
-// What a client, a name and a step take beside their text, about.
+// Approximate memory of a client, a name and a step without their text.
 const (
 	clientBytes = 400
 	nameBytes   = 100
 	stepBytes   = 72
 )
 
-// propertyKey is a property or a contact.
+// propertyKey identifies a property or a contact of a client.
 type propertyKey struct {
 	kind schemas.ChangeKind
 	name string
 }
 
-// history is what was done to one property, by offset, without what a later
-// set or delete has made void.
+// history holds the operations on one property, without those that a later set or
+// delete has overwritten.
 type history struct {
 	steps []step // ascending by offset
 }
@@ -81,13 +79,13 @@ type step struct {
 	value     jsontext.Value
 }
 
-// overwrites says that a step leaves nothing of what was before it.
+// overwrites reports whether the result of a step does not depend on earlier ones.
 func (s step) overwrites() bool {
 	return s.operation == schemas.OpSet || s.operation == schemas.OpDelete
 }
 
-// Add takes in a change that stands at an offset of its client's shard. Order
-// does not matter; one that comes twice counts once. It keeps nothing of c.
+// Add adds the change at an offset of its client's shard. The order of calls does
+// not matter, and a repeated change counts once. Add keeps no reference to c.
 func (s *Set) Add(c *schemas.Change, offset int64) {
 	if s.clients == nil {
 		s.clients = map[int64]map[propertyKey]*history{}
@@ -111,8 +109,8 @@ func (s *Set) Add(c *schemas.Change, offset int64) {
 	}
 }
 
-// ParseValues is what a change says, by name: nothing where nobody can read it, be
-// it of a later version or not what the edge lets in.
+// ParseValues returns the operands of a change by name. It returns nil for a change
+// that cannot be parsed: one of a later version, or one that the edge would refuse.
 func ParseValues(c *schemas.Change) map[string]jsontext.Value {
 	var values map[string]jsontext.Value
 	if !c.Kind.Has(c.Operation) || json.Unmarshal(c.Values, &values) != nil {
@@ -126,10 +124,10 @@ func (h *history) add(s step) (grown int64) {
 	i, twice := slices.BinarySearchFunc(h.steps, s.offset, func(s step, offset int64) int { return cmp.Compare(s.offset, offset) })
 	switch {
 	case twice, i < len(h.steps) && h.steps[0].overwrites() && i == 0:
-		return 0 // known, or void
+		return 0 // repeated, or overwritten
 	case s.overwrites():
-		for _, void := range h.steps[:i] {
-			grown -= void.bytes()
+		for _, old := range h.steps[:i] {
+			grown -= old.bytes()
 		}
 		h.steps = slices.Delete(h.steps, 0, i)
 		i = 0
@@ -140,8 +138,8 @@ func (h *history) add(s step) (grown int64) {
 
 func (s *step) bytes() int64 { return stepBytes + int64(len(s.value)) }
 
-// Clients yields every client of which anything was said, in no order, also
-// one of which nothing is left.
+// Clients yields every client that has changes, in no particular order, even if no
+// property is left.
 func (s *Set) Clients() iter.Seq2[int64, Client] {
 	return func(yield func(int64, Client) bool) {
 		for id := range s.clients {
@@ -152,20 +150,20 @@ func (s *Set) Clients() iter.Seq2[int64, Client] {
 	}
 }
 
-// Client is what is known of one client.
+// Client computes the state of one client.
 func (s *Set) Client(id int64) Client {
 	var c Client
 	for at, h := range s.clients[id] {
-		is := h.value()
-		if is == nil {
+		value := h.value()
+		if value == nil {
 			continue
 		}
 		last := h.steps[len(h.steps)-1]
-		v := Value{JSON: is, Time: last.time, Offset: last.offset}
+		v := Value{JSON: value, Time: last.time, Offset: last.offset}
 		switch {
 		case at.kind != schemas.ContactChange:
 			put(&c.Properties, at.name, v)
-		case is.Kind() == '"' && string(is) != `""`:
+		case value.Kind() == '"' && string(value) != `""`:
 			put(&c.Contacts, at.name, v)
 		}
 	}
@@ -179,7 +177,7 @@ func put(to *map[string]Value, name string, v Value) {
 	(*to)[name] = v
 }
 
-// value applies the steps; nil is that there is none.
+// value applies the steps in order; nil means that there is no value.
 func (h *history) value() jsontext.Value {
 	var v jsontext.Value
 	for _, s := range h.steps {
@@ -199,7 +197,7 @@ func (h *history) value() jsontext.Value {
 	return v
 }
 
-// compact is v without white space; nil where it is null.
+// compact returns v without white space; nil for null.
 func compact(v jsontext.Value) jsontext.Value {
 	v = v.Clone()
 	if err := v.Compact(); err != nil || v.Kind() == 'n' {
@@ -208,7 +206,7 @@ func compact(v jsontext.Value) jsontext.Value {
 	return v
 }
 
-// increase is v + by; v where one of them is no number that can be added.
+// increase returns v + by, or v if one of them cannot be added.
 func increase(v, by jsontext.Value) jsontext.Value {
 	from := v
 	if from == nil {
@@ -220,7 +218,7 @@ func increase(v, by jsontext.Value) jsontext.Value {
 	return v
 }
 
-// addMembers appends to a list the strings that it lacks.
+// addMembers appends the strings that a list lacks.
 func addMembers(v, members jsontext.Value) jsontext.Value {
 	list, ok1 := stringsOf(v)
 	more, ok2 := Members(members)
@@ -235,7 +233,7 @@ func addMembers(v, members jsontext.Value) jsontext.Value {
 	return encodeStrings(list)
 }
 
-// removeMembers takes strings from a list.
+// removeMembers removes strings from a list.
 func removeMembers(v, members jsontext.Value) jsontext.Value {
 	list, ok1 := stringsOf(v)
 	less, ok2 := Members(members)
@@ -245,8 +243,8 @@ func removeMembers(v, members jsontext.Value) jsontext.Value {
 	return encodeStrings(slices.DeleteFunc(list, func(m string) bool { return slices.Contains(less, m) }))
 }
 
-// Members reads what add and remove are applied with: a list of strings, or a
-// single one. ok is false for anything else.
+// Members parses the operand of add and remove: a list of strings or a single
+// string. ok is false for anything else.
 func Members(v jsontext.Value) (texts []string, ok bool) {
 	if v.Kind() != '"' {
 		texts, ok = stringsOf(v)
@@ -259,7 +257,7 @@ func Members(v jsontext.Value) (texts []string, ok bool) {
 	return []string{one}, true
 }
 
-// stringsOf reads a list of strings; nothing is an empty one.
+// stringsOf parses a list of strings; nil counts as an empty one.
 func stringsOf(v jsontext.Value) (texts []string, ok bool) {
 	if v == nil {
 		return nil, true
@@ -284,7 +282,7 @@ func encodeStrings(list []string) jsontext.Value {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		out, _ = jsontext.AppendQuote(out, m) // what was read as UTF-8 can be written
+		out, _ = jsontext.AppendQuote(out, m) // never fails: the strings are valid UTF-8
 	}
 	return append(out, ']')
 }

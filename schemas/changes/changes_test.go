@@ -12,7 +12,7 @@ import (
 	"weir/schemas"
 )
 
-// changeOf is a change of client 7, as "op values".
+// changeOf returns a change of client 7 from "op values".
 func changeOf(text string) *schemas.Change {
 	op, values, _ := strings.Cut(text, " ")
 	c := &schemas.Change{Product: 1, Client: 7, Kind: schemas.PropertyChange, Operation: op, Values: []byte(values)}
@@ -22,7 +22,7 @@ func changeOf(text string) *schemas.Change {
 	return c
 }
 
-// describe is a client as text, by name.
+// describe returns the values of a client as text, by name.
 func describe(c Client) map[string]string {
 	out := map[string]string{}
 	for name, v := range c.Properties {
@@ -48,7 +48,7 @@ func TestOperations(t *testing.T) {
 	user := func(v string) map[string]string { return map[string]string{"user.a": v} }
 	none := map[string]string{}
 
-	check("nothing said", none)
+	check("no change", none)
 	check("set", map[string]string{"user.a": `"x"`, "user.b": "true", "user.c": `["p","q"]`}, `set {"a":"x","b":true,"c":[ "p", "q" ]}`)
 	check("set overwrites, with another type too", user("2"), `set {"a":["x"]}`, `set {"a":2}`)
 	check("set leaves others", map[string]string{"user.a": "1", "user.b": "2"}, `set {"a":1}`, `set {"b":2}`)
@@ -91,7 +91,7 @@ func TestOperations(t *testing.T) {
 	check("what nobody can read", user("1"), `set {"a":1}`, `multiply {"a":2}`, `set [1]`, `set`)
 }
 
-// TestClientsAreSeparate: also one of which nothing is left is among them.
+// TestClientsAreSeparate also checks that a client without properties is yielded.
 func TestClientsAreSeparate(t *testing.T) {
 	var s Set
 	for range s.Clients() {
@@ -113,7 +113,7 @@ func TestClientsAreSeparate(t *testing.T) {
 	}
 }
 
-// TestKeepDropsOtherNames: names that nobody asks for take no memory.
+// TestKeepDropsOtherNames checks that names outside Keep take no memory.
 func TestKeepDropsOtherNames(t *testing.T) {
 	s := Set{Keep: func(kind schemas.ChangeKind, name string) bool { return kind == schemas.PropertyChange && name == "a" }}
 	s.Add(changeOf(`set {"a":1}`), 1)
@@ -125,8 +125,8 @@ func TestKeepDropsOtherNames(t *testing.T) {
 	}
 }
 
-// inOrder is what a client is by its changes one after the other: the meaning
-// of them, without any of what Set does to need less memory.
+// inOrder applies changes one after the other, without the shortcuts by which Set
+// saves memory.
 func inOrder(changes []*schemas.Change) map[string]string {
 	state := map[string]Value{}
 	for _, c := range changes {
@@ -140,7 +140,7 @@ func inOrder(changes []*schemas.Change) map[string]string {
 	return describe(Client{Properties: state})
 }
 
-// TestAddInAnyOrder: changes come in any order and more than once.
+// TestAddInAnyOrder adds changes in any order and more than once.
 func TestAddInAnyOrder(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 9))
 	values := []string{`1`, `-0.5`, `"x"`, `["x"]`, `["y","x"]`, `true`, `12e1`}
@@ -169,7 +169,7 @@ func TestAddInAnyOrder(t *testing.T) {
 	}
 }
 
-// TestOverwrittenStepsAreDropped: what a later set makes void takes no memory.
+// TestOverwrittenStepsAreDropped checks that overwritten steps take no memory.
 func TestOverwrittenStepsAreDropped(t *testing.T) {
 	var s Set
 	for _, offset := range rand.New(rand.NewPCG(1, 1)).Perm(1000) {

@@ -8,13 +8,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// maxDigits is how many digits a number may have before and after its point,
-// written out, so that it can be added: beyond them text and time to add would
-// have no bound.
+// maxDigits bounds the digits that a number may have before and after its decimal
+// point, written without exponent, to be added. Without a bound an exponent of a few
+// bytes would demand unlimited memory.
 const maxDigits = 100
 
-// Addable says that v is a number that increase can add: one of at most 100
-// digits before and after its point.
+// Addable reports whether increase can add v: a number of at most 100 digits before
+// and after its decimal point.
 func Addable(v jsontext.Value) bool {
 	_, ok := parseNumber(v)
 	return ok
@@ -26,7 +26,7 @@ type decimal struct {
 	scale int // 0 to maxDigits
 }
 
-// parseNumber reads a JSON number exactly.
+// parseNumber parses a JSON number exactly.
 func parseNumber(v jsontext.Value) (decimal, bool) {
 	if v.Kind() != '0' {
 		return decimal{}, false
@@ -61,10 +61,10 @@ func parseNumber(v jsontext.Value) (decimal, bool) {
 	d := decimal{units: units, scale: scale}
 	d.trimZeros()
 	whole := new(big.Int).Quo(units, powerOfTen(d.scale))
-	return d, d.scale <= maxDigits && len(whole.Text(10)) <= maxDigits+1 // and a sign
+	return d, d.scale <= maxDigits && len(whole.Text(10)) <= maxDigits+1 // and the sign
 }
 
-// trimZeros drops zeros at the end of the fraction.
+// trimZeros removes trailing zeros of the fraction.
 func (d *decimal) trimZeros() {
 	ten, rest := big.NewInt(10), new(big.Int)
 	for d.scale > 0 {
@@ -78,8 +78,8 @@ func (d *decimal) trimZeros() {
 
 func powerOfTen(n int) *big.Int { return new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n)), nil) }
 
-// addNumbers is a + b in plain digits, without any that it does not need; nil where
-// one of them is no number that can be added.
+// addNumbers returns a + b without exponent and trailing zeros; nil if one of them is
+// not Addable.
 func addNumbers(a, b jsontext.Value) jsontext.Value {
 	x, ok1 := parseNumber(a)
 	y, ok2 := parseNumber(b)

@@ -21,12 +21,12 @@ import (
 )
 
 const (
-	uploadPartBytes   = 8 << 20 // of a multipart upload: 10,000 parts make 80 GB the largest export
-	uploadConcurrency = 3       // with uploadPartBytes what an upload holds in memory
-	readAttempts      = 3       // of a body whose connection breaks; the SDK repeats only up to the headers
+	uploadPartBytes   = 8 << 20 // part of a multipart upload; S3 allows 10,000 parts, so an export has at most 80 GB
+	uploadConcurrency = 3       // parts in flight; times uploadPartBytes this is the memory of an upload
+	readAttempts      = 3       // attempts to read a body whose connection breaks; the SDK retries only up to the headers
 )
 
-// Put stores body under key. The bytes are stored when it returns nil.
+// Put stores body under key. When it returns nil, the object is stored.
 func (b *Bucket) Put(ctx context.Context, key string, body []byte) error {
 	_, err := b.client.api.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: &b.name, Key: &key, Body: bytes.NewReader(body),
@@ -38,16 +38,16 @@ func (b *Bucket) Put(ctx context.Context, key string, body []byte) error {
 	return nil
 }
 
-// Upload stores what r yields under key, in parts and in constant memory, and
-// tells how many bytes that were. Nothing is visible under key before all of
-// it is; when r fails the parts are removed.
+// Upload stores the content of r under key, in parts and in constant memory, and
+// returns its size. The object becomes visible only as a whole; if r fails, the
+// parts are removed.
 func (b *Bucket) Upload(ctx context.Context, key string, r io.Reader) (int64, error) {
 	counted := &countingReader{r: r}
 	up := transfermanager.New(b.client.api, func(o *transfermanager.Options) {
 		o.PartSizeBytes = uploadPartBytes
 		o.MultipartUploadThreshold = uploadPartBytes
 		o.Concurrency = uploadConcurrency
-		o.FailTimeout = maxBackoff // to remove the parts although ctx has ended
+		o.FailTimeout = maxBackoff // time to remove the parts after ctx has ended
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 	})
 	_, err := up.UploadObject(ctx, &transfermanager.UploadObjectInput{
@@ -59,8 +59,8 @@ func (b *Bucket) Upload(ctx context.Context, key string, r io.Reader) (int64, er
 	return counted.n, nil
 }
 
-// countingReader counts what passes. It hides whatever else r can do on purpose: the
-// transfer manager would seek a file to its end to learn its size.
+// countingReader counts the bytes read. It hides the other methods of r on purpose:
+// the transfer manager would seek a file to its end to learn its size.
 type countingReader struct {
 	r io.Reader
 	n int64
@@ -80,12 +80,12 @@ func contentType(key string) *string {
 	return &t
 }
 
-// Get reads an object whole.
+// Get returns a whole object.
 func (b *Bucket) Get(ctx context.Context, key string) ([]byte, error) {
 	return b.read(ctx, key, nil)
 }
 
-// GetRange reads n bytes from off on. Fewer are an error.
+// GetRange returns n bytes from off on. It is an error if the object has fewer.
 func (b *Bucket) GetRange(ctx context.Context, key string, off, n int64) ([]byte, error) {
 	if n == 0 {
 		return nil, nil
@@ -120,7 +120,7 @@ func (b *Bucket) read(ctx context.Context, key string, bytesOf *string) ([]byte,
 
 // readAll reads a body of known length into one buffer.
 func readAll(out *s3.GetObjectOutput) ([]byte, error) {
-	defer func() { _ = out.Body.Close() }() // nothing left to lose: the bytes are read or the error is told
+	defer func() { _ = out.Body.Close() }() // the bytes are read, or another error is returned
 	if out.ContentLength == nil {
 		return io.ReadAll(out.Body)
 	}
@@ -198,16 +198,17 @@ func toObject(o types.Object) columns.Object {
 	return columns.Object{Key: aws.ToString(o.Key), Size: aws.ToInt64(o.Size), Modified: aws.ToTime(o.LastModified)}
 }
 
-// PresignInput says what a link gives, to whom it points and how long it holds.
+// PresignInput describes a link to one object.
 type PresignInput struct {
-	Key      string        // object
-	Endpoint string        // URL that the browser will use: the signature covers its host; empty means the client's own
-	FileName string        // name to save as; empty leaves it to the browser
-	TTL      time.Duration // how long the link works; 0 means 15m
+	Key      string        // of the object
+	Endpoint string        // URL that the browser will use, as the signature covers its host; empty means the client's endpoint
+	FileName string        // file name that the browser suggests; empty lets the browser choose
+	TTL      time.Duration // validity of the link; 0 means 15m
 }
 
-// Presign makes a link by which anybody may get the object until it expires.
-// It asks nobody: whether the object is there shows when the link is used.
+// Presign returns a link by which anybody may download the object until it
+// expires. It does not contact the store, so it does not check whether the object
+// exists.
 func (b *Bucket) Presign(ctx context.Context, in PresignInput) (string, error) {
 	get := &s3.GetObjectInput{Bucket: &b.name, Key: &in.Key}
 	if in.FileName != "" {
@@ -216,8 +217,8 @@ func (b *Bucket) Presign(ctx context.Context, in PresignInput) (string, error) {
 	if in.TTL <= 0 {
 		in.TTL = 15 * time.Minute
 	}
-	// Options of the call, not of the presign client: given to the latter they
-	// make a client of their own, which writes to what the two share.
+	// The options belong to the call, not to the presign client: the latter would
+	// copy the client and write to state that both share, which is a data race.
 	signed, err := s3.NewPresignClient(b.client.api).PresignGetObject(ctx, get, s3.WithPresignExpires(in.TTL), s3.WithPresignClientFromClientOptions(func(o *s3.Options) {
 		if in.Endpoint != "" {
 			o.BaseEndpoint = &in.Endpoint

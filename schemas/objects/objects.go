@@ -1,7 +1,7 @@
-// Package objects is Weir's one door to S3-compatible storage: the AWS SDK is
-// used here and nowhere else. What Put and Upload answered with nil is stored;
-// what is missing is fs.ErrNotExist; anything else was retried as long as it
-// made sense and may be tried again by the caller.
+// Package objects is Weir's client of S3-compatible storage, and the only package
+// that uses the AWS SDK. When Put or Upload returns nil, the object is stored. A
+// missing object is fs.ErrNotExist. Any other error was already retried where that
+// helps, and the caller may retry it later.
 package objects
 
 import (
@@ -25,34 +25,34 @@ import (
 )
 
 const (
-	maxAttempts           = 6                // of one call, the first included
-	maxBackoff            = 5 * time.Second  // between two attempts
-	maxIdlePerHost        = 64               // connections kept; a cut puts several data files at once
-	responseHeaderTimeout = 60 * time.Second // for the first byte of an answer; a store that hangs is a failed call
+	maxAttempts           = 6                // of one call, including the first
+	maxBackoff            = 5 * time.Second  // longest wait between two attempts
+	maxIdlePerHost        = 64               // idle connections kept; a cut puts several data files at once
+	responseHeaderTimeout = 60 * time.Second // until the response header; a store that hangs fails the call
 	dialTimeout           = 5 * time.Second
-	maxDeleteKeys         = 1000 // keys in one DeleteObjects, the protocol's limit
+	maxDeleteKeys         = 1000 // keys in one DeleteObjects; the limit of the S3 API
 )
 
-// Config says where the storage is and as whom it is asked.
+// Config holds the address and the credentials of the storage.
 type Config struct {
-	Endpoint  string // URL of the server; empty means AWS itself
+	Endpoint  string // URL of the server; empty means AWS
 	Region    string // empty means us-east-1
-	AccessKey string // empty takes the SDK's own chain: variables, profile, instance role
-	SecretKey string // goes with AccessKey
-	PathStyle bool   // bucket in the path instead of the host name: what most servers but AWS want
+	AccessKey string // empty uses the SDK's default chain: environment, profile, instance role
+	SecretKey string // of AccessKey
+	PathStyle bool   // bucket in the path instead of the host name, as most servers except AWS expect
 }
 
-// Client is a connection to one store, shared by all its buckets.
+// Client is a client of one store, shared by all its buckets.
 type Client struct {
 	api    *s3.Client
 	http   *http.Client
 	region string
 }
 
-// Close lets go of idle connections: a server that drains waits for them.
+// Close closes idle connections, for which a server that shuts down would wait.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Open makes a client. It does not talk to the store yet.
+// Open returns a client without contacting the store.
 func Open(ctx context.Context, cfg Config) (*Client, error) {
 	region := cmp.Or(cfg.Region, "us-east-1")
 	opts := []func(*config.LoadOptions) error{
@@ -68,8 +68,8 @@ func Open(ctx context.Context, cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load S3 settings: %w", err)
 	}
-	// Only now: AWS_CA_BUNDLE wants to find the SDK's own client, which cannot
-	// close its idle connections.
+	// The client is replaced only after loading: AWS_CA_BUNDLE needs the SDK's own
+	// client, which offers no way to close its idle connections.
 	caller := &http.Client{Transport: http.DefaultTransport, CheckRedirect: followSameMethod}
 	if b, ok := loaded.HTTPClient.(*awshttp.BuildableClient); ok {
 		caller.Transport = b.GetTransport()
@@ -80,8 +80,8 @@ func Open(ctx context.Context, cfg Config) (*Client, error) {
 		if cfg.Endpoint != "" {
 			o.BaseEndpoint = aws.String(cfg.Endpoint)
 		}
-		// The payload's SHA-256 is signed with every request. The SDK's newer
-		// checksums on top of it travel as trailers that many servers refuse.
+		// Every request signs the SHA-256 of its payload. The SDK's newer, additional
+		// checksums travel as trailers, which many servers refuse.
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		o.DisableLogOutputChecksumValidationSkipped = true
@@ -89,8 +89,8 @@ func Open(ctx context.Context, cfg Config) (*Client, error) {
 	return &Client{api: api, http: caller, region: region}, nil
 }
 
-// newRetryer backs off with jitter, and slows all calls down when the store
-// says that it is asked too much.
+// newRetryer backs off with jitter, and slows down all calls when the store
+// throttles.
 func newRetryer() aws.Retryer {
 	return retry.NewAdaptiveMode(func(o *retry.AdaptiveModeOptions) {
 		o.StandardOptions = append(o.StandardOptions, func(s *retry.StandardOptions) {
@@ -100,7 +100,8 @@ func newRetryer() aws.Retryer {
 	})
 }
 
-// httpClient keeps connections open. The SDK's own default keeps ten.
+// httpClient keeps enough idle connections for parallel calls; the SDK's default
+// keeps ten.
 func httpClient() *awshttp.BuildableClient {
 	return awshttp.NewBuildableClient().
 		WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout }).
@@ -112,8 +113,8 @@ func httpClient() *awshttp.BuildableClient {
 		})
 }
 
-// followSameMethod follows redirects that ask for the same request elsewhere;
-// the others are answers.
+// followSameMethod follows redirects that repeat the same request elsewhere, and
+// returns any other redirect as the response.
 func followSameMethod(r *http.Request, via []*http.Request) error {
 	switch code := r.Response.StatusCode; {
 	case len(via) > maxAttempts:
@@ -124,7 +125,7 @@ func followSameMethod(r *http.Request, via []*http.Request) error {
 	return http.ErrUseLastResponse
 }
 
-// Bucket is a bucket of the store. It need not exist yet.
+// Bucket returns a bucket of the store, which need not exist yet.
 func (c *Client) Bucket(name string) *Bucket {
 	return &Bucket{client: c, name: name}
 }
@@ -135,27 +136,27 @@ type Bucket struct {
 	name   string
 }
 
-// Name is the bucket's name.
+// Name returns the name of the bucket.
 func (b *Bucket) Name() string { return b.name }
 
-// Ensure makes the bucket unless it is there.
+// Ensure creates the bucket unless it exists.
 func (b *Bucket) Ensure(ctx context.Context) error {
 	_, err := b.client.api.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &b.name})
 	if err == nil {
 		return nil
 	}
 	if !errors.Is(withErrNotExist(err), fs.ErrNotExist) {
-		return fmt.Errorf("look for bucket %s: %w", b.name, err)
+		return fmt.Errorf("check bucket %s: %w", b.name, err)
 	}
 	in := &s3.CreateBucketInput{Bucket: &b.name}
-	if b.client.region != "us-east-1" { // which must not be named
+	if b.client.region != "us-east-1" { // S3 refuses us-east-1 as a constraint
 		in.CreateBucketConfiguration = &types.CreateBucketConfiguration{
 			LocationConstraint: types.BucketLocationConstraint(b.client.region),
 		}
 	}
 	_, err = b.client.api.CreateBucket(ctx, in)
 	if _, ok := errors.AsType[*types.BucketAlreadyOwnedByYou](err); ok {
-		return nil // somebody beside us was faster
+		return nil // another process created it first
 	}
 	if err != nil {
 		return fmt.Errorf("create bucket %s: %w", b.name, err)
@@ -163,8 +164,8 @@ func (b *Bucket) Ensure(ctx context.Context) error {
 	return nil
 }
 
-// withErrNotExist turns every way a store says "not there" into fs.ErrNotExist and
-// leaves other errors as they are.
+// withErrNotExist wraps the various "not found" errors of stores in fs.ErrNotExist
+// and returns other errors unchanged.
 func withErrNotExist(err error) error {
 	api, ok := errors.AsType[smithy.APIError](err)
 	if !ok {

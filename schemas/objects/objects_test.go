@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// The behaviour against a real server is held by deploy/embedded and by
-// `make e2e`; here is what such servers hardly ever do.
+// deploy/embedded and `make e2e` test the behaviour against real servers; the tests
+// here cover failures that such servers hardly ever produce.
 
 func newTestBucket(t *testing.T, answer http.HandlerFunc) *Bucket {
 	t.Helper()
@@ -30,12 +30,12 @@ func newTestBucket(t *testing.T, answer http.HandlerFunc) *Bucket {
 	return c.Bucket("lake")
 }
 
-func TestGetReadsAgainWhenTheConnectionBreaks(t *testing.T) {
+func TestGetRetriesBrokenConnection(t *testing.T) {
 	var calls atomic.Int32
 	b := newTestBucket(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "6")
 		if calls.Add(1) == 1 {
-			_, _ = io.WriteString(w, "abc") // and the server hangs up
+			_, _ = io.WriteString(w, "abc") // then the server closes the connection
 			return
 		}
 		_, _ = io.WriteString(w, "abcdef")
@@ -57,7 +57,7 @@ func TestGetRangeRefusesFewerBytes(t *testing.T) {
 	}
 }
 
-func TestServerErrorIsTriedAgain(t *testing.T) {
+func TestServerErrorIsRetried(t *testing.T) {
 	var calls atomic.Int32
 	b := newTestBucket(t, func(w http.ResponseWriter, _ *http.Request) {
 		if calls.Add(1) == 1 {
@@ -72,11 +72,11 @@ func TestServerErrorIsTriedAgain(t *testing.T) {
 func TestForbiddenIsNotMissing(t *testing.T) {
 	b := newTestBucket(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
 	if _, err := b.Stat(t.Context(), "k"); err == nil || errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("stat of what we may not see: %v, want an error that is not ErrNotExist", err)
+		t.Errorf("stat of a forbidden object: %v, want an error that is not ErrNotExist", err)
 	}
 }
 
-func TestCloseLetsGoOfConnections(t *testing.T) {
+func TestCloseClosesIdleConnections(t *testing.T) {
 	closed := make(chan struct{})
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
@@ -121,7 +121,7 @@ func TestPresignSignsThePublicHost(t *testing.T) {
 	}
 }
 
-// TestPresignBesideOtherCalls has something to say under -race alone.
+// TestPresignBesideOtherCalls can fail only under -race.
 func TestPresignBesideOtherCalls(t *testing.T) {
 	b := newTestBucket(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "abc") })
 	var g errgroup.Group
@@ -140,8 +140,8 @@ func TestPresignBesideOtherCalls(t *testing.T) {
 	}
 }
 
-// TestUnreachable: a store that is gone, hangs or asks to come again is told
-// from one that answers no.
+// TestUnreachable distinguishes a store that is down, hangs or asks for a retry from
+// one that refuses the request.
 func TestUnreachable(t *testing.T) {
 	answer := http.StatusServiceUnavailable
 	b := newTestBucket(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(answer) })

@@ -9,15 +9,14 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 )
 
-// Unreachable says whether err means that the store does not answer just now
-// and may in a moment: no connection, none in time, or an answer that asks to
-// come again.
+// Unreachable reports whether err means that the store is temporarily unavailable:
+// no connection, a timeout, or a response that asks for a retry.
 func Unreachable(err error) bool {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return true
 	}
-	if answer, ok := errors.AsType[*awshttp.ResponseError](err); ok && answer.Response != nil {
-		code := answer.HTTPStatusCode()
+	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok && response.Response != nil {
+		code := response.HTTPStatusCode()
 		return code >= http.StatusInternalServerError || code == http.StatusTooManyRequests
 	}
 	_, ok := errors.AsType[net.Error](err)
