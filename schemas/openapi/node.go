@@ -9,14 +9,14 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// toJSON spells a YAML tree as JSON, members in the order they are written in.
+// toJSON encodes a YAML tree as JSON and keeps the order of members.
 func toJSON(n *yaml.Node) ([]byte, error) {
 	text, err := appendJSON(nil, n)
 	if err != nil {
 		return nil, err
 	}
 	v := jsontext.Value(text)
-	if err := v.Indent(jsontext.WithIndent("  ")); err != nil { // finds a name that is given twice, too
+	if err := v.Indent(jsontext.WithIndent("  ")); err != nil { // also refuses duplicate names
 		return nil, err
 	}
 	return append(v, '\n'), nil
@@ -57,13 +57,13 @@ func appendJSON(dst []byte, n *yaml.Node) ([]byte, error) {
 	}
 }
 
-// appendScalar spells a scalar as YAML 1.2 reads it: there is no type for
-// dates.
+// appendScalar encodes a scalar by the rules of YAML 1.2, which has no type for
+// dates: a date stays a string.
 func appendScalar(dst []byte, n *yaml.Node) ([]byte, error) {
 	switch n.ShortTag() {
 	case "!!int", "!!float", "!!bool":
 		if !jsontext.Value(n.Value).IsValid() {
-			return nil, fmt.Errorf("line %d: %q is no JSON", n.Line, n.Value)
+			return nil, fmt.Errorf("line %d: %q is not JSON", n.Line, n.Value)
 		}
 		return append(dst, n.Value...), nil
 	case "!!null":
@@ -72,7 +72,7 @@ func appendScalar(dst []byte, n *yaml.Node) ([]byte, error) {
 	return jsontext.AppendQuote(dst, n.Value)
 }
 
-// resolveAlias is what an alias stands for.
+// resolveAlias returns the node that an alias refers to; n itself if it is none.
 func resolveAlias(n *yaml.Node) *yaml.Node {
 	for n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -80,7 +80,7 @@ func resolveAlias(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// lookup is what stands under keys in n; nil if it is not there.
+// lookup returns the node at a path of keys in n; nil if there is none.
 func lookup(n *yaml.Node, keys ...string) *yaml.Node {
 	for _, key := range keys {
 		var found *yaml.Node
@@ -96,7 +96,7 @@ func lookup(n *yaml.Node, keys ...string) *yaml.Node {
 	return n
 }
 
-// members are the names and values of a mapping; none of anything else.
+// members yields the names and values of a mapping; nothing for another node.
 func members(n *yaml.Node) iter.Seq2[string, *yaml.Node] {
 	return func(yield func(string, *yaml.Node) bool) {
 		if n == nil || n.Kind != yaml.MappingNode {
@@ -110,7 +110,7 @@ func members(n *yaml.Node) iter.Seq2[string, *yaml.Node] {
 	}
 }
 
-// items are the values of a sequence; none of anything else.
+// items yields the values of a sequence; nothing for another node.
 func items(n *yaml.Node) iter.Seq[*yaml.Node] {
 	return func(yield func(*yaml.Node) bool) {
 		if n == nil || n.Kind != yaml.SequenceNode {
@@ -124,7 +124,7 @@ func items(n *yaml.Node) iter.Seq[*yaml.Node] {
 	}
 }
 
-// lookupText is the text under keys; "" if it is not there.
+// lookupText returns the text of the scalar at a path of keys; "" if there is none.
 func lookupText(n *yaml.Node, keys ...string) string {
 	if n = lookup(n, keys...); n == nil || n.Kind != yaml.ScalarNode {
 		return ""
@@ -132,7 +132,7 @@ func lookupText(n *yaml.Node, keys ...string) string {
 	return strings.TrimSpace(n.Value)
 }
 
-// compactJSON is n as JSON in one line.
+// compactJSON encodes n as JSON in one line.
 func compactJSON(n *yaml.Node) string {
 	text, err := appendJSON(nil, n)
 	if err != nil {
@@ -141,19 +141,19 @@ func compactJSON(n *yaml.Node) string {
 	return string(text)
 }
 
-// indentJSON is n as JSON for people: what fits in a line stands in one.
+// indentJSON encodes n as JSON for people: a value stays on one line if it fits.
 func indentJSON(n *yaml.Node) string { return string(appendIndented(nil, n, "\n", 0)) }
 
-// maxLineWidth is where a line is full.
+// maxLineWidth is the width of a line in bytes from which on a value is broken.
 const maxLineWidth = 92
 
-// appendIndented adds n, whose lines begin with margin, a line break and spaces.
-// used is what its first line has already, beside the margin.
+// appendIndented appends n. margin is a line break and the indentation of its lines;
+// used is the width that the name before it already takes on the first line.
 func appendIndented(dst []byte, n *yaml.Node, margin string, used int) []byte {
 	n = resolveAlias(n)
 	line := jsontext.Value(compactJSON(n))
 	if err := line.Compact(); err != nil {
-		return append(dst, compactJSON(n)...) // what it cannot be spelled for
+		return append(dst, compactJSON(n)...) // the reason why it cannot be encoded
 	}
 	if err := line.Format(jsontext.SpaceAfterComma(true), jsontext.SpaceAfterColon(true)); err != nil || n.Kind == yaml.ScalarNode ||
 		len(margin)+used+len(line) <= maxLineWidth {
@@ -175,7 +175,7 @@ func appendIndented(dst []byte, n *yaml.Node, margin string, used int) []byte {
 	for name, value := range members(n) {
 		next()
 		start := len(dst)
-		dst, _ = jsontext.AppendQuote(dst, name) // what was read as UTF-8 can be written
+		dst, _ = jsontext.AppendQuote(dst, name) // never fails: the YAML parser accepts only UTF-8
 		dst = append(dst, ": "...)
 		dst = appendIndented(dst, value, inner, len(dst)-start)
 	}
@@ -186,8 +186,8 @@ func appendIndented(dst []byte, n *yaml.Node, margin string, used int) []byte {
 	return append(append(dst, margin...), end)
 }
 
-// resolveRef is what a reference in the same document leads to, and the last word
-// of its path; n itself and "" if n is none.
+// resolveRef returns the node that a reference in the same document leads to, and the
+// last element of its path; n itself and "" if n is not a reference.
 func resolveRef(root, n *yaml.Node) (*yaml.Node, string) {
 	path, ok := strings.CutPrefix(lookupText(n, "$ref"), "#/")
 	if !ok {

@@ -8,8 +8,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// TestIndentJSON: what fits stands in one line, what does not is broken, and so on
-// inside of it.
+// TestIndentJSON checks that a value stays on one line if it fits, and otherwise has
+// a line for each member, which is laid out by the same rule.
 func TestIndentJSON(t *testing.T) {
 	long := strings.Repeat("x", 60)
 	for in, want := range map[string]string{

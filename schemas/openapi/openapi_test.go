@@ -11,8 +11,8 @@ import (
 	"weir/schemas/openapi/openapitest"
 )
 
-// TestDocumentsAreValid: each is OpenAPI 3.1, its schemas compile, its examples
-// fit.
+// TestDocumentsAreValid checks that each document is OpenAPI 3.1, that its schemas
+// compile, and that its examples match them.
 func TestDocumentsAreValid(t *testing.T) {
 	checker, err := openapitest.New()
 	if err != nil {
@@ -23,16 +23,29 @@ func TestDocumentsAreValid(t *testing.T) {
 	}
 }
 
-// TestTextsAreWhole: in {description: one, two} the comma ends the text, and
-// what follows it is a member that nobody wanted.
-func TestTextsAreWhole(t *testing.T) {
+// TestDescriptionsAreQuoted finds unquoted commas: in {description: one, two} the
+// comma ends the text, and the rest becomes a member of its own.
+func TestDescriptionsAreQuoted(t *testing.T) {
 	docs, err := openapi.Documents()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, doc := range docs {
-		for _, cut := range regexp.MustCompile(`"[^"]*( [^"]*|\.)": null`).FindAllString(string(doc.JSON), -1) {
-			t.Errorf("%s has the member %s: quote the text before it", doc.Name, cut)
+		for _, member := range regexp.MustCompile(`"[^"]*( [^"]*|\.)": null`).FindAllString(string(doc.JSON), -1) {
+			t.Errorf("%s has the member %s: quote the text before it", doc.Name, member)
+		}
+	}
+}
+
+// TestTitles pins the names of the four APIs.
+func TestTitles(t *testing.T) {
+	docs, err := openapi.Documents()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, title := range []string{"Ingestion API", "User Events API", "Events API", "Reporting API"} {
+		if !strings.Contains(string(docs[i].YAML), "\n  title: "+title+"\n") {
+			t.Errorf("document %s is not titled %s", docs[i].Name, title)
 		}
 	}
 }
@@ -52,7 +65,7 @@ func get(t *testing.T, path string, headers ...string) *httptest.ResponseRecorde
 	return w
 }
 
-func TestFilesAreServed(t *testing.T) {
+func TestHandlerServesDocuments(t *testing.T) {
 	for path, want := range map[string]struct {
 		status int
 		kind   string
@@ -70,13 +83,13 @@ func TestFilesAreServed(t *testing.T) {
 	}
 	tag := get(t, "/openapi/").Header().Get("ETag")
 	if got := get(t, "/openapi/", "If-None-Match", tag); got.Code != http.StatusNotModified {
-		t.Errorf("asked again: %d", got.Code)
+		t.Errorf("request with If-None-Match: %d", got.Code)
 	}
 }
 
-// TestPageIsWhole: it needs nothing from elsewhere, every link in it leads
-// somewhere, and every operation and schema is there.
-func TestPageIsWhole(t *testing.T) {
+// TestPageIsComplete checks that the page loads nothing from elsewhere, that every
+// link in it works, and that it shows every operation.
+func TestPageIsComplete(t *testing.T) {
 	page := get(t, "/openapi/").Body.String()
 	for _, outside := range []string{"<script", "<link", "<img", "@import", "url(", `href="http`, `src=`} {
 		if strings.Contains(page, outside) {
@@ -89,10 +102,10 @@ func TestPageIsWhole(t *testing.T) {
 	for _, link := range regexp.MustCompile(`href="([^"]+)"`).FindAllStringSubmatch(page, -1) {
 		anchor, inside := strings.CutPrefix(link[1], "#")
 		if inside && !strings.Contains(page, `id="`+anchor+`"`) {
-			t.Errorf("%s leads nowhere", link[1])
+			t.Errorf("%s has no target", link[1])
 		}
 		if !inside && get(t, "/openapi/"+link[1]).Code != http.StatusOK {
-			t.Errorf("%s is not there", link[1])
+			t.Errorf("%s does not exist", link[1])
 		}
 	}
 	docs, err := openapi.Documents()

@@ -17,8 +17,8 @@ import (
 //go:embed page.html
 var pageText string
 
-// What the page shows of a document. Texts are plain, or HTML where they say
-// so.
+// The views are the data of the page's template. Strings are plain text that the
+// template escapes; template.HTML is escaped already.
 type (
 	documentView struct {
 		Name, Title, Version, Summary string
@@ -34,9 +34,9 @@ type (
 	}
 	operationView struct {
 		Anchor, Method, Summary string
-		Path                    template.HTML // may break behind each slash
+		Path                    template.HTML // lines may break after each slash
 		Description             template.HTML
-		Security                string // what it wants; "" is nothing
+		Security                string // required credentials; "" for none
 		Parameters              []fieldView
 		Body                    *bodyView
 		Responses               []responseView
@@ -71,7 +71,7 @@ type (
 	exampleView struct{ Summary, Text string }
 )
 
-// renderPage makes one page of all documents.
+// renderPage renders one page of all documents.
 func renderPage(docs []Document) ([]byte, error) {
 	page, err := template.New("page").Parse(pageText)
 	if err != nil {
@@ -88,7 +88,7 @@ func renderPage(docs []Document) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// renderer makes views of one document.
+// renderer builds the views of one document.
 type renderer struct {
 	name string
 	root *yaml.Node
@@ -118,8 +118,8 @@ func (p *renderer) document() documentView {
 	return v
 }
 
-// groups are the operations by their first tag, in the order of the tags; what
-// has none of these is in a group without a name.
+// groups returns the operations grouped by their first tag, in the order of the
+// tags. Operations without a tag are in a group without a name.
 func (p *renderer) groups() []groupView {
 	all := []groupView{{Anchor: p.anchor("untagged")}}
 	of := map[string]int{}
@@ -130,7 +130,7 @@ func (p *renderer) groups() []groupView {
 			Name: name, Anchor: p.anchor("tag-" + strings.ReplaceAll(name, " ", "-")), Description: paragraphs(lookupText(tag, "description")),
 		})
 	}
-	shown := map[*yaml.Node]bool{} // what several paths share is shown once
+	shown := map[*yaml.Node]bool{} // an operation that several paths share is listed once
 	for path, item := range members(lookup(p.root, "paths")) {
 		for method, op := range members(item) {
 			if shown[op] {
@@ -173,7 +173,7 @@ func (p *renderer) operation(path, method string, op *yaml.Node) operationView {
 	return v
 }
 
-// security is what an operation wants: one of the names, or nothing.
+// security returns the names of the credentials that an operation accepts.
 func (p *renderer) security(op *yaml.Node) string {
 	wants := lookup(op, "security")
 	if wants == nil {
@@ -190,7 +190,7 @@ func (p *renderer) security(op *yaml.Node) string {
 
 func (p *renderer) response(status string, answer *yaml.Node) responseView {
 	answer, _ = resolveRef(p.root, answer)
-	code, _ := strconv.Atoi(status) // what is no number has no reason
+	code, _ := strconv.Atoi(status) // not a number, as "default": no reason phrase
 	v := responseView{Status: status, Reason: http.StatusText(code), Description: paragraphs(lookupText(answer, "description"))}
 	for name, header := range members(lookup(answer, "headers")) {
 		header, _ = resolveRef(p.root, header)
@@ -229,8 +229,8 @@ func (p *renderer) schema(n *yaml.Node) schemaView {
 	}
 }
 
-// fields are the members of an object, and of what is in it and has no name;
-// those first that it has of others.
+// fields returns the members of an object: first those that it includes by allOf,
+// then its own, each followed by the members of unnamed objects within it.
 func (p *renderer) fields(prefix string, n *yaml.Node) []fieldView {
 	required := map[string]bool{}
 	for name := range items(lookup(n, "required")) {
@@ -255,7 +255,7 @@ func (p *renderer) field(name string, schema *yaml.Node) fieldView {
 	return fieldView{Name: name, Type: p.typeHTML(schema), Rules: rules(schema), Description: paragraphs(lookupText(schema, "description"))}
 }
 
-// typeHTML says in a few words what a schema takes.
+// typeHTML describes the type of a schema in a few words, with links to named ones.
 func (p *renderer) typeHTML(n *yaml.Node) template.HTML {
 	if _, name := resolveRef(p.root, n); name != "" {
 		return template.HTML(fmt.Sprintf(`<a href="#%s">%s</a>`, //nolint:gosec // both are escaped
@@ -313,7 +313,7 @@ func typeNames(n *yaml.Node) []string {
 	return names
 }
 
-// rules are what a schema asks beyond its type.
+// rules describes the constraints of a schema beyond its type.
 func rules(n *yaml.Node) []string {
 	var all []string
 	for key, value := range members(n) {
@@ -366,7 +366,7 @@ func joinHTML(words []template.HTML, between template.HTML) template.HTML {
 	return all
 }
 
-// paragraphs spells a description: paragraphs, and code between backticks.
+// paragraphs renders a description as HTML: paragraphs, and code between backticks.
 func paragraphs(text string) template.HTML {
 	var all template.HTML
 	for paragraph := range strings.SplitSeq(text, "\n\n") {

@@ -15,10 +15,10 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// checkerOnce reads the documents once for all tests of a package.
+// checkerOnce parses the documents once for all tests of a package.
 var checkerOnce = sync.OnceValues(New)
 
-// Wrap is Checker.Wrap of all documents.
+// Wrap is Checker.Wrap with a checker of all documents.
 func Wrap(t testing.TB, h http.Handler) http.Handler {
 	t.Helper()
 	c, err := checkerOnce()
@@ -28,8 +28,8 @@ func Wrap(t testing.TB, h http.Handler) http.Handler {
 	return c.Wrap(t, h)
 }
 
-// Wrap serves by h and fails t for an exchange that is not documented. What a
-// client did not wait for is not looked at.
+// Wrap returns h, and fails t for each exchange that is not documented. It ignores
+// an exchange that the client cancelled.
 func (c *Checker) Wrap(t testing.TB, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t.Helper()
@@ -47,7 +47,7 @@ func (c *Checker) Wrap(t testing.TB, h http.Handler) http.Handler {
 		}
 		got := Exchange{r, sent.Bytes(), seen.status, w.Header(), seen.body.Bytes()}
 		if err := c.Check(got); err != nil {
-			t.Errorf("%s %s answered %d: not as documented: %v\nrequest: %.500s\nanswer: %.500s",
+			t.Errorf("%s %s answered %d: not as documented: %v\nrequest: %.500s\nresponse: %.500s",
 				r.Method, r.URL.Path, got.Status, err, got.Sent, got.Body)
 		}
 	})
@@ -76,16 +76,16 @@ func (w *responseRecorder) Write(b []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (w *responseRecorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// Exchange is a request and its answer.
+// Exchange is a request and its response.
 type Exchange struct {
 	Request *http.Request
-	Sent    []byte // as it was read
+	Sent    []byte // body of the request as far as the handler read it
 	Status  int
 	Header  http.Header
 	Body    []byte
 }
 
-// Check says what of an exchange is not documented.
+// Check returns an error if an exchange is not documented.
 func (c *Checker) Check(x Exchange) error {
 	op, allowed := c.find(x.Request)
 	status := strconv.Itoa(x.Status)
@@ -118,7 +118,7 @@ func (c *Checker) Check(x Exchange) error {
 
 func (op *operation) checkRequest(x Exchange) error {
 	if !op.hasCredentials(x.Request) {
-		return errors.New("brings none of the credentials")
+		return errors.New("has none of the credentials")
 	}
 	for _, p := range op.params {
 		value, ok := p.valueIn(op, x.Request)
@@ -141,10 +141,10 @@ func (op *operation) checkRequest(x Exchange) error {
 	case "", "identity":
 		return op.body.check(x.Sent)
 	}
-	return nil // what is compressed is not looked at
+	return nil // a compressed body is not checked
 }
 
-// hasCredentials says whether r brings what one of the ways in asks for.
+// hasCredentials reports whether r has the credentials of one security requirement.
 func (op *operation) hasCredentials(r *http.Request) bool {
 	for _, wants := range op.security {
 		all := true
@@ -172,7 +172,7 @@ func (s scheme) presentIn(r *http.Request) bool {
 	return err == nil
 }
 
-// valueIn is the value of p in a request.
+// valueIn returns the value of p in a request.
 func (p param) valueIn(op *operation, r *http.Request) (string, bool) {
 	switch p.in {
 	case "path":
@@ -189,7 +189,7 @@ func (p param) valueIn(op *operation, r *http.Request) (string, bool) {
 		}
 	case "header":
 		value := strings.Join(r.Header.Values(p.name), ", ")
-		return value, value != "" // an empty one says nothing
+		return value, value != "" // an empty header counts as absent
 	}
 	return "", false
 }
@@ -230,12 +230,12 @@ func (a response) check(x Exchange) error {
 func (c *content) check(body []byte) error {
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("the body is no JSON: %w", err)
+		return fmt.Errorf("the body is not JSON: %w", err)
 	}
 	return c.schema.Validate(value)
 }
 
-// validateText says whether what is written as text fits, as a text or as a number.
+// validateText validates a value that was sent as text, as a string or as a number.
 func validateText(schema *jsonschema.Schema, text string) error {
 	err := schema.Validate(text)
 	if err == nil {

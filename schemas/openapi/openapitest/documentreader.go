@@ -11,8 +11,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// documentReader makes operations of a document. It goes on after an error and keeps
-// the first.
+// documentReader builds the operations of a document. It continues after an error
+// and keeps the first one.
 type documentReader struct {
 	base     string
 	tree     any
@@ -20,7 +20,7 @@ type documentReader struct {
 	err      error
 }
 
-// node is a value in the document and where it stands.
+// node is a value in the document and its JSON pointer.
 type node struct {
 	reader  *documentReader
 	pointer string
@@ -35,8 +35,8 @@ func (r *documentReader) fail(err error) {
 	}
 }
 
-// lookup goes down, and on where a reference leads. The value of what is not there
-// is nil.
+// lookup descends by keys and follows references. The value of a missing node is
+// nil.
 func (p node) lookup(keys ...string) node {
 	for _, key := range keys {
 		object, _ := p.value.(map[string]any)
@@ -52,11 +52,11 @@ func (p node) resolveRef() node {
 	if !ok {
 		return p
 	}
-	led := p.reader.root().lookup(strings.Split(strings.TrimPrefix(ref, "#/"), "/")...)
-	if led.value == nil {
-		p.reader.fail(fmt.Errorf("%s: %s is not there", p.pointer, ref))
+	resolved := p.reader.root().lookup(strings.Split(strings.TrimPrefix(ref, "#/"), "/")...)
+	if resolved.value == nil {
+		p.reader.fail(fmt.Errorf("%s: %s does not exist", p.pointer, ref))
 	}
-	return led
+	return resolved
 }
 
 func (p node) text(key string) string {
@@ -143,7 +143,7 @@ func (r *documentReader) response(p node) response {
 	return a
 }
 
-// content is the body that p has, whose examples fit.
+// content returns the body of p after checking that its examples match the schema.
 func (r *documentReader) content(p node) *content {
 	for mediaType, media := range p.lookup("content").members() {
 		c := &content{mediaType, r.compile(node{r, media.pointer + "/schema", nil})}

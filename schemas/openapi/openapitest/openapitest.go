@@ -1,16 +1,16 @@
-// Package openapitest holds the OpenAPI documents to the code, and the code to
-// them: tests send their requests through Wrap, and an exchange that the
-// documents do not know fails the test.
+// Package openapitest keeps the OpenAPI documents and the code in step: tests send
+// their requests through Wrap, and an exchange that the documents do not describe
+// fails the test.
 //
-// What it asks of an exchange:
+// An exchange must satisfy:
 //
-//   - path, method and status are documented, the answer's headers are, those
-//     that are required are there, and all values fit their schemas;
-//   - the body of the answer is of the documented type and fits its schema;
-//   - a request that is answered 2xx brought the credentials, parameters and
-//     body that are documented: nothing is taken that no client can know of.
+//   - Path, method, status and response headers are documented, required headers are
+//     present, and all values match their schemas.
+//   - The body of the response has the documented media type and matches its schema.
+//   - A request that is answered 2xx has the documented credentials, parameters and
+//     body: the server accepts nothing that the documents do not tell a client.
 //
-// What is not there is answered as the member x-other-paths of a document says.
+// The response for an unknown path must match the member x-other-paths of a document.
 package openapitest
 
 import (
@@ -26,25 +26,25 @@ import (
 	"weir/schemas/openapi"
 )
 
-// metaSchema is that of the OpenAPI Initiative,
+// metaSchema is the JSON schema of OpenAPI 3.1 documents, published as
 // https://spec.openapis.org/oas/3.1/schema/2022-10-07.
 //
 //go:embed oas-3.1.json
 var metaSchema string
 
-// Checker knows all documents.
+// Checker checks exchanges against all documents.
 type Checker struct {
 	operations []operation
 	others     []otherPaths
 }
 
-// operation is one method of a path.
+// operation is one method of one path.
 type operation struct {
 	method    string
-	path      []string // its parts; {name} fits any
+	path      []string // its elements; {name} matches any
 	security  []map[string]scheme
 	params    []param
-	body      *content // of a request; nil has none
+	body      *content // of a request; nil for none
 	needsBody bool
 	responses map[string]response // by status
 }
@@ -64,17 +64,17 @@ type content struct {
 
 type response struct {
 	headers map[string]param // by canonical name
-	body    *content         // nil has none
+	body    *content         // nil for none
 }
 
-// otherPaths says how a path that is not there is answered.
+// otherPaths describes the response for unknown paths with a prefix.
 type otherPaths struct {
 	under    string
 	response response
 }
 
-// New reads the documents, and checks that they are OpenAPI 3.1 and that each
-// example fits its schema.
+// New parses the documents, and checks that they are OpenAPI 3.1 and that each
+// example matches its schema.
 func New() (*Checker, error) {
 	docs, err := openapi.Documents()
 	if err != nil {
@@ -112,7 +112,7 @@ func compileMeta() (*jsonschema.Schema, error) {
 	return compiler.Compile("oas-3.1.json")
 }
 
-// Operations names every operation as "METHOD /path".
+// Operations lists every operation as "METHOD /path".
 func (c *Checker) Operations() []string {
 	var all []string
 	for _, op := range c.operations {
@@ -143,7 +143,8 @@ func (c *Checker) add(name string, tree any) error {
 	return r.err
 }
 
-// find is the operation for a request, or else another one of the same path.
+// find returns the operation of a request, and an operation of the same path with
+// whatever method.
 func (c *Checker) find(r *http.Request) (op, allowed *operation) {
 	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	for i := range c.operations {
@@ -176,5 +177,5 @@ func (op *operation) matchesPath(parts []string) bool {
 	return true
 }
 
-// statuses are what an operation is documented to answer.
+// statuses returns the documented statuses of an operation.
 func (op *operation) statuses() []string { return slices.Sorted(maps.Keys(op.responses)) }

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestCheckReportsUndocumentedExchange: each exchange differs from a good one in one thing that the
-// documents do not know.
+// TestCheckReportsUndocumentedExchange checks exchanges that differ from a valid one
+// in one undocumented detail.
 func TestCheckReportsUndocumentedExchange(t *testing.T) {
 	c, err := New()
 	if err != nil {
