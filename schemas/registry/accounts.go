@@ -11,27 +11,27 @@ import (
 	"unicode/utf8"
 )
 
-// maxText bounds every name that is only shown; bytes.
+// maxText bounds names that are only displayed; bytes.
 const maxText = 256
 
-// Account is a business: it has products, users and tokens.
+// Account is a customer of the operator: it owns products, users and tokens.
 type Account struct {
 	ID      string
 	Name    string
 	Created time.Time
-	Revoked time.Time // zero while it is alive
+	Revoked time.Time // zero while it is active
 }
 
-// Product is what is measured.
+// Product is an application whose usage is measured.
 type Product struct {
 	ID      int64
 	Account string
 	Name    string
 	Created time.Time
-	Revoked time.Time // zero while it is alive
+	Revoked time.Time // zero while it is active
 }
 
-// CreateAccount makes an account with an id of its own.
+// CreateAccount creates an account with a generated id.
 func (r *Registry) CreateAccount(ctx context.Context, name string) (Account, error) {
 	if name == "" {
 		return Account{}, fmt.Errorf("create account: %w: it needs a name", ErrInvalid)
@@ -48,7 +48,7 @@ func (r *Registry) CreateAccount(ctx context.Context, name string) (Account, err
 	return a, nil
 }
 
-// ListAccounts lists every account, revoked ones too, oldest first.
+// ListAccounts lists all accounts, including revoked ones, oldest first.
 func (r *Registry) ListAccounts(ctx context.Context) ([]Account, error) {
 	all, err := queryAll(ctx, r.db, func(row *sql.Rows) (Account, error) {
 		var a Account
@@ -63,9 +63,9 @@ func (r *Registry) ListAccounts(ctx context.Context) ([]Account, error) {
 	return all, nil
 }
 
-// RevokeAccount ends an account and with it every product, source, token and
-// user it has. ErrNotFound if it is not there or ended already; so with every
-// Revoke.
+// RevokeAccount revokes an account and with it all its products, sources, tokens and
+// users. It returns ErrNotFound if the account does not exist or is revoked already,
+// as all Revoke methods do.
 func (r *Registry) RevokeAccount(ctx context.Context, id string) error {
 	err := execRequired(ctx, r.db, ErrNotFound, `UPDATE accounts SET revoked = $1 WHERE id = $2 AND revoked = 0`,
 		toMicros(currentTime()), id)
@@ -76,8 +76,8 @@ func (r *Registry) RevokeAccount(ctx context.Context, id string) error {
 	return nil
 }
 
-// CreateProduct makes p; a zero ID asks for a random one of ten digits, an
-// empty Name for the id as name.
+// CreateProduct creates p. With a zero ID it generates a random id of ten digits,
+// with an empty Name it uses the id as the name.
 func (r *Registry) CreateProduct(ctx context.Context, p Product) (Product, error) {
 	if err := requireAccount(ctx, r.db, p.Account); err != nil {
 		return Product{}, fmt.Errorf("create product: %w", err)
@@ -114,7 +114,7 @@ func (r *Registry) insertProduct(ctx context.Context, p Product) (Product, error
 	if err != nil {
 		return Product{}, fmt.Errorf("create product %d: %w", p.ID, err)
 	}
-	r.invalidateCaches() // tokens of the whole account see it from now on
+	r.invalidateCaches() // cached tokens of the account do not include it yet
 	return p, nil
 }
 
@@ -130,7 +130,7 @@ func scanProduct(row *sql.Rows) (Product, error) {
 	return p, err
 }
 
-// Product returns a product that is alive, or ErrNotFound.
+// Product returns an active product, or ErrNotFound.
 func (r *Registry) Product(ctx context.Context, id int64) (Product, error) {
 	found, err := queryAll(ctx, r.db, scanProduct, productColumns+`WHERE p.id = $1 AND p.revoked = 0 AND a.revoked = 0`, id)
 	if err != nil {
@@ -142,7 +142,8 @@ func (r *Registry) Product(ctx context.Context, id int64) (Product, error) {
 	return found[0], nil
 }
 
-// ListProducts lists the products of account, or of all accounts if it is "".
+// ListProducts lists the products of account, including revoked ones, or of all
+// accounts if it is "".
 func (r *Registry) ListProducts(ctx context.Context, account string) ([]Product, error) {
 	all, err := queryAll(ctx, r.db, scanProduct,
 		productColumns+`WHERE $1 = '' OR p.account_id = $1 ORDER BY p.created, p.id`, account)
@@ -152,7 +153,8 @@ func (r *Registry) ListProducts(ctx context.Context, account string) ([]Product,
 	return all, nil
 }
 
-// RevokeProduct ends a product: its sources stop writing and nobody sees it.
+// RevokeProduct revokes a product: its sources can no longer write, and no token or
+// user can read it.
 func (r *Registry) RevokeProduct(ctx context.Context, id int64) error {
 	err := execRequired(ctx, r.db, ErrNotFound, `UPDATE products SET revoked = $1 WHERE id = $2 AND revoked = 0`,
 		toMicros(currentTime()), id)
@@ -163,7 +165,7 @@ func (r *Registry) RevokeProduct(ctx context.Context, id int64) error {
 	return nil
 }
 
-// requireAccount is nil for an account that exists and is alive.
+// requireAccount returns ErrNotFound unless the account exists and is active.
 func requireAccount(ctx context.Context, q querier, account string) error {
 	var n int64
 	err := q.QueryRowContext(ctx, `SELECT COUNT(*) FROM accounts WHERE id = $1 AND revoked = 0`, account).Scan(&n)
@@ -176,17 +178,17 @@ func requireAccount(ctx context.Context, q querier, account string) error {
 	return nil
 }
 
-// invalidateCaches makes what was just revoked act at once in this process.
+// invalidateCaches makes a revocation take effect at once in this process.
 func (r *Registry) invalidateCaches() {
 	r.sources.invalidate()
 	r.tokens.invalidate()
 	r.sessions.invalidate()
 }
 
-// currentTime is now as the database will give it back.
+// currentTime returns the time in the precision of the database: microseconds.
 func currentTime() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
-// validText refuses what PostgreSQL cannot store and what nobody could read.
+// validText refuses text that PostgreSQL cannot store or that is too long to display.
 func validText(what, text string) error {
 	if len(text) > maxText {
 		return fmt.Errorf("%w: %s is longer than %d bytes", ErrInvalid, what, maxText)

@@ -10,14 +10,13 @@ import (
 )
 
 const (
-	cacheFor    = 2 * time.Second // a revocation acts within this and one load
-	loadTimeout = 2 * time.Second // of one question to the database
+	cacheFor    = 2 * time.Second // a revocation takes effect in other processes within this time plus one load
+	loadTimeout = 2 * time.Second // of one query
 	sweepEvery  = time.Minute
 )
 
-// cache remembers answers that let somebody in, for cacheFor, and nothing
-// else: what was refused is asked again, so that a new key works at once and
-// made-up keys take no memory.
+// cache holds positive results for cacheFor, and nothing else. Refusals are not
+// cached, so a new key works at once and invented keys take no memory.
 type cache[V any] struct {
 	entries sync.Map // string → *entry[V]
 	flights singleflight.Group
@@ -26,13 +25,13 @@ type cache[V any] struct {
 
 type entry[V any] struct {
 	value V
-	asked time.Time // before the database was asked: the answer is at most this old
+	asked time.Time // taken before the query, so the result is at most this old
 }
 
 func (e *entry[V]) fresh() bool { return time.Since(e.asked) < cacheFor }
 
-// get returns the remembered answer or that of load. Callers who ask the same
-// at the same time share one load, so it outlives the context of any of them.
+// get returns the cached result or that of load. Concurrent callers with the same
+// key share one load, so the load does not end with the context of any of them.
 func (c *cache[V]) get(ctx context.Context, key string, load func(context.Context) (V, error)) (V, error) {
 	if e, ok := c.peek(key); ok {
 		return e.value, nil
@@ -67,7 +66,8 @@ func (c *cache[V]) loadAndStore(ctx context.Context, key string, load func(conte
 	return e.value, nil
 }
 
-// sweep forgets what nobody asked for lately, so that sessions come and go.
+// sweep removes expired entries at most once per sweepEvery, so that entries of
+// ended sessions do not pile up.
 func (c *cache[V]) sweep(now time.Time) {
 	last := c.swept.Load()
 	if now.UnixNano()-last < int64(sweepEvery) || !c.swept.CompareAndSwap(last, now.UnixNano()) {
@@ -81,6 +81,6 @@ func (c *cache[V]) sweep(now time.Time) {
 	})
 }
 
-// invalidate makes the next question go to the database. A load that is on its way
-// may still bring the old answer back, for cacheFor.
+// invalidate drops all entries. A load in flight may still store an old result, which
+// then lives for cacheFor.
 func (c *cache[V]) invalidate() { c.entries.Clear() }

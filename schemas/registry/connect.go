@@ -17,15 +17,15 @@ import (
 )
 
 const (
-	sqliteConns   = 8  // connections of one process to the file; readers do not wait for a writer
+	sqliteConns   = 8  // connections of one process to the file; with a WAL readers do not wait for a writer
 	postgresConns = 16 // connections of one process to the server
 
 	sqliteBusy    = 5               // SQLITE_BUSY
-	maxReachPause = 4 * time.Second // doubled from a millisecond on: 4 s in all
+	maxReachPause = 4 * time.Second // the pause doubles from 1 ms up to this; about 4 s in all
 )
 
-// open opens the pool and touches nothing but the file's existence. The url
-// may hold a password, so no error repeats it.
+// open opens the pool; apart from creating an SQLite file it does not contact the
+// database. The URL may contain a password, so no error quotes it.
 func open(address string) (*Registry, error) {
 	scheme, rest, _ := strings.Cut(address, ":")
 	switch scheme {
@@ -37,9 +37,10 @@ func open(address string) (*Registry, error) {
 	return nil, errors.New(`open registry: the URL begins with neither "sqlite:" nor "postgres://"`)
 }
 
-// connectSQLite makes the file readable by its owner alone, as it holds hashes;
-// its WAL inherits that. Transactions begin IMMEDIATE: one that reads first and
-// writes later could not wait for another writer, it would fail.
+// connectSQLite creates the file readable only by its owner, as it holds hashes; the
+// WAL inherits the mode. Transactions begin IMMEDIATE, because SQLite fails a
+// transaction that reads first and writes later instead of letting it wait for
+// another writer.
 func connectSQLite(path string) (*Registry, error) {
 	if !filepath.IsAbs(path) {
 		return nil, fmt.Errorf("open registry: path %q is not absolute", path)
@@ -67,9 +68,9 @@ func connectSQLite(path string) (*Registry, error) {
 	return &Registry{db: db, dialect: "sqlite", clock: localClock}, nil
 }
 
-// waitUntilReachable makes the first connection. SQLite waits for every lock but the one
-// under which another process turns a new file into a WAL one, so a busy file
-// is tried again here.
+// waitUntilReachable makes the first connection. SQLite waits for all locks except the
+// one under which another process switches a new file to WAL, so this retries while
+// the file is busy.
 func (r *Registry) waitUntilReachable(ctx context.Context) error {
 	for pause := time.Millisecond; ; pause *= 2 {
 		err := r.db.PingContext(ctx)

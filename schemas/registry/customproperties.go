@@ -9,8 +9,8 @@ import (
 	"weir/schemas/property"
 )
 
-// LabelProperty gives a custom property of a product the name that people see;
-// "" takes it away.
+// LabelProperty sets the display name of a custom property of a product; "" removes
+// it.
 func (r *Registry) LabelProperty(ctx context.Context, product int64, name, label string) error {
 	if !property.IsCustom(name) {
 		return fmt.Errorf("label property %q: %w: only C01 to C20 have labels", name, ErrInvalid)
@@ -21,7 +21,7 @@ func (r *Registry) LabelProperty(ctx context.Context, product int64, name, label
 	if strings.TrimSpace(label) == "" {
 		_, err := r.db.ExecContext(ctx, `DELETE FROM property_labels WHERE product_id = $1 AND property = $2`, product, name)
 		if err != nil {
-			return fmt.Errorf("take the label of property %s of product %d away: %w", name, product, err)
+			return fmt.Errorf("remove the label of property %s of product %d: %w", name, product, err)
 		}
 		return nil
 	}
@@ -34,7 +34,7 @@ func (r *Registry) LabelProperty(ctx context.Context, product int64, name, label
 	return nil
 }
 
-// PropertyLabels returns the labels of the custom properties of a product that
+// PropertyLabels returns the display names of the custom properties of a product that
 // have one.
 func (r *Registry) PropertyLabels(ctx context.Context, product int64) (map[string]string, error) {
 	labels := map[string]string{}
@@ -50,14 +50,13 @@ func (r *Registry) PropertyLabels(ctx context.Context, product int64) (map[strin
 	return labels, nil
 }
 
-// SetPropertyType says of which type a custom property of a product is: 1, 2
-// or 3.
+// SetPropertyType sets the type of a custom property of a product: 1, 2 or 3.
 func (r *Registry) SetPropertyType(ctx context.Context, product int64, name string, kind int) error {
 	if !property.IsCustom(name) {
 		return fmt.Errorf("set the type of property %q: %w: only C01 to C20 have types", name, ErrInvalid)
 	}
 	if kind < property.TypeDefault || kind > property.TypeGrouping {
-		return fmt.Errorf("set the type of property %s: %w: %d is no type: 1, 2 or 3", name, ErrInvalid, kind)
+		return fmt.Errorf("set the type of property %s: %w: %d is not a type: 1, 2 or 3", name, ErrInvalid, kind)
 	}
 	err := execRequired(ctx, r.db, ErrNotFound, `INSERT INTO property_types (product_id, property, type)
 		SELECT id, CAST($2 AS TEXT), CAST($3 AS BIGINT) FROM products WHERE id = $1 AND revoked = 0
@@ -68,8 +67,8 @@ func (r *Registry) SetPropertyType(ctx context.Context, product int64, name stri
 	return nil
 }
 
-// PropertyTypes returns the type of every custom property of a product, of
-// those too that nobody gave one.
+// PropertyTypes returns the types of all custom properties of a product; those
+// without a stored type have property.TypeDefault.
 func (r *Registry) PropertyTypes(ctx context.Context, product int64) (map[string]int, error) {
 	types := map[string]int{}
 	for _, name := range property.CustomNames() {

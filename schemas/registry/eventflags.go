@@ -10,28 +10,27 @@ import (
 
 // EventName names an event of a product.
 type EventName struct {
-	HasCategory    bool // false: none, which is not the empty one
+	HasCategory    bool // false if the event has no category; an empty category counts as one
 	Category, Name string
 }
 
-// Compare orders by category, none first, and name.
+// Compare orders by category, none first, then by name.
 func (e EventName) Compare(o EventName) int {
 	return cmp.Or(cmp.Compare(boolToInt(e.HasCategory), boolToInt(o.HasCategory)), cmp.Compare(e.Category, o.Category), cmp.Compare(e.Name, o.Name))
 }
 
-// EventFlags say how an event is collected. Until its product's owner says
-// otherwise an event is both.
+// EventFlags are the tracking flags of an event. By default both are set.
 type EventFlags struct {
 	Basic, Advanced bool
 }
 
-// EventFlagsUpdate changes the flags of an event. What is nil stays as it was.
+// EventFlagsUpdate changes the flags of an event. A nil flag stays as it is.
 type EventFlagsUpdate struct {
 	Event           EventName
 	Basic, Advanced *bool
 }
 
-// EventFlags returns the flags of the events of a product that are not both.
+// EventFlags returns the events of a product for which not both flags are set.
 func (r *Registry) EventFlags(ctx context.Context, product int64) (map[EventName]EventFlags, error) {
 	flags := map[EventName]EventFlags{}
 	_, err := queryAll(ctx, r.db, func(row *sql.Rows) (struct{}, error) {
@@ -49,12 +48,12 @@ func (r *Registry) EventFlags(ctx context.Context, product int64) (map[EventName
 	return flags, nil
 }
 
-// UpdateEventFlags changes the flags of events of a product, all or none. The
-// events need not have been seen.
+// UpdateEventFlags changes the flags of events of a product in one transaction. The
+// events need not exist yet.
 func (r *Registry) UpdateEventFlags(ctx context.Context, product int64, updates []EventFlagsUpdate) error {
 	updates = slices.SortedFunc(slices.Values(updates), func(a, b EventFlagsUpdate) int { return a.Event.Compare(b.Event) })
 	err := r.inTransaction(ctx, func(tx *sql.Tx) error {
-		for _, u := range updates { // in one order, so that two batches never wait for each other's rows
+		for _, u := range updates { // in a fixed order, so that two transactions cannot deadlock
 			_, err := tx.ExecContext(ctx, `INSERT INTO event_flags (product_id, has_category, category, name, basic, advanced)
 				VALUES ($1, $2, $3, $4, COALESCE(CAST($5 AS BIGINT), 1), COALESCE(CAST($6 AS BIGINT), 1))
 				ON CONFLICT (product_id, has_category, category, name) DO UPDATE SET

@@ -7,26 +7,26 @@ import (
 	"time"
 )
 
-// ExportFile is one build of an export: the events of a kind that arrived for
-// a product on some days.
+// ExportFile describes one build of an export: the events of a product and kind that
+// arrived on a range of days.
 type ExportFile struct {
 	Product   int64
 	Kind      string    // "cust", "exc", "raw"
 	First     string    // YYYY-MM-DD, UTC
 	Last      string    // inclusive; First for a daily file
-	Version   int64     // 0 still grows and is replaced by the next build; 1 and up are for ever
+	Version   int64     // 0 is temporary, replaced by the next build; 1 and up are permanent
 	Key       string    // of the object
 	Rows      int64     // events, without the header
 	CSVBytes  int64     // before compression
-	ZipBytes  int64     // of the object
-	Watermark string    // what it was built from
-	Built     time.Time // microseconds count
+	ZipBytes  int64     // size of the object
+	Watermark string    // watermark that it was built at
+	Built     time.Time // in microseconds
 }
 
 const exportColumns = `product_id, kind, first_day, last_day, version, object_key, row_count, csv_bytes, zip_bytes, watermark, built`
 
-// Exports lists the files of a product and a kind, of each file the newest
-// version, oldest day first.
+// Exports lists the newest version of each file of a product and kind, oldest day
+// first.
 func (r *Registry) Exports(ctx context.Context, product int64, kind string) ([]ExportFile, error) {
 	files, err := queryAll(ctx, r.db, scanExport, `SELECT `+exportColumns+` FROM export_files f
 		WHERE product_id = $1 AND kind = $2 AND version = (SELECT MAX(version) FROM export_files n
@@ -38,8 +38,8 @@ func (r *Registry) Exports(ctx context.Context, product int64, kind string) ([]E
 	return files, nil
 }
 
-// ExportsWithin lists the closed files of all products that lie between two
-// days, both inclusive, of each file the newest version.
+// ExportsWithin lists the newest version of each closed file of all products between
+// two days, both inclusive.
 func (r *Registry) ExportsWithin(ctx context.Context, first, last string) ([]ExportFile, error) {
 	files, err := queryAll(ctx, r.db, scanExport, `SELECT `+exportColumns+` FROM export_files f
 		WHERE first_day >= $1 AND last_day <= $2 AND version > 0 AND version = (SELECT MAX(version) FROM export_files n
@@ -59,13 +59,14 @@ func scanExport(row *sql.Rows) (ExportFile, error) {
 	return f, err
 }
 
-// BeginExport remembers an object before it is put, so that one whose build
-// dies is deleted after keep.
+// BeginExport records an object before it is uploaded, so that the object is deleted
+// after keep if the build never completes.
 func (r *Registry) BeginExport(ctx context.Context, key string, keep time.Duration) error {
 	return r.scheduleDelete(ctx, r.db, key, keep)
 }
 
-// scheduleDelete says that an object is to be deleted after keep.
+// scheduleDelete schedules the deletion of an object after keep. The name of the
+// table, export_leavings, is older than that of the function.
 func (r *Registry) scheduleDelete(ctx context.Context, q querier, key string, keep time.Duration) error {
 	now, err := r.clock(ctx, q)
 	if err != nil {
@@ -74,14 +75,14 @@ func (r *Registry) scheduleDelete(ctx context.Context, q querier, key string, ke
 	_, err = q.ExecContext(ctx, `INSERT INTO export_leavings (object_key, delete_after) VALUES ($1, $2)
 		ON CONFLICT (object_key) DO UPDATE SET delete_after = excluded.delete_after`, key, toMicros(now.Add(keep)))
 	if err != nil {
-		return fmt.Errorf("leave object %s: %w", key, err)
+		return fmt.Errorf("schedule deletion of object %s: %w", key, err)
 	}
 	return nil
 }
 
-// SaveExport records a closed file and keeps its object for ever. The first
-// one of a version stands; a later one is ErrExists and its object is left to
-// be deleted.
+// SaveExport records a closed file and cancels the deletion of its object. If the
+// version exists already, it returns ErrExists, and the object of the later build
+// stays scheduled for deletion.
 func (r *Registry) SaveExport(ctx context.Context, f ExportFile) error {
 	err := r.inTransaction(ctx, func(tx *sql.Tx) error {
 		if err := execRequired(ctx, tx, ErrExists, insertExport+` ON CONFLICT DO NOTHING`, f.values()...); err != nil {
@@ -96,8 +97,8 @@ func (r *Registry) SaveExport(ctx context.Context, f ExportFile) error {
 	return nil
 }
 
-// SaveTemporaryExport records a build of a file that still grows, in place of the one
-// before. Its object is deleted after keep.
+// SaveTemporaryExport records a build of the file of an open day and replaces the
+// previous build. The object is deleted after keep.
 func (r *Registry) SaveTemporaryExport(ctx context.Context, f ExportFile, keep time.Duration) error {
 	f.Version = 0
 	err := r.inTransaction(ctx, func(tx *sql.Tx) error {
@@ -121,21 +122,21 @@ func (f ExportFile) values() []any {
 	return []any{f.Product, f.Kind, f.First, f.Last, f.Version, f.Key, f.Rows, f.CSVBytes, f.ZipBytes, f.Watermark, toMicros(f.Built)}
 }
 
-// PendingDeletes lists objects whose time has come, limit at most.
+// PendingDeletes lists at most limit objects whose deletion is due.
 func (r *Registry) PendingDeletes(ctx context.Context, limit int) ([]string, error) {
 	now, err := r.clock(ctx, r.db)
 	if err != nil {
-		return nil, fmt.Errorf("list leavings: %w", err)
+		return nil, fmt.Errorf("list pending deletions: %w", err)
 	}
 	keys, err := queryAll(ctx, r.db, func(row *sql.Rows) (key string, err error) { return key, row.Scan(&key) },
 		`SELECT object_key FROM export_leavings WHERE delete_after <= $1 ORDER BY delete_after LIMIT $2`, toMicros(now), limit)
 	if err != nil {
-		return nil, fmt.Errorf("list leavings: %w", err)
+		return nil, fmt.Errorf("list pending deletions: %w", err)
 	}
 	return keys, nil
 }
 
-// ForgetExports forgets objects that are deleted, and the builds that were in
+// ForgetExports removes the records of deleted objects and of the temporary builds in
 // them.
 func (r *Registry) ForgetExports(ctx context.Context, keys ...string) error {
 	err := r.inTransaction(ctx, func(tx *sql.Tx) error {
@@ -155,8 +156,8 @@ func (r *Registry) ForgetExports(ctx context.Context, keys ...string) error {
 	return nil
 }
 
-// ExportedThrough is the last day whose files are all built, "" before the
-// first. Every day before it is built too.
+// ExportedThrough returns the last day whose files are all built; "" if there is none.
+// The files of all earlier days are built too.
 func (r *Registry) ExportedThrough(ctx context.Context) (string, error) {
 	var day string
 	if err := r.db.QueryRowContext(ctx, `SELECT COALESCE(MAX(day), '') FROM export_days`).Scan(&day); err != nil {
@@ -165,7 +166,7 @@ func (r *Registry) ExportedThrough(ctx context.Context) (string, error) {
 	return day, nil
 }
 
-// FinishExports records that every file of day is built.
+// FinishExports records that all files of day are built.
 func (r *Registry) FinishExports(ctx context.Context, day, watermark string) error {
 	_, err := r.db.ExecContext(ctx, `INSERT INTO export_days (day, watermark, built) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
 		day, watermark, toMicros(time.Now()))

@@ -15,13 +15,13 @@ import (
 	"weir/schemas"
 )
 
-// The EUIDs of a product are given out in sequence, from a range of their own:
-// 16 digits, so that their order by bytes is their order by number; below 2^53,
-// so that any JSON reader keeps them exact; above what people make up by hand
-// and below the EUIDs that EngageLab hands out, so that clients who bring their
-// own number do not meet ours. One after the other rather than random: a
-// counter cannot give a number twice, new clients lie together in sorted data
-// files, and the number itself opens nothing.
+// The EUIDs of a product are allocated in sequence from a range of their own. They
+// have 16 digits, so that they sort the same as bytes and as numbers. They are below
+// 2^53, so that every JSON parser keeps them exact. They are above numbers invented
+// by hand and below the EUIDs that EngageLab assigns, so that clients that bring
+// their own number do not collide with them. They are sequential rather than random
+// because a counter cannot repeat, because new clients are adjacent in sorted data
+// files, and because knowing an EUID gives no access.
 const (
 	firstEUID = 1 << 52
 	endEUID   = 1 << 53
@@ -30,7 +30,7 @@ const (
 // maxChunk bounds the values of one statement.
 const maxChunk = 500
 
-// Identity is one name by which a client is known.
+// Identity maps a value, such as a user id, to a client.
 type Identity struct {
 	Product int64
 	Name    string // one of IdentityNames
@@ -39,14 +39,15 @@ type Identity struct {
 	Created time.Time
 }
 
-// IdentityNames lists the names an identity can have.
+// IdentityNames lists the valid names of identities: the first three are EngageLab's
+// identity_name of /v1/user/register, the others Weir's own.
 func IdentityNames() []string {
 	return []string{"user_id", "anonymous_id", "registration_id", "ref_id", "customer_id"}
 }
 
-// RegisterIdentities returns the EUIDs of values in their order, and allocates
-// one for each value that is new. Values may repeat. A value has one EUID
-// whoever asks and however many ask at once.
+// RegisterIdentities returns the EUIDs of values in their order, and allocates one
+// for each new value. Values may repeat. Concurrent calls return the same EUID for
+// the same value.
 func (r *Registry) RegisterIdentities(ctx context.Context, product int64, name string, values []string) ([]int64, error) {
 	for _, v := range values {
 		if err := validIdentity(name, v); err != nil {
@@ -67,14 +68,14 @@ func (r *Registry) RegisterIdentities(ctx context.Context, product int64, name s
 	return euids, nil
 }
 
-// identityKey is what identities have in common that are looked up together.
+// identityKey is the common part of identities that one query looks up.
 type identityKey struct {
 	product int64
 	name    string
 }
 
-// register looks first, which is all that most requests need, and takes the
-// product's counter only for what is new.
+// register first looks the values up, which suffices for most requests, and advances
+// the product's counter only for new values.
 func (r *Registry) register(ctx context.Context, k identityKey, values []string, known map[string]int64) error {
 	found, err := lookupIdentities(ctx, r.db, k, values)
 	if err != nil {
@@ -101,10 +102,10 @@ func unknownValues(values []string, found map[string]int64) []string {
 	return rest
 }
 
-// allocate gives each value an EUID. Taking the counter locks the product's
-// row until the transaction ends, so those who allocate for one product do it
-// one after the other; numbers of values that somebody else registered in the
-// meantime are left out for ever.
+// allocate assigns an EUID to each value. Advancing the counter locks the product's
+// row until the transaction ends, so allocations of one product are serialized.
+// Numbers taken for values that another transaction registered meanwhile are never
+// used.
 func allocate(ctx context.Context, tx *sql.Tx, k identityKey, values []string) (map[string]int64, error) {
 	next, err := takeEUIDs(ctx, tx, k.product, int64(len(values)))
 	if err != nil {
@@ -127,7 +128,7 @@ func allocate(ctx context.Context, tx *sql.Tx, k identityKey, values []string) (
 	return lookupIdentities(ctx, tx, k, values)
 }
 
-// takeEUIDs returns the first of n EUIDs that are nobody else's.
+// takeEUIDs reserves n consecutive EUIDs and returns the first.
 func takeEUIDs(ctx context.Context, tx *sql.Tx, product, n int64) (int64, error) {
 	var end int64
 	err := tx.QueryRowContext(ctx, `UPDATE products SET next_client = next_client + $1
@@ -173,7 +174,7 @@ func lookupIdentities(ctx context.Context, q querier, k identityKey, values []st
 // ResolveIdentity returns the EUID of a value, or ErrNotFound.
 func (r *Registry) ResolveIdentity(ctx context.Context, product int64, name, value string) (int64, error) {
 	if validIdentity(name, value) != nil {
-		return 0, ErrNotFound // nobody can have registered it
+		return 0, ErrNotFound // an invalid value cannot have been registered
 	}
 	found, err := lookupIdentities(ctx, r.db, identityKey{product, name}, []string{value})
 	if err != nil {
@@ -186,8 +187,9 @@ func (r *Registry) ResolveIdentity(ctx context.Context, product int64, name, val
 	return euid, nil
 }
 
-// LinkIdentity makes id.Value lead to id.EUID, whatever it led to before. An
-// EUID of the range we give out must have been given out.
+// LinkIdentity maps id.Value to id.EUID and replaces an earlier mapping. An EUID in
+// the range of allocated ones must have been allocated: otherwise it would later be
+// assigned to another client.
 func (r *Registry) LinkIdentity(ctx context.Context, id Identity) error {
 	if err := validIdentity(id.Name, id.Value); err != nil {
 		return fmt.Errorf("link identity: %w", err)
@@ -214,8 +216,7 @@ func (r *Registry) LinkIdentity(ctx context.Context, id Identity) error {
 	return nil
 }
 
-// UnlinkIdentity forgets where a value leads; who registers it again is a new
-// client.
+// UnlinkIdentity removes a mapping. Registering the value again creates a new client.
 func (r *Registry) UnlinkIdentity(ctx context.Context, id Identity) error {
 	err := execRequired(ctx, r.db, ErrNotFound, `DELETE FROM identities WHERE product_id = $1 AND name = $2 AND value = $3`,
 		id.Product, id.Name, toStorableText(id.Value))
@@ -225,8 +226,8 @@ func (r *Registry) UnlinkIdentity(ctx context.Context, id Identity) error {
 	return nil
 }
 
-// ListIdentities lists the identities of a product, of one client or, if euid
-// is 0, of all.
+// ListIdentities lists the identities of one client of a product, or of all its
+// clients if euid is 0.
 func (r *Registry) ListIdentities(ctx context.Context, product, euid int64) ([]Identity, error) {
 	all, err := queryAll(ctx, r.db, func(row *sql.Rows) (Identity, error) {
 		id := Identity{Product: product}
@@ -255,8 +256,8 @@ func validIdentity(name, value string) error {
 	return nil
 }
 
-// toStorableText is text as PostgreSQL can take it; what it changes matches nothing
-// that is stored.
+// toStorableText replaces what PostgreSQL cannot store. Stored text never needs it, so
+// changed text matches nothing.
 func toStorableText(text string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }

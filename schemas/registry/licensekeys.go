@@ -10,38 +10,38 @@ import (
 	"unicode/utf8"
 )
 
-// MaxLicenseKey is how long a license key may be, in bytes: what fits an index
-// of PostgreSQL.
+// MaxLicenseKey bounds the length of a license key in bytes, so that it fits into an
+// index of PostgreSQL.
 const MaxLicenseKey = 1024
 
-// LicenseKey is a license of a product, as its vendor or a client told of it.
+// LicenseKey is a license of a product, uploaded by its vendor or reported by a client.
 type LicenseKey struct {
 	Key       string
-	Type      string // purchased, freeware, …; "unknown" unless somebody said
+	Type      string // purchased, freeware, …; "unknown" by default
 	Status    LicenseStatus
-	Expiry    string // YYYY-MM-DD; "" is never
-	Quota     int64  // installations it allows
+	Expiry    string // YYYY-MM-DD; "" means never
+	Quota     int64  // allowed number of installations
 	Collected bool   // a client reported it before anybody uploaded it
 	Added     time.Time
 }
 
-// LicenseStatus is what is known of a license.
+// LicenseStatus holds the flags of a license.
 type LicenseStatus struct {
 	Activated, Blocked, Expired, Allowed bool
 }
 
-// LicenseKeyUpdate makes a license key, or changes one. What is nil stays as
-// it was; of a new key it is type unknown, no flag, no expiry, a quota of 1.
+// LicenseKeyUpdate creates or changes a license key. A nil field stays as it is; a
+// new key starts with type "unknown", no flags, no expiry and a quota of 1.
 type LicenseKeyUpdate struct {
 	Key                                  string
 	Type                                 *string
 	Activated, Blocked, Expired, Allowed *bool
-	Expiry                               *string // YYYY-MM-DD; "" is never
+	Expiry                               *string // YYYY-MM-DD; "" means never
 	Quota                                *int64
 }
 
-// UpdateLicenseKeys makes or changes the license keys of a product, all or
-// none, and returns how many are new. No key may stand there twice.
+// UpdateLicenseKeys creates or changes license keys of a product in one transaction,
+// and returns how many are new. The keys of updates must be distinct.
 func (r *Registry) UpdateLicenseKeys(ctx context.Context, product int64, updates []LicenseKeyUpdate) (inserted int, err error) {
 	for _, u := range updates {
 		if err := u.valid(); err != nil {
@@ -50,7 +50,7 @@ func (r *Registry) UpdateLicenseKeys(ctx context.Context, product int64, updates
 	}
 	updates = slices.SortedFunc(slices.Values(updates), func(a, b LicenseKeyUpdate) int { return cmp.Compare(a.Key, b.Key) })
 	err = r.inTransaction(ctx, func(tx *sql.Tx) error {
-		for _, u := range updates { // in one order, so that two batches never wait for each other's rows
+		for _, u := range updates { // in a fixed order, so that two transactions cannot deadlock
 			made, err := insertLicenseKey(ctx, tx, product, u.Key, false)
 			if err != nil {
 				return err
@@ -88,7 +88,7 @@ func (u *LicenseKeyUpdate) valid() error {
 	return nil
 }
 
-// ValidLicenseKey says why the registry cannot keep a license key, or nil.
+// ValidLicenseKey returns ErrInvalid with a reason if a license key cannot be stored.
 func ValidLicenseKey(key string) error {
 	if key == "" || len(key) > MaxLicenseKey {
 		return fmt.Errorf("%w: a license key has 1 to %d bytes", ErrInvalid, MaxLicenseKey)
@@ -99,8 +99,8 @@ func ValidLicenseKey(key string) error {
 	return nil
 }
 
-// insertLicenseKey makes a key with what a new one has, and returns 1; 0 if it
-// is there.
+// insertLicenseKey inserts a key with the defaults of a new one, and returns the number
+// of inserted rows: 0 if the key exists.
 func insertLicenseKey(ctx context.Context, tx *sql.Tx, product int64, key string, collected bool) (int, error) {
 	res, err := tx.ExecContext(ctx, `INSERT INTO license_keys (product_id, license_key, license_type,
 			activated, blocked, expired, allowed, expiry_day, install_quota, collected, added)
@@ -124,9 +124,8 @@ func (u *LicenseKeyUpdate) apply(ctx context.Context, tx *sql.Tx, product int64)
 		u.Type, nullableBool(u.Activated), nullableBool(u.Blocked), nullableBool(u.Expired), nullableBool(u.Allowed), u.Expiry, u.Quota)
 }
 
-// CollectLicenseKeys makes the keys that clients reported and nobody uploaded.
-// Those that are there stay as they are; one that the registry cannot keep is
-// left out.
+// CollectLicenseKeys creates keys that clients reported. It does not change existing
+// keys and skips keys that cannot be stored.
 func (r *Registry) CollectLicenseKeys(ctx context.Context, product int64, keys []string) error {
 	keys = slices.Compact(slices.Sorted(slices.Values(keys)))
 	for part := range slices.Chunk(keys, maxChunk) {
@@ -148,7 +147,7 @@ func (r *Registry) CollectLicenseKeys(ctx context.Context, product int64, keys [
 	return nil
 }
 
-// LicenseKeys lists at most limit license keys of a product, from a key on,
+// LicenseKeys lists at most limit license keys of a product, starting at a key,
 // ordered by their bytes.
 func (r *Registry) LicenseKeys(ctx context.Context, product int64, from string, limit int) ([]LicenseKey, error) {
 	key := r.binaryCollation("license_key")
@@ -170,7 +169,8 @@ func scanLicenseKey(row *sql.Rows) (LicenseKey, error) {
 	return k, err
 }
 
-// binaryCollation is a text column that compares by its bytes, as SQLite's do anyhow.
+// binaryCollation returns an expression for a text column that compares by bytes, as
+// SQLite does by default.
 func (r *Registry) binaryCollation(column string) string {
 	if r.dialect == "sqlite" {
 		return column
@@ -185,7 +185,7 @@ func boolToInt(b bool) int64 {
 	return 0
 }
 
-// nullableBool is b as it is stored, and NULL for nil.
+// nullableBool returns b as it is stored; NULL for nil.
 func nullableBool(b *bool) *int64 {
 	if b == nil {
 		return nil

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// logoutMemory is how long a session that was logged out is remembered.
+// logoutMemory is the time for which an ended session is recorded.
 const logoutMemory = time.Hour
 
-// Logout ends the session id, or every session of its user when all is true or
-// when this very session was logged out a short while ago: who logs out twice
-// means it. A session that nobody knows is ErrUnauthorized.
+// Logout ends the session id. It ends all sessions of its user if all is true, or if
+// this session was logged out less than logoutMemory ago: a repeated logout counts as
+// a request to end them all. An unknown session is ErrUnauthorized.
 func (r *Registry) Logout(ctx context.Context, id string, all bool) error {
 	who, err := r.Session(ctx, id)
 	if errors.Is(err, ErrUnauthorized) {
@@ -55,7 +55,7 @@ func (r *Registry) recordLogout(ctx context.Context, id, user string) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("remember end of session: %w", err)
+		return fmt.Errorf("record logout: %w", err)
 	}
 	return nil
 }

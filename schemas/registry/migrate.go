@@ -13,18 +13,18 @@ import (
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
 
-// migrationLock is the advisory lock that migrating processes queue on in
+// migrationLock is the advisory lock that serializes migrating processes in
 // PostgreSQL; the number only has to be the same for all of them.
 const migrationLock = 0x77656972 // "weir"
 
-// migration is one numbered file of migrations/.
+// migration is one numbered file in migrations/.
 type migration struct {
 	version    int64
 	statements []string
 }
 
-// migrations reads the embedded files in order. Their numbers run from 1
-// without a gap, so that two branches cannot both add a "next" one unnoticed.
+// migrations reads the embedded files in order. Their numbers must run from 1 without
+// a gap, so that two branches that both add the next one are noticed.
 func migrations() ([]migration, error) {
 	files, err := migrationFiles.ReadDir("migrations")
 	if err != nil {
@@ -46,7 +46,7 @@ func migrations() ([]migration, error) {
 	return all, nil
 }
 
-// statements cuts a file at each semicolon that ends a line.
+// statements splits a file at each semicolon that ends a line.
 func statements(text string) []string {
 	var all []string
 	for part := range strings.SplitSeq(text, ";\n") {
@@ -57,9 +57,9 @@ func statements(text string) []string {
 	return all
 }
 
-// migrate applies what the database lacks of list, all of it or nothing.
-// Processes that start together queue: SQLite's transaction is exclusive among
-// writers, PostgreSQL takes a lock that ends with the transaction.
+// migrate applies the migrations of list that the database lacks in one transaction.
+// Processes that start together wait for each other: SQLite allows one writing
+// transaction at a time, and in PostgreSQL the lock lasts until the transaction ends.
 func (r *Registry) migrate(ctx context.Context, list []migration) error {
 	return r.inTransaction(ctx, func(tx *sql.Tx) error {
 		if err := r.lockSchema(ctx, tx); err != nil {

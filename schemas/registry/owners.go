@@ -8,28 +8,30 @@ import (
 	"time"
 )
 
-// Owner is a process that can own shards.
+// Owner identifies a process that can own shards.
 type Owner struct {
-	ID   string // of one life of one process
-	Addr string // host:port of its tail
+	ID   string // of one run of one process
+	Addr string // host:port of its tail endpoint
 }
 
-// OwnerRow is a lease that is alive.
+// OwnerRow is a lease that has not expired.
 type OwnerRow struct {
 	Shard   int32
 	Epoch   int64
 	ID      string
 	Addr    string
-	Expires time.Time // by the clock of the leases
+	Expires time.Time // by the clock of the registry
 }
 
-// processorRetention is how long a processor that died is remembered.
+// processorRetention is the time after which an expired processor is deleted.
 const processorRetention = time.Hour
 
-// Claim gives shard to owner for ttl and returns the epoch, which is greater
-// than every epoch the shard had before. ErrHeld: somebody else's lease is
-// alive. An owner that claims what it holds gets a new epoch, which fences it
-// from its own past.
+// Claim gives the lease of shard to owner for ttl and returns the epoch, which is
+// greater than every earlier epoch of the shard: from now on Renew and Release of an
+// earlier epoch return ErrFenced. Claim returns ErrHeld while another owner's lease
+// has not expired. An owner that claims a shard it holds gets a new epoch, which
+// fences off its own earlier lease. The epoch does not protect the tables; the
+// offsets checked by each commit do (DESIGN.md "Taking over a shard").
 func (r *Registry) Claim(ctx context.Context, shard int32, owner Owner, ttl time.Duration) (int64, error) {
 	if owner.ID == "" {
 		return 0, fmt.Errorf("claim shard %d: %w: the owner has no id", shard, ErrInvalid)
@@ -54,9 +56,9 @@ func (r *Registry) Claim(ctx context.Context, shard int32, owner Owner, ttl time
 	return epoch, nil
 }
 
-// Renew lets the lease of this epoch live for ttl from now, or returns
-// ErrFenced if the shard has another epoch or was released. A lease that ran
-// out but that nobody claimed lives again: nobody else has worked meanwhile.
+// Renew extends the lease of this epoch to ttl from now. It returns ErrFenced if the
+// shard has another epoch or was released. It also extends an expired lease that
+// nobody claimed, because no other process has worked on the shard meanwhile.
 func (r *Registry) Renew(ctx context.Context, shard int32, epoch int64, ttl time.Duration) error {
 	now, err := r.clock(ctx, r.db)
 	if err != nil {
@@ -70,8 +72,8 @@ func (r *Registry) Renew(ctx context.Context, shard int32, epoch int64, ttl time
 	return nil
 }
 
-// Release ends the lease of this epoch; ErrFenced if it was not ours. The row
-// stays, so that the next epoch is greater.
+// Release ends the lease of this epoch, or returns ErrFenced if the shard has another
+// epoch. The row stays, so that the next epoch is greater.
 func (r *Registry) Release(ctx context.Context, shard int32, epoch int64) error {
 	err := execRequired(ctx, r.db, ErrFenced, `UPDATE shard_owners SET expires = 0, owner_id = '', addr = ''
 		WHERE shard = $1 AND epoch = $2 AND owner_id <> ''`, int64(shard), epoch)
@@ -81,7 +83,7 @@ func (r *Registry) Release(ctx context.Context, shard int32, epoch int64) error 
 	return nil
 }
 
-// Owners lists the leases that are alive, by shard.
+// Owners lists the leases that have not expired, by shard.
 func (r *Registry) Owners(ctx context.Context) ([]OwnerRow, error) {
 	now, err := r.clock(ctx, r.db)
 	if err != nil {
@@ -100,8 +102,8 @@ func (r *Registry) Owners(ctx context.Context) ([]OwnerRow, error) {
 	return all, nil
 }
 
-// Heartbeat says that a processor lives, for ttl. It forgets those that have
-// been dead for long: every life of a process has a name of its own.
+// Heartbeat registers a processor for ttl. It also deletes processors that expired
+// long ago, as every run of a process registers under a new id.
 func (r *Registry) Heartbeat(ctx context.Context, processor string, ttl time.Duration) error {
 	now, err := r.clock(ctx, r.db)
 	if err != nil {
@@ -114,20 +116,21 @@ func (r *Registry) Heartbeat(ctx context.Context, processor string, ttl time.Dur
 	}
 	_, err = r.db.ExecContext(ctx, `DELETE FROM processors WHERE expires < $1`, toMicros(now.Add(-processorRetention)))
 	if err != nil {
-		return fmt.Errorf("forget dead processors: %w", err)
+		return fmt.Errorf("delete expired processors: %w", err)
 	}
 	return nil
 }
 
-// DeregisterProcessor says that a processor goes, so that others need not wait for its ttl.
+// DeregisterProcessor removes a processor that shuts down, so that others need not
+// wait for its ttl.
 func (r *Registry) DeregisterProcessor(ctx context.Context, processor string) error {
 	if _, err := r.db.ExecContext(ctx, `DELETE FROM processors WHERE id = $1`, processor); err != nil {
-		return fmt.Errorf("leave of %s: %w", processor, err)
+		return fmt.Errorf("deregister processor %s: %w", processor, err)
 	}
 	return nil
 }
 
-// Processors lists the processors that live, in order of their names.
+// Processors lists the registered processors, ordered by id.
 func (r *Registry) Processors(ctx context.Context) ([]string, error) {
 	now, err := r.clock(ctx, r.db)
 	if err != nil {

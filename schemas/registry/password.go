@@ -12,36 +12,37 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// The cost of one password: RFC 9106's second recommendation, and two at a
-// time, so that a storm of logins waits instead of taking all memory.
+// Cost of one password hash: the second recommended option of RFC 9106, section 4.
+// At most two run at once, so that a burst of logins waits instead of exhausting
+// memory.
 const (
 	argonMemory  = 64 << 10 // KiB
 	argonTime    = 3        // passes
 	argonThreads = 4
 	argonSalt    = 16 // bytes
 	argonKey     = 32 // bytes
-	maxPasswords = 2  // at work at once
+	maxPasswords = 2  // hashes computed at once
 	maxPassword  = 1024
 )
 
-// unmatchablePassword is matched when no user has the email, so that the answer
-// takes as long. Nothing hashes to its zeroes.
-const unmatchablePassword = "$argon2id$v=19$m=65536,t=3,p=4$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" //nolint:gosec // not a credential: it matches nothing
+// unmatchablePassword is compared when no user has the email, so that the response
+// takes the same time. No password hashes to its zeroes.
+const unmatchablePassword = "$argon2id$v=19$m=65536,t=3,p=4$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" //nolint:gosec // not a credential: it matches no password
 
-// argon is a stored password: parameters, salt and key.
+// argon is a stored password hash: parameters, salt and key.
 type argon struct {
 	memory, time uint32
 	threads      uint8
 	salt, key    []byte
 }
 
-// hashPassword returns password in the PHC form that is stored.
+// hashPassword returns the hash of password in the PHC string format.
 func (r *Registry) hashPassword(ctx context.Context, password string) (string, error) {
 	if password == "" || len(password) > maxPassword {
 		return "", fmt.Errorf("%w: a password has 1 to %d bytes", ErrInvalid, maxPassword)
 	}
 	a := argon{memory: argonMemory, time: argonTime, threads: argonThreads, salt: make([]byte, argonSalt)}
-	_, _ = rand.Read(a.salt) // never fails: it ends the process instead
+	_, _ = rand.Read(a.salt) // never returns an error: it crashes the process instead
 	key, err := r.derive(ctx, a, password)
 	if err != nil {
 		return "", err
@@ -51,7 +52,7 @@ func (r *Registry) hashPassword(ctx context.Context, password string) (string, e
 		b64.EncodeToString(a.salt), b64.EncodeToString(key)), nil
 }
 
-// matchPassword reports whether password is the stored one.
+// matchPassword reports whether password has the stored hash.
 func (r *Registry) matchPassword(ctx context.Context, stored, password string) (bool, error) {
 	if len(password) > maxPassword {
 		return false, nil
@@ -67,7 +68,7 @@ func (r *Registry) matchPassword(ctx context.Context, stored, password string) (
 	return subtle.ConstantTimeCompare(key, a.key) == 1, nil
 }
 
-// derive waits for a free place, then works.
+// derive computes the key after waiting for one of the maxPasswords slots.
 func (r *Registry) derive(ctx context.Context, a argon, password string) ([]byte, error) {
 	select {
 	case r.passwords <- struct{}{}:
@@ -80,8 +81,8 @@ func (r *Registry) derive(ctx context.Context, a argon, password string) ([]byte
 
 var errDamaged = errors.New("stored password hash is damaged")
 
-// parseArgon reads the PHC form, and refuses costs that only damage or malice
-// could have put there.
+// parseArgon parses the PHC string format, and refuses costs that Weir never writes,
+// as a manipulated row could otherwise exhaust memory.
 func parseArgon(stored string) (argon, error) {
 	parts := strings.Split(stored, "$")
 	if len(parts) != 6 || parts[1] != "argon2id" || parts[2] != fmt.Sprintf("v=%d", argon2.Version) {

@@ -5,11 +5,11 @@ import (
 	"fmt"
 )
 
-// Profile is what a user may know of themselves.
+// Profile is a user with their account and products.
 type Profile struct {
 	Account  Account
 	User     User
-	Products []Product // alive, by id
+	Products []Product // active ones
 }
 
 // Profile returns the profile of a user, named by id.

@@ -1,22 +1,22 @@
-// Package registry keeps what can change in SQL: accounts, products, data
-// sources, users, bearer tokens, sessions, identities, and who owns which
-// shard. SQLite serves one machine (several processes may share the file),
-// PostgreSQL a cluster; both run the same migrations.
+// Package registry stores mutable state in SQL: accounts, products, data sources,
+// users, bearer tokens, sessions, identities, and the owners of shards. SQLite
+// serves one machine, where several processes may share the file, and PostgreSQL a
+// cluster. Both run the same migrations.
 //
-// It promises that no secret is stored or logged in clear: secrets, tokens and
-// session ids are kept as SHA-256 of 256 random bits, passwords as argon2id.
-// A revocation acts at once in the process that made it and within 5 seconds
-// in every other, because no positive answer is remembered for longer.
+// No secret is stored or logged in clear text: secrets, tokens and session ids are
+// stored as SHA-256 of 256 random bits, passwords as argon2id. A revocation takes
+// effect at once in the process that made it and within 5 seconds in every other
+// one, because no positive result is cached for longer.
 //
-// Leases (shard owners, heartbeats, locks, sessions) are told by one clock:
-// PostgreSQL's own, as the processes of a cluster need not agree on the time;
-// with SQLite the caller's, as all processes of one machine share it. The clock
-// is read before the statement that uses it, so whoever has to wait for a row
-// judges a lease by a time that is too early, never too late. A lease decides
-// who should work. It never decides what is true: the commit of the lake does.
+// Leases (shard owners, heartbeats, locks, sessions) use one clock: PostgreSQL's
+// own, as the processes of a cluster may disagree on the time, or with SQLite the
+// local one, which all processes of the machine share. The clock is read before the
+// statement that uses it, so a process that waits for a row lock judges leases by a
+// time that is too early, never too late. A lease only decides which process should
+// work; whether its work counts is decided by the commit to the lake.
 //
-// It fails as its database fails: nothing is answered from memory for longer
-// than a moment, so without a database nobody is let in.
+// The registry fails when its database fails: nothing is served from a cache for
+// longer than cacheFor, so without a database nobody is authenticated.
 package registry
 
 import (
@@ -28,7 +28,7 @@ import (
 	"time"
 )
 
-// What a caller can branch on.
+// Errors that callers can branch on.
 var (
 	ErrNotFound     = errors.New("not found")
 	ErrExists       = errors.New("exists already")
@@ -39,7 +39,7 @@ var (
 	ErrNewer        = errors.New("made by a newer version of weir")
 )
 
-// Registry is safe for use by many goroutines.
+// Registry is the connection to the database. It is safe for concurrent use.
 type Registry struct {
 	db        *sql.DB
 	dialect   string
@@ -48,21 +48,21 @@ type Registry struct {
 	sources   cache[sourceWithHash] // by key
 	tokens    cache[Principal]      // by hash of the token
 	sessions  cache[Principal]      // by hash of the session id
-	passwords chan struct{}         // a place for each argon2id at work
+	passwords chan struct{}         // a slot for each argon2id computation
 }
 
-// querier is what a statement can run on: the database or a transaction.
+// querier runs statements: the database or a transaction.
 type querier interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// clock tells the time that leases are measured by.
+// clock returns the time by which leases expire.
 type clock func(ctx context.Context, q querier) (time.Time, error)
 
-// Open connects to url, "sqlite:/abs/path.db" or "postgres://…", and brings
-// its schema to this version. A database of a newer version is ErrNewer.
+// Open connects to url, "sqlite:/abs/path.db" or "postgres://…", and migrates the
+// schema to this version. It returns ErrNewer if a newer version has migrated it.
 func Open(ctx context.Context, url string, log *slog.Logger) (*Registry, error) {
 	r, err := open(url)
 	if err != nil {
@@ -86,19 +86,19 @@ func (r *Registry) start(ctx context.Context) error {
 	return r.migrate(ctx, list)
 }
 
-// Close releases the database.
+// Close closes the database.
 func (r *Registry) Close() error { return r.db.Close() }
 
-// DB is the database itself, for the Iceberg catalog that lives beside us.
+// DB returns the database, which also holds the Iceberg catalog.
 func (r *Registry) DB() *sql.DB { return r.db }
 
-// Dialect is "sqlite" or "postgres".
+// Dialect returns "sqlite" or "postgres".
 func (r *Registry) Dialect() string { return r.dialect }
 
-// Ping reports whether the database answers.
+// Ping returns an error if the database does not answer.
 func (r *Registry) Ping(ctx context.Context) error { return r.db.PingContext(ctx) }
 
-// inTransaction runs fn in one transaction: all of it happens or nothing.
+// inTransaction runs fn in a transaction, which it commits unless fn fails.
 func (r *Registry) inTransaction(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	tx, err := r.db.BeginTx(ctx, nil)
 	if err != nil {
@@ -113,13 +113,13 @@ func (r *Registry) inTransaction(ctx context.Context, fn func(tx *sql.Tx) error)
 	return nil
 }
 
-// queryAll collects one value of each row of a query.
+// queryAll runs a query and returns one value for each row.
 func queryAll[T any](ctx context.Context, q querier, scan func(row *sql.Rows) (T, error), query string, args ...any) ([]T, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = rows.Close() }() // what it could tell, Err tells
+	defer func() { _ = rows.Close() }() // Err returns the same error
 	var all []T
 	for rows.Next() {
 		one, err := scan(rows)
@@ -131,7 +131,7 @@ func queryAll[T any](ctx context.Context, q querier, scan func(row *sql.Rows) (T
 	return all, rows.Err()
 }
 
-// execRequired runs a statement and turns "no row" into missing.
+// execRequired runs a statement and returns missing if it affects no row.
 func execRequired(ctx context.Context, q querier, missing error, query string, args ...any) error {
 	res, err := q.ExecContext(ctx, query, args...)
 	if err != nil {
@@ -147,7 +147,7 @@ func execRequired(ctx context.Context, q querier, missing error, query string, a
 	return nil
 }
 
-// toMicros is t as it is stored; the zero time is 0.
+// toMicros returns t as it is stored: epoch microseconds, 0 for the zero time.
 func toMicros(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -155,7 +155,7 @@ func toMicros(t time.Time) int64 {
 	return t.UnixMicro()
 }
 
-// fromMicros is the time that micros stored.
+// fromMicros is the inverse of toMicros.
 func fromMicros(us int64) time.Time {
 	if us == 0 {
 		return time.Time{}

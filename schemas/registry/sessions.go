@@ -9,19 +9,20 @@ import (
 )
 
 const (
-	sessionIdle  = 12 * time.Hour      // a session that nobody uses ends after this
-	sessionMax   = 30 * 24 * time.Hour // and any session after this
-	sessionSlide = 5 * time.Minute     // its end is written anew at most this often
+	sessionIdle  = 12 * time.Hour      // a session ends after this time without use
+	sessionMax   = 30 * 24 * time.Hour // and at the latest after this time
+	sessionSlide = 5 * time.Minute     // its expiry is written at most this often
 )
 
-// Session is a login that lasts.
+// Session is a session of a user who logged in.
 type Session struct {
 	ID      string // the secret of the cookie; kept only as its hash
-	Csrf    string // belongs to ID: Csrf(ID)
+	Csrf    string // Csrf(ID)
 	Expires time.Time
 }
 
-// NewSession logs user, an id, in.
+// NewSession creates a session of a user, given by id. It also deletes expired
+// sessions.
 func (r *Registry) NewSession(ctx context.Context, user string) (Session, error) {
 	s := Session{ID: newSecret()}
 	s.Csrf = Csrf(s.ID)
@@ -44,7 +45,7 @@ func (r *Registry) NewSession(ctx context.Context, user string) (Session, error)
 	return s, nil
 }
 
-// Session returns whose session this is and lets it live on, or
+// Session returns the principal of a session and extends it, or returns
 // ErrUnauthorized.
 func (r *Registry) Session(ctx context.Context, id string) (Principal, error) {
 	hash := hashSecret(id)
@@ -65,7 +66,7 @@ func (r *Registry) loadSession(ctx context.Context, hash string) (Principal, err
 	return who, nil
 }
 
-// extendSession moves the end of a living session on, or returns ErrUnauthorized.
+// extendSession moves the expiry of an active session, or returns ErrUnauthorized.
 func (r *Registry) extendSession(ctx context.Context, hash string) error {
 	var created, expires int64
 	err := r.db.QueryRowContext(ctx, `SELECT created, expires FROM sessions WHERE id_hash = $1`, hash).
@@ -91,7 +92,7 @@ func (r *Registry) extendSession(ctx context.Context, hash string) error {
 	return err
 }
 
-// EndSession logs one session out; one that is not there is no error.
+// EndSession deletes one session. It is no error if the session does not exist.
 func (r *Registry) EndSession(ctx context.Context, id string) error {
 	if _, err := r.db.ExecContext(ctx, `DELETE FROM sessions WHERE id_hash = $1`, hashSecret(id)); err != nil {
 		return fmt.Errorf("end session: %w", err)
@@ -100,7 +101,7 @@ func (r *Registry) EndSession(ctx context.Context, id string) error {
 	return nil
 }
 
-// EndSessions logs every session of user out.
+// EndSessions deletes all sessions of user.
 func (r *Registry) EndSessions(ctx context.Context, user string) error {
 	if _, err := r.db.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = $1`, user); err != nil {
 		return fmt.Errorf("end sessions of user %q: %w", user, err)

@@ -10,7 +10,7 @@ import (
 
 const topicLayout = "topic_layout"
 
-// Setting returns what key was set to, or ErrNotFound.
+// Setting returns the value of key, or ErrNotFound.
 func (r *Registry) Setting(ctx context.Context, key string) (string, error) {
 	var value string
 	err := r.db.QueryRowContext(ctx, `SELECT value FROM settings WHERE key = $1`, key).Scan(&value)
@@ -23,8 +23,8 @@ func (r *Registry) Setting(ctx context.Context, key string) (string, error) {
 	return value, nil
 }
 
-// SettingOnce sets key unless it is set, and returns what stands: of many
-// writers the first wins and all hear its value.
+// SettingOnce sets key unless it is set, and returns its value: of several concurrent
+// writers the first wins, and all get its value.
 func (r *Registry) SettingOnce(ctx context.Context, key, value string) (string, error) {
 	_, err := r.db.ExecContext(ctx, `INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT DO NOTHING`, key, value)
 	if err != nil {
@@ -33,7 +33,7 @@ func (r *Registry) SettingOnce(ctx context.Context, key, value string) (string, 
 	return r.Setting(ctx, key)
 }
 
-// TopicLayout returns the recorded layout of the events topic, "" if none is.
+// TopicLayout returns the recorded layout of the events topic; "" if there is none.
 func (r *Registry) TopicLayout(ctx context.Context) (string, error) {
 	layout, err := r.Setting(ctx, topicLayout)
 	if errors.Is(err, ErrNotFound) {
@@ -42,14 +42,14 @@ func (r *Registry) TopicLayout(ctx context.Context) (string, error) {
 	return layout, err
 }
 
-// PutTopicLayout records the layout of the events topic unless one is
-// recorded, and returns what stands.
+// PutTopicLayout records the layout of the events topic unless one is recorded, and
+// returns the recorded one.
 func (r *Registry) PutTopicLayout(ctx context.Context, layout string) (string, error) {
 	return r.SettingOnce(ctx, topicLayout, layout)
 }
 
-// Lock gives name to owner for ttl, or ErrHeld. An owner that locks again
-// lets its lock live on.
+// Lock takes or extends the lock name for owner until ttl from now. It returns ErrHeld
+// while another owner holds it.
 func (r *Registry) Lock(ctx context.Context, name, owner string, ttl time.Duration) error {
 	now, err := r.clock(ctx, r.db)
 	if err != nil {
@@ -65,7 +65,7 @@ func (r *Registry) Lock(ctx context.Context, name, owner string, ttl time.Durati
 	return nil
 }
 
-// Unlock ends owner's lock on name; a lock that is not its own stays.
+// Unlock releases owner's lock on name. It does not affect a lock of another owner.
 func (r *Registry) Unlock(ctx context.Context, name, owner string) error {
 	if _, err := r.db.ExecContext(ctx, `DELETE FROM locks WHERE name = $1 AND owner = $2`, name, owner); err != nil {
 		return fmt.Errorf("unlock %s: %w", name, err)

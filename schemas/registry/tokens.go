@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// Principal is who asks, and what may be shown to them.
+// Principal is an authenticated caller and the products it may read.
 type Principal struct {
 	Account  string
-	Products []int64 // every product it may see, ascending; shared, not to be changed
+	Products []int64 // products it may read, ascending; shared, must not be modified
 	User     string  // user id; "" for a token
 }
 
-// May reports whether p may see product.
+// May reports whether p may read product.
 func (p Principal) May(product int64) bool {
 	_, ok := slices.BinarySearch(p.Products, product)
 	return ok
@@ -24,16 +24,16 @@ func (p Principal) May(product int64) bool {
 
 // Token is a bearer token of an account.
 type Token struct {
-	ID       string // names it in lists; not the token itself
+	ID       string // public id; not the token itself
 	Account  string
 	Name     string
-	Products []int64 // which products it sees; empty is all of the account, later ones too
+	Products []int64 // products it may read; empty means all of the account, including later ones
 	Created  time.Time
-	Revoked  time.Time // zero while it is alive
+	Revoked  time.Time // zero while it is active
 }
 
-// CreateToken makes a token as t says and returns the token itself, which
-// cannot be had again.
+// CreateToken creates a token with the account, name and products of t, and returns the
+// token itself, of which only a hash is stored.
 func (r *Registry) CreateToken(ctx context.Context, t Token) (Token, string, error) {
 	if err := validText("name", t.Name); err != nil {
 		return Token{}, "", fmt.Errorf("create token: %w", err)
@@ -72,7 +72,7 @@ func insertToken(ctx context.Context, tx *sql.Tx, t Token, hash string) error {
 	return nil
 }
 
-// AuthenticateToken returns whose token this is, or ErrUnauthorized.
+// AuthenticateToken returns the principal of a token, or ErrUnauthorized.
 func (r *Registry) AuthenticateToken(ctx context.Context, token string) (Principal, error) {
 	if !strings.HasPrefix(token, secretPrefix) {
 		return Principal{}, ErrUnauthorized
@@ -81,7 +81,7 @@ func (r *Registry) AuthenticateToken(ctx context.Context, token string) (Princip
 	return r.tokens.get(ctx, hash, func(ctx context.Context) (Principal, error) { return r.loadToken(ctx, hash) })
 }
 
-// loadToken reads a row for each product the token sees, or one row with none.
+// loadToken reads a row for each product of the token, or one row without a product.
 func (r *Registry) loadToken(ctx context.Context, hash string) (Principal, error) {
 	who, err := r.loadPrincipal(ctx, `SELECT t.account_id, '', p.id FROM tokens t
 		JOIN accounts a ON a.id = t.account_id
@@ -94,8 +94,8 @@ func (r *Registry) loadToken(ctx context.Context, hash string) (Principal, error
 	return who, nil
 }
 
-// loadPrincipal reads rows of account, user and product; no row is
-// ErrUnauthorized, and a product of NULL is none.
+// loadPrincipal runs a query for rows of account, user and product. No row means
+// ErrUnauthorized; a NULL product is skipped.
 func (r *Registry) loadPrincipal(ctx context.Context, query string, args ...any) (Principal, error) {
 	var who Principal
 	products, err := queryAll(ctx, r.db, func(row *sql.Rows) (sql.NullInt64, error) {
@@ -148,13 +148,13 @@ func (r *Registry) tokenProducts(ctx context.Context) (map[string][]int64, error
 	return named, err
 }
 
-// RevokeToken ends a token, named by its id or by the token itself.
+// RevokeToken revokes a token, given by its id or by the token itself.
 func (r *Registry) RevokeToken(ctx context.Context, idOrToken string) error {
 	err := execRequired(ctx, r.db, ErrNotFound,
 		`UPDATE tokens SET revoked = $1 WHERE (id = $2 OR token_hash = $3) AND revoked = 0`,
 		toMicros(currentTime()), idOrToken, hashSecret(idOrToken))
 	if err != nil {
-		return fmt.Errorf("revoke token: %w", err) // what was given may be the secret
+		return fmt.Errorf("revoke token: %w", err) // without idOrToken, which may be the secret
 	}
 	r.invalidateCaches()
 	return nil

@@ -11,10 +11,10 @@ import (
 	"modernc.org/sqlite"
 )
 
-// Unreachable says whether err means that the database does not answer just
-// now and may in a moment: no connection, none in time, a server that starts,
-// stops or has no room, a file that somebody else holds for too long. It holds
-// for whatever else uses DB, too.
+// Unreachable reports whether err means that the database is temporarily unavailable:
+// no connection, a timeout, a server that starts, stops or lacks resources, or a file
+// that another process locks for too long. It also works for errors of other users
+// of DB.
 func Unreachable(err error) bool {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) {
 		return true
@@ -27,7 +27,7 @@ func Unreachable(err error) bool {
 	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch pg.Code[:min(2, len(pg.Code))] {
-		case "08", "53", "57": // connection; resources; an operator, a shutdown, a timeout
+		case "08", "53", "57": // classes of SQLSTATE: connection exception, insufficient resources, operator intervention
 			return true
 		}
 	}

@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// User is a person who logs in; they see every product of their account.
+// User is a person who can log in and read every product of their account.
 type User struct {
 	ID      string
 	Account string
-	Email   string // lower case; one living user has it
+	Email   string // lower case; unique among active users
 	Created time.Time
-	Revoked time.Time // zero while they are alive
+	Revoked time.Time // zero while the user is active
 }
 
-// CreateUser makes u with a password.
+// CreateUser creates u with a password.
 func (r *Registry) CreateUser(ctx context.Context, u User, password string) (User, error) {
 	u.Email = foldEmail(u.Email)
 	if err := validEmail(u.Email); err != nil {
@@ -32,7 +32,7 @@ func (r *Registry) CreateUser(ctx context.Context, u User, password string) (Use
 	if err != nil {
 		return User{}, fmt.Errorf("create user %s: %w", u.Email, err)
 	}
-	debug.FreeOSMemory() // 64 MiB that a server which just made its first user would keep for minutes
+	debug.FreeOSMemory() // returns the 64 MiB of argon2id, which an idle server would keep for minutes
 	u.ID, u.Created, u.Revoked = newID(userPrefix), currentTime(), time.Time{}
 	err = execRequired(ctx, r.db, ErrExists, `INSERT INTO users (id, account_id, email, password_hash, created)
 		VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, u.ID, u.Account, u.Email, hash, toMicros(u.Created))
@@ -42,9 +42,9 @@ func (r *Registry) CreateUser(ctx context.Context, u User, password string) (Use
 	return u, nil
 }
 
-// AuthenticateUser returns whose email and password these are, or
-// ErrUnauthorized. It is slow on purpose, takes as long for an email that
-// nobody has, and at most two run at once; who calls it throttles.
+// AuthenticateUser returns the principal with this email and password, or
+// ErrUnauthorized. It is slow on purpose, takes the same time for an unknown email, and
+// runs at most maxPasswords times at once; the caller must throttle attempts.
 func (r *Registry) AuthenticateUser(ctx context.Context, email, password string) (Principal, error) {
 	var id, hash string
 	err := r.db.QueryRowContext(ctx, `SELECT u.id, u.password_hash FROM users u JOIN accounts a ON a.id = u.account_id
@@ -88,7 +88,7 @@ func (r *Registry) ListUsers(ctx context.Context, account string) ([]User, error
 	return all, nil
 }
 
-// RevokeUser ends a user, named by id or email, and all their sessions.
+// RevokeUser revokes a user, given by id or email, and ends all their sessions.
 func (r *Registry) RevokeUser(ctx context.Context, idOrEmail string) error {
 	err := r.inTransaction(ctx, func(tx *sql.Tx) error {
 		var id string
