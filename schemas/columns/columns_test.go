@@ -58,7 +58,7 @@ func row(v *View, i int) string {
 	return text
 }
 
-func TestBatchKeepsEvents(t *testing.T) {
+func TestBatchRoundTrip(t *testing.T) {
 	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
 	defer mem.AssertSize(t, 0)
 	b := NewBuilder(mem)
@@ -93,7 +93,7 @@ func TestBatchKeepsEvents(t *testing.T) {
 	}
 }
 
-func TestViewOfSomeColumns(t *testing.T) {
+func TestViewOfFewColumns(t *testing.T) {
 	b := NewBuilder(memory.DefaultAllocator)
 	defer b.Release()
 	for i, e := range events() {

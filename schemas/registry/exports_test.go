@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func openExports(t *testing.T) *Registry {
+func openTemporary(t *testing.T) *Registry {
 	t.Helper()
 	r, err := Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "registry.db"), slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -27,8 +27,8 @@ func exportOf(kind, first, last string, version int64, key string) ExportFile {
 	}
 }
 
-func TestClosedExportStands(t *testing.T) {
-	r, ctx := openExports(t), t.Context()
+func TestFirstClosedExportWins(t *testing.T) {
+	r, ctx := openTemporary(t), t.Context()
 	first := exportOf("cust", "2024-03-01", "2024-03-01", 1, "a")
 	late := exportOf("cust", "2024-03-01", "2024-03-01", 1, "b")
 	for _, f := range []ExportFile{first, late} {
@@ -44,13 +44,13 @@ func TestClosedExportStands(t *testing.T) {
 	}
 	checkExports(t, r, "cust", first)
 	if got, _ := r.PendingDeletes(ctx, 10); !cmp.Equal(got, []string{"b"}) {
-		t.Errorf("leavings = %q, want the second build alone", got)
+		t.Errorf("pending deletions = %q, want only the second build", got)
 	}
 	if err := r.ForgetExports(ctx, "b"); err != nil {
 		t.Fatal(err)
 	}
 	if got, _ := r.PendingDeletes(ctx, 10); len(got) != 0 {
-		t.Errorf("leavings = %q after they were forgotten", got)
+		t.Errorf("pending deletions = %q after ForgetExports", got)
 	}
 	checkExports(t, r, "cust", first)
 }
@@ -66,8 +66,8 @@ func checkExports(t *testing.T, r *Registry, kind string, want ...ExportFile) {
 	}
 }
 
-func TestNewestVersionIsListed(t *testing.T) {
-	r, ctx := openExports(t), t.Context()
+func TestExportsListsNewestVersion(t *testing.T) {
+	r, ctx := openTemporary(t), t.Context()
 	old := exportOf("raw", "2024-03-01", "2024-03-01", 1, "a")
 	rewritten := exportOf("raw", "2024-03-01", "2024-03-01", 2, "b")
 	next := exportOf("raw", "2024-03-02", "2024-03-02", 1, "c")
@@ -84,7 +84,7 @@ func TestNewestVersionIsListed(t *testing.T) {
 }
 
 func TestOpenExportIsReplacedAndDeleted(t *testing.T) {
-	r, ctx := openExports(t), t.Context()
+	r, ctx := openTemporary(t), t.Context()
 	one := exportOf("exc", "2024-03-03", "2024-03-03", 0, "one")
 	two := exportOf("exc", "2024-03-03", "2024-03-03", 0, "two")
 	if err := r.SaveTemporaryExport(ctx, one, 0); err != nil {
@@ -95,7 +95,7 @@ func TestOpenExportIsReplacedAndDeleted(t *testing.T) {
 	}
 	checkExports(t, r, "exc", two)
 	if got, _ := r.PendingDeletes(ctx, 10); !cmp.Equal(got, []string{"one"}) {
-		t.Errorf("leavings = %q, want the build that was replaced", got)
+		t.Errorf("pending deletions = %q, want the replaced build", got)
 	}
 	if err := r.ForgetExports(ctx, "one", "two"); err != nil {
 		t.Fatal(err)
@@ -104,7 +104,7 @@ func TestOpenExportIsReplacedAndDeleted(t *testing.T) {
 }
 
 func TestDaysAreFinishedInOrder(t *testing.T) {
-	r, ctx := openExports(t), t.Context()
+	r, ctx := openTemporary(t), t.Context()
 	check := func(want string) {
 		t.Helper()
 		if got, err := r.ExportedThrough(ctx); err != nil || got != want {
@@ -118,49 +118,4 @@ func TestDaysAreFinishedInOrder(t *testing.T) {
 		}
 		check(day)
 	}
-}
-
-func TestLogout(t *testing.T) {
-	r, ctx := openExports(t), t.Context()
-	account, err := r.CreateAccount(ctx, "A")
-	if err != nil {
-		t.Fatal(err)
-	}
-	user, err := r.CreateUser(ctx, User{Account: account.ID, Email: "a@example.org"}, "a long password")
-	if err != nil {
-		t.Fatal(err)
-	}
-	login := func() string {
-		s, err := r.NewSession(ctx, user.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s.ID
-	}
-	alive := func(want bool, ids ...string) {
-		t.Helper()
-		for n, id := range ids {
-			if _, err := r.Session(ctx, id); (err == nil) != want {
-				t.Errorf("session %d: %v, want alive %v", n, err, want)
-			}
-		}
-	}
-	one, two, three := login(), login(), login()
-	if err := r.Logout(ctx, one, false); err != nil {
-		t.Fatal(err)
-	}
-	alive(false, one)
-	alive(true, two, three)
-	if err := r.Logout(ctx, one, false); err != nil {
-		t.Fatalf("second logout: %v", err)
-	}
-	alive(false, two, three)
-	if err := r.Logout(ctx, "nobody's", true); !errors.Is(err, ErrUnauthorized) {
-		t.Errorf("unknown session: %v, want %v", err, ErrUnauthorized)
-	}
-	four, five := login(), login()
-	if err := r.Logout(ctx, four, true); err != nil {
-		t.Fatal(err)
-	}
-	alive(false, four, five)
 }

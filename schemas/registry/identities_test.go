@@ -25,7 +25,7 @@ func TestRegisterIdentities(t *testing.T) {
 		}
 		for _, euid := range first {
 			if euid < 1<<52 || euid >= 1<<53 {
-				t.Errorf("EUID %d is outside our range", euid)
+				t.Errorf("EUID %d is outside the allocated range", euid)
 			}
 		}
 		again := register(1001, "user_id", "cid", "bob", "ann")
@@ -44,7 +44,7 @@ func TestRegisterIdentities(t *testing.T) {
 		odd := []string{"Ann", " ann", "ann ", "äöü", "😀", "'; DROP TABLE identities; --", strings.Repeat("é", 256)}
 		got := register(1001, "user_id", odd...)
 		if distinct := slices.Compact(slices.Sorted(slices.Values(got))); len(distinct) != len(odd) {
-			t.Errorf("%d clients for %d different values", len(distinct), len(odd))
+			t.Errorf("%d clients for %d distinct values", len(distinct), len(odd))
 		}
 
 		for _, bad := range []struct{ name, value string }{
@@ -54,13 +54,13 @@ func TestRegisterIdentities(t *testing.T) {
 			wantErr(t, fmt.Sprintf("%q", bad), err, ErrInvalid)
 		}
 		_, err := r.ResolveIdentity(ctx, 1001, "user_id", "fine")
-		wantErr(t, "the good neighbour of a bad value", err, ErrNotFound)
+		wantErr(t, "a valid value beside an invalid one", err, ErrNotFound)
 		_, err = r.RegisterIdentities(ctx, 3001, "user_id", []string{"ann"})
-		wantErr(t, "a product that is not there", err, ErrNotFound)
+		wantErr(t, "an unknown product", err, ErrNotFound)
 	})
 }
 
-func TestRegisterManyAtOnce(t *testing.T) {
+func TestRegisterIdentitiesConcurrently(t *testing.T) {
 	onEach(t, func(t *testing.T, db database) {
 		here, there := db.open(t), db.open(t)
 		account(t, here, 1001)
@@ -91,7 +91,7 @@ func TestRegisterManyAtOnce(t *testing.T) {
 		owner := map[int64]string{}
 		for i, answer := range answers {
 			if diff := cmp.Diff(answers[0], answer); diff != "" {
-				t.Fatalf("caller %d heard something else: -first +it\n%s", i, diff)
+				t.Fatalf("caller %d got other EUIDs: -first +it\n%s", i, diff)
 			}
 			for v, euid := range answer {
 				if was, ok := owner[euid]; ok && was != v {
@@ -132,12 +132,12 @@ func TestLinkIdentity(t *testing.T) {
 		check("ref_id", "R-2", 77)
 		check("user_id", "ann", 78)
 
-		wantErr(t, "a number that will be somebody else's", link("ref_id", "R-3", ann+1), ErrInvalid)
+		wantErr(t, "an EUID not allocated yet", link("ref_id", "R-3", ann+1), ErrInvalid)
 		wantErr(t, "zero", link("ref_id", "R-3", 0), ErrInvalid)
 		wantErr(t, "another name", link("nick", "R-3", 5), ErrInvalid)
-		wantErr(t, "no such product", r.LinkIdentity(ctx, Identity{Product: 9, Name: "ref_id", Value: "x", EUID: 5}), ErrNotFound)
+		wantErr(t, "unknown product", r.LinkIdentity(ctx, Identity{Product: 9, Name: "ref_id", Value: "x", EUID: 5}), ErrNotFound)
 		if next := must[[]int64](t)(r.RegisterIdentities(ctx, 1001, "user_id", []string{"bob"}))[0]; next != ann+1 {
-			t.Errorf("links moved the counter: next client is %d, want %d", next, ann+1)
+			t.Errorf("LinkIdentity advanced the counter: next client is %d, want %d", next, ann+1)
 		}
 
 		var names []string
@@ -156,7 +156,7 @@ func TestLinkIdentity(t *testing.T) {
 		_, err := r.ResolveIdentity(ctx, 1001, "ref_id", "R-1")
 		wantErr(t, "unlinked", err, ErrNotFound)
 		_, err = r.ResolveIdentity(ctx, 1001, "ref_id", "a\x00")
-		wantErr(t, "what cannot be stored", err, ErrNotFound)
+		wantErr(t, "a value that cannot be stored", err, ErrNotFound)
 	})
 }
 
@@ -168,7 +168,7 @@ func TestIdentitiesRunOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := r.RegisterIdentities(ctx, 1001, "user_id", []string{"a", "b"}); err == nil {
-			t.Error("two clients were made of one number")
+			t.Error("allocated more EUIDs than there are")
 		}
 		got := must[[]int64](t)(r.RegisterIdentities(ctx, 1001, "user_id", []string{"a"}))
 		if got[0] != endEUID-1 {

@@ -8,12 +8,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
-
-	"weir/schemas/property"
 )
 
-// keysOf lists the license keys of a product without the time they were made.
+// keysOf lists the license keys of a product with a zero Added.
 func keysOf(t *testing.T, r *Registry, product int64, from string, limit int) []LicenseKey {
 	t.Helper()
 	all := must[[]LicenseKey](t)(r.LicenseKeys(t.Context(), product, from, limit))
@@ -64,12 +61,12 @@ func TestLicenseKeys(t *testing.T) {
 		bought.Status.Blocked, bought.Expiry, reported.Quota = true, "", 0
 		want = []LicenseKey{fresh("B"), bought, fresh("new"), reported, fresh("ä")}
 		if diff := cmp.Diff(want, keysOf(t, r, 1001, "", 10)); diff != "" {
-			t.Errorf("what was not sent stays: -want +got\n%s", diff)
+			t.Errorf("keys after an update (fields not sent must stay): -want +got\n%s", diff)
 		}
 	})
 }
 
-func TestLicenseKeysAreAllOrNone(t *testing.T) {
+func TestUpdateLicenseKeysIsAtomic(t *testing.T) {
 	onEach(t, func(t *testing.T, db database) {
 		r, ctx := db.open(t), t.Context()
 		account(t, r, 1001)
@@ -86,17 +83,16 @@ func TestLicenseKeysAreAllOrNone(t *testing.T) {
 			wantErr(t, what, err, ErrInvalid)
 		}
 		if _, err := r.UpdateLicenseKeys(ctx, 4711, []LicenseKeyUpdate{{Key: "good"}}); err == nil {
-			t.Error("a product that is not there took a key")
+			t.Error("an unknown product accepted a key")
 		}
 		if got := keysOf(t, r, 1001, "", 10); len(got) != 0 {
-			t.Errorf("of refused batches stayed %v", got)
+			t.Errorf("refused updates left %v", got)
 		}
 	})
 }
 
-// TestLicenseKeysOfManyAtOnce has batches that touch the same keys in opposite
-// orders.
-func TestLicenseKeysOfManyAtOnce(t *testing.T) {
+// TestUpdateLicenseKeysConcurrently updates the same keys in opposite orders.
+func TestUpdateLicenseKeysConcurrently(t *testing.T) {
 	onEach(t, func(t *testing.T, db database) {
 		r, ctx := db.open(t), t.Context()
 		account(t, r, 1001)
@@ -124,100 +120,12 @@ func TestLicenseKeysOfManyAtOnce(t *testing.T) {
 			sum += n
 		}
 		if len(all) != keys || sum != keys {
-			t.Fatalf("%d keys are there and %d were said to be new, want %d", len(all), sum, keys)
+			t.Fatalf("%d keys exist and %d were reported as new, want %d", len(all), sum, keys)
 		}
 		for _, k := range all {
 			if k.Quota != all[0].Quota {
-				t.Errorf("key %s is of batch %d, %s of %d: want all of one", k.Key, k.Quota, all[0].Key, all[0].Quota)
+				t.Errorf("key %s is of update %d, %s of %d: want all of one", k.Key, k.Quota, all[0].Key, all[0].Quota)
 			}
 		}
-	})
-}
-
-func TestEventFlags(t *testing.T) {
-	onEach(t, func(t *testing.T, db database) {
-		r, ctx := db.open(t), t.Context()
-		account(t, r, 1001)
-		account(t, r, 2001)
-		none, empty, file := EventName{Name: "Open"}, EventName{HasCategory: true, Name: "Open"}, EventName{true, "File", "Open"}
-		set := func(updates ...EventFlagsUpdate) {
-			t.Helper()
-			if err := r.UpdateEventFlags(ctx, 1001, updates); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want := func(want map[EventName]EventFlags) {
-			t.Helper()
-			if diff := cmp.Diff(want, must[map[EventName]EventFlags](t)(r.EventFlags(ctx, 1001)), cmpopts.EquateEmpty()); diff != "" {
-				t.Errorf("flags: -want +got\n%s", diff)
-			}
-		}
-		want(nil)
-		set(EventFlagsUpdate{file, nil, new(false)}, EventFlagsUpdate{empty, new(false), nil}, EventFlagsUpdate{none, new(true), nil})
-		want(map[EventName]EventFlags{file: {true, false}, empty: {false, true}})
-		set(EventFlagsUpdate{file, new(false), nil}, EventFlagsUpdate{empty, new(true), nil}, EventFlagsUpdate{none, new(false), new(false)})
-		want(map[EventName]EventFlags{file: {false, false}, none: {false, false}})
-		if got := must[map[EventName]EventFlags](t)(r.EventFlags(ctx, 2001)); len(got) != 0 {
-			t.Errorf("another product has %v", got)
-		}
-		if err := r.UpdateEventFlags(ctx, 1001, []EventFlagsUpdate{{empty, new(false), nil}, {EventName{Name: "x"}, new(false), nil}}); err != nil {
-			t.Error(err)
-		}
-		if err := r.UpdateEventFlags(ctx, 4711, []EventFlagsUpdate{{none, nil, nil}}); err == nil {
-			t.Error("a product that is not there took flags")
-		}
-	})
-}
-
-func TestPropertyLabels(t *testing.T) {
-	onEach(t, func(t *testing.T, db database) {
-		r, ctx := db.open(t), t.Context()
-		account(t, r, 1001)
-		account(t, r, 2001)
-		label := func(name, text string) error { return r.LabelProperty(ctx, 1001, name, text) }
-		for _, err := range []error{label("C01", "Colour"), label("C20", "Size"), label("C20", "Width"), label("C02", "Gone"), label("C02", " ")} {
-			if err != nil {
-				t.Error(err)
-			}
-		}
-		if diff := cmp.Diff(map[string]string{"C01": "Colour", "C20": "Width"}, must[map[string]string](t)(r.PropertyLabels(ctx, 1001))); diff != "" {
-			t.Errorf("labels: -want +got\n%s", diff)
-		}
-		if got := must[map[string]string](t)(r.PropertyLabels(ctx, 2001)); len(got) != 0 {
-			t.Errorf("another product has %v", got)
-		}
-		wantErr(t, "C21", label("C21", "x"), ErrInvalid)
-		wantErr(t, "C1", label("C1", "x"), ErrInvalid)
-		wantErr(t, "a label of NUL", label("C01", "\x00"), ErrInvalid)
-		wantErr(t, "no product", r.LabelProperty(ctx, 4711, "C01", "x"), ErrNotFound)
-	})
-}
-
-func TestPropertyTypes(t *testing.T) {
-	onEach(t, func(t *testing.T, db database) {
-		r, ctx := db.open(t), t.Context()
-		account(t, r, 1001)
-		account(t, r, 2001)
-		set := func(name string, kind int) error { return r.SetPropertyType(ctx, 1001, name, kind) }
-		for _, err := range []error{set("C01", 3), set("C20", 2), set("C20", 3), set("C02", 3), set("C02", 1)} {
-			if err != nil {
-				t.Error(err)
-			}
-		}
-		want := map[string]int{}
-		for _, name := range property.CustomNames() {
-			want[name] = 1
-		}
-		if diff := cmp.Diff(want, must[map[string]int](t)(r.PropertyTypes(ctx, 2001))); diff != "" {
-			t.Errorf("a product that nobody gave types: -want +got\n%s", diff)
-		}
-		want["C01"], want["C20"] = 3, 3
-		if diff := cmp.Diff(want, must[map[string]int](t)(r.PropertyTypes(ctx, 1001))); diff != "" {
-			t.Errorf("types: -want +got\n%s", diff)
-		}
-		wantErr(t, "C21", set("C21", 3), ErrInvalid)
-		wantErr(t, "type 0", set("C01", 0), ErrInvalid)
-		wantErr(t, "type 4", set("C01", 4), ErrInvalid)
-		wantErr(t, "no product", r.SetPropertyType(ctx, 4711, "C01", 3), ErrNotFound)
 	})
 }

@@ -5,8 +5,6 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,13 +59,13 @@ func TestCreateSourceRefuses(t *testing.T) {
 		r := db.open(t)
 		account(t, r, 1001)
 		_, _, err := r.CreateSource(t.Context(), Source{Product: 1002})
-		wantErr(t, "no such product", err, ErrNotFound)
+		wantErr(t, "unknown product", err, ErrNotFound)
 		_, _, err = r.CreateSource(t.Context(), Source{Product: 1001, RatePerSecond: -1})
 		wantErr(t, "negative rate", err, ErrInvalid)
 	})
 }
 
-// TestRevocationActsElsewhereWithin5s runs in fake time, so it can be exact.
+// TestRevocationActsElsewhereWithin5s runs in fake time, so its limit is exact.
 func TestRevocationActsElsewhereWithin5s(t *testing.T) {
 	revocations := map[string]func(ctx context.Context, r *Registry, k keys) error{
 		"source":  func(ctx context.Context, r *Registry, k keys) error { return r.RevokeSource(ctx, k.source.Key) },
@@ -111,7 +109,7 @@ func TestRevocationActsElsewhereWithin5s(t *testing.T) {
 	}
 }
 
-// keys is one of everything that lets somebody in.
+// keys holds one credential of each kind.
 type keys struct {
 	account, user, session, tokenID, token, secret string
 	source                                         Source
@@ -146,49 +144,6 @@ func (k keys) accepted(ctx context.Context, r *Registry) string {
 		all = append(all, "session")
 	}
 	return strings.Join(all, " ")
-}
-
-func TestCacheSharesOneLoad(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var c cache[int]
-		var loads atomic.Int64
-		load := func(ctx context.Context) (int, error) {
-			time.Sleep(time.Millisecond)
-			return int(loads.Add(1)), ctx.Err()
-		}
-		var wg sync.WaitGroup
-		for range 50 {
-			wg.Go(func() {
-				if v, err := c.get(t.Context(), "k", load); v != 1 || err != nil {
-					t.Errorf("get = %d, %v; want 1", v, err)
-				}
-			})
-		}
-		wg.Wait()
-		time.Sleep(cacheFor)
-		if v, _ := c.get(t.Context(), "k", load); v != 2 {
-			t.Errorf("after its time: load %d, want the second", v)
-		}
-	})
-}
-
-func TestCacheForgetsWhatNobodyAsks(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var c cache[int]
-		load := func(context.Context) (int, error) { return 1, nil }
-		refuse := func(context.Context) (int, error) { return 0, ErrUnauthorized }
-		for i := range 100 {
-			c.get(t.Context(), string(rune('a'+i)), load)
-			c.get(t.Context(), "no"+string(rune('a'+i)), refuse)
-		}
-		time.Sleep(2 * sweepEvery)
-		c.get(t.Context(), "new", load)
-		left := 0
-		c.entries.Range(func(any, any) bool { left++; return true })
-		if left != 1 {
-			t.Errorf("%d entries are left, want the new one", left)
-		}
-	})
 }
 
 func BenchmarkAuthenticateSource(b *testing.B) {

@@ -43,7 +43,7 @@ func TestTokenSeesItsProducts(t *testing.T) {
 		check("one, with a later product", one, 1002)
 
 		_, _, err := r.CreateToken(ctx, Token{Account: ours.ID, Products: []int64{1001, 2001}})
-		wantErr(t, "a product of somebody else", err, ErrNotFound)
+		wantErr(t, "a product of another account", err, ErrNotFound)
 		if got := len(must[[]Token](t)(r.ListTokens(ctx, ours.ID))); got != 3 {
 			t.Errorf("%d tokens after a refused one, want 3", got)
 		}
@@ -94,9 +94,9 @@ func TestTokenIsRefused(t *testing.T) {
 	})
 }
 
-// TestTokensOfManyAtOnce: a transaction that reads before it writes waits for
-// the others instead of failing.
-func TestTokensOfManyAtOnce(t *testing.T) {
+// TestCreateTokenConcurrently checks that a transaction that reads before it writes
+// waits for the others instead of failing.
+func TestCreateTokenConcurrently(t *testing.T) {
 	onEach(t, func(t *testing.T, db database) {
 		r := db.open(t)
 		a := account(t, r, 1001)

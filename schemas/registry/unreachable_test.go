@@ -17,7 +17,7 @@ func TestUnreachable(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	_, err := registry.Open(t.Context(), "postgres://u@127.0.0.1:1/db?connect_timeout=1", log)
 	if !registry.Unreachable(err) {
-		t.Errorf("nobody listens: %v", err)
+		t.Errorf("no server: %v", err)
 	}
 	for want, errs := range map[bool][]error{
 		true: {
@@ -38,8 +38,8 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// TestBusyFileIsUnreachable: another process holds the file for longer than
-// anybody waits.
+// TestBusyFileIsUnreachable holds the lock of the file for longer than the busy
+// timeout.
 func TestBusyFileIsUnreachable(t *testing.T) {
 	r, err := registry.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "r.db"), slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -113,7 +113,7 @@ func TestDefinitions(t *testing.T) {
 	}, e(1, "x", props(`[1]`)), e(1, "x", props(`{"a":1,"a":2}`)), e(1, "x", props(`{"a":`)))
 }
 
-// randomEvents are events of few clients, days and names, so that keys meet.
+// randomEvents returns events of few clients, days and names, so that keys repeat.
 func randomEvents(r *rand.Rand, n int) []schemas.Event {
 	texts := []string{
 		`{"prodVersion":"1","os.platform":"x"}`, `{"prodVersion":"2"}`, `{"os.platform":""}`, `{"prodVersion":null,"C01":7}`, `{}`,
@@ -288,6 +288,6 @@ func TestSetWithoutColumns(t *testing.T) {
 	defer lacking.Release()
 	cols := arrow.NewSchema(lacking.Schema().Fields()[:1], nil)
 	if err := s.AddBatch(only(lacking, cols)); err == nil {
-		t.Error("a batch of one column was taken")
+		t.Error("a batch of one column was accepted")
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"weir/schemas/columns"
 )
 
-// BenchmarkFetch moves the narrow columns of a tail over a real connection.
+// BenchmarkFetch fetches narrow columns of a tail over a real connection.
 func BenchmarkFetch(b *testing.B) {
 	builder := columns.NewBuilder(memory.DefaultAllocator)
 	defer builder.Release()
@@ -61,7 +61,7 @@ func hundred(below int64) []int64 {
 	return list
 }
 
-// kept is a Source of one shard that gives the same batches each time.
+// kept is a Provider of one shard that returns the same batches each time.
 type kept struct {
 	recs []arrow.Record
 	next int64

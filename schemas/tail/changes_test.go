@@ -16,10 +16,10 @@ import (
 	"weir/schemas/lake"
 )
 
-// changesOwner holds changes of clients beside the events of an owner.
+// changesOwner is an owner that also holds changes of clients.
 type changesOwner struct{ *owner }
 
-// changeAt is the change that changesOwner holds at an offset.
+// changeAt returns the change of changesOwner at an offset.
 func changeAt(shard int32, offset int64) lake.Change {
 	return lake.Change{
 		Change: schemas.Change{
@@ -66,9 +66,9 @@ func changesIn(t *testing.T, recs []arrow.Record) []lake.Change {
 	return out
 }
 
-// TestChangesTravelBesideEvents: they are there when they are asked for, the
-// same over the wire and without one, and never among the events.
-func TestChangesTravelBesideEvents(t *testing.T) {
+// TestFetchChanges checks that changes are returned if requested, equal over the wire
+// and in process, and never among the events.
+func TestFetchChanges(t *testing.T) {
 	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
 	defer mem.AssertSize(t, 0)
 	o := changesOwner{randomOwner(rand.New(rand.NewPCG(5, 1)), mem, 2, 300)}
@@ -123,12 +123,13 @@ func TestChangesTravelBesideEvents(t *testing.T) {
 	defer release(without)
 	for _, p := range without {
 		if len(p.Changes) > 0 {
-			t.Errorf("shard %d: changes that nobody asked for", p.Shard)
+			t.Errorf("shard %d: changes that were not requested", p.Shard)
 		}
 	}
 }
 
-// TestChangesOfAnotherSchemaAreRefused: their readers go by place.
+// TestChangesOfAnotherSchemaAreRefused matters because readers of changes access
+// columns by position.
 func TestChangesOfAnotherSchemaAreRefused(t *testing.T) {
 	o := randomOwner(rand.New(rand.NewPCG(6, 1)), memory.DefaultAllocator, 1, 5)
 	p, err := o.Tail(0, 100)

@@ -13,19 +13,19 @@ import (
 	"weir/schemas/columns"
 )
 
-// FuzzReadAnswer reads anything as an answer: it must end in an error or in
-// parts of the shards asked for, and take no more memory than came.
-func FuzzReadAnswer(f *testing.F) {
+// FuzzReadResponse parses arbitrary bytes as a response: the result must be an error or
+// parts of the requested shards, and memory must stay proportional to the input.
+func FuzzReadResponse(f *testing.F) {
 	req := Request{From: map[int32]int64{0: 100, 1: 100}, Columns: wantedColumns()}
-	whole := answerOf(f, randomOwner(rand.New(rand.NewPCG(1, 1)), memory.DefaultAllocator, 2, 5), req)
+	whole := responseTo(f, randomOwner(rand.New(rand.NewPCG(1, 1)), memory.DefaultAllocator, 2, 5), req)
 	f.Add(whole)
 	req.Changes = true
-	f.Add(answerOf(f, changesOwner{randomOwner(rand.New(rand.NewPCG(1, 1)), memory.DefaultAllocator, 2, 5)}, req))
+	f.Add(responseTo(f, changesOwner{randomOwner(rand.New(rand.NewPCG(1, 1)), memory.DefaultAllocator, 2, 5)}, req))
 	f.Add(whole[:len(whole)/2])
 	f.Add([]byte(magic + "\xfe\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		c := &Client{cfg: Config{}.withDefaults()}
-		parts, err := c.read(bytes.NewReader(mended(body)), req)
+		parts, err := c.read(bytes.NewReader(withChecksums(body)), req)
 		if err == nil && len(parts) != 2 {
 			t.Errorf("%d parts for two shards", len(parts))
 		}
@@ -36,9 +36,9 @@ func FuzzReadAnswer(f *testing.F) {
 	})
 }
 
-// mended puts right checksums into frames, so that what lies behind them is
-// reached.
-func mended(body []byte) []byte {
+// withChecksums writes valid checksums into frames, so that the fuzzer reaches the code
+// behind the check.
+func withChecksums(body []byte) []byte {
 	body = bytes.Clone(body)
 	for rest := body[min(len(magic), len(body)):]; len(rest) >= frameHeaderLen; {
 		n := int64(binary.LittleEndian.Uint32(rest[4:]))
@@ -52,8 +52,8 @@ func mended(body []byte) []byte {
 	return body
 }
 
-// FuzzRequest reads anything as a request; what is read means the same when it
-// is sent on.
+// FuzzRequest parses arbitrary bytes as a request; a valid request must survive
+// encoding and decoding.
 func FuzzRequest(f *testing.F) {
 	shard := int32(1)
 	for _, req := range []Request{
@@ -85,7 +85,7 @@ func FuzzRequest(f *testing.F) {
 			t.Errorf("%s (-first +again):\n%s", again, diff)
 		}
 		if (req.Filter.Products == nil) != (got.Filter.Products == nil) || (req.Rows == nil) != (got.Rows == nil) {
-			t.Errorf("%s: nil and empty are mixed up", again)
+			t.Errorf("%s: nil and empty are confused", again)
 		}
 	})
 }

@@ -24,13 +24,13 @@ import (
 
 const secret = "the cluster's secret"
 
-// stored is an event and where it lies.
+// stored is an event and its position.
 type stored struct {
 	event schemas.Event
 	at    columns.Position
 }
 
-// owner is a Source that holds events of shards in small batches.
+// owner is a Provider that holds events of shards in small batches.
 type owner struct {
 	mem    memory.Allocator
 	shards map[int32][]stored // ascending by offset
@@ -101,7 +101,7 @@ func newTestClient(t *testing.T, cfg Config) *Client {
 	return c
 }
 
-// row is what is compared of a row.
+// row holds the compared columns of a row.
 type row struct {
 	Product, Client, Time, Offset int64
 	Shard                         int32
@@ -197,7 +197,7 @@ func randomRequest(r *rand.Rand, o *owner) Request {
 	return req
 }
 
-func TestAskGivesExactlyWhatIsAskedFor(t *testing.T) {
+func TestFetchReturnsSelectedRows(t *testing.T) {
 	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
 	defer mem.AssertSize(t, 0)
 	for seed := range uint64(12) {
@@ -225,7 +225,7 @@ func TestAskGivesExactlyWhatIsAskedFor(t *testing.T) {
 	}
 }
 
-func TestAskForPositionsOnly(t *testing.T) {
+func TestFetchPositionsOnly(t *testing.T) {
 	o := randomOwner(rand.New(rand.NewPCG(1, 1)), memory.DefaultAllocator, 2, 50)
 	addr, client := serve(t, o, secret), newTestClient(t, Config{Secret: secret})
 	parts, err := client.Fetch(t.Context(), addr, Request{From: map[int32]int64{0: 100, 1: 100}})
@@ -239,7 +239,7 @@ func TestAskForPositionsOnly(t *testing.T) {
 	}
 }
 
-// TestLargeRowsTravelInBoundedFrames holds a batch to about batchBytes,
+// TestLargeRowsTravelInBoundedFrames checks that a batch has about batchBytes at most,
 // whatever the size of its rows.
 func TestLargeRowsTravelInBoundedFrames(t *testing.T) {
 	o := &owner{mem: memory.DefaultAllocator, shards: map[int32][]stored{}, first: map[int32]int64{}}
@@ -276,11 +276,11 @@ func TestLargeRowsTravelInBoundedFrames(t *testing.T) {
 		From: map[int32]int64{0: 0}, Columns: []string{columns.Properties},
 	})
 	if !errors.Is(err, ErrTooLarge) {
-		t.Errorf("asker that may hold 50 MiB of 100: %v, want %v", err, ErrTooLarge)
+		t.Errorf("client with a limit of 50 MiB and a tail of 100: %v, want %v", err, ErrTooLarge)
 	}
 }
 
-func TestReasonsAreToldApart(t *testing.T) {
+func TestFetchReturnsReasons(t *testing.T) {
 	o := randomOwner(rand.New(rand.NewPCG(1, 1)), memory.DefaultAllocator, 3, 50)
 	addr, client := serve(t, o, secret), newTestClient(t, Config{Secret: secret})
 	parts, err := client.Fetch(t.Context(), addr, Request{
@@ -297,11 +297,11 @@ func TestReasonsAreToldApart(t *testing.T) {
 	}
 	o.fail = errors.New("disk on fire")
 	if _, err := client.Fetch(t.Context(), addr, Request{From: map[int32]int64{0: 100}}); err == nil || !strings.Contains(err.Error(), "disk on fire") {
-		t.Errorf("a source that fails: %v, want its error", err)
+		t.Errorf("a provider that fails: %v, want its error", err)
 	}
 }
 
-func TestSecretIsAskedFor(t *testing.T) {
+func TestWrongSecretIsRefused(t *testing.T) {
 	o := randomOwner(rand.New(rand.NewPCG(1, 1)), memory.DefaultAllocator, 1, 5)
 	for _, c := range []struct{ server, client string }{
 		{secret, ""}, {secret, "other"}, {secret, secret + "x"}, {"", ""}, {"", secret},
@@ -314,9 +314,9 @@ func TestSecretIsAskedFor(t *testing.T) {
 	}
 }
 
-// TestWithoutASecretNobodyIsLetIn asks the handler itself: on the wire the end
-// of an empty secret would be trimmed.
-func TestWithoutASecretNobodyIsLetIn(t *testing.T) {
+// TestEmptySecretRefusesEverybody calls the handler directly, because HTTP would trim
+// the header with an empty secret.
+func TestEmptySecretRefusesEverybody(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, Path, strings.NewReader(`{"from":{}}`))
 	r.Header.Set("Authorization", "Bearer ")
 	w := httptest.NewRecorder()
@@ -347,14 +347,14 @@ func TestBadRequestsAreRefused(t *testing.T) {
 	}
 }
 
-// TestDamageNeverShows changes, cuts and lengthens an answer: it is refused,
-// or it is what it was.
-func TestDamageNeverShows(t *testing.T) {
+// TestDamagedResponse changes, cuts and extends a response: the client must refuse it
+// or return the same parts as before.
+func TestDamagedResponse(t *testing.T) {
 	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
 	defer mem.AssertSize(t, 0)
 	o := randomOwner(rand.New(rand.NewPCG(1, 1)), memory.DefaultAllocator, 2, 3)
 	req := Request{From: map[int32]int64{0: 100, 1: 100}, Columns: wantedColumns()}
-	whole := answerOf(t, o, req)
+	whole := responseTo(t, o, req)
 	c := &Client{cfg: Config{Allocator: mem}.withDefaults()}
 	check := func(what string, body []byte) {
 		parts, err := c.read(bytes.NewReader(body), req)
@@ -373,7 +373,7 @@ func TestDamageNeverShows(t *testing.T) {
 	}
 }
 
-func answerOf(t testing.TB, src Provider, req Request) []byte {
+func responseTo(t testing.TB, src Provider, req Request) []byte {
 	t.Helper()
 	body, err := encodeRequest(req)
 	if err != nil {
@@ -388,18 +388,18 @@ func answerOf(t testing.TB, src Provider, req Request) []byte {
 	return w.Body.Bytes()
 }
 
-func TestAnswerOfOtherShardsIsRefused(t *testing.T) {
+func TestResponseWithOtherShardsIsRefused(t *testing.T) {
 	o := randomOwner(rand.New(rand.NewPCG(1, 1)), memory.DefaultAllocator, 3, 20)
-	whole := answerOf(t, o, Request{From: map[int32]int64{0: 100, 1: 100}})
+	whole := responseTo(t, o, Request{From: map[int32]int64{0: 100, 1: 100}})
 	c := &Client{cfg: Config{}.withDefaults()}
 	for _, from := range []map[int32]int64{{0: 100}, {0: 100, 2: 100}, {0: 100, 1: 101}, {0: 100, 1: 100, 2: 100}} {
 		if _, err := c.read(bytes.NewReader(whole), Request{From: from}); !errors.Is(err, ErrCorrupt) {
-			t.Errorf("asked for %v: %v, want %v", from, err, ErrCorrupt)
+			t.Errorf("requested %v: %v, want %v", from, err, ErrCorrupt)
 		}
 	}
 }
 
-func TestSilentOwnerIsGivenUp(t *testing.T) {
+func TestFetchTimesOut(t *testing.T) {
 	hold := make(chan struct{})
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Write([]byte(magic))
@@ -415,7 +415,7 @@ func TestSilentOwnerIsGivenUp(t *testing.T) {
 	}
 }
 
-func TestSelectNarrowsAPart(t *testing.T) {
+func TestSelect(t *testing.T) {
 	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
 	defer mem.AssertSize(t, 0)
 	o := randomOwner(rand.New(rand.NewPCG(3, 1)), mem, 1, 4000)
@@ -438,13 +438,13 @@ func TestSelectNarrowsAPart(t *testing.T) {
 	}
 	for _, err := range p.Select([]string{"nobody"}, columns.Filter{}, mem) {
 		if err == nil {
-			t.Error("a column that no event has was given")
+			t.Error("Select accepted an unknown column")
 		}
 	}
 }
 
-// behindOwner gathers one offset each 30 ms, and its log has `ahead` more than
-// that whenever it is asked: a log that never rests.
+// behindOwner consumes one offset each 30 ms, while its log always ends `ahead` offsets
+// later: a log under constant load.
 type behindOwner struct {
 	began      time.Time
 	end, ahead int64
@@ -457,9 +457,9 @@ func (o *behindOwner) Tail(int32, int64) (Part, error) {
 	return Part{Next: next, End: max(o.end, next+o.ahead)}, nil
 }
 
-// TestAnswerWaitsForTheEndOfTheLog: for the end as it was when the question
-// came, and only for a moment.
-func TestAnswerWaitsForTheEndOfTheLog(t *testing.T) {
+// TestResponseWaitsForEndOfLog checks that a response waits for the end of the log as
+// it was when the request came, and at most maxEndWait.
+func TestResponseWaitsForEndOfLog(t *testing.T) {
 	for _, c := range []struct {
 		name      string
 		owner     behindOwner
@@ -480,20 +480,20 @@ func TestAnswerWaitsForTheEndOfTheLog(t *testing.T) {
 			o.began = began
 			req := Request{From: map[int32]int64{0: 0}, Rows: c.rows}
 			client := &Client{cfg: Config{}.withDefaults()}
-			parts, err := client.read(bytes.NewReader(answerOf(t, &o, req)), req)
+			parts, err := client.read(bytes.NewReader(responseTo(t, &o, req)), req)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if p := parts[0]; p.Next < c.atLeast || p.End != c.end || time.Since(began) != c.took || (o.asked == 1) != c.askedOnce {
-				t.Errorf("%s: next %d, end %d after %s and %d looks; want at least %d, end %d after %s",
+				t.Errorf("%s: next %d, end %d after %s and %d calls; want at least %d, end %d after %s",
 					c.name, p.Next, p.End, time.Since(began), o.asked, c.atLeast, c.end, c.took)
 			}
 		})
 	}
 }
 
-// TestAskerThatLeavesIsNotWaitedFor ends the wait for the end of a log.
-func TestAskerThatLeavesIsNotWaitedFor(t *testing.T) {
+// TestCancelledRequestStopsWaiting cancels a request that waits for the end of a log.
+func TestCancelledRequestStopsWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, leave := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer leave()
@@ -501,12 +501,12 @@ func TestAskerThatLeavesIsNotWaitedFor(t *testing.T) {
 		s := &server{provider: &behindOwner{began: began, end: 1000}}
 		_, err := s.waitForEnd(ctx, Request{From: map[int32]int64{0: 0}})
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 50*time.Millisecond {
-			t.Errorf("reach: %v after %s, want %v after 50ms", err, time.Since(began), context.DeadlineExceeded)
+			t.Errorf("waitForEnd: %v after %s, want %v after 50ms", err, time.Since(began), context.DeadlineExceeded)
 		}
 	})
 }
 
-// goneOwner has a backlog in shard 0, and has dropped what is asked of shard 1.
+// goneOwner has a backlog in shard 0 and has dropped the requested offset of shard 1.
 type goneOwner struct{ behindOwner }
 
 func (o *goneOwner) Tail(shard int32, from int64) (Part, error) {
@@ -516,12 +516,13 @@ func (o *goneOwner) Tail(shard int32, from int64) (Part, error) {
 	return o.behindOwner.Tail(shard, from)
 }
 
-// TestDroppedShardIsToldAtOnce: the asker begins anew, so no shard is waited for.
-func TestDroppedShardIsToldAtOnce(t *testing.T) {
+// TestDroppedOffsetIsReportedAtOnce checks that ErrGone of one shard ends the wait for
+// the others, because the client has to start over.
+func TestDroppedOffsetIsReportedAtOnce(t *testing.T) {
 	o := &goneOwner{behindOwner{began: time.Now(), end: 1e9}}
 	s := &server{provider: o}
 	parts, err := s.waitForEnd(t.Context(), Request{From: map[int32]int64{0: 0, 1: 0}})
 	if err != nil || o.asked != 1 || len(parts) != 2 || !errors.Is(parts[1].Err, ErrGone) {
-		t.Errorf("parts %+v, %v after %d looks; want them after one", parts, err, o.asked)
+		t.Errorf("parts %+v, %v after %d calls; want them after one", parts, err, o.asked)
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"weir/schemas/eventpb"
 )
 
-// changeSamples are a change of each kind and operation, and the extremes.
+// changeSamples returns a change of each kind and operation, and extreme values.
 func changeSamples() map[string]schemas.Change {
 	change := func(kind schemas.ChangeKind, op, values string) schemas.Change {
 		return schemas.Change{Product: 1001, Client: 8404172500676253691, Time: 1654076420772, Kind: kind, Operation: op, Values: []byte(values)}
@@ -52,8 +52,8 @@ func TestChangeRoundTrip(t *testing.T) {
 	}
 }
 
-// TestDecodeRefusesChanges: what cannot be kept is a dead letter, and its
-// reason never says what was in it.
+// TestDecodeRefusesChanges checks that the reason for refusing a change never quotes
+// its content, which may be personal data.
 func TestDecodeRefusesChanges(t *testing.T) {
 	const secret = "ann@example.org"
 	check := func(name, want string, change func(*eventpb.Record)) {
@@ -135,7 +135,7 @@ func fuzzChange(t *testing.T, kind Kind, got *schemas.Event, message *eventpb.Re
 		Operation: message.GetName(), Values: message.GetProperties(),
 	}
 	if !cmp.Equal(theirs, c) || (message.GetKind() == eventpb.Kind_KIND_CONTACT) != (c.Kind == schemas.ContactChange) {
-		t.Fatalf("the generated code has %+v, we have %+v", theirs, c)
+		t.Fatalf("the generated code decodes %+v, Decode %+v", theirs, c)
 	}
 	var again schemas.Event
 	if kindAgain, err := Decode(AppendChange(nil, &c), &again); err != nil || kindAgain != kind || !cmp.Equal(c, kind.Change(&again)) {

@@ -18,7 +18,7 @@ import (
 	"weir/schemas/eventpb"
 )
 
-// full is an event with something in every field.
+// full returns an event with a value in every field.
 func full() schemas.Event {
 	value := decimal128.FromI64(12_500_000_000)
 	return schemas.Event{
@@ -32,7 +32,7 @@ func full() schemas.Event {
 	}
 }
 
-// least is an event with nothing that may be missing.
+// least returns an event with only the required fields.
 func least() schemas.Event {
 	return schemas.Event{Product: 1, Client: 1, Name: "a", RandomID: "r"}
 }
@@ -70,7 +70,7 @@ func TestAppendMatchesGeneratedCode(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		if diff := cmp.Diff(e, fromMessage(&message), cmp.AllowUnexported(decimal128.Num{})); diff != "" {
-			t.Errorf("%s: as the generated code has it (-want +got):\n%s", name, diff)
+			t.Errorf("%s: decoded by the generated code (-want +got):\n%s", name, diff)
 		}
 		theirs, err := proto.MarshalOptions{Deterministic: true}.Marshal(&message)
 		if err != nil || !bytes.Equal(record, theirs) {
@@ -163,11 +163,11 @@ func TestTick(t *testing.T) {
 		t.Errorf("Decode = %v, %v; want Tick", kind, err)
 	}
 	if e.Name != "" {
-		t.Errorf("a tick left %q of the event before it", e.Name)
+		t.Errorf("after a tick the event still has the name %q", e.Name)
 	}
 }
 
-var update = flag.Bool("update", false, "write testdata anew: only ever to add to it")
+var update = flag.Bool("update", false, "rewrite testdata; only to add records")
 
 // TestReleasedRecords decodes the bytes of every released version. The file is
 // only ever added to: what was written once must stay readable permanently.
@@ -229,8 +229,8 @@ func TestReleasedRecords(t *testing.T) {
 	}
 }
 
-// FuzzDecode holds Decode against the generated code: whatever is an event to
-// us is the same event to it, and comes back from Append as it was.
+// FuzzDecode compares Decode with the generated code: both must decode the same event,
+// and encoding it again must give an equal one.
 func FuzzDecode(f *testing.F) {
 	for _, e := range samples() {
 		f.Add(Append(nil, &e))
@@ -248,7 +248,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		if theirs != nil {
-			t.Fatalf("Decode took what the generated code refuses: %v", theirs)
+			t.Fatalf("Decode accepted what the generated code refuses: %v", theirs)
 		}
 		if kind == Property || kind == Contact {
 			fuzzChange(t, kind, &got, &message)
@@ -262,7 +262,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		var again schemas.Event
 		if _, err := Decode(Append(nil, &got), &again); err != nil {
-			t.Fatalf("Decode of what was decoded: %v", err)
+			t.Fatalf("decode the encoded event again: %v", err)
 		}
 		if diff := cmp.Diff(got, again, cmp.AllowUnexported(decimal128.Num{})); diff != "" {
 			t.Fatalf("round trip (-want +got):\n%s", diff)

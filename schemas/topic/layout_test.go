@@ -12,16 +12,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// memory is a LayoutStore; stands is what it holds.
-type memory struct{ stands string }
+// memory is a LayoutStore in memory.
+type memory struct{ recorded string }
 
-func (m *memory) TopicLayout(context.Context) (string, error) { return m.stands, nil }
+func (m *memory) TopicLayout(context.Context) (string, error) { return m.recorded, nil }
 
 func (m *memory) PutTopicLayout(_ context.Context, layout string) (string, error) {
-	if m.stands == "" {
-		m.stands = layout
+	if m.recorded == "" {
+		m.recorded = layout
 	}
-	return m.stands, nil
+	return m.recorded, nil
 }
 
 // broker starts a Kafka of one node and returns a client of it.
@@ -77,7 +77,7 @@ func TestEnsureRefuses(t *testing.T) {
 			}
 		}
 		changed := func(old, replacement string) *memory {
-			return &memory{strings.Replace(store.stands, old, replacement, 1)}
+			return &memory{strings.Replace(store.recorded, old, replacement, 1)}
 		}
 		refused("other number configured", "8 shards are configured", store, Options{Shards: 8})
 		refused("other number recorded", "has 4 partitions", changed(`"shards":4`, `"shards":5`), Options{})

@@ -7,9 +7,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// TestShardIsWhereKafkaPutsTheKey holds our hash against that of the client's
-// default partitioner, which is Java's.
-func TestShardIsWhereKafkaPutsTheKey(t *testing.T) {
+// TestShardMatchesDefaultPartitioner compares Shard with the default partitioner of
+// franz-go, which matches that of Kafka's Java client.
+func TestShardMatchesDefaultPartitioner(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	theirs := kgo.StickyKeyPartitioner(nil).ForTopic(Name)
 	for range 10_000 {
@@ -21,9 +21,9 @@ func TestShardIsWhereKafkaPutsTheKey(t *testing.T) {
 	}
 }
 
-// TestShardStays pins the hash itself: clients must not move when a library
-// changes its mind.
-func TestShardStays(t *testing.T) {
+// TestShardNeverChanges pins the hash: an update of a library must not move clients to
+// another shard.
+func TestShardNeverChanges(t *testing.T) {
 	check := func(product, client int64, want int32) {
 		t.Helper()
 		if got := Shard(product, client, 16); got != want {
