@@ -25,14 +25,14 @@ import (
 	"weir/schemas/tail"
 )
 
-// benchFolder keeps the lake of BenchmarkReports, and a manifest of what was
-// asked of it and answered, for scripts/bench to ask DuckDB the same.
+// benchFolder is where BenchmarkReports leaves its lake and a manifest of its
+// questions and answers, for scripts/bench to ask DuckDB the same.
 var benchFolder = flag.String("reports", "", "folder in which BenchmarkReports leaves its lake and manifest.json")
 
-// benchAnswers is how many answers the median is of, at least.
+// benchAnswers is the least number of answers that a median is taken of.
 const benchAnswers = 5
 
-// benchQuestion is a report and how it is asked.
+// benchQuestion is a report and a question for it.
 type benchQuestion struct {
 	Report   string          `json:"report"`
 	Variant  string          `json:"variant"`
@@ -59,8 +59,8 @@ type benchManifest struct {
 	Questions  []*benchQuestion           `json:"questions"`
 }
 
-// benchFilter is three properties: two of which every day has its value, one
-// that has a current value alone. About one client in five passes.
+// benchFilter filters by three properties: two that have a value of each day,
+// and one with a current value alone. About one client in five passes.
 func benchFilter() map[string]any {
 	return map[string]any{
 		"prodEdition":       map[string]any{"type": "string", "value": "Free"},
@@ -69,15 +69,15 @@ func benchFilter() map[string]any {
 	}
 }
 
-// benchAsk gathers questions.
-type benchAsk struct {
+// benchRequests collects questions.
+type benchRequests struct {
 	from, to  string // the dates of the year
 	questions []*benchQuestion
 }
 
-// add asks a report for the year: once without filters and, where the report
-// has them, once with.
-func (a *benchAsk) add(report, variant string, filters bool, more ...map[string]any) {
+// add adds a question on the year: once without filters and, if the report has
+// them, once with.
+func (a *benchRequests) add(report, variant string, filters bool, more ...map[string]any) {
 	body := map[string]any{"startDate": a.from, "stopDate": a.to}
 	if report == "generic/current" || report == "clientPropertyList" {
 		clear(body)
@@ -94,10 +94,10 @@ func (a *benchAsk) add(report, variant string, filters bool, more ...map[string]
 	}
 }
 
-// benchQuestions are those of the year.
+// benchQuestions returns the questions on the year.
 func benchQuestions(from, to string) []*benchQuestion {
 	type object = map[string]any
-	a := &benchAsk{from: from, to: to}
+	a := &benchRequests{from: from, to: to}
 	lost := object{"daysUntilDeclaredLost": 30, "dateReportedLost": "dateLastSeen"}
 	versions := object{"levels": object{"level1": object{"property": "prodVersion", "segments": []any{
 		object{"type": "regex", "value": ".*", "split": true, "includeNull": true},
@@ -129,9 +129,9 @@ func benchQuestions(from, to string) []*benchQuestion {
 	return a.questions
 }
 
-// BenchmarkReports asks every report for a year of a product with a million
-// client-days, over HTTP, of a lake of Parquet files as compaction leaves them
-// and a tail that its owners hold.
+// BenchmarkReports asks every report over HTTP about a year of a product with a
+// million client-days. The lake has the Parquet files that compaction leaves,
+// and the owners hold a tail.
 func BenchmarkReports(b *testing.B) {
 	dir := *benchFolder
 	if dir == "" {
@@ -192,7 +192,7 @@ func newReportBench(b *testing.B, dir string) (*reportWorld, *benchManifest) {
 }
 
 // measure asks q until the benchmark has enough, and at least benchAnswers
-// times after the first, which is not measured.
+// times after a first answer that is not measured.
 func (w *reportWorld) measure(b *testing.B, q *benchQuestion) {
 	body, err := json.Marshal(q.Body)
 	if err != nil {
@@ -220,19 +220,19 @@ func (w *reportWorld) measure(b *testing.B, q *benchQuestion) {
 	ms := slices.Sorted(slices.Values(q.MS))[len(q.MS)/2]
 	b.ReportMetric(ms, "ms/answer")
 	b.ReportMetric(benchClientDays/ms*1000, "client-days/s")
-	if peak, told := residentPeak(); told {
+	if peak, known := residentPeak(); known {
 		b.ReportMetric(peak, "resident-MiB")
 	}
 }
 
-// forgetPeak makes residentPeak count from now, where the system can.
+// forgetPeak resets residentPeak, where the system can.
 func forgetPeak() {
 	debug.FreeOSMemory()
 	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0)
 }
 
-// residentPeak is the most memory that the process has held, in MiB, with what
-// the benchmark itself holds; false where the system does not tell.
+// residentPeak returns the largest memory of the process in MiB, which includes
+// the data of the benchmark; false if the system does not report it.
 func residentPeak() (float64, bool) {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -246,7 +246,8 @@ func residentPeak() (float64, bool) {
 	return kib / 1024, found
 }
 
-// once asks the service itself: what its documents say is not of the time.
+// once asks the service itself, without the OpenAPI checks of the tests, which
+// would count in the time.
 func (w *reportWorld) once(b *testing.B, path string, body []byte) *httptest.ResponseRecorder {
 	r := httptest.NewRequestWithContext(b.Context(), http.MethodPost, path, bytes.NewReader(body))
 	r.AddCookie(&http.Cookie{Name: cookieSession, Value: w.session})

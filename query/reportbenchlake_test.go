@@ -20,8 +20,8 @@ import (
 	"weir/schemas/rollup"
 )
 
-// folder is an object store of plain files, so that another engine can read
-// what the lake keeps.
+// folder is an object store of plain files, so that another engine can read the
+// lake.
 type folder string
 
 func (f folder) at(key string) string { return filepath.Join(string(f), filepath.FromSlash(key)) }
@@ -85,7 +85,7 @@ func (f folder) List(_ context.Context, prefix string) iter.Seq2[columns.Object,
 	}
 }
 
-// benchShard is one shard's share of the year, on its way to the lake.
+// benchShard is one shard of the year that is being written.
 type benchShard struct {
 	lake  *lake.Lake
 	shard int32
@@ -95,11 +95,11 @@ type benchShard struct {
 	files map[lake.Table][]lake.DataFile
 }
 
-// writeShard rolls the days of a year up, a month at a time, as cuts do, and
-// merges what they leave, as compaction does, to one data file for each
-// partition and table. The days from tailFrom on are not of the lake: they are
-// the batch that the shard's owner holds, and tail has their rollups, in files
-// that no table has.
+// writeShard rolls up the days of a year, a month at a time as cuts do, and
+// merges the files as compaction does, to one data file for each partition and
+// table. The days of the tail are not in the lake: they are returned as the
+// batch that the shard's owner holds, and their rollups as files that no table
+// has.
 func (y *benchYear) writeShard(ctx context.Context, l *lake.Lake, shard int32) (s *benchShard, held arrow.Record, tail map[lake.Table][]lake.DataFile, err error) {
 	s = &benchShard{lake: l, shard: shard, rows: columns.NewBuilder(memory.DefaultAllocator), next: listFirst}
 	s.files = map[lake.Table][]lake.DataFile{}
@@ -107,9 +107,9 @@ func (y *benchYear) writeShard(ctx context.Context, l *lake.Lake, shard int32) (
 	r := y.random(1000 + uint64(shard))
 	s.set = rollup.NewSet()
 	for day := range benchDays - benchTailDays {
-		y.sayDay(r, s, day)
+		y.appendDay(r, s, day)
 		if next := y.first.AddDate(0, 0, day+1); next.Day() == 1 || day == benchDays-benchTailDays-1 {
-			if err := s.cut(ctx); err != nil {
+			if err := s.writeRollups(ctx); err != nil {
 				return nil, nil, nil, err
 			}
 		}
@@ -119,7 +119,7 @@ func (y *benchYear) writeShard(ctx context.Context, l *lake.Lake, shard int32) (
 	}
 	y.committed[shard] = s.next
 	for day := benchDays - benchTailDays; day < benchDays; day++ {
-		y.sayDay(r, s, day)
+		y.appendDay(r, s, day)
 	}
 	held = s.rows.Batch()
 	if err := s.set.AddBatch(held); err != nil {
@@ -136,7 +136,7 @@ func (s *benchShard) flush() error {
 	return s.set.AddBatch(rec)
 }
 
-func (s *benchShard) cut(ctx context.Context) error {
+func (s *benchShard) writeRollups(ctx context.Context) error {
 	if err := s.flush(); err != nil {
 		return err
 	}
@@ -169,14 +169,14 @@ func (s *benchShard) merge(ctx context.Context) error {
 	return nil
 }
 
-// benchTables is where the rollups of a benchYear lie.
+// benchTables are the files with the rollups of a benchYear.
 type benchTables struct {
 	Lake []string `json:"lake"` // data files of the table
 	Tail []string `json:"tail"` // the same of what is not committed
 }
 
-// fillLake writes the year. The table of events stays empty: no report reads
-// events that are rolled up, so it only has to say how far it goes.
+// fillLake writes the year. The events table stays empty: reports do not read
+// events that are rolled up, so that the table only has to state its offsets.
 func (w *listWorld) fillLake(b *testing.B, y *benchYear, dir folder) map[lake.Table]benchTables {
 	b.Helper()
 	shards := make([]*benchShard, listShards)

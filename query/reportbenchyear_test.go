@@ -12,7 +12,7 @@ import (
 	"weir/schemas/columns"
 )
 
-// How large the year of the report benchmarks is.
+// The size of the year of the report benchmarks.
 const (
 	benchClientDays = 1_000_000
 	benchDays       = 365 // the last one is today
@@ -22,7 +22,7 @@ const (
 
 var benchCategories = []string{"File", "Edit", "View", "Tools", "Help"}
 
-// benchClient is one client and what it says of itself.
+// benchClient is one client and what determines its properties.
 type benchClient struct {
 	id       int64
 	active   [benchDays]bool
@@ -37,8 +37,8 @@ type benchClient struct {
 	travels  bool
 }
 
-// benchYear is a year of one product, ending today, with benchClientDays days
-// of clients. The same day gives the same year.
+// benchYear is a year of one product that ends today and has benchClientDays
+// client-days. It is the same for the same today.
 type benchYear struct {
 	seed      uint64
 	first     time.Time // midnight of the first day
@@ -64,29 +64,29 @@ func newBenchYear() *benchYear {
 	return y
 }
 
-func (y *benchYear) random(of uint64) *rand.Rand { return rand.New(rand.NewPCG(y.seed, of)) }
+func (y *benchYear) random(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(y.seed, stream)) }
 
-// newClient is a client that has come at some time, stays for some, and is
-// active on some days of it, at most most.
-func (y *benchYear) newClient(n uint64, most int) (c *benchClient, days int) {
+// newClient returns a client that is installed on some day, stays for some
+// time, and is active on at most maxDays days of it.
+func (y *benchYear) newClient(n uint64, maxDays int) (c *benchClient, days int) {
 	r := y.random(n)
 	c = &benchClient{
 		id: r.Int64N(math.MaxInt64-1) + 1, lag: r.IntN(40), pro: r.IntN(3 * benchDays), moved: r.IntN(4 * benchDays), licensed: r.IntN(2 * benchDays),
 		country: int(math.Pow(r.Float64(), 2) * 40), platform: r.IntN(3), memory: 1 + r.IntN(8), campaign: r.IntN(10), travels: r.IntN(50) == 0,
 	}
 	installed := max(0, r.IntN(benchDays+benchDays/4)-benchDays/4)
-	gone := installed + int(r.ExpFloat64()*250)
-	often := 0.05 + 0.75*math.Pow(r.Float64(), 1.5)
-	for day := installed; day < benchDays && day <= gone && days < most; day++ {
-		if c.active[day] = day == installed || r.Float64() < often; c.active[day] {
+	lastDay := installed + int(r.ExpFloat64()*250)
+	activity := 0.05 + 0.75*math.Pow(r.Float64(), 1.5)
+	for day := installed; day < benchDays && day <= lastDay && days < maxDays; day++ {
+		if c.active[day] = day == installed || r.Float64() < activity; c.active[day] {
 			days++
 		}
 	}
 	return c, days
 }
 
-// said is $client on a day.
-func (c *benchClient) said(to []byte, day int) []byte {
+// clientProps appends the $client of a day.
+func (c *benchClient) clientProps(to []byte, day int) []byte {
 	edition, version, country, system := "Free", max(0, (day-c.lag)/30), c.country, 10
 	if day >= c.pro {
 		edition = "Pro"
@@ -103,24 +103,24 @@ func (c *benchClient) said(to []byte, day int) []byte {
 
 var benchPlatforms = []string{"Windows", "macOS", "Linux"}
 
-// sayDay appends the events of a day of a shard, and rolls them up when there
-// are many.
-func (y *benchYear) sayDay(r *rand.Rand, s *benchShard, day int) {
+// appendDay appends the events of one day of a shard.
+func (y *benchYear) appendDay(r *rand.Rand, s *benchShard, day int) {
 	midnight := y.first.AddDate(0, 0, day).UnixMilli()
-	var said []byte
+	var clientProps []byte
 	for _, c := range y.shards[s.shard] {
 		if !c.active[day] {
 			continue
 		}
-		said = c.said(said[:0], day)
+		clientProps = c.clientProps(clientProps[:0], day)
 		at := midnight + r.Int64N(reportDay/2)
 		for range 1 + r.IntN(6)/4 + r.IntN(6)/5 {
-			at = y.session(r, s, schemas.Event{Product: 1, Client: c.id, Time: at, ClientProps: said})
+			at = y.session(r, s, schemas.Event{Product: 1, Client: c.id, Time: at, ClientProps: clientProps})
 		}
 	}
 }
 
-// session appends a session that begins with e and returns when it is over.
+// session appends a session that begins with e and returns the time after its
+// end.
 func (y *benchYear) session(r *rand.Rand, s *benchShard, e schemas.Event) int64 {
 	e.Name = schemas.SessionStart
 	s.append(&e)
@@ -151,7 +151,7 @@ var benchEventNames = func() (out []string) {
 	return out
 }()
 
-// append gives an event its place in the shard's log.
+// append appends an event at the next offset.
 func (s *benchShard) append(e *schemas.Event) {
 	s.rows.Append(e, columns.Position{Shard: s.shard, Offset: s.next, Arrival: arrivalAt(s.next)})
 	s.next++

@@ -35,8 +35,8 @@ func (v *naiveView) engagement() any {
 	return out
 }
 
-// periods says of a cohort how many are engaged and lost by each period from
-// the one of a day to that of another.
+// periods returns how many clients of a cohort are engaged and lost by each
+// period, from the period of one day to that of another.
 func (v *naiveView) periods(cohort []*naiveUnit, from, stop time.Time) any {
 	out := map[string]any{}
 	for p := 0; p <= v.period(stop)-v.period(from); p++ {
@@ -55,7 +55,7 @@ func (v *naiveView) periods(cohort []*naiveUnit, from, stop time.Time) any {
 	return out
 }
 
-// period is the number of the day, week or month of d.
+// period returns the number of the day, week or month of d.
 func (v *naiveView) period(d time.Time) int {
 	day, _ := time.Parse(time.DateOnly, naiveStart(v.body["dateSplit"], d))
 	if v.body["dateSplit"] == "month" {
@@ -68,17 +68,17 @@ func (v *naiveView) period(d time.Time) int {
 	return days
 }
 
-// lossHistogram answers churn/histogram/days, sessions and runtime.
-func (v *naiveView) lossHistogram(metric string) any {
+// churnHistogram answers churn/histogram/days, sessions and runtime.
+func (v *naiveView) churnHistogram(metric string) any {
 	var numbers []int64
 	for _, u := range v.lostUnits() {
 		switch metric {
 		case "days":
-			numbers = append(numbers, int64(len(u.life.days)))
+			numbers = append(numbers, int64(len(u.lifetime.days)))
 		case "sessions":
-			numbers = append(numbers, u.life.sessions)
+			numbers = append(numbers, u.lifetime.sessions)
 		case "runtime":
-			numbers = append(numbers, u.life.minutes())
+			numbers = append(numbers, u.lifetime.minutes())
 		}
 	}
 	switch metric {
@@ -90,10 +90,10 @@ func (v *naiveView) lossHistogram(metric string) any {
 	return naiveHistogram(numbers, []int64{5, 15, 30, 60, 120, 240}, 0, naiveClock)
 }
 
-// engagement is a question of churnAndEngagement.
-func (g *asker) engagement() map[string]any {
-	body := g.question()
-	g.some(body, "globalFilters", g.filters)
+// engagement returns a question of churnAndEngagement.
+func (g *questionGenerator) engagement() map[string]any {
+	body := g.rangeQuestion()
+	g.maybe(body, "globalFilters", g.filters)
 	body["daysUntilDeclaredLost"], body["dateSplit"] = float64(1+g.IntN(30)), g.pick("day", "week", "month")
 	switch g.IntN(3) {
 	case 0:
@@ -104,19 +104,19 @@ func (g *asker) engagement() map[string]any {
 	return body
 }
 
-// loss is a question of the churn histograms.
-func (g *asker) loss() map[string]any {
-	body := g.losses(g.question())
-	g.some(body, "globalFilters", g.filters)
+// churnHistogram returns a question of the churn histograms.
+func (g *questionGenerator) churnHistogram() map[string]any {
+	body := g.withLossRule(g.rangeQuestion())
+	g.maybe(body, "globalFilters", g.filters)
 	return body
 }
 
 func TestEngagementAgainstRawEvents(t *testing.T) {
-	worlds(t, 200, func(g *asker) { g.check("engagement/churnAndEngagement", g.engagement()) })
+	againstRandomEvents(t, 200, func(g *questionGenerator) { g.check("engagement/churnAndEngagement", g.engagement()) })
 }
 
 func TestLossHistogramsAgainstRawEvents(t *testing.T) {
-	worlds(t, 200, func(g *asker) {
-		g.check("churn/histogram/"+g.pick("days", "sessions", "runtime").(string), g.loss())
+	againstRandomEvents(t, 200, func(g *questionGenerator) {
+		g.check("churn/histogram/"+g.pick("days", "sessions", "runtime").(string), g.churnHistogram())
 	})
 }

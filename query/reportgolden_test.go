@@ -17,8 +17,8 @@ import (
 )
 
 // TestReportGoldens plays testdata/reports: events of product 1001, one JSON
-// object a line, and requests with their answers. It is 2000-01-01, and C02 is
-// of type 3.
+// object on a line, followed by requests and their answers. The clock is at
+// 2000-01-01, and C02 has type 3.
 func TestReportGoldens(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/reports/*.txtar")
 	if err != nil || len(scripts) == 0 {
@@ -31,8 +31,7 @@ func TestReportGoldens(t *testing.T) {
 	}
 }
 
-// TestNaiveReportGoldens holds the naive model, that everything else is held
-// to, to the same answers.
+// TestNaiveReportGoldens holds the naive model to the same answers.
 func TestNaiveReportGoldens(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/reports/*.txtar")
 	if err != nil || len(scripts) == 0 {
@@ -55,11 +54,12 @@ func TestNaiveReportGoldens(t *testing.T) {
 		}
 	}
 	if answers < 50 {
-		t.Errorf("%d answers, want those of all scripts", answers)
+		t.Errorf("%d answers were compared, want those of all scripts", answers)
 	}
 }
 
-// play compares one answer, unless it is an error, and is how many it compared.
+// play compares one answer, unless it is an error, and returns the number of
+// compared answers.
 func (n *naiveReport) play(t *testing.T, name, request, answer string) int {
 	t.Helper()
 	path, text, _ := strings.Cut(request, "\n")
@@ -75,7 +75,7 @@ func (n *naiveReport) play(t *testing.T, name, request, answer string) int {
 		return 0
 	}
 	path = strings.TrimSuffix(strings.TrimPrefix(path, "POST /v3"), "/1001")
-	got := plain(t, n.answer(path, body, time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)))
+	got := encodedAnswer(t, n.answer(path, body, time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)))
 	_, want, _ := strings.Cut(answer, "\n\n")
 	if diff := cmp.Diff(naiveObject([]byte(want)), got); diff != "" {
 		t.Errorf("%s (-want +naive):\n%s", name, diff)
@@ -83,11 +83,11 @@ func (n *naiveReport) play(t *testing.T, name, request, answer string) int {
 	return 1
 }
 
-// patch reads what changes the flags of events.
+// patch applies an update of event flags.
 func (n *naiveReport) patch(body map[string]any) {
 	for _, u := range body["eventUpdates"].([]any) {
 		u := u.(map[string]any)
-		key := naiveNamed(map[string]any{"category": u["category"], "name": u["eventName"]})
+		key := naiveKeyOf(map[string]any{"category": u["category"], "name": u["eventName"]})
 		n.flags[key] = naiveFlags{notBasic: u["basic"] == false, notAdvanced: u["advanced"] == false}
 	}
 }

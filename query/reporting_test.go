@@ -23,8 +23,8 @@ import (
 
 var updateReporting = flag.Bool("update-reporting", false, "rewrite testdata/reporting")
 
-// TestReporting plays testdata/reporting: conversations of requests and their
-// answers. It is 2000-01-01; what has arrived stands in history.
+// TestReporting plays testdata/reporting: requests and their answers. The clock
+// is at 2000-01-01, and history has arrived.
 func TestReporting(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/reporting/*.txtar")
 	if err != nil || len(scripts) == 0 {
@@ -37,8 +37,8 @@ func TestReporting(t *testing.T) {
 	}
 }
 
-// history is what has arrived by the time that the conversations take place:
-// the 30th and 31st of December are closed and built, today is open.
+// history returns a world in which 30 and 31 December 1999 are closed and their
+// files built, and today is open.
 func history(t *testing.T) *exportWorld {
 	w := newExportWorld(t, Config{})
 	day := func(d, hour int) time.Time { return time.Date(1999, 12, d, hour, 0, 0, 0, time.UTC) }
@@ -83,8 +83,8 @@ func play(t *testing.T, path string) {
 	}
 }
 
-// converse sends a request that is written as on the wire, and returns what a
-// client sees of the answer. What is random is masked.
+// converse sends a request as it is on the wire and returns the answer as a
+// client sees it, with random parts masked.
 func converse(t *testing.T, h http.Handler, text string) string {
 	t.Helper()
 	head, body, _ := strings.Cut(text, "\n\n")
@@ -109,7 +109,7 @@ func converse(t *testing.T, h http.Handler, text string) string {
 	}
 	answer := strings.TrimSuffix(out.Body.String(), "\n")
 	if len(answer) > 200 && strings.HasPrefix(out.Header().Get("Content-Type"), "application/json") {
-		answer = strings.NewReplacer("},", "},\n", "],", "],\n", "[{", "[\n{").Replace(answer) // lines that a person can read
+		answer = strings.NewReplacer("},", "},\n", "],", "],\n", "[{", "[\n{").Replace(answer) // one object on a line
 	}
 	fmt.Fprintf(&b, "\n%s\n", answer)
 	return mask(b.String())

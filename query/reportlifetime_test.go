@@ -10,42 +10,45 @@ import (
 	"time"
 )
 
-// activeUnits are those active in the range that match, by their latest values.
+// activeUnits returns the units that were active in the range and match by
+// their latest values.
 func (v *naiveView) activeUnits() []*naiveUnit {
 	return slices.DeleteFunc(slices.Clone(v.units), func(u *naiveUnit) bool {
-		return !u.active(v.days()) || !v.matches(u, naiveEver)
+		return !u.active(v.days()) || !v.matches(u, naiveEnd)
 	})
 }
 
-// lostUnits are those lost in the range that match, by their latest values.
+// lostUnits returns the units that were lost in the range and match by their
+// latest values.
 func (v *naiveView) lostUnits() []*naiveUnit {
 	return slices.DeleteFunc(slices.Clone(v.units), func(u *naiveUnit) bool {
 		on, lost := v.lost(u)
-		return !lost || !v.days().has(on) || !v.matches(u, naiveEver)
+		return !lost || !v.days().has(on) || !v.matches(u, naiveEnd)
 	})
 }
 
-// count is how often an element of events happened on some days.
+// count returns how often an element of "events" occurred on some days.
 func (u *naiveUnit) count(asked map[string]any, in naiveBucket) (n int64) {
 	for _, e := range u.events {
-		if in.has(e.day) && naiveAsked(asked, e) {
+		if in.has(e.day) && naiveRequested(asked, e) {
 			n++
 		}
 	}
 	return n
 }
 
-// naiveCalled is how an element of events is called in an answer.
-func naiveCalled(asked map[string]any) map[string]any {
+// naiveEventName returns the members that name an element of "events" in
+// answers.
+func naiveEventName(asked map[string]any) map[string]any {
 	if label, combi := asked["combiLabel"]; combi {
 		return map[string]any{"combiLabel": label}
 	}
-	key := naiveNamed(asked)
+	key := naiveKeyOf(asked)
 	return map[string]any{"category": naiveCategory(key.category), "name": key.name}
 }
 
-func naiveValued(asked map[string]any, value int) map[string]any {
-	out := naiveCalled(asked)
+func naiveEventValue(asked map[string]any, value int) map[string]any {
+	out := naiveEventName(asked)
 	out["value"] = value
 	return out
 }
@@ -53,26 +56,26 @@ func naiveValued(asked map[string]any, value int) map[string]any {
 // naiveAverages are the periods that counts are divided by.
 var naiveAverages = map[string]func(*naiveUnit) int{
 	"eventCount":               nil,
-	"averageCountPerActiveDay": func(u *naiveUnit) int { return len(u.life.days) },
+	"averageCountPerActiveDay": func(u *naiveUnit) int { return len(u.lifetime.days) },
 	"averageCountPerActiveWeek": func(u *naiveUnit) int {
-		return len(u.life.weeks)
+		return len(u.lifetime.weeks)
 	},
-	"averageCountPerActiveMonth": func(u *naiveUnit) int { return len(u.life.months) },
+	"averageCountPerActiveMonth": func(u *naiveUnit) int { return len(u.lifetime.months) },
 }
 
-// lifetimeHistogram answers eventTracking/lifetime/histogram, and that of the
-// lost, for its population.
+// lifetimeHistogram answers the lifetime histogram of active and of lost
+// clients.
 func (v *naiveView) lifetimeHistogram(units []*naiveUnit) any {
 	var used, never []any
 	for _, asked := range v.body["events"].([]any) {
 		asked, n := asked.(map[string]any), 0
 		for _, u := range units {
-			if u.count(asked, naiveAlways) > 0 {
+			if u.count(asked, naiveAllDays) > 0 {
 				n++
 			}
 		}
-		used = append(used, naiveValued(asked, n))
-		never = append(never, naiveValued(asked, len(units)-n))
+		used = append(used, naiveEventValue(asked, n))
+		never = append(never, naiveEventValue(asked, len(units)-n))
 	}
 	histograms := map[string]any{}
 	for name, periods := range naiveAverages {
@@ -83,14 +86,14 @@ func (v *naiveView) lifetimeHistogram(units []*naiveUnit) any {
 	}
 }
 
-// eventBins is one of the histograms.
+// eventBins returns one of the histograms.
 func (v *naiveView) eventBins(name string, units []*naiveUnit, periods func(*naiveUnit) int) any {
 	events := v.body["events"].([]any)
 	numbers := make([][]int64, len(events))
 	var all []int64
 	for i, asked := range events {
 		for _, u := range units {
-			n := u.count(asked.(map[string]any), naiveAlways)
+			n := u.count(asked.(map[string]any), naiveAllDays)
 			if n == 0 {
 				continue
 			}
@@ -102,7 +105,7 @@ func (v *naiveView) eventBins(name string, units []*naiveUnit, periods func(*nai
 			all = append(all, n)
 		}
 	}
-	bins, given := v.givenBins(name)
+	bins, given := v.requestedBins(name)
 	switch {
 	case given:
 	case name == "eventCount":
@@ -120,16 +123,16 @@ func (v *naiveView) eventBins(name string, units []*naiveUnit, periods func(*nai
 					count++
 				}
 			}
-			row = append(row, naiveValued(asked.(map[string]any), count))
+			row = append(row, naiveEventValue(asked.(map[string]any), count))
 		}
 		out[b.label] = row
 	}
 	return out
 }
 
-// givenBins are those of lowerBounds and binUpperBounds, if they name the
-// histogram.
-func (v *naiveView) givenBins(name string) (bins []naiveBin, given bool) {
+// requestedBins returns the bins of lowerBounds and binUpperBounds, if they
+// name the histogram.
+func (v *naiveView) requestedBins(name string) (bins []naiveBin, given bool) {
 	lower, _ := v.body["lowerBounds"].(map[string]any)
 	upper, _ := v.body["binUpperBounds"].(map[string]any)
 	if lower[name] == nil {
@@ -141,13 +144,13 @@ func (v *naiveView) givenBins(name string) (bins []naiveBin, given bool) {
 	}
 	whole := func(bound any) int64 {
 		if bound == "inf" {
-			return naiveMost
+			return naiveOpenEnd
 		}
 		return int64(math.Round(bound.(float64) * scale))
 	}
 	low := whole(lower[name])
 	for _, bound := range upper[name].([]any) {
-		bins = append(bins, naiveSpan(low, whole(bound), label))
+		bins = append(bins, naiveNewBin(low, whole(bound), label))
 		low = whole(bound) + 1
 	}
 	return bins, true
@@ -155,7 +158,7 @@ func (v *naiveView) givenBins(name string) (bins []naiveBin, given bool) {
 
 // naiveRow is a row of a lifetime data table.
 type naiveRow struct {
-	asked    map[string]any
+	event    map[string]any
 	combi    bool
 	key      naiveKey // the label of a combination is its name
 	metrics  naiveMetrics
@@ -164,7 +167,7 @@ type naiveRow struct {
 
 type naiveMetrics struct{ active, count, users, days int64 }
 
-func (m naiveMetrics) into(to map[string]any) map[string]any {
+func (m naiveMetrics) encode(to map[string]any) map[string]any {
 	to["active"], to["eventCount"], to["uniqueUsersUsedAtLeastOnce"] = m.active, m.count, m.users
 	to["percentUsedAtLeastOnce"] = naivePercent(m.users, m.active)
 	to["eventCountPerUserUsedAtLeastOnce"] = naivePer(m.count, m.users)
@@ -172,7 +175,7 @@ func (m naiveMetrics) into(to map[string]any) map[string]any {
 	return to
 }
 
-// by is the number that a key of sorting means.
+// by returns the number that a key of "sorting" refers to.
 func (m naiveMetrics) by(key any) float64 {
 	percent, _ := naivePercent(m.users, m.active).Float64()
 	return map[any]float64{
@@ -181,26 +184,26 @@ func (m naiveMetrics) by(key any) float64 {
 	}[key]
 }
 
-func naiveMeasure(asked map[string]any, units []*naiveUnit) naiveMetrics {
+func naiveMetricsOf(asked map[string]any, units []*naiveUnit) naiveMetrics {
 	m := naiveMetrics{active: int64(len(units))}
 	for _, u := range units {
-		if n := u.count(asked, naiveAlways); n > 0 {
+		if n := u.count(asked, naiveAllDays); n > 0 {
 			m.users++
 			m.count += n
-			m.days += int64(len(u.life.days))
+			m.days += int64(len(u.lifetime.days))
 		}
 	}
 	return m
 }
 
-// lifetimeTable answers eventTracking/lifetime/dataTable, and that of the
-// lost, for its population: the whole envelope.
+// lifetimeTable answers the lifetime data table of active and of lost clients:
+// the whole envelope.
 func (v *naiveView) lifetimeTable(units []*naiveUnit) map[string]any {
 	events, given := v.body["events"].([]any)
 	if !given {
 		seen := map[naiveKey]bool{}
 		for _, u := range units {
-			for key := range u.life.counts {
+			for key := range u.lifetime.counts {
 				if !seen[key] {
 					events = append(events, map[string]any{"category": key.category, "name": key.name})
 				}
@@ -210,18 +213,18 @@ func (v *naiveView) lifetimeTable(units []*naiveUnit) map[string]any {
 	}
 	var parts map[string][]*naiveUnit
 	if v.body["segmentBy"] != nil {
-		parts = v.segments(units, func(*naiveUnit) time.Time { return naiveEver })
+		parts = v.segments(units, func(*naiveUnit) time.Time { return naiveEnd })
 	}
 	var rows []naiveRow
 	for _, e := range events {
-		r := naiveRow{asked: e.(map[string]any), metrics: naiveMeasure(e.(map[string]any), units), segments: map[string]naiveMetrics{}}
-		if label, combi := r.asked["combiLabel"].(string); combi {
+		r := naiveRow{event: e.(map[string]any), metrics: naiveMetricsOf(e.(map[string]any), units), segments: map[string]naiveMetrics{}}
+		if label, combi := r.event["combiLabel"].(string); combi {
 			r.combi, r.key.name = true, label
 		} else {
-			r.key = naiveNamed(r.asked)
+			r.key = naiveKeyOf(r.event)
 		}
 		for label, part := range parts {
-			r.segments[label] = naiveMeasure(r.asked, part)
+			r.segments[label] = naiveMetricsOf(r.event, part)
 		}
 		rows = append(rows, r)
 	}
@@ -242,7 +245,7 @@ func (v *naiveView) sortRows(rows []naiveRow) []naiveRow {
 	return rows
 }
 
-// naiveDirected orders by a key of sorting, then by the alphabet.
+// naiveDirected orders by a key of "sorting" and then alphabetically.
 func naiveDirected(key, direction any, a, b naiveMetrics, alpha int) int {
 	c := cmp.Compare(a.by(key), b.by(key))
 	if key == nil || key == "alpha" {
@@ -254,7 +257,7 @@ func naiveDirected(key, direction any, a, b naiveMetrics, alpha int) int {
 	return cmp.Or(c, alpha)
 }
 
-// page is the rows that are asked for, categorized if that is.
+// page returns the requested rows, by category if requested.
 func (v *naiveView) page(rows []naiveRow) map[string]any {
 	start, limit := 0, 1000
 	if n, ok := v.body["startAtRow"].(float64); ok {
@@ -294,7 +297,7 @@ func (v *naiveView) page(rows []naiveRow) map[string]any {
 }
 
 func (v *naiveView) row(r naiveRow) map[string]any {
-	row := r.metrics.into(map[string]any{})
+	row := r.metrics.encode(map[string]any{})
 	if r.combi {
 		row["combiLabel"] = r.key.name
 	} else {
@@ -310,16 +313,16 @@ func (v *naiveView) row(r naiveRow) map[string]any {
 	})
 	segments := []any{}
 	for _, label := range labels {
-		segments = append(segments, r.segments[label].into(map[string]any{"segmentLabel": label}))
+		segments = append(segments, r.segments[label].encode(map[string]any{"segmentLabel": label}))
 	}
 	row["segments"] = segments
 	return row
 }
 
-// lifetimeHistogram is a question of the lifetime histogram.
-func (g *asker) lifetimeHistogram() map[string]any {
-	body := g.question()
-	g.some(body, "globalFilters", g.filters)
+// lifetimeHistogram returns a question of the lifetime histogram.
+func (g *questionGenerator) lifetimeHistogram() map[string]any {
+	body := g.rangeQuestion()
+	g.maybe(body, "globalFilters", g.filters)
 	body["events"] = g.events()
 	if g.IntN(2) > 0 {
 		return body
@@ -350,56 +353,61 @@ func (g *asker) lifetimeHistogram() map[string]any {
 	return body
 }
 
-// lifetimeTable is a question of the lifetime data table.
-func (g *asker) lifetimeTable() map[string]any {
-	body := g.question()
-	g.some(body, "globalFilters", g.filters)
-	g.some(body, "events", func() any { return g.events() })
+// lifetimeTable returns a question of the lifetime data table.
+func (g *questionGenerator) lifetimeTable() map[string]any {
+	body := g.rangeQuestion()
+	g.maybe(body, "globalFilters", g.filters)
+	g.maybe(body, "events", func() any { return g.events() })
 	if g.IntN(2) == 0 {
 		g.segmentBy(body)
 	}
-	g.some(body, "categorizeEvents", func() any { return g.IntN(3) > 0 })
+	g.maybe(body, "categorizeEvents", func() any { return g.IntN(3) > 0 })
 	if g.IntN(3) > 0 {
 		sorting := map[string]any{}
-		g.some(sorting, "events", func() any { return g.pick("alpha", "eventCounts", "uniqueUsersUsedAtLeastOnce") })
-		g.some(sorting, "eventsDirection", func() any { return g.pick("asc", "desc") })
-		g.some(sorting, "segments", func() any {
+		g.maybe(sorting, "events", func() any { return g.pick("alpha", "eventCounts", "uniqueUsersUsedAtLeastOnce") })
+		g.maybe(sorting, "eventsDirection", func() any { return g.pick("asc", "desc") })
+		g.maybe(sorting, "segments", func() any {
 			return g.pick("alpha", "active", "eventCounts", "uniqueUsersUsedAtLeastOnce", "percentUsedAtLeastOnce")
 		})
-		g.some(sorting, "segmentsDirection", func() any { return g.pick("asc", "desc") })
+		g.maybe(sorting, "segmentsDirection", func() any { return g.pick("asc", "desc") })
 		body["sorting"] = sorting
 	}
 	if g.IntN(3) == 0 {
-		g.some(body, "startAtRow", func() any { return float64(g.IntN(6)) })
-		g.some(body, "limit", func() any { return float64(1 + g.IntN(5)) })
+		g.maybe(body, "startAtRow", func() any { return float64(g.IntN(6)) })
+		g.maybe(body, "limit", func() any { return float64(1 + g.IntN(5)) })
 	}
 	return body
 }
 
 func TestLifetimeHistogramAgainstRawEvents(t *testing.T) {
-	worlds(t, 200, func(g *asker) { g.check("eventTracking/lifetime/histogram", g.grouped(g.lifetimeHistogram)) })
+	againstRandomEvents(t, 200, func(g *questionGenerator) {
+		g.check("eventTracking/lifetime/histogram", g.withGroupBy(g.lifetimeHistogram))
+	})
 }
 
 func TestLifetimeTableAgainstRawEvents(t *testing.T) {
-	worlds(t, 200, func(g *asker) { g.check("eventTracking/lifetime/dataTable", g.grouped(g.lifetimeTable)) })
+	againstRandomEvents(t, 200, func(g *questionGenerator) {
+		g.check("eventTracking/lifetime/dataTable", g.withGroupBy(g.lifetimeTable))
+	})
 }
 
 func TestLostLifetimeHistogramAgainstRawEvents(t *testing.T) {
-	worlds(t, 200, func(g *asker) {
-		g.check("eventTracking/churn/lifetime/histogram", g.losses(g.grouped(g.lifetimeHistogram)))
+	againstRandomEvents(t, 200, func(g *questionGenerator) {
+		g.check("eventTracking/churn/lifetime/histogram", g.withLossRule(g.withGroupBy(g.lifetimeHistogram)))
 	})
 }
 
 func TestLostLifetimeTableAgainstRawEvents(t *testing.T) {
-	worlds(t, 200, func(g *asker) {
-		g.check("eventTracking/churn/lifetime/dataTable", g.losses(g.grouped(g.lifetimeTable)))
+	againstRandomEvents(t, 200, func(g *questionGenerator) {
+		g.check("eventTracking/churn/lifetime/dataTable", g.withLossRule(g.withGroupBy(g.lifetimeTable)))
 	})
 }
 
-// TestLifetimeTableByPages: pages of a table are its rows, each once.
+// TestLifetimeTableByPages: the pages of a table have all of its rows, each
+// once.
 func TestLifetimeTableByPages(t *testing.T) {
-	worlds(t, 30, func(g *asker) {
-		body := g.grouped(g.lifetimeTable)
+	againstRandomEvents(t, 30, func(g *questionGenerator) {
+		body := g.withGroupBy(g.lifetimeTable)
 		delete(body, "startAtRow")
 		delete(body, "limit")
 		delete(body, "categorizeEvents")
@@ -412,7 +420,7 @@ func TestLifetimeTableByPages(t *testing.T) {
 			next, _ = page["nextRow"].(json.Number)
 		}
 		if got, want := fmt.Sprint(pages), fmt.Sprint(whole); got != want {
-			g.t.Errorf("%v\npages %s\nwhole %s", body, got, want)
+			g.t.Errorf("question %v\nrows of all pages %s\nrows of the table %s", body, got, want)
 		}
 	})
 }

@@ -14,7 +14,8 @@ import (
 	"weir/schemas/lake/laketest"
 )
 
-// answer is the envelope that a question is to get that is asked now.
+// answer returns the envelope that the naive model gives to a question at a
+// time.
 func (n *naiveReport) answer(path string, body map[string]any, now time.Time) map[string]any {
 	v := n.view(body, now)
 	var result any
@@ -24,7 +25,7 @@ func (n *naiveReport) answer(path string, body map[string]any, now time.Time) ma
 	case "generic/current":
 		result = v.current()
 	case "engagement/usageDistribution":
-		result = v.distribution()
+		result = v.usageDistribution()
 	case "engagement/churnAndEngagement":
 		result = v.engagement()
 	case "eventTracking/basic/dataTable":
@@ -44,39 +45,39 @@ func (n *naiveReport) answer(path string, body map[string]any, now time.Time) ma
 	case "clientPropertyList", "/export/request/clientPropertyList":
 		return v.clientList()
 	default:
-		result = v.lossHistogram(strings.TrimPrefix(path, "churn/histogram/"))
+		result = v.churnHistogram(strings.TrimPrefix(path, "churn/histogram/"))
 	}
 	return map[string]any{"status": "OK", "result": result}
 }
 
-// anyReport is a random question of every report, by path.
-var anyReport = map[string]func(g *asker) map[string]any{
-	"generic/dateRange":             func(g *asker) map[string]any { return g.grouped(g.dateRange) },
-	"generic/current":               func(g *asker) map[string]any { return g.grouped(g.current) },
-	"engagement/usageDistribution":  (*asker).distribution,
-	"engagement/churnAndEngagement": (*asker).engagement,
-	"churn/histogram/days":          (*asker).loss,
-	"churn/histogram/sessions":      (*asker).loss,
-	"churn/histogram/runtime":       (*asker).loss,
-	"eventTracking/basic/dataTable": (*asker).question,
-	"eventTracking/basic/timeline":  (*asker).timeline,
-	"eventTracking/lifetime/histogram": func(g *asker) map[string]any {
-		return g.grouped(g.lifetimeHistogram)
+// randomQuestions makes a random question for each report, by path.
+var randomQuestions = map[string]func(g *questionGenerator) map[string]any{
+	"generic/dateRange":             func(g *questionGenerator) map[string]any { return g.withGroupBy(g.dateRange) },
+	"generic/current":               func(g *questionGenerator) map[string]any { return g.withGroupBy(g.current) },
+	"engagement/usageDistribution":  (*questionGenerator).usageDistribution,
+	"engagement/churnAndEngagement": (*questionGenerator).engagement,
+	"churn/histogram/days":          (*questionGenerator).churnHistogram,
+	"churn/histogram/sessions":      (*questionGenerator).churnHistogram,
+	"churn/histogram/runtime":       (*questionGenerator).churnHistogram,
+	"eventTracking/basic/dataTable": (*questionGenerator).rangeQuestion,
+	"eventTracking/basic/timeline":  (*questionGenerator).timeline,
+	"eventTracking/lifetime/histogram": func(g *questionGenerator) map[string]any {
+		return g.withGroupBy(g.lifetimeHistogram)
 	},
-	"eventTracking/lifetime/dataTable": func(g *asker) map[string]any { return g.grouped(g.lifetimeTable) },
-	"eventTracking/churn/lifetime/histogram": func(g *asker) map[string]any {
-		return g.losses(g.grouped(g.lifetimeHistogram))
+	"eventTracking/lifetime/dataTable": func(g *questionGenerator) map[string]any { return g.withGroupBy(g.lifetimeTable) },
+	"eventTracking/churn/lifetime/histogram": func(g *questionGenerator) map[string]any {
+		return g.withLossRule(g.withGroupBy(g.lifetimeHistogram))
 	},
-	"eventTracking/churn/lifetime/dataTable": func(g *asker) map[string]any {
-		return g.losses(g.grouped(g.lifetimeTable))
+	"eventTracking/churn/lifetime/dataTable": func(g *questionGenerator) map[string]any {
+		return g.withLossRule(g.withGroupBy(g.lifetimeTable))
 	},
-	"eventTracking/advanced/fullReport":  (*asker).fullReport,
-	"clientPropertyList":                 (*asker).clientList,
-	"/export/request/clientPropertyList": (*asker).clientList,
+	"eventTracking/advanced/fullReport":  (*questionGenerator).fullReport,
+	"clientPropertyList":                 (*questionGenerator).clientList,
+	"/export/request/clientPropertyList": (*questionGenerator).clientList,
 }
 
-// sent is a body as its reader sees it.
-func sent(t testing.TB, body map[string]any) map[string]any {
+// decoded returns a body as its reader decodes it.
+func decoded(t testing.TB, body map[string]any) map[string]any {
 	t.Helper()
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -89,8 +90,9 @@ func sent(t testing.TB, body map[string]any) map[string]any {
 	return out
 }
 
-// plain is an answer as its reader sees it, numbers as they are written.
-func plain(t testing.TB, answer any) map[string]any {
+// encodedAnswer returns an answer as its reader decodes it, with numbers as
+// they are written.
+func encodedAnswer(t testing.TB, answer any) map[string]any {
 	t.Helper()
 	text, err := json.Marshal(answer)
 	if err != nil {
@@ -99,9 +101,9 @@ func plain(t testing.TB, answer any) map[string]any {
 	return naiveObject(text)
 }
 
-// worlds calls f with somebody who asks about different worlds, until n
-// questions were asked.
-func worlds(t *testing.T, n int, f func(g *asker)) {
+// againstRandomEvents calls f with generators for different worlds of random
+// events, until n questions were asked.
+func againstRandomEvents(t *testing.T, n int, f func(g *questionGenerator)) {
 	t.Helper()
 	const each = 50
 	n = laketest.Some(n)
@@ -112,13 +114,13 @@ func worlds(t *testing.T, n int, f func(g *asker)) {
 		w := newReportWorld(t)
 		w.clients = []int{24, 24, 4, 60}[seed%4]
 		w.fill(r, 200+r.IntN(600))
-		g := newAsker(t, r, w)
+		g := newQuestionGenerator(t, r, w)
 		if seed%2 == 0 {
-			w.flag()
+			w.setEventFlags()
 			g.naive.flags = reportFlags
 		}
 		if seed%3 == 1 {
-			w.listPage, g.naive.paged = 3, 3
+			w.listPage, g.naive.pageSize = 3, 3
 		}
 		for range min(n, each) {
 			f(g)
@@ -129,17 +131,17 @@ func worlds(t *testing.T, n int, f func(g *asker)) {
 	}
 }
 
-// check holds an answer to the naive one.
-func (g *asker) check(path string, body map[string]any) {
+// check compares an answer with that of the naive model.
+func (g *questionGenerator) check(path string, body map[string]any) {
 	g.t.Helper()
-	g.checked(path, body)
+	g.checkAnswer(path, body)
 }
 
-// checked returns the answer, too. A question that is asked around midnight is
-// asked again.
-func (g *asker) checked(path string, body map[string]any) map[string]any {
+// checkAnswer is check and returns the answer. If the date changes while the
+// question is answered, it asks again.
+func (g *questionGenerator) checkAnswer(path string, body map[string]any) map[string]any {
 	g.t.Helper()
-	asked := sent(g.t, body)
+	asked := decoded(g.t, body)
 	for {
 		before := naiveDate(time.Now(), naiveZone(asked))
 		got := g.w.envelope(path+"/1", body)
@@ -147,7 +149,7 @@ func (g *asker) checked(path string, body map[string]any) map[string]any {
 		if naiveDate(now, naiveZone(asked)) != before {
 			continue
 		}
-		if diff := cmp.Diff(plain(g.t, g.naive.answer(path, asked, now)), got); diff != "" {
+		if diff := cmp.Diff(encodedAnswer(g.t, g.naive.answer(path, asked, now)), got); diff != "" {
 			text, _ := json.Marshal(body)
 			g.t.Errorf("%s %s\n(-want +got):\n%s", path, text, diff)
 		}
@@ -156,38 +158,38 @@ func (g *asker) checked(path string, body map[string]any) map[string]any {
 }
 
 func TestDateRangeAgainstRawEvents(t *testing.T) {
-	worlds(t, 300, func(g *asker) { g.check("generic/dateRange", g.grouped(g.dateRange)) })
+	againstRandomEvents(t, 300, func(g *questionGenerator) { g.check("generic/dateRange", g.withGroupBy(g.dateRange)) })
 }
 
 func TestCurrentAgainstRawEvents(t *testing.T) {
-	worlds(t, 200, func(g *asker) { g.check("generic/current", g.grouped(g.current)) })
+	againstRandomEvents(t, 200, func(g *questionGenerator) { g.check("generic/current", g.withGroupBy(g.current)) })
 }
 
-// TestGroupsAreOfValuesAsTheyAreWritten: 7 and "7" are one.
-func TestGroupsAreOfValuesAsTheyAreWritten(t *testing.T) {
+// TestGroupByComparesTexts: 7 and "7" are one value.
+func TestGroupByComparesTexts(t *testing.T) {
 	w := newReportWorld(t)
-	typeThree(w)
-	for n, said := range []string{`{"C02":7}`, `{"C02":"7"}`, `{"C02":"8"}`} {
-		w.add(int32(n), schemas.Event{Product: 1, Client: 100 + int64(n), Time: w.midday - reportDay, Name: "Open", RandomID: "r", ClientProps: []byte(said)})
+	allowGroupByC02(w)
+	for n, props := range []string{`{"C02":7}`, `{"C02":"7"}`, `{"C02":"8"}`} {
+		w.add(int32(n), schemas.Event{Product: 1, Client: 100 + int64(n), Time: w.midday - reportDay, Name: "Open", RandomID: "r", ClientProps: []byte(props)})
 	}
 	got := w.envelope("generic/current/1", map[string]any{"clientStatus": []any{"active"}, "groupBy": "C02"})
 	want := map[string]any{"status": "OK", "result": map[string]any{"totals": map[string]any{"active": 2}}}
-	if diff := cmp.Diff(plain(t, want), got); diff != "" {
+	if diff := cmp.Diff(encodedAnswer(t, want), got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
-// TestReportsInPasses: where memory is short, each client is looked at in a
-// pass of its own, and the answer is the same.
-func TestReportsInPasses(t *testing.T) {
+// TestReportsInSeveralPasses: with so little memory that each client has a pass
+// of its own, the answers are the same.
+func TestReportsInSeveralPasses(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 9))
 	w := newReportWorld(t)
 	w.clients, w.cfg.ReportBytes = 4, 1
 	w.fill(r, 200)
-	g := newAsker(t, r, w)
+	g := newQuestionGenerator(t, r, w)
 	for range 4 {
-		for _, path := range naiveSorted(anyReport) {
-			g.check(path, anyReport[path](g))
+		for _, path := range naiveSorted(randomQuestions) {
+			g.check(path, randomQuestions[path](g))
 		}
 	}
 }

@@ -241,7 +241,7 @@ func compareIDs(a, b int64) int {
 // ids returns the first clients from a bound on, as many as a window holds, and
 // whether there are more. It holds two windows at most.
 func (l *clientList) ids(ctx context.Context, src Source, from idBound) (ids []int64, more bool, err error) {
-	cut := func() {
+	trim := func() {
 		slices.SortFunc(ids, compareIDs)
 		ids = slices.Compact(ids)
 		if len(ids) > l.window {
@@ -258,10 +258,10 @@ func (l *clientList) ids(ctx context.Context, src Source, from idBound) (ids []i
 			}
 		}
 		if len(ids) > 2*l.window {
-			cut()
+			trim()
 		}
 	}
-	cut()
+	trim()
 	return ids, more, nil
 }
 
@@ -271,7 +271,7 @@ func statsOf(q *base, ids []int64) []*clientStats {
 	for _, id := range ids {
 		cs.unitIndex.put(id, cs.addUnit(id))
 	}
-	cs.closed = true
+	cs.onlyKnown = true
 	return []*clientStats{cs}
 }
 

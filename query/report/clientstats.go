@@ -26,7 +26,7 @@ type clientStats struct {
 	rows      rowRange    // this worker's share of rows that do not depend on clients
 	maxBytes  int64       // memory limit of this worker
 	unitIndex clientIndex // client id → index in units
-	closed    bool        // no client is added to unitIndex
+	onlyKnown bool        // no client is added to unitIndex
 
 	units        []unit
 	current      []observation // latest reported value, by unit and slot
@@ -98,7 +98,7 @@ func (cs *clientStats) unitOf(client int64) (int32, bool) {
 	if !cs.clients.has(client) {
 		return 0, false
 	}
-	if u, known := cs.unitIndex.find(client); known || cs.closed {
+	if u, known := cs.unitIndex.find(client); known || cs.onlyKnown {
 		return u, known
 	}
 	u := cs.addUnit(client)

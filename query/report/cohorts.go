@@ -112,8 +112,8 @@ func (r *cohorts) aggregate(cs *clientStats) {
 			continue
 		}
 		n, _ := periods(installed, seen, r.split)
-		for _, part := range in {
-			r.lostOf(part)[n]++
+		for _, series := range in {
+			r.lostOf(series)[n]++
 		}
 	}
 }

@@ -28,7 +28,7 @@ func TestRowsInAnyOrder(t *testing.T) {
 		{Client: 1, Day: 2, Properties: reported(`"2"`, 2, 8)},
 		{Client: 1, Day: 3, Properties: reported(`null`, 3, 4)},
 	}
-	lives := []rollup.Client{
+	clients := []rollup.Client{
 		{Client: 1, First: 5, Last: 5, Properties: reported(`"0"`, 0, 1)},
 		{Client: 1, First: 5, Last: 3 * dayMS, Properties: reported(`null`, 3, 4)},
 	}
@@ -37,8 +37,8 @@ func TestRowsInAnyOrder(t *testing.T) {
 		`"1970-01-04":{"level1":{"0":{"totals":{"active":0}},"2":{"totals":{"active":0}},"<NULL>":{"totals":{"active":1}}}}}}`
 	for _, order := range [][]int{{0, 1, 2, 3, 4}, {4, 3, 2, 1, 0}, {2, 4, 0, 3, 1}} {
 		src := &fakeSource{}
-		for i := range lives {
-			src.clients = append(src.clients, lives[(i+order[0])%len(lives)])
+		for i := range clients {
+			src.clients = append(src.clients, clients[(i+order[0])%len(clients)])
 		}
 		for _, i := range order {
 			src.days = append(src.days, days[i])

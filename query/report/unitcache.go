@@ -46,7 +46,7 @@ func (cs *clientStats) unitsOf(clients *rollup.DictionaryColumn[int64], grow boo
 
 // resolve looks up one client.
 func (cs *clientStats) resolve(client int64, grow bool) int32 {
-	if !grow && !cs.closed && cs.clients.has(client) {
+	if !grow && !cs.onlyKnown && cs.clients.has(client) {
 		return noUnit
 	}
 	if u, ok := cs.unitOf(client); ok {

@@ -45,7 +45,7 @@ func (q *base) newWorkers(hashes hashRange) []*clientStats {
 // single worker, because clients of one unit have any hash.
 func (q *base) newGroupedWorker(g *grouping) []*clientStats {
 	cs := newClientStats(q, hashRange{to: hashEnd})
-	cs.unitIndex, cs.closed = g.unitIndex, true
+	cs.unitIndex, cs.onlyKnown = g.unitIndex, true
 	for range g.units {
 		cs.addUnit(0)
 	}

@@ -14,14 +14,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestReportsAreAsOfTheirWatermark: events come in between the plan's look at
-// the lake and the owners' answers, and some shards lose their owner.
+// TestReportsAreAsOfTheirWatermark: events arrive between the load of the lake
+// and the answers of the owners, and some shards lose their owner. Each answer
+// has the events below its watermark and no others.
 func TestReportsAreAsOfTheirWatermark(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 5))
 	w := newReportWorld(t)
 	w.fill(r, 300)
-	g := newAsker(t, r, w)
-	var mu sync.Mutex // guards arrivals: owners are asked side by side
+	g := newQuestionGenerator(t, r, w)
+	var mu sync.Mutex // guards arrivals: owners are asked concurrently
 	arrivals := rand.New(rand.NewPCG(6, 6))
 	arrive := func(of int32) {
 		mu.Lock()
@@ -32,8 +33,8 @@ func TestReportsAreAsOfTheirWatermark(t *testing.T) {
 			}
 		}
 	}
-	for n := range 4 * len(anyReport) {
-		if n == 3*len(anyReport) {
+	for n := range 4 * len(randomQuestions) {
+		if n == 3*len(randomQuestions) {
 			w.disown(w.shards[2])
 		}
 		for _, h := range w.shards {
@@ -41,24 +42,25 @@ func TestReportsAreAsOfTheirWatermark(t *testing.T) {
 			h.first = func() { arrive(h.shard) }
 			h.mu.Unlock()
 		}
-		path := naiveSorted(anyReport)[n%len(anyReport)]
-		body := anyReport[path](g)
+		path := naiveSorted(randomQuestions)[n%len(randomQuestions)]
+		body := randomQuestions[path](g)
 		text, _ := json.Marshal(body)
 		rec := w.ask(path+"/1", string(text))
 		mark, ok := parseWatermark(rec.Header().Get(headerWatermark))
-		if rec.Code != http.StatusOK || !ok || (n >= 3*len(anyReport)) != (rec.Header().Get(headerPartial) == "2") {
+		if rec.Code != http.StatusOK || !ok || (n >= 3*len(randomQuestions)) != (rec.Header().Get(headerPartial) == "2") {
 			t.Fatalf("%s %s\n%d %v %s", path, text, rec.Code, rec.Header(), rec.Body)
 		}
 		naive := newNaiveReport(1, w.all(mark))
-		want := plain(t, naive.answer(path, sent(t, body), time.Now()))
+		want := encodedAnswer(t, naive.answer(path, decoded(t, body), time.Now()))
 		if diff := cmp.Diff(want, naiveObject(rec.Body.Bytes())); diff != "" {
 			t.Fatalf("question %d, %s %s (-want +got):\n%s", n, path, text, diff)
 		}
 	}
 }
 
-// TestReportOfAClientThatGoesAway is given up, and makes room for others.
-func TestReportOfAClientThatGoesAway(t *testing.T) {
+// TestReportEndsWhenTheClientDisconnects: the scan ends without an answer, and
+// its slot is free for others.
+func TestReportEndsWhenTheClientDisconnects(t *testing.T) {
 	w := newReportWorld(t)
 	w.fill(rand.New(rand.NewPCG(6, 6)), 200)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -69,6 +71,6 @@ func TestReportOfAClientThatGoesAway(t *testing.T) {
 	rec := httptest.NewRecorder()
 	w.Handler().ServeHTTP(rec, r)
 	if rec.Body.Len() > 0 || len(w.turns) > 0 {
-		t.Errorf("answered %s, %d scans still run", rec.Body, len(w.turns))
+		t.Errorf("answer %s and %d scans in progress, want neither", rec.Body, len(w.turns))
 	}
 }

@@ -15,16 +15,16 @@ import (
 	"weir/schemas"
 )
 
-// agreeing is a product of which everything of the last days is committed, and
-// what came today is acknowledged.
-type agreeing struct {
+// consistencyWorld is a product whose events of past days are committed and
+// whose events of today are only acknowledged.
+type consistencyWorld struct {
 	*exportWorld
-	today time.Time // its midnight
-	days  int       // before today that have events
+	today time.Time // midnight, UTC
+	days  int       // number of days before today with events
 }
 
-func newAgreeing(t *testing.T) *agreeing {
-	w := &agreeing{exportWorld: newExportWorld(t, Config{}), today: time.Now().UTC().Truncate(24 * time.Hour), days: 12}
+func newConsistencyWorld(t *testing.T) *consistencyWorld {
+	w := &consistencyWorld{exportWorld: newExportWorld(t, Config{}), today: time.Now().UTC().Truncate(24 * time.Hour), days: 12}
 	r := rand.New(rand.NewPCG(4, 4))
 	for ago := w.days; ago >= 1; ago-- {
 		day := w.today.AddDate(0, 0, -ago)
@@ -41,8 +41,8 @@ func newAgreeing(t *testing.T) *agreeing {
 	return w
 }
 
-// events are some of one day, of the clients of a shard.
-func (*agreeing) events(r *rand.Rand, shard int32, at func() time.Time) []schemas.Event {
+// events returns some events of one day, of the clients of a shard.
+func (*consistencyWorld) events(r *rand.Rand, shard int32, at func() time.Time) []schemas.Event {
 	pick := func(of ...string) string { return of[r.IntN(len(of))] }
 	var out []schemas.Event
 	for range 10 + r.IntN(20) {
@@ -59,8 +59,8 @@ func (*agreeing) events(r *rand.Rand, shard int32, at func() time.Time) []schema
 	return out
 }
 
-// result is what a report answers.
-func (w *agreeing) result(path string, body map[string]any) any {
+// result returns the result of a report on the whole period.
+func (w *consistencyWorld) result(path string, body map[string]any) any {
 	w.t.Helper()
 	body["startDate"], body["stopDate"] = w.today.AddDate(0, 0, -w.days).Format(time.DateOnly), w.today.Format(time.DateOnly)
 	text, _ := json.Marshal(body)
@@ -71,25 +71,25 @@ func (w *agreeing) result(path string, body map[string]any) any {
 	return naiveObject(out.Body.Bytes())["result"]
 }
 
-// agreed is how often something happened.
-type agreed map[naiveKey]int64
+// countsByEvent is the number of occurrences of each event.
+type countsByEvent map[naiveKey]int64
 
-func (c agreed) add(category, name, n any) {
+func (c countsByEvent) add(category, name, n any) {
 	count, _ := n.(json.Number).Int64()
 	key := naiveKey{name: name.(string)}
 	key.category, _ = category.(string)
 	c[key] += count
 }
 
-// chart is the sum of a timeline.
-func (w *agreeing) chart() agreed {
+// timeline adds up the buckets of the event timeline.
+func (w *consistencyWorld) timeline() countsByEvent {
 	var events []any
 	for _, category := range []any{nil, "File", "Edit"} {
 		for _, name := range []string{"Open", "Save", "Print"} {
 			events = append(events, map[string]any{"category": category, "name": name})
 		}
 	}
-	out := agreed{}
+	out := countsByEvent{}
 	days := w.result("eventTracking/basic/timeline", map[string]any{"dateSplit": "day", "dataView": "usageCounts", "events": events})
 	for _, day := range days.(map[string]any) {
 		for _, e := range day.([]any) {
@@ -100,8 +100,8 @@ func (w *agreeing) chart() agreed {
 	return out
 }
 
-func (w *agreeing) table() agreed {
-	out := agreed{}
+func (w *consistencyWorld) table() countsByEvent {
+	out := countsByEvent{}
 	for _, category := range w.result("eventTracking/basic/dataTable", map[string]any{}).([]any) {
 		category := category.(map[string]any)
 		for name, of := range category["categoryEventsData"].(map[string]any) {
@@ -111,8 +111,8 @@ func (w *agreeing) table() agreed {
 	return out
 }
 
-func (w *agreeing) lives() agreed {
-	out := agreed{}
+func (w *consistencyWorld) lifetimeTable() countsByEvent {
+	out := countsByEvent{}
 	for _, row := range w.result("eventTracking/lifetime/dataTable", map[string]any{}).([]any) {
 		row := row.(map[string]any)
 		out.add(row["eventCategory"], row["eventName"], row["eventCount"])
@@ -120,9 +120,9 @@ func (w *agreeing) lives() agreed {
 	return out
 }
 
-// clients is the sum of what the list says of each.
-func (w *agreeing) clients() agreed {
-	out := agreed{}
+// clients adds up lifetimeEventUsage over the client list.
+func (w *consistencyWorld) clients() countsByEvent {
+	out := countsByEvent{}
 	for _, c := range w.result("clientPropertyList", map[string]any{"properties": []any{"lifetimeEventUsage"}}).([]any) {
 		for _, e := range c.(map[string]any)["lifetimeEventUsage"].([]any) {
 			e := e.(map[string]any)
@@ -133,8 +133,8 @@ func (w *agreeing) clients() agreed {
 }
 
 // exported counts the rows of the raw files of all days.
-func (w *agreeing) exported() agreed {
-	out := agreed{}
+func (w *consistencyWorld) exported() countsByEvent {
+	out := countsByEvent{}
 	for ago := range w.days + 1 {
 		name := export.RawEvents().FileName(1001, export.DayOf(w.today.AddDate(0, 0, -ago)))
 		for _, row := range w.download(raw, name) {
@@ -146,8 +146,8 @@ func (w *agreeing) exported() agreed {
 	return out
 }
 
-// listed is what contract 3 says of a name.
-func (w *agreeing) listed(name string) int64 {
+// eventsAPI returns the number of events of a name in the Events API.
+func (w *consistencyWorld) eventsAPI(name string) int64 {
 	w.t.Helper()
 	body := fmt.Sprintf(`{"startDate":%q,"endDate":%q,"filters":{"name":[%q]},"paging":{"page":1,"perPage":1}}`,
 		w.today.AddDate(0, 0, -w.days).Format(time.DateOnly), w.today.AddDate(0, 0, 1).Format(time.DateOnly), name)
@@ -163,22 +163,22 @@ func (w *agreeing) listed(name string) int64 {
 	return n
 }
 
-// TestChartTableListAndExportAgree: they count the same events, committed or
-// not.
-func TestChartTableListAndExportAgree(t *testing.T) {
-	w := newAgreeing(t)
+// TestTimelineTablesListAndExportAgree: reports, the Events API and the export
+// files count the same events, committed or not.
+func TestTimelineTablesListAndExportAgree(t *testing.T) {
+	w := newConsistencyWorld(t)
 	want := w.exported()
 	if len(want) != 9 {
-		t.Fatalf("exported %v, want three names in three categories", want)
+		t.Fatalf("the export files have %v, want three names in three categories", want)
 	}
-	for from, got := range map[string]agreed{"chart": w.chart(), "table": w.table(), "lives": w.lives(), "clients": w.clients()} {
+	for from, got := range map[string]countsByEvent{"chart": w.timeline(), "table": w.table(), "lives": w.lifetimeTable(), "clients": w.clients()} {
 		for key, n := range want {
 			if got[key] != n {
-				t.Errorf("%s has %d of %v, the export %d", from, got[key], key, n)
+				t.Errorf("%s counts %d of %v, the export files %d", from, got[key], key, n)
 			}
 		}
 		if len(got) != len(want) {
-			t.Errorf("%s has %v, the export %v", from, got, want)
+			t.Errorf("%s has the events %v, the export files %v", from, got, want)
 		}
 	}
 	for _, name := range []string{"Open", "Save", "Print"} {
@@ -188,16 +188,16 @@ func TestChartTableListAndExportAgree(t *testing.T) {
 				rows += n
 			}
 		}
-		if got := w.listed(name); got != rows {
-			t.Errorf("contract 3 counts %d of %s, the export %d", got, name, rows)
+		if got := w.eventsAPI(name); got != rows {
+			t.Errorf("the Events API counts %d of %s, the export files %d", got, name, rows)
 		}
 	}
 }
 
-// TestActiveClientsAreThoseOfTheList, and of the other reports, under the same
-// filters.
-func TestActiveClientsAreThoseOfTheList(t *testing.T) {
-	w := newAgreeing(t)
+// TestActiveClientsAgreeWithTheClientList: under the same filters, all reports
+// count as many active clients as the client list has.
+func TestActiveClientsAgreeWithTheClientList(t *testing.T) {
+	w := newConsistencyWorld(t)
 	filters := []map[string]any{
 		{},
 		{"prodVersion": map[string]any{"type": "string", "value": "1.0"}},
@@ -230,11 +230,11 @@ func TestActiveClientsAreThoseOfTheList(t *testing.T) {
 		got["usage distribution"] = fmt.Sprint(users)
 		for from, n := range got {
 			if n != want {
-				t.Errorf("%v: %s of %s, %s in the list", f, n, from, want)
+				t.Errorf("filters %v: %s active clients in %s, %s in the client list", f, n, from, want)
 			}
 		}
 	}
 	if len(numbers) < 3 {
-		t.Errorf("the filters leave %v clients, want them to tell clients apart", numbers)
+		t.Errorf("the filters leave %v clients, want at least three different numbers", numbers)
 	}
 }

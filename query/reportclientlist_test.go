@@ -11,16 +11,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// clientList answers reporting/clientPropertyList: the whole envelope.
+// clientList answers clientPropertyList: the whole envelope.
 func (v *naiveView) clientList() map[string]any {
 	envelope := map[string]any{"status": "OK", "reachedEnd": true}
 	start, _ := v.body["startAtClientId"].(string)
 	result := []any{}
-	for _, u := range v.units { // by the bytes of their ids
-		if u.id < start || !v.matches(u, naiveEver) {
+	for _, u := range v.units { // ordered by the bytes of their ids
+		if u.id < start || !v.matches(u, naiveEnd) {
 			continue
 		}
-		if len(result) == v.paged {
+		if len(result) == v.pageSize {
 			envelope["reachedEnd"], envelope["nextClientId"] = false, u.id
 			break
 		}
@@ -34,7 +34,7 @@ func (v *naiveView) listed(u *naiveUnit) any {
 	out := map[string]any{"clientId": u.id}
 	properties, _ := v.body["properties"].([]any)
 	for _, name := range properties {
-		out[name.(string)] = u.listed(name.(string), naiveEver)
+		out[name.(string)] = u.listed(name.(string), naiveEnd)
 	}
 	daily, ok := v.body["retDailyData"].(map[string]any)
 	if !ok {
@@ -63,7 +63,7 @@ var naiveNumbers = []string{
 	"lifetimeRuntimeMinutes", "lifetimeSessionCount",
 }
 
-// listed is how a list writes a property.
+// listed returns a property as lists have it.
 func (u *naiveUnit) listed(name string, before time.Time) any {
 	switch name {
 	case "lifetimeEventUsage":
@@ -92,7 +92,7 @@ func (u *naiveUnit) listed(name string, before time.Time) any {
 func (u *naiveUnit) listedEvents() any {
 	out := []any{}
 	names := map[string]map[string]int64{}
-	for key, n := range u.life.counts {
+	for key, n := range u.lifetime.counts {
 		if names[key.category] == nil {
 			names[key.category] = map[string]int64{}
 		}
@@ -108,12 +108,12 @@ func (u *naiveUnit) listedEvents() any {
 	return out
 }
 
-// clientList is a question of clientPropertyList.
-func (g *asker) clientList() map[string]any {
+// clientList returns a question of clientPropertyList.
+func (g *questionGenerator) clientList() map[string]any {
 	body := map[string]any{}
-	g.zone(body)
-	g.some(body, "startAtClientId", func() any { return g.pick(nil, "1", "100", "10000000", "9", "95", "x", g.w.client(g.IntN(24))) })
-	g.some(body, "globalFilters", g.filters)
+	g.addZoneAndEventFilter(body)
+	g.maybe(body, "startAtClientId", func() any { return g.pick(nil, "1", "100", "10000000", "9", "95", "x", g.w.client(g.IntN(24))) })
+	g.maybe(body, "globalFilters", g.filters)
 	daily := []any{
 		"prodEdition", "prodVersion", "licenseType", "licenseStatus.activated", "licenseStatus.expired", "os.platform",
 		"os.version", "geography.continent", "geography.country", "geography.usState", "C01", "C02", "C01",
@@ -127,44 +127,45 @@ func (g *asker) clientList() map[string]any {
 		g.Shuffle(len(of), func(i, j int) { of[i], of[j] = of[j], of[i] })
 		return of[:g.IntN(len(of))]
 	}
-	g.some(body, "properties", func() any { return several(all) })
-	g.some(body, "retDailyData", func() any {
+	g.maybe(body, "properties", func() any { return several(all) })
+	g.maybe(body, "retDailyData", func() any {
 		in := map[string]any{}
-		g.dates(in)
-		g.some(in, "properties", func() any { return several(daily) })
+		g.addRange(in)
+		g.maybe(in, "properties", func() any { return several(daily) })
 		return in
 	})
 	return body
 }
 
 func TestClientListAgainstRawEvents(t *testing.T) {
-	worlds(t, 200, func(g *asker) { g.check("clientPropertyList", g.clientList()) })
+	againstRandomEvents(t, 200, func(g *questionGenerator) { g.check("clientPropertyList", g.clientList()) })
 }
 
-// TestClientListByPages follows the pages of lists that are longer than one.
+// TestClientListByPages follows the pages of lists that are longer than one
+// page.
 func TestClientListByPages(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	w := newReportWorld(t)
 	w.clients = 470
 	w.fill(r, 2500)
-	g := newAsker(t, r, w)
+	g := newQuestionGenerator(t, r, w)
 	for range 12 {
 		body := g.clientList()
 		delete(body, "startAtClientId")
 		var all []any
 		for pages := 1; ; pages++ {
-			page := g.checked("clientPropertyList", body)
+			page := g.checkAnswer("clientPropertyList", body)
 			all = append(all, page["result"].([]any)...)
 			if page["reachedEnd"] == true {
 				break
 			}
 			if len(page["result"].([]any)) == 0 || pages > 9 {
-				t.Fatalf("page %d leads to %v", pages, page["nextClientId"])
+				t.Fatalf("page %d is empty or one too many; nextClientId %v", pages, page["nextClientId"])
 			}
 			body["startAtClientId"] = page["nextClientId"]
 		}
-		view := g.naive.view(sent(t, body), time.Now())
-		view.naiveReport = &naiveReport{paged: 1 << 30}
+		view := g.naive.view(decoded(t, body), time.Now())
+		view.naiveReport = &naiveReport{pageSize: 1 << 30}
 		delete(view.body, "startAtClientId")
 		if diff := cmp.Diff(len(view.clientList()["result"].([]any)), len(all)); diff != "" {
 			t.Errorf("clients of all pages of %v (-want +got):\n%s", body, diff)
@@ -172,10 +173,10 @@ func TestClientListByPages(t *testing.T) {
 	}
 }
 
-// TestExportOfClientsIsTheList: the export request takes the same question and
-// gives the same answer.
+// TestExportOfClientsIsTheList: the export request has the same body and the
+// same answer as the list.
 func TestExportOfClientsIsTheList(t *testing.T) {
-	worlds(t, 20, func(g *asker) {
+	againstRandomEvents(t, 20, func(g *questionGenerator) {
 		body := g.clientList()
 		want := g.w.envelope("clientPropertyList/1", body)
 		got := g.w.envelope("/export/request/clientPropertyList/1", body)

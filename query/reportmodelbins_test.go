@@ -9,21 +9,21 @@ import (
 
 // The naive model's bins.
 
-// naiveBin is a bin with both ends; high is the largest number there is when
-// it is open.
+// naiveBin is a bin that includes both ends; high is naiveOpenEnd if it is
+// open.
 type naiveBin struct {
 	label     string
 	low, high int64
 }
 
-const naiveMost = int64(1) << 60
+const naiveOpenEnd = int64(1) << 60
 
 var naiveLadder = []int64{1, 2, 3, 5, 8, 12}
 
 func naivePlain(v int64) string { return fmt.Sprint(v) }
 func naiveClock(v int64) string { return fmt.Sprintf("%d:%02d", v/60, v%60) }
 
-// naiveHundredths is a number with one or two decimals.
+// naiveHundredths is a number of hundredths with one or two decimals.
 func naiveHundredths(v int64) string {
 	text := naiveDecimal(big.NewInt(v), 2).String()
 	if !strings.Contains(text, ".") {
@@ -32,9 +32,9 @@ func naiveHundredths(v int64) string {
 	return text
 }
 
-func naiveSpan(low, high int64, label func(int64) string) naiveBin {
+func naiveNewBin(low, high int64, label func(int64) string) naiveBin {
 	switch {
-	case high == naiveMost:
+	case high == naiveOpenEnd:
 		return naiveBin{"≥ " + label(low), low, high}
 	case low == high:
 		return naiveBin{label(low), low, high}
@@ -42,8 +42,8 @@ func naiveSpan(low, high int64, label func(int64) string) naiveBin {
 	return naiveBin{label(low) + " - " + label(high), low, high}
 }
 
-// naiveAutomatic are the bins that nobody asked for; open says that the first
-// is everything up to its end.
+// naiveAutomatic returns automatic bins; open labels the first one as
+// everything up to its end.
 func naiveAutomatic(numbers, ladder []int64, least int64, open bool, label func(int64) string) []naiveBin {
 	if len(numbers) == 0 {
 		return nil
@@ -66,7 +66,7 @@ func naiveAutomatic(numbers, ladder []int64, least int64, open bool, label func(
 	low := least
 	for _, step := range ladder {
 		high := step * factor
-		bins = append(bins, naiveSpan(low, high, label))
+		bins = append(bins, naiveNewBin(low, high, label))
 		low = high + 1
 		if high >= reach {
 			break
@@ -76,13 +76,13 @@ func naiveAutomatic(numbers, ladder []int64, least int64, open bool, label func(
 		bins[0].label = "≤ " + label(bins[0].high)
 	}
 	if numbers[len(numbers)-1] >= low {
-		bins = append(bins, naiveSpan(low, naiveMost, label))
+		bins = append(bins, naiveNewBin(low, naiveOpenEnd, label))
 	}
 	return bins
 }
 
-// naiveIn is the label of the bin of a number; "" if it is in none.
-func naiveIn(bins []naiveBin, n int64) string {
+// naiveBinLabel returns the label of the bin of a number; "" if it is in none.
+func naiveBinLabel(bins []naiveBin, n int64) string {
 	for _, b := range bins {
 		if b.low <= n && n <= b.high {
 			return b.label
@@ -91,14 +91,14 @@ func naiveIn(bins []naiveBin, n int64) string {
 	return ""
 }
 
-// naiveHistogram is how many numbers are in each automatic bin.
+// naiveHistogram counts the numbers in each automatic bin.
 func naiveHistogram(numbers, ladder []int64, least int64, label func(int64) string) any {
 	bins := naiveAutomatic(numbers, ladder, least, least == 0, label)
 	out := map[string]any{}
 	for _, b := range bins {
 		count := 0
 		for _, n := range numbers {
-			if naiveIn(bins, n) == b.label {
+			if naiveBinLabel(bins, n) == b.label {
 				count++
 			}
 		}

@@ -20,7 +20,7 @@ func (v *naiveView) fullReport() any {
 	return out
 }
 
-// advanced is one element for each event asked for.
+// advanced returns one element for each requested event.
 func (v *naiveView) advanced(units []*naiveUnit, in naiveBucket) any {
 	out := []any{}
 	for _, asked := range v.body["events"].([]any) {
@@ -30,7 +30,7 @@ func (v *naiveView) advanced(units []*naiveUnit, in naiveBucket) any {
 		for _, u := range units {
 			n := int64(0)
 			for _, e := range u.events {
-				if in.has(e.day) && naiveAsked(asked, e) && !v.flags[e.key].notAdvanced {
+				if in.has(e.day) && naiveRequested(asked, e) && !v.flags[e.key].notAdvanced {
 					n++
 				}
 			}
@@ -49,9 +49,9 @@ func (v *naiveView) advanced(units []*naiveUnit, in naiveBucket) any {
 			frequency[b.label] = 0
 		}
 		for _, n := range counts {
-			frequency[naiveIn(bins, n)]++
+			frequency[naiveBinLabel(bins, n)]++
 		}
-		row := naiveCalled(asked)
+		row := naiveEventName(asked)
 		row["eventCounts"], row["usageFrequency"] = count, frequency
 		row["averageEventCountPerSessionUsedAtLeastOnce"], row["averageEventCountPerSessionAll"] = naivePer(count, sessionsUsed), naivePer(count, sessionsAll)
 		row["averageEventCountPerUserAtLeastOnce"], row["averageEventCountPerUserAll"] = naivePer(count, users), naivePer(count, int64(len(units)))
@@ -61,13 +61,13 @@ func (v *naiveView) advanced(units []*naiveUnit, in naiveBucket) any {
 	return out
 }
 
-// fullReport is a question that asks for no single event that is not advanced.
-func (g *asker) fullReport() map[string]any {
-	body := g.question()
-	g.some(body, "globalFilters", g.filters)
+// fullReport returns a question without single events that are not advanced.
+func (g *questionGenerator) fullReport() map[string]any {
+	body := g.rangeQuestion()
+	g.maybe(body, "globalFilters", g.filters)
 	body["events"] = slices.DeleteFunc(g.events(), func(e any) bool {
 		asked := e.(map[string]any)
-		return asked["combiLabel"] == nil && g.naive.flags[naiveNamed(asked)].notAdvanced
+		return asked["combiLabel"] == nil && g.naive.flags[naiveKeyOf(asked)].notAdvanced
 	})
 	if len(body["events"].([]any)) == 0 {
 		body["events"] = []any{map[string]any{"name": "never seen"}}
@@ -79,5 +79,5 @@ func (g *asker) fullReport() map[string]any {
 }
 
 func TestFullReportAgainstRawEvents(t *testing.T) {
-	worlds(t, 200, func(g *asker) { g.check("eventTracking/advanced/fullReport", g.fullReport()) })
+	againstRandomEvents(t, 200, func(g *questionGenerator) { g.check("eventTracking/advanced/fullReport", g.fullReport()) })
 }

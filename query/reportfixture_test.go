@@ -21,23 +21,24 @@ import (
 
 const reportDay = 86_400_000
 
-// reportWorld is a listWorld with somebody who asks for reports, and with
-// rollups that lag behind events.
+// reportWorld is a listWorld with a user who asks for reports, and with rollups
+// that lag behind events.
 type reportWorld struct {
 	*listWorld
-	session string
-	clients int               // of random events
-	midday  int64             // of today; epoch milliseconds
-	taken   map[[2]int64]bool // times and offsets that an event has
-	times   map[int64]int64   // of the latest random event of each client
+	session   string
+	clients   int               // number of clients of random events
+	midday    int64             // noon of today; epoch milliseconds
+	positions map[[2]int64]bool // (time, offset) of the events
+	latest    map[int64]int64   // time of the latest random event of each client
 }
 
-// reportZones are those that questions are asked in. Events lie around their
-// midnights.
+// reportZones are the time zones that questions are asked in. Many events are
+// close to their midnights.
 var reportZones = []string{"UTC", "Pacific/Auckland", "America/St_Johns", "Asia/Kathmandu"}
 
+// newReportWorld returns a world without events and a session for its user.
 func newReportWorld(t testing.TB) *reportWorld {
-	w := &reportWorld{listWorld: newListWorld(t, Config{}), clients: 24, taken: map[[2]int64]bool{}, times: map[int64]int64{}}
+	w := &reportWorld{listWorld: newListWorld(t, Config{}), clients: 24, positions: map[[2]int64]bool{}, latest: map[int64]int64{}}
 	user, err := w.deps.Registry.CreateUser(t.Context(), registry.User{Account: w.account, Email: "ann@example.org"}, listPassword)
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +52,7 @@ func newReportWorld(t testing.TB) *reportWorld {
 	return w
 }
 
-// rollUp brings one rollup of a shard up to an offset that is committed to
+// rollUp extends one rollup of a shard to an offset that is committed to
 // events.
 func (w *listWorld) rollUp(t lake.Table, shard int32, to int64) {
 	w.t.Helper()
@@ -87,8 +88,8 @@ func (w *listWorld) rollUp(t lake.Table, shard int32, to int64) {
 	w.rolled[t][shard] = to
 }
 
-// fill appends n random events. Some are committed, some of those rolled up,
-// each table as far as it comes.
+// fill appends n random events. Some of them are committed, and some of those
+// rolled up, each table to an offset of its own.
 func (w *reportWorld) fill(r *rand.Rand, n int) {
 	w.t.Helper()
 	for range n {
@@ -110,23 +111,23 @@ func (w *reportWorld) fill(r *rand.Rand, n int) {
 	}
 }
 
-// next is a random event and the shard of its client. Some happen when another
-// one of the client did, or one of another client.
+// next returns a random event and the shard of its client. Some events have the
+// time of another one of the same client or of another client.
 func (w *reportWorld) next(r *rand.Rand) (int32, schemas.Event) {
 	e := w.random(r)
-	of := e.Client
+	client := e.Client
 	if r.IntN(20) == 0 {
-		of = w.id(r.IntN(w.clients))
+		client = w.id(r.IntN(w.clients))
 	}
-	if at, known := w.times[of]; known && r.IntN(4) == 0 {
+	if at, known := w.latest[client]; known && r.IntN(4) == 0 {
 		e.Time = at
 	}
-	w.times[e.Client] = e.Time
+	w.latest[e.Client] = e.Time
 	return int32(e.Client % listShards), e
 }
 
 // add appends an event. No two have the same time and offset, so that (time,
-// offset) orders those of several clients too.
+// offset) orders the events of several clients too.
 func (w *reportWorld) add(shard int32, e schemas.Event) {
 	at := func() [2]int64 {
 		h := w.shards[shard]
@@ -134,32 +135,32 @@ func (w *reportWorld) add(shard int32, e schemas.Event) {
 		defer h.mu.Unlock()
 		return [2]int64{e.Time, h.next}
 	}
-	for w.taken[at()] {
+	for w.positions[at()] {
 		w.skip(shard)
 	}
-	w.taken[at()] = true
+	w.positions[at()] = true
 	w.append(shard, e)
 }
 
-// id is that of the nth client. Ids have 3, 8 and 19 digits, so that their
-// bytes order them differently from their numbers.
+// id returns the id of the nth client. Ids have 3, 8 and 19 digits, so that the
+// order of their bytes differs from that of the numbers.
 func (*reportWorld) id(n int) int64 {
 	return []int64{100, 10_000_000, 9_000_000_000_000_000_000}[n%3] + int64(n)
 }
 
 func (w *reportWorld) client(n int) string { return strconv.FormatInt(w.id(n), 10) }
 
-// random is an event of the last 60 days of product 1, seldom of another.
+// random returns an event of the last 60 days, mostly of product 1.
 func (w *reportWorld) random(r *rand.Rand) schemas.Event {
-	pick := func(of ...string) string { return of[r.IntN(len(of))] }
+	pick := func(values ...string) string { return values[r.IntN(len(values))] }
 	n := r.Int64N(int64(w.clients))
 	e := schemas.Event{
 		Product: []int64{1, 1, 1, 1, 1, 1, 2, 9}[r.IntN(8)], Client: w.id(int(n)), RandomID: fmt.Sprint("id-", r.Int64()),
 		Name: pick("Open", "Save", "Print", schemas.SessionStart, schemas.SessionStop),
 	}
 	// Clients begin and stop at different times, so that some are new and some lost.
-	born, gone := 60-(n*7)%50, (n*11)%30
-	e.Time = w.midday - (gone+r.Int64N(max(1, born-gone)))*reportDay - reportDay/2 + r.Int64N(reportDay)
+	firstAgo, lastAgo := 60-(n*7)%50, (n*11)%30
+	e.Time = w.midday - (lastAgo+r.Int64N(max(1, firstAgo-lastAgo)))*reportDay - reportDay/2 + r.Int64N(reportDay)
 	if r.IntN(4) == 0 {
 		e.Time = midnight(time.UnixMilli(e.Time), pick(reportZones...)) + r.Int64N(3) - 1
 	}
@@ -172,12 +173,12 @@ func (w *reportWorld) random(r *rand.Rand) schemas.Event {
 	if r.IntN(3) == 0 {
 		e.Value = new(decimal128.FromI64(r.Int64N(20_000_000_000) - 3_000_000_000))
 	}
-	e.ClientProps = reportSaid(r, n)
-	e.Properties = reportOwn(r)
+	e.ClientProps = randomClientProps(r, n)
+	e.Properties = randomEventProps(r)
 	return e
 }
 
-// midnight is the beginning of the day of t in a zone; epoch milliseconds.
+// midnight returns the beginning of the day of t in a zone; epoch milliseconds.
 func midnight(t time.Time, zone string) int64 {
 	in, err := time.LoadLocation(zone)
 	if err != nil {
@@ -187,69 +188,70 @@ func midnight(t time.Time, zone string) int64 {
 	return time.Date(y, m, d, 0, 0, 0, 0, in).UnixMilli()
 }
 
-// reportSaid is what the nth client says of itself.
-func reportSaid(r *rand.Rand, n int64) []byte {
+// randomClientProps returns the $client of an event of the nth client.
+func randomClientProps(r *rand.Rand, n int64) []byte {
 	var props []string
-	say := func(name string, values ...string) {
+	add := func(name string, values ...string) {
 		if r.IntN(4) == 0 {
 			props = append(props, fmt.Sprintf("%q:%s", name, values[r.IntN(len(values))]))
 		}
 	}
-	say("prodVersion", `"1.0"`, `"1.1"`, `"2.0"`, `""`, `null`)
-	say("prodEdition", `"Pro"`, `"Lite"`)
-	say("licenseType", `"purchased"`, `"freeware"`, `null`)
-	say("C01", `"a"`, `"b"`, `"<NULL>"`, `7`)
-	say("C02", `"x"`, `"y"`, `7`, `"7"`, `"1.0"`, `""`, `null`)
-	say("os.platform", `"Linux"`, `"Windows"`)
-	say("os.version", `"Linux 6"`, `"Windows 11"`, `null`)
-	say("geography.continent", `"EU"`, `"NA"`, `"ZZ"`, `null`)
-	say("geography.country", `"DE"`, `"MT"`, `"US"`, `"NZ"`, `"NP"`, `"XX"`, `"Germany"`, `null`)
-	say("geography.usState", `"US-NY"`, `null`)
-	say("licenseStatus.activated", `true`, `false`, `"Y"`, `null`)
-	say("licenseStatus.expired", `true`, `false`)
-	say("ram", `4096`, `8192`, `16384.5`, `"8192"`, `"much"`)
-	say("cpuCores", `2`, `4`, `"8"`, `null`)
-	say("touchScreen", `true`, `false`, `null`)
-	say("gpu.vendor", `"A"`, `"N"`)
-	say("gpu.model", `"A1"`, `"N1"`, `null`)
-	say("optOut.current", `true`, `false`)
-	say("optOut.historical", `true`, `"N"`)
-	say("backOff.current", `false`, `"yes"`)
+	add("prodVersion", `"1.0"`, `"1.1"`, `"2.0"`, `""`, `null`)
+	add("prodEdition", `"Pro"`, `"Lite"`)
+	add("licenseType", `"purchased"`, `"freeware"`, `null`)
+	add("C01", `"a"`, `"b"`, `"<NULL>"`, `7`)
+	add("C02", `"x"`, `"y"`, `7`, `"7"`, `"1.0"`, `""`, `null`)
+	add("os.platform", `"Linux"`, `"Windows"`)
+	add("os.version", `"Linux 6"`, `"Windows 11"`, `null`)
+	add("geography.continent", `"EU"`, `"NA"`, `"ZZ"`, `null`)
+	add("geography.country", `"DE"`, `"MT"`, `"US"`, `"NZ"`, `"NP"`, `"XX"`, `"Germany"`, `null`)
+	add("geography.usState", `"US-NY"`, `null`)
+	add("licenseStatus.activated", `true`, `false`, `"Y"`, `null`)
+	add("licenseStatus.expired", `true`, `false`)
+	add("ram", `4096`, `8192`, `16384.5`, `"8192"`, `"much"`)
+	add("cpuCores", `2`, `4`, `"8"`, `null`)
+	add("touchScreen", `true`, `false`, `null`)
+	add("gpu.vendor", `"A"`, `"N"`)
+	add("gpu.model", `"A1"`, `"N1"`, `null`)
+	add("optOut.current", `true`, `false`)
+	add("optOut.historical", `true`, `"N"`)
+	add("backOff.current", `false`, `"yes"`)
 	own := fmt.Sprintf(`"m%d"`, n%7)
-	say("machineId", own, own, own, `"m1"`, `""`, `null`)
-	say("licenseKey", fmt.Sprintf(`"K-%d"`, n%5), `"K-1"`, `null`)
+	add("machineId", own, own, own, `"m1"`, `""`, `null`)
+	add("licenseKey", fmt.Sprintf(`"K-%d"`, n%5), `"K-1"`, `null`)
 	if len(props) == 0 {
 		return nil
 	}
 	return []byte("{" + strings.Join(props, ",") + "}")
 }
 
-// reportOwn are an event's own properties.
-func reportOwn(r *rand.Rand) []byte {
+// randomEventProps returns the own properties of an event.
+func randomEventProps(r *rand.Rand) []byte {
 	var props []string
-	say := func(name string, values ...string) {
+	add := func(name string, values ...string) {
 		if r.IntN(4) > 0 {
 			props = append(props, fmt.Sprintf("%q:%s", name, values[r.IntN(len(values))]))
 		}
 	}
-	say("plan", `"free"`, `"pro"`, `"pro"`, `""`, `null`, `{"name":"pro"}`)
-	say("seats", `1`, `2`, `3.5`, `"3"`, `"many"`, `[3]`)
-	say("beta", `true`, `false`, `"yes"`, `null`)
-	say("since", `"2024-05-01T10:00:00Z"`, `"2024-06-01"`, `"soon"`)
-	say("deep", `{"plan":"pro"}`, `"flat"`)
+	add("plan", `"free"`, `"pro"`, `"pro"`, `""`, `null`, `{"name":"pro"}`)
+	add("seats", `1`, `2`, `3.5`, `"3"`, `"many"`, `[3]`)
+	add("beta", `true`, `false`, `"yes"`, `null`)
+	add("since", `"2024-05-01T10:00:00Z"`, `"2024-06-01"`, `"soon"`)
+	add("deep", `{"plan":"pro"}`, `"flat"`)
 	if len(props) == 0 {
 		return nil
 	}
 	return []byte("{" + strings.Join(props, ",") + "}")
 }
 
-// reportFlags are events that are not basic or not advanced.
+// reportFlags are the events that are not collected as basic or not as
+// advanced.
 var reportFlags = map[naiveKey]naiveFlags{
 	{"File", "Save"}: {notAdvanced: true}, {"", "Print"}: {notBasic: true}, {"Édition", "Open"}: {true, true},
 }
 
-// flag tells the registry of reportFlags.
-func (w *reportWorld) flag() {
+// setEventFlags stores reportFlags in the registry.
+func (w *reportWorld) setEventFlags() {
 	w.t.Helper()
 	var updates []registry.EventFlagsUpdate
 	for key, f := range reportFlags {
@@ -261,15 +263,15 @@ func (w *reportWorld) flag() {
 	}
 }
 
-// typeThree makes C02 a property that clients can be grouped by.
-func typeThree(w *reportWorld) {
+// allowGroupByC02 gives C02 the type that groupBy needs.
+func allowGroupByC02(w *reportWorld) {
 	w.t.Helper()
 	if err := w.deps.Registry.SetPropertyType(w.t.Context(), 1, "C02", 3); err != nil {
 		w.t.Fatal(err)
 	}
 }
 
-// ask sends a report's question and returns the answer.
+// ask sends the request of a report and returns the answer.
 func (w *reportWorld) ask(path, body string) *httptest.ResponseRecorder {
 	w.t.Helper()
 	r := httptest.NewRequestWithContext(w.t.Context(), http.MethodPost, reportPath(path), strings.NewReader(body))
@@ -279,8 +281,8 @@ func (w *reportWorld) ask(path, body string) *httptest.ResponseRecorder {
 	return out
 }
 
-// reportPath is that of an endpoint below /v3/reporting/, or, when it begins
-// with a slash, below /v3.
+// reportPath returns the path of an endpoint below /v3/reporting/ or, if it
+// begins with a slash, below /v3.
 func reportPath(path string) string {
 	if strings.HasPrefix(path, "/") {
 		return "/v3" + path
@@ -288,7 +290,7 @@ func reportPath(path string) string {
 	return "/v3/reporting/" + path
 }
 
-// envelope is an answer that must be one.
+// envelope returns an answer, which must be a 200.
 func (w *reportWorld) envelope(path string, body map[string]any) map[string]any {
 	w.t.Helper()
 	text, err := json.Marshal(body)
@@ -297,12 +299,12 @@ func (w *reportWorld) envelope(path string, body map[string]any) map[string]any 
 	}
 	rec := w.ask(path, string(text))
 	if rec.Code != http.StatusOK {
-		w.t.Fatalf("%s %s\n%d %s", path, text, rec.Code, rec.Body)
+		w.t.Fatalf("POST %s %s\nanswered %d %s, want 200", path, text, rec.Code, rec.Body)
 	}
 	return naiveObject(rec.Body.Bytes())
 }
 
-// date is the day that lies some days ago.
+// date returns the day that was some days ago.
 func (w *reportWorld) date(ago int) string {
 	return time.UnixMilli(w.midday - int64(ago)*reportDay).UTC().Format(time.DateOnly)
 }

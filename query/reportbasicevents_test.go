@@ -9,8 +9,8 @@ import (
 	"weir/schemas"
 )
 
-// distribution answers engagement/usageDistribution.
-func (v *naiveView) distribution() any {
+// usageDistribution answers engagement/usageDistribution.
+func (v *naiveView) usageDistribution() any {
 	b := v.days()
 	var who []map[string]int64
 	numbers := map[string][]int64{}
@@ -34,15 +34,15 @@ func (v *naiveView) distribution() any {
 	for name := range bins {
 		rows := map[string]any{}
 		for _, bin := range bins[name] {
-			rows[bin.label] = naiveCross(bins, name, bin, who)
+			rows[bin.label] = naiveCrossTable(bins, name, bin, who)
 		}
 		out[name] = rows
 	}
 	return out
 }
 
-// naiveCross is one bin of a metric, by the bins of the other two.
-func naiveCross(bins map[string][]naiveBin, name string, bin naiveBin, who []map[string]int64) any {
+// naiveCrossTable returns one bin of a metric, by the bins of the other two.
+func naiveCrossTable(bins map[string][]naiveBin, name string, bin naiveBin, who []map[string]int64) any {
 	row := map[string]any{}
 	users := 0
 	for other := range bins {
@@ -56,19 +56,19 @@ func naiveCross(bins map[string][]naiveBin, name string, bin naiveBin, who []map
 		row[other] = counts
 	}
 	for _, c := range who {
-		if naiveIn(bins[name], c[name]) != bin.label {
+		if naiveBinLabel(bins[name], c[name]) != bin.label {
 			continue
 		}
 		users++
 		for other := range row {
-			row[other].(map[string]int)[naiveIn(bins[other], c[other])]++
+			row[other].(map[string]int)[naiveBinLabel(bins[other], c[other])]++
 		}
 	}
 	row["users"] = users
 	return row
 }
 
-// naiveSums are those of some days.
+// naiveSums are the sums of all units over some days.
 type naiveSums struct {
 	users, sessions, ms int64
 	count, values       map[naiveKey]int64
@@ -98,7 +98,8 @@ func (v *naiveView) sums(b naiveBucket) naiveSums {
 	return s
 }
 
-// by is a number of billionths by users, sessions, hours or what else.
+// by divides a number of billionths by users, sessions, hours of runtime, or
+// another number.
 func (s naiveSums) by(units *big.Int, divisor string, other int64) json.Number {
 	n := new(big.Rat).SetFrac(units, big.NewInt(1_000_000_000))
 	switch divisor {
@@ -174,7 +175,7 @@ func naiveSorted[V any](m map[string]V) []string {
 	return out
 }
 
-// naiveCategory is null for none.
+// naiveCategory returns a category as answers have it; null for none.
 func naiveCategory(category string) any {
 	if category == "" {
 		return nil
@@ -182,8 +183,8 @@ func naiveCategory(category string) any {
 	return category
 }
 
-// naiveNamed is the key of a single event that is asked for.
-func naiveNamed(e map[string]any) naiveKey {
+// naiveKeyOf returns the key of a single event of a request.
+func naiveKeyOf(e map[string]any) naiveKey {
 	category, _ := e["category"].(string)
 	return naiveKey{category, e["name"].(string)}
 }
@@ -195,7 +196,7 @@ func (v *naiveView) timeline() any {
 		s := v.sums(b)
 		row := []any{}
 		for _, e := range v.body["events"].([]any) {
-			key := naiveNamed(e.(map[string]any))
+			key := naiveKeyOf(e.(map[string]any))
 			of := naiveBillions(s.count[key])
 			if v.body["dataView"] == "customValues" {
 				if of = s.value[key]; of == nil {
@@ -214,25 +215,25 @@ func (v *naiveView) timeline() any {
 }
 
 func TestUsageDistributionAgainstRawEvents(t *testing.T) {
-	worlds(t, 200, func(g *asker) {
-		body := g.question()
-		g.some(body, "globalFilters", g.filters)
+	againstRandomEvents(t, 200, func(g *questionGenerator) {
+		body := g.rangeQuestion()
+		g.maybe(body, "globalFilters", g.filters)
 		g.check("engagement/usageDistribution", body)
 	})
 }
 
 func TestEventTableAgainstRawEvents(t *testing.T) {
-	worlds(t, 200, func(g *asker) { g.check("eventTracking/basic/dataTable", g.question()) })
+	againstRandomEvents(t, 200, func(g *questionGenerator) { g.check("eventTracking/basic/dataTable", g.rangeQuestion()) })
 }
 
 func TestEventTimelineAgainstRawEvents(t *testing.T) {
-	worlds(t, 200, func(g *asker) { g.check("eventTracking/basic/timeline", g.timeline()) })
+	againstRandomEvents(t, 200, func(g *questionGenerator) { g.check("eventTracking/basic/timeline", g.timeline()) })
 }
 
-// timeline is a question of eventTracking/basic/timeline. It asks for no event
-// that is not basic.
-func (g *asker) timeline() map[string]any {
-	body := g.question()
+// timeline returns a question of eventTracking/basic/timeline without events
+// that are not basic.
+func (g *questionGenerator) timeline() map[string]any {
+	body := g.rangeQuestion()
 	body["dateSplit"], body["dataView"] = g.pick("day", "week", "month"), g.pick("usageCounts", "usageCount")
 	divisors := []any{nil, "users", "sessions", "runtime"}
 	if g.IntN(2) == 0 {
@@ -246,7 +247,7 @@ func (g *asker) timeline() map[string]any {
 		e := map[string]any{
 			"category": g.pick(nil, "", "File", "Édition", "none"), "name": g.pick("Open", "Save", "Print", schemas.SessionStart),
 		}
-		if key := naiveNamed(e); !asked[key] && !g.naive.flags[key].notBasic {
+		if key := naiveKeyOf(e); !asked[key] && !g.naive.flags[key].notBasic {
 			asked[key] = true
 			events = append(events, e)
 		}

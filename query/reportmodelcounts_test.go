@@ -11,9 +11,9 @@ import (
 
 // The naive model's filters and segments.
 
-// naiveHolds is a filter or a segment without its nulls, on a value that is
-// not null.
-func naiveHolds(f map[string]any, v any) bool {
+// naiveTest applies a filter or a segment, without includeNull, to a value that
+// is not null.
+func naiveTest(f map[string]any, v any) bool {
 	text := naiveText(v)
 	switch f["type"] {
 	case "string":
@@ -43,15 +43,15 @@ func naiveHolds(f map[string]any, v any) bool {
 	return false
 }
 
-// naiveMatch is a whole filter on a value; nil is null.
+// naiveMatch applies a filter to a value; nil is null.
 func naiveMatch(f map[string]any, v any) bool {
 	if v == nil {
 		return f["includeNull"] == true
 	}
-	return naiveHolds(f, v)
+	return naiveTest(f, v)
 }
 
-// matches holds a unit, as known before a day, to globalFilters.
+// matches applies globalFilters to a unit as known before a day.
 func (v *naiveView) matches(u *naiveUnit, before time.Time) bool {
 	filters, _ := v.body["globalFilters"].(map[string]any)
 	for name, f := range filters {
@@ -78,7 +78,7 @@ func (u *naiveUnit) matches(name string, f any, before time.Time) bool {
 	return naiveMatch(f.(map[string]any), u.value(name, before))
 }
 
-// flagged says that all flags that are named are as they are said to be.
+// flagged reports whether all flags that f names have the values it gives.
 func (u *naiveUnit) flagged(name string, f map[string]any, before time.Time) bool {
 	for flag, want := range f {
 		if flag != "segmentLabel" && naiveTrue(u.value(name+"."+flag, before)) != want {
@@ -88,7 +88,7 @@ func (u *naiveUnit) flagged(name string, f map[string]any, before time.Time) boo
 	return true
 }
 
-// nested says that one of the levels holds.
+// nested reports whether one of the levels matches.
 func (u *naiveUnit) nested(name string, f map[string]any, before time.Time) bool {
 	for level, want := range f {
 		if level == "type" {
@@ -115,7 +115,7 @@ func (u *naiveUnit) used(f map[string]any) bool {
 	}
 	count := 0.0
 	for _, e := range u.events {
-		if naiveAsked(f, e) {
+		if naiveRequested(f, e) {
 			count++
 		}
 	}
@@ -126,9 +126,9 @@ func (u *naiveUnit) used(f map[string]any) bool {
 	return (low == nil || count >= low.(float64)) && (high == nil || count <= high.(float64))
 }
 
-// naiveAsked says that an event is one of those that an element of events, a
-// single one or a combination, asks for.
-func naiveAsked(asked map[string]any, e naiveEvent) bool {
+// naiveRequested reports whether an element of "events", a single event or a
+// combination, includes an event.
+func naiveRequested(asked map[string]any, e naiveEvent) bool {
 	combi, ok := asked["combiArray"].([]any)
 	if !ok {
 		combi = []any{map[string]any{"category": asked["category"], "name": asked["name"]}}
@@ -152,7 +152,7 @@ func naiveMember(m map[string]any, key naiveKey) bool {
 	return like(key.category, m["categoryType"], m["category"])
 }
 
-// series are the labels that a unit has in a level, and the segment of each.
+// series returns the labels of a unit in a level, with the segment of each.
 func (u *naiveUnit) series(level map[string]any, before time.Time) map[string]int {
 	out := map[string]int{}
 	for i, s := range level["segments"].([]any) {
@@ -174,9 +174,9 @@ func (u *naiveUnit) seriesOf(name string, s map[string]any, before time.Time) (l
 	case v == nil:
 		return "<NULL>", s["includeNull"] == true
 	case s["split"] == true:
-		return naiveText(v), naiveHolds(s, v)
+		return naiveText(v), naiveTest(s, v)
 	}
-	return naiveLabel(s), naiveHolds(s, v)
+	return naiveLabel(s), naiveTest(s, v)
 }
 
 func naiveLabel(s map[string]any) string {
@@ -189,13 +189,13 @@ func naiveLabel(s map[string]any) string {
 	return naiveText(s["value"])
 }
 
-// naiveParts cuts who into the series of a level. Labels that were given are
-// always there; size decides which a limit keeps.
-func naiveParts[T any](level map[string]any, who []T, series func(T) map[string]int, size func([]T) int) map[string][]T {
-	parts, segment := map[string][]T{}, map[string]int{}
-	for _, one := range who {
+// naiveSeries divides members among the series of a level. Given labels are
+// always there; size decides which series a limit keeps.
+func naiveSeries[T any](level map[string]any, members []T, series func(T) map[string]int, size func([]T) int) map[string][]T {
+	out, segment := map[string][]T{}, map[string]int{}
+	for _, one := range members {
 		for label, i := range series(one) {
-			parts[label] = append(parts[label], one)
+			out[label] = append(out[label], one)
 			if at, known := segment[label]; !known || i < at {
 				segment[label] = i
 			}
@@ -204,50 +204,52 @@ func naiveParts[T any](level map[string]any, who []T, series func(T) map[string]
 	for i, s := range level["segments"].([]any) {
 		s := s.(map[string]any)
 		if s["split"] != true {
-			parts[naiveLabel(s)] = append([]T(nil), parts[naiveLabel(s)]...)
+			out[naiveLabel(s)] = append([]T(nil), out[naiveLabel(s)]...)
 		}
 		if s["includeNull"] == true {
-			parts["<NULL>"] = append([]T(nil), parts["<NULL>"]...)
+			out["<NULL>"] = append([]T(nil), out["<NULL>"]...)
 		}
 		limit, limited := s["limit"].(float64)
 		if !limited {
 			continue
 		}
 		var labels []string
-		for label := range parts {
+		for label := range out {
 			if at, known := segment[label]; known && at == i && label != "<NULL>" {
 				labels = append(labels, label)
 			}
 		}
 		sort.Slice(labels, func(i, j int) bool {
-			if a, b := size(parts[labels[i]]), size(parts[labels[j]]); a != b {
+			if a, b := size(out[labels[i]]), size(out[labels[j]]); a != b {
 				return a > b
 			}
 			return strings.Compare(labels[i], labels[j]) < 0
 		})
 		for _, label := range labels[min(len(labels), int(limit)):] {
-			delete(parts, label)
+			delete(out, label)
 		}
 	}
-	return parts
+	return out
 }
 
-// segments cuts units by segmentBy; before says which of their values count.
+// segments divides units by segmentBy; before returns the day before which
+// their values are read.
 func (v *naiveView) segments(units []*naiveUnit, before func(*naiveUnit) time.Time) map[string][]*naiveUnit {
 	level := map[string]any{"property": v.body["segmentBy"], "segments": v.body["segments"]}
-	return naiveParts(level, units,
+	return naiveSeries(level, units,
 		func(u *naiveUnit) map[string]int { return u.series(level, before(u)) },
 		func(part []*naiveUnit) int { return len(part) })
 }
 
-// naiveCounted is a unit in a bucket.
-type naiveCounted struct {
+// naiveStatus is the statuses of a unit in a bucket.
+type naiveStatus struct {
 	unit   *naiveUnit
 	bucket naiveBucket
 	is     map[string]bool
 }
 
-// lost is the day on which a unit is reported lost; false while it is not.
+// lost returns the day on which a unit is reported as lost; false while it is
+// not lost.
 func (v *naiveView) lost(u *naiveUnit) (time.Time, bool) {
 	declared := u.last().AddDate(0, 0, int(v.body["daysUntilDeclaredLost"].(float64)))
 	if v.body["dateReportedLost"] == "dateDeclaredLost" {
@@ -260,7 +262,7 @@ func (u *naiveUnit) active(in naiveBucket) bool {
 	return slices.ContainsFunc(u.events, func(e naiveEvent) bool { return in.has(e.day) })
 }
 
-// statuses says what a unit is in a bucket.
+// statuses returns the requested statuses of a unit in a bucket.
 func (v *naiveView) statuses(u *naiveUnit, b naiveBucket) map[string]bool {
 	out := map[string]bool{}
 	for _, status := range v.body["clientStatus"].([]any) {
@@ -288,26 +290,26 @@ func (v *naiveView) dateRange() any {
 
 // current answers generic/current.
 func (v *naiveView) current() any {
-	all := naiveAlways
+	all := naiveAllDays
 	if v.body["startDate"] != nil {
 		all.from = v.date(v.body["startDate"])
 	}
 	return v.count([]naiveBucket{all})[""]
 }
 
-// count is what there is in each bucket.
+// count returns the counts of each bucket.
 func (v *naiveView) count(buckets []naiveBucket) map[string]map[string]any {
 	levels, _ := v.body["levels"].(map[string]any)
-	var who []naiveCounted
+	var who []naiveStatus
 	for _, u := range v.units {
 		for _, b := range buckets {
 			if v.matches(u, b.to) {
-				who = append(who, naiveCounted{u, b, v.statuses(u, b)})
+				who = append(who, naiveStatus{u, b, v.statuses(u, b)})
 			}
 		}
 	}
 	if len(levels) > 0 {
-		return v.nest(1, who, buckets)
+		return v.encodeLevel(1, who, buckets)
 	}
 	out := map[string]map[string]any{}
 	for _, b := range buckets {
@@ -318,7 +320,7 @@ func (v *naiveView) count(buckets []naiveBucket) map[string]map[string]any {
 	return out
 }
 
-func (v *naiveView) totals(who []naiveCounted, b naiveBucket) map[string]any {
+func (v *naiveView) totals(who []naiveStatus, b naiveBucket) map[string]any {
 	out := map[string]any{}
 	for _, status := range v.body["clientStatus"].([]any) {
 		count := 0
@@ -332,8 +334,9 @@ func (v *naiveView) totals(who []naiveCounted, b naiveBucket) map[string]any {
 	return out
 }
 
-// nest is {"levelN": {label: {"totals", "levelN+1"}}} by bucket key.
-func (v *naiveView) nest(depth int, who []naiveCounted, buckets []naiveBucket) map[string]map[string]any {
+// encodeLevel returns {"levelN": {label: {"totals", "levelN+1"}}} by the key of
+// the bucket.
+func (v *naiveView) encodeLevel(depth int, who []naiveStatus, buckets []naiveBucket) map[string]map[string]any {
 	out := map[string]map[string]any{}
 	name := fmt.Sprint("level", depth)
 	level, ok := v.body["levels"].(map[string]any)[name].(map[string]any)
@@ -346,10 +349,10 @@ func (v *naiveView) nest(depth int, who []naiveCounted, buckets []naiveBucket) m
 	if !ok {
 		return out
 	}
-	who = slices.DeleteFunc(slices.Clone(who), func(c naiveCounted) bool { return !c.is["new"] && !c.is["active"] && !c.is["lost"] })
-	parts := naiveParts(level, who, func(c naiveCounted) map[string]int { return c.unit.series(level, c.bucket.to) }, naiveSum)
+	who = slices.DeleteFunc(slices.Clone(who), func(c naiveStatus) bool { return !c.is["new"] && !c.is["active"] && !c.is["lost"] })
+	parts := naiveSeries(level, who, func(c naiveStatus) map[string]int { return c.unit.series(level, c.bucket.to) }, naiveSum)
 	for label, part := range parts {
-		inner := v.nest(depth+1, part, buckets)
+		inner := v.encodeLevel(depth+1, part, buckets)
 		for _, b := range buckets {
 			inner[b.key]["totals"] = v.totals(part, b)
 			out[b.key][name].(map[string]any)[label] = inner[b.key]
@@ -358,8 +361,8 @@ func (v *naiveView) nest(depth int, who []naiveCounted, buckets []naiveBucket) m
 	return out
 }
 
-// naiveSum is the sum of all numbers asked for.
-func naiveSum(who []naiveCounted) (sum int) {
+// naiveSum returns the sum of all requested counts.
+func naiveSum(who []naiveStatus) (sum int) {
 	for _, c := range who {
 		for _, is := range c.is {
 			if is {

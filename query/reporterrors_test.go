@@ -9,8 +9,9 @@ import (
 	"testing"
 )
 
-// refused says that a question is a 400 that names a field.
-func (w *reportWorld) refused(path string, body map[string]any, field string) {
+// checkRefused fails unless a question is answered with a 400 whose reason
+// begins with the field.
+func (w *reportWorld) checkRefused(path string, body map[string]any, field string) {
 	w.t.Helper()
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -19,15 +20,15 @@ func (w *reportWorld) refused(path string, body map[string]any, field string) {
 	rec := w.ask(path+"/1", string(text))
 	reason, _ := naiveObject(rec.Body.Bytes())["reason"].(string)
 	if rec.Code != http.StatusBadRequest || !strings.HasPrefix(reason, field) {
-		w.t.Errorf("%s %s:\n%d %s\nwant 400 and %s", path, text, rec.Code, rec.Body, field)
+		w.t.Errorf("%s %s:\nanswered %d %s\nwant 400 and a reason that begins with %s", path, text, rec.Code, rec.Body, field)
 	}
 }
 
-// TestWhatReportsRefuse: every question is one that is answered, but for one
-// member.
-func TestWhatReportsRefuse(t *testing.T) {
+// TestReportsRefuseInvalidMembers asks valid questions in which one member is
+// missing or invalid.
+func TestReportsRefuseInvalidMembers(t *testing.T) {
 	w := newReportWorld(t)
-	w.flag()
+	w.setEventFlags()
 	many := make([]any, 101)
 	for i := range many {
 		many[i] = map[string]any{"name": fmt.Sprint("n", i)}
@@ -76,8 +77,8 @@ func TestWhatReportsRefuse(t *testing.T) {
 		{"/", "timeZone", "Atlantis/Poseidonis", "timeZone: "},
 	} {
 		matched := 0
-		for path := range anyReport {
-			if !relates(path, c.paths) || c.member == "globalFilters" && strings.Contains(path, "basic") {
+		for path := range randomQuestions {
+			if !matchesAny(path, c.paths) || c.member == "globalFilters" && strings.Contains(path, "basic") {
 				continue
 			}
 			matched++
@@ -89,16 +90,17 @@ func TestWhatReportsRefuse(t *testing.T) {
 			if body[c.member] = c.value; c.value == nil {
 				delete(body, c.member)
 			}
-			w.refused(path, body, c.field)
+			w.checkRefused(path, body, c.field)
 		}
 		if matched == 0 {
-			t.Errorf("%s are no reports", c.paths)
+			t.Errorf("no report matches %s", c.paths)
 		}
 	}
 }
 
-// relates says that a path has one of some words; "/" is in all that we have.
-func relates(path, words string) bool {
+// matchesAny reports whether a path contains one of some words; "/" is in every
+// path.
+func matchesAny(path, words string) bool {
 	for word := range strings.FieldsSeq(words) {
 		if strings.Contains("/"+path, word) {
 			return true
@@ -107,27 +109,28 @@ func relates(path, words string) bool {
 	return false
 }
 
-// TestWhatCannotBeGrouped is refused.
-func TestWhatCannotBeGrouped(t *testing.T) {
+// TestInvalidGroupByIsRefused: groupBy is refused where a report has none, and
+// for properties that cannot group.
+func TestInvalidGroupByIsRefused(t *testing.T) {
 	w := newReportWorld(t)
-	g := newAsker(t, rand.New(rand.NewPCG(8, 8)), w)
-	for path, question := range anyReport {
+	g := newQuestionGenerator(t, rand.New(rand.NewPCG(8, 8)), w)
+	for path, question := range randomQuestions {
 		body := question(g)
 		for _, member := range []string{"globalFilters", "levels", "segmentBy", "segments", "eventProperties"} {
 			delete(body, member)
 		}
 		for _, by := range []any{"C03", "prodVersion", "shoeSize"} { // C03 is not of type 3
 			body["groupBy"] = by
-			w.refused(path, body, "groupBy: ")
+			w.checkRefused(path, body, "groupBy: ")
 		}
 		body["groupBy"] = "clientId"
 		w.envelope(path+"/1", body)
 		body["groupBy"] = "machineId"
 		if !strings.Contains(path, "generic/") && !strings.Contains(path, "lifetime/") {
-			w.refused(path, body, "groupBy: ")
+			w.checkRefused(path, body, "groupBy: ")
 			continue
 		}
 		body["globalFilters"] = map[string]any{"clientId": map[string]any{"type": "string", "value": "100"}}
-		w.refused(path, body, "globalFilters.clientId")
+		w.checkRefused(path, body, "globalFilters.clientId")
 	}
 }

@@ -14,38 +14,37 @@ import (
 	"weir/schemas"
 )
 
-// The naive model of the reports: it reads the question as it was sent, looks
-// at raw events alone, as often as it takes, and shares no code with what it
-// checks.
+// The naive model of the reports reads the question as it was sent, looks at raw
+// events alone, as often as it takes, and shares no code with what it checks.
 
-// naiveReport is what a product was ever sent.
+// naiveReport is all events of a product, with what its owner decided.
 type naiveReport struct {
-	events []naiveEvent
-	flags  map[naiveKey]naiveFlags // of events that are not both basic and advanced
-	paged  int                     // clients on a page of the list
+	events   []naiveEvent
+	flags    map[naiveKey]naiveFlags // of the events that are not both basic and advanced
+	pageSize int                     // clients on a page of the list
 }
 
-// naiveEvent is an event, read.
+// naiveEvent is an event with its JSON decoded.
 type naiveEvent struct {
 	stored
-	key       naiveKey
-	said, own map[string]any // $client and own properties; numbers as they were written
-	day       time.Time      // midnight UTC of its date in the zone of the question
+	key                     naiveKey
+	clientProps, eventProps map[string]any // $client and own properties; numbers as they were written
+	day                     time.Time      // midnight UTC of its date in the zone of the question
 }
 
-// naiveKey is what an event is called; an empty category is none.
+// naiveKey is the category and the name of an event; "" is no category.
 type naiveKey struct{ category, name string }
 
-// naiveFlags say what an event is left out of.
+// naiveFlags say which reports an event is left out of.
 type naiveFlags struct{ notBasic, notAdvanced bool }
 
 func newNaiveReport(product int64, events []stored) *naiveReport {
-	n := &naiveReport{flags: map[naiveKey]naiveFlags{}, paged: 200}
+	n := &naiveReport{flags: map[naiveKey]naiveFlags{}, pageSize: 200}
 	for _, e := range events {
 		if e.Product != product {
 			continue
 		}
-		one := naiveEvent{stored: e, key: naiveKey{name: e.Name}, said: naiveObject(e.ClientProps), own: naiveObject(e.Properties)}
+		one := naiveEvent{stored: e, key: naiveKey{name: e.Name}, clientProps: naiveObject(e.ClientProps), eventProps: naiveObject(e.Properties)}
 		if e.Category != nil {
 			one.key.category = *e.Category
 		}
@@ -62,13 +61,14 @@ func naiveObject(text []byte) map[string]any {
 	return out
 }
 
-// tracked says that the event is neither start nor stop of a session.
+// tracked reports whether the event is neither the start nor the stop of a
+// session.
 func (e *naiveEvent) tracked() bool {
 	return e.Name != schemas.SessionStart && e.Name != schemas.SessionStop
 }
 
-// naiveView is what one question sees: the events that it asks about, in its
-// time zone, by unit.
+// naiveView is the events that one question is about, in its time zone and by
+// unit.
 type naiveView struct {
 	*naiveReport
 	body  map[string]any
@@ -78,38 +78,38 @@ type naiveView struct {
 
 // naiveUnit is one client, or the clients of one value of groupBy.
 type naiveUnit struct {
-	id     string
-	events []naiveEvent // by (time, offset)
-	life   naiveUsage
+	id       string
+	events   []naiveEvent // by (time, offset)
+	lifetime naiveUsage
 }
 
-// naiveEver is after all days.
-var naiveEver = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+// naiveEnd is after all days.
+var naiveEnd = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// naiveZone is the time zone of a question.
+// naiveZone returns the time zone of a question.
 func naiveZone(body map[string]any) *time.Location {
 	name, _ := body["timeZone"].(string) // "" is UTC
 	zone, err := time.LoadLocation(name)
 	if err != nil {
-		return nil // whoever asks for a date in it will see
+		return nil // a test that uses it fails
 	}
 	return zone
 }
 
-// naiveDate is midnight UTC of the date in a zone.
+// naiveDate returns midnight UTC of the date in a zone.
 func naiveDate(t time.Time, zone *time.Location) time.Time {
 	y, m, d := t.In(zone).Date()
 	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
 }
 
-// view is what a question that is asked now sees.
+// view returns the events that a question is about when it is asked at a time.
 func (n *naiveReport) view(body map[string]any, now time.Time) *naiveView {
 	zone := naiveZone(body)
 	v := &naiveView{naiveReport: n, body: body, today: naiveDate(now, zone)}
 	asked, _ := body["eventProperties"].(map[string]any)
 	clients := map[string]*naiveUnit{}
 	for _, e := range n.events {
-		if !naiveOwn(asked, e.own) {
+		if !naiveEventFilter(asked, e.eventProps) {
 			continue
 		}
 		id := strconv.FormatInt(e.Client, 10)
@@ -130,7 +130,7 @@ func (v *naiveView) group(clients map[string]*naiveUnit) {
 	for id, c := range clients {
 		c.sort()
 		if by != "" && by != "clientId" {
-			same := c.value(by, naiveEver)
+			same := c.value(by, naiveEnd)
 			if same == nil {
 				continue
 			}
@@ -144,7 +144,7 @@ func (v *naiveView) group(clients map[string]*naiveUnit) {
 	for _, id := range slices.Sorted(maps.Keys(units)) {
 		u := units[id]
 		u.sort()
-		u.life = u.usage(naiveAlways)
+		u.lifetime = u.usage(naiveAllDays)
 		v.units = append(v.units, u)
 	}
 }
@@ -158,8 +158,8 @@ func (u *naiveUnit) sort() {
 	})
 }
 
-// naiveOwn says that an event's own properties match all of the filters.
-func naiveOwn(filters, own map[string]any) bool {
+// naiveEventFilter reports whether an event's own properties match all filters.
+func naiveEventFilter(filters, own map[string]any) bool {
 	for name, f := range filters {
 		v := own[name]
 		switch v.(type) {
@@ -179,7 +179,7 @@ func naiveOwn(filters, own map[string]any) bool {
 func (u *naiveUnit) first() time.Time { return u.events[0].day }
 func (u *naiveUnit) last() time.Time  { return u.events[len(u.events)-1].day }
 
-// naiveBucket is some days of the range; to is exclusive.
+// naiveBucket is some days of the range; to is excluded.
 type naiveBucket struct {
 	key      string
 	from, to time.Time
@@ -187,8 +187,8 @@ type naiveBucket struct {
 
 func (b naiveBucket) has(t time.Time) bool { return !t.Before(b.from) && t.Before(b.to) }
 
-// naiveAlways is a bucket of all days.
-var naiveAlways = naiveBucket{to: naiveEver}
+// naiveAllDays is a bucket of all days.
+var naiveAllDays = naiveBucket{to: naiveEnd}
 
 // date reads a date of the question.
 func (v *naiveView) date(text any) time.Time {
@@ -200,12 +200,12 @@ func (v *naiveView) date(text any) time.Time {
 	return day
 }
 
-// days is the range of the question as one bucket.
+// days returns the range of the question as one bucket.
 func (v *naiveView) days() naiveBucket {
 	return naiveBucket{key: "all", from: v.date(v.body["startDate"]), to: v.date(v.body["stopDate"]).AddDate(0, 0, 1)}
 }
 
-// buckets are the parts of the range.
+// buckets returns the range of the question, cut by dateSplit.
 func (v *naiveView) buckets() []naiveBucket {
 	var out []naiveBucket
 	in := v.days()
@@ -222,7 +222,7 @@ func (v *naiveView) buckets() []naiveBucket {
 	return out
 }
 
-// naiveStart is the first day of the day, week or month of d.
+// naiveStart returns the first day of the day, week or month of d.
 func naiveStart(split any, d time.Time) string {
 	switch split {
 	case "week":
@@ -235,7 +235,7 @@ func naiveStart(split any, d time.Time) string {
 	return d.Format(time.DateOnly)
 }
 
-// naiveStandard says that the value of a property is kept for each day.
+// naiveStandard reports whether a property has a value of each day.
 func naiveStandard(name string) bool {
 	group, _, _ := strings.Cut(name, ".")
 	switch group {
@@ -247,7 +247,7 @@ func naiveStandard(name string) bool {
 
 var naiveContinents = map[string]string{"DE": "EU", "MT": "EU", "US": "NA", "NZ": "OC", "NP": "AS", "BR": "SA", "ZA": "AF", "AQ": "AN"}
 
-// value is a property as known before a day; nil is null.
+// value returns a property as known before a day; nil is null.
 func (u *naiveUnit) value(name string, before time.Time) any {
 	switch name {
 	case "clientId":
@@ -257,9 +257,9 @@ func (u *naiveUnit) value(name string, before time.Time) any {
 	case "dateLastSeen":
 		return u.last().Format(time.DateOnly)
 	case "lifetimeSessionCount":
-		return naiveWhole(u.life.sessions)
+		return naiveWhole(u.lifetime.sessions)
 	case "lifetimeRuntimeMinutes":
-		return naiveWhole(u.life.ms / 60_000)
+		return naiveWhole(u.lifetime.ms / 60_000)
 	case "geography.continent":
 		if country := u.value("geography.country", before); country != nil && naiveContinents[naiveText(country)] != "" {
 			return naiveContinents[naiveText(country)]
@@ -267,7 +267,7 @@ func (u *naiveUnit) value(name string, before time.Time) any {
 	}
 	var value any
 	for _, e := range u.events {
-		if v, there := e.said[name]; there && (!naiveStandard(name) || e.day.Before(before)) {
+		if v, there := e.clientProps[name]; there && (!naiveStandard(name) || e.day.Before(before)) {
 			value = v
 		}
 	}
@@ -288,7 +288,7 @@ func naiveTrue(v any) bool {
 	return slices.Contains([]string{"true", "1", "y", "yes"}, strings.ToLower(naiveText(v)))
 }
 
-// naiveUsage is what a unit did on some days.
+// naiveUsage is the activity of a unit on some days.
 type naiveUsage struct {
 	days, weeks, months map[string]bool
 	sessions, ms        int64
@@ -328,7 +328,7 @@ func (u *naiveUnit) usage(in naiveBucket) naiveUsage {
 	return out
 }
 
-// minutes are begun ones.
+// minutes returns the runtime in minutes, rounded up.
 func (u naiveUsage) minutes() int64 {
 	minutes := u.ms / 60_000
 	if u.ms > minutes*60_000 {
@@ -339,7 +339,7 @@ func (u naiveUsage) minutes() int64 {
 
 func naiveWhole(n int64) json.Number { return naiveDecimal(big.NewInt(n), 0) }
 
-// naiveDecimal is n units of 10^-digits without needless zeros.
+// naiveDecimal returns n × 10^-digits without trailing zeros.
 func naiveDecimal(n *big.Int, digits int) json.Number {
 	text := new(big.Rat).SetFrac(n, new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(digits)), nil)).FloatString(digits)
 	if strings.Contains(text, ".") {
@@ -348,7 +348,8 @@ func naiveDecimal(n *big.Int, digits int) json.Number {
 	return json.Number(text)
 }
 
-// naiveRound is n ÷ d with so many decimals, half away from zero; 0 when d is.
+// naiveRound returns n ÷ d with the given number of decimals, halves away from
+// zero; 0 if d is 0.
 func naiveRound(n, d *big.Rat, digits int) json.Number {
 	if d.Sign() == 0 {
 		return "0"
@@ -360,10 +361,10 @@ func naiveRound(n, d *big.Rat, digits int) json.Number {
 	return naiveDecimal(new(big.Int).Quo(q.Num(), q.Denom()), digits)
 }
 
-// naivePer is n ÷ d with two decimals.
+// naivePer returns n ÷ d with two decimals.
 func naivePer(n, d int64) json.Number { return naiveRound(big.NewRat(n, 1), big.NewRat(d, 1), 2) }
 
-// naivePercent is how much n is of d.
+// naivePercent returns n as a percentage of d.
 func naivePercent(n, d int64) json.Number {
 	return naiveRound(big.NewRat(100*n, 1), big.NewRat(d, 1), 1)
 }
