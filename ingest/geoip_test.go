@@ -14,8 +14,6 @@ import (
 	"github.com/maxmind/mmdbwriter"
 	"github.com/maxmind/mmdbwriter/mmdbtype"
 	"github.com/oschwald/maxminddb-golang/v2"
-
-	"weir/schemas/topic"
 )
 
 // writeGeoDB writes a MaxMind DB that maps networks to places like "US" or "US NY",
@@ -144,22 +142,6 @@ func TestGeoIPHasToOpen(t *testing.T) {
 func BenchmarkStampCountry(b *testing.B) {
 	body := bytes.ReplaceAll(batchBody(100), []byte(`"language"`), []byte(`"$ip":"192.0.2.130","language"`))
 	for name, places := range map[string]*maxminddb.Reader{"off": nil, "on": testGeoDB(b)} {
-		b.Run(name, func(b *testing.B) {
-			d, recs := &decoder{geoDB: places}, new(batch)
-			b.SetBytes(int64(len(body)))
-			b.ReportAllocs()
-			for b.Loop() {
-				d.reset(1001, math.MaxInt64)
-				d.body = append(d.body[:0], body...)
-				events, err := d.decodeEvents()
-				if err != nil {
-					b.Fatal(err)
-				}
-				if err := recs.load(events, topic.DefaultShards); err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.ReportMetric(float64(100*b.N)/b.Elapsed().Seconds(), "events/s")
-		})
+		b.Run(name, func(b *testing.B) { benchmarkRecords(b, &decoder{geoDB: places}, body) })
 	}
 }

@@ -220,6 +220,15 @@ func (c *adminCall) target() string {
 	return c.ID
 }
 
+// targetProduct returns target as the id of a product.
+func (c *adminCall) targetProduct() (int64, error) {
+	id, err := parseProduct(c.target())
+	if err != nil {
+		return 0, usageError{err}
+	}
+	return id, nil
+}
+
 // product returns the only --product, or 0.
 func (c *adminCall) product() int64 {
 	return cmp.Or([]int64(c.Products)...)

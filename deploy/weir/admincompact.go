@@ -3,22 +3,22 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"weir/processor"
+	"weir/schemas/registry"
 )
 
 const helpCompact = `usage: weir admin compact [--data DIR] [--json] [--SETTING VALUE]...
 
 Merges small data files until each shard has one for each partition of each
-table, and rollup rows of one key into one. No answer changes. Safe beside the
-running server, on a stopped folder, and on a cluster (--database.url,
+table, and rollup rows of one key into one. No answer changes. Safe while a
+server runs, on a stopped folder, and on a cluster (--database.url,
 --s3.endpoint …).
 `
 
 // runCompact merges the small data files of every table once.
-func runCompact(ctx context.Context, p *process, args []string) (err error) {
+func runCompact(ctx context.Context, p *process, args []string) error {
 	var opts struct {
 		JSON bool `key:"json"`
 	}
@@ -29,23 +29,11 @@ func runCompact(ctx context.Context, p *process, args []string) (err error) {
 	if err := noArguments(rest); err != nil {
 		return err
 	}
-	log := p.logger(cfg.Log)
-	cfg, done, err := attach(ctx, cfg, log)
-	if err != nil {
+	var result processor.CompactResult
+	err = withLake(ctx, cfg, p.logger(cfg.Log), func(_ Config, _ *registry.Registry, store storage) (err error) {
+		result, err = processor.Compact(ctx, store.lake, processor.CompactOptions{})
 		return err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	reg, err := openRegistry(ctx, cfg, log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, reg.Close()) }()
-	store, err := openStorage(ctx, cfg, reg)
-	if err != nil {
-		return err
-	}
-	defer store.close()
-	result, err := processor.Compact(ctx, store.lake, processor.CompactOptions{})
+	})
 	if err != nil {
 		return err
 	}

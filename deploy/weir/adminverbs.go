@@ -72,9 +72,9 @@ func revokeAccount(ctx context.Context, c *adminCall) (output, error) {
 func createProduct(ctx context.Context, c *adminCall) (output, error) {
 	p := registry.Product{Account: c.Account, Name: c.Name}
 	if c.target() != "" {
-		id, err := parseProduct(c.target())
+		id, err := c.targetProduct()
 		if err != nil {
-			return output{}, usageError{err}
+			return output{}, err
 		}
 		p.ID = id
 	}
@@ -97,18 +97,18 @@ func listProducts(ctx context.Context, c *adminCall) (output, error) {
 }
 
 func revokeProduct(ctx context.Context, c *adminCall) (output, error) {
-	id, err := parseProduct(c.target())
+	id, err := c.targetProduct()
 	if err != nil {
-		return output{}, usageError{err}
+		return output{}, err
 	}
 	return revokedOutput("product", c.target()), c.reg.RevokeProduct(ctx, id)
 }
 
 // labelProperty without --value removes the label.
 func labelProperty(ctx context.Context, c *adminCall) (output, error) {
-	id, err := parseProduct(c.target())
+	id, err := c.targetProduct()
 	if err != nil {
-		return output{}, usageError{err}
+		return output{}, err
 	}
 	return output{
 		json:  orderedObject{{"property", c.Name}, {"label", c.Value}},
@@ -117,9 +117,9 @@ func labelProperty(ctx context.Context, c *adminCall) (output, error) {
 }
 
 func typeProperty(ctx context.Context, c *adminCall) (output, error) {
-	id, err := parseProduct(c.target())
+	id, err := c.targetProduct()
 	if err != nil {
-		return output{}, usageError{err}
+		return output{}, err
 	}
 	kind, err := strconv.Atoi(c.Value)
 	if err != nil {

@@ -73,6 +73,28 @@ func attach(ctx context.Context, cfg Config, log *slog.Logger) (_ Config, done f
 	return withEmbeddedParts(cfg, cfg.Data, runInfo{Kafka: parts.Kafka, S3: parts.S3}), done, nil
 }
 
+// withLake calls use with the settings, the registry and the storage of a data
+// folder or cluster, and closes everything afterwards. The settings lead to the
+// broker, too.
+func withLake(ctx context.Context, cfg Config, log *slog.Logger, use func(Config, *registry.Registry, storage) error) (err error) {
+	cfg, done, err := attach(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	reg, err := openRegistry(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, reg.Close()) }()
+	store, err := openStorage(ctx, cfg, reg)
+	if err != nil {
+		return err
+	}
+	defer store.close()
+	return use(cfg, reg, store)
+}
+
 // connectOrLock returns how to reach the server on dir. When no server runs it
 // returns the lock of dir instead, which keeps one from starting. It waits for a
 // server that has the lock but has not written run.json yet.

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"weir/schemas/lake"
+	"weir/schemas/registry"
 	"weir/schemas/topic"
 )
 
@@ -102,37 +103,34 @@ func runCheck(ctx context.Context, p *process, args []string) error {
 func (p *process) readBalance(ctx context.Context, cfg Config, deep bool) (b balance, err error) {
 	// Info lines of the embedded parts would mix with the table: the default level
 	// is warn here.
-	cfg.Log.Level = cmp.Or(map[bool]string{true: cfg.Log.Level}[cfg.Log.Level != "info"], "warn")
+	if cfg.Log.Level == "info" {
+		cfg.Log.Level = "warn"
+	}
 	log := p.logger(cfg.Log)
-	cfg, done, err := attach(ctx, cfg, log)
-	if err != nil {
-		return b, err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	reg, err := openRegistry(ctx, cfg, log)
-	if err != nil {
-		return b, err
-	}
-	defer func() { err = errors.Join(err, reg.Close()) }()
-	store, err := openStorage(ctx, cfg, reg)
-	if err != nil {
-		return b, err
-	}
-	defer store.close()
+	err = withLake(ctx, cfg, log, func(cfg Config, reg *registry.Registry, store storage) (err error) {
+		b, err = audit(ctx, cfg, reg, store, deep, log)
+		return err
+	})
+	return b, err
+}
+
+// audit audits the topic that the registry has recorded. Without a record no
+// server was ever started: there are no events.
+func audit(ctx context.Context, cfg Config, reg *registry.Registry, store storage, deep bool, log *slog.Logger) (balance, error) {
 	recorded, err := reg.TopicLayout(ctx)
 	if err != nil {
-		return b, err
+		return balance{}, err
 	}
 	if recorded == "" {
-		return balance{Closes: true, Shards: []shardBalance{}}, nil // no server was ever started: there are no events
+		return balance{Closes: true, Shards: []shardBalance{}}, nil
 	}
 	var layout topic.Layout
 	if err := json.Unmarshal([]byte(recorded), &layout); err != nil {
-		return b, fmt.Errorf("read the recorded layout of the topic: %w", err)
+		return balance{}, fmt.Errorf("read the recorded layout of the topic: %w", err)
 	}
 	client, err := kafkaClient(cfg.Kafka, log)
 	if err != nil {
-		return b, err
+		return balance{}, err
 	}
 	defer client.Close()
 	return auditor{lake: store.lake, layout: layout, admin: kadm.NewClient(client), log: log}.audit(ctx, deep)
