@@ -39,8 +39,8 @@ func BenchmarkWriteEvents(b *testing.B) {
 	}
 }
 
-// cpuTime is what this process has used of the processor: the measure on a
-// machine that does other things too.
+// cpuTime returns the processor time that this process has used, which other
+// load on the machine changes less than wall time.
 func cpuTime(b *testing.B) time.Duration {
 	b.Helper()
 	var u syscall.Rusage
@@ -77,7 +77,7 @@ func BenchmarkScan(b *testing.B) {
 		})
 	}
 	measure("three", benchRows, func(b *testing.B) int {
-		return count(b, l.ScanEvents(b.Context(), files, three, columns.Filter{}))
+		return countRows(b, l.ScanEvents(b.Context(), files, three, columns.Filter{}))
 	})
 	body, err := w.Store.Get(b.Context(), files[0].Path)
 	if err != nil {
@@ -85,12 +85,12 @@ func BenchmarkScan(b *testing.B) {
 	}
 	measure("three/floor", benchRows, func(b *testing.B) int { return readPages(b, body, three) })
 	measure("all", benchRows, func(b *testing.B) int {
-		return count(b, l.ScanEvents(b.Context(), files, nil, columns.Filter{}))
+		return countRows(b, l.ScanEvents(b.Context(), files, nil, columns.Filter{}))
 	})
 	measure("all/floor", benchRows, func(b *testing.B) int { return readPages(b, body, nil) })
 	one := columns.Filter{Clients: []int64{77<<32 + 7}}
-	measure("client", count(b, l.ScanEvents(b.Context(), files, nil, one)), func(b *testing.B) int {
-		return count(b, l.ScanEvents(b.Context(), files, nil, one))
+	measure("client", countRows(b, l.ScanEvents(b.Context(), files, nil, one)), func(b *testing.B) int {
+		return countRows(b, l.ScanEvents(b.Context(), files, nil, one))
 	})
 }
 

@@ -8,19 +8,19 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 )
 
-// counting counts what it is asked for.
-type counting struct {
+// countingAllocator counts its calls.
+type countingAllocator struct {
 	memory.Allocator
 	calls int
 }
 
-func (c *counting) Allocate(size int) []byte {
+func (c *countingAllocator) Allocate(size int) []byte {
 	c.calls++
 	return c.Allocator.Allocate(size)
 }
 
-func TestRecycler(t *testing.T) {
-	from := &counting{Allocator: memory.DefaultAllocator}
+func TestBufferPool(t *testing.T) {
+	from := &countingAllocator{Allocator: memory.DefaultAllocator}
 	r, random := &bufferPool{Allocator: from}, rand.New(rand.NewPCG(1, 2))
 	type piece struct {
 		b    []byte
@@ -30,7 +30,7 @@ func TestRecycler(t *testing.T) {
 	check := func(p piece) {
 		t.Helper()
 		if slices.ContainsFunc(p.b, func(b byte) bool { return b != p.mark }) {
-			t.Fatalf("%d bytes were given out while they were held", len(p.b))
+			t.Fatalf("%d bytes were allocated again while in use", len(p.b))
 		}
 	}
 	for i := range 20_000 {
@@ -57,6 +57,6 @@ func TestRecycler(t *testing.T) {
 		check(p)
 	}
 	if from.calls > 10_000 {
-		t.Errorf("%d of 20,000 pieces were made anew", from.calls)
+		t.Errorf("%d of 20,000 buffers came from the allocator below, want fewer", from.calls)
 	}
 }

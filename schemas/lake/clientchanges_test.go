@@ -43,7 +43,7 @@ func changeBatch(t *testing.T, mem memory.Allocator, changes []lake.Change) arro
 		b.Append(&c.Change, columns.Position{Shard: c.Shard, Offset: c.Offset, Arrival: c.Arrival})
 	}
 	if b.Len() != len(changes) || b.Bytes() < int64(len(changes)) {
-		t.Errorf("builder of %d changes says %d, %d bytes", len(changes), b.Len(), b.Bytes())
+		t.Errorf("builder of %d changes reports %d of them, %d bytes", len(changes), b.Len(), b.Bytes())
 	}
 	rec := b.Batch()
 	t.Cleanup(rec.Release)
@@ -64,9 +64,9 @@ func scanChanges(t *testing.T, l *lake.Lake, files []lake.DataFile, f columns.Fi
 
 func byOffset(a, b lake.Change) int { return cmp.Compare(a.Offset, b.Offset) }
 
-// TestChangesComeBackAndMerge: what was written is what is read, from the files
-// of many cuts and from the one that stands in their place, in its order.
-func TestChangesComeBackAndMerge(t *testing.T) {
+// TestScanAndMergeChanges reads what was written: from the files of many cuts,
+// and from the one file that replaces them, in its sort order.
+func TestScanAndMergeChanges(t *testing.T) {
 	l := laketest.Lake(t, lake.Config{})
 	r := rand.New(rand.NewPCG(8, 1))
 	var all []lake.Change
@@ -125,7 +125,7 @@ func TestChangesComeBackAndMerge(t *testing.T) {
 	checkAll(merged)
 }
 
-func TestNoChangesMakeNoFile(t *testing.T) {
+func TestWriteNoChanges(t *testing.T) {
 	l := laketest.Lake(t, lake.Config{})
 	for _, batches := range [][]arrow.Record{nil, {changeBatch(t, memory.DefaultAllocator, nil)}} {
 		if files, err := l.WriteChanges(t.Context(), 1, batches); err != nil || len(files) != 0 {

@@ -12,8 +12,8 @@ import (
 	"weir/schemas/lake/laketest"
 )
 
-// quick is a Config whose retries cost no time.
-func quick() lake.Config { return lake.Config{Backoff: time.Nanosecond} }
+// fastConfig is a Config whose retries cost no time.
+func fastConfig() lake.Config { return lake.Config{Backoff: time.Nanosecond} }
 
 // state is a shard at next, having begun at 0, with everything stored.
 func state(next int64) lake.ShardState {
@@ -33,7 +33,7 @@ func cut(t testing.TB, l *lake.Lake, shard int32, from, to int64) lake.Cut {
 
 func open(t testing.TB, w *laketest.World) *lake.Lake {
 	t.Helper()
-	l, err := w.Open(t.Context(), quick())
+	l, err := w.Open(t.Context(), fastConfig())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,8 +62,8 @@ func files(t testing.TB, s *lake.Snapshot) []string {
 	return paths
 }
 
-// must commits cuts and expects outcomes.
-func must(t testing.TB, l *lake.Lake, cuts []lake.Cut, want ...lake.Outcome) {
+// mustCommit commits cuts and expects outcomes.
+func mustCommit(t testing.TB, l *lake.Lake, cuts []lake.Cut, want ...lake.Outcome) {
 	t.Helper()
 	got, err := l.Commit(t.Context(), lake.Events, cuts)
 	if err != nil {
@@ -109,7 +109,7 @@ func TestAdvance(t *testing.T) {
 	} {
 		got, outcomes := lake.Advance(c.current, []lake.Cut{c.cut})
 		if diff := cmp.Diff(c.want, got); diff != "" || outcomes[0] != c.outcome {
-			t.Errorf("%s: outcome %v, want %v; vector (-want +got):\n%s", c.name, outcomes[0], c.outcome, diff)
+			t.Errorf("%s: outcome %v, want %v; shard states (-want +got):\n%s", c.name, outcomes[0], c.outcome, diff)
 		}
 	}
 }
@@ -126,21 +126,21 @@ func TestAdvanceDropsOneShardAlone(t *testing.T) {
 		t.Errorf("outcomes (-want +got):\n%s", diff)
 	}
 	if next[0].Next != 20 || next[1] != current[1] || next[2].Next != 20 {
-		t.Errorf("vector = %v", next)
+		t.Errorf("shard states = %v", next)
 	}
 	if current[0].Next != 10 {
-		t.Error("the current vector was changed")
+		t.Error("the current shard states were changed")
 	}
 }
 
 func TestCommitCarriesFilesAndShardsTogether(t *testing.T) {
-	l := laketest.Lake(t, quick())
-	must(t, l, []lake.Cut{cut(t, l, 0, 0, 10), cut(t, l, 1, 0, 5)}, lake.Committed, lake.Committed)
-	must(t, l, []lake.Cut{cut(t, l, 1, 5, 7)}, lake.Committed)
+	l := laketest.Lake(t, fastConfig())
+	mustCommit(t, l, []lake.Cut{cut(t, l, 0, 0, 10), cut(t, l, 1, 0, 5)}, lake.Committed, lake.Committed)
+	mustCommit(t, l, []lake.Cut{cut(t, l, 1, 5, 7)}, lake.Committed)
 
 	s := load(t, l, lake.Events)
 	if s.ShardStates()[0].Next != 10 || s.ShardStates()[1].Next != 7 || s.ShardStates()[1].Cut != "cut-1-5-7" {
-		t.Errorf("vector = %v", s.ShardStates())
+		t.Errorf("shard states = %v", s.ShardStates())
 	}
 	want := []string{"shard 1, 2 rows from 5", "shard 0, 10 rows from 0", "shard 1, 5 rows from 0"}
 	if diff := cmp.Diff(want, files(t, s)); diff != "" {
@@ -148,21 +148,22 @@ func TestCommitCarriesFilesAndShardsTogether(t *testing.T) {
 	}
 }
 
-// An owner whose cut held only duplicates went 100 → 150, and a zombie's 120
-// was then accepted: properties alone do not move the snapshot.
+// An owner's cut that holds only duplicates moves the offset from 100 to 150.
+// Without a snapshot of its own, a zombie's cut to 120 would then be accepted:
+// properties alone do not move the snapshot that a commit asserts.
 func TestZombieAgainstCutOfDuplicates(t *testing.T) {
 	w := laketest.New()
 	owner, zombie := open(t, w), open(t, w)
-	must(t, owner, []lake.Cut{cut(t, owner, 0, 0, 100)}, lake.Committed)
+	mustCommit(t, owner, []lake.Cut{cut(t, owner, 0, 0, 100)}, lake.Committed)
 	load(t, zombie, lake.Events)
 
 	before := load(t, owner, lake.Events).ID()
 	duplicates := lake.Cut{ID: "duplicates", From: 100, To: state(150), Sealed: time.Now()}
-	must(t, owner, []lake.Cut{duplicates}, lake.Committed)
+	mustCommit(t, owner, []lake.Cut{duplicates}, lake.Committed)
 	if load(t, owner, lake.Events).ID() == before {
 		t.Error("a cut without files made no snapshot")
 	}
-	must(t, zombie, []lake.Cut{cut(t, zombie, 0, 100, 120)}, lake.AlreadyApplied)
+	mustCommit(t, zombie, []lake.Cut{cut(t, zombie, 0, 100, 120)}, lake.AlreadyApplied)
 	if got := load(t, zombie, lake.Events).ShardStates()[0].Next; got != 150 {
 		t.Errorf("next = %d, want 150", got)
 	}
@@ -177,16 +178,16 @@ func TestCommitCrashTable(t *testing.T) {
 			t.Run(fmt.Sprintf("%s %s", step, name), func(t *testing.T) {
 				w := laketest.New()
 				l := open(t, w)
-				must(t, l, []lake.Cut{cut(t, l, 0, 0, 10), cut(t, l, 1, 0, 10)}, lake.Committed, lake.Committed)
+				mustCommit(t, l, []lake.Cut{cut(t, l, 0, 0, 10), cut(t, l, 1, 0, 10)}, lake.Committed, lake.Committed)
 				c := cut(t, l, 0, 10, 20)
 
 				w.Faults.Once(step, kind)
-				must(t, l, []lake.Cut{c}, lake.Committed)
+				mustCommit(t, l, []lake.Cut{c}, lake.Committed)
 				w.Faults.Deliver()
 
 				restarted := open(t, w)
-				must(t, restarted, []lake.Cut{c}, lake.Committed)
-				must(t, restarted, []lake.Cut{cut(t, restarted, 0, 20, 30)}, lake.Committed)
+				mustCommit(t, restarted, []lake.Cut{c}, lake.Committed)
+				mustCommit(t, restarted, []lake.Cut{cut(t, restarted, 0, 20, 30)}, lake.Committed)
 				want := []string{"shard 0, 10 rows from 20", "shard 0, 10 rows from 10", "shard 0, 10 rows from 0", "shard 1, 10 rows from 0"}
 				if diff := cmp.Diff(want, files(t, load(t, l, lake.Events))); diff != "" {
 					t.Errorf("files (-want +got):\n%s", diff)
@@ -196,7 +197,7 @@ func TestCommitCrashTable(t *testing.T) {
 	}
 }
 
-// An attempt that was given up arrives before the one that repeats it.
+// An attempt that timed out is applied just before the one that repeats it.
 func TestCommitLateBeforeItsRepetition(t *testing.T) {
 	w := laketest.New()
 	l := open(t, w)
@@ -212,7 +213,7 @@ func TestCommitLateBeforeItsRepetition(t *testing.T) {
 		w.Faults.Deliver()
 		return laketest.None
 	})
-	must(t, l, []lake.Cut{cut(t, l, 0, 0, 10)}, lake.Committed)
+	mustCommit(t, l, []lake.Cut{cut(t, l, 0, 0, 10)}, lake.Committed)
 	if diff := cmp.Diff([]string{"shard 0, 10 rows from 0"}, files(t, load(t, l, lake.Events))); diff != "" || swaps != 2 {
 		t.Errorf("%d swaps; files (-want +got):\n%s", swaps, diff)
 	}
@@ -226,7 +227,7 @@ func TestCommitCrashAtEachStep(t *testing.T) {
 			t.Run(fmt.Sprintf("%s %s", step, name), func(t *testing.T) {
 				w := laketest.New()
 				l := open(t, w)
-				must(t, l, []lake.Cut{cut(t, l, 0, 0, 10)}, lake.Committed)
+				mustCommit(t, l, []lake.Cut{cut(t, l, 0, 0, 10)}, lake.Committed)
 				w.Faults.Set(func(s laketest.Step) laketest.Kind {
 					if s == step {
 						return kind
@@ -246,7 +247,7 @@ func TestCommitCrashAtEachStep(t *testing.T) {
 				if want := map[bool]int64{true: 10, false: 20}[wantErr]; from != want {
 					t.Fatalf("next = %d after the crash, want %d", from, want)
 				}
-				must(t, next, []lake.Cut{cut(t, next, 0, from, 30)}, lake.Committed)
+				mustCommit(t, next, []lake.Cut{cut(t, next, 0, from, 30)}, lake.Committed)
 				rows := int64(0)
 				list, err := load(t, next, lake.Events).Files(t.Context())
 				for _, f := range list {
@@ -263,34 +264,34 @@ func TestCommitCrashAtEachStep(t *testing.T) {
 func TestCommitMeetsAnotherWriter(t *testing.T) {
 	w := laketest.New()
 	a, b := open(t, w), open(t, w)
-	must(t, a, []lake.Cut{cut(t, a, 0, 0, 10)}, lake.Committed)
+	mustCommit(t, a, []lake.Cut{cut(t, a, 0, 0, 10)}, lake.Committed)
 	load(t, b, lake.Events)
 	other := cut(t, a, 1, 0, 10)
 	w.Faults.Set(func(s laketest.Step) laketest.Kind {
 		if s == laketest.PutMetadata { // b has checked, and has not yet swapped
 			w.Faults.Set(nil)
-			must(t, a, []lake.Cut{other}, lake.Committed)
+			mustCommit(t, a, []lake.Cut{other}, lake.Committed)
 		}
 		return laketest.None
 	})
-	must(t, b, []lake.Cut{cut(t, b, 0, 10, 20)}, lake.Committed)
+	mustCommit(t, b, []lake.Cut{cut(t, b, 0, 10, 20)}, lake.Committed)
 	if got := load(t, b, lake.Events).ShardStates(); got[0].Next != 20 || got[1].Next != 10 {
-		t.Errorf("vector = %v, want shard 0 at 20 and shard 1 at 10", got)
+		t.Errorf("shard states = %v, want shard 0 at 20 and shard 1 at 10", got)
 	}
 }
 
 func TestCommitDropsOldCuts(t *testing.T) {
-	l := laketest.Lake(t, quick())
+	l := laketest.Lake(t, fastConfig())
 	old := cut(t, l, 0, 0, 10)
 	old.Sealed = time.Now().Add(-25 * time.Hour)
-	must(t, l, []lake.Cut{old, cut(t, l, 1, 0, 10)}, lake.Conflict, lake.Committed)
+	mustCommit(t, l, []lake.Cut{old, cut(t, l, 1, 0, 10)}, lake.Conflict, lake.Committed)
 	if _, known := load(t, l, lake.Events).ShardStates()[0]; known {
 		t.Error("the old cut shows")
 	}
 }
 
-// What was committed stays committed, however late somebody asks.
-func TestDecideKnowsOldCutThatIsIn(t *testing.T) {
+// A cut that the table shows stays committed, however old it is.
+func TestOldCutThatWasAppliedStaysCommitted(t *testing.T) {
 	at := state(10)
 	at.Cut = "a"
 	old := lake.Cut{ID: "a", To: state(10), Sealed: time.Now().Add(-48 * time.Hour)}
@@ -300,8 +301,8 @@ func TestDecideKnowsOldCutThatIsIn(t *testing.T) {
 	}
 }
 
-func TestCommitRefusesNonsense(t *testing.T) {
-	l := laketest.Lake(t, quick())
+func TestCommitRefusesContradictoryCuts(t *testing.T) {
+	l := laketest.Lake(t, fastConfig())
 	a := cut(t, l, 0, 0, 10)
 	other := a
 	other.Shard = 1

@@ -12,7 +12,6 @@ import (
 	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/lake/laketest"
-	"weir/schemas/rollup"
 )
 
 // foreignRow is an event as another engine may have rewritten it: columns in
@@ -58,7 +57,7 @@ func TestForeignFiles(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
 			defer mem.AssertSize(t, 0)
-			l, file := isForeign(t, lake.Config{Memory: mem}, rows, options)
+			l, file := foreignFile(t, lake.Config{Memory: mem}, rows, options)
 			checkForeign(t, l, file, rows, columns.Filter{})
 			checkForeign(t, l, file, rows, columns.Filter{OffsetFrom: map[int32]int64{4: 1000}, OffsetTo: map[int32]int64{4: 4000}})
 			checkForeign(t, l, file, rows, columns.Filter{Clients: []int64{3}, TimeFrom: 500})
@@ -66,9 +65,9 @@ func TestForeignFiles(t *testing.T) {
 	}
 }
 
-// foreign is a lake with a data file of rows, of shard 4, that another engine
+// foreignFile is a lake with a data file of rows, of shard 4, that another engine
 // wrote.
-func isForeign[R any](t *testing.T, cfg lake.Config, rows []R, options []parquet.WriterOption) (*lake.Lake, lake.DataFile) {
+func foreignFile[R any](t *testing.T, cfg lake.Config, rows []R, options []parquet.WriterOption) (*lake.Lake, lake.DataFile) {
 	t.Helper()
 	var body bytes.Buffer
 	w := parquet.NewGenericWriter[R](&body, options...)
@@ -125,78 +124,5 @@ func checkForeign(t *testing.T, l *lake.Lake, file lake.DataFile, rows []foreign
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("%+v: (-want +got)\n%s", f, diff)
-	}
-}
-
-func TestFilterOfDays(t *testing.T) {
-	l := laketest.Lake(t, lake.Config{})
-	set := rollup.NewSet()
-	events := tame(wild(newTraffic(1, 1).r, 300))
-	for i := range events {
-		events[i].Time = (int64(i%5)-2)*testDayMS + 1000 // two days before 1970, three of it
-	}
-	for _, rec := range build(t, memory.DefaultAllocator, 0, 0, 300, events) {
-		if err := set.AddBatch(rec); err != nil {
-			t.Fatal(err)
-		}
-	}
-	files, err := l.WriteRollups(t.Context(), 0, set)
-	if err != nil {
-		t.Fatal(err)
-	}
-	check := func(from, to int64, want ...int32) {
-		t.Helper()
-		f := columns.Filter{TimeFrom: from, TimeTo: to}
-		days := map[int32]bool{}
-		for r, err := range l.ScanClientDays(t.Context(), lake.Prune(files[lake.ClientDays], f), f) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			days[r.Day] = true
-		}
-		for _, d := range want {
-			if !days[d] {
-				t.Errorf("%d to %d: day %d is missing", from, to, d)
-			}
-		}
-		if len(days) != len(want) {
-			t.Errorf("%d to %d: days %v, want %v", from, to, days, want)
-		}
-	}
-	check(0, 0, -2, -1, 0, 1, 2)
-	check(-testDayMS, testDayMS, -1, 0)
-	check(-testDayMS-1, testDayMS+1, -1, 0, 1)
-	check(-testDayMS+1, 1, 0)
-	check(1, testDayMS)
-}
-
-// TestEncodersKeepNothing writes the same rows again after others and after a
-// failure: the files are the same.
-func TestEncodersKeepNothing(t *testing.T) {
-	world := laketest.New()
-	l, err := world.Open(t.Context(), lake.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	bodies := func(seed uint64, shard int32) (out [][]byte) {
-		batches := build(t, memory.DefaultAllocator, 1, 0, 64, wild(newTraffic(seed, 1).r, 400))
-		files, err := l.WriteEvents(t.Context(), shard, batches)
-		if err != nil && shard == 1 {
-			t.Fatal(err)
-		}
-		for _, f := range files {
-			body, err := world.Store.Get(t.Context(), f.Path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			out = append(out, body)
-		}
-		return out
-	}
-	first := bodies(1, 1)
-	bodies(2, 1)
-	bodies(3, 2) // fails: the rows are of shard 1
-	if diff := cmp.Diff(first, bodies(1, 1)); diff != "" {
-		t.Error("the files differ")
 	}
 }

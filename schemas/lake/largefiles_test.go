@@ -1,7 +1,6 @@
 package lake_test
 
 import (
-	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -17,9 +16,9 @@ import (
 	"weir/schemas/lake/laketest"
 )
 
-// bulky are events of one month that do not compress: few of them make a large
+// incompressibleEvents are events of one month that do not compress: few of them make a large
 // file.
-func bulky(r *rand.Rand, n int) []schemas.Event {
+func incompressibleEvents(r *rand.Rand, n int) []schemas.Event {
 	noise := make([]byte, 200)
 	out := make([]schemas.Event, n)
 	for i := range out {
@@ -37,8 +36,8 @@ func bulky(r *rand.Rand, n int) []schemas.Event {
 	return out
 }
 
-// TestLargeFiles has data files of several row groups and many pages, fetched
-// by ranges, merged as a stream, and read with pages left out.
+// TestLargeFiles has data files of several row groups and many pages. They are
+// fetched by ranges, merged as a stream, and read with pages skipped.
 func TestLargeFiles(t *testing.T) {
 	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
 	defer mem.AssertSize(t, 0)
@@ -48,11 +47,11 @@ func TestLargeFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	events := bulky(rand.New(rand.NewPCG(1, 1)), 90_000)
+	events := incompressibleEvents(rand.New(rand.NewPCG(1, 1)), 90_000)
 	var files []lake.DataFile
 	for half := range 2 {
 		first := half * 45_000
-		more, err := l.WriteEvents(t.Context(), 0, build(t, memory.DefaultAllocator, 0, int64(first), 4096, events[first:first+45_000]))
+		more, err := l.WriteEvents(t.Context(), 0, buildBatches(t, memory.DefaultAllocator, 0, int64(first), 4096, events[first:first+45_000]))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +66,7 @@ func TestLargeFiles(t *testing.T) {
 	}
 	size, err := store.Stat(t.Context(), merged[0].Path)
 	if err != nil || size != merged[0].Bytes {
-		t.Errorf("%d bytes stored, %d told: %v", size, merged[0].Bytes, err)
+		t.Errorf("%d bytes stored, the data file has %d: %v", size, merged[0].Bytes, err)
 	}
 	checkLarge(t, l, merged, events)
 
@@ -77,7 +76,8 @@ func TestLargeFiles(t *testing.T) {
 	}
 }
 
-// checkLarge reads few rows and all rows, and compares them to what was sent.
+// checkLarge reads few rows and all rows, and compares them with what was
+// written.
 func checkLarge(t *testing.T, l *lake.Lake, files []lake.DataFile, events []schemas.Event) {
 	filters := []columns.Filter{
 		{},
@@ -126,65 +126,4 @@ func sameEvent(v *columns.View, i int, e *schemas.Event) string {
 		return "offline"
 	}
 	return ""
-}
-
-func TestWriteEventsOfManyMonths(t *testing.T) {
-	world := laketest.New()
-	l, err := world.Open(t.Context(), lake.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := newTraffic(3, 300)
-	g.step = 120_000_000 // eleven years
-	batches := g.batches(t, 2, 0, 3000, 512)
-	files, err := l.WriteEvents(t.Context(), 2, batches)
-	if err != nil || len(files) < 120 {
-		t.Fatalf("%d files: %v", len(files), err)
-	}
-	if got := count(t, l.ScanEvents(t.Context(), files, []string{columns.Time}, columns.Filter{})); got != 3000 {
-		t.Errorf("%d rows", got)
-	}
-
-	world.Faults.Once(laketest.PutData, laketest.Lost)
-	if files, err := l.WriteEvents(t.Context(), 2, batches); err == nil || files != nil {
-		t.Errorf("a put was lost: %d files, %v", len(files), err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	stop()
-	if files, err := l.WriteEvents(ctx, 2, batches); !errors.Is(err, context.Canceled) || files != nil {
-		t.Errorf("canceled: %d files, %v", len(files), err)
-	}
-}
-
-func TestScanStopsEarly(t *testing.T) {
-	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
-	defer mem.AssertSize(t, 0)
-	l := laketest.Lake(t, lake.Config{Memory: mem})
-	g := newTraffic(3, 300)
-	g.step = 20_000_000 // two years
-	files, err := l.WriteEvents(t.Context(), 2, g.batches(t, 2, 0, 3000, 512))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range l.ScanEvents(t.Context(), files, nil, columns.Filter{}) {
-		break
-	}
-	gone := files[len(files)/2]
-	gone.Path += "x"
-	rows, failed := 0, error(nil)
-	for rec, err := range l.ScanEvents(t.Context(), append([]lake.DataFile{files[0], gone}, files...), nil, columns.Filter{}) {
-		if err != nil {
-			failed = err
-			continue
-		}
-		rows += int(rec.NumRows())
-	}
-	if failed == nil || rows != int(files[0].Rows) {
-		t.Errorf("%d rows and then %v; want the %d of the first file and an error", rows, failed, files[0].Rows)
-	}
-	for _, err := range l.ScanEvents(t.Context(), files, []string{"nonsense"}, columns.Filter{}) {
-		if err == nil {
-			t.Error("a column that is not there was scanned")
-		}
-	}
 }

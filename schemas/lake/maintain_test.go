@@ -24,8 +24,8 @@ func putData(t *testing.T, w *laketest.World, fs []lake.DataFile) {
 	}
 }
 
-// keys lists the objects of events whose key has part.
-func keys(t *testing.T, w *laketest.World, part string) []string {
+// eventKeys lists the objects of events whose key has part.
+func eventKeys(t *testing.T, w *laketest.World, part string) []string {
 	t.Helper()
 	var found []string
 	for o, err := range w.Store.List(t.Context(), "events/") {
@@ -39,12 +39,12 @@ func keys(t *testing.T, w *laketest.World, part string) []string {
 	return found
 }
 
-func TestExpire(t *testing.T) {
+func TestExpireSnapshots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := laketest.New()
 		l := open(t, w)
 		threeCuts(t, l)
-		old, merged := inputs(t, l)
+		old, merged := replacementOf(t, l)
 		putData(t, w, slices.Concat(old, merged))
 		if err := l.Replace(t.Context(), lake.Events, old, merged); err != nil {
 			t.Fatal(err)
@@ -56,17 +56,17 @@ func TestExpire(t *testing.T) {
 		if err := l.ExpireSnapshots(t.Context(), lake.Events, time.Hour, 1); err != nil {
 			t.Fatal(err)
 		}
-		if got := len(keys(t, w, ".parquet")); got != 4 {
+		if got := len(eventKeys(t, w, ".parquet")); got != 4 {
 			t.Errorf("%d data files are left while snapshots are young, want 4", got)
 		}
 		time.Sleep(time.Hour)
 		if err := l.ExpireSnapshots(t.Context(), lake.Events, time.Hour, 1); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff([]string{merged[0].Path}, keys(t, w, ".parquet")); diff != "" {
+		if diff := cmp.Diff([]string{merged[0].Path}, eventKeys(t, w, ".parquet")); diff != "" {
 			t.Errorf("data files (-want +got):\n%s", diff)
 		}
-		if got := keys(t, w, "/snap-"); len(got) != 1 {
+		if got := eventKeys(t, w, "/snap-"); len(got) != 1 {
 			t.Errorf("manifest lists = %q, want one", got)
 		}
 
@@ -76,22 +76,22 @@ func TestExpire(t *testing.T) {
 		if s.ID() != held.ID() || !maps.Equal(s.ShardStates(), before) || len(files(t, s)) != 2 {
 			t.Errorf("snapshot %d with %v and %q", s.ID(), s.ShardStates(), files(t, s))
 		}
-		must(t, again, []lake.Cut{cut(t, again, 0, 30, 40)}, lake.Committed)
+		mustCommit(t, again, []lake.Cut{cut(t, again, 0, 30, 40)}, lake.Committed)
 	})
 }
 
-func TestExpireKeepsTheNewest(t *testing.T) {
+func TestExpireSnapshotsKeepsTheNewest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := laketest.New()
 		l := open(t, w)
 		for i := range int64(10) {
-			must(t, l, []lake.Cut{cut(t, l, 0, 10*i, 10*i+10)}, lake.Committed)
+			mustCommit(t, l, []lake.Cut{cut(t, l, 0, 10*i, 10*i+10)}, lake.Committed)
 		}
 		time.Sleep(48 * time.Hour)
 		if err := l.ExpireSnapshots(t.Context(), lake.Events, time.Hour, 4); err != nil {
 			t.Fatal(err)
 		}
-		if got := len(keys(t, w, "/snap-")); got != 4 {
+		if got := len(eventKeys(t, w, "/snap-")); got != 4 {
 			t.Errorf("%d snapshots are left, want 4", got)
 		}
 		if got := len(files(t, load(t, open(t, w), lake.Events))); got != 10 {
@@ -104,9 +104,9 @@ func TestMetadataStaysSmall(t *testing.T) {
 	w := laketest.New()
 	l := open(t, w)
 	for i := range int64(60) {
-		must(t, l, []lake.Cut{cut(t, l, 0, 10*i, 10*i+10)}, lake.Committed)
+		mustCommit(t, l, []lake.Cut{cut(t, l, 0, 10*i, 10*i+10)}, lake.Committed)
 	}
-	if got := len(keys(t, w, ".metadata.json")); got > 25 {
+	if got := len(eventKeys(t, w, ".metadata.json")); got > 25 {
 		t.Errorf("%d metadata files after 60 commits", got)
 	}
 	s := load(t, l, lake.Events)
@@ -115,18 +115,18 @@ func TestMetadataStaysSmall(t *testing.T) {
 	}
 }
 
-// Orphans are what failed attempts left; nothing that is in use goes.
+// TestOrphans deletes the files of failed attempts, and none that is in use.
 func TestOrphans(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := laketest.New()
 		l := open(t, w)
 		threeCuts(t, l)
-		used, _ := inputs(t, l)
+		used, _ := replacementOf(t, l)
 		putData(t, w, used)
 		for _, step := range []laketest.Step{laketest.PutList, laketest.PutMetadata, laketest.Swap} {
 			w.Faults.Once(step, laketest.Applied)
 			next := load(t, l, lake.Events).ShardStates()[0].Next
-			must(t, l, []lake.Cut{cut(t, l, 0, next, next+10)}, lake.Committed)
+			mustCommit(t, l, []lake.Cut{cut(t, l, 0, next, next+10)}, lake.Committed)
 		}
 		w.Faults.Set(nil)
 		orphan, err := l.MakeFile(lake.Events, 0, 500, 10)
@@ -148,10 +148,10 @@ func TestOrphans(t *testing.T) {
 		if err != nil || n < 3 {
 			t.Errorf("deleted %d orphans, %v; want the data file and those of failed attempts", n, err)
 		}
-		if got := keys(t, w, ".parquet"); len(got) != len(used) || slices.Contains(got, orphan.Path) {
+		if got := eventKeys(t, w, ".parquet"); len(got) != len(used) || slices.Contains(got, orphan.Path) {
 			t.Errorf("data files left: %q", got)
 		}
-		if len(keys(t, w, statistics)) != 1 {
+		if len(eventKeys(t, w, statistics)) != 1 {
 			t.Error("a file of a kind that is not ours was deleted")
 		}
 		if diff := cmp.Diff(before, files(t, load(t, open(t, w), lake.Events))); diff != "" {

@@ -12,7 +12,6 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/google/go-cmp/cmp"
 
-	"weir/schemas"
 	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/lake/laketest"
@@ -35,9 +34,9 @@ func TestMergeEvents(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 4))
 	var files []lake.DataFile
 	var want []string
-	events := wild(r, 900)
+	events := randomEvents(r, 900)
 	for cut := range 9 {
-		batches := build(t, memory.DefaultAllocator, 1, int64(cut)*100, 30, events[cut*100:cut*100+100])
+		batches := buildBatches(t, memory.DefaultAllocator, 1, int64(cut)*100, 30, events[cut*100:cut*100+100])
 		want = append(want, lines(t, batches...)...)
 		more, err := l.WriteEvents(t.Context(), 1, batches)
 		if err != nil {
@@ -45,7 +44,7 @@ func TestMergeEvents(t *testing.T) {
 		}
 		files = append(files, more...)
 	}
-	whole, err := l.WriteEvents(t.Context(), 1, build(t, memory.DefaultAllocator, 1, 0, 900, events))
+	whole, err := l.WriteEvents(t.Context(), 1, buildBatches(t, memory.DefaultAllocator, 1, 0, 900, events))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +71,7 @@ func TestMergeEvents(t *testing.T) {
 	}
 }
 
-// rollupRows is all that the rollup tables say, as text.
+// rollupRows returns all rows of the rollup tables as text.
 func rollupRows(t testing.TB, l *lake.Lake, files map[lake.Table][]lake.DataFile) []string {
 	t.Helper()
 	var out []string
@@ -94,7 +93,7 @@ func rollupRows(t testing.TB, l *lake.Lake, files map[lake.Table][]lake.DataFile
 	return out
 }
 
-// setRows is what a set says, in the form of rollupRows.
+// setRows returns the rows of a set, in the form of rollupRows.
 func setRows(s *rollup.Set) []string {
 	var out []string
 	for r := range s.ClientDays() {
@@ -109,7 +108,7 @@ func setRows(s *rollup.Set) []string {
 	return out
 }
 
-func TestRollupsComeBackAndMerge(t *testing.T) {
+func TestScanAndMergeRollups(t *testing.T) {
 	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
 	defer mem.AssertSize(t, 0)
 	l := laketest.Lake(t, lake.Config{Memory: mem})
@@ -117,7 +116,7 @@ func TestRollupsComeBackAndMerge(t *testing.T) {
 	all, deltas := rollup.NewSet(), map[lake.Table][]lake.DataFile{}
 	for cut := range 7 {
 		set := rollup.NewSet()
-		for _, rec := range build(t, memory.DefaultAllocator, 2, int64(cut)*200, 50, tame(wild(r, 200))) {
+		for _, rec := range buildBatches(t, memory.DefaultAllocator, 2, int64(cut)*200, 50, withStorableTimes(randomEvents(r, 200))) {
 			if err := set.AddBatch(rec); err != nil {
 				t.Fatal(err)
 			}
@@ -158,16 +157,7 @@ func TestRollupsComeBackAndMerge(t *testing.T) {
 	}
 }
 
-// tame takes away the times that a batch cannot hold: rows come back with the
-// times that it holds.
-func tame(events []schemas.Event) []schemas.Event {
-	for i := range events {
-		events[i].Time = max(-62_135_596_800_000, min(253_402_300_799_999, events[i].Time)) + int64(i)
-	}
-	return events
-}
-
-func TestWriteRollupsOfSomeTables(t *testing.T) {
+func TestWriteSomeRollups(t *testing.T) {
 	l := laketest.Lake(t, lake.Config{})
 	set := rollup.NewSet()
 	files, err := l.WriteRollups(t.Context(), 2, set, lake.Clients)
@@ -179,7 +169,7 @@ func TestWriteRollupsOfSomeTables(t *testing.T) {
 	}
 }
 
-func TestDeadLettersComeBackAndMerge(t *testing.T) {
+func TestScanAndMergeDeadLetters(t *testing.T) {
 	l := laketest.Lake(t, lake.Config{})
 	letter := func(offset int64) lake.DeadLetter {
 		return lake.DeadLetter{
@@ -218,7 +208,7 @@ func TestDeadLettersComeBackAndMerge(t *testing.T) {
 	}
 }
 
-func TestMergeRefusesStrangers(t *testing.T) {
+func TestMergeRefusesFilesOfTwoShards(t *testing.T) {
 	l := laketest.Lake(t, lake.Config{})
 	a, err := l.WriteDeadLetters(t.Context(), 1, []lake.DeadLetter{{Shard: 1}})
 	if err != nil {

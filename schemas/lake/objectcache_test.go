@@ -8,14 +8,14 @@ import (
 	"testing"
 )
 
-// counted is a store that only gets, and says how often.
-type counted struct {
+// countingStore is a store that only gets, and counts the calls.
+type countingStore struct {
 	ObjectStore
 	objects map[string][]byte
 	gets    int
 }
 
-func (s *counted) Get(_ context.Context, key string) ([]byte, error) {
+func (s *countingStore) Get(_ context.Context, key string) ([]byte, error) {
 	s.gets++
 	body, ok := s.objects[key]
 	if !ok {
@@ -25,7 +25,7 @@ func (s *counted) Get(_ context.Context, key string) ([]byte, error) {
 }
 
 func TestCacheKeepsSmallObjectsWithinItsLimit(t *testing.T) {
-	store := &counted{objects: map[string][]byte{"large": make([]byte, maxCachedBytes+1)}}
+	store := &countingStore{objects: map[string][]byte{"large": make([]byte, maxCachedBytes+1)}}
 	for i := range 10 {
 		store.objects[fmt.Sprint(i)] = bytes.Repeat([]byte{byte(i)}, 100)
 	}

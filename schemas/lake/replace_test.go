@@ -17,13 +17,14 @@ import (
 // threeCuts commits three files of shard 0 and one of shard 1.
 func threeCuts(t *testing.T, l *lake.Lake) {
 	t.Helper()
-	must(t, l, []lake.Cut{cut(t, l, 0, 0, 10), cut(t, l, 1, 0, 5)}, lake.Committed, lake.Committed)
-	must(t, l, []lake.Cut{cut(t, l, 0, 10, 20)}, lake.Committed)
-	must(t, l, []lake.Cut{cut(t, l, 0, 20, 30)}, lake.Committed)
+	mustCommit(t, l, []lake.Cut{cut(t, l, 0, 0, 10), cut(t, l, 1, 0, 5)}, lake.Committed, lake.Committed)
+	mustCommit(t, l, []lake.Cut{cut(t, l, 0, 10, 20)}, lake.Committed)
+	mustCommit(t, l, []lake.Cut{cut(t, l, 0, 20, 30)}, lake.Committed)
 }
 
-// inputs are the files of shard 0, oldest first, and what takes their place.
-func inputs(t *testing.T, l *lake.Lake) (old, merged []lake.DataFile) {
+// replacementOf returns the files of shard 0, oldest first, and a file to
+// replace them.
+func replacementOf(t *testing.T, l *lake.Lake) (old, merged []lake.DataFile) {
 	t.Helper()
 	all, err := load(t, l, lake.Events).Files(t.Context())
 	if err != nil {
@@ -43,17 +44,17 @@ func inputs(t *testing.T, l *lake.Lake) (old, merged []lake.DataFile) {
 	return old, []lake.DataFile{f}
 }
 
-func TestReplaceCopiesTheVector(t *testing.T) {
-	l := laketest.Lake(t, quick())
+func TestReplaceCopiesShardStates(t *testing.T) {
+	l := laketest.Lake(t, fastConfig())
 	threeCuts(t, l)
 	before := load(t, l, lake.Events)
-	old, merged := inputs(t, l)
+	old, merged := replacementOf(t, l)
 	if err := l.Replace(t.Context(), lake.Events, old, merged); err != nil {
 		t.Fatal(err)
 	}
 	after := load(t, l, lake.Events)
 	if !maps.Equal(before.ShardStates(), after.ShardStates()) || before.ID() == after.ID() {
-		t.Errorf("vector %v, want %v", after.ShardStates(), before.ShardStates())
+		t.Errorf("shard states %v, want %v", after.ShardStates(), before.ShardStates())
 	}
 	want := []string{"shard 0, 30 rows from 0", "shard 1, 5 rows from 0"}
 	if diff := cmp.Diff(want, files(t, after)); diff != "" {
@@ -62,7 +63,7 @@ func TestReplaceCopiesTheVector(t *testing.T) {
 	if got := len(files(t, before)); got != 4 {
 		t.Errorf("the snapshot before has %d files, want 4", got)
 	}
-	must(t, l, []lake.Cut{cut(t, l, 0, 30, 40)}, lake.Committed)
+	mustCommit(t, l, []lake.Cut{cut(t, l, 0, 30, 40)}, lake.Committed)
 }
 
 // Each step of a replacement fails, both ways, while a cut is committed in
@@ -75,14 +76,14 @@ func TestReplaceCrashTable(t *testing.T) {
 				w := laketest.New()
 				l, other := open(t, w), open(t, w)
 				threeCuts(t, l)
-				old, merged := inputs(t, l)
+				old, merged := replacementOf(t, l)
 				next := cut(t, other, 0, 30, 40)
 				w.Faults.Set(func(s laketest.Step) laketest.Kind {
 					if s != step {
 						return laketest.None
 					}
 					w.Faults.Set(nil)
-					must(t, other, []lake.Cut{next}, lake.Committed)
+					mustCommit(t, other, []lake.Cut{next}, lake.Committed)
 					return kind
 				})
 				if err := l.Replace(t.Context(), lake.Events, old, merged); err != nil {
@@ -104,12 +105,12 @@ func TestReplaceCrashTable(t *testing.T) {
 	}
 }
 
-func TestReplaceLooksAtItsInputsAgain(t *testing.T) {
+func TestReplaceChecksInputsAgain(t *testing.T) {
 	w := laketest.New()
 	a, b := open(t, w), open(t, w)
 	threeCuts(t, a)
-	oldA, mergedA := inputs(t, a)
-	oldB, mergedB := inputs(t, b)
+	oldA, mergedA := replacementOf(t, a)
+	oldB, mergedB := replacementOf(t, b)
 	w.Faults.Set(func(s laketest.Step) laketest.Kind {
 		if s == laketest.PutMetadata { // a has looked, and has not yet swapped
 			w.Faults.Set(nil)
@@ -120,7 +121,7 @@ func TestReplaceLooksAtItsInputsAgain(t *testing.T) {
 		return laketest.None
 	})
 	if err := a.Replace(t.Context(), lake.Events, oldA, mergedA); !errors.Is(err, lake.ErrInputsGone) {
-		t.Errorf("replace what is gone: %v", err)
+		t.Errorf("replace files that another process has replaced: %v", err)
 	}
 	want := []string{"shard 0, 30 rows from 0", "shard 1, 5 rows from 0"}
 	if diff := cmp.Diff(want, files(t, load(t, a, lake.Events))); diff != "" {
@@ -129,9 +130,9 @@ func TestReplaceLooksAtItsInputsAgain(t *testing.T) {
 }
 
 func TestReplaceRefusesToLoseRows(t *testing.T) {
-	l := laketest.Lake(t, quick())
+	l := laketest.Lake(t, fastConfig())
 	threeCuts(t, l)
-	old, merged := inputs(t, l)
+	old, merged := replacementOf(t, l)
 	elsewhere, err := l.MakeFile(lake.Events, 1, 0, 30)
 	if err != nil {
 		t.Fatal(err)
@@ -155,7 +156,7 @@ func TestReplaceRefusesToLoseRows(t *testing.T) {
 // Rows of events, of changes and of dead letters count one by one; those of
 // rollups merge, so fewer of them may take the place of more.
 func TestReplaceGuardsRowsOfEveryTable(t *testing.T) {
-	l := laketest.Lake(t, quick())
+	l := laketest.Lake(t, fastConfig())
 	for _, table := range lake.Tables() {
 		more, err := l.MakeFile(table, 0, 0, 10)
 		if err != nil {

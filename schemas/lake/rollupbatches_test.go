@@ -17,8 +17,8 @@ import (
 	"weir/schemas/rollup"
 )
 
-// linesOf are what line writes of the rows of each batch.
-func linesOf[B any](t *testing.T, batches iter.Seq2[*B, error], lines func(*B) []string) (out []string) {
+// batchLines returns what lines makes of each batch.
+func batchLines[B any](t *testing.T, batches iter.Seq2[*B, error], lines func(*B) []string) (out []string) {
 	t.Helper()
 	for b, err := range batches {
 		if err != nil {
@@ -61,12 +61,13 @@ func eventLines(b *rollup.EventBatch) (out []string) {
 	return out
 }
 
-// TestBatchesAreTheRows: columns that a report reads say what rows say, those of
-// data files as those of the set that was written.
-func TestBatchesAreTheRows(t *testing.T) {
+// TestBatchesEqualRows compares columns as a report reads them with the rows
+// they were made from: those of data files, and those of the set that was
+// written.
+func TestBatchesEqualRows(t *testing.T) {
 	l := laketest.Lake(t, lake.Config{})
 	set := rollup.NewSet()
-	for _, rec := range build(t, memory.DefaultAllocator, 0, 0, 300, tame(wild(newTraffic(3, 50).r, 4000))) {
+	for _, rec := range buildBatches(t, memory.DefaultAllocator, 0, 0, 300, withStorableTimes(randomEvents(newTraffic(3, 50).r, 4000))) {
 		if err := set.AddBatch(rec); err != nil {
 			t.Fatal(err)
 		}
@@ -100,16 +101,16 @@ func TestBatchesAreTheRows(t *testing.T) {
 		}
 	}
 	ctx, none := t.Context(), columns.Filter{}
-	same("days", days, linesOf(t, l.DayBatches(ctx, files[lake.ClientDays], none, 0), dayLines))
-	same("days with all", sums, linesOf(t, l.DayBatches(ctx, files[lake.ClientDays], none, rollup.WantAll), dayLines))
-	same("events", events, linesOf(t, l.EventBatches(ctx, files[lake.EventDays], none, rollup.WantAll), eventLines))
+	same("days", days, batchLines(t, l.DayBatches(ctx, files[lake.ClientDays], none, 0), dayLines))
+	same("days with all", sums, batchLines(t, l.DayBatches(ctx, files[lake.ClientDays], none, rollup.WantAll), dayLines))
+	same("events", events, batchLines(t, l.EventBatches(ctx, files[lake.EventDays], none, rollup.WantAll), eventLines))
 	inSet := func(lines []string) []string { return slices.Sorted(slices.Values(lines)) }
-	same("days of the set", inSet(sums), inSet(linesOf(t, without(set.DayBatches(rollup.WantAll)), dayLines)))
-	same("events of the set", inSet(events), inSet(linesOf(t, without(set.EventBatches()), eventLines)))
+	same("days of the set", inSet(sums), inSet(batchLines(t, withoutErrors(set.DayBatches(rollup.WantAll)), dayLines)))
+	same("events of the set", inSet(events), inSet(batchLines(t, withoutErrors(set.EventBatches()), eventLines)))
 }
 
-// without are batches without an error.
-func without[B any](batches iter.Seq[*B]) iter.Seq2[*B, error] {
+// withoutErrors are batches without an error.
+func withoutErrors[B any](batches iter.Seq[*B]) iter.Seq2[*B, error] {
 	return func(yield func(*B, error) bool) {
 		batches(func(b *B) bool { return yield(b, nil) })
 	}
@@ -125,7 +126,8 @@ type foreignDay struct {
 	Properties *string `parquet:"properties,id(9),dict"`
 }
 
-// TestForeignBatches: clients come coded whether the file codes them or not.
+// TestForeignBatches: clients come dictionary-encoded, also where the file does
+// not encode them so.
 func TestForeignBatches(t *testing.T) {
 	const n = 40_000 // more than a batch
 	rows, want := make([]foreignDay, n), make([]string, n)
@@ -144,12 +146,12 @@ func TestForeignBatches(t *testing.T) {
 		"many row groups":            {parquet.DictionaryMaxBytes(600), parquet.PageBufferSize(1000), parquet.MaxRowsPerRowGroup(1500)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l, file := isForeign(t, lake.Config{}, rows, options)
-			got := linesOf(t, l.DayBatches(t.Context(), []lake.DataFile{file}, columns.Filter{}, rollup.WantAll), dayLines)
+			l, file := foreignFile(t, lake.Config{}, rows, options)
+			got := batchLines(t, l.DayBatches(t.Context(), []lake.DataFile{file}, columns.Filter{}, rollup.WantAll), dayLines)
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			some := linesOf(t, l.DayBatches(t.Context(), []lake.DataFile{file}, columns.Filter{Clients: []int64{1, 2, 5}}, 0), dayLines)
+			some := batchLines(t, l.DayBatches(t.Context(), []lake.DataFile{file}, columns.Filter{Clients: []int64{1, 2, 5}}, 0), dayLines)
 			if len(some) == 0 || len(some) == len(rows) {
 				t.Errorf("%d rows of three clients", len(some))
 			}

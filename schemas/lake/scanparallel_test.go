@@ -55,9 +55,9 @@ func rollupLines(t testing.TB, l *lake.Lake, table lake.Table, files []lake.Data
 	return out
 }
 
-// TestRollupsComeInOrder holds a scan of many files, decoded side by side, to
-// scans of each of them.
-func TestRollupsComeInOrder(t *testing.T) {
+// TestRollupScanKeepsOrder compares a scan of many files, decoded side by side,
+// with scans of each of them.
+func TestRollupScanKeepsOrder(t *testing.T) {
 	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
 	defer mem.AssertSize(t, 0)
 	l := laketest.Lake(t, lake.Config{Memory: mem})
@@ -95,9 +95,10 @@ func TestRollupsComeInOrder(t *testing.T) {
 	}
 }
 
-// TestRollupScansEnd breaks scans off at every batch: by the reader, by the
-// context, by a file that is gone. The bubble says whether a goroutine is left.
-func TestRollupScansEnd(t *testing.T) {
+// TestRollupScanEndsWhenBrokenOff breaks scans off at every batch: by the
+// reader, by the context, by a file that is missing. synctest fails if a
+// goroutine is left.
+func TestRollupScanEndsWhenBrokenOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
 		defer mem.AssertSize(t, 0)
@@ -145,7 +146,7 @@ func TestRollupScansEnd(t *testing.T) {
 			broken[i].Path += ".gone"
 			rows, err = scan(t.Context(), broken, func(int) bool { return true })
 			if want := end - int(files[i].Rows); rows != want || !errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("file %d is gone: %d rows, %v; want %d", i, rows, err, want)
+				t.Errorf("file %d is missing: %d rows, %v; want %d", i, rows, err, want)
 			}
 		}
 	})

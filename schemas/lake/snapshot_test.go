@@ -9,21 +9,21 @@ import (
 )
 
 func TestLoadOfAnEmptyTable(t *testing.T) {
-	s := load(t, laketest.Lake(t, quick()), lake.Clients)
+	s := load(t, laketest.Lake(t, fastConfig()), lake.Clients)
 	if s.ID() != 0 || len(s.ShardStates()) != 0 || !s.Time().IsZero() || len(files(t, s)) != 0 {
 		t.Errorf("snapshot %d, %v at %v with %q", s.ID(), s.ShardStates(), s.Time(), files(t, s))
 	}
 }
 
-func TestLoadIsTheSameUntilSomethingChanges(t *testing.T) {
+func TestLoadReturnsSameSnapshotUntilACommit(t *testing.T) {
 	w := laketest.New()
 	l, other := open(t, w), open(t, w)
-	must(t, l, []lake.Cut{cut(t, l, 0, 0, 10)}, lake.Committed)
+	mustCommit(t, l, []lake.Cut{cut(t, l, 0, 0, 10)}, lake.Committed)
 	first := load(t, l, lake.Events)
 	if load(t, l, lake.Events) != first {
-		t.Error("loaded again though nothing changed")
+		t.Error("a snapshot was loaded again although nothing had changed")
 	}
-	must(t, other, []lake.Cut{cut(t, other, 0, 10, 20)}, lake.Committed)
+	mustCommit(t, other, []lake.Cut{cut(t, other, 0, 10, 20)}, lake.Committed)
 	if s := load(t, l, lake.Events); s == first || s.ShardStates()[0].Next != 20 {
 		t.Errorf("next = %d after another process committed, want 20", s.ShardStates()[0].Next)
 	}
@@ -48,7 +48,7 @@ func TestLoadWhileOthersCommit(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				must(t, other, []lake.Cut{cut(t, other, 0, i, i+10)}, lake.Committed)
+				mustCommit(t, other, []lake.Cut{cut(t, other, 0, i, i+10)}, lake.Committed)
 			}
 		}
 	}()
@@ -68,7 +68,7 @@ func TestLoadWhileOthersCommit(t *testing.T) {
 }
 
 func TestDataFileBounds(t *testing.T) {
-	l := laketest.Lake(t, quick())
+	l := laketest.Lake(t, fastConfig())
 	const day = 20_000 * 24 * 60 * 60 * 1000
 	for _, tbl := range lake.Tables() {
 		f, err := l.MakeFile(tbl, 2, 100, 50)

@@ -19,7 +19,7 @@ func onSQLite(t testing.TB, w *laketest.World, db *sql.DB) *lake.Lake {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := quick()
+	cfg := fastConfig()
 	cfg.Bucket = laketest.Bucket
 	l, err := lake.Open(t.Context(), cfg, cat, w.Store)
 	if err != nil {
@@ -41,12 +41,12 @@ func sqliteFile(t testing.TB) *sql.DB {
 func TestSQLCatalog(t *testing.T) {
 	w, db := laketest.New(), sqliteFile(t)
 	a, b := onSQLite(t, w, db), onSQLite(t, w, db)
-	must(t, a, []lake.Cut{cut(t, a, 0, 0, 10)}, lake.Committed)
-	must(t, b, []lake.Cut{cut(t, b, 1, 0, 10)}, lake.Committed)
-	must(t, a, []lake.Cut{cut(t, a, 1, 0, 7)}, lake.AlreadyApplied)
-	must(t, a, []lake.Cut{cut(t, a, 0, 10, 20)}, lake.Committed)
+	mustCommit(t, a, []lake.Cut{cut(t, a, 0, 0, 10)}, lake.Committed)
+	mustCommit(t, b, []lake.Cut{cut(t, b, 1, 0, 10)}, lake.Committed)
+	mustCommit(t, a, []lake.Cut{cut(t, a, 1, 0, 7)}, lake.AlreadyApplied)
+	mustCommit(t, a, []lake.Cut{cut(t, a, 0, 10, 20)}, lake.Committed)
 	if v := load(t, b, lake.Events).ShardStates(); v[0].Next != 20 || v[1].Next != 10 {
-		t.Errorf("vector = %v", v)
+		t.Errorf("shard states = %v", v)
 	}
 
 	var location, previous string
@@ -83,7 +83,7 @@ func BenchmarkCommit(b *testing.B) {
 			cuts = append(cuts, cut(b, l, shard, next, next+1000))
 		}
 		next += 1000
-		must(b, l, cuts, lake.Committed, lake.Committed, lake.Committed, lake.Committed)
+		mustCommit(b, l, cuts, lake.Committed, lake.Committed, lake.Committed, lake.Committed)
 		if next%50_000 == 0 {
 			if err := l.ExpireSnapshots(b.Context(), lake.Events, time.Millisecond, 20); err != nil {
 				b.Fatal(err)

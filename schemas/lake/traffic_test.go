@@ -2,6 +2,7 @@ package lake_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -15,8 +16,8 @@ import (
 
 const testDayMS = 86_400_000
 
-// traffic makes believable events: clients with sessions, few names, text that
-// repeats.
+// traffic makes events like real ones: clients with sessions, few names, text
+// that repeats.
 type traffic struct {
 	r       *rand.Rand
 	clients int64 // how many
@@ -71,4 +72,72 @@ func (g *traffic) batches(t testing.TB, shard int32, first int64, n, size int) [
 
 func newTraffic(seed uint64, clients int64) *traffic {
 	return &traffic{r: rand.New(rand.NewPCG(seed, 0)), clients: clients, start: 1_700_000_000_000, step: 40, seen: map[int64]int64{}}
+}
+
+// randomEvents makes events with every combination of fields and any time.
+func randomEvents(r *rand.Rand, n int) []schemas.Event {
+	text := func() string {
+		return []string{"", "a", "ä€😀", "long " + string(make([]byte, r.IntN(300)))}[r.IntN(4)]
+	}
+	raw := func() []byte {
+		if r.IntN(2) == 0 {
+			return nil
+		}
+		return fmt.Appendf(nil, `{"k":%d}`, r.IntN(5))
+	}
+	times := []int64{-62_135_596_800_000, -1, 0, 1, 31_536_000_000, 1_700_000_000_000, 253_402_300_799_999, math.MaxInt64, math.MinInt64}
+	out := make([]schemas.Event, n)
+	for i := range out {
+		e := schemas.Event{
+			Product: 1 + r.Int64N(3), Client: 1 + r.Int64N(4), Time: times[r.IntN(len(times))], Name: "n" + text(), RandomID: fmt.Sprint(i),
+			SessionID: text(), AppKey: text(), AppName: text(), AppVersion: text(), ContentLocale: text(), UILocale: text(),
+			UserAgent: text(), IP: text(), User: raw(), ClientProps: raw(), Properties: raw(),
+		}
+		if r.IntN(2) == 0 {
+			e.Category = new(text())
+		}
+		if r.IntN(2) == 0 {
+			e.Value = new(decimal128.New(r.Int64N(1<<40)-1<<39, r.Uint64()))
+		}
+		if r.IntN(2) == 0 {
+			e.RuntimeMS = new(r.Int64() - r.Int64())
+		}
+		if r.IntN(2) == 0 {
+			e.Offline = new(r.IntN(2) == 0)
+		}
+		if r.IntN(2) == 0 {
+			e.Exception = &schemas.Exception{Class: text(), Method: text(), Message: text(), Stack: text()}
+		}
+		out[i] = e
+	}
+	return out
+}
+
+// buildBatches returns events as batches of size rows, of a shard, from offset
+// first on.
+func buildBatches(t testing.TB, mem memory.Allocator, shard int32, first int64, size int, events []schemas.Event) []arrow.Record {
+	b := columns.NewBuilder(mem)
+	defer b.Release()
+	var out []arrow.Record
+	for i := range events {
+		b.Append(&events[i], columns.Position{Shard: shard, Offset: first + int64(i), Arrival: 1_700_000_000_000 + first + int64(i)})
+		if b.Len() == size || i == len(events)-1 {
+			out = append(out, b.Batch())
+		}
+	}
+	t.Cleanup(func() {
+		for _, rec := range out {
+			rec.Release()
+		}
+	})
+	return out
+}
+
+// withStorableTimes changes times that a batch cannot hold to the nearest that
+// it can, so that rows are read as they were written.
+func withStorableTimes(events []schemas.Event) []schemas.Event {
+	for i := range events {
+		events[i].Time = max(-62_135_596_800_000, min(253_402_300_799_999, events[i].Time)) + int64(i)
+	}
+	return events
 }
