@@ -14,7 +14,7 @@ type Change struct {
 	Values    []byte     // operands: a JSON object, name → value
 }
 
-// ChangeKind tells changes of properties from changes of contacts.
+// ChangeKind distinguishes changes of properties from changes of contacts.
 type ChangeKind string
 
 // Kinds of a change.

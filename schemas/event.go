@@ -6,9 +6,9 @@ package schemas
 import "github.com/apache/arrow/go/v17/arrow/decimal128"
 
 // Limits of one event and of one request to the Ingestion API. Four of them are
-// EngageLab's: 500 properties and 256 bytes of a name stand in the header of
-// its iOS SDK, 100 values and 256 characters of an identity in its document of
-// /v1/user/register. The others are Weir's own: no published document states a
+// EngageLab's: the header of its iOS SDK gives 500 properties and 256 bytes of a
+// name, its document of /v1/user/register 100 values and 256 characters of an
+// identity. The others are Weir's own: no published document states a
 // limit.
 const (
 	MaxBatchEvents    = 1000            // events in a request

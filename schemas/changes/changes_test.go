@@ -88,7 +88,7 @@ func TestOperations(t *testing.T) {
 		`contact {"email":"bob@example.org"}`, `contact {"mobile_phone":"1"}`, `contact {"email":"ann@example.org"}`)
 	check("contact cleared, others left", map[string]string{"contact.mobile_phone": `"1"`}, `contact {"email":"e","mobile_phone":"1"}`, `contact {"email":""}`)
 	check("contacts and properties of one name", map[string]string{"user.email": `"a"`, "contact.email": `"b"`}, `set {"email":"a"}`, `contact {"email":"b"}`)
-	check("what nobody can read", user("1"), `set {"a":1}`, `multiply {"a":2}`, `set [1]`, `set`)
+	check("malformed changes", user("1"), `set {"a":1}`, `multiply {"a":2}`, `set [1]`, `set`)
 }
 
 // TestClientsAreSeparate also checks that a client without properties is yielded.

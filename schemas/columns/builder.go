@@ -95,6 +95,8 @@ func (b *Builder) appendNumbers(e *schemas.Event) {
 	}
 }
 
+// appendStrings appends the string columns. Empty strings become null, except the name and
+// a category that is present but empty.
 func (b *Builder) appendStrings(e *schemas.Event) {
 	b.appendCoded(b.name, e.Name)
 	if e.Category != nil {

@@ -100,6 +100,8 @@ func (b *Bucket) GetRange(ctx context.Context, key string, off, n int64) ([]byte
 	return body, nil
 }
 
+// read returns the bytes of an object, or of a range of it in the syntax of HTTP. It
+// repeats the request if the connection breaks while the body is read.
 func (b *Bucket) read(ctx context.Context, key string, bytesOf *string) ([]byte, error) {
 	var broken error
 	for range readAttempts {
@@ -129,7 +131,7 @@ func readAll(out *s3.GetObjectOutput) ([]byte, error) {
 	return body, err
 }
 
-// Stat tells the size of an object.
+// Stat returns the size of an object.
 func (b *Bucket) Stat(ctx context.Context, key string) (int64, error) {
 	out, err := b.client.api.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: &key})
 	if err != nil {
@@ -148,6 +150,8 @@ func (b *Bucket) Delete(ctx context.Context, keys ...string) error {
 	return nil
 }
 
+// deleteBatch deletes at most maxDeleteKeys objects in one request. It reports the keys
+// that could not be deleted; a missing one counts as deleted.
 func (b *Bucket) deleteBatch(ctx context.Context, keys []string) error {
 	if len(keys) == 1 {
 		_, err := b.client.api.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: &keys[0]})

@@ -22,6 +22,7 @@ func toJSON(n *yaml.Node) ([]byte, error) {
 	return append(v, '\n'), nil
 }
 
+// appendJSON appends n as JSON without white space.
 func appendJSON(dst []byte, n *yaml.Node) ([]byte, error) {
 	var err error
 	switch n = resolveAlias(n); n.Kind {

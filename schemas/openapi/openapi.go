@@ -65,7 +65,8 @@ func Documents() ([]Document, error) {
 }
 
 // Handler serves the page at /openapi/ and the documents at /openapi/NAME.yaml
-// and /openapi/NAME.json, to anybody.
+// and /openapi/NAME.json, without authentication. Everything is rendered once, when
+// Handler is called.
 func Handler() (http.Handler, error) {
 	docs, err := Documents()
 	if err != nil {

@@ -88,7 +88,8 @@ func renderPage(docs []Document) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// renderer builds the views of one document.
+// renderer builds the views of one document. It works on the parsed YAML rather than on
+// Go types, so that the page keeps the order in which the documents are written.
 type renderer struct {
 	name string
 	root *yaml.Node
@@ -96,6 +97,8 @@ type renderer struct {
 
 func newRenderer(doc Document) *renderer { return &renderer{doc.Name, doc.root} }
 
+// document builds the view of a whole document: its credentials, operations and named
+// schemas.
 func (p *renderer) document() documentView {
 	v := documentView{
 		Name: p.name, Title: lookupText(p.root, "info", "title"), Version: lookupText(p.root, "info", "version"),
@@ -148,8 +151,12 @@ func (p *renderer) groups() []groupView {
 	return slices.DeleteFunc(all, func(g groupView) bool { return len(g.Operations) == 0 })
 }
 
+// anchor returns an id that is unique on the page of all documents: it begins
+// with the document's name.
 func (p *renderer) anchor(name string) string { return p.name + "." + name }
 
+// operation builds the view of one method of a path. A path may break after each
+// slash, as long ones would not fit the navigation.
 func (p *renderer) operation(path, method string, op *yaml.Node) operationView {
 	v := operationView{
 		Anchor: p.anchor(cmp.Or(lookupText(op, "operationId"), method)), Method: strings.ToUpper(method),
@@ -188,6 +195,7 @@ func (p *renderer) security(op *yaml.Node) string {
 	return strings.Join(names, " or ")
 }
 
+// response builds the view of one response of an operation.
 func (p *renderer) response(status string, answer *yaml.Node) responseView {
 	answer, _ = resolveRef(p.root, answer)
 	code, _ := strconv.Atoi(status) // not a number, as "default": no reason phrase
@@ -205,6 +213,8 @@ func (p *renderer) response(status string, answer *yaml.Node) responseView {
 	return v
 }
 
+// body builds the view of a request or response body. The documents have one media type
+// for each body. A body of a named schema lists the fields of that schema.
 func (p *renderer) body(content *yaml.Node) *bodyView {
 	v := &bodyView{}
 	for mediaType, media := range members(content) {
@@ -223,6 +233,7 @@ func (p *renderer) body(content *yaml.Node) *bodyView {
 	return v
 }
 
+// schema builds the view of a schema without following a reference to a named one.
 func (p *renderer) schema(n *yaml.Node) schemaView {
 	return schemaView{
 		Description: paragraphs(lookupText(n, "description")), Type: p.typeHTML(n), Rules: rules(n), Fields: p.fields("", n),
@@ -251,6 +262,7 @@ func (p *renderer) fields(prefix string, n *yaml.Node) []fieldView {
 	return all
 }
 
+// field builds the view of a parameter, header or member.
 func (p *renderer) field(name string, schema *yaml.Node) fieldView {
 	return fieldView{Name: name, Type: p.typeHTML(schema), Rules: rules(schema), Description: paragraphs(lookupText(schema, "description"))}
 }
@@ -283,6 +295,9 @@ func (p *renderer) typeHTML(n *yaml.Node) template.HTML {
 	return joinHTML(words, " or ")
 }
 
+// typeListHTML describes the alternatives of oneOf and anyOf or the parts of allOf, each
+// with its constraints. An alternative that only constrains members is described by
+// these.
 func (p *renderer) typeListHTML(between template.HTML, list *yaml.Node) template.HTML {
 	var words []template.HTML
 	for choice := range items(list) {
@@ -302,6 +317,7 @@ func (p *renderer) typeListHTML(between template.HTML, list *yaml.Node) template
 	return joinHTML(words, between)
 }
 
+// typeNames returns the types of a schema: OpenAPI 3.1 allows one or a list.
 func typeNames(n *yaml.Node) []string {
 	var names []string
 	for t := range items(lookup(n, "type")) {
@@ -351,10 +367,12 @@ func rules(n *yaml.Node) []string {
 	return all
 }
 
+// escape turns plain text into HTML.
 func escape(text string) template.HTML {
 	return template.HTML(template.HTMLEscapeString(text)) //nolint:gosec // it is escaped
 }
 
+// joinHTML is strings.Join for HTML.
 func joinHTML(words []template.HTML, between template.HTML) template.HTML {
 	var all template.HTML
 	for i, w := range words {

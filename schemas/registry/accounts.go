@@ -98,6 +98,8 @@ func (r *Registry) CreateProduct(ctx context.Context, p Product) (Product, error
 	}
 }
 
+// insertProduct inserts p with the first EUID of its own sequence. It returns ErrExists if
+// the id is taken, also by a revoked product: product ids also occur in the lake.
 func (r *Registry) insertProduct(ctx context.Context, p Product) (Product, error) {
 	if p.ID < 0 {
 		return Product{}, fmt.Errorf("create product %d: %w: an id is positive", p.ID, ErrInvalid)
@@ -118,6 +120,7 @@ func (r *Registry) insertProduct(ctx context.Context, p Product) (Product, error
 	return p, nil
 }
 
+// productColumns selects products; one of a revoked account counts as revoked with it.
 const productColumns = `SELECT p.id, p.account_id, p.name, p.created,
 	CASE WHEN p.revoked = 0 THEN a.revoked ELSE p.revoked END
 	FROM products p JOIN accounts a ON a.id = p.account_id `

@@ -24,11 +24,11 @@ type cache[V any] struct {
 }
 
 type entry[V any] struct {
-	value V
-	asked time.Time // taken before the query, so the result is at most this old
+	value  V
+	loaded time.Time // taken before the query, so the result is at most this old
 }
 
-func (e *entry[V]) fresh() bool { return time.Since(e.asked) < cacheFor }
+func (e *entry[V]) fresh() bool { return time.Since(e.loaded) < cacheFor }
 
 // get returns the cached result or that of load. Concurrent callers with the same
 // key share one load, so the load does not end with the context of any of them.
@@ -45,6 +45,7 @@ func (c *cache[V]) get(ctx context.Context, key string, load func(context.Contex
 	return value, err
 }
 
+// peek returns the entry of key unless it is missing or expired. It does not allocate.
 func (c *cache[V]) peek(key string) (*entry[V], bool) {
 	found, ok := c.entries.Load(key)
 	if !ok {
@@ -54,15 +55,17 @@ func (c *cache[V]) peek(key string) (*entry[V], bool) {
 	return e, ok && e.fresh()
 }
 
+// loadAndStore runs load and stores its result. An error drops the entry, so that a
+// refusal takes effect at once.
 func (c *cache[V]) loadAndStore(ctx context.Context, key string, load func(context.Context) (V, error)) (V, error) {
-	e := &entry[V]{asked: time.Now()}
+	e := &entry[V]{loaded: time.Now()}
 	var err error
 	if e.value, err = load(ctx); err != nil {
 		c.entries.Delete(key)
 		return e.value, err
 	}
 	c.entries.Store(key, e)
-	c.sweep(e.asked)
+	c.sweep(e.loaded)
 	return e.value, nil
 }
 

@@ -86,6 +86,8 @@ func (r *Registry) waitUntilReachable(ctx context.Context) error {
 	}
 }
 
+// connectPostgres opens a pool. The error of pgx would quote the URL with its password,
+// so it is replaced.
 func connectPostgres(address string) (*Registry, error) {
 	cfg, err := pgx.ParseConfig(address)
 	if err != nil {
@@ -99,8 +101,11 @@ func connectPostgres(address string) (*Registry, error) {
 	return &Registry{db: db, dialect: "postgres", clock: databaseClock}, nil
 }
 
+// localClock serves SQLite: its processes share the clock of one machine.
 func localClock(context.Context, querier) (time.Time, error) { return time.Now(), nil }
 
+// databaseClock serves PostgreSQL: its server has the only clock that all processes of a
+// cluster share. clock_timestamp moves on within a transaction, unlike now.
 func databaseClock(ctx context.Context, q querier) (time.Time, error) {
 	var us int64
 	err := q.QueryRowContext(ctx, `SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint`).Scan(&us)

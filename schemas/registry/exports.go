@@ -23,6 +23,7 @@ type ExportFile struct {
 	Built     time.Time // in microseconds
 }
 
+// exportColumns are the columns in the order of scanExport and ExportFile.values.
 const exportColumns = `product_id, kind, first_day, last_day, version, object_key, row_count, csv_bytes, zip_bytes, watermark, built`
 
 // Exports lists the newest version of each file of a product and kind, oldest day

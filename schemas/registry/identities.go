@@ -92,6 +92,7 @@ func (r *Registry) register(ctx context.Context, k identityKey, values []string,
 	})
 }
 
+// unknownValues returns the values that found lacks, in their order.
 func unknownValues(values []string, found map[string]int64) []string {
 	var rest []string
 	for _, v := range values {
@@ -145,6 +146,7 @@ func takeEUIDs(ctx context.Context, tx *sql.Tx, product, n int64) (int64, error)
 	return end - n, nil
 }
 
+// lookupIdentities returns the EUIDs of those values that are registered.
 func lookupIdentities(ctx context.Context, q querier, k identityKey, values []string) (map[string]int64, error) {
 	query := strings.Builder{}
 	query.WriteString(`SELECT value, euid FROM identities WHERE product_id = $1 AND name = $2 AND value IN (`)
@@ -203,7 +205,7 @@ func (r *Registry) LinkIdentity(ctx context.Context, id Identity) error {
 			return err
 		}
 		if id.EUID >= next && id.EUID < endEUID {
-			return fmt.Errorf("%w: EUID %d has not been given out, and later would be to somebody else", ErrInvalid, id.EUID)
+			return fmt.Errorf("%w: EUID %d is not allocated yet and would later be assigned to another client", ErrInvalid, id.EUID)
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO identities (product_id, name, value, euid, created)
 			VALUES ($1, $2, $3, $4, $5) ON CONFLICT (product_id, name, value) DO UPDATE SET euid = excluded.euid`,
@@ -243,6 +245,8 @@ func (r *Registry) ListIdentities(ctx context.Context, product, euid int64) ([]I
 	return all, nil
 }
 
+// validIdentity returns ErrInvalid with a reason unless name is one of IdentityNames and
+// value can be stored.
 func validIdentity(name, value string) error {
 	if !slices.Contains(IdentityNames(), name) {
 		return fmt.Errorf("%w: identity name %q is none of %s", ErrInvalid, name, strings.Join(IdentityNames(), ", "))

@@ -68,6 +68,7 @@ func (r *Registry) UpdateLicenseKeys(ctx context.Context, product int64, updates
 	return inserted, nil
 }
 
+// valid returns ErrInvalid with a reason if an update cannot be stored.
 func (u *LicenseKeyUpdate) valid() error {
 	if err := ValidLicenseKey(u.Key); err != nil {
 		return err
@@ -113,6 +114,7 @@ func insertLicenseKey(ctx context.Context, tx *sql.Tx, product int64, key string
 	return int(n), err
 }
 
+// apply changes the fields of an existing key that are not nil.
 func (u *LicenseKeyUpdate) apply(ctx context.Context, tx *sql.Tx, product int64) error {
 	return execRequired(ctx, tx, ErrNotFound, `UPDATE license_keys SET
 			license_type = COALESCE(CAST($3 AS TEXT), license_type),

@@ -31,6 +31,8 @@ func (r *Registry) Logout(ctx context.Context, id string, all bool) error {
 	return r.EndSession(ctx, id)
 }
 
+// logoutAgain handles the logout of a session that does not exist: it ends all sessions of
+// its user if it was logged out recently.
 func (r *Registry) logoutAgain(ctx context.Context, id string) error {
 	var user string
 	err := r.db.QueryRowContext(ctx, `SELECT user_id FROM ended_sessions WHERE id_hash = $1 AND ended > $2`,
@@ -44,6 +46,7 @@ func (r *Registry) logoutAgain(ctx context.Context, id string) error {
 	return r.EndSessions(ctx, user)
 }
 
+// recordLogout stores the hash of an ended session and deletes outdated ones.
 func (r *Registry) recordLogout(ctx context.Context, id, user string) error {
 	now := time.Now()
 	err := r.inTransaction(ctx, func(tx *sql.Tx) error {

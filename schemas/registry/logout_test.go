@@ -40,7 +40,7 @@ func TestLogout(t *testing.T) {
 		t.Fatalf("second logout: %v", err)
 	}
 	alive(false, two, three)
-	if err := r.Logout(ctx, "nobody's", true); !errors.Is(err, ErrUnauthorized) {
+	if err := r.Logout(ctx, "unknown", true); !errors.Is(err, ErrUnauthorized) {
 		t.Errorf("unknown session: %v, want %v", err, ErrUnauthorized)
 	}
 	four, five := login(), login()

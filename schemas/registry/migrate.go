@@ -92,6 +92,7 @@ func (r *Registry) lockSchema(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
+// schemaVersion returns the number of the last applied migration, 0 for an empty database.
 func schemaVersion(ctx context.Context, tx *sql.Tx) (int64, error) {
 	_, err := tx.ExecContext(ctx,
 		`CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY, applied BIGINT NOT NULL)`)
@@ -105,6 +106,7 @@ func schemaVersion(ctx context.Context, tx *sql.Tx) (int64, error) {
 	return have, nil
 }
 
+// apply runs the statements of m and records its version.
 func (m migration) apply(ctx context.Context, tx *sql.Tx) error {
 	for _, s := range m.statements {
 		if _, err := tx.ExecContext(ctx, s); err != nil {

@@ -34,7 +34,7 @@ type database struct {
 	ahead *atomic.Int64 // how far the leases' clock is ahead; nanoseconds
 }
 
-// onEach runs test on SQLite, and on PostgreSQL if the flag says so.
+// onEach runs test on SQLite, and on PostgreSQL if the flag is set.
 func onEach(t *testing.T, test func(t *testing.T, db database)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) {
@@ -79,9 +79,9 @@ func (d database) open(t *testing.T) *Registry {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.Close() })
-	told := r.clock
+	original := r.clock
 	r.clock = func(ctx context.Context, q querier) (time.Time, error) {
-		now, err := told(ctx, q)
+		now, err := original(ctx, q)
 		return now.Add(time.Duration(d.ahead.Load())), err
 	}
 	return r

@@ -52,6 +52,7 @@ func (r *Registry) Session(ctx context.Context, id string) (Principal, error) {
 	return r.sessions.get(ctx, hash, func(ctx context.Context) (Principal, error) { return r.loadSession(ctx, hash) })
 }
 
+// loadSession extends a session and reads its principal.
 func (r *Registry) loadSession(ctx context.Context, hash string) (Principal, error) {
 	if err := r.extendSession(ctx, hash); err != nil {
 		return Principal{}, fmt.Errorf("read session: %w", err)

@@ -33,23 +33,23 @@ func TestSettingOnceConcurrently(t *testing.T) {
 		_, err := r.Setting(ctx, "k")
 		wantErr(t, "not set", err, ErrNotFound)
 		var mu sync.Mutex
-		heard := map[string]bool{}
+		results := map[string]bool{}
 		var wg sync.WaitGroup
 		for i := range 8 {
 			wg.Go(func() {
-				stands, err := r.SettingOnce(ctx, "k", fmt.Sprint(i))
+				stored, err := r.SettingOnce(ctx, "k", fmt.Sprint(i))
 				if err != nil {
 					t.Error(err)
 				}
 				mu.Lock()
 				defer mu.Unlock()
-				heard[stands] = true
+				results[stored] = true
 			})
 		}
 		wg.Wait()
-		stands := must[string](t)(r.Setting(ctx, "k"))
-		if len(heard) != 1 || !heard[stands] {
-			t.Errorf("writers got %v, stored is %q", heard, stands)
+		stored := must[string](t)(r.Setting(ctx, "k"))
+		if len(results) != 1 || !results[stored] {
+			t.Errorf("writers got %v, stored is %q", results, stored)
 		}
 
 		if got := must[string](t)(r.TopicLayout(ctx)); got != "" {

@@ -76,6 +76,7 @@ func (r *Registry) source(ctx context.Context, key string) (sourceWithHash, erro
 	return r.sources.get(ctx, key, func(ctx context.Context) (sourceWithHash, error) { return r.loadSource(ctx, key) })
 }
 
+// loadSource reads an active source of an active product and account.
 func (r *Registry) loadSource(ctx context.Context, key string) (sourceWithHash, error) {
 	s := sourceWithHash{Source: Source{Key: key}}
 	var hash string

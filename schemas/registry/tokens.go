@@ -48,6 +48,8 @@ func (r *Registry) CreateToken(ctx context.Context, t Token) (Token, string, err
 	return t, secret, nil
 }
 
+// insertToken inserts a token of an active account and its products, which must belong to
+// the account.
 func insertToken(ctx context.Context, tx *sql.Tx, t Token, hash string) error {
 	if err := requireAccount(ctx, tx, t.Account); err != nil {
 		return err
@@ -136,6 +138,7 @@ func (r *Registry) ListTokens(ctx context.Context, account string) ([]Token, err
 	return all, nil
 }
 
+// tokenProducts returns the products of all tokens that are limited to some.
 func (r *Registry) tokenProducts(ctx context.Context) (map[string][]int64, error) {
 	named := map[string][]int64{}
 	_, err := queryAll(ctx, r.db, func(row *sql.Rows) (struct{}, error) {

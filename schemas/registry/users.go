@@ -113,6 +113,7 @@ func (r *Registry) RevokeUser(ctx context.Context, idOrEmail string) error {
 	return nil
 }
 
+// foldEmail returns the form of an email in which users are stored and looked up.
 func foldEmail(email string) string { return strings.ToLower(strings.TrimSpace(email)) }
 
 func validEmail(email string) error {

@@ -21,8 +21,8 @@ func TestUsersLogIn(t *testing.T) {
 		for what, pair := range map[string][2]string{
 			"wrong password": {"ann@example.org", "correct horsf"},
 			"long password":  {"ann@example.org", strings.Repeat("x", 1<<20)},
-			"nobody":         {"bob@example.org", "correct horse"},
-			"nobody, empty":  {"", ""},
+			"unknown email":  {"bob@example.org", "correct horse"},
+			"empty email":    {"", ""},
 			"bad bytes":      {"ann\x00\xff", "correct horse"},
 		} {
 			_, err := r.AuthenticateUser(ctx, pair[0], pair[1])

@@ -106,7 +106,7 @@ func TestDefinitions(t *testing.T) {
 		e(9, "x", props(`{"b":null,"c":""}`)),
 		e(8, "x", props(`{"c":"late"}`)))
 
-	check("what cannot be read says nothing", []string{
+	check("malformed properties are ignored", []string{
 		`day 7/9 0: 3 events 0 sessions 0 ms 1..1 []`,
 		`event 7/9 0 false "" "x": 3, 0.000000000 of 0 from 1`,
 		`client 7/9 installed 0: 3 events 0 sessions 0 ms 1..1 []`,

@@ -79,6 +79,8 @@ func (c *Client) Fetch(ctx context.Context, addr string, req Request) ([]Part, e
 	return parts, nil
 }
 
+// post sends the request and returns a response of status 200, whose body the caller
+// closes.
 func (c *Client) post(ctx context.Context, addr string, req Request) (*http.Response, error) {
 	body, err := encodeRequest(req)
 	if err != nil {

@@ -24,7 +24,7 @@ import (
 //		changesFrame + that index, one of changes
 //	last frame: kind = endFrame, no body
 //
-// Frames exist beside Arrow's own stream because one response interleaves batches of
+// Frames exist in addition to Arrow's own stream because one response interleaves batches of
 // several shards and of two schemas, and because neither IPC nor chunked HTTP detects
 // a damaged or missing piece. BenchmarkFetch measures the whole path.
 const (
@@ -132,6 +132,7 @@ func (f *frameWriter) reset() {
 	f.buf.Write(make([]byte, frameHeaderLen))
 }
 
+// writeFrame fills in the header of the frame in the buffer and writes it.
 func (f *frameWriter) writeFrame(kind uint32) error {
 	frame := f.buf.Bytes()
 	body := frame[frameHeaderLen:]
@@ -209,6 +210,8 @@ func (f *frameReader) readBatches(parts []Part) error {
 	}
 }
 
+// readFrame reads one frame and verifies its checksum. It refuses a frame that exceeds
+// maxFrameBytes or the limit of the client before it reads the body.
 func (f *frameReader) readFrame() (uint32, []byte, error) {
 	var head [frameHeaderLen]byte
 	if _, err := io.ReadFull(f.r, head[:]); err != nil {

@@ -258,6 +258,8 @@ func (m *matcher) keepSorted(column string, list []int64) {
 	m.keepIf(column, func(v int64) bool { _, ok := slices.BinarySearch(list, v); return ok })
 }
 
+// keepIf keeps the rows whose value satisfies wanted. It remembers the first error, and
+// does nothing after one.
 func (m *matcher) keepIf(column string, wanted func(int64) bool) {
 	if len(m.rows) == 0 || m.err != nil {
 		return
@@ -277,6 +279,7 @@ func (m *matcher) keepIf(column string, wanted func(int64) bool) {
 	}
 }
 
+// filterRows filters rows in place.
 func filterRows[T ~int64](rows []int32, values []T, wanted func(int64) bool) []int32 {
 	kept := rows[:0]
 	for _, row := range rows {

@@ -156,6 +156,8 @@ func lagging(parts []Part, ends map[int32]int64) bool {
 	return behind
 }
 
+// partHeaders returns the header of the response. It is taken before the first part is
+// released.
 func partHeaders(parts []Part) []partHeader {
 	heads := make([]partHeader, len(parts))
 	for i, p := range parts {
@@ -176,6 +178,8 @@ type responseWriter struct {
 	out       *bufio.Writer
 }
 
+// write writes the whole response: header, the batches of each part, end. It releases a
+// part once it is written, so that memory shrinks while a slow client reads.
 func (a *responseWriter) write(ctx context.Context) error {
 	frames := &frameWriter{w: a.out}
 	if err := frames.writeHeader(a.headers); err != nil {

@@ -31,15 +31,15 @@ const Path = "/tail"
 
 // Reasons why an owner returns no rows of a shard, and why a request fails.
 var (
-	ErrBehind   = errors.New("owner is behind the offset asked for")      // its next offset is smaller than From
-	ErrGone     = errors.New("owner has dropped the offset asked for")    // its buffer starts after From
+	ErrBehind   = errors.New("owner is behind the requested offset")      // its next offset is smaller than From
+	ErrGone     = errors.New("owner has dropped the requested offset")    // its buffer starts after From
 	ErrNotOwner = errors.New("not the owner of the shard")                // or no longer
 	ErrDenied   = errors.New("cluster secret refused")                    // the secrets of the two processes differ
 	ErrTooLarge = errors.New("tail is larger than the client's limit")    // Config.MaxBytes
 	ErrCorrupt  = errors.New("tail response is damaged or was cut short") // checksum, length or end
 )
 
-// Request asks one owner for its shards, all at one position. It travels as
+// Request selects rows and changes of shards of one owner. Its encoding is
 // JSON: a nil list is left out and means all, an empty one is sent and means
 // none.
 type Request struct {

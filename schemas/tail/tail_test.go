@@ -333,7 +333,7 @@ func TestBadRequestsAreRefused(t *testing.T) {
 	}{
 		{http.MethodPost, Path, `{`, 400},
 		{http.MethodPost, Path, `{"from":{"x":1}}`, 400},
-		{http.MethodPost, Path, `{"from":{"0":1},"columns":["nobody"]}`, 400},
+		{http.MethodPost, Path, `{"from":{"0":1},"columns":["unknown"]}`, 400},
 		{http.MethodPost, Path, `{"from":` + strings.Repeat(" ", maxRequestBytes) + `{}}`, 400},
 		{http.MethodGet, Path, ``, 404},
 		{http.MethodPost, "/other", `{}`, 404},
@@ -436,7 +436,7 @@ func TestSelect(t *testing.T) {
 			t.Errorf("%+v (-want +got):\n%s", f, diff)
 		}
 	}
-	for _, err := range p.Select([]string{"nobody"}, columns.Filter{}, mem) {
+	for _, err := range p.Select([]string{"unknown"}, columns.Filter{}, mem) {
 		if err == nil {
 			t.Error("Select accepted an unknown column")
 		}
@@ -448,11 +448,11 @@ func TestSelect(t *testing.T) {
 type behindOwner struct {
 	began      time.Time
 	end, ahead int64
-	asked      int
+	calls      int
 }
 
 func (o *behindOwner) Tail(int32, int64) (Part, error) {
-	o.asked++
+	o.calls++
 	next := int64(time.Since(o.began) / (30 * time.Millisecond))
 	return Part{Next: next, End: max(o.end, next+o.ahead)}, nil
 }
@@ -461,19 +461,19 @@ func (o *behindOwner) Tail(int32, int64) (Part, error) {
 // it was when the request came, and at most maxEndWait.
 func TestResponseWaitsForEndOfLog(t *testing.T) {
 	for _, c := range []struct {
-		name      string
-		owner     behindOwner
-		rows      map[int32][]int64
-		atLeast   int64
-		end       int64
-		took      time.Duration
-		askedOnce bool
+		name       string
+		owner      behindOwner
+		rows       map[int32][]int64
+		atLeast    int64
+		end        int64
+		took       time.Duration
+		calledOnce bool
 	}{
-		{name: "at the end", end: 0, askedOnce: true},
+		{name: "at the end", end: 0, calledOnce: true},
 		{name: "soon at the end", owner: behindOwner{end: 3}, atLeast: 3, end: 3, took: 100 * time.Millisecond},
 		{name: "soon at what was the end", owner: behindOwner{ahead: 3}, atLeast: 3, end: 3, took: 100 * time.Millisecond},
 		{name: "not soon", owner: behindOwner{end: 1000}, atLeast: 16, end: 1000, took: maxEndWait},
-		{name: "single rows", owner: behindOwner{end: 1000}, rows: map[int32][]int64{0: {0}}, end: 1000, askedOnce: true},
+		{name: "single rows", owner: behindOwner{end: 1000}, rows: map[int32][]int64{0: {0}}, end: 1000, calledOnce: true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			o, began := c.owner, time.Now()
@@ -484,9 +484,9 @@ func TestResponseWaitsForEndOfLog(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if p := parts[0]; p.Next < c.atLeast || p.End != c.end || time.Since(began) != c.took || (o.asked == 1) != c.askedOnce {
+			if p := parts[0]; p.Next < c.atLeast || p.End != c.end || time.Since(began) != c.took || (o.calls == 1) != c.calledOnce {
 				t.Errorf("%s: next %d, end %d after %s and %d calls; want at least %d, end %d after %s",
-					c.name, p.Next, p.End, time.Since(began), o.asked, c.atLeast, c.end, c.took)
+					c.name, p.Next, p.End, time.Since(began), o.calls, c.atLeast, c.end, c.took)
 			}
 		})
 	}
@@ -522,7 +522,7 @@ func TestDroppedOffsetIsReportedAtOnce(t *testing.T) {
 	o := &goneOwner{behindOwner{began: time.Now(), end: 1e9}}
 	s := &server{provider: o}
 	parts, err := s.waitForEnd(t.Context(), Request{From: map[int32]int64{0: 0, 1: 0}})
-	if err != nil || o.asked != 1 || len(parts) != 2 || !errors.Is(parts[1].Err, ErrGone) {
-		t.Errorf("parts %+v, %v after %d calls; want them after one", parts, err, o.asked)
+	if err != nil || o.calls != 1 || len(parts) != 2 || !errors.Is(parts[1].Err, ErrGone) {
+		t.Errorf("parts %+v, %v after %d calls; want them after one", parts, err, o.calls)
 	}
 }

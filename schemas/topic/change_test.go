@@ -2,10 +2,7 @@ package topic
 
 import (
 	"bytes"
-	"encoding/hex"
-	"encoding/json"
 	"math"
-	"os"
 	"strings"
 	"testing"
 
@@ -80,50 +77,6 @@ func TestDecodeRefusesChanges(t *testing.T) {
 	check("nothing to apply", "change has no values", func(m *eventpb.Record) { m.Properties = nil })
 	check("a list", "what the change is applied with is not a JSON object", func(m *eventpb.Record) { m.Properties = []byte(`["` + secret + `"]`) })
 	check("broken", "what the change is applied with is not a JSON object", func(m *eventpb.Record) { m.Properties = []byte(`{"email":` + secret + `}`) })
-}
-
-// TestReleasedChanges is TestReleasedRecords of changes, which came later.
-func TestReleasedChanges(t *testing.T) {
-	const file = "../testdata/changes-v1.json"
-	type released struct {
-		Record string         `json:"record"` // hex
-		Change schemas.Change `json:"change"`
-	}
-	if *update {
-		all := make(map[string]released)
-		for name, c := range changeSamples() {
-			all[name] = released{hex.EncodeToString(AppendChange(nil, &c)), c}
-		}
-		out, err := json.MarshalIndent(all, "", "  ")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, append(out, '\n'), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	in, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all map[string]released
-	if err := json.Unmarshal(in, &all); err != nil {
-		t.Fatal(err)
-	}
-	for name, want := range all {
-		record, err := hex.DecodeString(want.Record)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var e schemas.Event
-		kind, err := Decode(record, &e)
-		if got := kind.Change(&e); err != nil || !cmp.Equal(got, want.Change) {
-			t.Errorf("%s: Decode = %+v, %v; want %+v", name, got, err, want.Change)
-		}
-	}
-	if len(all) < len(changeSamples()) {
-		t.Errorf("%d records in %s, want at least %d", len(all), file, len(changeSamples()))
-	}
 }
 
 // fuzzChange is FuzzDecode for a change.

@@ -2,11 +2,7 @@ package topic
 
 import (
 	"bytes"
-	"encoding/hex"
-	"encoding/json"
-	"flag"
 	"math"
-	"os"
 	"strings"
 	"testing"
 
@@ -164,68 +160,6 @@ func TestTick(t *testing.T) {
 	}
 	if e.Name != "" {
 		t.Errorf("after a tick the event still has the name %q", e.Name)
-	}
-}
-
-var update = flag.Bool("update", false, "rewrite testdata; only to add records")
-
-// TestReleasedRecords decodes the bytes of every released version. The file is
-// only ever added to: what was written once must stay readable permanently.
-func TestReleasedRecords(t *testing.T) {
-	const file = "../testdata/records-v1.json"
-	type released struct {
-		Record string        `json:"record"` // hex
-		Event  schemas.Event `json:"event"`
-		Value  string        `json:"value,omitempty"` // of the event, as text
-	}
-	text := func(e *schemas.Event) (s string) {
-		if e.Value != nil {
-			s = string(schemas.AppendDecimal(nil, *e.Value, schemas.ValueScale))
-			e.Value = nil
-		}
-		return s
-	}
-	if *update {
-		all := make(map[string]released)
-		for name, e := range samples() {
-			record := hex.EncodeToString(Append(nil, &e))
-			value := text(&e)
-			all[name] = released{record, e, value}
-		}
-		out, err := json.MarshalIndent(all, "", "  ")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, append(out, '\n'), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	in, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all map[string]released
-	if err := json.Unmarshal(in, &all); err != nil {
-		t.Fatal(err)
-	}
-	for name, want := range all {
-		record, err := hex.DecodeString(want.Record)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got schemas.Event
-		if kind, err := Decode(record, &got); kind != Event || err != nil {
-			t.Errorf("%s: Decode = %v, %v", name, kind, err)
-		}
-		if value := text(&got); value != want.Value {
-			t.Errorf("%s: value = %s, want %s", name, value, want.Value)
-		}
-		if diff := cmp.Diff(want.Event, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
-	}
-	if len(all) < len(samples()) {
-		t.Errorf("%d records in %s, want at least %d", len(all), file, len(samples()))
 	}
 }
 

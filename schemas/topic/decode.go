@@ -83,6 +83,7 @@ func decodeRecord(value []byte, e *schemas.Event) (eventpb.Kind, error) {
 	return kind, err
 }
 
+// setVarint sets the field of e that num denotes; an unknown one is of a later version.
 func setVarint(e *schemas.Event, num protowire.Number, v uint64) {
 	switch num {
 	case fieldProduct:
@@ -101,6 +102,8 @@ func setVarint(e *schemas.Event, num protowire.Number, v uint64) {
 	}
 }
 
+// setBytes sets the string, bytes or message field of e that num denotes. It fails on
+// text that is not UTF-8 and on damaged messages.
 func setBytes(e *schemas.Event, num protowire.Number, b []byte) error {
 	switch num {
 	case fieldUser:
@@ -299,6 +302,8 @@ func validateChange(c schemas.Change) error {
 	return validateObject("what the change is applied with", c.Values)
 }
 
+// validateObject checks that a field is absent or a JSON object. Reports and exports
+// parse these fields much later, when nobody could fix or refuse them.
 func validateObject(what string, b []byte) error {
 	if b == nil {
 		return nil
@@ -309,6 +314,7 @@ func validateObject(what string, b []byte) error {
 	return nil
 }
 
+// orNil maps an empty field to nil, which means absent: proto3 does not distinguish them.
 func orNil(b []byte) []byte {
 	if len(b) == 0 {
 		return nil

@@ -8,7 +8,8 @@ import (
 	"weir/schemas/eventpb"
 )
 
-// Field numbers of eventpb.Record.
+// Field numbers of eventpb.Record. Records in the log hold them permanently: a number
+// is never reused, and a new field gets a new one.
 const (
 	fieldKind          = 1
 	fieldProduct       = 2
@@ -87,7 +88,8 @@ func Append(dst []byte, e *schemas.Event) []byte {
 	return appendBytes(dst, fieldProperties, e.Properties)
 }
 
-// AppendChange appends c as the value of a record to dst.
+// AppendChange appends c as the value of a record to dst. A change shares the fields of
+// an event: its operation is the name, its operands are the properties.
 func AppendChange(dst []byte, c *schemas.Change) []byte {
 	kind := eventpb.Kind_KIND_PROPERTY
 	if c.Kind == schemas.ContactChange {
@@ -101,11 +103,14 @@ func AppendChange(dst []byte, c *schemas.Change) []byte {
 	return appendBytes(dst, fieldProperties, c.Values)
 }
 
-// AppendTick appends the value of a tick record to dst.
+// AppendTick appends the value of a tick record to dst. A tick only carries its
+// timestamp, which advances the log time of a shard without events.
 func AppendTick(dst []byte) []byte {
 	return appendVarint(dst, fieldKind, uint64(eventpb.Kind_KIND_TICK))
 }
 
+// appendDecimal appends the message Decimal. Its length precedes it on the wire, so the
+// size is computed first.
 func appendDecimal(dst []byte, v decimal128.Num) []byte {
 	hi := protowire.EncodeZigZag(v.HighBits())
 	size := 0
@@ -125,6 +130,8 @@ func appendDecimal(dst []byte, v decimal128.Num) []byte {
 	return dst
 }
 
+// appendException appends the message Exception, also if all its fields are empty: the
+// event is an exception nevertheless.
 func appendException(dst []byte, x *schemas.Exception) []byte {
 	size := 0
 	for _, s := range [...]string{x.Class, x.Method, x.Message, x.Stack} {

@@ -71,6 +71,7 @@ func Ensure(ctx context.Context, cl *kgo.Client, store LayoutStore, opts Options
 	return recorded, verifyLayout(recorded, found, opts)
 }
 
+// loadRecorded returns the recorded layout; the zero Layout if there is none.
 func loadRecorded(ctx context.Context, store LayoutStore) (Layout, error) {
 	text, err := store.TopicLayout(ctx)
 	if err != nil {
@@ -127,9 +128,10 @@ func describe(ctx context.Context, cl *kgo.Client) (Layout, error) {
 	return Layout{}, fmt.Errorf("describe topic %s: %w", Name, kerr.UnknownTopicOrPartition)
 }
 
-// create creates the topic without retention: a record may be deleted only after
-// every table has committed it (DESIGN.md "The log may lie"), and time alone does
-// not tell.
+// create creates the topic without retention by time or size: a record may be deleted
+// only after every table has committed it (DESIGN.md "The log may lie"), and Kafka
+// cannot know that. Without unclean elections a broker that lags behind never becomes
+// the leader, which would drop acknowledged records.
 func create(ctx context.Context, cl *kgo.Client, opts Options) (Layout, error) {
 	text := func(s string) *string { return &s }
 	configs := map[string]*string{
@@ -163,10 +165,13 @@ func waitForTopic(ctx context.Context, cl *kgo.Client) (Layout, error) {
 	}
 }
 
+// verifyLayout compares what the hash, the log and the number of shards were when the
+// topic was recorded with what they are now. After a change of any of them clients
+// would move to other shards, or offsets in the lake would refer to other records.
 func verifyLayout(recorded, found Layout, opts Options) error {
 	switch {
 	case recorded.Hash != HashName:
-		return fmt.Errorf("%w: recorded hash is %s, this version knows %s", ErrLayout, recorded.Hash, HashName)
+		return fmt.Errorf("%w: recorded hash is %s, this version uses %s", ErrLayout, recorded.Hash, HashName)
 	case recorded.TopicID != found.TopicID:
 		return fmt.Errorf("%w: topic %s has id %s, recorded is %s: it is another log", ErrLayout, Name, found.TopicID, recorded.TopicID)
 	case recorded.Shards != found.Shards:

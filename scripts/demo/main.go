@@ -80,7 +80,7 @@ func checkReady(ctx context.Context, who credentials) error {
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("nobody answers on %s: run `make run` in another terminal first", who.URL)
+		return fmt.Errorf("no server answers at %s: run `make run` in another terminal first", who.URL)
 	}
 	defer resp.Body.Close() //nolint:errcheck // only read from
 	if resp.StatusCode != http.StatusOK {
@@ -117,7 +117,8 @@ func command(ctx context.Context, env []string, name string, args ...string) err
 	return nil
 }
 
-// showAnswers asks questions.
+// showAnswers sends requests of the Events API, the User Events API and the
+// Reporting API, and prints each with its response.
 func showAnswers(ctx context.Context, who credentials) error {
 	monthAgo := time.Now().UTC().AddDate(0, 0, -31).Format(time.DateOnly)
 	fmt.Println("\nHow many events are there, and what is the latest one?")
@@ -144,7 +145,7 @@ func showAnswers(ctx context.Context, who credentials) error {
 	return showReports(ctx, who)
 }
 
-// showReports logs in to the Reporting API and asks two questions there.
+// showReports logs in to the Reporting API and requests two reports.
 func showReports(ctx context.Context, who credentials) error {
 	login, err := json.Marshal(map[string]string{"userName": who.Email, "password": who.Password})
 	if err != nil {

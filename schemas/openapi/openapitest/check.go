@@ -53,6 +53,7 @@ func (c *Checker) Wrap(t testing.TB, h http.Handler) http.Handler {
 	})
 }
 
+// responseRecorder passes a response on and records its status and body.
 type responseRecorder struct {
 	http.ResponseWriter
 	status int
@@ -116,6 +117,8 @@ func (c *Checker) Check(x Exchange) error {
 	return errors.New("the path is not documented")
 }
 
+// checkRequest checks the request of a successful exchange. Other requests may be
+// anything: the server refused them.
 func (op *operation) checkRequest(x Exchange) error {
 	if !op.hasCredentials(x.Request) {
 		return errors.New("has none of the credentials")
@@ -158,6 +161,7 @@ func (op *operation) hasCredentials(r *http.Request) bool {
 	return len(op.security) == 0
 }
 
+// presentIn reports whether r has credentials of the kind, not whether they are valid.
 func (s scheme) presentIn(r *http.Request) bool {
 	first, _, two := strings.Cut(strings.TrimSpace(r.Header.Get("Authorization")), " ")
 	switch {
@@ -194,6 +198,7 @@ func (p param) valueIn(op *operation, r *http.Request) (string, bool) {
 	return "", false
 }
 
+// check compares the headers and the body of a response with the documented ones.
 func (a response) check(x Exchange) error {
 	for name, values := range x.Header {
 		if name == "Content-Type" || name == "Content-Length" {
@@ -227,6 +232,7 @@ func (a response) check(x Exchange) error {
 	return a.body.check(x.Body)
 }
 
+// check validates a body against the documented schema.
 func (c *content) check(body []byte) error {
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
 	if err != nil {

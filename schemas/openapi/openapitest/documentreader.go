@@ -66,6 +66,7 @@ func (p node) text(key string) string {
 
 func (p node) isTrue(key string) bool { return p.lookup(key).value == true }
 
+// members yields the members of an object in the order of their names.
 func (p node) members() iter.Seq2[string, node] {
 	return func(yield func(string, node) bool) {
 		object, _ := p.value.(map[string]any)
@@ -77,6 +78,7 @@ func (p node) members() iter.Seq2[string, node] {
 	}
 }
 
+// items yields the elements of a list.
 func (p node) items() iter.Seq2[int, node] {
 	return func(yield func(int, node) bool) {
 		list, _ := p.value.([]any)
@@ -88,6 +90,8 @@ func (p node) items() iter.Seq2[int, node] {
 	}
 }
 
+// compile compiles the schema at p. References within the document are resolved by the
+// compiler.
 func (r *documentReader) compile(p node) *jsonschema.Schema {
 	schema, err := r.compiler.Compile(r.base + "#" + p.pointer)
 	if err != nil {
@@ -96,6 +100,8 @@ func (r *documentReader) compile(p node) *jsonschema.Schema {
 	return schema
 }
 
+// operation reads one method of a path. Without security of its own it has that of the
+// document.
 func (r *documentReader) operation(path, method string, p node) operation {
 	op := operation{
 		method: strings.ToUpper(method), path: strings.Split(strings.TrimPrefix(path, "/"), "/"),
@@ -125,6 +131,7 @@ func (r *documentReader) operation(path, method string, p node) operation {
 	return op
 }
 
+// param reads a parameter or header, and checks that its example matches the schema.
 func (r *documentReader) param(name, in string, p node) param {
 	schema := r.compile(p.lookup("schema"))
 	if example, ok := p.lookup("example").value.(string); ok && schema != nil {

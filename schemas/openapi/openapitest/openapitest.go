@@ -49,19 +49,23 @@ type operation struct {
 	responses map[string]response // by status
 }
 
+// scheme is a security scheme: an HTTP scheme, or an API key in a header or cookie.
 type scheme struct{ kind, in, name string }
 
+// param is a documented parameter of a request, or a header of a response.
 type param struct {
 	name, in string
 	required bool
 	schema   *jsonschema.Schema
 }
 
+// content is a documented body.
 type content struct {
 	mediaType string
 	schema    *jsonschema.Schema
 }
 
+// response is a documented response of one status.
 type response struct {
 	headers map[string]param // by canonical name
 	body    *content         // nil for none
@@ -100,6 +104,7 @@ func New() (*Checker, error) {
 	return c, nil
 }
 
+// compileMeta compiles the schema that the documents themselves must match.
 func compileMeta() (*jsonschema.Schema, error) {
 	tree, err := jsonschema.UnmarshalJSON(strings.NewReader(metaSchema))
 	if err != nil {
@@ -121,6 +126,8 @@ func (c *Checker) Operations() []string {
 	return all
 }
 
+// add reads all operations and compiles all schemas of a document. It also compiles
+// named schemas that no operation uses, so that a mistake in them is found.
 func (c *Checker) add(name string, tree any) error {
 	r := &documentReader{base: "weir:///" + name + ".json", tree: tree, compiler: jsonschema.NewCompiler()}
 	r.compiler.DefaultDraft(jsonschema.Draft2020)
@@ -162,6 +169,7 @@ func (c *Checker) find(r *http.Request) (op, allowed *operation) {
 	return nil, allowed
 }
 
+// matchesPath reports whether the elements of a request path match those of op.
 func (op *operation) matchesPath(parts []string) bool {
 	if len(parts) != len(op.path) {
 		return false
