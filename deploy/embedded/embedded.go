@@ -12,8 +12,8 @@
 //   - It is not Apache Kafka. It implements the requests that franz-go sends and
 //     is tested with our clients only; do not connect other tools to it.
 //   - It knows no TLS and no authentication, so it listens on loopback only.
-//   - At start it reads the whole log into memory. The Janitor therefore keeps
-//     the log small.
+//   - After a crash it reads the log into memory. The Janitor therefore keeps the
+//     log small.
 //   - It is meant for one process on one machine. A cluster needs a real Kafka:
 //     run weir ingest, weir processor and weir query with kafka.brokers.
 //

@@ -41,9 +41,8 @@ Exit codes: 0 done, 1 failed, 2 usage.
 // nounHelp returns the text that explains a noun.
 func nounHelp(noun string) (text string, ok bool) {
 	for _, one := range []struct{ noun, text string }{
-		{"account", `An account is a business: users, tokens and products belong to it, and it has no
-access to those of other accounts. Revoking it revokes all of them; its events
-stay stored.
+		{"account", `An account is a business: users, tokens and products belong to it, and none of
+another account. Revoking it revokes all of them; its events stay stored.
 
   weir admin account create --name "Acme"
   weir admin account list

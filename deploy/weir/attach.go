@@ -146,4 +146,6 @@ func withEmbeddedParts(cfg Config, dir string, r runInfo) Config {
 	return cfg
 }
 
+// databaseURL is the SQLite database of a data folder, for server and commands
+// alike: SQLite itself serialises their writes.
 func databaseURL(dir string) string { return "sqlite:" + filepath.Join(dir, databaseFile) }

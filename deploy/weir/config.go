@@ -14,6 +14,10 @@ import (
 // Config has every setting of every server process. The tags of a field give its
 // name, default, allowed values and description; the example file and --help are
 // generated from them.
+//
+// To add a setting, add a field here, pass it on in app.go, check it in validate if
+// some values cannot work, and run go test ./deploy/weir -run ExampleFile -update.
+// Names are stable: operators have them in files, units and manifests.
 type Config struct {
 	Data   string `key:"data" default:"weir-data" help:"folder of all data of weir all; admin and check use it too"`
 	Listen string `key:"listen" default:"127.0.0.1:8080" help:"host:port of all APIs, the console and the downloads"`
@@ -122,8 +126,8 @@ type clusterConfig struct {
 	Secret string `key:"secret" help:"random text with which query processes authenticate to processors; at least 16 characters"`
 }
 
-// lakeConfig says how new data files are written. Existing ones keep their form
-// and stay readable.
+// lakeConfig sets how new data files are written. Existing files are not
+// rewritten and stay readable.
 type lakeConfig struct {
 	Prefix      string `key:"prefix" help:"folder inside the bucket"`
 	Compression string `key:"compression" default:"zstd" only:"zstd,snappy,none" help:"compression of Parquet pages"`

@@ -30,6 +30,7 @@ func readFolderFile(dir, name string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(dir, name)) //nolint:gosec // the operator names the folder
 }
 
+// folderFormat is the content of format.json.
 type folderFormat struct {
 	Format int `json:"format"`
 }
@@ -87,8 +88,7 @@ func inspectFolder(dir string) error {
 	return nil
 }
 
-// emptyFolder returns errNoFolder, or an error when dir has files of somebody
-// else.
+// emptyFolder returns errNoFolder, or an error when dir has other files.
 func emptyFolder(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -282,6 +282,7 @@ func (s *inputFile) reject(it item, why schemas.ItemError) error {
 	return err
 }
 
+// rejectedCount may be called while senders still reject lines.
 func (s *inputFile) rejectedCount() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

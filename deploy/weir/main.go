@@ -85,7 +85,9 @@ type command struct {
 	run     func(ctx context.Context, p *process, args []string) error
 }
 
-// commands returns the subcommands in the order of the help.
+// commands returns the subcommands in the order of the help. A command with a
+// help text is not run when its arguments ask for help; one without handles
+// --help itself.
 func commands() []command {
 	return []command{
 		{"all", "run everything in one process, data in one folder (the default)", helpAll(), runAll},

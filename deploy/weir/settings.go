@@ -33,6 +33,7 @@ type section struct {
 
 // flag and variable return the other two spellings of the key.
 func (s setting) flag() string { return "--" + strings.ReplaceAll(s.key, "_", "-") }
+
 func (s setting) variable() string {
 	return "WEIR_" + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_"))
 }
@@ -204,15 +205,12 @@ func parseFlags(args []string, settings []setting) (rest, given []string, err er
 			}
 			continue
 		}
-		switch {
-		case hasValue:
-		case s.field.Kind() == reflect.Bool:
-			text = "true"
-		case len(args) == 0 || strings.HasPrefix(args[0], "--") && !s.free:
-			errs = append(errs, fmt.Errorf("flag %s needs a value", name))
-			continue
-		default:
-			text, args = args[0], args[1:]
+		if !hasValue {
+			var ok bool
+			if text, args, ok = s.takeValue(args); !ok {
+				errs = append(errs, fmt.Errorf("flag %s needs a value", name))
+				continue
+			}
 		}
 		if err := s.set(text); err != nil {
 			errs = append(errs, fmt.Errorf("flag %s: %w", name, err))
@@ -220,6 +218,19 @@ func parseFlags(args []string, settings []setting) (rest, given []string, err er
 		given = append(given, strings.TrimPrefix(name, "--"))
 	}
 	return rest, given, errors.Join(errs...)
+}
+
+// takeValue returns the value of a flag that was given without "=", and the
+// arguments after it. A switch takes no argument. ok is false when the value is
+// missing: the next argument is a flag, or there is none.
+func (s setting) takeValue(args []string) (text string, rest []string, ok bool) {
+	if s.field.Kind() == reflect.Bool {
+		return "true", args, true
+	}
+	if len(args) == 0 || strings.HasPrefix(args[0], "--") && !s.free {
+		return "", args, false
+	}
+	return args[0], args[1:], true
 }
 
 // parseEnviron parses environment variables into settings. It ignores other
