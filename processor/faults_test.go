@@ -25,7 +25,7 @@ func forEachStep(t *testing.T, story func(t *testing.T, step laketest.Step, n in
 				if kind == laketest.Late && step != laketest.Swap {
 					continue // a put has no late failure of its own: it is the same as applied
 				}
-				if ways++; ways%laketest.OneIn == 0 {
+				if ways++; ways%laketest.RepeatDivisor == 0 {
 					t.Run(fmt.Sprintf("%s %d %s", step, n, kind), func(t *testing.T) {
 						t.Parallel()
 						story(t, step, n, kind)

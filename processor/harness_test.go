@@ -30,7 +30,7 @@ import (
 // the lake with its faults. It belongs to one synctest bubble.
 type harness struct {
 	t        *testing.T
-	backend  *laketest.World
+	backend  *laketest.Backend
 	registry *registry.Registry
 	network  *kfake.VirtualNetwork
 	producer *kgo.Client

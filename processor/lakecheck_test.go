@@ -64,5 +64,5 @@ func recordOf(r *kgo.Record) laketest.Record {
 	case kind == topic.Property, kind == topic.Contact:
 		is = laketest.Change
 	}
-	return laketest.Record{Is: is, Product: e.Product, Client: e.Client, RandomID: e.RandomID, Stamp: r.Timestamp.UnixMilli()}
+	return laketest.Record{Content: is, Product: e.Product, Client: e.Client, RandomID: e.RandomID, Stamp: r.Timestamp.UnixMilli()}
 }

@@ -24,7 +24,7 @@ type randomRun struct {
 const randomSteps = 30
 
 func TestRandomRuns(t *testing.T) {
-	for seed := range uint64(laketest.Some(8)) {
+	for seed := range uint64(laketest.Repetitions(8)) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { playSeed(t, seed) })
 	}
 }

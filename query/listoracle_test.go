@@ -181,7 +181,7 @@ func TestAnalyticsAgrees(t *testing.T) {
 		w.maxKeys = []int64{0, 40, 3}[seed%3]
 		w.pageBytes = []int{0, 600}[seed%2]
 		w.fill(r, 300+r.IntN(900))
-		for range laketest.Some(15) {
+		for range laketest.Repetitions(15) {
 			q := randomQuestion(r)
 			token, products := "A", []int64{1, 2, 3}
 			if r.IntN(4) == 0 {
@@ -208,7 +208,7 @@ func TestUserEventsAgrees(t *testing.T) {
 		w := newListWorld(t, Config{})
 		w.maxKeys = []int64{0, 40, 3}[seed%3]
 		w.fill(r, 300+r.IntN(900))
-		for range laketest.Some(15) {
+		for range laketest.Repetitions(15) {
 			client := 100 + r.Int64N(5)
 			from, until := listNow-r.Int64N(100*24*3600_000), listNow-r.Int64N(2)*r.Int64N(100_000)
 			if from > until {

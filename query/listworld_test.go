@@ -46,7 +46,7 @@ type listWorld struct {
 	*Service
 	t       testing.TB
 	mem     *peak // checked: all of it is released in the end
-	lake    *laketest.World
+	lake    *laketest.Backend
 	shards  [listShards]*holder
 	rolled  map[lake.Table]*[listShards]int64 // next offset of each rollup
 	account string                            // id of A
@@ -79,7 +79,7 @@ type holder struct {
 
 func newListWorld(t testing.TB, cfg Config) *listWorld {
 	t.Helper()
-	checked := memory.NewCheckedAllocator(laketest.Spoil)
+	checked := memory.NewCheckedAllocator(laketest.OverwriteFreed)
 	t.Cleanup(func() { checked.AssertSize(t, 0) })
 	mem := &peak{Allocator: checked}
 	w := &listWorld{t: t, mem: mem, lake: laketest.New(), rolled: map[lake.Table]*[listShards]int64{}, tokens: map[string]string{}}

@@ -106,7 +106,7 @@ func encodedAnswer(t testing.TB, answer any) map[string]any {
 func againstRandomEvents(t *testing.T, n int, f func(g *questionGenerator)) {
 	t.Helper()
 	const each = 50
-	n = laketest.Some(n)
+	n = laketest.Repetitions(n)
 	name := fnv.New64a()
 	name.Write([]byte(t.Name()))
 	for seed := range uint64((n + each - 1) / each) {

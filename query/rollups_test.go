@@ -91,7 +91,7 @@ func saysOf(e *schemas.Event, property string) (text string, said bool) {
 // TestRolled holds what is made of rollups, of the events that they lack, and
 // of the tail to a naive reading of all events.
 func TestRolled(t *testing.T) {
-	for seed := range uint64(laketest.Some(4)) {
+	for seed := range uint64(laketest.Repetitions(4)) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := rolledWorld(t, rand.New(rand.NewPCG(seed, 4)), 100+300*int(seed%2))
 			for _, product := range []int64{1, 2, 3} {

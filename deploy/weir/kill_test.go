@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	kills    = flag.Int("kills", laketest.Some(2), "how often the kill tests end the server; `make e2e` uses 20")
+	kills    = flag.Int("kills", laketest.Repetitions(2), "how often the kill tests end the server; `make e2e` uses 20")
 	killSeed = flag.Uint64("kill-seed", uint64(time.Now().UnixNano()), "of the moments at which the kill tests end the server")
 )
 

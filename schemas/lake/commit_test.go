@@ -31,7 +31,7 @@ func cut(t testing.TB, l *lake.Lake, shard int32, from, to int64) lake.Cut {
 	return lake.Cut{ID: id, Shard: shard, From: from, To: state(to), Files: []lake.DataFile{f}, Sealed: time.Now()}
 }
 
-func open(t testing.TB, w *laketest.World) *lake.Lake {
+func open(t testing.TB, w *laketest.Backend) *lake.Lake {
 	t.Helper()
 	l, err := w.Open(t.Context(), fastConfig())
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 )
 
 // putData puts the object of a data file that MakeFile only describes.
-func putData(t *testing.T, w *laketest.World, fs []lake.DataFile) {
+func putData(t *testing.T, w *laketest.Backend, fs []lake.DataFile) {
 	t.Helper()
 	for _, f := range fs {
 		if err := w.Store.Put(t.Context(), f.Path, []byte("rows")); err != nil {
@@ -25,7 +25,7 @@ func putData(t *testing.T, w *laketest.World, fs []lake.DataFile) {
 }
 
 // eventKeys lists the objects of events whose key has part.
-func eventKeys(t *testing.T, w *laketest.World, part string) []string {
+func eventKeys(t *testing.T, w *laketest.Backend, part string) []string {
 	t.Helper()
 	var found []string
 	for o, err := range w.Store.List(t.Context(), "events/") {

@@ -13,7 +13,7 @@ import (
 )
 
 // onSQLite is a process on the store of w and a catalog in db.
-func onSQLite(t testing.TB, w *laketest.World, db *sql.DB) *lake.Lake {
+func onSQLite(t testing.TB, w *laketest.Backend, db *sql.DB) *lake.Lake {
 	t.Helper()
 	cat, err := lake.SQLCatalog(db, "sqlite", laketest.Bucket, w.Store)
 	if err != nil {

@@ -54,7 +54,7 @@ func CheckDone(t testing.TB, l *lake.Lake, log Log) {
 
 // Problems lists what Check would report.
 func Problems(ctx context.Context, l *lake.Lake, log Log) []error {
-	c := checker{ctx: ctx, lake: l, log: log, at: map[lake.Table]*lake.Snapshot{}, rows: map[int32][]Row{}, days: map[int32]map[int64]int32{}}
+	c := checker{ctx: ctx, lake: l, log: log, snapshots: map[lake.Table]*lake.Snapshot{}, rows: map[int32][]Row{}, days: map[int32]map[int64]int32{}}
 	// Rollups first and dead letters last: what is loaded later may only be
 	// further on.
 	for _, t := range slices.Backward(lake.Tables()) {
@@ -62,85 +62,85 @@ func Problems(ctx context.Context, l *lake.Lake, log Log) []error {
 		if err != nil {
 			return append(c.problems, err)
 		}
-		c.at[t] = s
+		c.snapshots[t] = s
 	}
 	for shard := range log.Shards {
-		c.order(shard)
-		c.events(shard)
-		c.deadLetters(shard)
-		c.changes(shard)
+		c.checkOrder(shard)
+		c.checkEvents(shard)
+		c.checkDeadLetters(shard)
+		c.checkChanges(shard)
 	}
 	for shard := range log.Shards {
-		c.rollups(shard)
+		c.checkRollups(shard)
 	}
 	return c.problems
 }
 
 // checker is one look at all tables.
 type checker struct {
-	ctx      context.Context //nolint:containedctx // lives as long as one Check
-	lake     *lake.Lake
-	log      Log
-	at       map[lake.Table]*lake.Snapshot
-	rows     map[int32][]Row           // found in events
-	days     map[int32]map[int64]int32 // day of event time, by offset
-	problems []error
+	ctx       context.Context //nolint:containedctx // lives as long as one Check
+	lake      *lake.Lake
+	log       Log
+	snapshots map[lake.Table]*lake.Snapshot
+	rows      map[int32][]Row           // found in events
+	days      map[int32]map[int64]int32 // day of event time, by offset
+	problems  []error
 }
 
-func (c *checker) found(format string, args ...any) {
+func (c *checker) problemf(format string, args ...any) {
 	c.problems = append(c.problems, fmt.Errorf(format, args...))
 }
 
-// order wants dead_letters ≥ client_changes ≥ events ≥ rollups, and nothing
+// checkOrder wants dead_letters ≥ client_changes ≥ events ≥ rollups, and nothing
 // past the log.
-func (c *checker) order(shard int32) {
-	events := c.at[lake.Events].ShardStates()[shard].Next
-	changes := c.at[lake.Changes].ShardStates()[shard].Next
+func (c *checker) checkOrder(shard int32) {
+	events := c.snapshots[lake.Events].ShardStates()[shard].Next
+	changes := c.snapshots[lake.Changes].ShardStates()[shard].Next
 	if changes < events {
-		c.found("shard %d: client_changes at %d, events at %d", shard, changes, events)
+		c.problemf("shard %d: client_changes at %d, events at %d", shard, changes, events)
 	}
-	if dead := c.at[lake.DeadLetters].ShardStates()[shard].Next; dead < changes {
-		c.found("shard %d: dead_letters at %d, client_changes at %d", shard, dead, changes)
+	if dead := c.snapshots[lake.DeadLetters].ShardStates()[shard].Next; dead < changes {
+		c.problemf("shard %d: dead_letters at %d, client_changes at %d", shard, dead, changes)
 	}
-	if dead := c.at[lake.DeadLetters].ShardStates()[shard].Next; dead < events || dead > int64(len(c.log.Shards[shard])) {
-		c.found("shard %d: dead_letters at %d, events at %d of %d", shard, dead, events, len(c.log.Shards[shard]))
+	if dead := c.snapshots[lake.DeadLetters].ShardStates()[shard].Next; dead < events || dead > int64(len(c.log.Shards[shard])) {
+		c.problemf("shard %d: dead_letters at %d, events at %d of %d", shard, dead, events, len(c.log.Shards[shard]))
 	}
 	for _, t := range lake.Rollups() {
-		if next := c.at[t].ShardStates()[shard].Next; next > events {
-			c.found("shard %d: %s at %d, events at %d", shard, t, next, events)
+		if next := c.snapshots[t].ShardStates()[shard].Next; next > events {
+			c.problemf("shard %d: %s at %d, events at %d", shard, t, next, events)
 		}
 	}
 }
 
 // files are the data files of a shard of t.
 func (c *checker) files(t lake.Table, shard int32) []lake.DataFile {
-	all, err := c.at[t].Files(c.ctx)
+	all, err := c.snapshots[t].Files(c.ctx)
 	if err != nil {
-		c.found("%w", err)
+		c.problemf("%w", err)
 		return nil
 	}
 	seen := map[string]bool{}
 	for _, f := range all {
 		if seen[f.Path] {
-			c.found("%s has %s twice", t, f.Path)
+			c.problemf("%s has %s twice", t, f.Path)
 		}
 		seen[f.Path] = true
 	}
 	return slices.DeleteFunc(slices.Clone(all), func(f lake.DataFile) bool { return f.Shard != shard })
 }
 
-// events wants the state and the rows of the log's verdicts.
-func (c *checker) events(shard int32) {
-	is := c.at[lake.Events].ShardStates()[shard]
-	if is.Next > int64(len(c.log.Shards[shard])) {
+// checkEvents wants the state and the rows of the log's verdicts.
+func (c *checker) checkEvents(shard int32) {
+	got := c.snapshots[lake.Events].ShardStates()[shard]
+	if got.Next > int64(len(c.log.Shards[shard])) {
 		return // order tells
 	}
-	want, _, at := c.log.Verdicts(shard, is.Next)
-	if is.LogTime != at.LogTime || is.Counters != at.Counters {
-		c.found("events, shard %d at %d: %+v, want log time %d, %+v", shard, is.Next, is, at.LogTime, at.Counters)
+	want, _, state := c.log.Verdicts(shard, got.Next)
+	if got.LogTime != state.LogTime || got.Counters != state.Counters {
+		c.problemf("events, shard %d at %d: %+v, want log time %d, %+v", shard, got.Next, got, state.LogTime, state.Counters)
 	}
-	if is.Counters.Sum() != is.Next-is.First {
-		c.found("events, shard %d: the balance does not close: %+v", shard, is)
+	if got.Counters.Sum() != got.Next-got.First {
+		c.problemf("events, shard %d: the balance does not close: %+v", shard, got)
 	}
 	c.days[shard] = map[int64]int32{}
 	for _, f := range c.files(lake.Events, shard) {
@@ -148,7 +148,7 @@ func (c *checker) events(shard int32) {
 	}
 	slices.SortFunc(c.rows[shard], func(a, b Row) int { return cmp.Compare(a.Offset, b.Offset) })
 	if !slices.Equal(c.rows[shard], want) {
-		c.found("events, shard %d at %d: %s", shard, is.Next, difference(c.rows[shard], want))
+		c.problemf("events, shard %d at %d: %s", shard, got.Next, difference(c.rows[shard], want))
 	}
 }
 
@@ -157,22 +157,22 @@ func (c *checker) readFile(shard int32, f lake.DataFile) {
 	before := len(c.rows[shard])
 	for rec, err := range c.lake.ScanEvents(c.ctx, []lake.DataFile{f}, nil, columns.Filter{}) {
 		if err != nil {
-			c.found("read %s: %w", f.Path, err)
+			c.problemf("read %s: %w", f.Path, err)
 			return
 		}
 		if err := c.readBatch(shard, rec); err != nil {
-			c.found("read %s: %w", f.Path, err)
+			c.problemf("read %s: %w", f.Path, err)
 			return
 		}
 	}
 	rows := c.rows[shard][before:]
 	if int64(len(rows)) != f.Rows {
-		c.found("%s has %d rows, the table says %d", f.Path, len(rows), f.Rows)
+		c.problemf("%s has %d rows, the table says %d", f.Path, len(rows), f.Rows)
 	}
 	for _, r := range rows {
 		if r.Offset < f.Min.Offset || r.Offset > f.Max.Offset || r.Arrival < f.Min.Arrival || r.Arrival > f.Max.Arrival ||
 			r.Product < f.Min.Product || r.Product > f.Max.Product || r.Client < f.Min.Client || r.Client > f.Max.Client {
-			c.found("%s: row at offset %d lies outside its bounds %+v to %+v", f.Path, r.Offset, f.Min, f.Max)
+			c.problemf("%s: row at offset %d lies outside its bounds %+v to %+v", f.Path, r.Offset, f.Min, f.Max)
 		}
 	}
 }
@@ -210,9 +210,9 @@ func difference(got, want []Row) string {
 	return "the same"
 }
 
-// deadLetters wants the dead records that the table has come past.
-func (c *checker) deadLetters(shard int32) {
-	next := c.at[lake.DeadLetters].ShardStates()[shard].Next
+// checkDeadLetters wants the dead records that the table has come past.
+func (c *checker) checkDeadLetters(shard int32) {
+	next := c.snapshots[lake.DeadLetters].ShardStates()[shard].Next
 	if next > int64(len(c.log.Shards[shard])) {
 		return // order tells
 	}
@@ -220,97 +220,97 @@ func (c *checker) deadLetters(shard int32) {
 	var got []int64
 	for letter, err := range c.lake.ReadDeadLetters(c.ctx, c.files(lake.DeadLetters, shard), columns.Filter{}) {
 		if err != nil {
-			c.found("read dead letters of shard %d: %w", shard, err)
+			c.problemf("read dead letters of shard %d: %w", shard, err)
 			return
 		}
 		got = append(got, letter.Offset)
 	}
 	slices.Sort(got)
 	if !slices.Equal(got, want) {
-		c.found("dead_letters, shard %d at %d: offsets %v, want %v", shard, next, got, want)
+		c.problemf("dead_letters, shard %d at %d: offsets %v, want %v", shard, next, got, want)
 	}
 }
 
-// changes wants the changes that the table has come past, each once.
-func (c *checker) changes(shard int32) {
-	next := c.at[lake.Changes].ShardStates()[shard].Next
+// checkChanges wants the changes that the table has come past, each once.
+func (c *checker) checkChanges(shard int32) {
+	next := c.snapshots[lake.Changes].ShardStates()[shard].Next
 	if next > int64(len(c.log.Shards[shard])) {
 		return // order tells
 	}
 	var got []int64
 	for change, err := range c.lake.ScanChanges(c.ctx, c.files(lake.Changes, shard), columns.Filter{}) {
 		if err != nil {
-			c.found("read changes of shard %d: %w", shard, err)
+			c.problemf("read changes of shard %d: %w", shard, err)
 			return
 		}
 		if r := c.log.Shards[shard][min(change.Offset, next-1)]; r.Product != change.Product || r.Client != change.Client {
-			c.found("client_changes, shard %d: offset %d is of client %d of product %d", shard, change.Offset, change.Client, change.Product)
+			c.problemf("client_changes, shard %d: offset %d is of client %d of product %d", shard, change.Offset, change.Client, change.Product)
 		}
 		got = append(got, change.Offset)
 	}
 	slices.Sort(got)
-	if want := c.log.Changes(shard, next); !slices.Equal(got, want) {
-		c.found("client_changes, shard %d at %d: offsets %v, want %v", shard, next, got, want)
+	if want := c.log.ChangeOffsets(shard, next); !slices.Equal(got, want) {
+		c.problemf("client_changes, shard %d at %d: offsets %v, want %v", shard, next, got, want)
 	}
 }
 
-// tally counts events by what all rollups have in common.
-type tally map[tallyKey]int64
+// eventCounts counts events by what all rollups have in common.
+type eventCounts map[countKey]int64
 
-type tallyKey struct {
+type countKey struct {
 	product, client int64
 	day             int32 // 0 of clients
 }
 
-// rollups wants each of them to count the rows of events below its offset.
-func (c *checker) rollups(shard int32) {
+// checkRollups wants each of them to count the rows of events below its offset.
+func (c *checker) checkRollups(shard int32) {
 	for _, t := range lake.Rollups() {
-		next := c.at[t].ShardStates()[shard].Next
-		want := tally{}
+		next := c.snapshots[t].ShardStates()[shard].Next
+		want := eventCounts{}
 		for _, r := range c.rows[shard] {
 			if r.Offset >= next {
 				continue
 			}
-			k := tallyKey{product: r.Product, client: r.Client}
+			k := countKey{product: r.Product, client: r.Client}
 			if t != lake.Clients {
 				k.day = c.days[shard][r.Offset]
 			}
 			want[k]++
 		}
-		got, err := c.tally(t, c.files(t, shard))
+		got, err := c.countEvents(t, c.files(t, shard))
 		if err != nil {
-			c.found("read %s of shard %d: %w", t, shard, err)
+			c.problemf("read %s of shard %d: %w", t, shard, err)
 			continue
 		}
 		if !maps.Equal(got, want) {
-			c.found("%s, shard %d at %d: counts %v, want %v", t, shard, next, got, want)
+			c.problemf("%s, shard %d at %d: counts %v, want %v", t, shard, next, got, want)
 		}
 	}
 }
 
-func (c *checker) tally(t lake.Table, files []lake.DataFile) (tally, error) {
-	got := tally{}
+func (c *checker) countEvents(t lake.Table, files []lake.DataFile) (eventCounts, error) {
+	got := eventCounts{}
 	switch t {
 	case lake.ClientDays:
 		for r, err := range c.lake.ScanClientDays(c.ctx, files, columns.Filter{}) {
 			if err != nil {
 				return nil, err
 			}
-			got[tallyKey{r.Product, r.Client, r.Day}] += r.Events
+			got[countKey{r.Product, r.Client, r.Day}] += r.Events
 		}
 	case lake.EventDays:
 		for r, err := range c.lake.ScanEventDays(c.ctx, files, columns.Filter{}) {
 			if err != nil {
 				return nil, err
 			}
-			got[tallyKey{r.Product, r.Client, r.Day}] += r.Count
+			got[countKey{r.Product, r.Client, r.Day}] += r.Count
 		}
 	default:
 		for r, err := range c.lake.ScanClients(c.ctx, files, columns.Filter{}) {
 			if err != nil {
 				return nil, err
 			}
-			got[tallyKey{r.Product, r.Client, 0}] += r.Events
+			got[countKey{r.Product, r.Client, 0}] += r.Events
 		}
 	}
 	return got, nil

@@ -17,8 +17,8 @@ import (
 	"weir/schemas/rollup"
 )
 
-// someLog is a log of two shards with all that a log can have.
-func someLog() laketest.Log {
+// newTestLog is a log of two shards with all that a log can have.
+func newTestLog() laketest.Log {
 	log := laketest.Log{Shards: map[int32][]laketest.Record{}}
 	for i := range 60 {
 		r := laketest.Record{
@@ -27,11 +27,11 @@ func someLog() laketest.Log {
 		}
 		switch i % 13 {
 		case 5:
-			r.Is = laketest.Poison
+			r.Content = laketest.Poison
 		case 6:
-			r.Is = laketest.Control
+			r.Content = laketest.Control
 		case 9, 12:
-			r.Is = laketest.Change
+			r.Content = laketest.Change
 		}
 		shard := int32(i % 2)
 		log.Shards[shard] = append(log.Shards[shard], r)
@@ -39,19 +39,19 @@ func someLog() laketest.Log {
 	return log
 }
 
-// filler commits a log to a lake as a processor does, unless it is told to do
+// lakeWriter commits a log to a lake as a processor does, unless it is told to do
 // it wrong.
-type filler struct {
-	t     *testing.T
-	lake  *lake.Lake
-	log   laketest.Log
-	spoil func(t lake.Table, c *lake.Cut, rows *[]laketest.Row)
+type lakeWriter struct {
+	t       *testing.T
+	lake    *lake.Lake
+	log     laketest.Log
+	corrupt func(t lake.Table, c *lake.Cut, rows *[]laketest.Row)
 
-	spoilChanges func(offsets []int64) []int64
+	corruptChanges func(offsets []int64) []int64
 }
 
 // fill commits each shard in two cuts.
-func (f *filler) fill() {
+func (f *lakeWriter) fill() {
 	for shard, records := range f.log.Shards {
 		half, end := int64(len(records)/2), int64(len(records))
 		f.cut(shard, 0, half)
@@ -59,29 +59,29 @@ func (f *filler) fill() {
 	}
 }
 
-func (f *filler) cut(shard int32, from, to int64) {
+func (f *lakeWriter) cut(shard int32, from, to int64) {
 	f.t.Helper()
 	rows, dead, at := f.log.Verdicts(shard, to)
 	rows = slices.DeleteFunc(rows, func(r laketest.Row) bool { return r.Offset < from })
 	dead = slices.DeleteFunc(dead, func(o int64) bool { return o < from })
-	changes := slices.DeleteFunc(f.log.Changes(shard, to), func(o int64) bool { return o < from })
+	changes := slices.DeleteFunc(f.log.ChangeOffsets(shard, to), func(o int64) bool { return o < from })
 	for _, table := range lake.Tables() {
 		c := lake.Cut{ID: fmt.Sprint(shard, from), Shard: shard, From: from, To: at, Sealed: time.Now()}
 		if table != lake.Events {
 			c.To.Counters = lake.Counters{}
 		}
-		mine, said := slices.Clone(rows), slices.Clone(changes)
-		if f.spoil != nil {
-			f.spoil(table, &c, &mine)
+		cutRows, changeOffsets := slices.Clone(rows), slices.Clone(changes)
+		if f.corrupt != nil {
+			f.corrupt(table, &c, &cutRows)
 		}
-		if f.spoilChanges != nil && from > 0 {
-			said = f.spoilChanges(said)
+		if f.corruptChanges != nil && from > 0 {
+			changeOffsets = f.corruptChanges(changeOffsets)
 		}
 		if c.ID == "" {
 			continue
 		}
 		var err error
-		if c.Files, err = f.files(table, shard, mine, dead, said); err != nil {
+		if c.Files, err = f.files(table, shard, cutRows, dead, changeOffsets); err != nil {
 			f.t.Fatal(err)
 		}
 		if _, err := f.lake.Commit(f.t.Context(), table, []lake.Cut{c}); err != nil {
@@ -91,7 +91,7 @@ func (f *filler) cut(shard int32, from, to int64) {
 }
 
 // files puts the data files of a cut.
-func (f *filler) files(table lake.Table, shard int32, rows []laketest.Row, dead, changes []int64) ([]lake.DataFile, error) {
+func (f *lakeWriter) files(table lake.Table, shard int32, rows []laketest.Row, dead, changes []int64) ([]lake.DataFile, error) {
 	ctx := f.t.Context()
 	switch rec := batch(shard, rows); table {
 	case lake.DeadLetters:
@@ -115,7 +115,7 @@ func (f *filler) files(table lake.Table, shard int32, rows []laketest.Row, dead,
 }
 
 // changes is a batch of the changes at offsets.
-func (f *filler) changes(shard int32, offsets []int64) arrow.Record {
+func (f *lakeWriter) changes(shard int32, offsets []int64) arrow.Record {
 	b := columns.NewChangeBuilder(memory.DefaultAllocator)
 	defer b.Release()
 	for _, o := range offsets {
@@ -138,8 +138,8 @@ func batch(shard int32, rows []laketest.Row) arrow.Record {
 	return b.Batch()
 }
 
-func TestCheckOfALakeThatIsRight(t *testing.T) {
-	f := &filler{t: t, lake: laketest.Lake(t, lake.Config{}), log: someLog()}
+func TestCheckAcceptsCorrectLake(t *testing.T) {
+	f := &lakeWriter{t: t, lake: laketest.Lake(t, lake.Config{}), log: newTestLog()}
 	laketest.Check(t, f.lake, f.log)
 	f.fill()
 	laketest.CheckDone(t, f.lake, f.log)
@@ -170,7 +170,7 @@ func TestCheckFinds(t *testing.T) {
 		"a rollup before its events":       {only(lake.Events, func(c *lake.Cut, _ *[]laketest.Row) { c.ID = "" }), "clients at 30, events at 15"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := &filler{t: t, lake: laketest.Lake(t, lake.Config{}), log: someLog(), spoil: c.spoil}
+			f := &lakeWriter{t: t, lake: laketest.Lake(t, lake.Config{}), log: newTestLog(), corrupt: c.spoil}
 			f.fill()
 			problems := fmt.Sprint(laketest.Problems(t.Context(), f.lake, f.log))
 			if !strings.Contains(problems, c.want) {
@@ -191,7 +191,7 @@ func TestCheckFindsWrongChanges(t *testing.T) {
 		"one that is not": {func(o []int64) []int64 { return append(o, o[0]+1) }, "client_changes, shard 1 at 30: offsets"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := &filler{t: t, lake: laketest.Lake(t, lake.Config{}), log: someLog(), spoilChanges: c.spoil}
+			f := &lakeWriter{t: t, lake: laketest.Lake(t, lake.Config{}), log: newTestLog(), corruptChanges: c.spoil}
 			f.fill()
 			problems := fmt.Sprint(laketest.Problems(t.Context(), f.lake, f.log))
 			if !strings.Contains(problems, c.want) {
@@ -209,9 +209,9 @@ func TestVerdicts(t *testing.T) {
 		{RandomID: "a", Stamp: 110},          // the window is over
 		{RandomID: "a", Stamp: 119},          // and counts from the stored row
 		{RandomID: "a", Stamp: 1, Client: 7}, // somebody else's
-		{Is: laketest.Poison, Stamp: 200},
-		{Is: laketest.Control, Stamp: 300},
-		{Is: laketest.Change, Stamp: 300, RandomID: "a"},
+		{Content: laketest.Poison, Stamp: 200},
+		{Content: laketest.Control, Stamp: 300},
+		{Content: laketest.Change, Stamp: 300, RandomID: "a"},
 	}}}
 	rows, dead, at := log.Verdicts(0, 9)
 	var stored []int64
@@ -219,7 +219,7 @@ func TestVerdicts(t *testing.T) {
 		stored = append(stored, r.Offset)
 	}
 	want := lake.Counters{Stored: 4, Changes: 1, Duplicates: 3, Dead: 1, Control: 1}
-	if !slices.Equal(stored, []int64{0, 3, 5}) || !slices.Equal(dead, []int64{6}) || at.Counters != want || at.LogTime != 300 || at.Next != 9 || !slices.Equal(log.Changes(0, 9), []int64{8}) {
+	if !slices.Equal(stored, []int64{0, 3, 5}) || !slices.Equal(dead, []int64{6}) || at.Counters != want || at.LogTime != 300 || at.Next != 9 || !slices.Equal(log.ChangeOffsets(0, 9), []int64{8}) {
 		t.Errorf("stored %v, dead %v, %+v", stored, dead, at)
 	}
 }

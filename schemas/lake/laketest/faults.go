@@ -78,8 +78,8 @@ func (fs *Faults) Deliver() {
 	}
 }
 
-// take does apply as it was decided for step s.
-func (fs *Faults) take(s Step, apply func() error) error {
+// do does apply as it was decided for step s.
+func (fs *Faults) do(s Step, apply func() error) error {
 	fs.mu.Lock()
 	decide := fs.decide
 	fs.mu.Unlock()
@@ -106,8 +106,8 @@ func (fs *Faults) take(s Step, apply func() error) error {
 	}
 }
 
-// stepOf is the step that puts key.
-func stepOf(key string) Step {
+// stepForKey is the step that puts key.
+func stepForKey(key string) Step {
 	switch name := path.Base(key); {
 	case strings.HasSuffix(name, ".metadata.json"):
 		return PutMetadata
@@ -120,5 +120,5 @@ func stepOf(key string) Step {
 	}
 }
 
-// gone is the error of a caller that is no longer there.
-func gone(ctx context.Context) error { return context.Cause(ctx) }
+// ctxErr is the error of a caller that is no longer there.
+func ctxErr(ctx context.Context) error { return context.Cause(ctx) }

@@ -14,27 +14,27 @@ import (
 // Bucket is the bucket of every World.
 const Bucket = "weir"
 
-// World is what outlives the processes of a test: the objects, the catalog
+// Backend is what outlives the processes of a test: the objects, the catalog
 // and what will go wrong with them.
-type World struct {
+type Backend struct {
 	Store    *Store
 	Pointers *Pointers
 	Faults   *Faults
 }
 
 // New is an empty world in which nothing goes wrong.
-func New() *World {
+func New() *Backend {
 	f := &Faults{}
-	return &World{Store: NewStore(f), Pointers: NewPointers(f), Faults: f}
+	return &Backend{Store: NewStore(f), Pointers: NewPointers(f), Faults: f}
 }
 
 // Open starts a process on w: a Lake with caches and locks of its own. cfg
 // needs no bucket. Unless it says otherwise, batches are spoiled when they are
 // released, but not in benchmarks.
-func (w *World) Open(ctx context.Context, cfg lake.Config) (*lake.Lake, error) {
+func (w *Backend) Open(ctx context.Context, cfg lake.Config) (*lake.Lake, error) {
 	cfg.Bucket = Bucket
 	if bench := flag.Lookup("test.bench"); cfg.Memory == nil && (bench == nil || bench.Value.String() == "") {
-		cfg.Memory = Spoil
+		cfg.Memory = OverwriteFreed
 	}
 	return lake.Open(ctx, cfg, lake.NewCatalog(w.Pointers, w.Store), w.Store)
 }
@@ -49,6 +49,6 @@ func Lake(t testing.TB, cfg lake.Config) *lake.Lake {
 	return l
 }
 
-// Some is how often a test does what it repeats n times with other numbers: n
-// times, or less, as OneIn says, but once at least.
-func Some(n int) int { return (n + OneIn - 1) / OneIn }
+// Repetitions is how often a test does what it repeats n times with other numbers: n
+// times, or less, as RepeatDivisor says, but once at least.
+func Repetitions(n int) int { return (n + RepeatDivisor - 1) / RepeatDivisor }

@@ -16,7 +16,7 @@ type Log struct {
 
 // Record is one record of a Log.
 type Record struct {
-	Is              Content
+	Content         Content
 	Product, Client int64
 	RandomID        string
 	Stamp           int64 // Kafka's timestamp, not ahead of the owner's clock; epoch milliseconds
@@ -56,12 +56,12 @@ func (l Log) Verdicts(shard int32, n int64) (rows []Row, dead []int64, at lake.S
 		id := identity{r.Product, r.Client, r.RandomID}
 		last, known := stored[id]
 		switch {
-		case r.Is == Poison:
+		case r.Content == Poison:
 			at.Counters.Dead++
 			dead = append(dead, int64(offset))
-		case r.Is == Control:
+		case r.Content == Control:
 			at.Counters.Control++
-		case r.Is == Change:
+		case r.Content == Change:
 			at.Counters.Stored++
 			at.Counters.Changes++
 		case known && at.LogTime-last < window:
@@ -77,11 +77,11 @@ func (l Log) Verdicts(shard int32, n int64) (rows []Row, dead []int64, at lake.S
 	return rows, dead, at
 }
 
-// Changes are the offsets of the changes of clients among the first n records
+// ChangeOffsets are the offsets of the changes of clients among the first n records
 // of a shard.
-func (l Log) Changes(shard int32, n int64) (offsets []int64) {
+func (l Log) ChangeOffsets(shard int32, n int64) (offsets []int64) {
 	for offset, r := range l.Shards[shard][:n] {
-		if r.Is == Change {
+		if r.Content == Change {
 			offsets = append(offsets, int64(offset))
 		}
 	}

@@ -2,6 +2,6 @@
 
 package laketest
 
-// OneIn is which part of what tests repeat with other numbers is done: all of
+// RepeatDivisor is which part of what tests repeat with other numbers is done: all of
 // it, but under the race detector.
-const OneIn = 1
+const RepeatDivisor = 1

@@ -8,7 +8,7 @@ import (
 
 // compactor puts one file in the place of several, at its own pace.
 type compactor struct {
-	w      *world
+	w      *simulation
 	table  lake.Table
 	base   *snapshot // nil when it is at nothing
 	old    []*file
@@ -21,9 +21,9 @@ func (c *compactor) step() {
 	case c.merged == nil:
 		c.choose()
 	case c.base == nil:
-		c.look()
+		c.reload()
 	default:
-		r := request{table: c.table, base: c.base.id, vector: c.base.vector, add: []*file{c.merged}, remove: c.old}
+		r := request{table: c.table, base: c.base.id, shardStates: c.base.shardStates, add: []*file{c.merged}, remove: c.old}
 		if c.w.send(r) {
 			*c = compactor{w: c.w}
 			return
@@ -48,7 +48,7 @@ func (c *compactor) choose() {
 		*c = compactor{w: c.w}
 		return
 	}
-	c.merged = &file{name: c.w.name(), shard: s, counts: map[group]int{}}
+	c.merged = &file{name: c.w.nextID(), shard: s, counts: map[group]int{}}
 	for _, f := range c.old {
 		c.merged.rows = append(c.merged.rows, f.rows...)
 		c.merged.dead = append(c.merged.dead, f.dead...)
@@ -57,8 +57,8 @@ func (c *compactor) choose() {
 	}
 }
 
-// look loads the table again after an error and looks at the inputs again.
-func (c *compactor) look() {
+// reload loads the table again after an error and looks at the inputs again.
+func (c *compactor) reload() {
 	c.base = c.w.tables[c.table]
 	done := slices.Contains(c.base.files, c.merged)
 	for _, f := range c.old {
@@ -72,17 +72,17 @@ func (c *compactor) look() {
 // reader answers a question over all tables: rollups first, then events, then
 // changes, which are ahead of events, then each owner once.
 type reader struct {
-	w       *world
+	w       *simulation
 	leases  [shards]lease
 	loaded  map[lake.Table]*snapshot
 	shard   int32
 	tables  []lake.Table // still to be asked for; all at once but for a mistake
-	part    part
+	answer  answerPart
 	reloads int
 }
 
-// part is what an answer has of one shard.
-type part struct {
+// answerPart is what an answer has of one shard.
+type answerPart struct {
 	watermark int64
 	rows      map[lake.Table][]row // beyond the table's own offset
 	changes   []int64              // beyond that of client_changes
@@ -112,7 +112,7 @@ func (r *reader) step(processes []*process) {
 		return
 	}
 	if r.tables == nil {
-		r.tables, r.part = readTables(), part{rows: map[lake.Table][]row{}}
+		r.tables, r.answer = readTables(), answerPart{rows: map[lake.Table][]row{}}
 	}
 	if !r.askOwner(processes[r.leases[r.shard].owner]) {
 		return
@@ -130,17 +130,17 @@ func (r *reader) step(processes []*process) {
 // askOwner asks p for what lies beyond the tables; false makes the reader load
 // again.
 func (r *reader) askOwner(p *process) bool {
-	events := r.loaded[lake.Events].vector[r.shard].Next
+	events := r.loaded[lake.Events].shardStates[r.shard].Next
 	k := p.workers[r.shard]
-	if r.w.upgrades || !p.up || p.asleep > 0 || k == nil || k.looked < lookedAtAll || (k.pos < events && !r.w.rules.behindAnswers) {
+	if r.w.upgrades || !p.up || p.pausedFor > 0 || k == nil || k.loaded < allLoaded || (k.next < events && !r.w.rules.behindAnswers) {
 		r.withoutOwner(events)
 		return true
 	}
 	from := events
 	for _, t := range r.tables {
-		from = min(from, r.loaded[t].vector[r.shard].Next)
+		from = min(from, r.loaded[t].shardStates[r.shard].Next)
 	}
-	if k.kept > from {
+	if k.tailFrom > from {
 		if r.reloads++; r.reloads < 3 {
 			*r = reader{w: r.w, reloads: r.reloads}
 			return false
@@ -153,31 +153,31 @@ func (r *reader) askOwner(p *process) bool {
 		ask = ask[:1]
 	}
 	for _, t := range ask {
-		begin := r.loaded[t].vector[r.shard].Next
+		begin := r.loaded[t].shardStates[r.shard].Next
 		if r.w.rules.oneOffset {
 			begin = events
 		}
 		for _, row := range k.tail {
 			if row.offset >= begin {
-				r.part.rows[t] = append(r.part.rows[t], row)
+				r.answer.rows[t] = append(r.answer.rows[t], row)
 			}
 		}
 	}
-	for _, o := range k.said {
-		if o >= max(events, r.loaded[lake.Changes].vector[r.shard].Next) {
-			r.part.changes = append(r.part.changes, o)
+	for _, o := range k.changes {
+		if o >= max(events, r.loaded[lake.Changes].shardStates[r.shard].Next) {
+			r.answer.changes = append(r.answer.changes, o)
 		}
 	}
-	r.part.watermark = k.pos
+	r.answer.watermark = k.next
 	r.tables = r.tables[len(ask):]
 	return true
 }
 
 // withoutOwner answers from the lake alone, at the offset of events.
 func (r *reader) withoutOwner(events int64) {
-	r.part = part{watermark: events, rows: map[lake.Table][]row{}}
+	r.answer = answerPart{watermark: events, rows: map[lake.Table][]row{}}
 	for _, t := range simRollups() {
-		r.part.rows[t] = r.loaded[lake.Events].rowsOf(r.shard, r.loaded[t].vector[r.shard].Next, events)
+		r.answer.rows[t] = r.loaded[lake.Events].rowsOf(r.shard, r.loaded[t].shardStates[r.shard].Next, events)
 	}
 	r.tables = r.tables[len(r.tables):]
 }
@@ -186,40 +186,40 @@ func (r *reader) withoutOwner(events int64) {
 func (r *reader) checkPart() {
 	s := r.shard
 	events := r.loaded[lake.Events]
-	list := append(events.rowsOf(s, 0, 1<<62), r.part.rows[lake.Events]...)
+	list := append(events.rowsOf(s, 0, 1<<62), r.answer.rows[lake.Events]...)
 	want := list
 	if !r.w.upgrades {
-		want = r.w.verdicts(s, r.part.watermark)
+		want = r.w.verdicts(s, r.answer.watermark)
 	}
 	if !slices.Equal(list, want) {
-		r.w.fail("answer, shard %d at %d: lists %v, want %v", s, r.part.watermark, list, want)
+		r.w.violationf("answer, shard %d at %d: lists %v, want %v", s, r.answer.watermark, list, want)
 	}
 	if !r.w.upgrades {
 		r.checkChanges()
 	}
 	for _, t := range simRollups() {
 		got := r.loaded[t].totals(s)
-		merge(got, gather(t, r.part.rows[t]))
+		merge(got, gather(t, r.answer.rows[t]))
 		if want := gather(t, want); !sameCounts(got, want) {
-			r.w.fail("answer, shard %d at %d: %s counts %v, want %v", s, r.part.watermark, t, got, want)
+			r.w.violationf("answer, shard %d at %d: %s counts %v, want %v", s, r.answer.watermark, t, got, want)
 		}
 	}
 }
 
 // checkChanges wants the changes below the watermark, all of them and no other.
 func (r *reader) checkChanges() {
-	s, end := r.shard, r.part.watermark
+	s, end := r.shard, r.answer.watermark
 	if r.w.rules.changesUnbounded {
 		end = 1 << 62
 	}
-	got := append(r.loaded[lake.Changes].changesOf(s, end), r.part.changes...)
+	got := append(r.loaded[lake.Changes].changesOf(s, end), r.answer.changes...)
 	var want []int64
-	for o, rec := range r.w.log[s][:r.part.watermark] {
+	for o, rec := range r.w.log[s][:r.answer.watermark] {
 		if rec.kind == change {
 			want = append(want, int64(o))
 		}
 	}
 	if !slices.Equal(got, want) {
-		r.w.fail("answer, shard %d at %d: has changes %v, want %v", s, r.part.watermark, got, want)
+		r.w.violationf("answer, shard %d at %d: has changes %v, want %v", s, r.answer.watermark, got, want)
 	}
 }

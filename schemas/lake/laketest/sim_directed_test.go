@@ -9,10 +9,10 @@ import (
 // The mistakes that random runs rarely meet, each on the way that leads to it:
 // right rules get through, broken ones are found.
 
-// calmWorld has a shard 0 with these records, and processes that own nothing.
-func calmWorld(r rules, log ...record) (*world, []*process) {
-	w := newWorld(0, r)
-	w.calm, w.log[0] = true, log
+// newFaultlessSimulation has a shard 0 with these records, and processes that own nothing.
+func newFaultlessSimulation(r protocol, log ...record) (*simulation, []*process) {
+	w := newSimulation(0, r)
+	w.faultless, w.log[0] = true, log
 	var processes []*process
 	for i := range 3 {
 		processes = append(processes, &process{w: w, index: i, version: 2, up: true})
@@ -20,12 +20,12 @@ func calmWorld(r rules, log ...record) (*world, []*process) {
 	return w, processes
 }
 
-// own gives shard 0 to p, which takes it over.
-func (p *process) own() *worker {
+// takeShard gives shard 0 to p, which takes it over.
+func (p *process) takeShard() *worker {
 	p.w.leases[0] = lease{epoch: p.w.leases[0].epoch + 1, owner: p.index}
-	p.sync()
-	for p.workers[0].looked < lookedAtAll {
-		p.work(p.workers[0])
+	p.observeLeases()
+	for p.workers[0].loaded < allLoaded {
+		p.stepWorker(p.workers[0])
 	}
 	return p.workers[0]
 }
@@ -34,7 +34,7 @@ func (p *process) own() *worker {
 func (p *process) pollTo(k *worker, to int64) {
 	log := p.w.log[0]
 	p.w.log[0] = log[:to]
-	for k.pos < to {
+	for k.next < to {
 		p.poll(k)
 	}
 	p.w.log[0] = log
@@ -48,10 +48,10 @@ func (p *process) commitAll() {
 	}
 }
 
-// found runs a story by the right rules and by broken ones.
-func found(t *testing.T, broken rules, story func(r rules) *world) {
+// expectFound runs a story by the right rules and by broken ones.
+func expectFound(t *testing.T, broken protocol, story func(r protocol) *simulation) {
 	t.Helper()
-	if w := story(right()); w.violation != nil {
+	if w := story(correct()); w.violation != nil {
 		t.Errorf("by the right rules: %v", w.violation)
 	}
 	w := story(broken)
@@ -61,14 +61,14 @@ func found(t *testing.T, broken rules, story func(r rules) *world) {
 	t.Log(w.violation)
 }
 
-func TestOwnerBehindTheLakeThatAnswers(t *testing.T) {
-	broken := right()
+func TestOwnerBehindTheLakeAnswers(t *testing.T) {
+	broken := correct()
 	broken.behindAnswers = true
-	found(t, broken, func(r rules) *world {
-		w, ps := calmWorld(r, record{id: 0}, record{id: 1}, record{id: 2}, record{id: 3})
-		behind := ps[0].own()
+	expectFound(t, broken, func(r protocol) *simulation {
+		w, ps := newFaultlessSimulation(r, record{id: 0}, record{id: 1}, record{id: 2}, record{id: 3})
+		behind := ps[0].takeShard()
 		ps[0].pollTo(behind, 2)
-		ps[1].pollTo(ps[1].own(), 4)
+		ps[1].pollTo(ps[1].takeShard(), 4)
 		ps[1].commitAll()
 		w.leases[0].owner = 0 // has it again, and has not yet noticed that it ever lost it
 
@@ -80,22 +80,22 @@ func TestOwnerBehindTheLakeThatAnswers(t *testing.T) {
 	})
 }
 
-func TestQuietShardLeftOutWhenADayCloses(t *testing.T) {
-	broken := right()
+func TestDayClosesWithoutQuietShard(t *testing.T) {
+	broken := correct()
 	broken.dayOver = func(v lake.ShardStates, day int64) bool {
 		return v[1].LogTime >= (day+1)*dayLong && v[2].LogTime >= (day+1)*dayLong // shard 0 says nothing
 	}
-	found(t, broken, func(r rules) *world {
-		w, ps := calmWorld(r, record{id: 0, stamp: 10})
+	expectFound(t, broken, func(r protocol) *simulation {
+		w, ps := newFaultlessSimulation(r, record{id: 0, stamp: 10})
 		for s := 1; s < shards; s++ {
 			w.log[s] = []record{{stamp: dayLong + 5}}
 			w.leases[s] = lease{epoch: 1, owner: 0}
 		}
-		k := ps[0].own()
+		k := ps[0].takeShard()
 		ps[0].pollTo(k, 1)
 		for s := 1; s < shards; s++ {
-			for other := ps[0].workers[s]; other.pos == 0; {
-				ps[0].work(other)
+			for other := ps[0].workers[s]; other.next == 0; {
+				ps[0].stepWorker(other)
 			}
 		}
 		ps[0].commitAll()
@@ -119,11 +119,11 @@ func TestQuietShardLeftOutWhenADayCloses(t *testing.T) {
 }
 
 func TestZombieAgainstOwnerWithDuplicatesOnly(t *testing.T) {
-	broken := right()
+	broken := correct()
 	broken.inPlace = true
-	found(t, broken, func(r rules) *world {
-		w, ps := calmWorld(r, record{id: 0}, record{id: 1}, record{id: 0}, record{id: 1}, record{id: 0})
-		zombie := ps[0].own()
+	expectFound(t, broken, func(r protocol) *simulation {
+		w, ps := newFaultlessSimulation(r, record{id: 0}, record{id: 1}, record{id: 0}, record{id: 1}, record{id: 0})
+		zombie := ps[0].takeShard()
 		ps[0].pollTo(zombie, 2)
 		ps[0].commitAll()
 		ps[0].pollTo(zombie, 3)
@@ -132,12 +132,12 @@ func TestZombieAgainstOwnerWithDuplicatesOnly(t *testing.T) {
 			ps[0].commitStep()
 		}
 
-		ps[1].pollTo(ps[1].own(), 5) // duplicates, all of them
+		ps[1].pollTo(ps[1].takeShard(), 5) // duplicates, all of them
 		ps[1].commitAll()
 		for ps[0].job != nil {
 			ps[0].commitStep()
 		}
-		if got := w.tables[lake.Events].vector[0].Next; w.violation == nil && got != 5 {
+		if got := w.tables[lake.Events].shardStates[0].Next; w.violation == nil && got != 5 {
 			t.Errorf("events are at %d, want 5", got)
 		}
 		return w
@@ -147,23 +147,23 @@ func TestZombieAgainstOwnerWithDuplicatesOnly(t *testing.T) {
 // An old version's rollup is in the table when a new version reads the same
 // records otherwise.
 func TestRollupBeforeEventsAcrossAnUpgrade(t *testing.T) {
-	broken := right()
+	broken := correct()
 	broken.rollupsFirst, broken.tables = true, rollupsFirst
-	found(t, broken, func(r rules) *world {
-		w, ps := calmWorld(r, record{id: 4}, record{id: 5})
+	expectFound(t, broken, func(r protocol) *simulation {
+		w, ps := newFaultlessSimulation(r, record{id: 4}, record{id: 5})
 		ps[0].version = 1
-		ps[0].pollTo(ps[0].own(), 2)
+		ps[0].pollTo(ps[0].takeShard(), 2)
 		ps[0].seal()
 		for len(ps[0].job.tables) > 1 {
 			ps[0].commitStep()
 		}
 		ps[0].crash() // all but the last table have the cut
 
-		ps[1].pollTo(ps[1].own(), 2)
+		ps[1].pollTo(ps[1].takeShard(), 2)
 		ps[1].commitAll()
 		ps[1].commitAll()
 		for _, table := range simTables() {
-			if got := w.tables[table].vector[0].Next; got != 2 {
+			if got := w.tables[table].shardStates[0].Next; got != 2 {
 				t.Errorf("%s is at %d, want 2", table, got)
 			}
 		}
@@ -174,23 +174,23 @@ func TestRollupBeforeEventsAcrossAnUpgrade(t *testing.T) {
 // A process dies between the commit to client_changes and that to events; the
 // next one passes the same verdicts on more than the first had.
 func TestChangesAheadOfEventsAreNotWrittenAgain(t *testing.T) {
-	broken := right()
+	broken := correct()
 	broken.changesAgain = true
-	found(t, broken, func(r rules) *world {
-		w, ps := calmWorld(r, record{kind: change}, record{id: 0}, record{kind: change}, record{kind: change})
-		ps[0].pollTo(ps[0].own(), 2)
+	expectFound(t, broken, func(r protocol) *simulation {
+		w, ps := newFaultlessSimulation(r, record{kind: change}, record{id: 0}, record{kind: change}, record{kind: change})
+		ps[0].pollTo(ps[0].takeShard(), 2)
 		ps[0].seal()
 		for ps[0].job.tables[0] != lake.Events {
 			ps[0].commitStep()
 		}
-		if got := w.tables[lake.Changes].vector[0].Next; got != 2 {
+		if got := w.tables[lake.Changes].shardStates[0].Next; got != 2 {
 			t.Errorf("client_changes is at %d, want 2", got)
 		}
 		ps[0].crash()
 
-		ps[1].pollTo(ps[1].own(), 4)
+		ps[1].pollTo(ps[1].takeShard(), 4)
 		ps[1].commitAll()
-		if got := w.tables[lake.Events].vector[0]; w.violation == nil && (got.Next != 4 || got.Counters.Changes != 3) {
+		if got := w.tables[lake.Events].shardStates[0]; w.violation == nil && (got.Next != 4 || got.Counters.Changes != 3) {
 			t.Errorf("events has %+v, want 3 changes of 4 records", got)
 		}
 		return w

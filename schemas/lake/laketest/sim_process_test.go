@@ -12,12 +12,12 @@ import (
 // process is one running processor: it learns late what it owns, and may be
 // paused or crash at any step.
 type process struct {
-	w       *world
-	index   int
-	version int   // of the decoder
-	skew    int64 // of the clock
-	up      bool
-	asleep  int // steps until it goes on
+	w         *simulation
+	index     int
+	version   int   // of the decoder
+	skew      int64 // of the clock
+	up        bool
+	pausedFor int // steps until it goes on
 
 	epochs  [shards]int // of the leases it believes to hold; 0 none
 	workers [shards]*worker
@@ -27,37 +27,37 @@ type process struct {
 
 // worker is one shard's state in its owner.
 type worker struct {
-	shard     int32
-	looked    int             // how much of the lake it has looked at: events, changes, dead letters, one after the other
-	state     lake.ShardState // of events, as this owner last saw it committed
-	pos       int64           // next record to poll
-	logTime   int64
-	count     lake.Counters
-	seen      map[fingerprint]int64 // log time of the last stored row
-	deadNext  int64                 // of dead_letters
-	deadKnown map[int64]bool        // in dead_letters
-	saidNext  int64                 // of client_changes
-	tail      []row                 // stored rows from kept to pos
-	said      []int64               // offsets of changes from kept to pos
-	deadTail  []int64               // dead offsets that dead_letters lacks
-	kept      int64
+	shard            int32
+	loaded           int             // how much of the lake it has looked at: events, changes, dead letters, one after the other
+	state            lake.ShardState // of events, as this owner last saw it committed
+	next             int64           // next record to poll
+	logTime          int64
+	count            lake.Counters
+	seen             map[fingerprint]int64 // log time of the last stored row
+	deadLettersNext  int64                 // of dead_letters
+	deadLettersKnown map[int64]bool        // in dead_letters
+	changesNext      int64                 // of client_changes
+	tail             []row                 // stored rows from kept to pos
+	changes          []int64               // offsets of changes from kept to pos
+	deadLettersNew   []int64               // dead offsets that dead_letters lacks
+	tailFrom         int64
 }
 
-// lookedAtAll is worker.looked when it may poll.
-const lookedAtAll = 3
+// allLoaded is worker.looked when it may poll.
+const allLoaded = 3
 
 // cut is what a shard brings to all tables.
 type cut struct {
-	owner  *worker
-	id     string
-	from   int64
-	to     lake.ShardState
-	rows   []row
-	dead   []int64
-	said   []int64
-	events *file
-	letter *file
-	change *file
+	owner           *worker
+	id              string
+	from            int64
+	to              lake.ShardState
+	rows            []row
+	dead            []int64
+	changes         []int64
+	eventsFile      *file
+	deadLettersFile *file
+	changesFile     *file
 }
 
 // job is the one commit that a process is at.
@@ -74,7 +74,7 @@ type job struct {
 }
 
 func (p *process) crash() {
-	p.w.note("process %d crashes", p.index)
+	p.w.tracef("process %d crashes", p.index)
 	*p = process{w: p.w, index: p.index, version: p.version, skew: p.skew, counted: p.counted}
 }
 
@@ -93,18 +93,18 @@ func (p *process) step() {
 	case n < 6 && p.job == nil:
 		p.seal()
 	case n < 7:
-		p.sync()
+		p.observeLeases()
 	default:
 		for s := range p.workers {
 			if p.workers[s] != nil && p.w.rnd.IntN(2) == 0 {
-				p.work(p.workers[s])
+				p.stepWorker(p.workers[s])
 			}
 		}
 	}
 }
 
-// sync learns what the process owns.
-func (p *process) sync() {
+// observeLeases learns what the process owns.
+func (p *process) observeLeases() {
 	for s, l := range p.w.leases {
 		switch {
 		case l.owner != p.index:
@@ -115,13 +115,13 @@ func (p *process) sync() {
 	}
 }
 
-// work takes the shard over, step by step, and then polls.
-func (p *process) work(k *worker) {
-	switch k.looked {
+// stepWorker takes the shard over, step by step, and then polls.
+func (p *process) stepWorker(k *worker) {
+	switch k.loaded {
 	case 0:
 		p.takeOver(k)
 	case 1:
-		k.looked, k.saidNext = 2, p.w.tables[lake.Changes].vector[k.shard].Next
+		k.loaded, k.changesNext = 2, p.w.tables[lake.Changes].shardStates[k.shard].Next
 	case 2:
 		p.readDeadLetters(k)
 	default:
@@ -133,13 +133,13 @@ func (p *process) work(k *worker) {
 // fingerprints are of one snapshot.
 func (p *process) takeOver(k *worker) {
 	events := p.w.tables[lake.Events]
-	k.looked, k.state = 1, events.vector[k.shard]
-	k.pos, k.kept, k.logTime, k.count = k.state.Next, k.state.Next, k.state.LogTime, k.state.Counters
-	k.seen, k.deadKnown = map[fingerprint]int64{}, map[int64]bool{}
+	k.loaded, k.state = 1, events.shardStates[k.shard]
+	k.next, k.tailFrom, k.logTime, k.count = k.state.Next, k.state.Next, k.state.LogTime, k.state.Counters
+	k.seen, k.deadLettersKnown = map[fingerprint]int64{}, map[int64]bool{}
 	if p.w.rules.groupOffset {
-		k.pos = p.w.group[k.shard]
-		k.kept = k.pos
-		k.state.Next = k.pos
+		k.next = p.w.group[k.shard]
+		k.tailFrom = k.next
+		k.state.Next = k.next
 	}
 	if p.w.rules.memoryCounters {
 		k.count = p.counted[k.shard]
@@ -147,18 +147,18 @@ func (p *process) takeOver(k *worker) {
 	if p.w.rules.noFingerprints {
 		return
 	}
-	for _, r := range events.rowsOf(k.shard, 0, k.pos) {
-		k.seen[r.fingerprint] = r.at
+	for _, r := range events.rowsOf(k.shard, 0, k.next) {
+		k.seen[r.fingerprint] = r.logTime
 	}
 }
 
 func (p *process) readDeadLetters(k *worker) {
 	letters := p.w.tables[lake.DeadLetters]
-	k.looked, k.deadNext = lookedAtAll, letters.vector[k.shard].Next
+	k.loaded, k.deadLettersNext = allLoaded, letters.shardStates[k.shard].Next
 	for _, f := range letters.files {
 		for _, o := range f.dead {
 			if f.shard == k.shard {
-				k.deadKnown[o] = true
+				k.deadLettersKnown[o] = true
 			}
 		}
 	}
@@ -167,24 +167,24 @@ func (p *process) readDeadLetters(k *worker) {
 // poll gives a few records their verdicts.
 func (p *process) poll(k *worker) {
 	for range p.w.rnd.IntN(8) {
-		if k.pos >= int64(len(p.w.log[k.shard])) {
+		if k.next >= int64(len(p.w.log[k.shard])) {
 			return
 		}
-		r := p.w.log[k.shard][k.pos]
-		if k.pos < k.deadNext && !k.deadKnown[k.pos] && r.dead(p.version) {
+		r := p.w.log[k.shard][k.next]
+		if k.next < k.deadLettersNext && !k.deadLettersKnown[k.next] && r.dead(p.version) {
 			// dead_letters has passed it: a newer decoder could read it, and may
 			// have stored it. This version must not overrule that; it waits for
 			// a newer one to take the shard.
 			return
 		}
 		k.logTime = max(k.logTime, r.stamp)
-		p.judge(k, r)
-		k.pos++
+		p.classify(k, r)
+		k.next++
 		p.counted[k.shard] = k.count
 	}
 }
 
-func (p *process) judge(k *worker, r record) {
+func (p *process) classify(k *worker, r record) {
 	f := fingerprint{r.client, r.id}
 	seen, known := k.seen[f]
 	now := k.logTime
@@ -194,21 +194,21 @@ func (p *process) judge(k *worker, r record) {
 	switch {
 	case r.kind == control:
 		k.count.Control++
-	case k.deadKnown[k.pos]: // dead once, dead for ever
+	case k.deadLettersKnown[k.next]: // dead once, dead for ever
 		k.count.Dead++
 	case r.dead(p.version):
 		k.count.Dead++
-		k.deadTail = append(k.deadTail, k.pos)
+		k.deadLettersNew = append(k.deadLettersNew, k.next)
 	case r.kind == change:
 		k.count.Stored++
 		k.count.Changes++
-		k.said = append(k.said, k.pos)
+		k.changes = append(k.changes, k.next)
 	case known && now-seen < window:
 		k.count.Duplicates++
 	default:
 		k.count.Stored++
 		k.seen[f] = k.logTime
-		k.tail = append(k.tail, row{fingerprint: f, offset: k.pos, at: k.logTime, by: r.by(p.version)})
+		k.tail = append(k.tail, row{fingerprint: f, offset: k.next, logTime: k.logTime, decodedBy: r.decodedBy(p.version)})
 	}
 }
 
@@ -216,20 +216,20 @@ func (p *process) judge(k *worker, r record) {
 func (p *process) seal() {
 	j := &job{tables: p.w.rules.tables()}
 	for s, k := range p.workers {
-		if k == nil || k.looked < lookedAtAll || k.pos <= k.state.Next {
+		if k == nil || k.loaded < allLoaded || k.next <= k.state.Next {
 			continue
 		}
-		c := &cut{owner: k, id: strconv.Itoa(p.w.name()), from: k.state.Next, dead: slices.Clone(k.deadTail)}
-		c.to = lake.ShardState{Next: k.pos, LogTime: k.logTime, Counters: k.count}
+		c := &cut{owner: k, id: strconv.Itoa(p.w.nextID()), from: k.state.Next, dead: slices.Clone(k.deadLettersNew)}
+		c.to = lake.ShardState{Next: k.next, LogTime: k.logTime, Counters: k.count}
 		c.rows = slices.DeleteFunc(slices.Clone(k.tail), func(r row) bool { return r.offset < c.from })
-		already := k.saidNext // what the table holds is not written again
+		already := k.changesNext // what the table holds is not written again
 		if p.w.rules.changesAgain {
 			already = 0
 		}
-		c.said = slices.DeleteFunc(slices.Clone(k.said), func(o int64) bool { return o < c.from || o < already })
-		c.change = &file{name: p.w.name(), shard: int32(s), changes: c.said}
-		c.events = &file{name: p.w.name(), shard: int32(s), rows: c.rows}
-		c.letter = &file{name: p.w.name(), shard: int32(s), dead: c.dead}
+		c.changes = slices.DeleteFunc(slices.Clone(k.changes), func(o int64) bool { return o < c.from || o < already })
+		c.changesFile = &file{name: p.w.nextID(), shard: int32(s), changes: c.changes}
+		c.eventsFile = &file{name: p.w.nextID(), shard: int32(s), rows: c.rows}
+		c.deadLettersFile = &file{name: p.w.nextID(), shard: int32(s), dead: c.dead}
 		j.cuts = append(j.cuts, c)
 	}
 	if len(j.cuts) == 0 {
@@ -245,12 +245,12 @@ func (p *process) seal() {
 func (p *process) catchUp() *job {
 	j := &job{tables: simRollups()}
 	for s, k := range p.workers {
-		if k == nil || k.looked < lookedAtAll {
+		if k == nil || k.loaded < allLoaded {
 			continue
 		}
 		for _, t := range j.tables {
-			if p.w.tables[t].vector[int32(s)].Next < k.state.Next {
-				j.cuts = append(j.cuts, &cut{owner: k, id: strconv.Itoa(p.w.name()), from: k.state.Next, to: k.state})
+			if p.w.tables[t].shardStates[int32(s)].Next < k.state.Next {
+				j.cuts = append(j.cuts, &cut{owner: k, id: strconv.Itoa(p.w.nextID()), from: k.state.Next, to: k.state})
 				break
 			}
 		}
@@ -267,17 +267,17 @@ func (p *process) commitStep() {
 		return
 	}
 	if j.base == nil {
-		p.check(j)
+		p.loadAndCheck(j)
 		return
 	}
 	if p.w.rules.otherLoad { // checked on one load, committed on another
 		j.base = p.w.tables[j.tables[0]]
-		j.next = j.overlay(j.base.vector)
+		j.next = j.overlay(j.base.shardStates)
 	}
-	r := request{table: j.tables[0], base: j.base.id, vector: j.next, add: j.files}
+	r := request{table: j.tables[0], base: j.base.id, shardStates: j.next, add: j.files}
 	r.inPlace = p.w.rules.inPlace && len(r.add) == 0
 	if p.w.send(r) {
-		p.settle()
+		p.finishTable()
 		return
 	}
 	if p.w.rules.deleteFiles {
@@ -291,35 +291,35 @@ func (p *process) commitStep() {
 	j.base, j.retry = nil, true // whatever the error says, look again
 }
 
-// check loads the table and decides on that load.
-func (p *process) check(j *job) {
+// loadAndCheck loads the table and decides on that load.
+func (p *process) loadAndCheck(j *job) {
 	t := j.tables[0]
 	j.base = p.w.tables[t]
 	if j.retry && p.w.rules.blindRetry {
-		j.next = j.overlay(j.base.vector)
+		j.next = j.overlay(j.base.shardStates)
 		return
 	}
 	j.sent, j.files = nil, nil
 	fresh := map[int32]*file{}
 	for _, c := range j.cuts {
-		sent, f := p.bring(t, c, j.base)
+		sent, f := p.cutFor(t, c, j.base)
 		j.sent = append(j.sent, sent)
 		fresh[sent.Shard] = f
 	}
-	j.next, j.outcomes = p.w.rules.advance(j.base.vector, j.sent)
+	j.next, j.outcomes = p.w.rules.advance(j.base.shardStates, j.sent)
 	for i, sent := range j.sent {
 		f := fresh[sent.Shard]
-		if j.outcomes[i] == lake.Committed && j.base.vector[sent.Shard].Cut != sent.ID && f != nil {
+		if j.outcomes[i] == lake.Committed && j.base.shardStates[sent.Shard].Cut != sent.ID && f != nil {
 			j.files = append(j.files, f)
 		}
 	}
-	if maps.Equal(j.next, j.base.vector) {
-		p.settle()
+	if maps.Equal(j.next, j.base.shardStates) {
+		p.finishTable()
 	}
 }
 
-// bring is what a cut means for table t, and its file.
-func (p *process) bring(t lake.Table, c *cut, base *snapshot) (lake.Cut, *file) {
+// cutFor is what a cut means for table t, and its file.
+func (p *process) cutFor(t lake.Table, c *cut, base *snapshot) (lake.Cut, *file) {
 	s := c.owner.shard
 	out := lake.Cut{ID: c.id, Shard: s, From: c.from, To: c.to, Sealed: time.Time{}}
 	switch t {
@@ -327,43 +327,43 @@ func (p *process) bring(t lake.Table, c *cut, base *snapshot) (lake.Cut, *file) 
 		if len(c.rows) == 0 {
 			return out, nil
 		}
-		return out, c.events
+		return out, c.eventsFile
 	case lake.DeadLetters:
-		out.From, out.To.Counters = max(c.from, c.owner.deadNext), lake.Counters{}
+		out.From, out.To.Counters = max(c.from, c.owner.deadLettersNext), lake.Counters{}
 		if len(c.dead) == 0 {
 			return out, nil
 		}
-		return out, c.letter
+		return out, c.deadLettersFile
 	case lake.Changes:
-		out.From, out.To.Counters = max(c.from, c.owner.saidNext), lake.Counters{}
-		if len(c.said) == 0 {
+		out.From, out.To.Counters = max(c.from, c.owner.changesNext), lake.Counters{}
+		if len(c.changes) == 0 {
 			return out, nil
 		}
-		return out, c.change
+		return out, c.changesFile
 	default:
-		return p.bringRollup(t, c, out, base.vector[s].Next)
+		return p.rollupCutFor(t, c, out, base.shardStates[s].Next)
 	}
 }
 
-// bringRollup catches up from the rows of events, from where the rollup stands.
-func (p *process) bringRollup(t lake.Table, c *cut, out lake.Cut, from int64) (lake.Cut, *file) {
+// rollupCutFor catches up from the rows of events, from where the rollup stands.
+func (p *process) rollupCutFor(t lake.Table, c *cut, out lake.Cut, from int64) (lake.Cut, *file) {
 	s := c.owner.shard
 	out.From = from
 	out.ID = c.id + "@" + strconv.FormatInt(out.From, 10)
 	out.To.Counters = lake.Counters{}
 	rows := p.w.tables[lake.Events].rowsOf(s, out.From, c.to.Next)
-	if p.w.rules.rollupsFirst && c.events != nil {
+	if p.w.rules.rollupsFirst && c.eventsFile != nil {
 		out.From, out.ID, rows = c.from, c.id, c.rows
 	}
 	if len(rows) == 0 {
 		return out, nil
 	}
-	return out, &file{name: p.w.name(), shard: s, counts: gather(t, rows)}
+	return out, &file{name: p.w.nextID(), shard: s, counts: gather(t, rows)}
 }
 
 // overlay is v with the states that were decided on before.
 func (j *job) overlay(v lake.ShardStates) lake.ShardStates {
-	out := copyVector(v)
+	out := copyShardStates(v)
 	for i, c := range j.sent {
 		if j.outcomes[i] == lake.Committed {
 			out[c.Shard] = j.next[c.Shard]
@@ -372,48 +372,48 @@ func (j *job) overlay(v lake.ShardStates) lake.ShardStates {
 	return out
 }
 
-// settle takes the outcomes of one table and turns to the next.
-func (p *process) settle() {
+// finishTable takes the outcomes of one table and turns to the next.
+func (p *process) finishTable() {
 	j := p.job
 	t := j.tables[0]
-	var stay []*cut
+	var proceed []*cut
 	for i, c := range j.cuts {
-		if p.keeps(t, c, j.outcomes[i]) {
-			stay = append(stay, c)
+		if p.mayProceed(t, c, j.outcomes[i]) {
+			proceed = append(proceed, c)
 		}
 	}
-	p.job = &job{cuts: stay, tables: j.tables[1:]}
+	p.job = &job{cuts: proceed, tables: j.tables[1:]}
 }
 
-// keeps says whether a cut goes on to the next table. If not, its shard starts
+// mayProceed says whether a cut goes on to the next table. If not, its shard starts
 // anew from the lake, and no other shard.
-func (p *process) keeps(t lake.Table, c *cut, o lake.Outcome) bool {
+func (p *process) mayProceed(t lake.Table, c *cut, o lake.Outcome) bool {
 	k := c.owner
 	switch {
-	case t == lake.DeadLetters && k.deadNext >= c.to.Next && len(c.dead) == 0:
+	case t == lake.DeadLetters && k.deadLettersNext >= c.to.Next && len(c.dead) == 0:
 		return true // known to be past it since the take-over
-	case t == lake.Changes && k.saidNext >= c.to.Next:
+	case t == lake.Changes && k.changesNext >= c.to.Next:
 		return true // so it is here
 	case slices.Contains(simRollups(), t):
 		return true // a function of events, whoever brought it there
 	case o != lake.Committed:
-		p.drop(k)
+		p.restartShard(k)
 		return false
 	case t == lake.DeadLetters:
-		k.deadNext = max(k.deadNext, c.to.Next)
-		k.deadTail = slices.DeleteFunc(k.deadTail, func(o int64) bool { return o < c.to.Next })
+		k.deadLettersNext = max(k.deadLettersNext, c.to.Next)
+		k.deadLettersNew = slices.DeleteFunc(k.deadLettersNew, func(o int64) bool { return o < c.to.Next })
 		return true
 	case t == lake.Changes:
-		k.saidNext = max(k.saidNext, c.to.Next)
+		k.changesNext = max(k.changesNext, c.to.Next)
 		return true
 	}
-	k.state = p.w.tables[lake.Events].vector[k.shard]
+	k.state = p.w.tables[lake.Events].shardStates[k.shard]
 	k.state.Next = c.to.Next
 	p.w.group[k.shard] = c.to.Next
 	return true
 }
 
-func (p *process) drop(k *worker) {
+func (p *process) restartShard(k *worker) {
 	if p.workers[k.shard] == k {
 		p.workers[k.shard] = nil
 	}
@@ -422,11 +422,11 @@ func (p *process) drop(k *worker) {
 // finish keeps the rows of the committed cuts for one cut more.
 func (p *process) finish() {
 	for _, c := range p.job.cuts {
-		if c.events == nil {
+		if c.eventsFile == nil {
 			continue // a catch-up
 		}
-		c.owner.kept = c.from
-		c.owner.said = slices.DeleteFunc(c.owner.said, func(o int64) bool { return o < c.from })
+		c.owner.tailFrom = c.from
+		c.owner.changes = slices.DeleteFunc(c.owner.changes, func(o int64) bool { return o < c.from })
 		c.owner.tail = slices.DeleteFunc(c.owner.tail, func(r row) bool { return r.offset < c.from })
 	}
 	p.job = nil

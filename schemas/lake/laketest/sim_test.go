@@ -8,7 +8,7 @@ import (
 	"weir/schemas/lake/laketest"
 )
 
-var simSeeds = flag.Int("sim.seeds", laketest.Some(3000), "how many runs of the simulation") //nolint:gochecknoglobals // a test flag is one
+var simSeeds = flag.Int("sim.seeds", laketest.Repetitions(3000), "how many runs of the simulation") //nolint:gochecknoglobals // a test flag is one
 
 // The simulation of the protocol: three shards, three processes that commit to
 // five tables, compactors and readers with tail, all interleaved by a seed.
@@ -18,9 +18,9 @@ var simSeeds = flag.Int("sim.seeds", laketest.Some(3000), "how many runs of the 
 // invariant is checked, and at the end everything must have been committed.
 // The decision on a cut is lake.Advance, the product's own.
 
-// rules are what the actors of a run do. The zero value of each field but the
+// protocol are what the actors of a run do. The zero value of each field but the
 // functions is right; every other value is a mistake that must be found.
-type rules struct {
+type protocol struct {
 	advance func(lake.ShardStates, []lake.Cut) (lake.ShardStates, []lake.Outcome)
 	dayOver func(v lake.ShardStates, day int64) bool
 	tables  func() []lake.Table // in the order of commits
@@ -32,9 +32,9 @@ type rules struct {
 	changesLast, changesAgain, changesFirst, changesUnbounded bool // of changes: committed, written, loaded, read
 }
 
-// right are the rules of the protocol; the decision on a cut is the product's.
-func right() rules {
-	return rules{advance: lake.Advance, dayOver: dayOver, tables: simTables}
+// correct are the rules of the protocol; the decision on a cut is the product's.
+func correct() protocol {
+	return protocol{advance: lake.Advance, dayOver: dayOver, tables: simTables}
 }
 
 // dayOver says whether log time has passed the end of day in every shard.
@@ -48,12 +48,12 @@ func dayOver(v lake.ShardStates, day int64) bool {
 }
 
 // run is one seeded run of steps, and then of calm until all is committed.
-func run(seed uint64, r rules, steps int) error {
-	w := newWorld(seed, r)
+func run(seed uint64, r protocol, steps int) error {
+	w := newSimulation(seed, r)
 	return w.run(steps)
 }
 
-func (w *world) run(steps int) error {
+func (w *simulation) run(steps int) error {
 	w.upgrades = w.rnd.IntN(3) == 0
 	var processes []*process
 	for i := range 3 {
@@ -71,12 +71,12 @@ func (w *world) run(steps int) error {
 			return w.violation
 		}
 	}
-	w.settleDown(processes)
+	w.commitRest(processes)
 	return w.violation
 }
 
 // step lets one thing happen.
-func (w *world) step(processes []*process, compactors []*compactor, readers []*reader) {
+func (w *simulation) step(processes []*process, compactors []*compactor, readers []*reader) {
 	w.now += int64(w.rnd.IntN(3))
 	switch n := w.rnd.IntN(100); {
 	case n < 8:
@@ -86,7 +86,7 @@ func (w *world) step(processes []*process, compactors []*compactor, readers []*r
 	case n < 13:
 		w.rebalance()
 	case n < 15:
-		w.disturb(processes[w.rnd.IntN(len(processes))])
+		w.pauseOrCrash(processes[w.rnd.IntN(len(processes))])
 	case n < 16:
 		w.closeDays()
 	case n < 26:
@@ -100,8 +100,8 @@ func (w *world) step(processes []*process, compactors []*compactor, readers []*r
 			if w.rnd.IntN(4) == 0 {
 				p.start()
 			}
-		case p.asleep > 0:
-			p.asleep--
+		case p.pausedFor > 0:
+			p.pausedFor--
 		default:
 			p.step()
 		}
@@ -109,30 +109,30 @@ func (w *world) step(processes []*process, compactors []*compactor, readers []*r
 }
 
 // rebalance gives a shard to somebody; whoever had it learns of it later.
-func (w *world) rebalance() {
+func (w *simulation) rebalance() {
 	s := w.rnd.IntN(shards)
 	w.leases[s] = lease{epoch: w.leases[s].epoch + 1, owner: w.rnd.IntN(3)}
-	w.note("shard %d goes to process %d", s, w.leases[s].owner)
+	w.tracef("shard %d goes to process %d", s, w.leases[s].owner)
 }
 
-// disturb stops a process for a while or for good.
-func (w *world) disturb(p *process) {
+// pauseOrCrash stops a process for a while or for good.
+func (w *simulation) pauseOrCrash(p *process) {
 	if w.rnd.IntN(2) == 0 {
 		p.crash()
 		return
 	}
-	p.asleep = w.rnd.IntN(30)
+	p.pausedFor = w.rnd.IntN(30)
 }
 
-// settleDown ends all faults and wants everything committed: a rightful owner
+// commitRest ends all faults and wants everything committed: a rightful owner
 // is never stopped for good.
-func (w *world) settleDown(processes []*process) {
-	w.calm = true
-	for len(w.flying) > 0 {
+func (w *simulation) commitRest(processes []*process) {
+	w.faultless = true
+	for len(w.late) > 0 {
 		w.deliver()
 	}
 	for _, p := range processes {
-		p.asleep = 0
+		p.pausedFor = 0
 		if !p.up {
 			p.start()
 		}
@@ -151,10 +151,10 @@ func (w *world) settleDown(processes []*process) {
 }
 
 // done says whether every table is at the end of the log.
-func (w *world) done() bool {
+func (w *simulation) done() bool {
 	for _, t := range simTables() {
 		for s := range int32(shards) {
-			if w.tables[t].vector[s].Next != int64(len(w.log[s])) {
+			if w.tables[t].shardStates[s].Next != int64(len(w.log[s])) {
 				return false
 			}
 		}
@@ -164,7 +164,7 @@ func (w *world) done() bool {
 
 func TestSimulation(t *testing.T) {
 	for seed := range uint64(*simSeeds) {
-		if err := run(seed, right(), 800); err != nil {
+		if err := run(seed, correct(), 800); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 	}

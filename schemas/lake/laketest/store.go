@@ -38,10 +38,10 @@ func NewStore(faults *Faults) *Store {
 
 // Put keeps a copy of body. An object is never overwritten.
 func (s *Store) Put(ctx context.Context, key string, body []byte) error {
-	if err := gone(ctx); err != nil {
+	if err := ctxErr(ctx); err != nil {
 		return err
 	}
-	return s.faults.take(stepOf(key), func() error {
+	return s.faults.do(stepForKey(key), func() error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if _, ok := s.objects[key]; ok {
@@ -54,7 +54,7 @@ func (s *Store) Put(ctx context.Context, key string, body []byte) error {
 
 // Get returns a copy of an object.
 func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
-	if err := gone(ctx); err != nil {
+	if err := ctxErr(ctx); err != nil {
 		return nil, err
 	}
 	o, err := s.find(key)
@@ -63,7 +63,7 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 
 // GetRange returns n bytes of an object from off on, or those that are there.
 func (s *Store) GetRange(ctx context.Context, key string, off, n int64) ([]byte, error) {
-	if err := gone(ctx); err != nil {
+	if err := ctxErr(ctx); err != nil {
 		return nil, err
 	}
 	o, err := s.find(key)
@@ -73,7 +73,7 @@ func (s *Store) GetRange(ctx context.Context, key string, off, n int64) ([]byte,
 
 // Stat returns the size of an object.
 func (s *Store) Stat(ctx context.Context, key string) (int64, error) {
-	if err := gone(ctx); err != nil {
+	if err := ctxErr(ctx); err != nil {
 		return 0, err
 	}
 	o, err := s.find(key)
@@ -82,7 +82,7 @@ func (s *Store) Stat(ctx context.Context, key string) (int64, error) {
 
 // Delete removes objects; missing ones are no error.
 func (s *Store) Delete(ctx context.Context, keys ...string) error {
-	if err := gone(ctx); err != nil {
+	if err := ctxErr(ctx); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -101,7 +101,7 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[columns.Objec
 		objects := maps.Clone(s.objects)
 		s.mu.Unlock()
 		for _, key := range slices.Sorted(maps.Keys(objects)) {
-			if err := gone(ctx); err != nil {
+			if err := ctxErr(ctx); err != nil {
 				yield(columns.Object{}, err)
 				return
 			}
@@ -140,13 +140,13 @@ func NewPointers(faults *Faults) *Pointers {
 }
 
 // Prepare has nothing to do.
-func (*Pointers) Prepare(ctx context.Context) error { return gone(ctx) }
+func (*Pointers) Prepare(ctx context.Context) error { return ctxErr(ctx) }
 
 // Location is where a table's metadata is.
 func (p *Pointers) Location(ctx context.Context, name string) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.locations[name], gone(ctx)
+	return p.locations[name], ctxErr(ctx)
 }
 
 // Insert adds a table.
@@ -157,15 +157,15 @@ func (p *Pointers) Insert(ctx context.Context, name, location string) error {
 		return fmt.Errorf("%w: %s", catalog.ErrTableAlreadyExists, name)
 	}
 	p.locations[name] = location
-	return gone(ctx)
+	return ctxErr(ctx)
 }
 
 // Swap moves a table from one location to the next.
 func (p *Pointers) Swap(ctx context.Context, name, from, to string) error {
-	if err := gone(ctx); err != nil {
+	if err := ctxErr(ctx); err != nil {
 		return err
 	}
-	return p.faults.take(Swap, func() error {
+	return p.faults.do(Swap, func() error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if p.locations[name] != from {

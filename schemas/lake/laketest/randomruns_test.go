@@ -14,20 +14,20 @@ import (
 	"weir/schemas/lake/laketest"
 )
 
-// story is the real lake, in memory, under seeded processes that cut, compact
+// randomRun is the real lake, in memory, under seeded processes that cut, compact
 // and expire while every step of theirs may fail.
-type story struct {
-	*filler
-	rnd   *rand.Rand
-	world *laketest.World
-	lakes []*lake.Lake // one process each
+type randomRun struct {
+	*lakeWriter
+	rnd     *rand.Rand
+	backend *laketest.Backend
+	lakes   []*lake.Lake // one process each
 }
 
-func TestStories(t *testing.T) {
+func TestRandomRuns(t *testing.T) {
 	for seed := range uint64(4) {
-		s := &story{filler: &filler{t: t, log: someLog()}, rnd: rand.New(rand.NewPCG(seed, 1)), world: laketest.New()}
+		s := &randomRun{lakeWriter: &lakeWriter{t: t, log: newTestLog()}, rnd: rand.New(rand.NewPCG(seed, 1)), backend: laketest.New()}
 		for range 3 {
-			l, err := s.world.Open(t.Context(), lake.Config{Backoff: time.Nanosecond, Compression: "snappy"})
+			l, err := s.backend.Open(t.Context(), lake.Config{Backoff: time.Nanosecond, Compression: "snappy"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -39,10 +39,10 @@ func TestStories(t *testing.T) {
 				t.Fatalf("seed %d: %v", seed, problems)
 			}
 		}
-		s.world.Faults.Set(nil)
-		s.world.Faults.Deliver()
+		s.backend.Faults.Set(nil)
+		s.backend.Faults.Deliver()
 		for shard, records := range s.log.Shards {
-			s.reach(shard, int64(len(records)))
+			s.commitUpTo(shard, int64(len(records)))
 		}
 		laketest.CheckDone(t, s.lakes[1], s.log)
 		if t.Failed() {
@@ -52,11 +52,11 @@ func TestStories(t *testing.T) {
 }
 
 // step lets a process do one thing, with faults.
-func (s *story) step() {
+func (s *randomRun) step() {
 	s.lake = s.lakes[s.rnd.IntN(len(s.lakes))]
 	var mu sync.Mutex // data files are put side by side
 	faults := rand.New(rand.NewPCG(s.rnd.Uint64(), 0))
-	s.world.Faults.Set(func(laketest.Step) laketest.Kind {
+	s.backend.Faults.Set(func(laketest.Step) laketest.Kind {
 		mu.Lock()
 		defer mu.Unlock()
 		return map[int]laketest.Kind{0: laketest.Lost, 1: laketest.Applied, 2: laketest.Late}[faults.IntN(40)]
@@ -64,18 +64,18 @@ func (s *story) step() {
 	shard := int32(s.rnd.IntN(len(s.log.Shards)))
 	switch s.rnd.IntN(8) {
 	case 0:
-		s.world.Faults.Deliver()
+		s.backend.Faults.Deliver()
 	case 1, 2:
 		s.compact(lake.Tables()[s.rnd.IntN(len(lake.Tables()))], shard)
 	case 3:
 		_ = s.lake.ExpireSnapshots(s.t.Context(), lake.Tables()[s.rnd.IntN(len(lake.Tables()))], time.Millisecond, 2)
 	default:
 		end := int64(len(s.log.Shards[shard]))
-		s.reach(shard, min(s.next(lake.Events, shard)+s.rnd.Int64N(8)+1, end))
+		s.commitUpTo(shard, min(s.next(lake.Events, shard)+s.rnd.Int64N(8)+1, end))
 	}
 }
 
-func (s *story) next(t lake.Table, shard int32) int64 {
+func (s *randomRun) next(t lake.Table, shard int32) int64 {
 	at, err := s.lake.Load(s.t.Context(), t)
 	if err != nil {
 		s.t.Fatal(err)
@@ -83,9 +83,9 @@ func (s *story) next(t lake.Table, shard int32) int64 {
 	return at.ShardStates()[shard].Next
 }
 
-// reach brings every table of a shard to an offset, each from where it is,
+// commitUpTo brings every table of a shard to an offset, each from where it is,
 // until one fails.
-func (s *story) reach(shard int32, to int64) {
+func (s *randomRun) commitUpTo(shard int32, to int64) {
 	all, allDead, state := s.log.Verdicts(shard, to)
 	for _, table := range lake.Tables() {
 		from := s.next(table, shard)
@@ -94,7 +94,7 @@ func (s *story) reach(shard int32, to int64) {
 		}
 		rows := slices.DeleteFunc(slices.Clone(all), func(r laketest.Row) bool { return r.Offset < from })
 		dead := slices.DeleteFunc(slices.Clone(allDead), func(o int64) bool { return o < from })
-		changes := slices.DeleteFunc(s.log.Changes(shard, to), func(o int64) bool { return o < from })
+		changes := slices.DeleteFunc(s.log.ChangeOffsets(shard, to), func(o int64) bool { return o < from })
 		c := lake.Cut{ID: uuid.NewString(), Shard: shard, From: from, To: state, Sealed: time.Now()}
 		if table != lake.Events {
 			c.To.Counters = lake.Counters{}
@@ -110,7 +110,7 @@ func (s *story) reach(shard int32, to int64) {
 }
 
 // compact makes one file of all that a shard has in a partition.
-func (s *story) compact(t lake.Table, shard int32) {
+func (s *randomRun) compact(t lake.Table, shard int32) {
 	at, err := s.lake.Load(s.t.Context(), t)
 	if err != nil {
 		s.t.Fatal(err)

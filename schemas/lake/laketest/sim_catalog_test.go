@@ -22,11 +22,11 @@ const (
 type kind int8
 
 const (
-	event   kind = iota
-	poison       // no decoder reads it
-	newish       // version 1 of the decoder cannot read it, version 2 can
-	control      // neither stored nor dead
-	change       // of a client: stored and no event. Version 1 does not know it
+	event     kind = iota
+	poison         // no decoder reads it
+	newFormat      // version 1 of the decoder cannot read it, version 2 can
+	control        // neither stored nor dead
+	change         // of a client: stored and no event. Version 1 does not know it
 )
 
 // record is one record of the log.
@@ -38,11 +38,11 @@ type record struct {
 
 // dead says whether a decoder of version cannot read r.
 func (r record) dead(version int) bool {
-	return r.kind == poison || (r.kind == newish || r.kind == change) && version < 2
+	return r.kind == poison || (r.kind == newFormat || r.kind == change) && version < 2
 }
 
-// by is the version that a row of r shows, when it was decoded by version.
-func (r record) by(version int) int {
+// decodedBy is the version that a row of r shows, when it was decoded by version.
+func (r record) decodedBy(version int) int {
 	if r.id == 5 {
 		return version
 	}
@@ -55,15 +55,15 @@ type fingerprint struct{ client, id int }
 // row is a stored event.
 type row struct {
 	fingerprint
-	offset, at int64 // at: log time
-	by         int   // version of the decoder, where versions read differently
+	offset, logTime int64 // at: log time
+	decodedBy       int   // version of the decoder, where versions read differently
 }
 
 // group is the key of a rollup.
 type group struct {
-	client int
-	day    int64 // 0 in the table of clients
-	by     int
+	client    int
+	day       int64 // 0 in the table of clients
+	decodedBy int
 }
 
 // file is a data file: of events, of dead letters, of changes or of a rollup.
@@ -78,38 +78,38 @@ type file struct {
 
 // snapshot is one state of a table.
 type snapshot struct {
-	id     int
-	vector lake.ShardStates
-	files  []*file
+	id          int
+	shardStates lake.ShardStates
+	files       []*file
 }
 
 // request is what a writer sends to the catalog.
 type request struct {
 	table       lake.Table
 	base        int // snapshot that is asserted
-	vector      lake.ShardStates
+	shardStates lake.ShardStates
 	add, remove []*file
 	inPlace     bool // no new snapshot: properties alone (never right)
 }
 
-// fate is what becomes of a request.
-type fate int
+// sendResult is what becomes of a request.
+type sendResult int
 
 const (
-	fine fate = iota
+	delivered sendResult = iota
 	lost
 	late    // arrives some time later; the writer sees an error
 	applied // arrives; the writer sees an error
 )
 
-// truth is what the committed rows of a shard say, kept beside the tables.
-type truth struct {
-	rows    []row
-	seen    map[fingerprint]int64
-	next    int64
-	logTime int64
-	count   lake.Counters
-	dead    map[int64]bool // of dead_letters, also past next
+// expectedShard is what the committed rows of a shard say, kept beside the tables.
+type expectedShard struct {
+	rows        []row
+	seen        map[fingerprint]int64
+	next        int64
+	logTime     int64
+	count       lake.Counters
+	deadLetters map[int64]bool // of dead_letters, also past next
 }
 
 // lease says who owns a shard.
@@ -118,38 +118,38 @@ type lease struct {
 	owner int // index of a process
 }
 
-// world is everything outside the processes.
-type world struct {
-	rnd      *rand.Rand
-	rules    rules
-	upgrades bool // processes of two versions run
-	calm     bool // nothing goes wrong any more
+// simulation is everything outside the processes.
+type simulation struct {
+	rnd       *rand.Rand
+	rules     protocol
+	upgrades  bool // processes of two versions run
+	faultless bool // nothing goes wrong any more
 
-	now     int64
-	log     [shards][]record
-	tables  map[lake.Table]*snapshot
-	truth   [shards]*truth
-	leases  [shards]lease
-	group   [shards]int64 // Kafka's group offsets: a hint
-	flying  []request     // late requests
-	deleted map[int]bool  // names of files that were deleted
-	closed  map[int64]bool
-	serial  int
-	trace   []string // what happened, newest last; kept when a run failed
+	now      int64
+	log      [shards][]record
+	tables   map[lake.Table]*snapshot
+	expected [shards]*expectedShard
+	leases   [shards]lease
+	group    [shards]int64 // Kafka's group offsets: a hint
+	late     []request     // late requests
+	deleted  map[int]bool  // names of files that were deleted
+	closed   map[int64]bool
+	serial   int
+	trace    []string // what happened, newest last; kept when a run failed
 
 	violation error
 }
 
-func newWorld(seed uint64, r rules) *world {
-	w := &world{
+func newSimulation(seed uint64, r protocol) *simulation {
+	w := &simulation{
 		rnd: rand.New(rand.NewPCG(seed, 0)), rules: r, now: dayLong / 2,
 		tables: map[lake.Table]*snapshot{}, deleted: map[int]bool{}, closed: map[int64]bool{},
 	}
 	for _, t := range simTables() {
-		w.tables[t] = &snapshot{vector: lake.ShardStates{}}
+		w.tables[t] = &snapshot{shardStates: lake.ShardStates{}}
 	}
-	for s := range w.truth {
-		w.truth[s] = &truth{seen: map[fingerprint]int64{}, dead: map[int64]bool{}}
+	for s := range w.expected {
+		w.expected[s] = &expectedShard{seen: map[fingerprint]int64{}, deadLetters: map[int64]bool{}}
 	}
 	return w
 }
@@ -162,27 +162,27 @@ func simTables() []lake.Table {
 // simRollups are those of them that follow from events.
 func simRollups() []lake.Table { return []lake.Table{lake.ClientDays, lake.Clients} }
 
-// fail records the first thing that is not right.
-func (w *world) fail(format string, args ...any) {
+// violationf records the first thing that is not right.
+func (w *simulation) violationf(format string, args ...any) {
 	if w.violation == nil {
 		w.violation = fmt.Errorf(format, args...)
 	}
 }
 
-// note keeps what happened, for whoever looks into a seed.
-func (w *world) note(format string, args ...any) {
+// tracef keeps what happened, for whoever looks into a seed.
+func (w *simulation) tracef(format string, args ...any) {
 	if w.trace != nil {
 		w.trace = append(w.trace, fmt.Sprintf(format, args...))
 	}
 }
 
-func (w *world) name() int {
+func (w *simulation) nextID() int {
 	w.serial++
 	return w.serial
 }
 
 // produce appends a few records to a shard.
-func (w *world) produce(s int32) {
+func (w *simulation) produce(s int32) {
 	for range 1 + w.rnd.IntN(6) {
 		r := record{
 			client: w.rnd.IntN(3), id: w.rnd.IntN(6),
@@ -192,7 +192,7 @@ func (w *world) produce(s int32) {
 		case n == 0:
 			r.kind = poison
 		case n == 1:
-			r.kind = newish
+			r.kind = newFormat
 		case n < 4:
 			r.kind = control
 		case n < 7:
@@ -203,29 +203,29 @@ func (w *world) produce(s int32) {
 }
 
 // send brings a request to the catalog and says what the writer sees of it.
-func (w *world) send(r request) (accepted bool) {
-	f := fine
-	if !w.calm {
-		f = map[int]fate{0: lost, 1: late, 2: applied}[w.rnd.IntN(12)]
+func (w *simulation) send(r request) (accepted bool) {
+	f := delivered
+	if !w.faultless {
+		f = map[int]sendResult{0: lost, 1: late, 2: applied}[w.rnd.IntN(12)]
 	}
 	switch f {
 	case lost:
 		return false
 	case late:
-		w.flying = append(w.flying, r)
+		w.late = append(w.late, r)
 		return false
 	default:
-		return w.swap(r) && f == fine
+		return w.swap(r) && f == delivered
 	}
 }
 
 // swap is the catalog: it compares the snapshot and nothing else.
-func (w *world) swap(r request) bool {
+func (w *simulation) swap(r request) bool {
 	now := w.tables[r.table]
 	if now.id != r.base {
 		return false
 	}
-	next := &snapshot{id: w.name(), vector: r.vector}
+	next := &snapshot{id: w.nextID(), shardStates: r.shardStates}
 	if r.inPlace {
 		next.id = now.id
 	}
@@ -235,7 +235,7 @@ func (w *world) swap(r request) bool {
 		}
 	}
 	next.files = append(next.files, r.add...)
-	w.note("%s: snapshot %d on %d, %v, +%d −%d files", r.table, next.id, now.id, nexts(r.vector), len(r.add), len(r.remove))
+	w.tracef("%s: snapshot %d on %d, %v, +%d −%d files", r.table, next.id, now.id, nexts(r.shardStates), len(r.add), len(r.remove))
 	w.checkSwap(r, now, next)
 	w.tables[r.table] = next
 	w.checkOrder()
@@ -251,20 +251,20 @@ func nexts(v lake.ShardStates) map[int32]int64 {
 }
 
 // deliver lets one late request arrive.
-func (w *world) deliver() {
-	if len(w.flying) == 0 {
+func (w *simulation) deliver() {
+	if len(w.late) == 0 {
 		return
 	}
-	i := w.rnd.IntN(len(w.flying))
-	r := w.flying[i]
-	w.flying = slices.Delete(w.flying, i, i+1)
+	i := w.rnd.IntN(len(w.late))
+	r := w.late[i]
+	w.late = slices.Delete(w.late, i, i+1)
 	w.swap(r)
 }
 
 // closeDays is the exporter: it closes the days that the events commit shows
 // to be over.
-func (w *world) closeDays() {
-	v := w.tables[lake.Events].vector
+func (w *simulation) closeDays() {
+	v := w.tables[lake.Events].shardStates
 	for day := int64(0); w.rules.dayOver(v, day); day++ {
 		w.closed[day] = true
 	}
@@ -326,9 +326,9 @@ func merge(into, from map[group]int) {
 func gather(t lake.Table, rows []row) map[group]int {
 	out := map[group]int{}
 	for _, r := range rows {
-		g := group{client: r.client, by: r.by}
+		g := group{client: r.client, decodedBy: r.decodedBy}
 		if t == lake.ClientDays {
-			g.day = r.at / dayLong
+			g.day = r.logTime / dayLong
 		}
 		out[g]++
 	}
