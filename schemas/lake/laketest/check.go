@@ -16,17 +16,18 @@ import (
 	"weir/schemas/rollup"
 )
 
-// Check holds every table of l against the log it was made from, at whatever
-// offsets the tables have come to, and reports what is not so:
+// Check compares every table of l with the log that it was made from, each up to its
+// own offset, and reports what does not hold:
 //
-//   - no table is ahead of the one it follows from;
-//   - next, log time and counters of each shard are those of the log, and the
-//     balance closes;
+//   - no table is ahead of the table that is committed before it;
+//   - next, log time and counters of each shard are those that the log gives, and
+//     the counters add up to the offset;
 //   - events has exactly the rows that must be stored, client_changes exactly the
-//     changes, dead_letters exactly the dead records, each once; every data file lies where its bounds say;
+//     changes, dead_letters exactly the dead records, each of them once;
+//   - the rows of a data file are within its bounds;
 //   - each rollup counts exactly the rows of events up to its own offset.
 //
-// A process may go on committing meanwhile.
+// Processes may commit meanwhile.
 func Check(t testing.TB, l *lake.Lake, log Log) {
 	t.Helper()
 	for _, problem := range Problems(t.Context(), l, log) {
@@ -34,7 +35,7 @@ func Check(t testing.TB, l *lake.Lake, log Log) {
 	}
 }
 
-// CheckDone is Check, and wants every table at the end of the log.
+// CheckDone is Check, and also requires every table to be at the end of the log.
 func CheckDone(t testing.TB, l *lake.Lake, log Log) {
 	t.Helper()
 	Check(t, l, log)
@@ -52,11 +53,12 @@ func CheckDone(t testing.TB, l *lake.Lake, log Log) {
 	}
 }
 
-// Problems lists what Check would report.
+// Problems returns what Check would report.
 func Problems(ctx context.Context, l *lake.Lake, log Log) []error {
 	c := checker{ctx: ctx, lake: l, log: log, snapshots: map[lake.Table]*lake.Snapshot{}, rows: map[int32][]Row{}, days: map[int32]map[int64]int32{}}
-	// Rollups first and dead letters last: what is loaded later may only be
-	// further on.
+	// The tables are loaded in the reverse of the order of commits: what is committed
+	// meanwhile can then only make the earlier table of a commit further ahead,
+	// which is allowed.
 	for _, t := range slices.Backward(lake.Tables()) {
 		s, err := l.Load(ctx, t)
 		if err != nil {
@@ -76,13 +78,13 @@ func Problems(ctx context.Context, l *lake.Lake, log Log) []error {
 	return c.problems
 }
 
-// checker is one look at all tables.
+// checker compares one set of snapshots with the log.
 type checker struct {
 	ctx       context.Context //nolint:containedctx // lives as long as one Check
 	lake      *lake.Lake
 	log       Log
 	snapshots map[lake.Table]*lake.Snapshot
-	rows      map[int32][]Row           // found in events
+	rows      map[int32][]Row           // rows of events, by shard
 	days      map[int32]map[int64]int32 // day of event time, by offset
 	problems  []error
 }
@@ -91,8 +93,8 @@ func (c *checker) problemf(format string, args ...any) {
 	c.problems = append(c.problems, fmt.Errorf(format, args...))
 }
 
-// checkOrder wants dead_letters ≥ client_changes ≥ events ≥ rollups, and nothing
-// past the log.
+// checkOrder requires dead_letters ≥ client_changes ≥ events ≥ rollups, by offset,
+// and that none is past the end of the log.
 func (c *checker) checkOrder(shard int32) {
 	events := c.snapshots[lake.Events].ShardStates()[shard].Next
 	changes := c.snapshots[lake.Changes].ShardStates()[shard].Next
@@ -112,7 +114,7 @@ func (c *checker) checkOrder(shard int32) {
 	}
 }
 
-// files are the data files of a shard of t.
+// files returns the data files of a shard of t.
 func (c *checker) files(t lake.Table, shard int32) []lake.DataFile {
 	all, err := c.snapshots[t].Files(c.ctx)
 	if err != nil {
@@ -129,11 +131,11 @@ func (c *checker) files(t lake.Table, shard int32) []lake.DataFile {
 	return slices.DeleteFunc(slices.Clone(all), func(f lake.DataFile) bool { return f.Shard != shard })
 }
 
-// checkEvents wants the state and the rows of the log's verdicts.
+// checkEvents compares state and rows of events with what the log gives.
 func (c *checker) checkEvents(shard int32) {
 	got := c.snapshots[lake.Events].ShardStates()[shard]
 	if got.Next > int64(len(c.log.Shards[shard])) {
-		return // order tells
+		return // checkOrder reports it
 	}
 	want, _, state := c.log.Verdicts(shard, got.Next)
 	if got.LogTime != state.LogTime || got.Counters != state.Counters {
@@ -152,7 +154,8 @@ func (c *checker) checkEvents(shard int32) {
 	}
 }
 
-// readFile gathers the rows of one data file, which must lie in its bounds.
+// readFile collects the rows of one data file and checks that they are within its
+// bounds.
 func (c *checker) readFile(shard int32, f lake.DataFile) {
 	before := len(c.rows[shard])
 	for rec, err := range c.lake.ScanEvents(c.ctx, []lake.DataFile{f}, nil, columns.Filter{}) {
@@ -172,7 +175,7 @@ func (c *checker) readFile(shard int32, f lake.DataFile) {
 	for _, r := range rows {
 		if r.Offset < f.Min.Offset || r.Offset > f.Max.Offset || r.Arrival < f.Min.Arrival || r.Arrival > f.Max.Arrival ||
 			r.Product < f.Min.Product || r.Product > f.Max.Product || r.Client < f.Min.Client || r.Client > f.Max.Client {
-			c.problemf("%s: row at offset %d lies outside its bounds %+v to %+v", f.Path, r.Offset, f.Min, f.Max)
+			c.problemf("%s: row at offset %d is outside its bounds %+v to %+v", f.Path, r.Offset, f.Min, f.Max)
 		}
 	}
 }
@@ -194,8 +197,7 @@ func (c *checker) readBatch(shard int32, rec arrow.Record) error {
 	return nil
 }
 
-// difference names the first row that is there and should not be, or the other
-// way round.
+// difference describes the first row in which got and want differ.
 func difference(got, want []Row) string {
 	for i := range max(len(got), len(want)) {
 		switch {
@@ -210,11 +212,11 @@ func difference(got, want []Row) string {
 	return "the same"
 }
 
-// checkDeadLetters wants the dead records that the table has come past.
+// checkDeadLetters requires exactly the dead records below the table's offset.
 func (c *checker) checkDeadLetters(shard int32) {
 	next := c.snapshots[lake.DeadLetters].ShardStates()[shard].Next
 	if next > int64(len(c.log.Shards[shard])) {
-		return // order tells
+		return // checkOrder reports it
 	}
 	_, want, _ := c.log.Verdicts(shard, next)
 	var got []int64
@@ -231,11 +233,11 @@ func (c *checker) checkDeadLetters(shard int32) {
 	}
 }
 
-// checkChanges wants the changes that the table has come past, each once.
+// checkChanges requires exactly the changes below the table's offset, each once.
 func (c *checker) checkChanges(shard int32) {
 	next := c.snapshots[lake.Changes].ShardStates()[shard].Next
 	if next > int64(len(c.log.Shards[shard])) {
-		return // order tells
+		return // checkOrder reports it
 	}
 	var got []int64
 	for change, err := range c.lake.ScanChanges(c.ctx, c.files(lake.Changes, shard), columns.Filter{}) {
@@ -254,15 +256,15 @@ func (c *checker) checkChanges(shard int32) {
 	}
 }
 
-// eventCounts counts events by what all rollups have in common.
+// eventCounts counts events by the key columns that all rollups have.
 type eventCounts map[countKey]int64
 
 type countKey struct {
 	product, client int64
-	day             int32 // 0 of clients
+	day             int32 // 0 in the table clients
 }
 
-// checkRollups wants each of them to count the rows of events below its offset.
+// checkRollups requires each rollup to count the rows of events below its offset.
 func (c *checker) checkRollups(shard int32) {
 	for _, t := range lake.Rollups() {
 		next := c.snapshots[t].ShardStates()[shard].Next

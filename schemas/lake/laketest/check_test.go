@@ -17,7 +17,7 @@ import (
 	"weir/schemas/rollup"
 )
 
-// newTestLog is a log of two shards with all that a log can have.
+// newTestLog returns a log of two shards with every kind of record.
 func newTestLog() laketest.Log {
 	log := laketest.Log{Shards: map[int32][]laketest.Record{}}
 	for i := range 60 {
@@ -39,8 +39,8 @@ func newTestLog() laketest.Log {
 	return log
 }
 
-// lakeWriter commits a log to a lake as a processor does, unless it is told to do
-// it wrong.
+// lakeWriter commits a log to a lake as a processor does. corrupt and corruptChanges,
+// if set, change a cut before it is committed.
 type lakeWriter struct {
 	t       *testing.T
 	lake    *lake.Lake
@@ -90,7 +90,7 @@ func (f *lakeWriter) cut(shard int32, from, to int64) {
 	}
 }
 
-// files puts the data files of a cut.
+// files puts the data files of a cut for one table.
 func (f *lakeWriter) files(table lake.Table, shard int32, rows []laketest.Row, dead, changes []int64) ([]lake.DataFile, error) {
 	ctx := f.t.Context()
 	switch rec := batch(shard, rows); table {
@@ -114,7 +114,7 @@ func (f *lakeWriter) files(table lake.Table, shard int32, rows []laketest.Row, d
 	}
 }
 
-// changes is a batch of the changes at offsets.
+// changes returns a batch of the changes at offsets.
 func (f *lakeWriter) changes(shard int32, offsets []int64) arrow.Record {
 	b := columns.NewChangeBuilder(memory.DefaultAllocator)
 	defer b.Release()
@@ -145,7 +145,7 @@ func TestCheckAcceptsCorrectLake(t *testing.T) {
 	laketest.CheckDone(t, f.lake, f.log)
 }
 
-// Each thing that can be wrong is found, and named.
+// TestCheckFinds corrupts a lake in each way and requires a matching problem.
 func TestCheckFinds(t *testing.T) {
 	only := func(table lake.Table, do func(c *lake.Cut, rows *[]laketest.Row)) func(lake.Table, *lake.Cut, *[]laketest.Row) {
 		return func(at lake.Table, c *lake.Cut, rows *[]laketest.Row) {
@@ -180,7 +180,8 @@ func TestCheckFinds(t *testing.T) {
 	}
 }
 
-// Each thing that can be wrong with changes is found, and named.
+// TestCheckFindsWrongChanges corrupts client_changes in each way and requires a
+// matching problem.
 func TestCheckFindsWrongChanges(t *testing.T) {
 	for name, c := range map[string]struct {
 		spoil func([]int64) []int64
@@ -205,10 +206,10 @@ func TestVerdicts(t *testing.T) {
 	log := laketest.Log{Window: 10 * time.Millisecond, Shards: map[int32][]laketest.Record{0: {
 		{RandomID: "a", Stamp: 100},
 		{RandomID: "a", Stamp: 109},          // within the window
-		{RandomID: "a", Stamp: 90},           // log time does not run back
+		{RandomID: "a", Stamp: 90},           // log time does not go back
 		{RandomID: "a", Stamp: 110},          // the window is over
 		{RandomID: "a", Stamp: 119},          // and counts from the stored row
-		{RandomID: "a", Stamp: 1, Client: 7}, // somebody else's
+		{RandomID: "a", Stamp: 1, Client: 7}, // another client
 		{Content: laketest.Poison, Stamp: 200},
 		{Content: laketest.Control, Stamp: 300},
 		{Content: laketest.Change, Stamp: 300, RandomID: "a"},

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// ErrInjected is what a step that fails on purpose returns.
+// ErrInjected is the error of a step that Faults lets fail.
 var ErrInjected = errors.New("injected fault")
 
 // Step is a point at which a commit can fail.
@@ -29,33 +29,34 @@ func Steps() []Step { return []Step{PutData, PutManifest, PutList, PutMetadata, 
 // Kind is how a step fails.
 type Kind string
 
-// How a step fails. Each returns ErrInjected.
+// The kinds of failure. The caller gets ErrInjected in each case, and so cannot tell
+// them apart: that is what makes the result of a commit unknown.
 const (
 	None    Kind = ""
-	Lost    Kind = "lost"    // nothing happened
-	Applied Kind = "applied" // it happened all the same
-	Late    Kind = "late"    // it happens when Faults.Deliver is called; of puts, at once
+	Lost    Kind = "lost"    // the step has no effect
+	Applied Kind = "applied" // the step takes effect
+	Late    Kind = "late"    // the step takes effect when Faults.Deliver is called; a put takes effect at once
 )
 
-// Kinds lists how a step can fail.
+// Kinds lists the kinds of failure.
 func Kinds() []Kind { return []Kind{Lost, Applied, Late} }
 
 // Faults decides which steps fail.
 type Faults struct {
 	mu     sync.Mutex        // guards what follows
 	decide func(s Step) Kind // nil lets every step succeed
-	late   []func()          // steps waiting to happen
+	late   []func()          // late steps that wait for Deliver
 }
 
-// Set makes f decide about each step from now on; nil ends all faults. f is
-// called by whoever takes the step, before it, and may do other things then.
+// Set makes f decide about each step from now on; nil ends all faults. f is called
+// before the step, by the goroutine that takes it, and may itself use the lake.
 func (fs *Faults) Set(f func(s Step) Kind) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	fs.decide = f
 }
 
-// Once makes the next step s fail as k, and then no other.
+// Once makes the next step s fail as k, and no other step.
 func (fs *Faults) Once(s Step, k Kind) {
 	var once sync.Once
 	fs.Set(func(at Step) Kind {
@@ -67,7 +68,7 @@ func (fs *Faults) Once(s Step, k Kind) {
 	})
 }
 
-// Deliver lets all late steps happen, in the order in which they were taken.
+// Deliver lets all late steps take effect, in the order in which they were taken.
 func (fs *Faults) Deliver() {
 	fs.mu.Lock()
 	late := fs.late
@@ -78,7 +79,7 @@ func (fs *Faults) Deliver() {
 	}
 }
 
-// do does apply as it was decided for step s.
+// do calls apply, now, later or not at all, as decided for step s.
 func (fs *Faults) do(s Step, apply func() error) error {
 	fs.mu.Lock()
 	decide := fs.decide
@@ -106,7 +107,7 @@ func (fs *Faults) do(s Step, apply func() error) error {
 	}
 }
 
-// stepForKey is the step that puts key.
+// stepForKey returns the step that puts key.
 func stepForKey(key string) Step {
 	switch name := path.Base(key); {
 	case strings.HasSuffix(name, ".metadata.json"):
@@ -120,5 +121,5 @@ func stepForKey(key string) Step {
 	}
 }
 
-// ctxErr is the error of a caller that is no longer there.
+// ctxErr returns the cause for which ctx has ended, or nil.
 func ctxErr(ctx context.Context) error { return context.Cause(ctx) }

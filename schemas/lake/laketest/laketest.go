@@ -1,6 +1,10 @@
-// Package laketest is the lake in memory, for tests: an object store and a
-// catalog whose every step can fail both ways, as lost and as applied, and a
-// Check that holds the tables against the log they were made from.
+// Package laketest is the lake in memory, for tests: an object store and a catalog
+// in which every step can fail with and without taking effect, and a Check that
+// compares the tables with the log that they were made from.
+//
+// Its tests also hold the simulation of the commit protocol (sim_*_test.go), which
+// runs lake.Advance, the decision of the product, against thousands of seeded
+// interleavings and must find every planted mistake.
 package laketest
 
 import (
@@ -11,35 +15,35 @@ import (
 	"weir/schemas/lake"
 )
 
-// Bucket is the bucket of every World.
+// Bucket is the bucket of every Backend.
 const Bucket = "weir"
 
-// Backend is what outlives the processes of a test: the objects, the catalog
-// and what will go wrong with them.
+// Backend holds what outlives the processes of a test: the objects, the catalog, and
+// the faults of both.
 type Backend struct {
 	Store    *Store
 	Pointers *Pointers
 	Faults   *Faults
 }
 
-// New is an empty world in which nothing goes wrong.
+// New returns an empty Backend without faults.
 func New() *Backend {
 	f := &Faults{}
 	return &Backend{Store: NewStore(f), Pointers: NewPointers(f), Faults: f}
 }
 
-// Open starts a process on w: a Lake with caches and locks of its own. cfg
-// needs no bucket. Unless it says otherwise, batches are spoiled when they are
-// released, but not in benchmarks.
-func (w *Backend) Open(ctx context.Context, cfg lake.Config) (*lake.Lake, error) {
+// Open returns a Lake on b with caches and locks of its own, as another process
+// would have. cfg needs no bucket. Unless cfg has an allocator, memory is that of
+// OverwriteFreed, except in benchmarks.
+func (b *Backend) Open(ctx context.Context, cfg lake.Config) (*lake.Lake, error) {
 	cfg.Bucket = Bucket
 	if bench := flag.Lookup("test.bench"); cfg.Memory == nil && (bench == nil || bench.Value.String() == "") {
 		cfg.Memory = OverwriteFreed
 	}
-	return lake.Open(ctx, cfg, lake.NewCatalog(w.Pointers, w.Store), w.Store)
+	return lake.Open(ctx, cfg, lake.NewCatalog(b.Pointers, b.Store), b.Store)
 }
 
-// Lake is a process on a world of its own, where nothing goes wrong.
+// Lake returns a Lake on a Backend of its own, without faults.
 func Lake(t testing.TB, cfg lake.Config) *lake.Lake {
 	t.Helper()
 	l, err := New().Open(t.Context(), cfg)
@@ -49,6 +53,6 @@ func Lake(t testing.TB, cfg lake.Config) *lake.Lake {
 	return l
 }
 
-// Repetitions is how often a test does what it repeats n times with other numbers: n
-// times, or less, as RepeatDivisor says, but once at least.
+// Repetitions returns how often a test should run what it repeats n times with other
+// seeds: n / RepeatDivisor times, and at least once.
 func Repetitions(n int) int { return (n + RepeatDivisor - 1) / RepeatDivisor }

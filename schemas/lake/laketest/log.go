@@ -7,10 +7,10 @@ import (
 	"weir/schemas/lake"
 )
 
-// Log is the log that the tables of a test were made from, as the test knows
-// it: the model that Check holds the lake against.
+// Log is the log that the tables of a test were made from: the model that Check
+// compares the lake with.
 type Log struct {
-	Window time.Duration      // of the dedupe; 0 means 24h
+	Window time.Duration      // dedupe window; 0 means 24h
 	Shards map[int32][]Record // by shard, from offset 0 on
 }
 
@@ -22,15 +22,15 @@ type Record struct {
 	Stamp           int64 // Kafka's timestamp, not ahead of the owner's clock; epoch milliseconds
 }
 
-// Content is what a record holds.
+// Content is the kind of a record.
 type Content int
 
-// What a record holds.
+// The kinds of records.
 const (
 	Event   Content = iota
-	Poison          // bytes that no decoder reads
-	Control         // a tick, or a marker of Kafka's own
-	Change          // of a client's properties or contacts: stored, and no event
+	Poison          // bytes that no decoder can read
+	Control         // a tick, or a marker that Kafka wrote
+	Change          // of a client's properties or contacts: stored in client_changes
 )
 
 // Row is an event that must be stored.
@@ -41,9 +41,11 @@ type Row struct {
 	Arrival         int64 // log time; epoch milliseconds
 }
 
-// Verdicts are the rows, the dead offsets, the counters and the log time that
-// the first n records of a shard leave (rule 6). It is written to be read
-// beside the rule, not to be fast.
+// Verdicts returns the rows, the dead offsets, the counters and the log time that the
+// first n records of a shard give. Log time is the running maximum of the stamps.
+// A record is a duplicate if and only if a row with the same product, client and
+// random id was stored less than the window before it, in log time. It is written
+// to be compared with DESIGN.md, "Log time", not to be fast.
 func (l Log) Verdicts(shard int32, n int64) (rows []Row, dead []int64, at lake.ShardState) {
 	type identity struct {
 		product, client int64
@@ -77,7 +79,7 @@ func (l Log) Verdicts(shard int32, n int64) (rows []Row, dead []int64, at lake.S
 	return rows, dead, at
 }
 
-// ChangeOffsets are the offsets of the changes of clients among the first n records
+// ChangeOffsets returns the offsets of the client changes among the first n records
 // of a shard.
 func (l Log) ChangeOffsets(shard int32, n int64) (offsets []int64) {
 	for offset, r := range l.Shards[shard][:n] {

@@ -2,6 +2,6 @@
 
 package laketest
 
-// RepeatDivisor is which part of what tests repeat with other numbers is done: all of
-// it, but under the race detector.
+// RepeatDivisor divides the number of repetitions of tests: by 1, except under the
+// race detector.
 const RepeatDivisor = 1

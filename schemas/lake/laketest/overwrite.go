@@ -2,15 +2,15 @@ package laketest
 
 import "github.com/apache/arrow/go/v17/arrow/memory"
 
-// OverwriteFreed is an allocator that overwrites what is given back to it: who reads a
-// batch after it was released reads nonsense, as the next batch would be.
+// OverwriteFreed is an allocator that overwrites memory when it is freed, so that a
+// test which reads a batch after its release fails.
 var OverwriteFreed memory.Allocator = overwriter{memory.DefaultAllocator}
 
 type overwriter struct{ memory.Allocator }
 
 const freedByte = 0xa5
 
-// Free overwrites b.
+// Free overwrites b with freedByte.
 func (overwriter) Free(b []byte) {
 	b = b[:cap(b)]
 	for i := range b {
@@ -18,7 +18,7 @@ func (overwriter) Free(b []byte) {
 	}
 }
 
-// Reallocate always moves b, and spoils what it was.
+// Reallocate always moves b, and overwrites the old memory.
 func (s overwriter) Reallocate(size int, b []byte) []byte {
 	out := s.Allocate(size)
 	copy(out, b)

@@ -2,7 +2,7 @@
 
 package laketest
 
-// RepeatDivisor is which part of what tests repeat with other numbers is done: one in
-// so many. The race detector, which makes each some ten times slower, looks at
-// how things are done; what comes of them is looked at without it.
+// RepeatDivisor divides the number of repetitions of tests. The race detector makes
+// each about ten times slower, and finds races in the first few; further seeds
+// serve to check results, which is done without it.
 const RepeatDivisor = 5

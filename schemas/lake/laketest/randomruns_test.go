@@ -14,8 +14,8 @@ import (
 	"weir/schemas/lake/laketest"
 )
 
-// randomRun is the real lake, in memory, under seeded processes that cut, compact
-// and expire while every step of theirs may fail.
+// randomRun is the real lake, in memory, with processes that cut, compact and expire
+// as a seed decides, while each of their steps may fail.
 type randomRun struct {
 	*lakeWriter
 	rnd     *rand.Rand
@@ -54,7 +54,7 @@ func TestRandomRuns(t *testing.T) {
 // step lets a process do one thing, with faults.
 func (s *randomRun) step() {
 	s.lake = s.lakes[s.rnd.IntN(len(s.lakes))]
-	var mu sync.Mutex // data files are put side by side
+	var mu sync.Mutex // data files are put concurrently
 	faults := rand.New(rand.NewPCG(s.rnd.Uint64(), 0))
 	s.backend.Faults.Set(func(laketest.Step) laketest.Kind {
 		mu.Lock()
@@ -83,8 +83,8 @@ func (s *randomRun) next(t lake.Table, shard int32) int64 {
 	return at.ShardStates()[shard].Next
 }
 
-// commitUpTo brings every table of a shard to an offset, each from where it is,
-// until one fails.
+// commitUpTo commits every table of a shard up to an offset, each from its own, and
+// stops at the first failure.
 func (s *randomRun) commitUpTo(shard int32, to int64) {
 	all, allDead, state := s.log.Verdicts(shard, to)
 	for _, table := range lake.Tables() {
@@ -104,12 +104,12 @@ func (s *randomRun) commitUpTo(shard int32, to int64) {
 			_, err = s.lake.Commit(s.t.Context(), table, []lake.Cut{c})
 		}
 		if err != nil {
-			return // the process dies of it
+			return // as if the process had crashed
 		}
 	}
 }
 
-// compact makes one file of all that a shard has in a partition.
+// compact merges the files that a shard has in one partition.
 func (s *randomRun) compact(t lake.Table, shard int32) {
 	at, err := s.lake.Load(s.t.Context(), t)
 	if err != nil {

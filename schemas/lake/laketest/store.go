@@ -31,12 +31,12 @@ type object struct {
 	modified time.Time
 }
 
-// NewStore is an empty store whose puts fail as faults says.
+// NewStore returns an empty store whose puts fail as faults decides.
 func NewStore(faults *Faults) *Store {
 	return &Store{faults: faults, objects: map[string]object{}}
 }
 
-// Put keeps a copy of body. An object is never overwritten.
+// Put keeps a copy of body. It never overwrites an object, since the lake never does.
 func (s *Store) Put(ctx context.Context, key string, body []byte) error {
 	if err := ctxErr(ctx); err != nil {
 		return err
@@ -61,7 +61,7 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 	return bytes.Clone(o.body), err
 }
 
-// GetRange returns n bytes of an object from off on, or those that are there.
+// GetRange returns n bytes of an object from off on, fewer at its end.
 func (s *Store) GetRange(ctx context.Context, key string, off, n int64) ([]byte, error) {
 	if err := ctxErr(ctx); err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func (s *Store) Stat(ctx context.Context, key string) (int64, error) {
 	return int64(len(o.body)), err
 }
 
-// Delete removes objects; missing ones are no error.
+// Delete removes objects; a missing one is no error.
 func (s *Store) Delete(ctx context.Context, keys ...string) error {
 	if err := ctxErr(ctx); err != nil {
 		return err
@@ -93,8 +93,8 @@ func (s *Store) Delete(ctx context.Context, keys ...string) error {
 	return nil
 }
 
-// List yields the objects under prefix in order of their keys, as they were
-// when the listing began.
+// List yields the objects under prefix in the order of their keys, as of the start
+// of the listing.
 func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[columns.Object, error] {
 	return func(yield func(columns.Object, error) bool) {
 		s.mu.Lock()
@@ -126,7 +126,7 @@ func (s *Store) find(key string) (object, error) {
 	return o, nil
 }
 
-// Pointers are a catalog's pointers in memory.
+// Pointers is a catalog in memory: by table, the location of its metadata.
 type Pointers struct {
 	faults *Faults
 
@@ -134,15 +134,15 @@ type Pointers struct {
 	locations map[string]string
 }
 
-// NewPointers are pointers without a table, whose swaps fail as faults says.
+// NewPointers returns a catalog without tables, whose swaps fail as faults decides.
 func NewPointers(faults *Faults) *Pointers {
 	return &Pointers{faults: faults, locations: map[string]string{}}
 }
 
-// Prepare has nothing to do.
+// Prepare does nothing.
 func (*Pointers) Prepare(ctx context.Context) error { return ctxErr(ctx) }
 
-// Location is where a table's metadata is.
+// Location returns the location of a table's metadata, "" if there is no table.
 func (p *Pointers) Location(ctx context.Context, name string) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -160,7 +160,7 @@ func (p *Pointers) Insert(ctx context.Context, name, location string) error {
 	return ctxErr(ctx)
 }
 
-// Swap moves a table from one location to the next.
+// Swap moves a table from one metadata location to the next, if it is still at from.
 func (p *Pointers) Swap(ctx context.Context, name, from, to string) error {
 	if err := ctxErr(ctx); err != nil {
 		return err
