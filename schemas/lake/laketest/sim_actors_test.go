@@ -6,11 +6,11 @@ import (
 	"weir/schemas/lake"
 )
 
-// compactor puts one file in the place of several, at its own pace.
+// compactor merges several files of a table into one, a step at a time.
 type compactor struct {
 	w      *simulation
 	table  lake.Table
-	base   *snapshot // nil when it is at nothing
+	base   *snapshot // nil before the table is loaded again
 	old    []*file
 	merged *file
 	retry  bool
@@ -57,38 +57,39 @@ func (c *compactor) choose() {
 	}
 }
 
-// reload loads the table again after an error and looks at the inputs again.
+// reload loads the table again after an error and checks that the inputs are still
+// in it.
 func (c *compactor) reload() {
 	c.base = c.w.tables[c.table]
 	done := slices.Contains(c.base.files, c.merged)
 	for _, f := range c.old {
 		done = done || !c.w.rules.sameInputs && !slices.Contains(c.base.files, f)
 	}
-	if done { // by the attempt, or by somebody else
+	if done { // replaced by the failed attempt or by another compactor
 		*c = compactor{w: c.w}
 	}
 }
 
-// reader answers a question over all tables: rollups first, then events, then
-// changes, which are ahead of events, then each owner once.
+// reader answers a question over all tables. It loads the rollups first, then
+// events, then changes, which are ahead of events, and then asks each owner once.
 type reader struct {
 	w       *simulation
 	leases  [shards]lease
 	loaded  map[lake.Table]*snapshot
 	shard   int32
-	tables  []lake.Table // still to be asked for; all at once but for a mistake
+	tables  []lake.Table // not asked for yet; all are asked for at once, except by a planted mistake
 	answer  answerPart
 	reloads int
 }
 
-// answerPart is what an answer has of one shard.
+// answerPart is the part of an answer that comes from the owner of one shard.
 type answerPart struct {
 	watermark int64
-	rows      map[lake.Table][]row // beyond the table's own offset
-	changes   []int64              // beyond that of client_changes
+	rows      map[lake.Table][]row // from the offset of the table on
+	changes   []int64              // from the offset of client_changes on
 }
 
-// loadTables are the tables that a reader loads, in that order.
+// loadTables returns the tables that a reader loads, in order.
 func (r *reader) loadTables() []lake.Table {
 	if r.w.rules.changesFirst {
 		return append([]lake.Table{lake.Changes}, readTables()...)
@@ -96,8 +97,7 @@ func (r *reader) loadTables() []lake.Table {
 	return append(readTables(), lake.Changes)
 }
 
-// readTables are what an answer about events is made of, in the order of
-// loading.
+// readTables returns the tables of an answer about events, in the order of loading.
 func readTables() []lake.Table { return []lake.Table{lake.ClientDays, lake.Clients, lake.Events} }
 
 func (r *reader) step(processes []*process) {
@@ -127,8 +127,7 @@ func (r *reader) step(processes []*process) {
 	}
 }
 
-// askOwner asks p for what lies beyond the tables; false makes the reader load
-// again.
+// askOwner asks p for what the tables lack; false makes the reader load them again.
 func (r *reader) askOwner(p *process) bool {
 	events := r.loaded[lake.Events].shardStates[r.shard].Next
 	k := p.workers[r.shard]
@@ -173,7 +172,7 @@ func (r *reader) askOwner(p *process) bool {
 	return true
 }
 
-// withoutOwner answers from the lake alone, at the offset of events.
+// withoutOwner answers from the tables alone, as of the offset of events.
 func (r *reader) withoutOwner(events int64) {
 	r.answer = answerPart{watermark: events, rows: map[lake.Table][]row{}}
 	for _, t := range simRollups() {
@@ -182,7 +181,7 @@ func (r *reader) withoutOwner(events int64) {
 	r.tables = r.tables[len(r.tables):]
 }
 
-// checkPart wants list and rollups to be what the log says at the watermark.
+// checkPart requires list and rollups to be those of the log at the watermark.
 func (r *reader) checkPart() {
 	s := r.shard
 	events := r.loaded[lake.Events]
@@ -206,7 +205,7 @@ func (r *reader) checkPart() {
 	}
 }
 
-// checkChanges wants the changes below the watermark, all of them and no other.
+// checkChanges requires exactly the changes below the watermark.
 func (r *reader) checkChanges() {
 	s, end := r.shard, r.answer.watermark
 	if r.w.rules.changesUnbounded {

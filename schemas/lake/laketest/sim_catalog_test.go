@@ -9,24 +9,24 @@ import (
 	"weir/schemas/lake"
 )
 
-// The simulation's own small world: the log, the tables of design §6 in
-// memory, and a catalog whose one operation is to swap a snapshot. Time counts
-// in units; a day and the dedupe window are short, so that a run sees many.
+// The state of the simulation: the log, the tables in memory, and a catalog whose
+// only operation swaps a snapshot. Time is in units without a name; a day and the
+// dedupe window are short, so that a run has many of both.
 const (
 	shards  = 3
 	window  = 40  // units of log time
 	dayLong = 100 // units of log time
 )
 
-// kind is what a record is.
+// kind is the kind of a record.
 type kind int8
 
 const (
 	event     kind = iota
-	poison         // no decoder reads it
+	poison         // no decoder can read it
 	newFormat      // version 1 of the decoder cannot read it, version 2 can
 	control        // neither stored nor dead
-	change         // of a client: stored and no event. Version 1 does not know it
+	change         // of a client: stored in client_changes. Version 1 cannot read it
 )
 
 // record is one record of the log.
@@ -36,12 +36,12 @@ type record struct {
 	stamp      int64
 }
 
-// dead says whether a decoder of version cannot read r.
+// dead reports whether the decoder of a version cannot read r.
 func (r record) dead(version int) bool {
 	return r.kind == poison || (r.kind == newFormat || r.kind == change) && version < 2
 }
 
-// decodedBy is the version that a row of r shows, when it was decoded by version.
+// decodedBy returns what row.decodedBy of r is when the given version decodes it.
 func (r record) decodedBy(version int) int {
 	if r.id == 5 {
 		return version
@@ -49,24 +49,24 @@ func (r record) decodedBy(version int) int {
 	return 0
 }
 
-// fingerprint is what makes two events one.
+// fingerprint identifies an event for the dedupe.
 type fingerprint struct{ client, id int }
 
 // row is a stored event.
 type row struct {
 	fingerprint
-	offset, logTime int64 // at: log time
+	offset, logTime int64
 	decodedBy       int   // version of the decoder, where versions read differently
 }
 
 // group is the key of a rollup.
 type group struct {
 	client    int
-	day       int64 // 0 in the table of clients
+	day       int64 // 0 in the table clients
 	decodedBy int
 }
 
-// file is a data file: of events, of dead letters, of changes or of a rollup.
+// file is a data file of one table; the field of that table is set.
 type file struct {
 	name    int
 	shard   int32
@@ -86,13 +86,13 @@ type snapshot struct {
 // request is what a writer sends to the catalog.
 type request struct {
 	table       lake.Table
-	base        int // snapshot that is asserted
+	base        int // id of the snapshot that must be current
 	shardStates lake.ShardStates
 	add, remove []*file
-	inPlace     bool // no new snapshot: properties alone (never right)
+	inPlace     bool // makes no new snapshot: only properties change (a planted mistake)
 }
 
-// sendResult is what becomes of a request.
+// sendResult is what happens to a request.
 type sendResult int
 
 const (
@@ -102,40 +102,41 @@ const (
 	applied // arrives; the writer sees an error
 )
 
-// expectedShard is what the committed rows of a shard say, kept beside the tables.
+// expectedShard is what the committed offsets of a shard require the tables to have,
+// computed apart from them.
 type expectedShard struct {
 	rows        []row
 	seen        map[fingerprint]int64
 	next        int64
 	logTime     int64
 	count       lake.Counters
-	deadLetters map[int64]bool // of dead_letters, also past next
+	deadLetters map[int64]bool // offsets in dead_letters, also past next
 }
 
-// lease says who owns a shard.
+// lease records the owner of a shard.
 type lease struct {
 	epoch int
 	owner int // index of a process
 }
 
-// simulation is everything outside the processes.
+// simulation holds everything outside the processes.
 type simulation struct {
 	rnd       *rand.Rand
 	rules     protocol
 	upgrades  bool // processes of two versions run
-	faultless bool // nothing goes wrong any more
+	faultless bool // no faults any more
 
 	now      int64
 	log      [shards][]record
 	tables   map[lake.Table]*snapshot
 	expected [shards]*expectedShard
 	leases   [shards]lease
-	group    [shards]int64 // Kafka's group offsets: a hint
-	late     []request     // late requests
+	group    [shards]int64 // Kafka's group offsets, which only a planted mistake reads
+	late     []request     // requests that arrive later
 	deleted  map[int]bool  // names of files that were deleted
 	closed   map[int64]bool
 	serial   int
-	trace    []string // what happened, newest last; kept when a run failed
+	trace    []string // events of the run, newest last; nil keeps none
 
 	violation error
 }
@@ -154,22 +155,22 @@ func newSimulation(seed uint64, r protocol) *simulation {
 	return w
 }
 
-// simTables are the tables of the simulation, in commit order.
+// simTables returns the tables of the simulation, in the order of commits.
 func simTables() []lake.Table {
 	return []lake.Table{lake.DeadLetters, lake.Changes, lake.Events, lake.ClientDays, lake.Clients}
 }
 
-// simRollups are those of them that follow from events.
+// simRollups returns those tables that are computed from events.
 func simRollups() []lake.Table { return []lake.Table{lake.ClientDays, lake.Clients} }
 
-// violationf records the first thing that is not right.
+// violationf records a violation of an invariant; the first one counts.
 func (w *simulation) violationf(format string, args ...any) {
 	if w.violation == nil {
 		w.violation = fmt.Errorf(format, args...)
 	}
 }
 
-// tracef keeps what happened, for whoever looks into a seed.
+// tracef adds to the trace, which helps to debug a seed.
 func (w *simulation) tracef(format string, args ...any) {
 	if w.trace != nil {
 		w.trace = append(w.trace, fmt.Sprintf(format, args...))
@@ -202,7 +203,8 @@ func (w *simulation) produce(s int32) {
 	}
 }
 
-// send brings a request to the catalog and says what the writer sees of it.
+// send sends a request to the catalog, with faults, and returns whether the writer
+// is told that it was accepted.
 func (w *simulation) send(r request) (accepted bool) {
 	f := delivered
 	if !w.faultless {
@@ -219,7 +221,7 @@ func (w *simulation) send(r request) (accepted bool) {
 	}
 }
 
-// swap is the catalog: it compares the snapshot and nothing else.
+// swap is the catalog: it compares the snapshot id and nothing else.
 func (w *simulation) swap(r request) bool {
 	now := w.tables[r.table]
 	if now.id != r.base {
@@ -261,8 +263,7 @@ func (w *simulation) deliver() {
 	w.swap(r)
 }
 
-// closeDays is the exporter: it closes the days that the events commit shows
-// to be over.
+// closeDays closes the days that the log times in events have passed.
 func (w *simulation) closeDays() {
 	v := w.tables[lake.Events].shardStates
 	for day := int64(0); w.rules.dayOver(v, day); day++ {
@@ -270,8 +271,8 @@ func (w *simulation) closeDays() {
 	}
 }
 
-// decodeRows lists the rows of a shard in a snapshot of events, from one offset to
-// before another, in order.
+// rowsOf returns the rows of a shard in a snapshot of events with from ≤ offset < to,
+// in order.
 func (s *snapshot) rowsOf(shard int32, from, to int64) []row {
 	var out []row
 	for _, f := range s.files {
@@ -288,7 +289,7 @@ func (s *snapshot) rowsOf(shard int32, from, to int64) []row {
 	return out
 }
 
-// newChangeSelection lists the changes of a shard below an offset, in order.
+// changesOf returns the offsets of the changes of a shard below an offset, in order.
 func (s *snapshot) changesOf(shard int32, to int64) []int64 {
 	var out []int64
 	for _, f := range s.files {
@@ -305,7 +306,7 @@ func (s *snapshot) changesOf(shard int32, to int64) []int64 {
 	return out
 }
 
-// totals sums a rollup's counts of one shard.
+// totals returns the sum of a rollup's counts of one shard.
 func (s *snapshot) totals(shard int32) map[group]int {
 	out := map[group]int{}
 	for _, f := range s.files {
@@ -322,7 +323,7 @@ func merge(into, from map[group]int) {
 	}
 }
 
-// gather is the rollup t of rows: the one function that makes it.
+// gather computes the rollup t of rows; owners, catch-up and readers all use it.
 func gather(t lake.Table, rows []row) map[group]int {
 	out := map[group]int{}
 	for _, r := range rows {

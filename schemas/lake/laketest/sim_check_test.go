@@ -7,7 +7,7 @@ import (
 	"weir/schemas/lake"
 )
 
-// checkSwap holds a new snapshot against every invariant of its table.
+// checkSwap checks every invariant of a table on a new snapshot of it.
 func (w *simulation) checkSwap(r request, before, after *snapshot) {
 	for s, was := range before.shardStates {
 		if is := after.shardStates[s]; is.Next < was.Next || is.LogTime < was.LogTime {
@@ -35,7 +35,7 @@ func (w *simulation) checkSwap(r request, before, after *snapshot) {
 	}
 }
 
-// checkFiles wants every file once, and there.
+// checkFiles requires every file to be listed once and not to be deleted.
 func (w *simulation) checkFiles(t lake.Table, after *snapshot) {
 	seen := map[int]bool{}
 	for _, f := range after.files {
@@ -49,8 +49,8 @@ func (w *simulation) checkFiles(t lake.Table, after *snapshot) {
 	}
 }
 
-// checkDeadLetters wants the dead letters below the next of events to stay as
-// they are, each once.
+// checkDeadLetters requires each dead letter once, and those below the offset of
+// events never to change.
 func (w *simulation) checkDeadLetters(s int32, after *snapshot) {
 	tr, dead := w.expected[s], map[int64]bool{}
 	for _, f := range after.files {
@@ -75,8 +75,8 @@ func (w *simulation) checkDeadLetters(s int32, after *snapshot) {
 	tr.deadLetters = dead
 }
 
-// checkChanges wants every change below the table's offset that is not dead,
-// once, and nothing else. dead_letters has passed all of them.
+// checkChanges requires exactly the changes below the table's offset that are not in
+// dead_letters, which is never behind, each once.
 func (w *simulation) checkChanges(s int32, after *snapshot) {
 	next := min(after.shardStates[s].Next, int64(len(w.log[s])))
 	var want []int64
@@ -90,8 +90,8 @@ func (w *simulation) checkChanges(s int32, after *snapshot) {
 	}
 }
 
-// checkEvents gives the verdicts on the records between the last commit and
-// this one itself, and wants the table to show exactly these.
+// checkEvents classifies the records between the last commit and this one itself,
+// and requires the table to have exactly that result.
 func (w *simulation) checkEvents(s int32, after *snapshot) {
 	tr, at := w.expected[s], after.shardStates[s]
 	if at.Next > int64(len(w.log[s])) {
@@ -103,7 +103,7 @@ func (w *simulation) checkEvents(s int32, after *snapshot) {
 	}
 	got := after.rowsOf(s, 0, 1<<62)
 	for i := range min(len(got), len(tr.rows)) {
-		if tr.rows[i].decodedBy < 0 { // the table's own word from now on
+		if tr.rows[i].decodedBy < 0 { // open until now: what the table has first must stay
 			tr.rows[i].decodedBy = got[i].decodedBy
 		}
 	}
@@ -118,8 +118,8 @@ func (w *simulation) checkEvents(s int32, after *snapshot) {
 	}
 }
 
-// classify is the oracle: the verdict on the record at tr.next. What a decoder
-// made of it is left open.
+// classify gives the expected verdict on the record at tr.next. It leaves open which
+// version has decoded it.
 func (w *simulation) classify(s int32, tr *expectedShard, r record) {
 	tr.logTime = max(tr.logTime, r.stamp)
 	f := fingerprint{r.client, r.id}
@@ -145,12 +145,12 @@ func (w *simulation) classify(s int32, tr *expectedShard, r record) {
 	}
 }
 
-// checkRollup wants the rollup to be what the rows of events up to its offset
-// make it.
+// checkRollup requires the rollup to be computed from exactly the rows of events
+// below its offset.
 func (w *simulation) checkRollup(t lake.Table, s int32, after *snapshot) {
 	next := after.shardStates[s].Next
 	if next > w.expected[s].next {
-		return // checkOrder tells; the numbers are looked at once events has come
+		return // checkOrder reports it; counts are compared once events has caught up
 	}
 	var rows []row
 	for _, r := range w.expected[s].rows {
@@ -163,10 +163,10 @@ func (w *simulation) checkRollup(t lake.Table, s int32, after *snapshot) {
 	}
 }
 
-// checkOrder wants no table ahead of the one it follows from.
+// checkOrder requires that no table is ahead of the one that is committed before it.
 func (w *simulation) checkOrder() {
 	if w.rules.rollupsFirst {
-		return // would fail at once; the mistake is to be seen in the numbers
+		return // would fail at once, but the mistake must be found by its wrong counts
 	}
 	events := w.tables[lake.Events].shardStates
 	for s := range int32(shards) {
@@ -184,7 +184,7 @@ func (w *simulation) checkOrder() {
 	}
 }
 
-// checkDone wants every table at the end of the log.
+// checkDone requires every table to be at the end of the log.
 func (w *simulation) checkDone() {
 	for _, t := range simTables() {
 		for s := range int32(shards) {
@@ -195,8 +195,8 @@ func (w *simulation) checkDone() {
 	}
 }
 
-// verdicts are the rows that the first n records of a shard leave when nobody
-// runs an old decoder.
+// verdicts returns the rows that the first n records of a shard give when no process
+// runs the old decoder.
 func (w *simulation) verdicts(s int32, n int64) []row {
 	tr := &expectedShard{seen: map[fingerprint]int64{}, deadLetters: map[int64]bool{}}
 	for i, r := range w.log[s][:n] {
@@ -211,7 +211,7 @@ func (w *simulation) verdicts(s int32, n int64) []row {
 	return tr.rows
 }
 
-// copyShardStates is v, to be changed.
+// copyShardStates returns a copy of v that is never nil.
 func copyShardStates(v lake.ShardStates) lake.ShardStates {
 	if out := maps.Clone(v); out != nil {
 		return out

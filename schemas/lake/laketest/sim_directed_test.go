@@ -6,10 +6,12 @@ import (
 	"weir/schemas/lake"
 )
 
-// The mistakes that random runs rarely meet, each on the way that leads to it:
-// right rules get through, broken ones are found.
+// Directed tests for the mistakes that random runs rarely meet. Each leads to the
+// mistake by a fixed sequence of steps: the correct protocol passes, the broken one
+// must be found.
 
-// newFaultlessSimulation has a shard 0 with these records, and processes that own nothing.
+// newFaultlessSimulation returns a simulation with records in shard 0, and processes
+// without shards.
 func newFaultlessSimulation(r protocol, log ...record) (*simulation, []*process) {
 	w := newSimulation(0, r)
 	w.faultless, w.log[0] = true, log
@@ -20,7 +22,7 @@ func newFaultlessSimulation(r protocol, log ...record) (*simulation, []*process)
 	return w, processes
 }
 
-// takeShard gives shard 0 to p, which takes it over.
+// takeShard gives shard 0 to p, which then takes it over.
 func (p *process) takeShard() *worker {
 	p.w.leases[0] = lease{epoch: p.w.leases[0].epoch + 1, owner: p.index}
 	p.observeLeases()
@@ -40,7 +42,7 @@ func (p *process) pollTo(k *worker, to int64) {
 	p.w.log[0] = log
 }
 
-// commitAll commits what shard 0 has to all tables.
+// commitAll commits what p has gathered to all tables.
 func (p *process) commitAll() {
 	p.seal()
 	for p.job != nil {
@@ -48,11 +50,12 @@ func (p *process) commitAll() {
 	}
 }
 
-// expectFound runs a story by the right rules and by broken ones.
+// expectFound runs a story with the correct protocol, which must pass, and with the
+// broken one, which must fail.
 func expectFound(t *testing.T, broken protocol, story func(r protocol) *simulation) {
 	t.Helper()
 	if w := story(correct()); w.violation != nil {
-		t.Errorf("by the right rules: %v", w.violation)
+		t.Errorf("with the correct protocol: %v", w.violation)
 	}
 	w := story(broken)
 	if w.violation == nil {
@@ -70,7 +73,7 @@ func TestOwnerBehindTheLakeAnswers(t *testing.T) {
 		ps[0].pollTo(behind, 2)
 		ps[1].pollTo(ps[1].takeShard(), 4)
 		ps[1].commitAll()
-		w.leases[0].owner = 0 // has it again, and has not yet noticed that it ever lost it
+		w.leases[0].owner = 0 // is the owner again and has not noticed that it was not
 
 		reader := &reader{w: w}
 		for reader.shard == 0 {
@@ -83,7 +86,7 @@ func TestOwnerBehindTheLakeAnswers(t *testing.T) {
 func TestDayClosesWithoutQuietShard(t *testing.T) {
 	broken := correct()
 	broken.dayOver = func(v lake.ShardStates, day int64) bool {
-		return v[1].LogTime >= (day+1)*dayLong && v[2].LogTime >= (day+1)*dayLong // shard 0 says nothing
+		return v[1].LogTime >= (day+1)*dayLong && v[2].LogTime >= (day+1)*dayLong // shard 0 is left out
 	}
 	expectFound(t, broken, func(r protocol) *simulation {
 		w, ps := newFaultlessSimulation(r, record{id: 0, stamp: 10})
@@ -101,10 +104,10 @@ func TestDayClosesWithoutQuietShard(t *testing.T) {
 		ps[0].commitAll()
 		w.closeDays()
 		if r.dayOver(lake.ShardStates{0: {}, 1: {}, 2: {}}, 0) || w.closed[1] {
-			t.Error("a day closed that no shard has passed")
+			t.Error("a day closed although no shard has passed it")
 		}
 
-		w.log[0] = append(w.log[0], record{id: 1, stamp: 20}) // was under way all the time
+		w.log[0] = append(w.log[0], record{id: 1, stamp: 20}) // was under way when the others passed midnight
 		ps[0].pollTo(k, 2)
 		ps[0].commitAll()
 		w.log[0] = append(w.log[0], record{kind: control, stamp: dayLong + 9}) // the owner's tick
@@ -132,7 +135,7 @@ func TestZombieAgainstOwnerWithDuplicatesOnly(t *testing.T) {
 			ps[0].commitStep()
 		}
 
-		ps[1].pollTo(ps[1].takeShard(), 5) // duplicates, all of them
+		ps[1].pollTo(ps[1].takeShard(), 5) // only duplicates
 		ps[1].commitAll()
 		for ps[0].job != nil {
 			ps[0].commitStep()
@@ -144,8 +147,8 @@ func TestZombieAgainstOwnerWithDuplicatesOnly(t *testing.T) {
 	})
 }
 
-// An old version's rollup is in the table when a new version reads the same
-// records otherwise.
+// TestRollupBeforeEventsAcrossAnUpgrade commits a rollup of an old version before a
+// new version decodes the same records differently.
 func TestRollupBeforeEventsAcrossAnUpgrade(t *testing.T) {
 	broken := correct()
 	broken.rollupsFirst, broken.tables = true, rollupsFirst
@@ -171,8 +174,8 @@ func TestRollupBeforeEventsAcrossAnUpgrade(t *testing.T) {
 	})
 }
 
-// A process dies between the commit to client_changes and that to events; the
-// next one passes the same verdicts on more than the first had.
+// TestChangesAheadOfEventsAreNotWrittenAgain crashes a process between the commit to
+// client_changes and that to events; the next one gathers further than the first.
 func TestChangesAheadOfEventsAreNotWrittenAgain(t *testing.T) {
 	broken := correct()
 	broken.changesAgain = true

@@ -6,7 +6,7 @@ import (
 	"weir/schemas/lake"
 )
 
-// plantedMistakes are the rules of the protocol, each broken in one way.
+// plantedMistakes returns protocols that are each broken in one way, by name.
 func plantedMistakes() map[string]protocol {
 	broken := func(change func(r *protocol)) protocol {
 		r := correct()
@@ -34,8 +34,8 @@ func plantedMistakes() map[string]protocol {
 	}
 }
 
-// compareSnapshotOnly trusts the catalog's comparison: whoever meets the newest
-// snapshot may commit.
+// compareSnapshotOnly relies on the catalog's comparison of snapshots alone and
+// never compares offsets.
 func compareSnapshotOnly(current lake.ShardStates, cuts []lake.Cut) (lake.ShardStates, []lake.Outcome) {
 	next, outcomes := copyShardStates(current), make([]lake.Outcome, len(cuts))
 	for i, c := range cuts {
@@ -46,8 +46,7 @@ func compareSnapshotOnly(current lake.ShardStates, cuts []lake.Cut) (lake.ShardS
 	return next, outcomes
 }
 
-// lowerOffsets drops a cut that starts elsewhere, but for one that the table is
-// past: that one is committed.
+// lowerOffsets commits a cut although the table is already past its end.
 func lowerOffsets(current lake.ShardStates, cuts []lake.Cut) (lake.ShardStates, []lake.Outcome) {
 	next, outcomes := lake.Advance(current, cuts)
 	for i, c := range cuts {
@@ -60,17 +59,17 @@ func lowerOffsets(current lake.ShardStates, cuts []lake.Cut) (lake.ShardStates, 
 	return next, outcomes
 }
 
-// rollupsFirst commits the rollups of what a cut holds before its events.
+// rollupsFirst commits the rollups of a cut before its events.
 func rollupsFirst() []lake.Table {
 	return []lake.Table{lake.DeadLetters, lake.Changes, lake.ClientDays, lake.Clients, lake.Events}
 }
 
-// changesLast commits changes as if they followed from events.
+// changesLast commits changes after events.
 func changesLast() []lake.Table {
 	return []lake.Table{lake.DeadLetters, lake.Events, lake.ClientDays, lake.Clients, lake.Changes}
 }
 
-// TestPlantedMistakesAreFound plants each mistake and wants the simulation to find it.
+// TestPlantedMistakesAreFound requires the simulation to find each planted mistake.
 func TestPlantedMistakesAreFound(t *testing.T) {
 	for name, broken := range plantedMistakes() {
 		t.Run(name, func(t *testing.T) {

@@ -9,44 +9,44 @@ import (
 	"weir/schemas/lake"
 )
 
-// process is one running processor: it learns late what it owns, and may be
-// paused or crash at any step.
+// process is one processor. It notices late which shards it owns, and may pause or
+// crash at any step.
 type process struct {
 	w         *simulation
 	index     int
 	version   int   // of the decoder
 	skew      int64 // of the clock
 	up        bool
-	pausedFor int // steps until it goes on
+	pausedFor int // steps until it continues
 
-	epochs  [shards]int // of the leases it believes to hold; 0 none
+	epochs  [shards]int // of the leases that it assumes to have; 0 means none
 	workers [shards]*worker
 	job     *job
-	counted [shards]lake.Counters // a counter in memory (never right)
+	counted [shards]lake.Counters // counters in memory (a planted mistake)
 }
 
-// worker is one shard's state in its owner.
+// worker is the state of one shard in its owner.
 type worker struct {
 	shard            int32
-	loaded           int             // how much of the lake it has looked at: events, changes, dead letters, one after the other
-	state            lake.ShardState // of events, as this owner last saw it committed
+	loaded           int             // tables loaded so far: events, changes and dead letters, in this order
+	state            lake.ShardState // of events, as of the last commit that this owner knows
 	next             int64           // next record to poll
 	logTime          int64
 	count            lake.Counters
 	seen             map[fingerprint]int64 // log time of the last stored row
-	deadLettersNext  int64                 // of dead_letters
-	deadLettersKnown map[int64]bool        // in dead_letters
-	changesNext      int64                 // of client_changes
-	tail             []row                 // stored rows from kept to pos
-	changes          []int64               // offsets of changes from kept to pos
+	deadLettersNext  int64                 // next offset of dead_letters
+	deadLettersKnown map[int64]bool        // offsets in dead_letters
+	changesNext      int64                 // next offset of client_changes
+	tail             []row                 // stored rows from tailFrom to next
+	changes          []int64               // offsets of changes from tailFrom to next
 	deadLettersNew   []int64               // dead offsets that dead_letters lacks
 	tailFrom         int64
 }
 
-// allLoaded is worker.looked when it may poll.
+// allLoaded is the value of worker.loaded from which on it polls.
 const allLoaded = 3
 
-// cut is what a shard brings to all tables.
+// cut is a sealed cut of one shard.
 type cut struct {
 	owner           *worker
 	id              string
@@ -60,10 +60,10 @@ type cut struct {
 	changesFile     *file
 }
 
-// job is the one commit that a process is at.
+// job is the commit that a process is working on.
 type job struct {
 	cuts   []*cut
-	tables []lake.Table // still to be committed to, in order
+	tables []lake.Table // not committed to yet, in order
 
 	base     *snapshot // nil before the load
 	retry    bool
@@ -85,7 +85,7 @@ func (p *process) start() {
 	}
 }
 
-// step does one small thing.
+// step takes one step of the process.
 func (p *process) step() {
 	switch n := p.w.rnd.IntN(10); {
 	case n < 5 && p.job != nil:
@@ -103,7 +103,7 @@ func (p *process) step() {
 	}
 }
 
-// observeLeases learns what the process owns.
+// observeLeases starts and stops workers by the leases of the moment.
 func (p *process) observeLeases() {
 	for s, l := range p.w.leases {
 		switch {
@@ -115,7 +115,7 @@ func (p *process) observeLeases() {
 	}
 }
 
-// stepWorker takes the shard over, step by step, and then polls.
+// stepWorker takes the shard over, a table at a time, and then polls.
 func (p *process) stepWorker(k *worker) {
 	switch k.loaded {
 	case 0:
@@ -129,8 +129,8 @@ func (p *process) stepWorker(k *worker) {
 	}
 }
 
-// takeOver starts a shard from events: offset, log time, counters and
-// fingerprints are of one snapshot.
+// takeOver starts a shard from one snapshot of events, which gives offset, log time,
+// counters and fingerprints.
 func (p *process) takeOver(k *worker) {
 	events := p.w.tables[lake.Events]
 	k.loaded, k.state = 1, events.shardStates[k.shard]
@@ -164,7 +164,7 @@ func (p *process) readDeadLetters(k *worker) {
 	}
 }
 
-// poll gives a few records their verdicts.
+// poll classifies a few records.
 func (p *process) poll(k *worker) {
 	for range p.w.rnd.IntN(8) {
 		if k.next >= int64(len(p.w.log[k.shard])) {
@@ -194,7 +194,7 @@ func (p *process) classify(k *worker, r record) {
 	switch {
 	case r.kind == control:
 		k.count.Control++
-	case k.deadLettersKnown[k.next]: // dead once, dead for ever
+	case k.deadLettersKnown[k.next]: // once dead, a record stays dead
 		k.count.Dead++
 	case r.dead(p.version):
 		k.count.Dead++
@@ -240,8 +240,7 @@ func (p *process) seal() {
 	}
 }
 
-// catchUp brings rollups that are behind to where events is, also when no
-// record follows.
+// catchUp commits to rollups that are behind events, also when no record follows.
 func (p *process) catchUp() *job {
 	j := &job{tables: simRollups()}
 	for s, k := range p.workers {
@@ -258,8 +257,7 @@ func (p *process) catchUp() *job {
 	return j
 }
 
-// commitStep goes one step further in the process's one commit: it loads and
-// checks, or it sends.
+// commitStep takes one step of the commit: it loads and checks, or it sends.
 func (p *process) commitStep() {
 	j := p.job
 	if len(j.cuts) == 0 || len(j.tables) == 0 {
@@ -288,10 +286,10 @@ func (p *process) commitStep() {
 			p.w.checkFiles(t, p.w.tables[t])
 		}
 	}
-	j.base, j.retry = nil, true // whatever the error says, look again
+	j.base, j.retry = nil, true // after any error the table is loaded again
 }
 
-// loadAndCheck loads the table and decides on that load.
+// loadAndCheck loads the table and decides on the cuts by that load.
 func (p *process) loadAndCheck(j *job) {
 	t := j.tables[0]
 	j.base = p.w.tables[t]
@@ -318,7 +316,7 @@ func (p *process) loadAndCheck(j *job) {
 	}
 }
 
-// cutFor is what a cut means for table t, and its file.
+// cutFor returns the cut as table t sees it, and its file.
 func (p *process) cutFor(t lake.Table, c *cut, base *snapshot) (lake.Cut, *file) {
 	s := c.owner.shard
 	out := lake.Cut{ID: c.id, Shard: s, From: c.from, To: c.to, Sealed: time.Time{}}
@@ -345,7 +343,8 @@ func (p *process) cutFor(t lake.Table, c *cut, base *snapshot) (lake.Cut, *file)
 	}
 }
 
-// rollupCutFor catches up from the rows of events, from where the rollup stands.
+// rollupCutFor computes the rollup from the rows of events, starting at the offset
+// of the rollup.
 func (p *process) rollupCutFor(t lake.Table, c *cut, out lake.Cut, from int64) (lake.Cut, *file) {
 	s := c.owner.shard
 	out.From = from
@@ -361,7 +360,7 @@ func (p *process) rollupCutFor(t lake.Table, c *cut, out lake.Cut, from int64) (
 	return out, &file{name: p.w.nextID(), shard: s, counts: gather(t, rows)}
 }
 
-// overlay is v with the states that were decided on before.
+// overlay returns v with the states of the earlier decision.
 func (j *job) overlay(v lake.ShardStates) lake.ShardStates {
 	out := copyShardStates(v)
 	for i, c := range j.sent {
@@ -372,7 +371,7 @@ func (j *job) overlay(v lake.ShardStates) lake.ShardStates {
 	return out
 }
 
-// finishTable takes the outcomes of one table and turns to the next.
+// finishTable handles the outcomes of one table and goes on to the next.
 func (p *process) finishTable() {
 	j := p.job
 	t := j.tables[0]
@@ -385,17 +384,17 @@ func (p *process) finishTable() {
 	p.job = &job{cuts: proceed, tables: j.tables[1:]}
 }
 
-// mayProceed says whether a cut goes on to the next table. If not, its shard starts
-// anew from the lake, and no other shard.
+// mayProceed reports whether a cut goes on to the next table. If not, its shard, and
+// no other, starts again from the lake.
 func (p *process) mayProceed(t lake.Table, c *cut, o lake.Outcome) bool {
 	k := c.owner
 	switch {
 	case t == lake.DeadLetters && k.deadLettersNext >= c.to.Next && len(c.dead) == 0:
-		return true // known to be past it since the take-over
+		return true // known at the take-over to be past the cut
 	case t == lake.Changes && k.changesNext >= c.to.Next:
-		return true // so it is here
+		return true // the same as for dead_letters
 	case slices.Contains(simRollups(), t):
-		return true // a function of events, whoever brought it there
+		return true // computed from events, by whichever process
 	case o != lake.Committed:
 		p.restartShard(k)
 		return false

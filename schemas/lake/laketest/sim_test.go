@@ -12,14 +12,14 @@ var simSeeds = flag.Int("sim.seeds", laketest.Repetitions(3000), "how many runs 
 
 // The simulation of the protocol: three shards, three processes that commit to
 // five tables, compactors and readers with tail, all interleaved by a seed.
-// Commits are lost, late, or applied though they seem to have failed; processes
-// crash at each step, sleep and go on as zombies; shards change hands; decoders
-// of two versions run side by side. After every step that changes a table every
-// invariant is checked, and at the end everything must have been committed.
-// The decision on a cut is lake.Advance, the product's own.
+// Commits are lost, late, or applied although they seem to have failed; processes
+// crash at each step, pause and continue as zombies; shards change owners; decoders
+// of two versions run at the same time. After each step that changes a table every
+// invariant is checked, and at the end everything must have been committed. The
+// decision on a cut is lake.Advance, the code of the product.
 
-// protocol are what the actors of a run do. The zero value of each field but the
-// functions is right; every other value is a mistake that must be found.
+// protocol is what the actors of a run do. Each field that is true is a mistake that
+// must be found.
 type protocol struct {
 	advance func(lake.ShardStates, []lake.Cut) (lake.ShardStates, []lake.Outcome)
 	dayOver func(v lake.ShardStates, day int64) bool
@@ -29,15 +29,15 @@ type protocol struct {
 	blindRetry, otherLoad, deleteFiles, rollupsFirst, inPlace bool // at a commit
 	sameInputs                                                bool // at compaction
 	tableByTable, oneOffset, behindAnswers                    bool // in an answer
-	changesLast, changesAgain, changesFirst, changesUnbounded bool // of changes: committed, written, loaded, read
+	changesLast, changesAgain, changesFirst, changesUnbounded bool // when changes are committed, written, loaded, read
 }
 
-// correct are the rules of the protocol; the decision on a cut is the product's.
+// correct returns the protocol without mistakes.
 func correct() protocol {
 	return protocol{advance: lake.Advance, dayOver: dayOver, tables: simTables}
 }
 
-// dayOver says whether log time has passed the end of day in every shard.
+// dayOver reports whether log time has passed the end of day in every shard.
 func dayOver(v lake.ShardStates, day int64) bool {
 	for s := range int32(shards) {
 		if v[s].LogTime < (day+1)*dayLong {
@@ -47,7 +47,8 @@ func dayOver(v lake.ShardStates, day int64) bool {
 	return true
 }
 
-// run is one seeded run of steps, and then of calm until all is committed.
+// run takes a number of seeded steps, and then runs without faults until everything
+// is committed.
 func run(seed uint64, r protocol, steps int) error {
 	w := newSimulation(seed, r)
 	return w.run(steps)
@@ -75,7 +76,7 @@ func (w *simulation) run(steps int) error {
 	return w.violation
 }
 
-// step lets one thing happen.
+// step lets one actor take one step.
 func (w *simulation) step(processes []*process, compactors []*compactor, readers []*reader) {
 	w.now += int64(w.rnd.IntN(3))
 	switch n := w.rnd.IntN(100); {
@@ -108,14 +109,14 @@ func (w *simulation) step(processes []*process, compactors []*compactor, readers
 	}
 }
 
-// rebalance gives a shard to somebody; whoever had it learns of it later.
+// rebalance gives a shard to a random process; the former owner notices later.
 func (w *simulation) rebalance() {
 	s := w.rnd.IntN(shards)
 	w.leases[s] = lease{epoch: w.leases[s].epoch + 1, owner: w.rnd.IntN(3)}
 	w.tracef("shard %d goes to process %d", s, w.leases[s].owner)
 }
 
-// pauseOrCrash stops a process for a while or for good.
+// pauseOrCrash pauses a process for some steps, or crashes it.
 func (w *simulation) pauseOrCrash(p *process) {
 	if w.rnd.IntN(2) == 0 {
 		p.crash()
@@ -124,8 +125,8 @@ func (w *simulation) pauseOrCrash(p *process) {
 	p.pausedFor = w.rnd.IntN(30)
 }
 
-// commitRest ends all faults and wants everything committed: a rightful owner
-// is never stopped for good.
+// commitRest ends all faults and requires everything to be committed: commits of
+// other processes must never stop an owner permanently.
 func (w *simulation) commitRest(processes []*process) {
 	w.faultless = true
 	for len(w.late) > 0 {
@@ -150,7 +151,7 @@ func (w *simulation) commitRest(processes []*process) {
 	w.checkDone()
 }
 
-// done says whether every table is at the end of the log.
+// done reports whether every table is at the end of the log.
 func (w *simulation) done() bool {
 	for _, t := range simTables() {
 		for s := range int32(shards) {
