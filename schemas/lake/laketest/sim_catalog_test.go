@@ -56,7 +56,7 @@ type fingerprint struct{ client, id int }
 type row struct {
 	fingerprint
 	offset, logTime int64
-	decodedBy       int   // version of the decoder, where versions read differently
+	decodedBy       int // version of the decoder, where versions read differently
 }
 
 // group is the key of a rollup.
