@@ -1,12 +1,12 @@
-"""Asks DuckDB what BenchmarkReports asked of Weir, of the same Parquet files.
+"""Runs the reports of BenchmarkReports in DuckDB on the same Parquet files.
 
     compare.py FOLDER
 
-FOLDER/manifest.json, which the benchmark wrote, names the data files of the
-rollups and has every question with Weir's answer and how long it took. The rows
-that Weir took from the owners of shards, because they are not committed, DuckDB
-reads from Parquet files of their own. Its answers must be Weir's; then a table
-says how long both took: the medians, and Weir's as a ratio to DuckDB's.
+FOLDER/manifest.json, written by the benchmark, lists the data files of the rollups
+and every request with Weir's answer and times. Rows that Weir fetched from the owners
+of shards, because they are not committed, are in separate Parquet files for DuckDB.
+Both must give the same answers. A table shows the median times and the ratio of
+Weir's to DuckDB's.
 """
 
 import json
@@ -20,7 +20,7 @@ import duckdb
 
 from questions import REPORTS, Question
 
-ANSWERS = 5  # that the median is of
+ANSWERS = 5  # runs that the median is taken of
 THREADS = 2
 
 
@@ -33,7 +33,7 @@ def connect(tables):
     return con
 
 
-def answer(con, asked, today):
+def answer(con, request, today):
     """The answer, and the milliseconds that its SQL took."""
     spent = 0
 
@@ -44,12 +44,12 @@ def answer(con, asked, today):
         spent += time.perf_counter() - start
         return rows
 
-    result = REPORTS[asked["report"]](Question(asked["body"], today), ask)
+    result = REPORTS[request["report"]](Question(request["body"], today), ask)
     return result, spent * 1000
 
 
 def differences(got, want, at="result"):
-    """Where DuckDB's answer is not Weir's."""
+    """Yields the differences between the answers of DuckDB and Weir."""
     if isinstance(want, dict) and isinstance(got, dict):
         for key in want.keys() | got.keys():
             if key not in want or key not in got:
@@ -62,14 +62,14 @@ def differences(got, want, at="result"):
         for i, (g, w) in enumerate(zip(got, want)):
             yield from differences(g, w, f"{at}.{i}")
     elif isinstance(got, bool) != isinstance(want, bool) or got != want:
-        yield f"{at}: DuckDB says {got}, Weir {want}"
+        yield f"{at}: DuckDB has {got}, Weir {want}"
 
 
 def main(folder):
     manifest = json.loads((Path(folder) / "manifest.json").read_text(), parse_float=Decimal)
     con = connect(manifest["tables"])
-    print(f"{manifest['clientDays']:,} client-days; milliseconds, medians; DuckDB {duckdb.__version__} with {THREADS} threads, SQL alone")
-    print(f"{'report':42} {'asked':22} {'filtered':8} {'Weir':>8} {'DuckDB':>8} {'ratio':>6}")
+    print(f"{manifest['clientDays']:,} client-days; milliseconds, medians; DuckDB {duckdb.__version__} with {THREADS} threads, SQL only")
+    print(f"{'report':42} {'variant':22} {'filtered':8} {'Weir':>8} {'DuckDB':>8} {'ratio':>6}")
     wrong, slower = 0, 0
     for q in manifest["questions"]:
         result, _ = answer(con, q, manifest["today"])
@@ -82,7 +82,7 @@ def main(folder):
         filtered = "yes" if q["filtered"] else "no"
         print(f"{q['report']:42} {q['variant']:22} {filtered:8} {ours:8.0f} {theirs:8.0f} {ours / theirs:6.2f}", flush=True)
     if wrong:
-        sys.exit("DuckDB's answers are not Weir's")
+        sys.exit("DuckDB's answers differ from Weir's")
     print(f"all answers are equal; Weir is slower in {slower} of {len(manifest['questions'])}")
 
 

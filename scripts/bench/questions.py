@@ -1,10 +1,10 @@
-"""SQL of the questions that BenchmarkReports asks, over the rollups' Parquet files.
+"""SQL of the requests of BenchmarkReports over the Parquet files of the rollups.
 
-Each function asks with ask(sql), which is measured, and returns the answer in
-Weir's shape, which is not. Values of properties are last by (time, offset), as
-rollups keep them: [{"t":1700000000000,"o":42,"v":{"prodVersion":"4.1"}}]. What
-the year of the benchmark does not have is left out: properties that are cleared,
-and clients that do not say all that they say with each event.
+Each function runs its SQL by ask(sql), which is timed, and then arranges the rows in
+the shape of Weir's answer, which is not. The value of a property is the last one by
+(time, offset), as in rollups: [{"t":1700000000000,"o":42,"v":{"prodVersion":"4.1"}}]. The
+SQL does not handle what the data of the benchmark lacks: cleared properties, and
+clients that send only some of their properties with an event.
 """
 
 from datetime import date, timedelta
@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import shapes
 
-STANDARD = {"prodVersion", "prodEdition", "geography.country"}  # of those asked for: kept for each day
+STANDARD = {"prodVersion", "prodEdition", "geography.country"}  # of the requested ones those that are stored for each day
 TRACKED = "name NOT IN ('session_start', 'session_stop')"
 
 
@@ -31,7 +31,7 @@ class Question:
             self.days = f"day BETWEEN DATE '{self.first}' AND DATE '{self.last}'"
 
     def lifetimes(self, names=()):
-        """One row for each client: its life, and current values as now0, now1, …"""
+        """One row for each client: its lifetime, and current values as now0, now1, …"""
         paths = ", ".join(path(n, m) for n in names for m in "vto")
         reported = f"json_extract_string(properties, [{paths}])" if names else "NULL"
         values = "".join(
@@ -45,7 +45,7 @@ class Question:
             return f"{value} = '{f['value']}'"
         if f["type"] == "stringArray":
             return f"{value} IN ({', '.join(repr(v) for v in f['value'])})"
-        return f"TRY_CAST({value} AS DOUBLE) >= {f['min']}"  # numberRange, as asked
+        return f"TRY_CAST({value} AS DOUBLE) >= {f['min']}"  # numberRange
 
     def conditions(self, value):
         return " AND ".join(self.condition(name, value(name)) for name in self.filters) or "TRUE"

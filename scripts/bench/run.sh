@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# The benchmark of the reports, and DuckDB asked the same of the same Parquet
-# files. It installs DuckDB into .tools, once. Without Python the comparison is
-# left out, but not in CI. The argument is for -benchtime.
+# Runs the benchmark of the reports, and the same reports in DuckDB on the same
+# Parquet files. It installs DuckDB into .tools once. Without Python it skips the
+# comparison, which fails in CI. The argument is passed to -benchtime.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 python=.tools/bench/bin/python
-duckdb() { # makes python one that has DuckDB
+duckdb() { # installs DuckDB for $python
 	command -v python3 >/dev/null || return 1
 	if ! "$python" -c 'import duckdb' 2>/dev/null; then
 		echo "installing DuckDB, once"
@@ -18,7 +18,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${GO:-go}" test -run '^$' -bench '^BenchmarkReports$' -benchtime "${1:-1s}" ./query -args -reports "$folder"
 if ! duckdb; then
-	echo "LEFT OUT: the comparison with DuckDB, which needs python3 and its package duckdb"
+	echo "SKIPPED: the comparison with DuckDB needs python3 and its package duckdb"
 	[[ ${CI:-} != true ]]
 	exit
 fi

@@ -1,7 +1,7 @@
-"""Shapes of the reports: what Weir makes of numbers, implemented again from the API documents.
+"""Shapes of the reports, implemented independently of Weir from the API documents.
 
-DuckDB finds the numbers; putting them into the shape of the answer is not
-measured. Decimals are exact, as in the answers, which are read as Decimal.
+DuckDB computes the numbers; arranging them in the shape of the answer is not timed.
+Decimals are exact, as in the answers, which are parsed as Decimal.
 """
 
 from collections import Counter, defaultdict
@@ -32,7 +32,7 @@ def percent(n, d):
 
 
 def bins(counted, ladder, least, label=str, ranged=False):
-    """The automatic bins of {number: clients} as [(low, high, label)]; high is None for the open one."""
+    """The automatic bins of {number: clients} as [(low, high, label)]; high is None for an open one."""
     if not counted:
         return []
     rank, reach, seen = (sum(counted.values()) * 95 + 99) // 100, 0, 0
@@ -57,7 +57,7 @@ def bins(counted, ladder, least, label=str, ranged=False):
     return out
 
 
-def place(of, n):
+def label_of(of, n):
     return next(name for low, high, name in of if high is None or n <= high)
 
 
@@ -65,7 +65,7 @@ def histogram(counted, scale):
     of = bins(counted, **scale)
     out = {name: 0 for _, _, name in of}
     for n, clients in counted.items():
-        out[place(of, n)] += clients
+        out[label_of(of, n)] += clients
     return out
 
 
@@ -99,10 +99,10 @@ def usage_distribution(rows):
             label: {"users": 0} | {other: {inner: 0 for _, _, inner in cut[other]} for _, other in others} for _, _, label in cut[name]
         }
         for row in rows:
-            at = out[name][place(cut[name], row[i])]
+            at = out[name][label_of(cut[name], row[i])]
             at["users"] += row[3]
             for j, other in others:
-                at[other][place(cut[other], row[j])] += row[3]
+                at[other][label_of(cut[other], row[j])] += row[3]
     return out
 
 
@@ -206,7 +206,7 @@ def lifetime_histogram(rows, events, population):
             counted[number(row, metric)] += row[6]
         cut = bins(counted, **scale)
         for row in rows:
-            placed[place(cut, number(row, metric))][row[0], row[1]] += row[6]
+            placed[label_of(cut, number(row, metric))][row[0], row[1]] += row[6]
         out["histograms"][name] = {label: listed(placed[label]) for _, _, label in cut}
     return out
 

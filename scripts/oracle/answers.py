@@ -1,4 +1,4 @@
-"""The answer that each report must give: rows of SQL into the published shapes.
+"""The expected answer of each report: rows of SQL in the published shapes.
 
 An answer is (result, the other members of the envelope). Objects are dicts,
 whose order counts; numbers are int or Decimal.
@@ -19,7 +19,7 @@ PAGE = 200  # clients
 
 
 def answer(raw, question, today, flags):
-    """What Weir must answer to a question about the raw events.
+    """The expected answer to a request about the raw events.
 
     flags are {product: {(category, name): {"basic": bool, "advanced": bool}}} as the owner set them.
     """
@@ -127,7 +127,7 @@ def usage_distribution(raw, q):
             row = {"users": len(who)}
             for j, other in enumerate(METRICS):
                 if other != metric:
-                    row[other] = dict(zip([o.label for o in made[other]], bins.tally(made[other], [r[j] for r in who])))
+                    row[other] = dict(zip([o.label for o in made[other]], bins.count_by_bin(made[other], [r[j] for r in who])))
             out[metric][b.label] = row
     return out
 
@@ -136,7 +136,7 @@ def churn_histogram(metric):
     def made(raw, q):
         numbers = [r[list(METRICS).index(metric)] for r in raw.rows(sql.churned(q))]
         cut = bins.automatic(numbers, *METRICS[metric])
-        return dict(zip([b.label for b in cut], bins.tally(cut, numbers)))
+        return dict(zip([b.label for b in cut], bins.count_by_bin(cut, numbers)))
     return made
 
 
@@ -212,7 +212,7 @@ def lifetime_histogram(churn):
             number = (lambda r, i: r[3 + i]) if at == 0 else (lambda r, i: bins.hundredths(r[3 + i], r[at - 1]))
             numbers = [[number(r, i) for r in rows if r[3 + i] > 0] for i in range(len(events))]
             cut = cut_lifetime(q.body, key, at, [n for of in numbers for n in of])
-            found = [bins.tally(cut, of) for of in numbers]
+            found = [bins.count_by_bin(cut, of) for of in numbers]
             histograms[key] = {b.label: [dict(named(e), value=found[i][n]) for i, e in enumerate(events)] for n, b in enumerate(cut)}
         return {"summary": summary, "histograms": histograms}
     return made
@@ -340,7 +340,7 @@ def full_element(e, who):
         "averageEventCountPerUserAll": ratio(total, len(who)),
         "uniqueUsersUsedAtLeastOnce": len(did),
         "uniqueUsersNeverUsed": len(who) - len(did),
-        "usageFrequency": dict(zip([b.label for b in cut], bins.tally(cut, [n for _, n in did]))),
+        "usageFrequency": dict(zip([b.label for b in cut], bins.count_by_bin(cut, [n for _, n in did]))),
     })
 
 

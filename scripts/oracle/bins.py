@@ -1,4 +1,4 @@
-"""Histograms: how numbers are cut into bins and what the bins are called."""
+"""Histograms: the bounds of bins and their labels."""
 
 from decimal import ROUND_HALF_UP, Decimal, getcontext
 from fractions import Fraction
@@ -24,7 +24,7 @@ def decimal(hundredths):
 
 
 class Bin:
-    """The whole numbers from low to high; high None is no end."""
+    """The whole numbers from low to high; a high of None is open."""
 
     def __init__(self, low, high, label, below=False):
         self.low, self.high, self.label, self.below = low, high, label, below
@@ -42,7 +42,7 @@ def opened(low, name):
 
 
 def automatic(numbers, ladder, least, name, ranges=False):
-    """The bins that the numbers make themselves; ranges: the first one is never "≤"."""
+    """The automatic bins of numbers; with ranges the first one is never "≤"."""
     if not numbers:
         return []
     ordered = sorted(numbers)
@@ -83,8 +83,8 @@ def rounded(bound, scale):
     return int((Decimal(str(bound)) * scale).quantize(Decimal(1), ROUND_HALF_UP))
 
 
-def tally(bins, numbers):
-    """How many numbers are in each bin."""
+def count_by_bin(bins, numbers):
+    """The count of numbers in each bin."""
     out = [0] * len(bins)
     for n in numbers:
         for i, b in enumerate(bins):

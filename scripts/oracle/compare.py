@@ -1,4 +1,4 @@
-"""Compares two answers to the last digit and to the order of members."""
+"""Compares two answers exactly, including the order of members."""
 
 import json
 from decimal import Decimal
@@ -9,21 +9,21 @@ def parse(text):
 
 
 def envelope(got, result, more):
-    """Where an answer of Weir is not the one wanted."""
+    """The differences of an answer of Weir from the expected one."""
     found = differences("result", got.get("result"), result)
     for name, value in {"status": "OK", **more}.items():
         found += differences(name, got.get(name), value)
-    found += [f"{name}: is there: {got[name]!r}" for name in got if name not in ("status", "result", *more)]
+    found += [f"{name}: unexpected: {got[name]!r}" for name in got if name not in ("status", "result", *more)]
     return found
 
 
 def differences(where, got, want):
-    """One line for each place that differs."""
+    """One line for each difference."""
     if isinstance(want, dict):
         if not isinstance(got, dict):
             return [f"{where}: {brief(got)}, want {brief(want)}"]
         found = [f"{where}: lacks {k!r}, {brief(v)}" for k, v in want.items() if k not in got]
-        found += [f"{where}: has {k!r} too, {brief(v)}" for k, v in got.items() if k not in want]
+        found += [f"{where}: unexpected {k!r}, {brief(v)}" for k, v in got.items() if k not in want]
         if not found and list(got) != list(want):
             found = [f"{where}: order {list(got)}, want {list(want)}"]
         return found + [d for k in want if k in got for d in differences(f"{where}.{k}", got[k], want[k])]

@@ -1,4 +1,4 @@
-"""Filters, segments and event matches of a question as SQL conditions.
+"""Filters, segments and event matches of a request as SQL conditions.
 
 Every condition is an expression that is true or false, never NULL. A property
 is read through a Reader, which remembers what the question has to look up.
@@ -46,7 +46,7 @@ def sure(condition):
 
 
 class Reader:
-    """The properties and the lifetime events that a question looks at."""
+    """The properties and the lifetime events that a request uses."""
 
     def __init__(self):
         self.reported = {}  # name -> column
@@ -70,7 +70,7 @@ class Reader:
 
 
 def holds(column, f):
-    """What one filter, or one segment without its nulls, asks of a text that may be NULL."""
+    """The condition of one filter, or of one segment without its nulls, on a text that may be NULL."""
     kind = f.get("type")
     test = "false" if kind is None else sure(typed(column, kind, f))
     if f.get("includeNull"):
@@ -131,7 +131,7 @@ def flags(reader, name, f):
 
 
 def filters(reader, given):
-    """globalFilters: all of them hold."""
+    """globalFilters: all of them must hold."""
     return all_of(one_filter(reader, name, f) for name, f in (given or {}).items())
 
 

@@ -1,4 +1,4 @@
-"""Random events of a seeded generator: the lines that are sent to Weir.
+"""Random events of a seeded generator, as lines for Weir.
 
 A plan is made of batches of lines, in the order in which they are to be sent.
 Times are unique over all clients but for a few ties within one client, whose
@@ -68,7 +68,7 @@ OWN = {
 
 
 def encode(v):
-    """JSON with decimals to the digit."""
+    """JSON with exact decimals."""
     if isinstance(v, Decimal):
         return format(v, "f")
     if isinstance(v, dict):
@@ -79,7 +79,7 @@ def encode(v):
 
 
 class Client:
-    """One client: who it is, when it is active, what it says of itself."""
+    """One client: its identity, its active days and its properties."""
 
     def __init__(self, rnd, euid, days):
         self.euid = euid
@@ -93,7 +93,7 @@ class Client:
         self.license = f"K-{rnd.randrange(12)}"
 
     def properties(self, rnd):
-        """What one event says in $client, nested or dotted."""
+        """The $client of one event, nested or dotted."""
         properties = {}
         for name in rnd.sample(self.knows, min(len(self.knows), rnd.randint(1, 9))):
             if name == "machineId":
@@ -111,7 +111,7 @@ class Client:
 
 
 class Generator:
-    """Makes the lines of one product."""
+    """Generates the lines of one product."""
 
     def __init__(self, seed, now_ms, clients=260, days=62):
         self.rnd = random.Random(seed)
@@ -144,7 +144,7 @@ class Generator:
         return self.in_order_of_sending(events)
 
     def users(self, n):
-        """n changes of what is known of clients beside their events: (euid, kind, operation, values)."""
+        """n changes of properties and contacts: (euid, kind, operation, values)."""
         rnd, out = self.rnd, []
         for _ in range(n):
             operation, values = rnd.choice([
@@ -235,7 +235,7 @@ class Generator:
 
     @staticmethod
     def ties_in_order(keyed):
-        """Events of one client and time keep their order: none of them is late."""
+        """Events of one client with the same time keep their order: none of them is late."""
         count = {}
         for _, _, e in keyed:
             key = e["euid"], e["itime"]

@@ -1,4 +1,4 @@
-"""Raw lines of events into DuckDB tables: what reports are computed from.
+"""Loads raw lines of events into the DuckDB tables from which reports are computed.
 
     events(product, seq, client, ms, name, category, value, runtime)
     reported(seq, name, text)      properties in $client of an event; text is NULL where it clears one
@@ -28,11 +28,11 @@ NULL = "\\N"
 
 
 class Number(str):
-    """A JSON number as it was written."""
+    """A JSON number with its original text."""
 
 
 class Raw:
-    """The raw events that Weir was sent, and DuckDB to ask them with."""
+    """The raw events that were sent to Weir, in DuckDB."""
 
     def __init__(self):
         self.db = duckdb.connect(config={"threads": 1})
@@ -42,7 +42,7 @@ class Raw:
         self.user_attributes = {}  # (product, client as text) -> {name: value}
 
     def add(self, product, lines):
-        """Adds lines as sent one after the other; returns how many counted."""
+        """Adds lines as sent one after the other; returns how many are not duplicates."""
         rows = {"events": [], "reported": [], "own": []}
         before = len(self.known)
         for line in lines:
@@ -58,7 +58,7 @@ class Raw:
         self.version += 1
         return len(self.known) - before
 
-    def tell(self, product, changes):
+    def add_changes(self, product, changes):
         """Applies changes (client, "property" or "contact", operation, values) in the order they were sent."""
         for client, kind, operation, values in changes:
             of = self.user_attributes.setdefault((product, str(client)), {})
@@ -99,7 +99,7 @@ class Raw:
 
 def change(of, name, operation, value):
     """set overwrites, increase adds to a number (a missing one is 0), add and remove change a list, delete drops;
-    what does not fit what is there changes nothing."""
+    an operation that does not fit the value has no effect."""
     have = of.get(name)
     if operation == "set":
         of[name] = value
@@ -126,7 +126,7 @@ def flat(reported, prefix=""):
 
 
 def plain(v):
-    """The text of a value; None where there is none."""
+    """The text of a value; None if there is none."""
     if v is None or v in ("", "<NULL>"):
         return None
     if isinstance(v, bool):

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Asks Weir and DuckDB the same random questions and compares the answers to the last digit.
+"""Sends the same random report requests to Weir and DuckDB and compares the answers exactly.
 
-It shares no code with Weir: it sends generated and real events to a `weir all`
-of its own, keeps the raw lines, and computes from these with SQL what every
-report must say. The same questions are asked while events lie in the tail,
-while more stream in, after commits, after compaction and after a restart.
-Exits 1 on any difference and shows each.
+It shares no code with Weir. It starts its own `weir all`, sends it generated and real
+events, keeps the raw lines, and computes from them by SQL what every report must
+return. It sends the same requests while events are in the tail, while more stream in,
+after commits, after compaction and after a restart. It exits with 1 if any answer
+differs, and prints the differences.
 
 usage: oracle.py [--seed N] [--questions N] [--seconds N] [--report NAME]... [--keep DIR]
 """
@@ -25,34 +25,34 @@ import compare
 import load
 import pieces
 import questions
-import world
+import server
 from events import Generator
 
 GENERATED, REAL = 1000, 1001
-SAME = 3  # weight of a phase that asks the same questions as others, of which there are four
-BATCHES = 5  # of events that are sent and asked about while others stream in
+SAME = 3  # weight of each of the four phases that send the same requests
+BATCHES = 5  # of events that are sent and queried while others stream in
 CUT_AGE = 6  # seconds
-FRESH = 1.2  # seconds after which what was acknowledged must be in every answer
-PATIENCE = 30  # seconds for owners of shards to be there, or to have caught up
-SHOWN = 3  # differences of one report that are printed
+FRESH = 1.2  # seconds after which an acknowledged event must be in every answer
+TIMEOUT = 30  # seconds to wait for owners of shards to start or catch up
+SHOWN = 3  # number of differences printed for each report
 
 
 def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--seed", type=int, default=None, help="of events and questions; default: a random one, which is printed")
-    p.add_argument("--questions", type=int, default=150, help="asked in each phase")
-    p.add_argument("--seconds", type=float, default=0, help="in which to be done asking, of which each phase has its share; 0 is no limit")
-    p.add_argument("--report", action="append", help="ask only this one, as often as given")
-    p.add_argument("--without", default="", help="comma-separated: what is left out, of groupBy, timeZone, eventProperties in questions, and changes: what /v1/user/… says of clients")
-    p.add_argument("--keep", help="folder for data, log and events, which is kept")
+    p.add_argument("--questions", type=int, default=150, help="requests in each phase")
+    p.add_argument("--seconds", type=float, default=0, help="total time of all phases, divided among them; 0 means no limit")
+    p.add_argument("--report", action="append", help="request only this report; may be repeated")
+    p.add_argument("--without", default="", help="comma-separated features to leave out: groupBy, timeZone, eventProperties, changes (properties and contacts sent to /v1/user/…)")
+    p.add_argument("--keep", help="folder for data, log and events; it is not deleted")
     args = p.parse_args()
     args.without = set(filter(None, args.without.split(",")))
     args.seed = args.seed if args.seed is not None else int.from_bytes(os.urandom(3), "big")
     return args
 
 
-class Tally:
-    """How many questions each report was asked, and how they were answered."""
+class Counts:
+    """Counts requests and outcomes by report."""
 
     def __init__(self):
         self.rows = {r: dict.fromkeys(("asked", "equal", "refused", "different"), 0) for r in answers.REPORTS}
@@ -86,34 +86,34 @@ class Oracle:
     def __init__(self, args, weir, raw):
         self.args, self.weir, self.raw = args, weir, raw
         self.flags = {}
-        self.tally = Tally()
-        self.begun = time.monotonic()
-        self.known = {}  # (question, state of the raw events, day) -> what it must say
-        self.last_line = self.begun
-        self.weights = 4 * SAME + BATCHES  # of the phases to come, of which each has its share of the time
-        self.broken = 0  # times that something other than an answer went wrong
-        self.partial = 0  # answers with Weir-Partial, which were asked for again
+        self.counts = Counts()
+        self.started = time.monotonic()
+        self.known = {}  # (question, state of the raw events, day) -> the expected answer
+        self.last_line = self.started
+        self.weights = 4 * SAME + BATCHES  # sum over the remaining phases, which share the remaining time
+        self.broken = 0  # failures other than a wrong answer
+        self.partial = 0  # answers with Weir-Partial, which were requested again
 
-    def say(self, text):
-        print(f"[{time.monotonic() - self.begun:5.0f} s] {text}", flush=True)
+    def log(self, text):
+        print(f"[{time.monotonic() - self.started:5.0f} s] {text}", flush=True)
 
     def phase(self, name, asked, weight=1):
-        """Asks questions, as far as the phase's share of the time goes; says how far it is every few seconds."""
-        before, done, deadline = self.tally.total("different"), 0, None
+        """Sends requests until the phase's share of the time is used up; logs its progress."""
+        before, done, deadline = self.counts.total("different"), 0, None
         if self.args.seconds:
-            left = self.args.seconds - (time.monotonic() - self.begun)
+            left = self.args.seconds - (time.monotonic() - self.started)
             deadline = time.monotonic() + left * weight / self.weights
         self.weights -= weight
         for q in asked:
             if deadline and time.monotonic() > deadline:
-                self.say(f"{name}: no time for {len(asked) - done} of {len(asked)} questions")
+                self.log(f"{name}: no time for {len(asked) - done} of {len(asked)} questions")
                 break
-            self.one(name, q)
+            self.check(name, q)
             done += 1
             if time.monotonic() - self.last_line > 10:
                 self.last_line = time.monotonic()
-                self.say(f"{name}: {done} of {len(asked)}")
-        self.say(f"{name}: {done} questions, {self.tally.total('different') - before} differences")
+                self.log(f"{name}: {done} of {len(asked)}")
+        self.log(f"{name}: {done} questions, {self.counts.total('different') - before} differences")
 
     def today(self, question):
         zone = question.body.get("timeZone") or "UTC"
@@ -122,11 +122,11 @@ class Oracle:
         except zoneinfo.ZoneInfoNotFoundError:
             return datetime.datetime.now(datetime.timezone.utc).date()
 
-    def one(self, phase, q):
-        """One question, all of its pages."""
+    def check(self, phase, q):
+        """Checks one request and all of its pages."""
         while True:
             today = self.today(q)
-            status, text = self.whole(q)
+            status, text = self.complete_answer(q)
             if self.today(q) != today:
                 continue  # the day changed: which one the answer used is unknown
             if q.refused is not None:
@@ -138,22 +138,22 @@ class Oracle:
             found = compare.envelope(answer, *want)
             if found:
                 return self.differs(phase, q, today, "\n  ".join(found[:12]), answer, want)
-            self.tally.count(q.report, "equal")
+            self.counts.count(q.report, "equal")
             if answer.get("reachedEnd") is not False or q.report != "clientPropertyList":
                 return None
             q = questions.Question(q.report, q.product, dict(q.body, startAtClientId=answer["nextClientId"]))
 
-    def whole(self, q):
-        """(status, text) of an answer that includes every shard; Weir says when it does not."""
-        deadline = time.monotonic() + PATIENCE
+    def complete_answer(self, q):
+        """(status, text) of an answer that includes every shard; repeats the request while it is partial."""
+        deadline = time.monotonic() + TIMEOUT
         while True:
             begun = time.monotonic()
             status, headers, text = self.weir.ask(q.path, q.sent)
-            self.tally.took("Weir", q.report, begun)
+            self.counts.took("Weir", q.report, begun)
             if not headers.get("Weir-Partial"):
                 return status, text
             if time.monotonic() > deadline:
-                raise world.Failed(f"{q.path}: Weir-Partial: {headers['Weir-Partial']} for {PATIENCE} s")
+                raise server.Failed(f"{q.path}: Weir-Partial: {headers['Weir-Partial']} for {TIMEOUT} s")
             self.partial += 1
             time.sleep(0.2)
 
@@ -162,45 +162,45 @@ class Oracle:
         if key not in self.known:
             begun = time.monotonic()
             self.known[key] = answers.answer(self.raw, q, today, self.flags)
-            self.tally.took("DuckDB", q.report, begun)
+            self.counts.took("DuckDB", q.report, begun)
         return self.known[key]
 
     def refusal(self, phase, q, status, text):
         reason = compare.parse(text).get("reason", "") if status == 400 else ""
         if status == 400 and reason.startswith(q.refused):
-            return self.tally.count(q.report, "refused")
+            return self.counts.count(q.report, "refused")
         return self.differs(phase, q, None, f"must be a 400 about {q.refused or 'it'}, is {status} {text[:500]}")
 
     def differs(self, phase, q, today, what, answer=None, want=None):
-        self.tally.count(q.report, "different")
-        if self.tally.rows[q.report]["different"] > SHOWN:
+        self.counts.count(q.report, "different")
+        if self.counts.rows[q.report]["different"] > SHOWN:
             return
         print(f"\nDIFFERENT {phase}: {q.path} (today {today})\n{json.dumps(q.sent, ensure_ascii=False)}\n  {what}")
         if want is not None:
             print(f"Weir:   {compare.brief(answer, 700)}\nDuckDB: {compare.brief({'result': want[0]} | want[1], 700)}\n", flush=True)
 
 
-def feed(oracle, generator):
-    """All that is there at first of the generated product."""
+def send_initial_events(oracle, generator):
+    """Sends the events and changes of the generated product that exist before the first phase."""
     weir, history = oracle.weir, generator.history()
     new = send(oracle, history)
-    oracle.say(f"sent {len(history)} generated events, {new} of them new, of {len(generator.clients)} clients")
-    tell_of(oracle, generator.users(400))
+    oracle.log(f"sent {len(history)} generated events, {new} of them new, of {len(generator.clients)} clients")
+    send_changes(oracle, generator.users(400))
     weir.admin("product", "type", "--id", str(GENERATED), "--name", "C02", "--value", "3")
     left_out = [("File", "Save", False, True), (None, "Ping", True, False), ("Edit", "Export", False, False), ("Größe", "Open", True, False)]
     weir.flags(GENERATED, left_out)
     oracle.flags[GENERATED] = {(c, n): {"basic": b, "advanced": a} for c, n, b, a in left_out}
 
 
-def tell_of(oracle, changes):
-    """Reports what is known of clients beside their events."""
+def send_changes(oracle, changes):
+    """Sends changes of properties and contacts."""
     if "changes" not in oracle.args.without:
-        oracle.weir.tell(GENERATED, changes)
-        oracle.raw.tell(GENERATED, changes)
+        oracle.weir.send_changes(GENERATED, changes)
+        oracle.raw.add_changes(GENERATED, changes)
 
 
 def send(oracle, lines):
-    """Sends lines and keeps them to look into a difference; returns how many of them count."""
+    """Sends lines, and keeps them for investigating a difference; returns how many are not duplicates."""
     oracle.weir.send(GENERATED, lines)
     with open(os.path.join(oracle.weir.folder, f"sent-{GENERATED}.ndjson"), "a", encoding="utf-8") as f:
         f.writelines(line + "\n" for line in lines)
@@ -208,10 +208,10 @@ def send(oracle, lines):
 
 
 def real_lines(oracle):
-    """The lines of the real product, in two halves; none where the files are not there."""
-    packed = os.path.join(world.REAL_DATA, f"product-{REAL}.ndjson.zst")
+    """The lines of the real product, in two halves; empty if the files do not exist."""
+    packed = os.path.join(server.REAL_DATA, f"product-{REAL}.ndjson.zst")
     if not os.path.exists(packed):
-        oracle.say(f"{packed} is not there: asking about generated events alone")
+        oracle.log(f"{packed} does not exist: using only generated events")
         return [], []
     lines = [r[0] for r in oracle.raw.rows(f"SELECT json FROM read_ndjson_objects('{packed}', compression='zstd')")]
     lines = [line if isinstance(line, str) else json.dumps(line) for line in lines]
@@ -228,11 +228,11 @@ def write(oracle, name, lines):
 def finished(importing):
     _, errors = importing.communicate()
     if importing.returncode != 0:
-        raise world.Failed(f"weir import: exit {importing.returncode}: {errors[-2000:]}")
+        raise server.Failed(f"weir import: exit {importing.returncode}: {errors[-2000:]}")
 
 
-def real_subject(oracle, product, first):
-    """What there is to ask about real events, found in them."""
+def real_events_subject(oracle, product, first):
+    """The names and values in the real events that requests can use."""
     rows = oracle.raw.rows
     (low, high), = rows(f"SELECT CAST(make_timestamp(min(ms) * 1000) AS DATE), CAST(make_timestamp(max(ms) * 1000) AS DATE) FROM events WHERE product = {product}")
     values = {}
@@ -248,13 +248,13 @@ def real_subject(oracle, product, first):
     return pieces.Subject(product, low, min(high, first), values, events, own, groups=["C01", "machineId"], deep=True)
 
 
-def story(oracle, weir):
-    """The story: the same questions in each state that the events can be in."""
+def run_phases(oracle, weir):
+    """Sends the same requests in each state that the events can be in."""
     args, raw = oracle.args, oracle.raw
     now = int(time.time() * 1000)
     generator = Generator(args.seed, now)
     today = datetime.datetime.fromtimestamp(now / 1000, datetime.timezone.utc).date()
-    feed(oracle, generator)
+    send_initial_events(oracle, generator)
     subjects = [pieces.generated(GENERATED, today)]
     first, second = real_lines(oracle)
     if first:
@@ -262,8 +262,8 @@ def story(oracle, weir):
         weir.admin("product", "type", "--id", str(REAL), "--name", "C01", "--value", "3")
         finished(weir.importing(REAL, write(oracle, "real-1.ndjson", first)))
         raw.add(REAL, first)
-        subjects.append(real_subject(oracle, REAL, today))
-        oracle.say(f"imported {len(first)} real events")
+        subjects.append(real_events_subject(oracle, REAL, today))
+        oracle.log(f"imported {len(first)} real events")
     uncollected = {p: {kind: [e for e, f in tracked.items() if not f[kind]] for kind in ("basic", "advanced")} for p, tracked in oracle.flags.items()}
     draw = questions.Questions(args.seed, subjects, uncollected, args.report or list(answers.REPORTS), args.without)
     asked = [draw.next(today) for _ in range(args.questions)]
@@ -272,25 +272,25 @@ def story(oracle, weir):
     stream(oracle, generator, draw, today, second)
     await_commits(oracle)
     oracle.phase("committed", asked, weight=SAME)
-    oracle.say(weir.compact())
+    oracle.log(weir.compact())
     oracle.phase("compacted", asked, weight=SAME)
     weir.stop()
     weir.start()
-    oracle.say("restarted")
+    oracle.log("restarted")
     oracle.phase("restarted", asked, weight=SAME)
 
 
 def await_commits(oracle):
-    """Until every event that was sent is in the lake, or known as a duplicate."""
-    deadline = time.monotonic() + CUT_AGE + PATIENCE
+    """Waits until every sent event is in the lake or known as a duplicate."""
+    deadline = time.monotonic() + CUT_AGE + TIMEOUT
     while (committed := oracle.weir.committed()) < oracle.raw.seq:
         if time.monotonic() > deadline:
-            raise world.Failed(f"{committed} of {oracle.raw.seq} events are committed {CUT_AGE + PATIENCE} s after the last was sent")
+            raise server.Failed(f"{committed} of {oracle.raw.seq} events are committed {CUT_AGE + TIMEOUT} s after the last was sent")
         time.sleep(0.5)
 
 
 def stream(oracle, generator, draw, today, second):
-    """While real events of one product stream in at the back, batches of the other are sent and asked about."""
+    """Sends and queries batches of one product while real events of the other stream in."""
     importing = None
     if second:
         importing = oracle.weir.importing(REAL, write(oracle, "real-2.ndjson", second), rate=max(500, len(second) // 15))
@@ -298,13 +298,13 @@ def stream(oracle, generator, draw, today, second):
     try:
         for batch in range(BATCHES):
             send(oracle, generator.latest(60))
-            tell_of(oracle, generator.users(10))
+            send_changes(oracle, generator.users(10))
             time.sleep(FRESH)
             oracle.phase(f"streaming {batch + 1}", [draw.next(today) for _ in range(max(1, oracle.args.questions // BATCHES))])
         if importing:
             finished(importing)
             oracle.raw.add(REAL, second)
-            oracle.say(f"streamed {len(second)} real events")
+            oracle.log(f"streamed {len(second)} real events")
     finally:
         if importing and importing.poll() is None:
             importing.kill()
@@ -317,25 +317,25 @@ def main():
     print(f"seed {args.seed}", flush=True)
     folder = args.keep or tempfile.mkdtemp(prefix="weir-oracle-")
     os.makedirs(folder, exist_ok=True)
-    weir = world.World(folder, ["--processor.cut-age", f"{CUT_AGE}s", "--processor.compact-every", "1h", "--log.format", "text"])
+    weir = server.Server(folder, ["--processor.cut-age", f"{CUT_AGE}s", "--processor.compact-every", "1h", "--log.format", "text"])
     oracle = Oracle(args, weir, load.Raw())
     try:
         weir.start()
-        story(oracle, weir)
+        run_phases(oracle, weir)
         weir.stop()
-    except world.Failed as e:
+    except server.Failed as e:
         print(f"FAILED: {e}", flush=True)
         oracle.broken += 1
     finally:
         weir.kill()
         if not args.keep:
             shutil.rmtree(folder, ignore_errors=True)
-    print("\n" + oracle.tally.table())
-    passed, failed = oracle.tally.total("equal", "refused"), oracle.tally.total("different") + oracle.broken
+    print("\n" + oracle.counts.table())
+    passed, failed = oracle.counts.total("equal", "refused"), oracle.counts.total("different") + oracle.broken
     if oracle.partial:
-        print(f"{oracle.partial} answers were partial and were asked for again")
+        print(f"{oracle.partial} answers were partial and were requested again")
     if failed:
-        print(f"to see them again: scripts/oracle/run.sh --seed {args.seed} --questions {args.questions}")
+        print(f"to reproduce: scripts/oracle/run.sh --seed {args.seed} --questions {args.questions}")
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
 

@@ -1,4 +1,4 @@
-"""Random parts of questions: filters, segments, events, ranges."""
+"""Random parts of requests: filters, segments, events, ranges."""
 
 import datetime
 
@@ -12,7 +12,7 @@ NUMERIC = ["cpuCores", "displayCount", "ram", "resolutionWidth", "screenPpi", "j
 
 
 class Subject:
-    """What there is to ask about a product."""
+    """The names and values of a product that requests can use."""
 
     def __init__(self, product, first, last, values, events, own, groups, deep):
         self.product = product
@@ -25,7 +25,7 @@ class Subject:
 
 
 def generated(product, today):
-    """The subject that the generator makes."""
+    """The subject of the generated events."""
     values = {name: [v for v in pool or [] if v not in (None, "", "<NULL>")] for name, pool in POOL.items()}
     values |= {"user.tier": ["gold", "silver", "7"], "user.score": ["0", "3", "20", "2.5"], "user.vip": ["true", "false"],
                "contact.email": ["x@example.org"]}
@@ -37,7 +37,7 @@ def generated(product, today):
 
 
 class Pieces:
-    """Draws parts of questions about one subject."""
+    """Draws parts of requests about one subject."""
 
     def __init__(self, rnd, subject, today):
         self.rnd, self.subject, self.today = rnd, subject, today

@@ -1,4 +1,4 @@
-"""Random questions, and questions that must be refused."""
+"""Random requests, and requests that must be refused."""
 
 import datetime
 import random
@@ -45,7 +45,7 @@ class Question:
 
 
 class Questions:
-    """Draws questions about subjects. refusable are the (category, name) of events, by product,
+    """Draws requests about subjects. uncollected are the (category, name) of events, by product,
     that the owner does not collect as basic or advanced: {product: {"basic": [...], "advanced": [...]}}."""
 
     def __init__(self, seed, subjects, uncollected, reports, without=()):
@@ -54,7 +54,7 @@ class Questions:
         self.n = 0
 
     def next(self, today):
-        """One question; reports take turns."""
+        """One request; reports take turns."""
         report = self.reports[self.n % len(self.reports)]
         self.n += 1
         subject = self.rnd.choices(self.subjects, [4] + [1] * (len(self.subjects) - 1))[0]
@@ -207,7 +207,7 @@ class Questions:
         return body
 
     def refused(self, report, subject, pieces):
-        """A question that must be answered 400, if the report has such."""
+        """A request that must be answered 400, if the report has one."""
         body = self.body(report, subject, pieces)
         wrong = []
         if "timeZone" not in self.without:
@@ -239,7 +239,7 @@ class Questions:
 
 
 def ungrouped(body, pieces):
-    """Takes out what says nothing of a group of clients: a client's id, and what was said of one beside its events."""
+    """Removes conditions that do not apply to a group of clients: on a client's id, and on properties and contacts set by changes."""
     alone = lambda name: name == "clientId" or name.startswith(("user.", "contact."))
     for name in [n for n in body.get("globalFilters") or {} if alone(n)]:
         del body["globalFilters"][name]

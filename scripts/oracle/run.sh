@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Asks Weir and DuckDB the same random questions: installs DuckDB into .tools,
+# Sends the same random requests to Weir and DuckDB: installs DuckDB into .tools,
 # then runs oracle.py on bin/weir. Needs Go and Python 3. Arguments go to
 # oracle.py, such as --seed 7 --questions 500 --report generic/dateRange.
 set -euo pipefail

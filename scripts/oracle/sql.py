@@ -1,4 +1,4 @@
-"""The SQL of each report: what a question asks of the raw events.
+"""The SQL of each report over the raw events.
 
 A Query is a chain of common table expressions. They are, in this order:
 

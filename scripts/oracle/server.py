@@ -1,4 +1,4 @@
-"""A running `weir all` in a folder of its own: started, fed, asked and ended by the oracle alone."""
+"""A `weir all` in its own folder, which the oracle starts, queries and stops."""
 
 import base64
 import http.client
@@ -12,12 +12,12 @@ import time
 from events import encode
 
 BINARY = os.path.join(os.path.dirname(__file__), "..", "..", "bin", "weir")
-PATIENCE = 120  # seconds for the process to be ready, or to be gone
+TIMEOUT = 120  # seconds for the process to be ready, or to be gone
 REAL_DATA = os.environ.get("WEIR_E2E_DATA") or os.path.join(os.path.dirname(__file__), "..", "..", "..", "shared", "data")
 
 
 class Failed(Exception):
-    """Something that must work did not."""
+    """A step failed that must succeed."""
 
 
 def free_port():
@@ -26,8 +26,8 @@ def free_port():
         return s.getsockname()[1]
 
 
-class World:
-    """Weir, and the ways in and out of it that clients have."""
+class Server:
+    """A Weir process, and requests to it as clients send them."""
 
     def __init__(self, folder, settings=()):
         self.folder, self.settings = folder, list(settings)
@@ -47,12 +47,12 @@ class World:
                 [BINARY, "all", "--data", self.data, "--listen", f"127.0.0.1:{self.port}",
                  "--admin.listen", f"127.0.0.1:{self.admin_port}", *self.settings],
                 stdout=out, stderr=out, stdin=subprocess.DEVNULL)
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while not self.ready():
             if self.process.poll() is not None:
                 raise Failed(f"weir all exited with {self.process.returncode}: {self.tail()}")
             if time.monotonic() > deadline:
-                raise Failed(f"weir all is not ready after {PATIENCE} s: {self.tail()}")
+                raise Failed(f"weir all is not ready after {TIMEOUT} s: {self.tail()}")
             time.sleep(0.1)
         with open(os.path.join(self.data, "demo.json"), encoding="utf-8") as f:
             self.demo = json.load(f)
@@ -69,21 +69,21 @@ class World:
             return False
 
     def stop(self):
-        """SIGTERM: Weir drains and ends with 0."""
+        """Sends SIGTERM; Weir must drain and exit with 0."""
         if self.process is None or self.process.poll() is not None:
             return
         self.process.send_signal(signal.SIGTERM)
         try:
-            code = self.process.wait(PATIENCE)
+            code = self.process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            raise Failed(f"weir all still ran {PATIENCE} s after SIGTERM: {self.tail()}") from None
+            raise Failed(f"weir all still ran {TIMEOUT} s after SIGTERM: {self.tail()}") from None
         if code != 0:
             raise Failed(f"weir all exited with {code} after SIGTERM: {self.tail()}")
 
     def kill(self):
-        """Ends what still runs, when all is over or has gone wrong."""
+        """Kills the process if it still runs."""
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
@@ -93,7 +93,7 @@ class World:
             return f.read()[-3000:]
 
     def weir(self, *args, secret=None):
-        """Runs a subcommand to its end; its standard output."""
+        """Runs a subcommand and returns its standard output."""
         env = dict(os.environ, WEIR_SECRET=secret) if secret else None
         done = subprocess.run([BINARY, *args], capture_output=True, text=True, env=env, check=False)
         if done.returncode != 0:
@@ -104,7 +104,7 @@ class World:
         return json.loads(self.weir("admin", *args, "--data", self.data, "--json"))
 
     def product(self, number, name):
-        """Makes a product of the demo account and a key that writes to it."""
+        """Creates a product of the demo account and a data source for it."""
         self.admin("product", "create", "--account", self.demo["account_id"], "--id", str(number), "--name", name)
         made = self.admin("source", "create", "--product", str(number), "--name", name)
         self.keys[number] = made["key"], made["secret"]
@@ -112,7 +112,7 @@ class World:
     # HTTP
 
     def request(self, method, path, body=None, headers=()):
-        """(status, headers, text); the connection is kept."""
+        """Returns (status, headers, text); keeps the connection open."""
         for attempt in (1, 2):
             if self.connection is None:
                 self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -136,11 +136,11 @@ class World:
         self.cookie = "; ".join(cookies)
 
     def ask(self, path, body, method="POST"):
-        """One question with the session's cookie."""
+        """Sends one request with the session's cookie."""
         return self.request(method, path, json.dumps(body, ensure_ascii=False), {"Content-Type": "application/json", "Cookie": self.cookie})
 
     def committed(self):
-        """How many events are in the lake or known as duplicates, since the process was started."""
+        """Number of events that are in the lake or known as duplicates since the process started."""
         connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=10)
         connection.request("GET", "/metrics")
         lines = connection.getresponse().read().decode().splitlines()
@@ -150,7 +150,7 @@ class World:
     # events
 
     def send(self, product, lines):
-        """Reports lines, one request after the other, 1000 at most in each."""
+        """Sends lines, at most 1000 in each request."""
         key, secret = self.keys[product]
         basic = base64.b64encode(f"{key}:{secret}".encode()).decode()
         for at in range(0, len(lines), 1000):
@@ -159,8 +159,8 @@ class World:
             if status != 200:
                 raise Failed(f"send events: {status} {text}")
 
-    def tell(self, product, changes):
-        """Reports what is known of clients beside their events."""
+    def send_changes(self, product, changes):
+        """Sends changes of properties and contacts."""
         key, secret = self.keys[product]
         basic = base64.b64encode(f"{key}:{secret}".encode()).decode()
         for euid, kind, operation, values in changes:
@@ -170,7 +170,7 @@ class World:
                 raise Failed(f"{kind} of a client: {status} {text}: {body}")
 
     def importing(self, product, file, rate=None):
-        """`weir import` as a process of its own."""
+        """Starts `weir import` as another process."""
         key, secret = self.keys[product]
         args = [BINARY, "import", "--url", self.url, "--key", key] + (["--rate", str(rate)] if rate else []) + [file]
         return subprocess.Popen(args, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=dict(os.environ, WEIR_SECRET=secret))
@@ -179,7 +179,7 @@ class World:
         return self.weir("admin", "compact", "--data", self.data).strip()
 
     def flags(self, product, changes):
-        """Says how events are collected; changes are (category, name, basic, advanced)."""
+        """Sets the tracking flags of events; changes are (category, name, basic, advanced)."""
         body = {"eventUpdates": [{"category": c, "eventName": n, "basic": b, "advanced": a} for c, n, b, a in changes]}
         status, _, text = self.ask(f"/v3/event-tracking/{product}", body, method="PATCH")
         if status != 200:
