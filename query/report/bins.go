@@ -146,13 +146,13 @@ func (s *scale) automaticBins(numbers distribution) []bin {
 
 // percentile returns the smallest number that at least p of 100 clients do not
 // exceed.
-func (c distribution) percentile(p int64) int64 {
+func (d distribution) percentile(p int64) int64 {
 	var all, below int64
-	for _, n := range c {
+	for _, n := range d {
 		all += n
 	}
-	for _, number := range slices.Sorted(maps.Keys(c)) {
-		if below += c[number]; below*100 >= all*p {
+	for _, number := range slices.Sorted(maps.Keys(d)) {
+		if below += d[number]; below*100 >= all*p {
 			return number
 		}
 	}

@@ -78,9 +78,9 @@ const unset = math.MinInt64
 
 // newClientStats returns empty stats for the clients of a hash range, with the
 // memory limit of the question.
-func newClientStats(q *base, p hashRange) *clientStats {
+func newClientStats(q *base, hashes hashRange) *clientStats {
 	cs := &clientStats{
-		q: q, clients: p, maxBytes: q.params.Bytes, bucketWords: (len(q.days.Buckets) + 63) / 64,
+		q: q, clients: hashes, maxBytes: q.params.Bytes, bucketWords: (len(q.days.Buckets) + 63) / 64,
 		codes: map[string]int32{}, values: []Value{{Null: true}}, continents: map[int32]int32{},
 		matched: make([][]int8, q.props.conditions), seriesByCode: make([][][]seriesKey, q.props.levels),
 		eventIndex: newEventIndex(q), lastCode: make([]int32, len(q.props.reported)),
@@ -93,7 +93,7 @@ func newClientStats(q *base, p hashRange) *clientStats {
 }
 
 // unitOf returns the unit of a client, and adds one for a new client; false for
-// clients of other ranges and, once closed, for unknown ones.
+// clients of other ranges and, with onlyKnown, for unknown ones.
 func (cs *clientStats) unitOf(client int64) (int32, bool) {
 	if !cs.clients.has(client) {
 		return 0, false

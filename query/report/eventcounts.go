@@ -24,69 +24,69 @@ type countCell struct {
 }
 
 // add adds occurrences of an event.
-func (p *eventCounts) add(unit, event int32, count int64) {
-	for int(unit) >= len(p.lists) {
-		p.lists = append(p.lists, countList{})
+func (c *eventCounts) add(unit, event int32, count int64) {
+	for int(unit) >= len(c.lists) {
+		c.lists = append(c.lists, countList{})
 	}
-	l := &p.lists[unit]
-	at, known := p.find(l, event)
+	l := &c.lists[unit]
+	at, known := c.find(l, event)
 	if known {
-		p.cells[at].count += count
+		c.cells[at].count += count
 		return
 	}
 	if l.used == l.room {
-		at += p.growList(l)
+		at += c.growList(l)
 	}
-	cells := p.cells[at : l.from+l.used+1]
+	cells := c.cells[at : l.from+l.used+1]
 	copy(cells[1:], cells)
 	cells[0] = countCell{event: event, count: count}
 	l.used++
 }
 
 // find returns where an event is in a list, or would be.
-func (p *eventCounts) find(l *countList, event int32) (at uint32, known bool) {
+func (c *eventCounts) find(l *countList, event int32) (at uint32, known bool) {
 	low, high := l.from, l.from+l.used
 	for low < high {
-		if mid := (low + high) / 2; p.cells[mid].event < event {
+		if mid := (low + high) / 2; c.cells[mid].event < event {
 			low = mid + 1
 		} else {
 			high = mid
 		}
 	}
-	return low, low < l.from+l.used && p.cells[low].event == event
+	return low, low < l.from+l.used && c.cells[low].event == event
 }
 
 // growList moves a list to the end of cells, with twice the room, and returns
 // how far it moved. Its old place is not used again.
-func (p *eventCounts) growList(l *countList) uint32 {
+func (c *eventCounts) growList(l *countList) uint32 {
 	const minRoom = 4
-	from, room := uint32(len(p.cells)), max(minRoom, 2*l.room)
-	p.cells = append(p.cells, p.cells[l.from:l.from+l.used]...)
-	p.cells = append(p.cells, make([]countCell, room-l.used)...)
+	from, room := uint32(len(c.cells)), max(minRoom, 2*l.room)
+	c.cells = append(c.cells, c.cells[l.from:l.from+l.used]...)
+	c.cells = append(c.cells, make([]countCell, room-l.used)...)
 	far := from - l.from
 	l.from, l.room = from, room
 	return far
 }
 
 // of returns the events of a unit. The slice is valid until the next add.
-func (p *eventCounts) of(unit int32) []countCell {
-	if int(unit) >= len(p.lists) {
+func (c *eventCounts) of(unit int32) []countCell {
+	if int(unit) >= len(c.lists) {
 		return nil
 	}
-	l := &p.lists[unit]
-	return p.cells[l.from : l.from+l.used]
+	l := &c.lists[unit]
+	return c.cells[l.from : l.from+l.used]
 }
 
 // get returns how often a unit sent an event.
-func (p *eventCounts) get(unit, event int32) int64 {
-	if int(unit) >= len(p.lists) {
+func (c *eventCounts) get(unit, event int32) int64 {
+	if int(unit) >= len(c.lists) {
 		return 0
 	}
-	if at, known := p.find(&p.lists[unit], event); known {
-		return p.cells[at].count
+	if at, known := c.find(&c.lists[unit], event); known {
+		return c.cells[at].count
 	}
 	return 0
 }
 
 // bytes returns the size of the counts.
-func (p *eventCounts) bytes() int64 { return int64(cap(p.cells))*16 + int64(cap(p.lists))*12 }
+func (c *eventCounts) bytes() int64 { return int64(cap(c.cells))*16 + int64(cap(c.lists))*12 }

@@ -10,15 +10,15 @@ const hashEnd = 1 << 32
 type hashRange struct{ from, to uint64 }
 
 // whole reports whether the range has all clients.
-func (p hashRange) whole() bool { return p.from == 0 && p.to == hashEnd }
+func (r hashRange) whole() bool { return r.from == 0 && r.to == hashEnd }
 
 // has reports whether a client is in the range.
-func (p hashRange) has(client int64) bool {
-	if p.whole() {
+func (r hashRange) has(client int64) bool {
+	if r.whole() {
 		return true
 	}
 	h := hash(uint64(client)) >> 32
-	return p.from <= h && h < p.to
+	return r.from <= h && h < r.to
 }
 
 // forEachRange calls do for ranges that cover all clients, one after another.

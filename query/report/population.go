@@ -40,11 +40,11 @@ func newPopulation(b *Body, q *base, lost bool) (population, error) {
 
 // has reports whether a unit is in the population and passes the filter. Values
 // of properties are the latest known.
-func (w population) has(cs *clientStats, u int32) bool {
-	if w.lossRule == nil {
+func (p population) has(cs *clientStats, u int32) bool {
+	if p.lossRule == nil {
 		return cs.activeInRange(u) && cs.matches(u, maxDay)
 	}
-	day, lost := w.lossRule.lostOn(cs.lastDay(u))
+	day, lost := p.lossRule.lostOn(cs.lastDay(u))
 	if _, inside := cs.q.days.bucket(day); !lost || !inside {
 		return false
 	}

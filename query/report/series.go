@@ -20,39 +20,39 @@ type series struct {
 // newSeries returns the fixed series of a level, or without a level a single
 // series of all clients.
 func newSeries(l *level) *series {
-	p := &series{level: l, numbers: map[string]int{}}
+	s := &series{level: l, numbers: map[string]int{}}
 	if l == nil {
-		p.number(seriesKey{})
-		return p
+		s.number(seriesKey{})
+		return s
 	}
 	for _, in := range l.fixedSeries() {
-		p.number(in)
+		s.number(in)
 	}
-	return p
+	return s
 }
 
 // number returns the number of a series, and adds it if it is new.
-func (p *series) number(in seriesKey) int {
-	n, known := p.numbers[in.label]
+func (s *series) number(in seriesKey) int {
+	n, known := s.numbers[in.label]
 	if !known {
-		n = len(p.labels)
-		p.numbers[in.label] = n
-		p.labels, p.segments, p.units = append(p.labels, in.label), append(p.segments, in.segment), append(p.units, 0)
+		n = len(s.labels)
+		s.numbers[in.label] = n
+		s.labels, s.segments, s.units = append(s.labels, in.label), append(s.segments, in.segment), append(s.units, 0)
 	}
-	p.segments[n] = min(p.segments[n], in.segment)
+	s.segments[n] = min(s.segments[n], in.segment)
 	return n
 }
 
 // add appends the numbers of the series that a unit is in before a day, and
 // counts the unit in each.
-func (p *series) add(to []int, cs *clientStats, u int32, before Day) []int {
-	if p.level == nil {
-		p.units[0]++
+func (s *series) add(to []int, cs *clientStats, u int32, before Day) []int {
+	if s.level == nil {
+		s.units[0]++
 		return append(to, 0)
 	}
-	for _, in := range cs.seriesOf(p.level, u, before) {
-		n := p.number(in)
-		p.units[n]++
+	for _, in := range cs.seriesOf(s.level, u, before) {
+		n := s.number(in)
+		s.units[n]++
 		to = append(to, n)
 	}
 	return to
@@ -61,20 +61,20 @@ func (p *series) add(to []int, cs *clientStats, u int32, before Day) []int {
 // selected returns the numbers of the series that an answer has, ordered by
 // label. Of a segment with a limit those are the largest, by clients and then
 // by label; the series of null does not count towards the limit.
-func (p *series) selected() []int {
+func (s *series) selected() []int {
 	var out []int
-	byLabel := func(a, b int) int { return strings.Compare(p.labels[a], p.labels[b]) }
+	byLabel := func(a, b int) int { return strings.Compare(s.labels[a], s.labels[b]) }
 	limited := map[int][]int{}
-	for n := range p.labels {
-		if p.level != nil && p.labels[n] != NullLabel && p.level.segments[p.segments[n]].limit > 0 {
-			limited[p.segments[n]] = append(limited[p.segments[n]], n)
+	for n := range s.labels {
+		if s.level != nil && s.labels[n] != NullLabel && s.level.segments[s.segments[n]].limit > 0 {
+			limited[s.segments[n]] = append(limited[s.segments[n]], n)
 			continue
 		}
 		out = append(out, n)
 	}
 	for segment, numbers := range limited {
-		slices.SortFunc(numbers, func(a, b int) int { return cmp.Or(cmp.Compare(p.units[b], p.units[a]), byLabel(a, b)) })
-		out = append(out, numbers[:min(len(numbers), p.level.segments[segment].limit)]...)
+		slices.SortFunc(numbers, func(a, b int) int { return cmp.Or(cmp.Compare(s.units[b], s.units[a]), byLabel(a, b)) })
+		out = append(out, numbers[:min(len(numbers), s.level.segments[segment].limit)]...)
 	}
 	slices.SortFunc(out, byLabel)
 	return out

@@ -91,11 +91,11 @@ func (p *usedProperties) useUsage(u usageFilter) int {
 
 // reads reports whether a property of a source is read.
 func (p *usedProperties) reads(from property.Source) bool {
-	return slices.ContainsFunc(p.all, func(one usedProperty) bool { return one.source == from })
+	return slices.ContainsFunc(p.all, func(used usedProperty) bool { return used.source == from })
 }
 
 // computed reports whether a property is read that is computed from the clients
 // rollup.
 func (p *usedProperties) computed() bool {
-	return slices.ContainsFunc(p.all, func(one usedProperty) bool { return !one.coded() && one.source != property.EventUsage })
+	return slices.ContainsFunc(p.all, func(used usedProperty) bool { return !used.coded() && used.source != property.EventUsage })
 }

@@ -14,8 +14,8 @@ const maxWorkers = 4
 type rowRange struct{ worker, workers int }
 
 // bounds returns the rows of a batch that the worker adds.
-func (s rowRange) bounds(rows int) (from, to int) {
-	return s.worker * rows / s.workers, (s.worker + 1) * rows / s.workers
+func (r rowRange) bounds(rows int) (from, to int) {
+	return r.worker * rows / r.workers, (r.worker + 1) * rows / r.workers
 }
 
 // newWorkers divides a hash range and the memory of a pass evenly among

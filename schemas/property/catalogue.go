@@ -14,79 +14,77 @@ type category struct {
 	rows []Property
 }
 
-// published returns the catalogue in the published order of the list of
+// published is the catalogue in the published order of the list of
 // properties. Answers depend on the order of the categories, of the rows in
 // them and of the levels of one property.
-func published() []category {
-	return []category{
-		{"Product Properties", []Property{
-			{Name: "prodVersion", Label: "Product Version", Header: "Version", Type: Text, Daily: true, Regex: true, Values: true, Nullable: true},
-			{Name: "prodEdition", Label: "Product Edition", Header: "Edition", Type: Text, Daily: true, Regex: true, Values: true, Nullable: true},
-			{Name: "prodBuild", Label: "Product Build", Header: "Build", Type: Text, Daily: true, Regex: true, Values: true, Nullable: true},
-			{Name: "prodLanguage", Label: "Product Language", Header: "Language", Type: Text, Daily: true, Regex: true, Values: true, Nullable: true},
-		}},
-		{"License Properties", []Property{
-			{Name: "licenseType", Label: "License Type", Header: "License Type", Type: Text, Daily: true, Regex: true, Values: true},
-			{Name: NameLicenseKey, Label: "License Key", Type: Text, Regex: true, Nullable: true},
-			{Name: "licenseStatus.activated", Label: "Key Activated", Header: "Key Activated", Type: Flag, Daily: true},
-			{Name: "licenseStatus.blocked", Label: "Key Blocked", Header: "Key Blocked", Type: Flag, Daily: true},
-			{Name: "licenseStatus.expired", Label: "Key Expired", Header: "Key Expired", Type: Flag, Daily: true},
-			{Name: "licenseStatus.allowed", Label: "Key Allowed", Header: "Key Allowed", Type: Flag, Daily: true},
-		}},
-		{"Geography", []Property{
-			{Name: NameContinent, Label: "Continent", Type: Text, Source: Continent, Daily: true, Values: true, Nullable: true},
-			{Name: NameCountry, Label: "Country", Header: "Country", Type: Text, Daily: true, Values: true, Nullable: true},
-			{Name: NameUSState, Label: "US State", Header: "US State", Type: Text, Daily: true, Values: true, Nullable: true},
-		}},
-		{"Operating System", []Property{
-			{Name: "os.platform", Label: "OS Platform", Type: Text, Daily: true, Regex: true, Values: true, Nullable: true},
-			{Name: "os.version", Label: "OS Version", Header: "OS Type", Type: Text, Daily: true, Regex: true, Values: true, Nullable: true},
-			{Name: "os.edition", Label: "OS Edition", Type: Text, Daily: true, Regex: true, Values: true, Nullable: true},
-			{Name: "osLanguage", Label: "OS Language", Header: "OS Language", Type: Text, Daily: true, Regex: true, Values: true, Nullable: true},
-			{Name: "osWordLength", Label: "OS Architecture", Header: "OS Architecture", Type: Text, Regex: true, Values: true},
-		}},
-		{"Hardware", []Property{
-			{Name: "formFactor", Label: "Computer Type", Header: "Computer Type", Type: Text, Regex: true, Values: true, Nullable: true},
-			{Name: "vm", Label: "Virtual Machine", Type: Text, Regex: true, Values: true, Nullable: true},
-			{Name: "cpuType", Label: "CPU Type", Header: "CPU Type", Type: Text, Regex: true, Values: true, Nullable: true},
-			{Name: "cpuCores", Label: "CPU Cores", Header: "CPU Cores", Type: Number, Nullable: true},
-			{Name: "ram", Label: "RAM", Header: "RAM", Type: Number, Nullable: true},
-			{Name: "displayCount", Label: "Number of Monitors", Header: "Number of Monitors", Type: Number},
-			{Name: "resolutionWidth", Label: "Screen Resolution Width", Type: Number, Nullable: true},
-			{Name: "resolutionHeight", Label: "Screen Resolution Height", Type: Number, Nullable: true},
-			{Name: "screenPpi", Label: "Screen PPI", Type: Number},
-			{Name: "touchScreen", Label: "Touch Screen", Type: Boolean, Nullable: true},
-			{Name: "gpu.vendor", Label: "GPU Vendor", Type: Text, Regex: true, Values: true, Nullable: true},
-			{Name: "gpu.model", Label: "GPU Model", Header: "GPU", Type: Text, Regex: true, Values: true, Nullable: true},
-		}},
-		{"Software", []Property{
-			{Name: "dotNetVersion", Label: ".NET Versions", Header: ".NET Versions", Type: Text, Regex: true, Values: true},
-			{Name: "javaVersion", Label: "Java Version", Type: Text, Regex: true, Values: true, Nullable: true},
-			{Name: "javaVendor", Label: "Java Vendor", Type: Text, Regex: true, Values: true, Nullable: true},
-			{Name: "javaRuntime", Label: "Java Runtime", Type: Text, Regex: true, Values: true, Nullable: true},
-			{Name: "javaGraphics", Label: "Java Graphics", Type: Text, Regex: true, Values: true, Nullable: true},
-			{Name: "javaVmVersion", Label: "Java VM Version", Type: Text, Regex: true, Values: true, Nullable: true},
-			{Name: "javaVmName", Label: "Java VM Name", Type: Text, Regex: true, Values: true, Nullable: true},
-			{Name: "javaVmRam", Label: "Java VM RAM", Type: Number},
-		}},
-		{"Client Properties", []Property{
-			{Name: NameClientID, Label: "Client ID", Header: "Client ID", Type: Text, Source: ClientID, Regex: true},
-			{Name: NameMachineID, Label: "Machine ID", Type: Text, Regex: true, Nullable: true},
-			{Name: "dateInstalled", Label: "Date Installed", Type: Date, Source: FirstSeen},
-			{Name: "dateLastSeen", Label: "Date Last Seen", Type: Date, Source: LastSeen},
-			{Name: "lifetimeRuntimeMinutes", Label: "Lifetime Runtime Minutes", Type: Number, Source: RuntimeMinutes},
-			{Name: "lifetimeSessionCount", Label: "Lifetime Session Count", Type: Number, Source: SessionCount},
-			{Name: NameEventUsage, Label: "Lifetime Event Usage", Type: Number, Source: EventUsage},
-			{Name: "optOut.historical", Label: "Opted Out Ever", Type: Flag},
-			{Name: "optOut.current", Label: "Opted Out Now", Type: Flag},
-			{Name: "backOff.historical", Label: "Backed Off Ever", Type: Flag},
-			{Name: "backOff.current", Label: "Backed Off Now", Type: Flag},
-		}},
-		{CustomCategory, custom()},
-		{"", []Property{ // read by the export files alone
-			{Name: "resolution", Header: "Screen Resolution", Type: Text},
-		}},
-	}
+var published = []category{
+	{"Product Properties", []Property{
+		{Name: "prodVersion", Label: "Product Version", Header: "Version", Type: Text, Daily: true, Regex: true, Values: true, Nullable: true},
+		{Name: "prodEdition", Label: "Product Edition", Header: "Edition", Type: Text, Daily: true, Regex: true, Values: true, Nullable: true},
+		{Name: "prodBuild", Label: "Product Build", Header: "Build", Type: Text, Daily: true, Regex: true, Values: true, Nullable: true},
+		{Name: "prodLanguage", Label: "Product Language", Header: "Language", Type: Text, Daily: true, Regex: true, Values: true, Nullable: true},
+	}},
+	{"License Properties", []Property{
+		{Name: "licenseType", Label: "License Type", Header: "License Type", Type: Text, Daily: true, Regex: true, Values: true},
+		{Name: NameLicenseKey, Label: "License Key", Type: Text, Regex: true, Nullable: true},
+		{Name: "licenseStatus.activated", Label: "Key Activated", Header: "Key Activated", Type: Flag, Daily: true},
+		{Name: "licenseStatus.blocked", Label: "Key Blocked", Header: "Key Blocked", Type: Flag, Daily: true},
+		{Name: "licenseStatus.expired", Label: "Key Expired", Header: "Key Expired", Type: Flag, Daily: true},
+		{Name: "licenseStatus.allowed", Label: "Key Allowed", Header: "Key Allowed", Type: Flag, Daily: true},
+	}},
+	{"Geography", []Property{
+		{Name: NameContinent, Label: "Continent", Type: Text, Source: Continent, Daily: true, Values: true, Nullable: true},
+		{Name: NameCountry, Label: "Country", Header: "Country", Type: Text, Daily: true, Values: true, Nullable: true},
+		{Name: NameUSState, Label: "US State", Header: "US State", Type: Text, Daily: true, Values: true, Nullable: true},
+	}},
+	{"Operating System", []Property{
+		{Name: "os.platform", Label: "OS Platform", Type: Text, Daily: true, Regex: true, Values: true, Nullable: true},
+		{Name: "os.version", Label: "OS Version", Header: "OS Type", Type: Text, Daily: true, Regex: true, Values: true, Nullable: true},
+		{Name: "os.edition", Label: "OS Edition", Type: Text, Daily: true, Regex: true, Values: true, Nullable: true},
+		{Name: "osLanguage", Label: "OS Language", Header: "OS Language", Type: Text, Daily: true, Regex: true, Values: true, Nullable: true},
+		{Name: "osWordLength", Label: "OS Architecture", Header: "OS Architecture", Type: Text, Regex: true, Values: true},
+	}},
+	{"Hardware", []Property{
+		{Name: "formFactor", Label: "Computer Type", Header: "Computer Type", Type: Text, Regex: true, Values: true, Nullable: true},
+		{Name: "vm", Label: "Virtual Machine", Type: Text, Regex: true, Values: true, Nullable: true},
+		{Name: "cpuType", Label: "CPU Type", Header: "CPU Type", Type: Text, Regex: true, Values: true, Nullable: true},
+		{Name: "cpuCores", Label: "CPU Cores", Header: "CPU Cores", Type: Number, Nullable: true},
+		{Name: "ram", Label: "RAM", Header: "RAM", Type: Number, Nullable: true},
+		{Name: "displayCount", Label: "Number of Monitors", Header: "Number of Monitors", Type: Number},
+		{Name: "resolutionWidth", Label: "Screen Resolution Width", Type: Number, Nullable: true},
+		{Name: "resolutionHeight", Label: "Screen Resolution Height", Type: Number, Nullable: true},
+		{Name: "screenPpi", Label: "Screen PPI", Type: Number},
+		{Name: "touchScreen", Label: "Touch Screen", Type: Boolean, Nullable: true},
+		{Name: "gpu.vendor", Label: "GPU Vendor", Type: Text, Regex: true, Values: true, Nullable: true},
+		{Name: "gpu.model", Label: "GPU Model", Header: "GPU", Type: Text, Regex: true, Values: true, Nullable: true},
+	}},
+	{"Software", []Property{
+		{Name: "dotNetVersion", Label: ".NET Versions", Header: ".NET Versions", Type: Text, Regex: true, Values: true},
+		{Name: "javaVersion", Label: "Java Version", Type: Text, Regex: true, Values: true, Nullable: true},
+		{Name: "javaVendor", Label: "Java Vendor", Type: Text, Regex: true, Values: true, Nullable: true},
+		{Name: "javaRuntime", Label: "Java Runtime", Type: Text, Regex: true, Values: true, Nullable: true},
+		{Name: "javaGraphics", Label: "Java Graphics", Type: Text, Regex: true, Values: true, Nullable: true},
+		{Name: "javaVmVersion", Label: "Java VM Version", Type: Text, Regex: true, Values: true, Nullable: true},
+		{Name: "javaVmName", Label: "Java VM Name", Type: Text, Regex: true, Values: true, Nullable: true},
+		{Name: "javaVmRam", Label: "Java VM RAM", Type: Number},
+	}},
+	{"Client Properties", []Property{
+		{Name: NameClientID, Label: "Client ID", Header: "Client ID", Type: Text, Source: ClientID, Regex: true},
+		{Name: NameMachineID, Label: "Machine ID", Type: Text, Regex: true, Nullable: true},
+		{Name: "dateInstalled", Label: "Date Installed", Type: Date, Source: FirstSeen},
+		{Name: "dateLastSeen", Label: "Date Last Seen", Type: Date, Source: LastSeen},
+		{Name: "lifetimeRuntimeMinutes", Label: "Lifetime Runtime Minutes", Type: Number, Source: RuntimeMinutes},
+		{Name: "lifetimeSessionCount", Label: "Lifetime Session Count", Type: Number, Source: SessionCount},
+		{Name: NameEventUsage, Label: "Lifetime Event Usage", Type: Number, Source: EventUsage},
+		{Name: "optOut.historical", Label: "Opted Out Ever", Type: Flag},
+		{Name: "optOut.current", Label: "Opted Out Now", Type: Flag},
+		{Name: "backOff.historical", Label: "Backed Off Ever", Type: Flag},
+		{Name: "backOff.current", Label: "Backed Off Now", Type: Flag},
+	}},
+	{CustomCategory, custom()},
+	{"", []Property{ // read by the export files alone
+		{Name: "resolution", Header: "Screen Resolution", Type: Text},
+	}},
 }
 
 // CustomCategory is the group of the custom properties in the list of
@@ -108,7 +106,7 @@ func custom() []Property {
 // members of nested properties by the name before the dot, and the names of the
 // custom properties.
 var (
-	rows        = flatten(published())
+	rows        = flatten(published)
 	byName      = index(rows)
 	levels      = levelsOf(rows)
 	customNames = namesOfCustom(rows)
