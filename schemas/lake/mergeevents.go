@@ -26,7 +26,7 @@ type eventInput struct {
 // to.
 type eventMerge struct {
 	out     *mergeOutput
-	heap    mergeHeap[eventInput]
+	inputs  mergeHeap[eventInput]
 	batches []arrow.Record // retained; rows refer to them
 	rows    []parquet.RowRef
 }
@@ -36,7 +36,7 @@ type eventMerge struct {
 // rows are not yet written.
 func mergeEvents(ctx context.Context, l *Lake, out *mergeOutput, files []DataFile) error {
 	m := &eventMerge{out: out, rows: make([]parquet.RowRef, 0, mergeBatchRows)}
-	m.heap.less = func(a, b *eventInput) bool { return a.compare(b) < 0 }
+	m.inputs.less = func(a, b *eventInput) bool { return a.compare(b) < 0 }
 	defer m.release(0)
 	for _, f := range files {
 		next, stop := iter.Pull2(l.fileBatches(ctx, Events, f, len(files)))
@@ -47,10 +47,10 @@ func mergeEvents(ctx context.Context, l *Lake, out *mergeOutput, files []DataFil
 			return err
 		}
 		if more {
-			m.heap.push(r)
+			m.inputs.add(r)
 		}
 	}
-	for len(m.heap.items) > 0 {
+	for len(m.inputs.items) > 0 {
 		if err := m.step(ctx); err != nil {
 			return err
 		}
@@ -69,7 +69,7 @@ func (r *eventInput) compare(o *eventInput) int {
 
 // step appends the least row of all inputs.
 func (m *eventMerge) step(ctx context.Context) error {
-	r := m.heap.items[0]
+	r := m.inputs.items[0]
 	m.rows = append(m.rows, parquet.RowRef{Batch: r.batchIndex, Row: uint32(r.row)})
 	r.row++
 	more := true
@@ -81,7 +81,7 @@ func (m *eventMerge) step(ctx context.Context) error {
 			return err
 		}
 	}
-	m.heap.fixFirst(more)
+	m.inputs.fixFirst(more)
 	if len(m.rows) == mergeBatchRows {
 		return m.flush(ctx)
 	}
@@ -112,7 +112,7 @@ func (m *eventMerge) flush(ctx context.Context) error {
 	}
 	m.rows = m.rows[:0]
 	used := len(m.batches)
-	for _, r := range m.heap.items {
+	for _, r := range m.inputs.items {
 		r.rec.Retain()
 		r.batchIndex = uint32(len(m.batches) - used)
 		m.batches = append(m.batches, r.rec)

@@ -1,9 +1,6 @@
 package lake
 
-import (
-	"iter"
-	"slices"
-)
+import "iter"
 
 // mergeInput is one of the inputs of a merge, at its next row.
 type mergeInput[R any] struct {
@@ -16,8 +13,8 @@ type mergeInput[R any] struct {
 // follow one another. A row is valid until the next.
 func mergeSorted[R any](inputs []iter.Seq2[*R, error], compare func(a, b *R) int, merge func(into, from *R)) iter.Seq2[*R, error] {
 	return func(yield func(*R, error) bool) {
-		var heap mergeHeap[mergeInput[R]]
-		heap.less = func(a, b *mergeInput[R]) bool { return compare(a.row, b.row) < 0 }
+		var queue mergeHeap[mergeInput[R]]
+		queue.less = func(a, b *mergeInput[R]) bool { return compare(a.row, b.row) < 0 }
 		for _, in := range inputs {
 			next, stop := iter.Pull2(in)
 			defer stop()
@@ -27,13 +24,13 @@ func mergeSorted[R any](inputs []iter.Seq2[*R, error], compare func(a, b *R) int
 				return
 			} else if ok {
 				s.row = row
-				heap.push(s)
+				queue.add(s)
 			}
 		}
 		var out R
 		have := false
-		for len(heap.items) > 0 {
-			top := heap.items[0]
+		for len(queue.items) > 0 {
+			top := queue.items[0]
 			switch {
 			case have && merge != nil && compare(&out, top.row) == 0:
 				merge(&out, top.row)
@@ -48,52 +45,10 @@ func mergeSorted[R any](inputs []iter.Seq2[*R, error], compare func(a, b *R) int
 				return
 			}
 			top.row = row
-			heap.fixFirst(ok)
+			queue.fixFirst(ok)
 		}
 		if have {
 			yield(&out, nil)
 		}
-	}
-}
-
-// mergeHeap keeps the least of its items first.
-type mergeHeap[T any] struct {
-	items []*T
-	less  func(a, b *T) bool
-}
-
-// push adds an item.
-func (h *mergeHeap[T]) push(item *T) {
-	h.items = append(h.items, item)
-	for i := len(h.items) - 1; i > 0; {
-		up := (i - 1) / 2
-		if !h.less(h.items[i], h.items[up]) {
-			return
-		}
-		h.items[i], h.items[up] = h.items[up], h.items[i]
-		i = up
-	}
-}
-
-// fixFirst restores the order after the first item has changed, or drops that
-// item if keep is false.
-func (h *mergeHeap[T]) fixFirst(keep bool) {
-	if !keep {
-		last := len(h.items) - 1
-		h.items[0] = h.items[last]
-		h.items = slices.Delete(h.items, last, last+1)
-	}
-	for i := 0; ; {
-		least := i
-		for _, down := range [...]int{2*i + 1, 2*i + 2} {
-			if down < len(h.items) && h.less(h.items[down], h.items[least]) {
-				least = down
-			}
-		}
-		if least == i {
-			return
-		}
-		h.items[i], h.items[least] = h.items[least], h.items[i]
-		i = least
 	}
 }
