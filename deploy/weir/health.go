@@ -21,8 +21,8 @@ type probe struct {
 const readyWait = 5 * time.Second
 
 // readiness runs every probe, one after the other within readyWait together. It
-// returns the names of the services that are not
-// ready and the reasons, or nil when all are ready.
+// returns the names of the services that are not ready and the reasons, or nil
+// when all are ready.
 func readiness(ctx context.Context, probes []probe) (missing []string, why error) {
 	ctx, cancel := context.WithTimeout(ctx, readyWait)
 	defer cancel()
