@@ -176,5 +176,5 @@ func demoHint(dir, url string) string {
 	if _, err := os.Stat(path); err != nil { //nolint:gosec // the operator names the folder
 		return ""
 	}
-	return fmt.Sprintf("keys to try it with are in %s; README.md has the curl lines for %s\n", path, url)
+	return fmt.Sprintf("the credentials of the demo account are in %s; README.md has example requests for %s\n", path, url)
 }
