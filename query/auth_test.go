@@ -22,14 +22,14 @@ func TestLoginIsThrottled(t *testing.T) {
 			w.Handler().ServeHTTP(out, r)
 			return out
 		}
-		for range basicBurst {
+		for range attemptBurst {
 			if out := login("guess", "192.0.2.1"); out.Code != http.StatusUnauthorized {
 				t.Fatalf("guess: %d %s", out.Code, out.Body)
 			}
 		}
 		out := login(worldPassword, "192.0.2.1")
 		if out.Code != http.StatusTooManyRequests || out.Header().Get("Retry-After") == "" {
-			t.Errorf("after %d guesses: %d, Retry-After %q", basicBurst, out.Code, out.Header().Get("Retry-After"))
+			t.Errorf("after %d guesses: %d, Retry-After %q", attemptBurst, out.Code, out.Header().Get("Retry-After"))
 		}
 		if !strings.Contains(out.Body.String(), `"status":"AUTH ERROR"`) {
 			t.Errorf("body = %s", out.Body)
@@ -65,7 +65,7 @@ func TestClientAddress(t *testing.T) {
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil)
 		r.Header["X-Forwarded-For"] = c.forwarded
-		if got := newBasicAuth(nil, c.trust).client(r); got != c.want {
+		if got := newPasswords(nil, c.trust).clientAddr(r); got != c.want {
 			t.Errorf("trust %v, %q: %s, want %s", c.trust, c.forwarded, got, c.want)
 		}
 	}
@@ -99,7 +99,7 @@ func TestCookies(t *testing.T) {
 					t.Errorf("cookie = %v, want secure %v", k, c.secure)
 				}
 			}
-			link := w.publicEndpoint(r)
+			link := w.reporting.exports.storeEndpoint(r)
 			if got := strings.HasPrefix(link, "https://"); got != c.secure {
 				t.Errorf("links begin with %s", link)
 			}
@@ -119,7 +119,7 @@ func TestPublicEndpoint(t *testing.T) {
 	} {
 		w := newExportWorld(t, c.cfg)
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil)
-		if got := w.publicEndpoint(r); got != c.want {
+		if got := w.reporting.exports.storeEndpoint(r); got != c.want {
 			t.Errorf("%+v: endpoint = %q, want %q", c.cfg, got, c.want)
 		}
 	}

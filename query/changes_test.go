@@ -16,6 +16,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"weir/query/report"
+	"weir/query/view"
 	"weir/schemas"
 	"weir/schemas/columns"
 	"weir/schemas/lake"
@@ -94,7 +95,7 @@ func (w *listWorld) commitChanges(shard int32, to int64) {
 }
 
 // saidBelow are the changes of a product below a watermark, in order.
-func (w *listWorld) saidBelow(product int64, marks watermark) []lake.Change {
+func (w *listWorld) saidBelow(product int64, marks view.Watermark) []lake.Change {
 	var rows []lake.Change
 	for _, h := range w.shards {
 		h.mu.Lock()
@@ -113,10 +114,10 @@ func byPlace(a, b lake.Change) int {
 	return cmp.Or(cmp.Compare(a.Shard, b.Shard), cmp.Compare(a.Offset, b.Offset))
 }
 
-func changesOf(t *testing.T, v *view, f columns.Filter) []lake.Change {
+func changesOf(t *testing.T, v *view.View, f columns.Filter) []lake.Change {
 	t.Helper()
 	var got []lake.Change
-	for c, err := range v.changes(t.Context(), f) {
+	for c, err := range v.Changes(t.Context(), f) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,37 +163,37 @@ func TestChangesAreThoseBelowTheWatermark(t *testing.T) {
 		if r.IntN(2) == 0 {
 			w.disown(w.shards[r.IntN(listShards)])
 		}
-		check := func(q question) watermark {
+		check := func(q view.Request) view.Watermark {
 			t.Helper()
-			q.changes = true
-			v, err := w.plan(t.Context(), q)
+			q.Changes = true
+			v, err := w.views.Plan(t.Context(), q)
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer v.close()
-			if diff := gocmp.Diff(w.saidBelow(1, v.watermark), changesOf(t, v, columns.Filter{Products: []int64{1}})); diff != "" {
-				t.Errorf("%+v at %s (-want +got):\n%s", q, v.watermark, diff)
+			defer v.Close()
+			if diff := gocmp.Diff(w.saidBelow(1, v.Watermark()), changesOf(t, v, columns.Filter{Products: []int64{1}})); diff != "" {
+				t.Errorf("%+v at %s (-want +got):\n%s", q, v.Watermark(), diff)
 			}
-			some := slices.DeleteFunc(w.saidBelow(1, v.watermark), func(c lake.Change) bool { return c.Client != 102 })
+			some := slices.DeleteFunc(w.saidBelow(1, v.Watermark()), func(c lake.Change) bool { return c.Client != 102 })
 			if diff := gocmp.Diff(some, changesOf(t, v, columns.Filter{Products: []int64{1}, Clients: []int64{102}, TimeTo: 1})); diff != "" {
 				t.Errorf("client 102 (-want +got):\n%s", diff)
 			}
-			return v.watermark
+			return v.Watermark()
 		}
 		filter := columns.Filter{Products: []int64{1}, TimeFrom: 1, TimeTo: 2} // of the events
-		newest := check(question{columns: []string{columns.ClientID}, filter: filter})
-		check(question{lakeOnly: true})
-		older := watermark{}
+		newest := check(view.Request{Columns: []string{columns.ClientID}, Filter: filter})
+		check(view.Request{LakeOnly: true})
+		older := view.Watermark{}
 		for shard, next := range newest {
 			older[shard] = r.Int64N(next + 1)
 		}
-		check(question{filter: filter, watermark: older, exact: true})
+		check(view.Request{Filter: filter, Watermark: older, Exact: true})
 	}
 }
 
-// TestKnownClients: what the changes come to, and what is left out without
+// TestChangedClients: what the changes come to, and what is left out without
 // being asked for.
-func TestKnownClients(t *testing.T) {
+func TestChangedClients(t *testing.T) {
 	w := newListWorld(t, Config{})
 	say := func(client int64, kind schemas.ChangeKind, op, values string) {
 		w.say(0, schemas.Change{Product: 1, Client: client, Time: listNow, Kind: kind, Operation: op, Values: []byte(values)})
@@ -204,12 +205,12 @@ func TestKnownClients(t *testing.T) {
 	w.commit(0, listFirst+1)
 	say(7, schemas.PropertyChange, schemas.OpIncrease, `{"seats":0.5}`)
 	say(8, schemas.PropertyChange, schemas.OpAdd, `{"tags":["a"]}`)
-	v, err := w.plan(t.Context(), question{filter: columns.Filter{Products: []int64{1}}, changes: true})
+	v, err := w.views.Plan(t.Context(), view.Request{Filter: columns.Filter{Products: []int64{1}}, Changes: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer v.close()
-	set, err := v.knownClients(t.Context(), 1, allUserAttributes("user.plan", "user.seats", "user.tags", "contact.email"))
+	defer v.Close()
+	set, err := changedClients(t.Context(), v, 1, allUserAttributes("user.plan", "user.seats", "user.tags", "contact.email"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,18 +231,18 @@ func TestKnownClients(t *testing.T) {
 	}
 	scan := allUserAttributes("user.plan", "user.tags")
 	scan.Bytes = 1
-	if _, err := v.knownClients(t.Context(), 1, scan); !errors.Is(err, report.ErrFull) {
+	if _, err := changedClients(t.Context(), v, 1, scan); !errors.Is(err, report.ErrFull) {
 		t.Errorf("two clients in a byte: %v, want %v", err, report.ErrFull)
 	}
 	scan.Clients = func(client int64) bool { return client == 7 }
-	if set, err := v.knownClients(t.Context(), 1, scan); err != nil || set.Len() != 1 {
+	if set, err := changedClients(t.Context(), v, 1, scan); err != nil || set.Len() != 1 {
 		t.Errorf("one client in a byte: %v, want all of it", err)
 	}
 }
 
-// TestToldIsWhatReportsRead: by the names that a report knows, with the latest
+// TestUserAttributes: by the names that a report knows, with the latest
 // change of each.
-func TestToldIsWhatReportsRead(t *testing.T) {
+func TestUserAttributes(t *testing.T) {
 	w := newListWorld(t, Config{})
 	for i, c := range []schemas.Change{
 		{Product: 1, Client: 5, Kind: schemas.PropertyChange, Operation: schemas.OpSet, Values: []byte(`{"plan":"free","gone":1}`)},
@@ -253,13 +254,13 @@ func TestToldIsWhatReportsRead(t *testing.T) {
 		c.Time = listNow + int64(i)
 		w.say(0, c)
 	}
-	v, err := w.plan(t.Context(), question{filter: columns.Filter{Products: []int64{1}}, changes: true})
+	v, err := w.views.Plan(t.Context(), view.Request{Filter: columns.Filter{Products: []int64{1}}, Changes: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer v.close()
+	defer v.Close()
 	got := map[string]report.UserAttribute{}
-	for told, err := range v.userAttributes(t.Context(), 1, allUserAttributes("user.plan", "user.gone", "contact.email")) {
+	for told, err := range userAttributes(t.Context(), v, 1, allUserAttributes("user.plan", "user.gone", "contact.email")) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -272,7 +273,7 @@ func TestToldIsWhatReportsRead(t *testing.T) {
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	names, err := v.userAttributeNames(t.Context(), columns.Filter{Products: []int64{1}})
+	names, err := userAttributeNames(t.Context(), v, columns.Filter{Products: []int64{1}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,37 +314,38 @@ func TestCommitBetweenTheLoads(t *testing.T) {
 	w.commitChanges(0, listFirst+1)
 	w.commit(0, listFirst+1)
 	w.disown(w.shards[0])
-	before, h := w.deps.Lake, &hooked{Pointers: w.lake.Pointers, loads: 10}
+	h := &hooked{Pointers: w.lake.Pointers, loads: 10}
 	l, err := lake.Open(t.Context(), lake.Config{Bucket: laketest.Bucket, Memory: w.mem}, lake.NewCatalog(h, w.lake.Store), w.lake.Store)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.deps.Lake = l
-	h.loads, h.then = 0, func() {
-		w.deps.Lake = before
-		w.commitChanges(0, listFirst+3)
-		w.commit(0, listFirst+3)
-		w.deps.Lake = l
-	}
-	v, err := w.plan(t.Context(), question{changes: true})
+	views, err := view.NewReader(view.Config{MaxScans: 1}, view.Deps{Lake: l, Tail: w.deps.Tail, Owners: w.owners, Log: w.deps.Log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer v.close()
+	h.loads, h.then = 0, func() {
+		w.commitChanges(0, listFirst+3)
+		w.commit(0, listFirst+3)
+	}
+	v, err := views.Plan(t.Context(), view.Request{Changes: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
 	got := changesOf(t, v, columns.Filter{Products: []int64{1}})
-	if diff := gocmp.Diff(w.saidBelow(1, v.watermark), got); diff != "" || h.loads < 2 {
-		t.Errorf("at %s (-want +got):\n%s", v.watermark, diff)
+	if diff := gocmp.Diff(w.saidBelow(1, v.Watermark()), got); diff != "" || h.loads < 2 {
+		t.Errorf("at %s (-want +got):\n%s", v.Watermark(), diff)
 	}
 }
 
-// allUserAttributes asks of every client.
+// everythingTold asks of every client.
 func allUserAttributes(names ...string) report.UserAttributeScan {
 	return report.UserAttributeScan{Clients: func(int64) bool { return true }, Names: names, Bytes: 1 << 20}
 }
 
-// TestReportsKnowWhatWasTold: properties and contacts in filters, segments and
+// TestReportsReadUserAttributes: properties and contacts in filters, segments and
 // lists, also what is still in the tail.
-func TestReportsKnowWhatWasTold(t *testing.T) {
+func TestReportsReadUserAttributes(t *testing.T) {
 	w := newReportWorld(t)
 	say := func(client int64, kind schemas.ChangeKind, values string) {
 		w.say(0, schemas.Change{Product: 1, Client: client, Time: w.midday, Kind: kind, Operation: schemas.OpSet, Values: []byte(values)})

@@ -5,15 +5,15 @@ import (
 	"slices"
 )
 
-// crossOrigin lets pages of Config.Origins read the answers of contract 4, and
-// answers the browser's question whether they may ask at all. An origin is
-// named, never "*": with it a browser would not send the session's cookie.
-func (s *Service) crossOrigin(method string, answer http.Handler) http.Handler {
+// crossOrigin lets pages of origins read the answers of the Reporting API, and
+// answers the preflight request of browsers. It names the origin and never
+// answers "*", because a browser would then not send the session cookie.
+func crossOrigin(origins []string, methods string, answer http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
 		header.Add("Vary", "Origin")
 		origin := r.Header.Get("Origin")
-		if origin == "" || !slices.Contains(s.cfg.Origins, origin) {
+		if origin == "" || !slices.Contains(origins, origin) {
 			answer.ServeHTTP(w, r)
 			return
 		}
@@ -24,7 +24,7 @@ func (s *Service) crossOrigin(method string, answer http.Handler) http.Handler {
 			answer.ServeHTTP(w, r)
 			return
 		}
-		header.Set("Access-Control-Allow-Methods", method)
+		header.Set("Access-Control-Allow-Methods", methods)
 		header.Set("Access-Control-Allow-Headers", "Content-Type, RUI-Client, RUI-Client-Version, X-Request-Id, Weir-Watermark")
 		header.Set("Access-Control-Max-Age", "600")
 		w.WriteHeader(http.StatusNoContent)

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/csv"
 	"errors"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -18,7 +17,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"weir/query/export"
-	"weir/schemas/lake"
 	"weir/schemas/registry"
 )
 
@@ -35,9 +33,9 @@ func (w *exportWorld) run(s *Service) {
 	})
 }
 
-// files is what listFiles says, in short: open files with their availability,
+// listed is what listFiles says, in short: open files with their availability,
 // daily and monthly ones.
-func (w *exportWorld) files(path string) []string {
+func (w *exportWorld) listed(path string) []string {
 	w.t.Helper()
 	out := w.ask(w.userA, http.MethodGet, path, "")
 	var answer struct {
@@ -68,7 +66,7 @@ func (w *exportWorld) files(path string) []string {
 
 func (w *exportWorld) check(at string, want ...string) {
 	w.t.Helper()
-	if diff := cmp.Diff(want, w.files("/v3/customEventTracking/listFiles/1001")); diff != "" {
+	if diff := cmp.Diff(want, w.listed("/v3/customEventTracking/listFiles/1001")); diff != "" {
 		w.t.Errorf("%s: files (-want +got):\n%s", at, diff)
 	}
 }
@@ -196,7 +194,7 @@ func TestLogsAreAhead(t *testing.T) {
 		time.Sleep(24*time.Hour - 3*time.Minute)
 		w.arrive(0, midnight, event(1001, "b"))
 		w.arrive(1, midnight)
-		if err := w.closeDays(t.Context()); err != nil {
+		if err := w.files.Maintain(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		w.check("before midnight", "open 1001_cust_2000-01-02.zip", "1001_cust_2000-01-01.zip")
@@ -206,36 +204,15 @@ func TestLogsAreAhead(t *testing.T) {
 	})
 }
 
-// TestPassed is rule 8 alone: every shard counts.
-func TestPassed(t *testing.T) {
-	check := func(name string, shards int, want int64, v lake.ShardStates) {
-		t.Helper()
-		got := int64(0)
-		if until := passed(v, shards); !until.IsZero() {
-			got = until.UnixMilli()
-		}
-		if got != want {
-			t.Errorf("%s: %d, want %d", name, got, want)
-		}
-	}
-	at := func(ms int64) lake.ShardState { return lake.ShardState{LogTime: ms} }
-	check("the slowest counts", 2, 10, lake.ShardStates{0: at(20), 1: at(10)})
-	check("the order does not", 2, 10, lake.ShardStates{0: at(10), 1: at(20)})
-	check("a shard that was never committed", 3, 0, lake.ShardStates{0: at(20), 1: at(10)})
-	check("a shard without a log time", 2, 0, lake.ShardStates{0: at(0), 1: at(10)})
-	check("no topic yet", 0, 0, lake.ShardStates{})
-}
-
 // TestFilesAreBuiltOnce runs two processes side by side, and a store that
 // fails now and then.
 func TestFilesAreBuiltOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newExportWorld(t, Config{})
-		other, err := New(Config{}, w.deps)
+		other, err := newService(Config{}, w.deps, w.bucket)
 		if err != nil {
 			t.Fatal(err)
 		}
-		other.exports.bucket = w.bucket
 		w.bucket.fault = func(attempt int) error {
 			if attempt == 1 {
 				return errors.New("store is away")
@@ -311,37 +288,26 @@ func TestClientGoesAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newExportWorld(t, Config{Builds: 1})
 		w.arrive(0, time.Now(), event(1001, "a"))
-		stuck := &stuckBucket{memBucket: w.bucket}
-		w.exports.bucket = stuck
+		w.bucket.setStuck(true)
 		ctx, leave := context.WithCancel(t.Context())
 		go func() { time.Sleep(time.Minute); leave() }()
-		q := exportQuestion{kind: export.CustomEvents(), product: registry.Product{ID: 1001}}
-		if _, err := w.file(ctx, http.Header{}, q, export.DayOf(time.Now())); !errors.Is(err, context.Canceled) {
+		q := export.Question{Kind: export.CustomEvents(), Product: 1001}
+		name := q.Kind.FileName(1001, export.DayOf(time.Now()))
+		if _, _, err := w.files.DownloadURL(ctx, q, name, ""); !errors.Is(err, context.Canceled) {
 			t.Errorf("build: %v, want %v", err, context.Canceled)
 		}
-		w.exports.bucket = w.bucket
-		if _, err := w.file(t.Context(), http.Header{}, q, export.DayOf(time.Now())); err != nil {
+		w.bucket.setStuck(false)
+		if _, _, err := w.files.DownloadURL(t.Context(), q, name, ""); err != nil {
 			t.Errorf("the place was not given back: %v", err)
 		}
-		time.Sleep(abandonedAfter + time.Minute)
-		if err := w.sweep(t.Context()); err != nil {
+		time.Sleep(24*time.Hour + time.Minute) // then a build that was not recorded has died
+		if err := w.files.Maintain(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if got := w.bucket.keys(); len(got) != 0 {
 			t.Errorf("objects = %q, want none", got)
 		}
 	})
-}
-
-// stuckBucket takes the upload and never ends it.
-type stuckBucket struct{ *memBucket }
-
-func (*stuckBucket) Upload(ctx context.Context, _ string, r io.Reader) (int64, error) {
-	if _, err := r.Read(make([]byte, 10)); err != nil {
-		return 0, err
-	}
-	<-ctx.Done()
-	return 0, ctx.Err()
 }
 
 // TestEachEventIsInOneFile: whatever arrives when, over days and shards, each

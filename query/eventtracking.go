@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"weir/query/view"
 	"weir/schemas"
 	"weir/schemas/columns"
 	"weir/schemas/lake"
@@ -18,9 +19,16 @@ import (
 )
 
 const (
-	maxSeenEvents = 100_000 // different events of a product that are listed
-	maxChanges    = 1000    // events or license keys that one request changes
+	maxListedEvents = 100_000 // different events of a product that are listed
+	maxUpdates      = 1000    // events or license keys that one request changes
 )
+
+// eventTracking answers for the events of a product: which there are, and how
+// each is collected.
+type eventTracking struct {
+	responder
+	registry *registry.Registry
+}
 
 // trackedCategory is the events of one category.
 type trackedCategory struct {
@@ -35,17 +43,18 @@ type trackedEvent struct {
 	FirstSeen string `json:"dateFirstSeen"` // UTC day of the earliest event
 }
 
-// eventTracking lists the events that a product has ever sent, by category and
-// name, those without a category first. Starts and stops of sessions are none.
-func (s *Service) eventTracking(w http.ResponseWriter, r *http.Request, q productQuestion) error {
-	return s.answer(w, r, func(ctx context.Context) (*view, error) {
-		return s.planRollups(ctx, q.product.ID, q.want, rollup.WantFirst, lake.EventDays)
-	}, func(ctx context.Context, v *view) (any, error) {
-		seen, err := seenEvents(ctx, v, q.product.ID, maxSeenEvents)
+// list answers with the events that a product has ever sent, by category and
+// name, those without a category first. Starts and stops of sessions are not
+// listed.
+func (et eventTracking) list(w http.ResponseWriter, r *http.Request, q productQuestion) error {
+	return et.answerFromView(w, r, func(ctx context.Context) (*view.View, error) {
+		return et.views.PlanRollups(ctx, q.product.ID, q.watermark, rollup.WantFirst, lake.EventDays)
+	}, func(ctx context.Context, v *view.View) (any, error) {
+		seen, err := firstSeenTimes(ctx, v, q.product.ID, maxListedEvents)
 		if err != nil {
 			return nil, err
 		}
-		flags, err := s.deps.Registry.EventFlags(ctx, q.product.ID)
+		flags, err := et.registry.EventFlags(ctx, q.product.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -53,11 +62,11 @@ func (s *Service) eventTracking(w http.ResponseWriter, r *http.Request, q produc
 	})
 }
 
-// seenEvents finds when each event was first seen, in epoch milliseconds. An
-// empty category is none.
-func seenEvents(ctx context.Context, v *view, product int64, most int) (map[registry.EventName]int64, error) {
+// firstSeenTimes returns when each event was first seen, in epoch milliseconds.
+// An empty category counts as no category.
+func firstSeenTimes(ctx context.Context, v *view.View, product int64, most int) (map[registry.EventName]int64, error) {
 	seen := map[registry.EventName]int64{}
-	for b, err := range v.eventBatches(ctx, columns.Filter{Products: []int64{product}}, rollup.WantFirst) {
+	for b, err := range v.EventBatches(ctx, columns.Filter{Products: []int64{product}}, rollup.WantFirst) {
 		if err != nil {
 			return nil, err
 		}
@@ -71,7 +80,7 @@ func seenEvents(ctx context.Context, v *view, product int64, most int) (map[regi
 			if known && before <= first || e.Name == schemas.SessionStart || e.Name == schemas.SessionStop {
 				continue
 			}
-			e.Category, e.Name = strings.Clone(e.Category), strings.Clone(e.Name) // the batch goes away; a map keeps the newer of equal keys
+			e.Category, e.Name = strings.Clone(e.Category), strings.Clone(e.Name) // their bytes are valid until the next batch only
 			if seen[e] = first; len(seen) > most {
 				return nil, badField("product_id", "has more than "+strconv.Itoa(most)+" different events, too many to list")
 			}
@@ -92,42 +101,42 @@ func trackedEvents(seen map[registry.EventName]int64, flags map[registry.EventNa
 			all = append(all, category)
 		}
 		last = e
-		how := flagsOf(flags, e)
+		f := flagsOf(flags, e)
 		of := &all[len(all)-1]
-		of.Events = append(of.Events, trackedEvent{e.Name, how.Basic, how.Advanced, msTime(seen[e]).Format(time.DateOnly)})
+		of.Events = append(of.Events, trackedEvent{e.Name, f.Basic, f.Advanced, time.UnixMilli(seen[e]).UTC().Format(time.DateOnly)})
 	}
 	return all
 }
 
-// flagsOf is how an event is collected: as basic and as advanced until somebody
-// says otherwise.
+// flagsOf returns how an event is collected: as basic and as advanced, unless the
+// owner of the product has decided otherwise.
 func flagsOf(flags map[registry.EventName]registry.EventFlags, e registry.EventName) registry.EventFlags {
-	how, said := flags[e]
-	if !said {
+	f, decided := flags[e]
+	if !decided {
 		return registry.EventFlags{Basic: true, Advanced: true}
 	}
-	return how
+	return f
 }
 
-// eventUpdate says how an event is to be collected. A flag that is not there
-// stays as it was.
+// eventUpdate says how an event is to be collected. A missing flag stays as it
+// was.
 type eventUpdate struct {
-	Category  *string `json:"category"` // null or left out: none
+	Category  *string `json:"category"` // null or missing: no category
 	EventName *string `json:"eventName"`
 	Basic     *bool   `json:"basic"`
 	Advanced  *bool   `json:"advanced"`
 }
 
-// updateEventTracking is ours: the published API says that owners choose what
-// is collected, and has no call for it.
-func (s *Service) updateEventTracking(w http.ResponseWriter, r *http.Request, q productQuestion) error {
+// update changes how events are collected. The published API says that owners
+// choose that, and has no call for it; this one is Weir's own.
+func (et eventTracking) update(w http.ResponseWriter, r *http.Request, q productQuestion) error {
 	var body struct {
 		Events []eventUpdate `json:"eventUpdates"`
 	}
-	if err := s.readBody(w, r, &body); err != nil {
+	if err := et.readBody(w, r, &body); err != nil {
 		return err
 	}
-	if err := countOf("eventUpdates", len(body.Events)); err != nil {
+	if err := checkCount("eventUpdates", len(body.Events)); err != nil {
 		return err
 	}
 	updates, at := make([]registry.EventFlagsUpdate, len(body.Events)), map[registry.EventName]int{}
@@ -142,15 +151,15 @@ func (s *Service) updateEventTracking(w http.ResponseWriter, r *http.Request, q 
 		at[e] = i
 		updates[i] = registry.EventFlagsUpdate{Event: e, Basic: u.Basic, Advanced: u.Advanced}
 	}
-	if err := s.deps.Registry.UpdateEventFlags(r.Context(), q.product.ID, updates); err != nil {
+	if err := et.registry.UpdateEventFlags(r.Context(), q.product.ID, updates); err != nil {
 		return err
 	}
-	return s.writeAnswer(w, enveloped(struct {
+	return et.writeAnswer(w, enveloped(struct {
 		Updated int `json:"updated"`
 	}{len(updates)}))
 }
 
-// event is the event that u is about; at is where u stands.
+// event returns the event that u is about; at is the path of u in the body.
 func (u *eventUpdate) event(at string) (registry.EventName, error) {
 	if u.EventName == nil {
 		return registry.EventName{}, badField(at+".eventName", "is missing")
@@ -172,15 +181,15 @@ func (u *eventUpdate) event(at string) (registry.EventName, error) {
 	return e, nil
 }
 
-// nameable says that an event can have name, and SQL keep it.
+// nameable reports whether an event can have name, and SQL can keep it.
 func nameable(name string) bool {
 	return len(name) <= schemas.MaxNameBytes && utf8.ValidString(name) && !strings.ContainsRune(name, 0)
 }
 
-// countOf holds the number of changes in a request to what is allowed.
-func countOf(field string, n int) error {
-	if n < 1 || n > maxChanges {
-		return badField(field, "must have 1 to "+strconv.Itoa(maxChanges)+" elements")
+// checkCount checks the number of updates in a request.
+func checkCount(field string, n int) error {
+	if n < 1 || n > maxUpdates {
+		return badField(field, "must have 1 to "+strconv.Itoa(maxUpdates)+" elements")
 	}
 	return nil
 }

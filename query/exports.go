@@ -1,172 +1,213 @@
 package query
 
 import (
-	"context"
-	"fmt"
-	"io"
+	"errors"
+	"math"
 	"net/http"
-	"runtime"
+	"slices"
 	"strconv"
-	"time"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"weir/query/export"
-	"weir/schemas"
-	"weir/schemas/objects"
-	"weir/schemas/registry"
 )
 
 const (
-	abandonedAfter = 24 * time.Hour // a build that is not finished by then is dead; its object is deleted
-	maxDeflaters   = 8              // of one build: with their blocks and the parts of the upload what it holds in memory
-	lendMargin     = time.Hour      // an object lives on after its last link has expired, for downloads that began in time
+	defaultLines = 10
+	maxLines     = 1000
 )
 
-// exportBucket is the part of the object store that exports need.
-type exportBucket interface {
-	Upload(ctx context.Context, key string, r io.Reader) (int64, error)
-	Presign(ctx context.Context, in objects.PresignInput) (string, error)
-	Delete(ctx context.Context, keys ...string) error
+// exportFiles answers for the export files of the Reporting API.
+type exportFiles struct {
+	responder
+	files          *export.Files
+	publicEndpoint string // see Config.PublicEndpoint
+	directLinks    bool   // see Config.DirectLinks
+	trustProxy     bool   // see Config.TrustProxy
 }
 
-// exportState is what exports keep in a Service.
-type exportState struct {
-	bucket  exportBucket  // nil gives no files out
-	builds  chan struct{} // one for each build that a client waits for
-	workers int           // of deflate, in each build
-	metrics *exportMetrics
+// ofKind makes a question about a product one about its exports of one kind.
+func ofKind(kind export.Kind, answer func(http.ResponseWriter, *http.Request, export.Question) error) func(http.ResponseWriter, *http.Request, productQuestion) error {
+	return func(w http.ResponseWriter, r *http.Request, q productQuestion) error {
+		return answer(w, r, export.Question{Kind: kind, Product: q.product.ID, Watermark: q.watermark})
+	}
 }
 
-func (s *Service) openExports() error {
-	m, err := newExportMetrics(s.deps.Metrics)
+// openFile, dailyFile and monthlyFile are elements of a list of files.
+type openFile struct {
+	FileName           string  `json:"fileName"`
+	UncompressedSizeKB float64 `json:"uncompressedSizeKB"`
+	FileDate           string  `json:"fileDate"`
+	IsAvailable        bool    `json:"isAvailable"`
+}
+
+type dailyFile struct {
+	FileName           string  `json:"fileName"`
+	UncompressedSizeKB float64 `json:"uncompressedSizeKB"`
+	CompressedSizeKB   float64 `json:"compressedSizeKB"`
+	FileDate           string  `json:"fileDate"`
+}
+
+type monthlyFile struct {
+	FileName           string  `json:"fileName"`
+	UncompressedSizeKB float64 `json:"uncompressedSizeKB"`
+	CompressedSizeKB   float64 `json:"compressedSizeKB"`
+	FileStartDate      string  `json:"fileStartDate"`
+	FileStopDate       string  `json:"fileStopDate"`
+}
+
+// list answers with the files of custom events or of exceptions.
+func (e exportFiles) list(w http.ResponseWriter, r *http.Request, q export.Question) error {
+	all, coverage, err := e.files.List(r.Context(), q)
 	if err != nil {
 		return err
 	}
-	s.exports = exportState{builds: make(chan struct{}, s.cfg.Builds), workers: min(runtime.GOMAXPROCS(0), maxDeflaters), metrics: m}
-	if s.deps.Exports != nil {
-		s.exports.bucket = s.deps.Exports
+	answer := struct {
+		Status       string        `json:"status"`
+		OpenFiles    []openFile    `json:"openDailyFiles"`
+		DailyFiles   []dailyFile   `json:"dailyFiles"`
+		MonthlyFiles []monthlyFile `json:"monthlyFiles"`
+	}{"OK", []openFile{}, []dailyFile{}, []monthlyFile{}}
+	for _, o := range all.Open {
+		answer.OpenFiles = append(answer.OpenFiles, openFile{
+			FileName: q.Kind.FileName(q.Product, o.Day), UncompressedSizeKB: kilobytes(o.CSVBytes),
+			FileDate: o.Day.FirstDay(), IsAvailable: !o.Complete,
+		})
 	}
-	return nil
+	for _, c := range all.Closed {
+		name := q.Kind.FileName(q.Product, c.Period)
+		csv, zip := kilobytes(c.File.CSVBytes), kilobytes(c.File.ZipBytes)
+		if c.Period.Daily() {
+			answer.DailyFiles = append(answer.DailyFiles, dailyFile{name, csv, zip, c.File.First})
+			continue
+		}
+		answer.MonthlyFiles = append(answer.MonthlyFiles, monthlyFile{name, csv, zip, c.File.First, c.File.Last})
+	}
+	setCoverage(w.Header(), coverage)
+	return e.writeAnswer(w, answer)
 }
 
-// getDownloadURL answers with a link to a file, made now and signed now.
-func (s *Service) getDownloadURL(w http.ResponseWriter, r *http.Request, q exportQuestion) error {
+// listRaw answers with the files of all events, newest first. The size of an
+// open file is not known: it is that of its last build, or 0.
+func (e exportFiles) listRaw(w http.ResponseWriter, r *http.Request, q export.Question) error {
+	all, coverage, err := e.files.List(r.Context(), q)
+	if err != nil {
+		return err
+	}
+	type rawFile struct {
+		FileName         string  `json:"fileName"`
+		FileDate         string  `json:"fileDate"`
+		CompressedSizeKB float64 `json:"compressedSizeKB"`
+	}
+	answer := struct {
+		FileList []rawFile `json:"fileList"`
+	}{[]rawFile{}}
+	for _, o := range slices.Backward(all.Open) {
+		answer.FileList = append(answer.FileList, rawFile{q.Kind.FileName(q.Product, o.Day), o.Day.FirstDay(), kilobytes(o.Last.ZipBytes)})
+	}
+	for _, c := range slices.Backward(all.Closed) {
+		answer.FileList = append(answer.FileList, rawFile{q.Kind.FileName(q.Product, c.Period), c.File.First, kilobytes(c.File.ZipBytes)})
+	}
+	setCoverage(w.Header(), coverage)
+	return e.writeAnswer(w, answer)
+}
+
+// kilobytes is n in units of 1024 bytes, to three digits.
+func kilobytes(n int64) float64 {
+	return math.Round(float64(n)/1024*1000) / 1000
+}
+
+// downloadURL answers with a link to a file. A file of an open day is built for
+// it.
+func (e exportFiles) downloadURL(w http.ResponseWriter, r *http.Request, q export.Question) error {
 	var body struct {
 		FileName *string `json:"fileName"`
 	}
-	if err := s.readBody(w, r, &body); err != nil {
+	if err := e.readBody(w, r, &body); err != nil {
 		return err
 	}
 	if body.FileName == nil {
 		return badField("fileName", "is missing")
 	}
-	if s.exports.bucket == nil {
-		return &schemas.RequestError{Status: http.StatusServiceUnavailable, Code: "no_exports", Detail: "no bucket for exports is configured"}
-	}
-	days, ok := q.kind.DaysOf(q.product.ID, *body.FileName)
-	if !ok {
-		return noFile(*body.FileName)
-	}
-	f, err := s.file(r.Context(), w.Header(), q, days)
+	link, coverage, err := e.files.DownloadURL(r.Context(), q, *body.FileName, e.storeEndpoint(r))
 	if err != nil {
 		return err
 	}
-	link, err := s.exports.bucket.Presign(r.Context(), objects.PresignInput{
-		Key: f.Key, Endpoint: s.publicEndpoint(r), FileName: *body.FileName, TTL: s.cfg.DownloadTTL,
-	})
-	if err != nil {
-		return err
-	}
-	return s.writeAnswer(w, struct {
+	setCoverage(w.Header(), coverage)
+	return e.writeAnswer(w, struct {
 		DownloadURL string `json:"downloadUrl"`
 	}{link})
 }
 
-func noFile(name string) error {
-	return notFound("fileName: there is no file " + strconv.Quote(name))
-}
-
-// publicEndpoint is the object store as the client sees it: what an operator
-// says; else the store's own address, which is "", if clients reach it; else
-// where the client asks us.
-func (s *Service) publicEndpoint(r *http.Request) string {
-	if s.cfg.PublicEndpoint != "" || s.cfg.DirectLinks {
-		return s.cfg.PublicEndpoint
+// storeEndpoint is the object store as the client sees it: the configured
+// endpoint; else "" for the store's own address, if clients reach that; else the
+// address that the client used for this request, which is proxied to the store.
+func (e exportFiles) storeEndpoint(r *http.Request) string {
+	if e.publicEndpoint != "" || e.directLinks {
+		return e.publicEndpoint
 	}
-	if s.https(r) {
+	if overHTTPS(r, e.trustProxy) {
 		return "https://" + r.Host
 	}
 	return "http://" + r.Host
 }
 
-// file is the closed file of days, or a build of the open one that has all
-// events there are now.
-func (s *Service) file(ctx context.Context, h http.Header, q exportQuestion, days export.Days) (registry.ExportFile, error) {
-	files, err := s.deps.Registry.Exports(ctx, q.product.ID, q.kind.Code)
+// lastLines answers with the newest events of a kind: those that arrived last,
+// newest first, with the columns of the CSV.
+func (e exportFiles) lastLines(w http.ResponseWriter, r *http.Request, q export.Question) error {
+	var body struct {
+		LineCount jsontext.Value `json:"lineCount"`
+	}
+	if err := e.readBody(w, r, &body); err != nil {
+		return err
+	}
+	count, err := lineCount(body.LineCount)
 	if err != nil {
-		return registry.ExportFile{}, err
+		return err
 	}
-	var last registry.ExportFile
-	for _, f := range files {
-		if f.First != days.FirstDay() || f.Last != days.LastDay() {
-			continue
-		}
-		if f.Version > 0 {
-			h.Set(headerWatermark, f.Watermark)
-			h.Set(headerAsOf, days.End().Format("2006-01-02T15:04:05.000Z"))
-			return f, nil
-		}
-		last = f
-	}
-	state, err := s.closing(ctx)
+	release, err := e.views.AcquireScan(r.Context())
 	if err != nil {
-		return registry.ExportFile{}, err
+		return err
 	}
-	if !days.Daily() || days.First.Before(state.next.First) || days.First.After(state.today.First) {
-		return registry.ExportFile{}, noFile(q.kind.FileName(q.product.ID, days))
+	defer release()
+	lines, coverage, err := e.files.LastLines(r.Context(), q, count)
+	if errors.Is(err, export.ErrLinesTooLarge) {
+		return badField("lineCount", "is too large for events of this size, ask for fewer")
 	}
-	return s.openBuild(ctx, h, q, last, days)
+	if err != nil {
+		return err
+	}
+	setCoverage(w.Header(), coverage)
+	return e.writeLines(w, q.Kind, lines)
 }
 
-// openBuild builds the file of an open day, unless last, the build before,
-// holds exactly what is there now.
-func (s *Service) openBuild(ctx context.Context, h http.Header, q exportQuestion, last registry.ExportFile, days export.Days) (registry.ExportFile, error) {
-	done, err := s.mayBuild(ctx)
-	if err != nil {
-		return last, err
+// lineCount reads a number, or a number as a string: the published API shows
+// both.
+func lineCount(v jsontext.Value) (int, error) {
+	if v == nil || v.Kind() == 'n' {
+		return defaultLines, nil
 	}
-	defer done()
-	filter := arrivedIn(days, q.product.ID)
-	v, err := s.plan(ctx, question{columns: q.kind.Columns, filter: filter, watermark: q.want})
-	if err != nil {
-		return last, err
+	n, err := strconv.Atoi(strings.Trim(string(v), `"`))
+	if err != nil || n < 1 || n > maxLines {
+		return 0, badField("lineCount", "must be a whole number from 1 to "+strconv.Itoa(maxLines))
 	}
-	defer v.close()
-	v.headers(h)
-	if last.Watermark == v.watermark.String() && time.Since(last.Built) < s.cfg.DownloadTTL {
-		return last, nil
-	}
-	job := exportJob{kind: q.kind, product: q.product.ID, days: days, rows: v.events(ctx, q.kind.Columns, filter)}
-	f, err := s.build(ctx, job, v.watermark.String())
-	if err != nil {
-		return f, err
-	}
-	// Links to it are given out for one DownloadTTL and work for another.
-	return f, s.deps.Registry.SaveTemporaryExport(ctx, f, 2*s.cfg.DownloadTTL+lendMargin)
+	return n, nil
 }
 
-// mayBuild waits for a place among the builds. The caller calls done when it
-// has built.
-func (s *Service) mayBuild(ctx context.Context) (done func(), err error) {
-	wait := time.NewTimer(s.cfg.ScanWait)
-	defer wait.Stop()
-	select {
-	case s.exports.builds <- struct{}{}:
-		return func() { <-s.exports.builds }, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("wait for a build: %w", ctx.Err())
-	case <-wait.C:
-		return nil, &schemas.RequestError{
-			Status: http.StatusServiceUnavailable, Code: "busy", Detail: "too many files are being built, try again", RetryAfter: 15,
+// writeLines writes the answer, members in the order of the columns.
+func (e exportFiles) writeLines(w http.ResponseWriter, k export.Kind, lines [][]byte) error {
+	answer := k.AppendFieldNames([]byte(`{"status":"OK","fieldNames":`))
+	answer = append(answer, `,"result":[`...)
+	for n, line := range lines {
+		if n > 0 {
+			answer = append(answer, ',')
 		}
+		answer = append(answer, line...)
 	}
+	answer = append(answer, "]}\n"...)
+	e.extendWriteDeadline(w)
+	w.Header().Set("Content-Type", "application/json")
+	_, err := w.Write(answer)
+	return err
 }

@@ -49,7 +49,7 @@ func (w *exportWorld) hold(at time.Time, events ...schemas.Event) {
 		}
 		h.epochs[shard], h.next[shard] = epoch, w.states[shard].Next
 	}
-	w.owners.forget()
+	w.owners.Invalidate()
 }
 
 // TestExportsHaveTheTail: what is acknowledged but not committed is in the
@@ -144,7 +144,7 @@ func TestStoreFails(t *testing.T) {
 	if want := `{"status":"SERVER ERROR","reason":"Internal server error"}`; out.Code != http.StatusInternalServerError || strings.TrimSpace(out.Body.String()) != want {
 		t.Errorf("answer = %d %s, want 500 %s", out.Code, out.Body, want)
 	}
-	w.exports.bucket = nil
+	w = newExportWorldIn(t, Config{}, nil)
 	out = w.ask(w.userA, http.MethodPost, raw+"getDownloadUrl/1001", `{"fileName":"`+name+`"}`)
 	if out.Code != http.StatusServiceUnavailable {
 		t.Errorf("without a bucket: %d %s", out.Code, out.Body)

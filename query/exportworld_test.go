@@ -22,6 +22,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/decimal128"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
+	"weir/query/export"
 	"weir/schemas"
 	"weir/schemas/columns"
 	"weir/schemas/lake"
@@ -52,6 +53,14 @@ const worldPassword = "correct horse battery staple"
 
 func newExportWorld(t *testing.T, cfg Config) *exportWorld {
 	t.Helper()
+	bucket := newMemBucket()
+	w := newExportWorldIn(t, cfg, bucket)
+	w.bucket = bucket
+	return w
+}
+
+func newExportWorldIn(t *testing.T, cfg Config, bucket export.Bucket) *exportWorld {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	reg, err := registry.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "registry.db"), log)
 	if err != nil {
@@ -60,14 +69,13 @@ func newExportWorld(t *testing.T, cfg Config) *exportWorld {
 	t.Cleanup(func() { reg.Close() })
 	client := tail.NewClient(tail.Config{Secret: "s"})
 	t.Cleanup(client.Close)
-	s, err := New(cfg, Deps{
+	s, err := newService(cfg, Deps{
 		Registry: reg, Lake: laketest.Lake(t, lake.Config{Compression: "snappy", CacheBytes: -1}), Tail: client, Log: log,
-	})
+	}, bucket)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &exportWorld{Service: s, t: t, bucket: newMemBucket(), states: map[int32]lake.ShardState{}}
-	s.exports.bucket = w.bucket
+	w := &exportWorld{Service: s, t: t, states: map[int32]lake.ShardState{}}
 	w.userA = w.account("A", "ann@example.org", 1001, 1002)
 	w.userB = w.account("B", "bob@example.org", 2001)
 	if _, err := reg.PutTopicLayout(t.Context(), `{"topic":"events","shards":2,"hash":"murmur2","topic_id":"x"}`); err != nil {
@@ -189,6 +197,7 @@ type memBucket struct {
 	objects map[string][]byte
 	tried   map[string]int          // uploads begun, by the last part of the key
 	fault   func(attempt int) error // of Upload, before anything is read
+	stuck   bool                    // Upload takes some bytes and never ends
 }
 
 func newMemBucket() *memBucket {
@@ -213,9 +222,12 @@ func (b *memBucket) attempts() map[string]int {
 	return maps.Clone(b.tried)
 }
 
-func (b *memBucket) Upload(_ context.Context, key string, r io.Reader) (int64, error) {
+func (b *memBucket) Upload(ctx context.Context, key string, r io.Reader) (int64, error) {
 	if err := b.begin(key); err != nil {
 		return 0, err
+	}
+	if b.isStuck() {
+		return 0, stickUpload(ctx, r)
 	}
 	body, err := io.ReadAll(r)
 	if err != nil {
@@ -228,6 +240,27 @@ func (b *memBucket) Upload(_ context.Context, key string, r io.Reader) (int64, e
 	}
 	b.objects[key] = body
 	return int64(len(body)), nil
+}
+
+func (b *memBucket) isStuck() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.stuck
+}
+
+func (b *memBucket) setStuck(stuck bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stuck = stuck
+}
+
+// stickUpload reads some bytes and then waits until the upload is cancelled.
+func stickUpload(ctx context.Context, r io.Reader) error {
+	if _, err := r.Read(make([]byte, 10)); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return ctx.Err()
 }
 
 func (*memBucket) Presign(_ context.Context, in objects.PresignInput) (string, error) {

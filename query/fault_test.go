@@ -22,7 +22,7 @@ func TestFaults(t *testing.T) {
 	w := newListWorld(t, Config{})
 	refused := &net.OpError{Op: "dial", Err: errors.New("connection refused")}
 	spellings := map[string]func(http.ResponseWriter, *schemas.RequestError){
-		"user events": spellUserEventsError, "analytics": spellAnalyticsError, "reporting": spellReportingError,
+		"user events": encodeUserEventsError, "analytics": encodeEventsError, "reporting": encodeReportingError,
 	}
 	for _, c := range []struct {
 		contract string
@@ -39,8 +39,8 @@ func TestFaults(t *testing.T) {
 		{"reporting", errors.New("disk on fire"), 500, `{"status":"SERVER ERROR","reason":"Internal server error"}`},
 	} {
 		rec := httptest.NewRecorder()
-		w.route(endpoint{
-			name: "fault", method: http.MethodGet, spell: spellings[c.contract],
+		w.router.handle(endpoint{
+			name: "fault", method: http.MethodGet, encodeError: spellings[c.contract],
 			answer: func(http.ResponseWriter, *http.Request) error { return fmt.Errorf("read token: %w", c.err) },
 		}).ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
 		if rec.Code != c.status || strings.TrimSpace(rec.Body.String()) != c.body {
@@ -88,8 +88,8 @@ func TestLateBodyIs408(t *testing.T) {
 func TestSlowAnswerIsNotHurried(t *testing.T) {
 	w := newExportWorld(t, Config{WriteStall: 30 * time.Millisecond})
 	for method, body := range map[string]string{http.MethodPost: `{}`, http.MethodGet: ""} {
-		s := httptest.NewServer(w.route(endpoint{
-			name: "slow", method: method, spell: spellReportingError,
+		s := httptest.NewServer(w.router.handle(endpoint{
+			name: "slow", method: method, encodeError: encodeReportingError,
 			answer: func(rw http.ResponseWriter, r *http.Request) error {
 				if _, err := io.ReadAll(r.Body); err != nil {
 					return err
@@ -98,7 +98,7 @@ func TestSlowAnswerIsNotHurried(t *testing.T) {
 				if r.Context().Err() != nil {
 					return r.Context().Err()
 				}
-				return w.writeAnswer(rw, "done")
+				return w.reporting.reports.writeAnswer(rw, "done")
 			},
 		}))
 		r, err := http.NewRequestWithContext(t.Context(), method, s.URL, strings.NewReader(body))

@@ -10,7 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// listFilter is one filter of a list, as it is written.
+// listFilter is one filter of a list, as it is in the body.
 type listFilter struct {
 	Type        string         `json:"type"`
 	Value       jsontext.Value `json:"value"`
@@ -18,7 +18,7 @@ type listFilter struct {
 	Max         jsontext.Value `json:"max"`
 	IncludeNull bool           `json:"includeNull"`
 
-	field string // where it stands
+	field string // its path in the body
 }
 
 // parseLicenseFilters reads filters, which all must hold.
@@ -103,8 +103,8 @@ func (f *listFilter) text() (func(string) bool, error) {
 	return nil, badField(f.field+".type", "must be string, stringArray or regex")
 }
 
-// day reads a filter of type date or dateRange. IncludeNull alone wants no day
-// at all.
+// day reads a filter of type date or dateRange. A filter with only IncludeNull
+// wants keys without a date.
 func (f *listFilter) day() (func(string) bool, error) {
 	read := func(member string, v jsontext.Value, open string) (string, error) {
 		if v == nil && open != "" {
@@ -161,7 +161,7 @@ func (f *listFilter) number() (func(float64) bool, error) {
 	return nil, badField(f.field+".type", "must be number or numberRange")
 }
 
-// wantBool reads true or false, bare or as a filter of type boolean.
+// wantBool reads true or false, either alone or as a filter of type boolean.
 func wantBool(field string, given jsontext.Value) (want bool, err error) {
 	if given.Kind() == '{' {
 		var f listFilter
@@ -176,16 +176,16 @@ func wantBool(field string, given jsontext.Value) (want bool, err error) {
 	return want, nil
 }
 
-// wantStatus reads an array of objects of flags: all flags of one of them must
-// be so. A bare object is an array of one.
+// wantStatus reads an array of objects of flags: a license must have all flags of
+// one of them. A single object is an array of one.
 func wantStatus(field string, given jsontext.Value) (func(*license) bool, error) {
-	var ways []map[string]bool
+	var alternatives []map[string]bool
 	if given.Kind() == '{' {
-		ways = make([]map[string]bool, 1)
-		if json.Unmarshal(given, &ways[0]) != nil {
+		alternatives = make([]map[string]bool, 1)
+		if json.Unmarshal(given, &alternatives[0]) != nil {
 			return nil, badField(field, "must have flags that are true or false")
 		}
-	} else if json.Unmarshal(given, &ways) != nil {
+	} else if json.Unmarshal(given, &alternatives) != nil {
 		return nil, badField(field, "must be an array of objects of flags")
 	}
 	flag := map[string]func(*license) bool{
@@ -193,7 +193,7 @@ func wantStatus(field string, given jsontext.Value) (func(*license) bool, error)
 		"blocked": func(l *license) bool { return l.Status.Blocked }, "blacklisted": func(l *license) bool { return l.Status.Blocked },
 		"allowed": func(l *license) bool { return l.Status.Allowed }, "whitelisted": func(l *license) bool { return l.Status.Allowed },
 	}
-	for _, all := range ways {
+	for _, all := range alternatives {
 		for _, name := range slices.Sorted(maps.Keys(all)) {
 			if flag[name] == nil {
 				return nil, badField(field+"."+name, "is not a flag of licenses")
@@ -201,7 +201,7 @@ func wantStatus(field string, given jsontext.Value) (func(*license) bool, error)
 		}
 	}
 	return func(l *license) bool {
-		return slices.ContainsFunc(ways, func(all map[string]bool) bool {
+		return slices.ContainsFunc(alternatives, func(all map[string]bool) bool {
 			for name, want := range all {
 				if flag[name](l) != want {
 					return false

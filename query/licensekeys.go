@@ -11,16 +11,23 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"weir/query/view"
 	"weir/schemas/lake"
 	"weir/schemas/registry"
 	"weir/schemas/rollup"
 )
 
 const (
-	licensePage    = 1000 // license keys of one answer, at most and unless asked for otherwise
+	licensePage    = 1000 // license keys of one answer: the most, and the default
 	maxInstalls    = 1_000_000_000
 	maxLicenseType = 256 // bytes
 )
+
+// licenseKeys answers for the license keys of a product.
+type licenseKeys struct {
+	responder
+	registry *registry.Registry
+}
 
 // license is how a license key is listed.
 type license struct {
@@ -31,7 +38,7 @@ type license struct {
 	Expiry    *string       `json:"expiryDate"` // null: never
 	Quota     int64         `json:"installQuota"`
 	Installs  int64         `json:"installCount"`   // clients whose current key it is
-	OverQuota int64         `json:"overQuotaCount"` // negative: places left
+	OverQuota int64         `json:"overQuotaCount"` // negative: installs left
 	Collected bool          `json:"autoCollected"`
 }
 
@@ -53,23 +60,23 @@ func licenseOf(k *registry.LicenseKey, installs int64) license {
 	return l
 }
 
-// licenseKeys lists the license keys of a product, ordered by their bytes, a
-// page at a time. Keys that clients report and that nobody has uploaded are
-// collected first.
-func (s *Service) licenseKeys(w http.ResponseWriter, r *http.Request, q productQuestion) error {
+// list answers with the license keys of a product, ordered by their bytes, a page
+// at a time. Keys that clients report and that nobody has uploaded are registered
+// first.
+func (lk licenseKeys) list(w http.ResponseWriter, r *http.Request, q productQuestion) error {
 	var body struct {
 		Filters map[string]jsontext.Value `json:"filters"`
 		StartAt *string                   `json:"startAtLicenseKey"`
 		Limit   *int                      `json:"limit"`
 	}
-	if err := s.readBody(w, r, &body); err != nil {
+	if err := lk.readBody(w, r, &body); err != nil {
 		return err
 	}
 	wants, err := parseLicenseFilters(body.Filters)
 	if err != nil {
 		return err
 	}
-	page := licenses{wants: wants, limit: licensePage}
+	page := licensePager{wants: wants, limit: licensePage}
 	if body.StartAt != nil {
 		page.next = *body.StartAt
 	}
@@ -79,35 +86,35 @@ func (s *Service) licenseKeys(w http.ResponseWriter, r *http.Request, q productQ
 	if page.limit < 1 || page.limit > licensePage {
 		return badField("limit", "must be a whole number from 1 to "+strconv.Itoa(licensePage))
 	}
-	return s.answer(w, r, func(ctx context.Context) (*view, error) {
-		return s.planRollups(ctx, q.product.ID, q.want, rollup.WantProperties, lake.Clients)
-	}, func(ctx context.Context, v *view) (any, error) {
-		if err := page.gather(ctx, s.deps.Registry, v, q.product.ID); err != nil {
+	return lk.answerFromView(w, r, func(ctx context.Context) (*view.View, error) {
+		return lk.views.PlanRollups(ctx, q.product.ID, q.watermark, rollup.WantProperties, lake.Clients)
+	}, func(ctx context.Context, v *view.View) (any, error) {
+		if err := page.gather(ctx, lk.registry, v, q.product.ID); err != nil {
 			return nil, err
 		}
 		return page.answer(), nil
 	})
 }
 
-// licenses is one page of a list.
-type licenses struct {
+// licensePager fills one page of a list.
+type licensePager struct {
 	wants []func(*license) bool
 	limit int
 	list  []license
-	next  string // the key to go on at
-	last  string // the key that was looked at last
+	next  string // the key to continue at
+	last  string // the key that was read last
 	end   bool   // there are no more
 }
 
-// gather fills the page: the keys that clients have are counted over one range
-// of keys after the other, as many as memory holds at once.
-func (p *licenses) gather(ctx context.Context, reg *registry.Registry, v *view, product int64) error {
+// gather fills the page. It counts the keys of clients over one range of keys
+// after the other, each with as many keys as memory holds.
+func (p *licensePager) gather(ctx context.Context, reg *registry.Registry, v *view.View, product int64) error {
 	for !p.end && len(p.list) < p.limit+1 {
 		count := installs{from: p.next, budget: installBytes}
-		if err := count.over(ctx, v, product); err != nil {
+		if err := count.count(ctx, v, product); err != nil {
 			return err
 		}
-		if err := reg.CollectLicenseKeys(ctx, product, count.names()); err != nil {
+		if err := reg.CollectLicenseKeys(ctx, product, count.keys()); err != nil {
 			return err
 		}
 		if err := p.takeRange(ctx, reg, product, &count); err != nil {
@@ -117,8 +124,8 @@ func (p *licenses) gather(ctx context.Context, reg *registry.Registry, v *view, 
 	return nil
 }
 
-// takeRange takes the registered keys of the range that is counted.
-func (p *licenses) takeRange(ctx context.Context, reg *registry.Registry, product int64, count *installs) error {
+// takeRange takes the registered keys of the range that was counted.
+func (p *licensePager) takeRange(ctx context.Context, reg *registry.Registry, product int64, count *installs) error {
 	for {
 		keys, err := reg.LicenseKeys(ctx, product, p.next, licensePage)
 		if err != nil {
@@ -133,7 +140,7 @@ func (p *licenses) takeRange(ctx context.Context, reg *registry.Registry, produc
 				p.next = count.to
 				return nil
 			}
-			l := licenseOf(k, count.of[k.Key])
+			l := licenseOf(k, count.counts[k.Key])
 			if p.take(&l); len(p.list) > p.limit {
 				return nil
 			}
@@ -146,7 +153,7 @@ func (p *licenses) takeRange(ctx context.Context, reg *registry.Registry, produc
 	}
 }
 
-func (p *licenses) take(l *license) {
+func (p *licensePager) take(l *license) {
 	for _, want := range p.wants {
 		if !want(l) {
 			return
@@ -155,7 +162,7 @@ func (p *licenses) take(l *license) {
 	p.list = append(p.list, *l)
 }
 
-func (p *licenses) answer() any {
+func (p *licensePager) answer() any {
 	answer := struct {
 		Status  string    `json:"status"`
 		Result  []license `json:"result"`
@@ -177,24 +184,24 @@ type keyUpdate struct {
 		Blocked     *bool `json:"blocked"`
 		Expired     *bool `json:"expired"`
 		Allowed     *bool `json:"allowed"`
-		Blacklisted *bool `json:"blacklisted"` // blocked, of old
-		Whitelisted *bool `json:"whitelisted"` // allowed, of old
+		Blacklisted *bool `json:"blacklisted"` // the older name of blocked
+		Whitelisted *bool `json:"whitelisted"` // the older name of allowed
 	} `json:"licenseStatus"`
 	Expiry jsontext.Value `json:"expiryDate"` // null: never
 	Quota  *int64         `json:"installQuota"`
 }
 
-// updateLicenseKeys inserts keys that are not there and changes those that
-// are, all of a request or none, whatever the method: both texts say that a
-// batch may mix.
-func (s *Service) updateLicenseKeys(w http.ResponseWriter, r *http.Request, q productQuestion) error {
+// update inserts the keys that do not exist and changes those that do, all of a
+// request or none. The method does not matter: the published texts of both say
+// that a batch may mix.
+func (lk licenseKeys) update(w http.ResponseWriter, r *http.Request, q productQuestion) error {
 	var body struct {
 		Updates []keyUpdate `json:"keyUpdates"`
 	}
-	if err := s.readBody(w, r, &body); err != nil {
+	if err := lk.readBody(w, r, &body); err != nil {
 		return err
 	}
-	if err := countOf("keyUpdates", len(body.Updates)); err != nil {
+	if err := checkCount("keyUpdates", len(body.Updates)); err != nil {
 		return err
 	}
 	updates, at := make([]registry.LicenseKeyUpdate, len(body.Updates)), map[string]int{}
@@ -209,18 +216,18 @@ func (s *Service) updateLicenseKeys(w http.ResponseWriter, r *http.Request, q pr
 		}
 		at[u.Key], updates[i] = i, u
 	}
-	inserted, err := s.deps.Registry.UpdateLicenseKeys(r.Context(), q.product.ID, updates)
+	inserted, err := lk.registry.UpdateLicenseKeys(r.Context(), q.product.ID, updates)
 	if err != nil {
 		return err
 	}
-	return s.writeAnswer(w, enveloped(struct {
+	return lk.writeAnswer(w, enveloped(struct {
 		Inserted int `json:"inserted"`
 		Updated  int `json:"updated"`
 	}{inserted, len(updates) - inserted}))
 }
 
-// checked is u as the registry takes it, or which field of what stands at is
-// to blame.
+// checked returns u as the registry takes it, or an error that names the bad
+// field; at is the path of u in the body.
 func (u *keyUpdate) checked(at string) (registry.LicenseKeyUpdate, error) {
 	out := registry.LicenseKeyUpdate{Type: u.Type, Quota: u.Quota}
 	if u.Key == nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"weir/query/view"
 	"weir/schemas"
 )
 
@@ -16,9 +17,9 @@ func bad(err error) bool {
 	return ok && re.Status == http.StatusBadRequest && re.Detail != ""
 }
 
-// FuzzDecodeAnalytics reads anything as a question of contract 3: it is refused
-// with a 400, or it is within every limit.
-func FuzzDecodeAnalytics(f *testing.F) {
+// FuzzDecodeEventsQuestion reads anything as a question of the Events API: it is
+// refused with a 400, or it is within every limit.
+func FuzzDecodeEventsQuestion(f *testing.F) {
 	for _, body := range []string{
 		`{"startDate":"2024-01-01","endDate":"2024-05-01T00:00","filters":{"name":["khub.search"],"user":{"id":"x","realm":["a"]}},` +
 			`"paging":{"page":1,"perPage":1},"sortOrder":"latestFirst"}`,
@@ -29,9 +30,8 @@ func FuzzDecodeAnalytics(f *testing.F) {
 	} {
 		f.Add(body)
 	}
-	s := &Service{}
 	f.Fuzz(func(t *testing.T, body string) {
-		q, err := s.decodeAnalytics(strings.NewReader(body))
+		q, err := decodeEventsQuestion(strings.NewReader(body), 0)
 		if err != nil {
 			if !bad(err) {
 				t.Errorf("%q: %v", body, err)
@@ -42,10 +42,11 @@ func FuzzDecodeAnalytics(f *testing.F) {
 			t.Errorf("%q: %+v", body, q)
 		}
 		for _, total := range []int64{0, 1, 10, 1<<62 + 1} {
-			if r := q.ranks(total); r.from < 0 || r.to > total || r.width() < 0 || r.width() > q.perPage {
-				t.Errorf("%q: ranks %+v of %d", body, r, total)
+			from, to := q.ranks(total)
+			if from < 0 || to > total || to < from || to-from > q.perPage {
+				t.Errorf("%q: ranks %d to %d of %d", body, from, to, total)
 			}
-			if empty := q.ranks(total).width() == 0; empty && !(&analyticsAnswer{ask: q, total: total}).lastPage() {
+			if from == to && !(&eventsPage{ask: q, total: total}).last() {
 				t.Errorf("%q: an empty page of %d is not the last", body, total)
 			}
 		}
@@ -81,11 +82,11 @@ func FuzzWatermark(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		w, ok := parseWatermark(text)
+		w, ok := view.ParseWatermark(text)
 		if !ok {
 			return
 		}
-		again, ok := parseWatermark(w.String())
+		again, ok := view.ParseWatermark(w.String())
 		if !ok || again.String() != w.String() || len(again) != len(w) {
 			t.Errorf("%q: %s, then %s", text, w, again)
 		}
@@ -114,15 +115,15 @@ func TestInstantsThatAreRead(t *testing.T) {
 
 // TestEventIDs are unique and below 2^53, up to the last shard and offset.
 func TestEventIDs(t *testing.T) {
-	last, err := eventID(maxShards-1, maxOffset-1)
+	last, err := eventID(view.RowID{Shard: view.MaxShards - 1, Offset: maxOffset - 1})
 	if err != nil || last != 1<<53-1 {
 		t.Errorf("the last id is %d, %v; want %d", last, err, int64(1<<53-1))
 	}
 	seen := map[int64]bool{}
-	for _, shard := range []int32{0, 1, maxShards - 1} {
+	for _, shard := range []int32{0, 1, view.MaxShards - 1} {
 		for _, offset := range []int64{0, 1, 1023, 1024, maxOffset - 1} {
-			id, err := eventID(shard, offset)
-			if err != nil || seen[id] || id%maxShards != int64(shard) || id/maxShards != offset {
+			id, err := eventID(view.RowID{Shard: shard, Offset: offset})
+			if err != nil || seen[id] || id%view.MaxShards != int64(shard) || id/view.MaxShards != offset {
 				t.Errorf("shard %d, offset %d: %d, %v", shard, offset, id, err)
 			}
 			seen[id] = true
@@ -131,8 +132,8 @@ func TestEventIDs(t *testing.T) {
 	for _, c := range []struct {
 		shard  int32
 		offset int64
-	}{{-1, 0}, {maxShards, 0}, {0, -1}, {0, maxOffset}} {
-		if id, err := eventID(c.shard, c.offset); err == nil {
+	}{{-1, 0}, {view.MaxShards, 0}, {0, -1}, {0, maxOffset}} {
+		if id, err := eventID(view.RowID{Shard: c.shard, Offset: c.offset}); err == nil {
 			t.Errorf("shard %d, offset %d has id %d", c.shard, c.offset, id)
 		}
 	}

@@ -55,13 +55,13 @@ func TestWhoMayAsk(t *testing.T) {
 // TestWrongPasswordsAreSlowedDown: who gives many wrong ones has to wait, and
 // nobody else has.
 func TestWrongPasswordsAreSlowedDown(t *testing.T) {
-	b := newBasicAuth(nil, false)
+	b := newPasswords(nil, false)
 	ann, bob := [32]byte{1}, [32]byte{2}
-	for range basicBurst {
+	for range attemptBurst {
 		if !b.mayTry(ann) {
 			t.Fatal("turned away too soon")
 		}
-		b.missed(ann)
+		b.countWrong(ann)
 	}
 	if b.mayTry(ann) || !b.mayTry(bob) {
 		t.Error("ann may try on, or bob may not")
@@ -126,7 +126,7 @@ func TestUnknownPaths(t *testing.T) {
 // and told when to come back.
 func TestTooManyQuestionsWait(t *testing.T) {
 	w := newListWorld(t, Config{MaxScans: 1, ScanWait: time.Millisecond})
-	done, err := w.turn(t.Context())
+	done, err := w.views.AcquireScan(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestLookback(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = new(analyticsQuestion).setPeriod(&analyticsBody{StartDate: &c.start}, now, c.lookback)
+		err = new(eventsQuestion).setPeriod(&eventsBody{StartDate: &c.start}, now, c.lookback)
 		if (err == nil) != c.ok {
 			t.Errorf("%s, lookback %v, start %s: %v", c.now, c.lookback, c.start, err)
 		}
@@ -196,8 +196,8 @@ func TestEndIsNow(t *testing.T) {
 // connection: the client must see that it is not whole.
 func TestConnectionIsCutWhenAnAnswerFails(t *testing.T) {
 	w := newListWorld(t, Config{})
-	s := httptest.NewServer(w.route(endpoint{
-		name: "half", method: http.MethodGet, spell: spellUserEventsError,
+	s := httptest.NewServer(w.router.handle(endpoint{
+		name: "half", method: http.MethodGet, encodeError: encodeUserEventsError,
 		answer: func(rw http.ResponseWriter, _ *http.Request) error {
 			rw.Write([]byte(`[{"id":1}`))
 			return fmt.Errorf("disk on fire")

@@ -178,8 +178,8 @@ func TestAnalyticsAgrees(t *testing.T) {
 	for seed := range uint64(8) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		w := newListWorld(t, Config{})
-		w.maxKeys = []int64{0, 40, 3}[seed%3]
-		w.pageBytes = []int{0, 600}[seed%2]
+		w.events.maxKeys = []int64{0, 40, 3}[seed%3]
+		w.events.maxPageBytes = []int{0, 600}[seed%2]
 		w.fill(r, 300+r.IntN(900))
 		for range laketest.Repetitions(15) {
 			q := randomQuestion(r)
@@ -206,7 +206,7 @@ func TestUserEventsAgrees(t *testing.T) {
 	for seed := range uint64(6) {
 		r := rand.New(rand.NewPCG(seed, 4))
 		w := newListWorld(t, Config{})
-		w.maxKeys = []int64{0, 40, 3}[seed%3]
+		w.userEvents.maxKeys = []int64{0, 40, 3}[seed%3]
 		w.fill(r, 300+r.IntN(900))
 		for range laketest.Repetitions(15) {
 			client := 100 + r.Int64N(5)

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"weir/query/view"
 	"weir/schemas"
 	"weir/schemas/lake"
 )
@@ -64,7 +65,7 @@ func TestPagesStayWhatTheyWere(t *testing.T) {
 	user := fmt.Sprintf(`{"refId":"101","from":%q,"until":%q}`, iso(q.start*1000), iso(q.end*1000))
 	listed := w.post(userEventsPath, "Bearer "+w.tokens["A"], user, headerWatermark, mark).Body.String()
 
-	marks, _ := parseWatermark(mark)
+	marks, _ := view.ParseWatermark(mark)
 	want := len(q.answer(w.all(marks), []int64{1, 2, 3})["results"].([]any))
 	if want != q.perPage {
 		t.Fatalf("the first page has %d events", want)
@@ -174,7 +175,7 @@ func TestClientThatGoesAwayEndsTheScan(t *testing.T) {
 		w.append(1, schemas.Event{Product: 1, Client: 100, Time: listNow + i*1000, Name: "n", RandomID: "r"})
 	}
 	w.commit(1, listFirst+3000)
-	w.maxKeys = 500
+	w.userEvents.maxKeys = 500
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, userEventsPath, strings.NewReader(
@@ -189,7 +190,7 @@ func TestClientThatGoesAwayEndsTheScan(t *testing.T) {
 	if strings.HasSuffix(l.Body.String(), "]\n") {
 		t.Error("an answer that was cut off looks whole")
 	}
-	if got := counted(t, w.metrics.requests.WithLabelValues("user_events", "499")); got != 1 {
+	if got := counted(t, w.router.metrics.requests.WithLabelValues("user_events", "499")); got != 1 {
 		t.Errorf("%v requests count as gone, want 1", got)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
+	"weir/query/view"
 	"weir/schemas"
 	"weir/schemas/columns"
 	"weir/schemas/lake"
@@ -172,7 +173,7 @@ func (w *listWorld) claim(h *holder) {
 		w.t.Fatal(err)
 	}
 	h.epoch = epoch
-	w.owners.forget()
+	w.owners.Invalidate()
 }
 
 func (w *listWorld) disown(h *holder) {
@@ -180,7 +181,7 @@ func (w *listWorld) disown(h *holder) {
 	if err := w.deps.Registry.Release(w.t.Context(), h.shard, h.epoch); err != nil {
 		w.t.Fatal(err)
 	}
-	w.owners.forget()
+	w.owners.Invalidate()
 }
 
 // holders answer for their shards.
@@ -308,7 +309,7 @@ func (w *listWorld) drop(shard int32, from int64) {
 }
 
 // all are the stored events below a watermark; nil is all there are.
-func (w *listWorld) all(below watermark) []stored {
+func (w *listWorld) all(below view.Watermark) []stored {
 	var rows []stored
 	for _, h := range w.shards {
 		h.mu.Lock()
@@ -323,8 +324,8 @@ func (w *listWorld) all(below watermark) []stored {
 }
 
 // newest is the watermark of everything there is.
-func (w *listWorld) newest() watermark {
-	marks := watermark{}
+func (w *listWorld) newest() view.Watermark {
+	marks := view.Watermark{}
 	for _, h := range w.shards {
 		marks[h.shard] = h.next
 	}

@@ -87,7 +87,7 @@ func read[T any](t *testing.T, text []byte) T {
 
 func TestLiveClient(t *testing.T) {
 	w := newExportWorld(t, Config{})
-	w.listPage = 2
+	w.reporting.reports.pageSize = 2
 	now := time.Now()
 	var sent []schemas.Event
 	for client := int64(1); client <= 5; client++ {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"weir/query/view"
 	"weir/schemas"
 	"weir/schemas/columns"
 	"weir/schemas/registry"
@@ -27,7 +28,7 @@ func everything() naiveQuestion {
 
 // checkAnswer asks for everything and holds the answer to what lies below the
 // watermark want, and to the shards that must be marked.
-func (w *listWorld) checkAnswer(want watermark, partial string, headers ...string) *httptest.ResponseRecorder {
+func (w *listWorld) checkAnswer(want view.Watermark, partial string, headers ...string) *httptest.ResponseRecorder {
 	w.t.Helper()
 	rec := w.post(analyticsPath, "Bearer "+w.tokens["A"], everything().body(), headers...)
 	if rec.Code != http.StatusOK {
@@ -61,7 +62,7 @@ func halved(t *testing.T, cfg Config) *listWorld {
 }
 
 // lakeMark is the watermark of what halved commits.
-func (w *listWorld) lakeMark(shards ...int32) watermark {
+func (w *listWorld) lakeMark(shards ...int32) view.Watermark {
 	marks := w.newest()
 	for _, shard := range shards {
 		marks[shard] = w.shards[shard].state.Next
@@ -158,6 +159,7 @@ func TestTailThatAlwaysMovesIsDoneWithout(t *testing.T) {
 	w := halved(t, Config{})
 	w.shards[3].fail = tail.ErrGone
 	w.checkAnswer(w.lakeMark(3), "3")
+	const planAttempts = 4 // of package view
 	if got := w.shards[3].asked; got != planAttempts {
 		t.Errorf("asked %d times, want %d", got, planAttempts)
 	}
@@ -200,7 +202,7 @@ func TestPageIsPlannedAnewWhenItsRowsMove(t *testing.T) {
 
 func TestExactWatermarkIsGivenExactly(t *testing.T) {
 	w := halved(t, Config{})
-	for _, marks := range []watermark{
+	for _, marks := range []view.Watermark{
 		w.newest(),
 		w.lakeMark(0, 1, 2, 3),
 		{0: listFirst + 5, 1: listFirst + 25, 2: 0, 3: listFirst + 40},
@@ -211,7 +213,7 @@ func TestExactWatermarkIsGivenExactly(t *testing.T) {
 }
 
 // marked is base with the shards of over as they stand there.
-func marked(base, over watermark) watermark {
+func marked(base, over view.Watermark) view.Watermark {
 	maps.Copy(base, over)
 	return base
 }
@@ -262,17 +264,17 @@ func TestAtLeastAWatermark(t *testing.T) {
 		{older.String(), w.newest().String(), ""},
 		{newer.String(), w.newest().String(), "2"},
 	} {
-		marks, _ := parseWatermark(c.want)
-		v, err := w.plan(t.Context(), question{watermark: marks})
+		marks, _ := view.ParseWatermark(c.want)
+		v, err := w.views.Plan(t.Context(), view.Request{Watermark: marks})
 		if err != nil {
 			t.Fatal(err)
 		}
 		h := http.Header{}
-		v.headers(h)
+		setCoverage(h, v.Coverage())
 		if h.Get(headerWatermark) != c.got || h.Get(headerPartial) != c.partial {
 			t.Errorf("at least %s: %v", c.want, h)
 		}
-		v.close()
+		v.Close()
 	}
 }
 
@@ -292,17 +294,17 @@ func TestBadWatermarkIs400(t *testing.T) {
 // TestAsOf: see the package comment.
 func TestAsOf(t *testing.T) {
 	w := halved(t, Config{})
-	newest := func() watermark { return w.newest() }
+	newest := func() view.Watermark { return w.newest() }
 	inLake := iso(arrivalAt(listFirst + 19))
 	inTail := iso(arrivalAt(listFirst + 39))
 	for _, c := range []struct {
 		name string
-		want watermark
+		want view.Watermark
 		asOf string
 	}{
 		{"newest", nil, inTail},
 		{"where a commit ended", w.lakeMark(0, 1, 2, 3), inLake},
-		{"below the only commit of one shard", marked(newest(), watermark{0: listFirst}), ""},
+		{"below the only commit of one shard", marked(newest(), view.Watermark{0: listFirst}), ""},
 	} {
 		var headers []string
 		if c.want != nil {
@@ -326,13 +328,13 @@ func TestAsOf(t *testing.T) {
 // TestTailIsNarrowedByScans: a scan may ask for less than the plan holds.
 func TestTailIsNarrowedByScans(t *testing.T) {
 	w := halved(t, Config{})
-	q := question{columns: []string{columns.ProductID, columns.ClientID, columns.Time}}
-	v, err := w.plan(t.Context(), q)
+	q := view.Request{Columns: []string{columns.ProductID, columns.ClientID, columns.Time}}
+	v, err := w.views.Plan(t.Context(), q)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer v.close()
-	f := q.filter
+	defer v.Close()
+	f := q.Filter
 	f.Products, f.Clients, f.TimeFrom = []int64{1, 2}, []int64{100, 101}, listNow-50_000
 	want := map[string]int{}
 	for _, s := range w.all(nil) {
@@ -341,7 +343,7 @@ func TestTailIsNarrowedByScans(t *testing.T) {
 		}
 	}
 	got := map[string]int{}
-	for rec, err := range v.events(t.Context(), q.columns, f) {
+	for rec, err := range v.Events(t.Context(), q.Columns, f) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -356,7 +358,7 @@ func TestTailIsNarrowedByScans(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	for _, err := range v.events(t.Context(), []string{columns.Properties}, f) {
+	for _, err := range v.Events(t.Context(), []string{columns.Properties}, f) {
 		if err != nil && !errors.Is(err, t.Context().Err()) {
 			return // a column that the plan does not hold cannot be had of the tail
 		}

@@ -5,10 +5,18 @@ import (
 	"net/http"
 	"slices"
 
+	"weir/query/view"
 	"weir/schemas/columns"
 	"weir/schemas/property"
 	"weir/schemas/registry"
 )
+
+// properties answers for the client properties of a product and their values.
+type properties struct {
+	responder
+	registry *registry.Registry
+	sessions *sessions
+}
 
 // propertyEntry is one client property in the list of properties.
 type propertyEntry struct {
@@ -51,17 +59,17 @@ func allProperties(labels map[string]string) []propertyCategory {
 	return all
 }
 
-// productProperties lists the properties of a product, by category.
-func (s *Service) productProperties(w http.ResponseWriter, r *http.Request, q productQuestion) error {
-	labels, err := s.deps.Registry.PropertyLabels(r.Context(), q.product.ID)
+// list answers with the properties of a product, by category.
+func (p properties) list(w http.ResponseWriter, r *http.Request, q productQuestion) error {
+	labels, err := p.registry.PropertyLabels(r.Context(), q.product.ID)
 	if err != nil {
 		return err
 	}
 	filter := columns.Filter{Products: []int64{q.product.ID}}
-	return s.answer(w, r, func(ctx context.Context) (*view, error) {
-		return s.plan(ctx, question{columns: []string{columns.Client}, filter: filter, watermark: q.want, changes: true})
-	}, func(ctx context.Context, v *view) (any, error) {
-		names, err := v.userAttributeNames(ctx, filter)
+	return p.answerFromView(w, r, func(ctx context.Context) (*view.View, error) {
+		return p.views.Plan(ctx, view.Request{Columns: []string{columns.Client}, Filter: filter, Watermark: q.watermark, Changes: true})
+	}, func(ctx context.Context, v *view.View) (any, error) {
+		names, err := userAttributeNames(ctx, v, filter)
 		if err != nil {
 			return nil, err
 		}
@@ -69,17 +77,17 @@ func (s *Service) productProperties(w http.ResponseWriter, r *http.Request, q pr
 	})
 }
 
-// anyProperties lists the properties of the only product that the session
-// sees; of several those that all have, that is all but the custom ones and what
-// was set for users.
-func (s *Service) anyProperties(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.session(r)
+// listAny answers with the properties of the only product that the session may
+// see. Of several products it lists the properties that all have: without custom
+// ones and user attributes.
+func (p properties) listAny(w http.ResponseWriter, r *http.Request) error {
+	principal, err := p.sessions.authenticate(r)
 	if err != nil {
 		return err
 	}
-	if len(who.Products) == 1 {
-		return s.productProperties(w, r, productQuestion{product: registry.Product{ID: who.Products[0]}})
+	if len(principal.Products) == 1 {
+		return p.list(w, r, productQuestion{product: registry.Product{ID: principal.Products[0]}})
 	}
 	all := allProperties(nil)
-	return s.writeAnswer(w, enveloped(slices.DeleteFunc(all, func(c propertyCategory) bool { return c.Category == property.CustomCategory })))
+	return p.writeAnswer(w, enveloped(slices.DeleteFunc(all, func(c propertyCategory) bool { return c.Category == property.CustomCategory })))
 }

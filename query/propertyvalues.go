@@ -11,13 +11,14 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"weir/query/view"
 	"weir/schemas/columns"
 	"weir/schemas/property"
 )
 
 const (
 	valuesPage  = 1000    // values of one answer
-	valuesBytes = 8 << 20 // of values that are held at once
+	valuesBytes = 8 << 20 // of values held at once
 )
 
 // propertyValue is one value that clients of a product reported.
@@ -37,11 +38,11 @@ type valuesBody struct {
 	StartAfter *string `json:"startAfter"`
 }
 
-// propertyValues lists the values of a property that clients of a product ever
+// values answers with the values of a property that clients of a product ever
 // reported, ordered by their bytes, a page at a time.
-func (s *Service) propertyValues(w http.ResponseWriter, r *http.Request, q productQuestion) error {
+func (p properties) values(w http.ResponseWriter, r *http.Request, q productQuestion) error {
 	var body valuesBody
-	if err := s.readBody(w, r, &body); err != nil {
+	if err := p.readBody(w, r, &body); err != nil {
 		return err
 	}
 	name, err := body.property()
@@ -52,14 +53,14 @@ func (s *Service) propertyValues(w http.ResponseWriter, r *http.Request, q produ
 	if err != nil {
 		return err
 	}
-	seen := values{wants: wants, limit: valuesPage, of: map[string]struct{}{}}
+	seen := valueSet{wants: wants, limit: valuesPage, values: map[string]struct{}{}}
 	if body.StartAfter != nil {
 		seen.after = *body.StartAfter
 	}
 	filter := columns.Filter{Products: []int64{q.product.ID}}
-	return s.answer(w, r, func(ctx context.Context) (*view, error) {
-		return s.plan(ctx, question{columns: []string{columns.Client}, filter: filter, watermark: q.want})
-	}, func(ctx context.Context, v *view) (any, error) {
+	return p.answerFromView(w, r, func(ctx context.Context) (*view.View, error) {
+		return p.views.Plan(ctx, view.Request{Columns: []string{columns.Client}, Filter: filter, Watermark: q.watermark})
+	}, func(ctx context.Context, v *view.View) (any, error) {
 		if err := seen.gather(ctx, v, filter, name); err != nil {
 			return nil, err
 		}
@@ -67,8 +68,8 @@ func (s *Service) propertyValues(w http.ResponseWriter, r *http.Request, q produ
 	})
 }
 
-// property is the name of the property that is asked for: os, geography and
-// gpu have several, told apart by granularity.
+// property returns the name of the requested property. os, geography and gpu have
+// several, which granularity tells apart.
 func (b *valuesBody) property() (string, error) {
 	if b.Property == nil {
 		return "", badField("property", "is missing")
@@ -113,23 +114,23 @@ func (b *valuesBody) wants(name string) (func(string) bool, error) {
 	return nil, badField("filter.type", "must be regex or string")
 }
 
-// values keeps the first values after one, in the order of their bytes: limit
-// of them and one more, which tells that there are more.
-type values struct {
+// valueSet keeps the first values behind after, in the order of their bytes:
+// limit of them and one more, which shows that there are more.
+type valueSet struct {
 	wants func(string) bool
 	after string
 	limit int
 
-	of    map[string]struct{}
-	bytes int
-	full  bool // values above high were let go
-	high  string
+	values map[string]struct{}
+	bytes  int    // of values
+	full   bool   // values above high were dropped
+	high   string // the largest value that is kept, if full
 }
 
-// gather reads what events say of their clients. Rollups would not do: which
-// values of a day they still have depends on what was merged already.
-func (v *values) gather(ctx context.Context, from *view, f columns.Filter, name string) error {
-	for rec, err := range from.events(ctx, []string{columns.Client}, f) {
+// gather reads the client properties of events. It does not read rollups, because
+// which values of a day those still have depends on what was merged already.
+func (v *valueSet) gather(ctx context.Context, from *view.View, f columns.Filter, name string) error {
+	for rec, err := range from.Events(ctx, []string{columns.Client}, f) {
 		if err != nil {
 			return err
 		}
@@ -152,8 +153,8 @@ func (v *values) gather(ctx context.Context, from *view, f columns.Filter, name 
 	return nil
 }
 
-// clientProperty is the text of a property in what an event says of its client,
-// "" when it says nothing of it, or null.
+// clientProperty returns the text of a property in the $client object of an
+// event, and "" if it is missing or null.
 func clientProperty(object, name string) string {
 	dec := jsontext.NewDecoder(strings.NewReader(object))
 	if tok, err := dec.ReadToken(); err != nil || tok.Kind() != '{' {
@@ -176,41 +177,41 @@ func clientProperty(object, name string) string {
 	return ""
 }
 
-func (v *values) add(value string) {
+func (v *valueSet) add(value string) {
 	if value == "" || value <= v.after || v.full && value > v.high {
 		return
 	}
-	if _, known := v.of[value]; known || !v.wants(value) {
+	if _, known := v.values[value]; known || !v.wants(value) {
 		return
 	}
-	v.of[value] = struct{}{}
-	if v.bytes += len(value); len(v.of) > 2*v.limit+1 || v.bytes > valuesBytes && len(v.of) > 1 {
-		v.cut()
+	v.values[value] = struct{}{}
+	if v.bytes += len(value); len(v.values) > 2*v.limit+1 || v.bytes > valuesBytes && len(v.values) > 1 {
+		v.trim()
 	}
 }
 
-// cut lets go of what cannot be in the answer, and, when values are that
-// large, of what makes the page shorter.
-func (v *values) cut() {
-	all := slices.Sorted(maps.Keys(v.of))
+// trim drops values that cannot be in the answer. If none can be dropped so, the
+// values are large, and it drops the upper half: the page gets shorter.
+func (v *valueSet) trim() {
+	all := slices.Sorted(maps.Keys(v.values))
 	keep := min(len(all), v.limit+1)
 	if len(all) == keep {
 		keep = (len(all) + 1) / 2
 	}
 	for _, value := range all[keep:] {
 		v.bytes -= len(value)
-		delete(v.of, value)
+		delete(v.values, value)
 	}
 	v.full, v.high = true, all[keep-1]
 }
 
-// first are the values of one answer.
-func (v *values) first() []string {
-	all := slices.Sorted(maps.Keys(v.of))
+// first returns the values of one answer, sorted.
+func (v *valueSet) first() []string {
+	all := slices.Sorted(maps.Keys(v.values))
 	return all[:min(len(all), v.limit)]
 }
 
-func (v *values) answer(short bool) any {
+func (v *valueSet) answer(short bool) any {
 	answer := struct {
 		Status string          `json:"status"`
 		Result []propertyValue `json:"result"`
@@ -223,7 +224,7 @@ func (v *values) answer(short bool) any {
 		}
 		answer.Result = append(answer.Result, one)
 	}
-	if v.full || len(v.of) > v.limit {
+	if v.full || len(v.values) > v.limit {
 		answer.Last = answer.Result[len(answer.Result)-1].Value
 	}
 	return answer

@@ -3,33 +3,39 @@
 //
 // It promises:
 //
-//   - An answer has one watermark: per shard, the next offset it does not
-//     include (design §6, rule 7). All events below it are in the answer and
-//     none above. It is sent as `Weir-Watermark: 0=123,1=456`.
-//   - An event list that is asked with that header gives exactly that
-//     watermark, so pages stay what they were while events come in and data
-//     files are compacted; a report gives at least that. If it cannot be
-//     reached within Config.ReachWait the answer is an older one and marked.
+//   - An answer has one watermark: per shard, the next offset that it does not
+//     include. All events below it are in the answer and none above. It is sent
+//     as `Weir-Watermark: 0=123,1=456`.
+//   - A request for an event list that sends that header back gets exactly that
+//     watermark, so that pages stay the same while events arrive and data files
+//     are compacted; a report has at least that watermark. If it is not reached
+//     within Config.ReachWait, the answer is older and marked as partial.
 //   - `Weir-As-Of` (RFC 3339, UTC) is the smallest, over shards, of the time up
-//     to which a shard is included: for a shard whose owner answered and had
-//     read its log to the end, when it last saw that; otherwise the log time at
-//     the shard's watermark. A shard that was never written to and has no owner
-//     does not count. Where a watermark that was sent back cuts a shard short of
-//     what is there, it is the newest arrival in a data file that lies below the
-//     cut as a whole: a lower bound. Where there is none the header is left out.
-//   - `Weir-Partial: 1,3` lists the shards that the answer could not take to
-//     their newest event (no owner answers, or the one that does has a backlog),
-//     or to the watermark that was asked for. The answer is right, and as old
-//     as Weir-As-Of says. Without the header it is complete.
+//     to which a shard is included. For a shard whose owner answered and had
+//     read its log to the end, that is when the owner last did; otherwise it is
+//     the log time at the shard's watermark. A shard that was never written to
+//     and has no owner does not count. For a shard that a watermark of the client
+//     narrows, it is the newest arrival in a data file that lies wholly below the
+//     watermark, which is a lower bound. If there is none, the header is left
+//     out.
+//   - `Weir-Partial: 1,3` lists the shards that the answer does not include up
+//     to their newest event, because no owner answers or its owner has a backlog,
+//     or up to the watermark that the client sent. The answer is right, and as
+//     old as Weir-As-Of says. Without the header it is complete.
 //
 // It needs the registry, the lake and, for freshness, owners that answer; it
-// changes nothing but exports. It fails by an error in the shape of the
-// contract asked. An answer that fails after its first byte is cut off, so that
-// no client takes it for whole.
+// writes nothing but exports. An error has the form of the API that was called.
+// An answer that fails after its first byte is aborted, so that no client takes
+// it for complete.
 //
-// Memory is bounded: at most Config.MaxScans questions scan at once, each holds
-// batches, at most maxKeys sort keys, pageBytes of rows, Config.ReportBytes of
-// clients and Config.Tail's bytes.
+// Memory is bounded: at most Config.MaxScans questions scan at once, and each
+// holds batches, a page of rows (maxPageBytes), Config.ReportBytes of clients,
+// and what package view holds.
+//
+// Package view fixes what an answer includes, package report computes reports,
+// and package export builds and lists export files. This package is the HTTP
+// part: router.go answers requests, session.go and credentials.go authenticate
+// them, and each family of endpoints has a file.
 package query
 
 import (
@@ -42,30 +48,32 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"weir/query/export"
+	"weir/query/view"
 	"weir/schemas/lake"
 	"weir/schemas/objects"
 	"weir/schemas/registry"
 	"weir/schemas/tail"
 )
 
-// DefaultLookback is the published limit of contract 3, for whoever builds a
-// Config from settings: there 0 is asked for by an operator and is no limit.
+// DefaultLookback is the published limit of the Events API. A Config that is
+// built from settings starts with it; an operator who sets 0 wants no limit.
 const DefaultLookback = 8760 * time.Hour
 
 // Config says how questions are answered. The zero value works.
 type Config struct {
-	Lookback    time.Duration // how far back the day of startDate of contract 3 may lie; 0 is no limit, DefaultLookback is as published
-	ReachWait   time.Duration // how long a watermark that is not reached yet is waited for; 0 means 2s
+	Lookback    time.Duration // how far back the day of startDate of the Events API may lie; 0 is no limit, DefaultLookback is as published
+	ReachWait   time.Duration // how long a question waits for a watermark that is not reached yet; 0 means 2s
 	MaxScans    int           // questions that scan at once; 0 means 16, more wait for ScanWait
-	ScanWait    time.Duration // how long a question waits for its turn before 503; 0 means 10s
-	WriteStall  time.Duration // how long a client may take nothing of its answer, or may take to send its question; 0 means 30s
+	ScanWait    time.Duration // how long a question waits for a scan, or a download for a build, before 503; 0 means 10s
+	WriteStall  time.Duration // how long a client may read nothing of its answer, or may take to send its question; 0 means 30s
 	MaxBody     int64         // bytes of a question; 0 means 1 MiB
-	ReportBytes int64         // of memory for what one report knows of clients; more clients are looked at in several passes; 0 means 128 MiB
-	DownloadTTL time.Duration // how long a presigned download URL lives; 0 means 15m
+	ReportBytes int64         // of memory for the clients of one report; more clients are read in several passes; 0 means 128 MiB
+	DownloadTTL time.Duration // how long a presigned download URL works; 0 means 15m
 
-	PublicEndpoint string        // URL of the object store as clients see it; "" means scheme and Host of the asking request, or see DirectLinks
-	DirectLinks    bool          // without PublicEndpoint links lead to the store's own address: nobody passes them on here
-	Origins        []string      // values of Origin that contract 4 takes besides its own host; nil means https://analytics.revenera.com
+	PublicEndpoint string        // URL of the object store as clients see it; "" means scheme and Host of the request, or see DirectLinks
+	DirectLinks    bool          // without PublicEndpoint, links lead to the store's own address, because this process does not proxy them
+	Origins        []string      // values of Origin that the Reporting API allows besides its own host; nil means https://analytics.revenera.com
 	TrustProxy     bool          // believe X-Forwarded-Proto, for Secure cookies and https links, and the last X-Forwarded-For, for wrong passwords
 	Builds         int           // export files built at once; 0 means 2
 	DeflateLevel   int           // of export files, 1 (fast) to 9 (small); 0 means 1
@@ -93,7 +101,7 @@ func (c Config) withDefaults() Config {
 type Deps struct {
 	Registry *registry.Registry
 	Lake     *lake.Lake
-	Exports  *objects.Bucket // where export files lie
+	Exports  *objects.Bucket // of export files; nil: there are none
 	Tail     *tail.Client
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer // nil registers nothing
@@ -101,61 +109,76 @@ type Deps struct {
 
 // Service answers questions. It is safe for concurrent use.
 type Service struct {
-	cfg     Config
-	deps    Deps
-	log     *slog.Logger
-	metrics *metrics
-	owners  *ownerList
-	basic   *basicAuth
-	turns   chan struct{} // one for each scan that runs
+	cfg    Config
+	deps   Deps
+	owners *view.Owners
+	views  *view.Reader
+	files  *export.Files
+	router *router
 
-	maxKeys   int64 // sort keys that one question holds at once; 0 means maxKeys. Tests lower it
-	pageBytes int   // of rows that one page holds at once; 0 means pageBytes. Tests lower it
-	listPage  int   // clients of a page of clientPropertyList; 0 means the contract's 200. Tests lower it
-
-	exports exportState
+	userEvents userEventsAPI
+	events     eventsAPI
+	reporting  reportingAPI
 }
 
-// New checks what it is given and returns a service that is ready to answer.
+// New checks its arguments and returns a service that is ready to answer.
 func New(cfg Config, deps Deps) (*Service, error) {
+	var bucket export.Bucket // nil, and not an interface that holds a nil *Bucket
+	if deps.Exports != nil {
+		bucket = deps.Exports
+	}
+	return newService(cfg, deps, bucket)
+}
+
+func newService(cfg Config, deps Deps, bucket export.Bucket) (*Service, error) {
 	if deps.Registry == nil || deps.Lake == nil || deps.Tail == nil || deps.Log == nil {
 		return nil, errors.New("query needs Registry, Lake, Tail and Log")
 	}
 	cfg = cfg.withDefaults()
-	s := &Service{
-		cfg: cfg, deps: deps, log: deps.Log,
-		owners: &ownerList{registry: deps.Registry},
-		basic:  newBasicAuth(deps.Registry, cfg.TrustProxy),
-		turns:  make(chan struct{}, cfg.MaxScans),
-	}
-	var err error
-	if s.metrics, err = newMetrics(deps.Metrics); err != nil {
+	s := &Service{cfg: cfg, deps: deps, owners: view.NewOwners(deps.Registry)}
+	m, err := newMetrics(deps.Metrics)
+	if err != nil {
 		return nil, err
 	}
-	return s, s.openExports()
+	s.views, err = view.NewReader(
+		view.Config{ReachWait: cfg.ReachWait, MaxScans: cfg.MaxScans, ScanWait: cfg.ScanWait},
+		view.Deps{Lake: deps.Lake, Tail: deps.Tail, Owners: s.owners, Log: deps.Log, Metrics: deps.Metrics})
+	if err != nil {
+		return nil, err
+	}
+	s.files, err = export.New(export.Config{
+		Builds: cfg.Builds, BuildWait: cfg.ScanWait, DeflateLevel: cfg.DeflateLevel, DownloadTTL: cfg.DownloadTTL, CloseEvery: cfg.CloseEvery,
+	}, export.Deps{
+		Registry: deps.Registry, Lake: deps.Lake, Owners: s.owners, Views: s.views, Bucket: bucket, Log: deps.Log, Metrics: deps.Metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
+	respond := responder{limits: limits{maxBody: cfg.MaxBody, writeStall: cfg.WriteStall}, views: s.views}
+	passwords := newPasswords(deps.Registry, cfg.TrustProxy)
+	tokens := credentials{registry: deps.Registry, passwords: passwords}
+	s.router = &router{limits: respond.limits, log: deps.Log, metrics: m}
+	s.userEvents = userEventsAPI{responder: respond, registry: deps.Registry, credentials: tokens}
+	s.events = eventsAPI{responder: respond, credentials: tokens, lookback: cfg.Lookback}
+	s.reporting = newReportingAPI(cfg, deps.Registry, respond, passwords, s.files)
+	return s, nil
 }
 
-// Handler serves contracts 2, 3 and 4.
+// Handler serves the User Events API, the Events API and the Reporting API.
 func (s *Service) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/api/v3/business/report/event/user", s.route(endpoint{
-		name: "user_events", method: http.MethodPost, answer: s.userEvents, spell: spellUserEventsError,
-	}))
-	mux.Handle("/analytics/api/v1/events", s.route(endpoint{
-		name: "analytics_events", method: http.MethodPost, answer: s.analyticsEvents, spell: spellAnalyticsError,
-	}))
-	s.unknown(mux, "/api/v3/business/", "business_unknown", spellUserEventsError)
-	s.unknown(mux, "/analytics/", "analytics_unknown", spellAnalyticsError)
-	s.reportingRoutes(mux)
+	s.userEvents.mount(mux, s.router)
+	s.events.mount(mux, s.router)
+	s.reporting.mount(mux, s.router)
 	return mux
 }
 
 // Run closes days and builds export files until ctx ends.
-func (s *Service) Run(ctx context.Context) error { return s.runExports(ctx) }
+func (s *Service) Run(ctx context.Context) error { return s.files.Run(ctx) }
 
-// Ready says why a question cannot be answered, or nil.
+// Ready returns why a question cannot be answered, or nil.
 func (s *Service) Ready(ctx context.Context) error {
-	if _, err := s.owners.list(ctx); err != nil {
+	if _, err := s.owners.List(ctx); err != nil {
 		return err
 	}
 	_, err := s.deps.Lake.Load(ctx, lake.Events)

@@ -33,7 +33,7 @@ func newConsistencyWorld(t *testing.T) *consistencyWorld {
 		}
 	}
 	w.tick(w.today)
-	if err := w.closeDays(t.Context()); err != nil {
+	if err := w.files.Maintain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now()

@@ -1,8 +1,6 @@
 package query
 
 import (
-	"context"
-	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -10,53 +8,78 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"weir/query/export"
 	"weir/schemas"
 	"weir/schemas/registry"
 )
 
-// publishedOrigin is the Origin that the published contract asks for.
+// publishedOrigin is the Origin that the published API asks for.
 const publishedOrigin = "https://analytics.revenera.com"
 
-// Codes of errors that contract 4 spells as AUTH ERROR although their status
-// is that of a request that cannot be read.
+// Codes of errors that the Reporting API words as AUTH ERROR although their
+// status is that of a request that cannot be read.
 const (
 	codeCookieMissing = "cookie_missing"
 	codeOrigin        = "origin"
 )
 
-// reportingRoutes mounts contract 4, whose paths all begin with /v3.
+// reportingAPI has the handlers of the Reporting API, whose paths all begin with
+// /v3.
 //
-// Where the contract is silent it was decided:
+// Where the published API is silent it was decided:
 //
-//   - Errors are {"status", "reason"}: SYNTAX ERROR for what is asked wrongly or
-//     is not there, AUTH ERROR for 401, 403, 429, a missing cookie and a foreign
-//     Origin, SERVER ERROR, a word of our own, for what is our fault.
+//   - Errors are {"status", "reason"}: SYNTAX ERROR for a request that is wrong or
+//     names what does not exist, AUTH ERROR for 401, 403, 429, a missing cookie
+//     and a foreign Origin, SERVER ERROR, which is not a published word, for
+//     faults of the server.
 //   - The session cookie is all that a request must bring. The CSRF cookie must
 //     be there for a login, with any value.
 //   - A logout ends one session; with {"all": true}, or a second time with the
 //     same cookie within an hour, every session of the user.
 //   - getLastLines answers with "result", the newest arrival first; 10 lines
-//     unless asked for otherwise, 1000 at most.
+//     unless the request says otherwise, 1000 at most.
 //   - openDailyFiles are the days that are not closed, today's always, others
-//     if they have events; a day that is closed and about to be built is there
-//     with isAvailable false, and can be downloaded nevertheless. Sizes of open
-//     files are those of the last build if nothing was added, else the number of
+//     if they have events. A day that is closed and about to be built has
+//     isAvailable false, and can be downloaded nevertheless. The size of an open
+//     file is that of the last build if nothing was added, else the number of
 //     events times the width of a row. A kilobyte is 1024 bytes.
 //   - fileList of raw events has today's file too, first, with the size of its
 //     last build, 0 without one. There are no monthly raw files.
-//   - Rows of a file stand in no order. Null is an empty field; event times are
+//   - Rows of a file are in no order. Null is an empty field; event times are
 //     UTC; what would be a formula in a spreadsheet is left as it was sent.
-func (s *Service) reportingRoutes(mux *http.ServeMux) {
-	at := func(method, path, name string, answer func(http.ResponseWriter, *http.Request) error) {
-		e := endpoint{name: name, method: method, answer: sameOrigin(s.cfg.Origins, answer), spell: spellReportingError}
-		mux.Handle(path, s.crossOrigin(method, s.route(e)))
+type reportingAPI struct {
+	origins    []string // see Config.Origins
+	sessions   *sessions
+	exports    exportFiles
+	reports    reports
+	licenses   licenseKeys
+	tracking   eventTracking
+	properties properties
+}
+
+func newReportingAPI(cfg Config, reg *registry.Registry, respond responder, passwords *passwords, files *export.Files) reportingAPI {
+	s := &sessions{responder: respond, registry: reg, passwords: passwords, trustProxy: cfg.TrustProxy}
+	return reportingAPI{
+		origins:    cfg.Origins,
+		sessions:   s,
+		exports:    exportFiles{responder: respond, files: files, publicEndpoint: cfg.PublicEndpoint, directLinks: cfg.DirectLinks, trustProxy: cfg.TrustProxy},
+		reports:    reports{responder: respond, registry: reg, bytes: cfg.ReportBytes},
+		licenses:   licenseKeys{responder: respond, registry: reg},
+		tracking:   eventTracking{responder: respond, registry: reg},
+		properties: properties{responder: respond, registry: reg, sessions: s},
 	}
-	at(http.MethodGet, "/v3/request-csrf", "request_csrf", s.requestCsrf)
-	at(http.MethodPost, "/v3/auth/web", "auth_web", s.login)
-	at(http.MethodPost, "/v3/auth/logout", "auth_logout", s.logout)
+}
+
+// mount adds the paths of the API to mux.
+func (a *reportingAPI) mount(mux *http.ServeMux, rt *router) {
+	at := func(path string, routes ...route) {
+		mux.Handle(path, crossOrigin(a.origins, methodsOf(routes), a.methodMux(rt, routes)))
+	}
+	product := a.sessions.withProduct
+	at("/v3/request-csrf", route{http.MethodGet, "request_csrf", a.sessions.requestCsrf})
+	at("/v3/auth/web", route{http.MethodPost, "auth_web", a.sessions.login})
+	at("/v3/auth/logout", route{http.MethodPost, "auth_logout", a.sessions.logout})
 	for _, f := range []struct {
 		path, name string
 		kind       export.Kind
@@ -64,20 +87,70 @@ func (s *Service) reportingRoutes(mux *http.ServeMux) {
 		{"/v3/customEventTracking/", "custom_event", export.CustomEvents()},
 		{"/v3/exceptionTracking/", "exception", export.Exceptions()},
 	} {
-		at(http.MethodPost, f.path+"getLastLines/{product_id}", f.name+"_last_lines", s.ofProduct(f.kind, s.getLastLines))
-		at(http.MethodGet, f.path+"listFiles/{product_id}", f.name+"_list_files", s.ofProduct(f.kind, s.listFiles))
-		at(http.MethodPost, f.path+"getDownloadUrl/{product_id}", f.name+"_download_url", s.ofProduct(f.kind, s.getDownloadURL))
+		at(f.path+"getLastLines/{product_id}", route{http.MethodPost, f.name + "_last_lines", product(ofKind(f.kind, a.exports.lastLines))})
+		at(f.path+"listFiles/{product_id}", route{http.MethodGet, f.name + "_list_files", product(ofKind(f.kind, a.exports.list))})
+		at(f.path+"getDownloadUrl/{product_id}", route{http.MethodPost, f.name + "_download_url", product(ofKind(f.kind, a.exports.downloadURL))})
 	}
-	at(http.MethodGet, "/v3/rawEvents/download/listFiles/{product_id}", "raw_events_list_files", s.ofProduct(export.RawEvents(), s.listRawFiles))
-	at(http.MethodPost, "/v3/rawEvents/download/getDownloadUrl/{product_id}", "raw_events_download_url", s.ofProduct(export.RawEvents(), s.getDownloadURL))
-	s.reportRoutes(at)
-	s.managementRoutes(mux)
-	s.unknown(mux, "/v3/", "reporting_unknown", spellReportingError)
+	raw := export.RawEvents()
+	at("/v3/rawEvents/download/listFiles/{product_id}", route{http.MethodGet, "raw_events_list_files", product(ofKind(raw, a.exports.listRaw))})
+	at("/v3/rawEvents/download/getDownloadUrl/{product_id}", route{http.MethodPost, "raw_events_download_url", product(ofKind(raw, a.exports.downloadURL))})
+	for _, e := range reportEndpoints() {
+		at(e.path+"/{product_id}", route{http.MethodPost, e.name, product(a.reports.answer(e))})
+	}
+	at("/v3/license-key-registry/{product_id}", route{http.MethodPost, "license_keys", product(a.licenses.list)})
+	at("/v3/license-key-registry/update/{product_id}",
+		route{http.MethodPost, "license_keys_insert", product(a.licenses.update)},
+		route{http.MethodPatch, "license_keys_update", product(a.licenses.update)})
+	at("/v3/event-tracking/{product_id}",
+		route{http.MethodGet, "event_tracking", product(a.tracking.list)},
+		route{http.MethodPatch, "event_tracking_update", product(a.tracking.update)})
+	at("/v3/meta/productProperties", route{http.MethodGet, "product_properties", a.properties.listAny})
+	at("/v3/meta/productProperties/{product_id}", route{http.MethodGet, "product_properties", product(a.properties.list)})
+	at("/v3/meta/propertyValues/{product_id}", route{http.MethodPost, "property_values", product(a.properties.values)})
+	rt.handleUnknown(mux, "/v3/", "reporting_unknown", encodeReportingError)
 }
 
-// sameOrigin refuses what a page of somebody else makes a browser send. Who
-// sends no Origin is no browser's page.
-func sameOrigin(allowed []string, answer func(http.ResponseWriter, *http.Request) error) func(http.ResponseWriter, *http.Request) error {
+// route is one method of a path.
+type route struct {
+	method, name string
+	answer       answerFunc
+}
+
+// methodMux answers a path by method, and any other method with a 405 that lists
+// those of routes.
+func (a *reportingAPI) methodMux(rt *router, routes []route) http.Handler {
+	byMethod := map[string]http.Handler{}
+	handle := func(method string, of route) http.Handler {
+		return rt.handle(endpoint{
+			name: of.name, method: method, answer: sameOrigin(a.origins, of.answer), encodeError: encodeReportingError,
+		})
+	}
+	for _, route := range routes {
+		byMethod[route.method] = handle(route.method, route)
+	}
+	otherMethod := handle(methodsOf(routes), routes[0])
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h, ok := byMethod[r.Method]; ok {
+			h.ServeHTTP(w, r)
+			return
+		}
+		otherMethod.ServeHTTP(w, r)
+	})
+}
+
+// methodsOf lists the methods of routes as headers have them.
+func methodsOf(routes []route) string {
+	var methods []string
+	for _, route := range routes {
+		methods = append(methods, route.method)
+	}
+	slices.Sort(methods)
+	return strings.Join(methods, ", ")
+}
+
+// sameOrigin refuses requests that a page of another site makes a browser send.
+// A request without Origin is not from a browser's page.
+func sameOrigin(allowed []string, answer answerFunc) answerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		origin := r.Header.Get("Origin")
 		if origin == "" || slices.Contains(allowed, origin) {
@@ -92,114 +165,28 @@ func sameOrigin(allowed []string, answer func(http.ResponseWriter, *http.Request
 	}
 }
 
-// exportQuestion is a question about one kind of export of one product, from
-// somebody who may ask it.
-type exportQuestion struct {
-	kind    export.Kind
-	product registry.Product
-	want    watermark // sent back by who has seen it; the answer includes at least that
+// envelope is the outer object of an answer.
+type envelope[T any] struct {
+	Status string `json:"status"`
+	Result T      `json:"result"`
 }
 
-// ofProduct lets through who has a session and may see the product of the
-// path.
-func (s *Service) ofProduct(kind export.Kind, answer func(http.ResponseWriter, *http.Request, exportQuestion) error) func(http.ResponseWriter, *http.Request) error {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		who, err := s.session(r)
-		if err != nil {
-			return err
-		}
-		product, err := s.product(r, who)
-		if err != nil {
-			return err
-		}
-		want, err := watermarkOf(r)
-		if err != nil {
-			return err
-		}
-		return answer(w, r, exportQuestion{kind: kind, product: product, want: want})
-	}
-}
+func enveloped[T any](v T) envelope[T] { return envelope[T]{"OK", v} }
 
-// product is the product that the path names: 404 if there is none, 403 if it
-// is somebody else's.
-func (s *Service) product(r *http.Request, who registry.Principal) (registry.Product, error) {
-	text := r.PathValue("product_id")
-	id, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || id <= 0 {
-		return registry.Product{}, badField("product_id", strconv.Quote(text)+" is not a product id")
-	}
-	product, err := s.deps.Registry.Product(r.Context(), id)
-	if errors.Is(err, registry.ErrNotFound) {
-		return registry.Product{}, notFound("product_id: there is no product " + text)
-	}
-	if err != nil {
-		return registry.Product{}, err
-	}
-	if !who.May(id) {
-		return registry.Product{}, &schemas.RequestError{
-			Status: http.StatusForbidden, Code: "forbidden", Detail: "product_id: no permission for product " + text,
-		}
-	}
-	return product, nil
-}
-
-// readBody decodes a JSON body. Members that nobody knows are ignored.
-func (s *Service) readBody(w http.ResponseWriter, r *http.Request, into any) error {
-	err := json.UnmarshalRead(http.MaxBytesReader(w, r.Body, s.cfg.MaxBody), into)
-	if err == nil {
-		return nil
-	}
-	if late, ok := isLate(err); ok {
-		return late
-	}
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return &schemas.RequestError{
-			Status: http.StatusRequestEntityTooLarge, Code: "body_too_large",
-			Detail: "body: longer than " + strconv.FormatInt(s.cfg.MaxBody, 10) + " bytes",
-		}
-	}
-	if wrong, ok := errors.AsType[*json.SemanticError](err); ok {
-		return badField(fieldOf(wrong.JSONPointer), "is not of the type it must have")
-	}
-	if wrong, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		if errors.Is(err, jsontext.ErrDuplicateName) {
-			return badField(fieldOf(wrong.JSONPointer), "stands there twice")
-		}
-		return badField(fieldOf(wrong.JSONPointer), "is not valid JSON")
-	}
-	return badField("body", "cannot be read")
-}
-
-// fieldOf spells a JSON pointer as people write fields.
-func fieldOf(at jsontext.Pointer) string {
-	if at == "" {
-		return "body"
-	}
-	return strings.Join(slices.Collect(at.Tokens()), ".")
-}
-
-func badField(field, reason string) error {
-	return &schemas.RequestError{Status: http.StatusBadRequest, Code: "bad_field", Detail: field + ": " + reason}
-}
-
-func notFound(reason string) error {
-	return &schemas.RequestError{Status: http.StatusNotFound, Code: "not_found", Detail: reason}
-}
-
-// reportingError is how contract 4 spells an error.
+// reportingError is an error as the Reporting API publishes it.
 type reportingError struct {
 	Status string `json:"status"`
 	Reason string `json:"reason"`
 }
 
-func spellReportingError(w http.ResponseWriter, e *schemas.RequestError) {
+func encodeReportingError(w http.ResponseWriter, e *schemas.RequestError) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(e.Status)
-	_ = json.MarshalWrite(w, reportingError{Status: reportingStatus(e), Reason: e.Detail}) // the client has gone; nobody is left to tell
+	_ = json.MarshalWrite(w, reportingError{Status: reportingStatus(e), Reason: e.Detail}) // it fails when the client has gone
 }
 
-// reportingStatus is the word of the envelope. The two published ones leave no
-// room for what is our own fault.
+// reportingStatus is the status word of the envelope. The two published words
+// do not cover faults of the server.
 func reportingStatus(e *schemas.RequestError) string {
 	switch {
 	case e.Status >= http.StatusInternalServerError:
@@ -209,33 +196,4 @@ func reportingStatus(e *schemas.RequestError) string {
 		return "AUTH ERROR"
 	}
 	return "SYNTAX ERROR"
-}
-
-// answer waits for its turn, and sends what from makes of the view that plan
-// finds.
-func (s *Service) answer(w http.ResponseWriter, r *http.Request, plan func(context.Context) (*view, error), from func(context.Context, *view) (any, error)) error {
-	ctx := r.Context()
-	done, err := s.turn(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	v, err := plan(ctx)
-	if err != nil {
-		return err
-	}
-	defer v.close()
-	answer, err := from(ctx, v)
-	if err != nil {
-		return err
-	}
-	v.headers(w.Header())
-	return s.writeAnswer(w, answer)
-}
-
-// writeAnswer sends v as JSON.
-func (s *Service) writeAnswer(w http.ResponseWriter, v any) error {
-	s.patient(w)
-	w.Header().Set("Content-Type", "application/json")
-	return json.MarshalWrite(w, v, json.Deterministic(true))
 }

@@ -46,7 +46,7 @@ func history(t *testing.T) *exportWorld {
 	w.arrive(1, day(30, 10), event(1001, "Print"), event(2001, "Theirs"), sessionStop(1001))
 	w.arrive(0, day(31, 9), event(1001, "Close"), exception("Timeout"))
 	w.tick(day(31, 24))
-	if err := w.closeDays(t.Context()); err != nil {
+	if err := w.files.Maintain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(12 * time.Hour)

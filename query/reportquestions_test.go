@@ -344,7 +344,7 @@ func (g *questionGenerator) level() map[string]any {
 // withGroupBy returns a question, with a groupBy sometimes.
 func (g *questionGenerator) withGroupBy(question func() map[string]any) map[string]any {
 	by := g.pick(nil, nil, "clientId", "machineId", "licenseKey", "C02")
-	if g.w.cfg.ReportBytes > 0 {
+	if g.w.reporting.reports.bytes > 0 {
 		by = nil // a group must fit one pass
 	}
 	if by == "C02" {

@@ -7,17 +7,18 @@ import (
 	"time"
 
 	"weir/query/report"
+	"weir/query/view"
 	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/registry"
 )
 
-// reportEndpoint is one report of contract 4: its path, and what compiles its
-// question. Everything else is the same for all of them.
+// reportEndpoint is one report of the Reporting API: its path, and the function
+// that compiles its question. Everything else is the same for all reports.
 type reportEndpoint struct {
 	path, name string
 	compile    func(*report.Body, report.Params) (*report.Question, error)
-	flags      bool // which events are collected as basic and advanced matters
+	flags      bool // compile needs to know which events are collected as basic and as advanced
 }
 
 func reportEndpoints() []reportEndpoint {
@@ -42,75 +43,76 @@ func reportEndpoints() []reportEndpoint {
 	}
 }
 
-// reportRoutes mounts the reports of contract 4. README.md lists what was
-// decided where the contract is silent.
-func (s *Service) reportRoutes(at func(method, path, name string, answer func(http.ResponseWriter, *http.Request) error)) {
-	for _, e := range reportEndpoints() {
-		at(http.MethodPost, e.path+"/{product_id}", e.name, s.managed(func(w http.ResponseWriter, r *http.Request, ask productQuestion) error {
-			return s.report(w, r, e, ask)
-		}))
-	}
+// reports answers the reports of the Reporting API. README.md lists what was
+// decided where the published API is silent.
+type reports struct {
+	responder
+	registry *registry.Registry
+	bytes    int64 // see Config.ReportBytes
+	pageSize int   // clients of a page of clientPropertyList; 0 means the published 200. Tests lower it
 }
 
-// report answers a question of one report.
-func (s *Service) report(w http.ResponseWriter, r *http.Request, e reportEndpoint, ask productQuestion) error {
-	var body report.Body
-	if err := s.readBody(w, r, &body); err != nil {
-		return err
-	}
-	q, err := s.compile(r.Context(), e, ask.product.ID, &body)
-	if err != nil {
-		return spellFieldError(err)
-	}
-	return s.answer(w, r, func(ctx context.Context) (*view, error) {
-		return s.planReport(ctx, ask, q)
-	}, func(ctx context.Context, v *view) (any, error) {
-		answer, err := q.Answer(ctx, &source{view: v, question: q, filter: columns.Filter{Products: []int64{ask.product.ID}}})
-		if err != nil {
-			return nil, spellFieldError(err)
+// answer returns the handler of one report.
+func (rp *reports) answer(e reportEndpoint) func(http.ResponseWriter, *http.Request, productQuestion) error {
+	return func(w http.ResponseWriter, r *http.Request, ask productQuestion) error {
+		var body report.Body
+		if err := rp.readBody(w, r, &body); err != nil {
+			return err
 		}
-		return append(report.Object{{Name: "status", Value: "OK"}, {Name: "result", Value: answer.Result}}, answer.More...), nil
-	})
+		q, err := rp.compile(r.Context(), e, ask.product.ID, &body)
+		if err != nil {
+			return requestErrorOf(err)
+		}
+		return rp.answerFromView(w, r, func(ctx context.Context) (*view.View, error) {
+			return rp.plan(ctx, ask, q)
+		}, func(ctx context.Context, v *view.View) (any, error) {
+			answer, err := q.Answer(ctx, newReportSource(v, q, ask.product.ID))
+			if err != nil {
+				return nil, requestErrorOf(err)
+			}
+			return append(report.Object{{Name: "status", Value: "OK"}, {Name: "result", Value: answer.Result}}, answer.More...), nil
+		})
+	}
 }
 
-// spellFieldError makes a 400 of what the body has wrong.
-func spellFieldError(err error) error {
+// requestErrorOf makes a 400 of an error in a field of the body.
+func requestErrorOf(err error) error {
 	if field, ok := errors.AsType[*report.FieldError](err); ok {
 		return badField(field.Field, field.Reason)
 	}
 	return err
 }
 
-// compile compiles the question with what it rests on.
-func (s *Service) compile(ctx context.Context, e reportEndpoint, product int64, body *report.Body) (*report.Question, error) {
-	given := report.Params{Now: time.Now(), Bytes: s.cfg.ReportBytes, Page: s.listPage}
+// compile compiles the question with the product's settings that it depends on.
+func (rp *reports) compile(ctx context.Context, e reportEndpoint, product int64, body *report.Body) (*report.Question, error) {
+	params := report.Params{Now: time.Now(), Bytes: rp.bytes, Page: rp.pageSize}
 	var err error
 	if body.GroupBy != nil {
-		if given.Types, err = s.deps.Registry.PropertyTypes(ctx, product); err != nil {
+		if params.Types, err = rp.registry.PropertyTypes(ctx, product); err != nil {
 			return nil, err
 		}
 	}
 	if e.flags {
-		flags, err := s.deps.Registry.EventFlags(ctx, product)
+		flags, err := rp.registry.EventFlags(ctx, product)
 		if err != nil {
 			return nil, err
 		}
-		given.Collected = func(category, name string) (basic, advanced bool) {
-			how := flagsOf(flags, registry.EventName{HasCategory: category != "", Category: category, Name: name})
-			return how.Basic, how.Advanced
+		params.Collected = func(category, name string) (basic, advanced bool) {
+			f := flagsOf(flags, registry.EventName{HasCategory: category != "", Category: category, Name: name})
+			return f.Basic, f.Advanced
 		}
 	}
-	return e.compile(body, given)
+	return e.compile(body, params)
 }
 
-// planReport plans for a question: all rollups, so that any pass may read any,
-// or no rollup where the events themselves are asked.
-func (s *Service) planReport(ctx context.Context, ask productQuestion, q *report.Question) (*view, error) {
-	of := question{
-		columns: eventColumns(q), filter: columns.Filter{Products: []int64{ask.product.ID}}, watermark: ask.want, changes: q.ReadsUserAttributes(),
+// plan plans for a question: all rollups, because any pass may read any of them,
+// or no rollup if the question is answered from the events themselves.
+func (rp *reports) plan(ctx context.Context, ask productQuestion, q *report.Question) (*view.View, error) {
+	req := view.Request{
+		Columns: eventColumns(q), Filter: columns.Filter{Products: []int64{ask.product.ID}}, Watermark: ask.watermark, Changes: q.ReadsUserAttributes(),
 	}
 	if !q.NeedsEvents() {
-		of.rollups = lake.Rollups()
+		req.Rollups = lake.Rollups()
 	}
-	return s.plan(ctx, of)
+	return rp.views.Plan(ctx, req)
 }

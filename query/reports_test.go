@@ -120,7 +120,7 @@ func againstRandomEvents(t *testing.T, n int, f func(g *questionGenerator)) {
 			g.naive.flags = reportFlags
 		}
 		if seed%3 == 1 {
-			w.listPage, g.naive.pageSize = 3, 3
+			w.reporting.reports.pageSize, g.naive.pageSize = 3, 3
 		}
 		for range min(n, each) {
 			f(g)
@@ -184,7 +184,7 @@ func TestGroupByComparesTexts(t *testing.T) {
 func TestReportsInSeveralPasses(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 9))
 	w := newReportWorld(t)
-	w.clients, w.cfg.ReportBytes = 4, 1
+	w.clients, w.reporting.reports.bytes = 4, 1
 	w.fill(r, 200)
 	g := newQuestionGenerator(t, r, w)
 	for range 4 {

@@ -15,6 +15,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"weir/query/view"
 	"weir/schemas"
 	"weir/schemas/columns"
 	"weir/schemas/lake"
@@ -103,9 +104,9 @@ func TestRolled(t *testing.T) {
 	}
 }
 
-func (w *listWorld) rollups(product int64, tables ...lake.Table) *view {
+func (w *listWorld) rollups(product int64, tables ...lake.Table) *view.View {
 	w.t.Helper()
-	v, err := w.planRollups(w.t.Context(), product, nil, rollup.WantAll, tables...)
+	v, err := w.views.PlanRollups(w.t.Context(), product, nil, rollup.WantAll, tables...)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -125,15 +126,15 @@ func checkSeenEvents(t *testing.T, w *listWorld, product int64) {
 		}
 	}
 	v := w.rollups(product, lake.EventDays)
-	defer v.close()
-	got, err := seenEvents(t.Context(), v, product, 100)
+	defer v.Close()
+	got, err := firstSeenTimes(t.Context(), v, product, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("product %d: -want +got\n%s", product, diff)
 	}
-	if _, err := seenEvents(t.Context(), v, product, len(want)-1); err == nil {
+	if _, err := firstSeenTimes(t.Context(), v, product, len(want)-1); err == nil {
 		t.Errorf("product %d: no error for more events than are listed", product)
 	}
 }
@@ -153,14 +154,14 @@ func checkInstalls(t *testing.T, w *listWorld, product int64) {
 		}
 	}
 	v := w.rollups(product, lake.Clients)
-	defer v.close()
+	defer v.Close()
 	for _, budget := range []int{1 << 20, 600, 1} {
 		got := map[string]int64{}
 		for n := (installs{budget: budget}); ; n = (installs{from: n.to, budget: budget}) {
-			if err := n.over(t.Context(), v, product); err != nil {
+			if err := n.count(t.Context(), v, product); err != nil {
 				t.Fatal(err)
 			}
-			maps.Copy(got, n.of)
+			maps.Copy(got, n.counts)
 			if !n.bounded {
 				break
 			}
@@ -185,16 +186,16 @@ func checkPropertyValues(t *testing.T, w *listWorld, product int64) {
 	slices.Sort(want)
 	want = slices.Compact(want)
 	f := columns.Filter{Products: []int64{product}}
-	view, err := w.plan(t.Context(), question{columns: []string{columns.Client}, filter: f})
+	from, err := w.views.Plan(t.Context(), view.Request{Columns: []string{columns.Client}, Filter: f})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer view.close()
+	defer from.Close()
 	for _, limit := range []int{1, 2, 3, 100} {
 		var got []string
 		for after, more := "", true; more; {
-			v := values{wants: func(string) bool { return true }, limit: limit, after: after, of: map[string]struct{}{}}
-			if err := v.gather(t.Context(), view, f, "prodVersion"); err != nil {
+			v := valueSet{wants: func(string) bool { return true }, limit: limit, after: after, values: map[string]struct{}{}}
+			if err := v.gather(t.Context(), from, f, "prodVersion"); err != nil {
 				t.Fatal(err)
 			}
 			var answer struct {
@@ -237,7 +238,7 @@ func lastValueOf(t *testing.T, answer []byte) (last string, more bool) {
 func TestLargeValues(t *testing.T) {
 	var got []string
 	for after, more := "", true; more; {
-		v := values{wants: func(string) bool { return true }, limit: valuesPage, after: after, of: map[string]struct{}{}}
+		v := valueSet{wants: func(string) bool { return true }, limit: valuesPage, after: after, values: map[string]struct{}{}}
 		for i := range 20 {
 			v.add(string(rune('a'+(i*7)%20)) + strings.Repeat("x", 1<<20))
 		}
@@ -246,7 +247,7 @@ func TestLargeValues(t *testing.T) {
 			t.Fatal(err)
 		}
 		after, more = lastValueOf(t, text)
-		for _, value := range slices.Sorted(maps.Keys(v.of)) {
+		for _, value := range slices.Sorted(maps.Keys(v.values)) {
 			got = append(got, value[:1])
 		}
 	}

@@ -2,27 +2,87 @@ package query
 
 import (
 	"context"
+	"iter"
+	"slices"
 
+	"weir/query/report"
+	"weir/query/view"
 	"weir/schemas"
 	"weir/schemas/changes"
 	"weir/schemas/columns"
 	"weir/schemas/property"
 )
 
-// userAttributeNames are the names that were ever set for users of f's product, by what
-// reports put before them; of each the first valuesPage. The question must have
-// asked for changes.
-func (v *view) userAttributeNames(ctx context.Context, f columns.Filter) (map[string]*values, error) {
-	names := map[string]*values{}
-	for _, prefix := range []string{property.UserPrefix, property.ContactPrefix} {
-		names[prefix] = &values{wants: func(string) bool { return true }, limit: valuesPage, of: map[string]struct{}{}}
+// attributePrefix is what reports put before the names that one kind of change
+// sets.
+func attributePrefix(kind schemas.ChangeKind) string {
+	if kind == schemas.ContactChange {
+		return property.ContactPrefix
 	}
-	for c, err := range v.changes(ctx, f) {
+	return property.UserPrefix
+}
+
+// userAttributes yields the properties and contacts of a product's users that
+// scan wants, as of the watermark, in no order: each has one row. The view must
+// have changes.
+func userAttributes(ctx context.Context, v *view.View, product int64, scan report.UserAttributeScan) iter.Seq2[*report.UserAttribute, error] {
+	return func(yield func(*report.UserAttribute, error) bool) {
+		set, err := changedClients(ctx, v, product, scan)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for id, c := range set.Clients() {
+			for kind, values := range map[schemas.ChangeKind]map[string]changes.Value{schemas.PropertyChange: c.Properties, schemas.ContactChange: c.Contacts} {
+				for name, value := range values {
+					t := report.UserAttribute{Client: id, Name: attributePrefix(kind) + name, Value: string(value.JSON), Time: value.Time, Offset: value.Offset}
+					if !yield(&t, nil) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// changedClients applies the changes of a product's clients that scan wants, as
+// of the watermark. The view must have changes, and a filter that lets the
+// product through. Memory is that of the values, and of increases, additions and
+// removals since a property was last set; it fails with report.ErrFull beyond
+// scan.Bytes.
+func changedClients(ctx context.Context, v *view.View, product int64, scan report.UserAttributeScan) (*changes.Set, error) {
+	set := &changes.Set{Keep: func(kind schemas.ChangeKind, name string) bool {
+		return slices.Contains(scan.Names, attributePrefix(kind)+name)
+	}}
+	for c, err := range v.Changes(ctx, columns.Filter{Products: []int64{product}}) {
+		if err != nil {
+			return nil, err
+		}
+		if !scan.Clients(c.Client) {
+			continue
+		}
+		set.Add(&c.Change, c.Offset)
+		if set.Bytes() > scan.Bytes && set.Len() > 1 {
+			return nil, report.ErrFull
+		}
+	}
+	return set, nil
+}
+
+// userAttributeNames returns the names that were ever set for users of f's
+// product, by attributePrefix; of each the first valuesPage. The view must have
+// changes.
+func userAttributeNames(ctx context.Context, v *view.View, f columns.Filter) (map[string]*valueSet, error) {
+	names := map[string]*valueSet{}
+	for _, prefix := range []string{property.UserPrefix, property.ContactPrefix} {
+		names[prefix] = &valueSet{wants: func(string) bool { return true }, limit: valuesPage, values: map[string]struct{}{}}
+	}
+	for c, err := range v.Changes(ctx, f) {
 		if err != nil {
 			return nil, err
 		}
 		if c.Operation == schemas.OpDelete {
-			continue // sets nothing
+			continue // it sets no name
 		}
 		for name := range changes.ParseValues(&c.Change) {
 			names[attributePrefix(c.Kind)].add(name)
@@ -31,9 +91,10 @@ func (v *view) userAttributeNames(ctx context.Context, f columns.Filter) (map[st
 	return names, nil
 }
 
-// userAttributeCategories are names as properties, in groups; one without names is left
-// out. Of contacts that is the name alone, nothing that is personal.
-func userAttributeCategories(names map[string]*values) []propertyCategory {
+// userAttributeCategories lists names as properties, in groups; a group without
+// names is left out. Only the names of contacts are listed, never a value, as
+// those are personal.
+func userAttributeCategories(names map[string]*valueSet) []propertyCategory {
 	var all []propertyCategory
 	for _, kind := range []struct{ category, prefix string }{{"User Properties", property.UserPrefix}, {"User Contacts", property.ContactPrefix}} {
 		category := propertyCategory{Category: kind.category}

@@ -13,50 +13,68 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"weir/query/view"
 	"weir/schemas"
 	"weir/schemas/columns"
 	"weir/schemas/registry"
 )
 
-// userEvents answers contract 2: every event of one user between two instants,
-// both included, in order of time. It is streamed, so it has no cap.
-//
-// refId is looked up in every product of the token: first as identity ref_id;
-// if no product knows it, as user_id; if none does, it is the decimal EUID of a
-// client that has events. It may be a client in several products; then the
-// events of all are given. A customerId keeps those that it also names, by
-// identity customer_id or, where a product has no such identity, as EUID.
-func (s *Service) userEvents(w http.ResponseWriter, r *http.Request) error {
-	who, err := s.bearer(r)
-	if err != nil {
-		return err
-	}
-	ask, err := decodeUserEvents(http.MaxBytesReader(w, r.Body, s.cfg.MaxBody))
-	if err != nil {
-		return err
-	}
-	want, err := watermarkOf(r)
-	if err != nil {
-		return err
-	}
-	done, err := s.turn(r.Context())
-	if err != nil {
-		return err
-	}
-	defer done()
-	users, err := s.findUsers(r.Context(), who, ask)
-	if err != nil {
-		return err
-	}
-	v, err := s.plan(r.Context(), users.question(ask, want))
-	if err != nil {
-		return err
-	}
-	defer v.close()
-	return s.streamUserEvents(w, r, users.survey(v, ask))
+// userEventsAPI answers the User Events API.
+type userEventsAPI struct {
+	responder
+	credentials
+	registry *registry.Registry
+	maxKeys  int64 // see view.OrderedScan; 0 means its default. Tests lower it
 }
 
-// userEventsQuestion is the body of a request of contract 2.
+// mount adds the paths of the API to mux.
+func (a *userEventsAPI) mount(mux *http.ServeMux, rt *router) {
+	mux.Handle("/api/v3/business/report/event/user", rt.handle(endpoint{
+		name: "user_events", method: http.MethodPost, answer: a.answer, encodeError: encodeUserEventsError,
+	}))
+	rt.handleUnknown(mux, "/api/v3/business/", "business_unknown", encodeUserEventsError)
+}
+
+// answer answers with every event of one user between two instants, both
+// included, in order of time. It is streamed, so it has no cap.
+//
+// refId is looked up in every product of the token: first as identity ref_id;
+// if no product has that, as user_id; if none has, it is the decimal EUID of a
+// client that has events. It may be a client in several products; then the
+// answer has the events of all. A customerId keeps those clients that it also
+// names, by identity customer_id or, where a product has no such identity, as
+// EUID.
+func (a *userEventsAPI) answer(w http.ResponseWriter, r *http.Request) error {
+	principal, err := a.bearer(r)
+	if err != nil {
+		return err
+	}
+	ask, err := decodeUserEvents(a.body(w, r))
+	if err != nil {
+		return err
+	}
+	want, err := requestedWatermark(r)
+	if err != nil {
+		return err
+	}
+	release, err := a.views.AcquireScan(r.Context())
+	if err != nil {
+		return err
+	}
+	defer release()
+	users, err := a.findUsers(r.Context(), principal, ask)
+	if err != nil {
+		return err
+	}
+	v, err := a.views.Plan(r.Context(), users.request(ask, want))
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	return a.stream(w, r, users.scan(v, ask, a.maxKeys))
+}
+
+// userEventsQuestion is a question of the User Events API.
 type userEventsQuestion struct {
 	customer *int64
 	ref      string
@@ -87,8 +105,8 @@ func decodeUserEvents(body io.Reader) (userEventsQuestion, error) {
 	return userEventsQuestion{customer: in.CustomerID, ref: in.RefID, from: first, to: until.UnixMilli() + 1}, nil
 }
 
-// parseInstant reads an ISO 8601 date and time: extended format, seconds and
-// fraction may be left out, an offset of hours or hours and minutes may follow.
+// parseInstant reads an ISO 8601 date and time in the extended format. Seconds
+// and fraction are optional, and so is an offset of hours or hours and minutes.
 // Without an offset it is UTC; a date alone is its midnight.
 func parseInstant(text string) (time.Time, bool) {
 	text = strings.Replace(text, ",", ".", 1)
@@ -114,38 +132,39 @@ type user struct{ product, client int64 }
 // users are the clients that a refId names.
 type users []user
 
-// findUsers returns whom the question is about, or the published 404.
-func (s *Service) findUsers(ctx context.Context, who registry.Principal, ask userEventsQuestion) (users, error) {
-	found, err := s.usersByRef(ctx, who, ask.ref)
+// findUsers returns the clients that the question is about, or the published
+// 404.
+func (a *userEventsAPI) findUsers(ctx context.Context, principal registry.Principal, ask userEventsQuestion) (users, error) {
+	found, err := a.usersByRef(ctx, principal, ask.ref)
 	if err != nil {
 		return nil, err
 	}
 	if ask.customer != nil {
-		found, err = s.sameCustomer(ctx, found, *ask.customer)
+		found, err = a.sameCustomer(ctx, found, *ask.customer)
 		if err != nil {
 			return nil, err
 		}
 	}
 	if len(found) == 0 {
-		return nil, &schemas.RequestError{Status: http.StatusNotFound, Code: "no_user", Detail: userEventsNobody}
+		return nil, &schemas.RequestError{Status: http.StatusNotFound, Code: "no_user", Detail: userEventsNotFound}
 	}
 	return found, nil
 }
 
-func (s *Service) usersByRef(ctx context.Context, who registry.Principal, ref string) (users, error) {
+func (a *userEventsAPI) usersByRef(ctx context.Context, principal registry.Principal, ref string) (users, error) {
 	for _, name := range []string{"ref_id", "user_id"} {
-		found, err := s.usersByIdentity(ctx, who, name, ref)
+		found, err := a.usersByIdentity(ctx, principal, name, ref)
 		if err != nil || len(found) > 0 {
 			return found, err
 		}
 	}
-	return s.usersByEUID(ctx, who, ref)
+	return a.usersByEUID(ctx, principal, ref)
 }
 
-func (s *Service) usersByIdentity(ctx context.Context, who registry.Principal, name, value string) (users, error) {
+func (a *userEventsAPI) usersByIdentity(ctx context.Context, principal registry.Principal, name, value string) (users, error) {
 	var found users
-	for _, product := range who.Products {
-		client, err := s.deps.Registry.ResolveIdentity(ctx, product, name, value)
+	for _, product := range principal.Products {
+		client, err := a.registry.ResolveIdentity(ctx, product, name, value)
 		switch {
 		case errors.Is(err, registry.ErrNotFound):
 		case err != nil:
@@ -157,19 +176,19 @@ func (s *Service) usersByIdentity(ctx context.Context, who registry.Principal, n
 	return found, nil
 }
 
-// usersByEUID finds the products in which the client that ref spells has
+// usersByEUID finds the products in which the client whose EUID is ref has
 // events.
-func (s *Service) usersByEUID(ctx context.Context, who registry.Principal, ref string) (users, error) {
+func (a *userEventsAPI) usersByEUID(ctx context.Context, principal registry.Principal, ref string) (users, error) {
 	client, err := strconv.ParseInt(ref, 10, 64)
-	if err != nil || client <= 0 || strconv.FormatInt(client, 10) != ref || len(who.Products) == 0 {
+	if err != nil || client <= 0 || strconv.FormatInt(client, 10) != ref || len(principal.Products) == 0 {
 		return nil, nil
 	}
-	f := columns.Filter{Products: who.Products, Clients: []int64{client}}
-	v, err := s.plan(ctx, question{columns: []string{columns.ProductID}, filter: f})
+	f := columns.Filter{Products: principal.Products, Clients: []int64{client}}
+	v, err := a.views.Plan(ctx, view.Request{Columns: []string{columns.ProductID}, Filter: f})
 	if err != nil {
 		return nil, err
 	}
-	defer v.close()
+	defer v.Close()
 	var found users
 	for len(f.Products) > 0 {
 		product, ok, err := firstProduct(ctx, v, f)
@@ -185,10 +204,10 @@ func (s *Service) usersByEUID(ctx context.Context, who registry.Principal, ref s
 	return found, nil
 }
 
-// firstProduct is a product of f that has an event of f; it stops at the first
-// it meets.
-func firstProduct(ctx context.Context, v *view, f columns.Filter) (int64, bool, error) {
-	for rec, err := range v.events(ctx, []string{columns.ProductID}, f) {
+// firstProduct returns a product of f that has an event of f; it ends the scan at
+// the first.
+func firstProduct(ctx context.Context, v *view.View, f columns.Filter) (int64, bool, error) {
+	for rec, err := range v.Events(ctx, []string{columns.ProductID}, f) {
 		if err != nil {
 			return 0, false, err
 		}
@@ -207,11 +226,11 @@ func without(list []int64, v int64) []int64 {
 	return slices.DeleteFunc(slices.Clone(list), func(x int64) bool { return x == v })
 }
 
-// sameCustomer keeps the users that customer names too.
-func (s *Service) sameCustomer(ctx context.Context, found users, customer int64) (users, error) {
+// sameCustomer keeps the users that customer also names.
+func (a *userEventsAPI) sameCustomer(ctx context.Context, found users, customer int64) (users, error) {
 	var same users
 	for _, u := range found {
-		client, err := s.deps.Registry.ResolveIdentity(ctx, u.product, "customer_id", strconv.FormatInt(customer, 10))
+		client, err := a.registry.ResolveIdentity(ctx, u.product, "customer_id", strconv.FormatInt(customer, 10))
 		if errors.Is(err, registry.ErrNotFound) {
 			client, err = customer, nil
 		}
@@ -238,37 +257,37 @@ func (us users) filter() columns.Filter {
 
 func userColumns() []string { return []string{columns.ProductID, columns.ClientID} }
 
-func (us users) question(ask userEventsQuestion, want watermark) question {
+func (us users) request(ask userEventsQuestion, want view.Watermark) view.Request {
 	f := us.filter()
 	f.TimeFrom, f.TimeTo = ask.from, ask.to
-	return question{
-		columns: append(userColumns(), columns.Time, columns.Shard, columns.Offset),
-		filter:  f, watermark: want, exact: true,
+	return view.Request{
+		Columns: append(userColumns(), columns.Time, columns.Shard, columns.Offset),
+		Filter:  f, Watermark: want, Exact: true,
 	}
 }
 
-// survey finds the events of us. The filter crosses products with clients, so
-// each row is held to the pairs.
-func (us users) survey(v *view, ask userEventsQuestion) *survey {
+// scan finds the events of us. The filter combines all products with all clients,
+// so each row is compared with the pairs.
+func (us users) scan(v *view.View, ask userEventsQuestion, maxKeys int64) *view.OrderedScan {
 	wants := func(rows *columns.View) func(int) bool {
 		return func(i int) bool { return slices.Contains(us, user{rows.Product[i], rows.Client[i]}) }
 	}
-	return &survey{
-		view: v, filter: us.filter(), columns: userColumns(), wants: wants, period: v.period(ask.from, ask.to),
+	return &view.OrderedScan{
+		View: v, From: ask.from, To: ask.to, Filter: us.filter(), Columns: userColumns(), Wants: wants, MaxKeys: maxKeys,
 	}
 }
 
-// streamUserEvents writes the array, piece by piece. Nothing is written before
-// the first scan has ended well.
-func (s *Service) streamUserEvents(w http.ResponseWriter, r *http.Request, of *survey) error {
-	all, err := of.tally(r.Context(), of.period)
+// stream writes the array, piece by piece. It writes nothing before the first
+// scan has succeeded, so that most errors still get a status.
+func (a *userEventsAPI) stream(w http.ResponseWriter, r *http.Request, scan *view.OrderedScan) error {
+	all, err := scan.Count(r.Context())
 	if err != nil {
 		return err
 	}
-	of.view.headers(w.Header())
+	setCoverage(w.Header(), scan.View.Coverage())
 	w.Header().Set("Content-Type", "application/json")
-	out := &writer{service: s, to: w, buf: []byte{'['}}
-	for keys, err := range of.ranks(r.Context(), all, 0, all.total) {
+	out := &streamWriter{limits: a.limits, to: w, buf: []byte{'['}}
+	for keys, err := range scan.SelectRanks(r.Context(), all, 0, all.Total) {
 		if err != nil {
 			return err
 		}
@@ -276,7 +295,7 @@ func (s *Service) streamUserEvents(w http.ResponseWriter, r *http.Request, of *s
 			if out.buf, err = appendUserEvent(out.separate(), key); err != nil {
 				return err
 			}
-			if err := out.flush(writeBytes); err != nil {
+			if err := out.flush(streamBytes); err != nil {
 				return err
 			}
 		}
@@ -285,43 +304,43 @@ func (s *Service) streamUserEvents(w http.ResponseWriter, r *http.Request, of *s
 	return out.flush(0)
 }
 
-func appendUserEvent(dst []byte, key rowKey) ([]byte, error) {
-	id, err := eventID(key.shard, key.offset)
+func appendUserEvent(dst []byte, key view.EventKey) ([]byte, error) {
+	id, err := eventID(key.ID())
 	if err != nil {
 		return dst, err
 	}
 	dst = append(dst, `{"id":`...)
 	dst = strconv.AppendInt(dst, id, 10)
 	dst = append(dst, `,"dateEvent":"`...)
-	dst = msTime(key.time).AppendFormat(dst, "2006-01-02T15:04:05.000Z")
+	dst = time.UnixMilli(key.Time).UTC().AppendFormat(dst, "2006-01-02T15:04:05.000Z")
 	return append(dst, `"}`...), nil
 }
 
-// maxOffset bounds offsets so that eventID stays below 2^53, where a float64,
-// and so JavaScript, still tells whole numbers apart: a shard that takes a
+// maxOffset bounds offsets so that eventID stays below 2^53, up to which a
+// float64, and so JavaScript, represents every whole number. A shard with a
 // million events a second reaches it after 278 years.
-const maxOffset = 1 << 53 / maxShards
+const maxOffset = 1 << 53 / view.MaxShards
 
-// eventID is the number of an event: unique, and the same for ever, as shard
-// and offset are.
-func eventID(shard int32, offset int64) (int64, error) {
-	if shard < 0 || shard >= maxShards || offset < 0 || offset >= maxOffset {
-		return 0, fmt.Errorf("no id below 2^53 for offset %d of shard %d", offset, shard)
+// eventID returns the number of an event: unique and permanent, as shard and
+// offset are.
+func eventID(id view.RowID) (int64, error) {
+	if id.Shard < 0 || id.Shard >= view.MaxShards || id.Offset < 0 || id.Offset >= maxOffset {
+		return 0, fmt.Errorf("no id below 2^53 for offset %d of shard %d", id.Offset, id.Shard)
 	}
-	return offset*maxShards + int64(shard), nil
+	return id.Offset*view.MaxShards + int64(id.Shard), nil
 }
 
-// What contract 2 says of errors, to the letter.
+// The published texts of errors of the User Events API.
 const (
-	userEventsBad    = "Invalid date range or missing required parameters"
-	userEventsDenied = "Invalid or missing authentication token"
-	userEventsNobody = "User not found"
-	userEventsBroken = "Internal server error"
+	userEventsBad      = "Invalid date range or missing required parameters"
+	userEventsDenied   = "Invalid or missing authentication token"
+	userEventsNotFound = "User not found"
+	userEventsBroken   = "Internal server error"
 )
 
-// spellUserEventsError writes `{"error": text}`. Statuses that the contract
-// does not list carry their own text.
-func spellUserEventsError(w http.ResponseWriter, re *schemas.RequestError) {
+// encodeUserEventsError writes `{"error": text}`. Statuses that are not published
+// have their own text.
+func encodeUserEventsError(w http.ResponseWriter, re *schemas.RequestError) {
 	text := re.Detail
 	switch re.Status {
 	case http.StatusBadRequest:

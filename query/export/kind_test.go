@@ -191,15 +191,15 @@ func TestDecimal(t *testing.T) {
 }
 
 func TestFileNames(t *testing.T) {
-	day, _ := ParseDays("2024-03-01", "2024-03-01")
+	day, _ := ParsePeriod("2024-03-01", "2024-03-01")
 	month := MonthOf(day.First)
-	check := func(k Kind, d Days, want string) {
+	check := func(k Kind, d Period, want string) {
 		t.Helper()
 		name := k.FileName(11111, d)
 		if name != want {
 			t.Errorf("name = %s, want %s", name, want)
 		}
-		if back, ok := k.DaysOf(11111, name); !ok || back != d {
+		if back, ok := k.PeriodOf(11111, name); !ok || back != d {
 			t.Errorf("days of %s = %v, %v; want %v", name, back, ok, d)
 		}
 	}
@@ -212,7 +212,7 @@ func TestFileNames(t *testing.T) {
 		"11111_cust_2024-02-30.zip", "11111_cust_2024-03-01.zip.zip", "../11111_cust_2024-03-01.zip", "11111_cust_2024-03-01_to_2024-03-01.zip",
 		"011111_cust_2024-03-01.zip", "11111_cust_2024-03-01_to_.zip",
 	} {
-		if d, ok := CustomEvents().DaysOf(11111, name); ok {
+		if d, ok := CustomEvents().PeriodOf(11111, name); ok {
 			t.Errorf("%q was read as %v", name, d)
 		}
 	}
@@ -225,7 +225,7 @@ func FuzzFileName(f *testing.F) {
 	f.Add("11111_cust_2024-03-01_to_.zip")
 	f.Fuzz(func(t *testing.T, name string) {
 		k := CustomEvents()
-		if d, ok := k.DaysOf(11111, name); ok && k.FileName(11111, d) != name {
+		if d, ok := k.PeriodOf(11111, name); ok && k.FileName(11111, d) != name {
 			t.Errorf("%q was read as %s to %s", name, d.FirstDay(), d.LastDay())
 		}
 	})

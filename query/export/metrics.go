@@ -1,4 +1,4 @@
-package query
+package export
 
 import (
 	"errors"
@@ -10,8 +10,8 @@ import (
 	"weir/schemas/registry"
 )
 
-// exportMetrics are the figures of exports.
-type exportMetrics struct {
+// metrics are the figures of exports.
+type metrics struct {
 	files   *prometheus.CounterVec
 	rows    *prometheus.CounterVec
 	bytes   *prometheus.CounterVec
@@ -19,9 +19,9 @@ type exportMetrics struct {
 	through prometheus.Gauge
 }
 
-// newExportMetrics registers the figures with reg, unless that is nil.
-func newExportMetrics(reg prometheus.Registerer) (*exportMetrics, error) {
-	m := &exportMetrics{
+// newMetrics registers the figures with reg, unless that is nil.
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
 		files: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_query_export_files_total", Help: "Export files built, by kind.",
 		}, []string{"kind"}),
@@ -53,7 +53,7 @@ func newExportMetrics(reg prometheus.Registerer) (*exportMetrics, error) {
 	return m, nil
 }
 
-func (m *exportMetrics) built(f registry.ExportFile, took time.Duration) {
+func (m *metrics) built(f registry.ExportFile, took time.Duration) {
 	m.files.WithLabelValues(f.Kind).Inc()
 	m.rows.WithLabelValues(f.Kind).Add(float64(f.Rows))
 	m.bytes.WithLabelValues(f.Kind).Add(float64(f.CSVBytes))

@@ -1,4 +1,4 @@
-package query
+package export
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/decimal128"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
-	"weir/query/export"
+	"weir/query/view"
 	"weir/schemas"
 	"weir/schemas/columns"
 	"weir/schemas/lake"
@@ -27,9 +27,9 @@ import (
 
 const benchEvents = 400_000
 
-// benchService has a lake of zstd files with benchEvents events that arrived
+// benchFiles has a lake of zstd files with benchEvents events that arrived
 // on one day.
-func benchService(b *testing.B) (*Service, export.Days) {
+func benchFiles(b *testing.B, bucket Bucket) (*Files, Period) {
 	b.Helper()
 	ctx, log := b.Context(), slog.New(slog.DiscardHandler)
 	reg, err := registry.Open(ctx, "sqlite:"+filepath.Join(b.TempDir(), "registry.db"), log)
@@ -38,7 +38,12 @@ func benchService(b *testing.B) (*Service, export.Days) {
 	}
 	b.Cleanup(func() { reg.Close() })
 	l := laketest.Lake(b, lake.Config{})
-	s, err := New(Config{}, Deps{Registry: reg, Lake: l, Tail: tail.NewClient(tail.Config{}), Log: log})
+	owners := view.NewOwners(reg)
+	views, err := view.NewReader(view.Config{MaxScans: 1}, view.Deps{Lake: l, Tail: tail.NewClient(tail.Config{}), Owners: owners, Log: log})
+	if err != nil {
+		b.Fatal(err)
+	}
+	f, err := New(Config{Builds: 1, DeflateLevel: 1}, Deps{Registry: reg, Lake: l, Owners: owners, Views: views, Bucket: bucket, Log: log})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -59,7 +64,7 @@ func benchService(b *testing.B) (*Service, export.Days) {
 			b.Fatalf("commit: %v, %v", out, err)
 		}
 	}
-	return s, export.DayOf(day)
+	return f, DayOf(day)
 }
 
 func benchRecords(rng *rand.Rand, day time.Time, first, events int) []arrow.Record {
@@ -87,7 +92,7 @@ func benchRecords(rng *rand.Rand, day time.Time, first, events int) []arrow.Reco
 // discardBucket keeps nothing of what it is given. It looks now and then how
 // much lies on the heap.
 type discardBucket struct {
-	exportBucket
+	Bucket
 	peak *uint64
 }
 
@@ -109,16 +114,15 @@ func (d discardBucket) Upload(_ context.Context, _ string, r io.Reader) (int64, 
 // BenchmarkExportFile is a whole export: scan of the lake, CSV, deflate,
 // upload to nowhere. The floor is the same bytes, deflated only.
 func BenchmarkExportFile(b *testing.B) {
-	s, day := benchService(b)
-	v, err := s.plan(b.Context(), question{lakeOnly: true})
+	var peak uint64
+	f, day := benchFiles(b, discardBucket{peak: &peak})
+	v, err := f.views.Plan(b.Context(), view.Request{LakeOnly: true})
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer v.close()
-	var peak uint64
-	s.exports.bucket = discardBucket{peak: &peak}
-	for _, kind := range []export.Kind{export.RawEvents(), export.CustomEvents()} {
-		job := exportJob{kind: kind, product: 1001, days: day, rows: v.events(b.Context(), kind.Columns, arrivedIn(day, 1001))}
+	defer v.Close()
+	for _, kind := range []Kind{RawEvents(), CustomEvents()} {
+		job := buildJob{kind: kind, product: 1001, period: day, rows: v.Events(b.Context(), kind.Columns, arrivedIn(day, 1001))}
 		var content bytes.Buffer
 		if rows, err := kind.WriteCSV(b.Context(), &content, job.rows); err != nil || rows != benchEvents {
 			b.Fatalf("%d rows, %v", rows, err)
@@ -148,9 +152,9 @@ func BenchmarkExportFile(b *testing.B) {
 			}
 			return nil
 		})
-		run("file", func() error { return s.stream(b.Context(), job, &registry.ExportFile{Key: "x"}) })
+		run("file", func() error { return f.stream(b.Context(), job, &registry.ExportFile{Key: "x"}) })
 		run("deflate only", func() error {
-			_, err := export.WriteZip(b.Context(), io.Discard, s.member(job, time.Now()), func(_ context.Context, w io.Writer) error {
+			_, err := WriteZip(b.Context(), io.Discard, f.member(job, time.Now()), func(_ context.Context, w io.Writer) error {
 				_, err := w.Write(content.Bytes())
 				return err
 			})

@@ -1,4 +1,4 @@
-package query
+package view
 
 import (
 	"context"
@@ -15,18 +15,21 @@ import (
 // ownersAge is how long a list of owners is used before it is read again.
 const ownersAge = time.Second
 
-// ownerList remembers for a moment who owns which shard.
-type ownerList struct {
+// Owners caches which process owns which shard. It is safe for concurrent use.
+type Owners struct {
 	registry *registry.Registry
 
-	mu     sync.Mutex // held while reading, so that many questions read once
+	mu     sync.Mutex // held while reading, so that concurrent callers read once
 	rows   []registry.OwnerRow
 	shards int // of the topic; 0 until it is recorded
 	read   time.Time
 }
 
-// list returns the leases that are alive.
-func (o *ownerList) list(ctx context.Context) ([]registry.OwnerRow, error) {
+// NewOwners returns an empty cache of the leases in reg.
+func NewOwners(reg *registry.Registry) *Owners { return &Owners{registry: reg} }
+
+// List returns the leases that have not expired, at most ownersAge old.
+func (o *Owners) List(ctx context.Context) ([]registry.OwnerRow, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.read.IsZero() && time.Since(o.read) < ownersAge {
@@ -40,16 +43,16 @@ func (o *ownerList) list(ctx context.Context) ([]registry.OwnerRow, error) {
 	return rows, nil
 }
 
-// forget makes the next list a fresh one.
-func (o *ownerList) forget() {
+// Invalidate makes the next List read the registry.
+func (o *Owners) Invalidate() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.read = time.Time{}
 }
 
-// count returns how many shards there are; 0 while no topic was ever made. The
-// number never changes once it is recorded.
-func (o *ownerList) count(ctx context.Context) (int, error) {
+// ShardCount returns the number of shards, and 0 until the topic is recorded.
+// The number never changes once it is recorded.
+func (o *Owners) ShardCount(ctx context.Context) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.shards > 0 {

@@ -9,13 +9,13 @@ import (
 	"weir/schemas/columns"
 )
 
-// userFilter says which users' events are wanted: any of each list, all of the
-// lists. An empty list wants everybody.
+// userFilter selects events by their user, who must match every list, and matches
+// a list by any of its values. An empty list matches everybody.
 type userFilter struct {
 	ids, realms, groups, roles []string
 }
 
-func newUserFilter(in *analyticsUser) userFilter {
+func newUserFilter(in *eventsUserFilter) userFilter {
 	return userFilter{ids: in.ID, realms: in.Realm, groups: in.Group, roles: in.Role}
 }
 
@@ -24,7 +24,7 @@ func (f *userFilter) empty() bool {
 }
 
 // columns are those that wants reads.
-func (q *analyticsQuestion) columns() []string {
+func (q *eventsQuestion) columns() []string {
 	var names []string
 	if len(q.names) > 0 {
 		names = append(names, columns.Name)
@@ -35,30 +35,30 @@ func (q *analyticsQuestion) columns() []string {
 	return names
 }
 
-// wants says which rows of a batch pass the filters, nil if all do. What a value of a coded
-// column is worth is decided once for all rows that have it.
-func (q *analyticsQuestion) wants(rows *columns.View) func(int) bool {
+// wants returns which rows of a batch pass the filters, and nil if all do.
+func (q *eventsQuestion) wants(rows *columns.View) func(int) bool {
 	var named func(int) bool
 	if len(q.names) > 0 {
-		named = wantsOf(&rows.Name, func(name string) bool { return slices.Contains(q.names, name) })
+		named = matchColumn(&rows.Name, func(name string) bool { return slices.Contains(q.names, name) })
 	}
 	if q.user.empty() {
 		return named
 	}
-	user := wantsOf(&rows.User, q.user.wants)
+	user := matchColumn(&rows.User, q.user.matches)
 	return func(i int) bool {
 		if named != nil && !named(i) {
 			return false
 		}
 		if rows.User.Null(i) {
-			return q.user.wantsClient(rows.Client[i])
+			return q.user.matchesClient(rows.Client[i])
 		}
 		return user(i)
 	}
 }
 
-// wantsOf is want of the value of each row of col.
-func wantsOf(col *columns.Strings, want func(string) bool) func(int) bool {
+// matchColumn returns whether the value of a row of col is wanted. Each value of a
+// dictionary-encoded column is decided once for all its rows.
+func matchColumn(col *columns.Strings, want func(string) bool) func(int) bool {
 	if !col.IsDictionary() {
 		return func(i int) bool { return want(col.At(i)) }
 	}
@@ -78,7 +78,7 @@ func wantsOf(col *columns.Strings, want func(string) bool) func(int) bool {
 	}
 }
 
-// eventUser is what is read of `$user`.
+// eventUser has the members of `$user` that filters read.
 type eventUser struct {
 	ID     oneOrMany `json:"id"`
 	Realm  oneOrMany `json:"realm"`
@@ -86,24 +86,24 @@ type eventUser struct {
 	Roles  oneOrMany `json:"roles"`
 }
 
-// wants says whether `$user` passes. One that cannot be read passes nothing.
-func (f *userFilter) wants(text string) bool {
+// matches reports whether `$user` passes. One that cannot be decoded does not.
+func (f *userFilter) matches(text string) bool {
 	var u eventUser
 	if err := json.Unmarshal([]byte(text), &u); err != nil {
 		return false
 	}
-	return meet(f.ids, u.ID) && meet(f.realms, u.Realm) && meet(f.groups, u.Groups) && meet(f.roles, u.Roles)
+	return overlaps(f.ids, u.ID) && overlaps(f.realms, u.Realm) && overlaps(f.groups, u.Groups) && overlaps(f.roles, u.Roles)
 }
 
-// wantsClient says whether an event without `$user` passes: its user has the
-// client's id, and nothing else.
-func (f *userFilter) wantsClient(client int64) bool {
-	return meet(f.ids, []string{strconv.FormatInt(client, 10)}) &&
+// matchesClient reports whether an event without `$user` passes: its user has the
+// client's id, and no realm, group or role.
+func (f *userFilter) matchesClient(client int64) bool {
+	return overlaps(f.ids, []string{strconv.FormatInt(client, 10)}) &&
 		len(f.realms) == 0 && len(f.groups) == 0 && len(f.roles) == 0
 }
 
-// meet says that has is wanted: nothing is asked for, or one of it.
-func meet(wanted, has []string) bool {
+// overlaps reports whether one of has is wanted. An empty wanted accepts all.
+func overlaps(wanted, has []string) bool {
 	if len(wanted) == 0 {
 		return true
 	}

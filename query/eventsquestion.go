@@ -8,6 +8,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"weir/query/view"
 )
 
 const (
@@ -17,49 +19,49 @@ const (
 	minuteLayout   = "2006-01-02T15:04"
 )
 
-// analyticsQuestion is a question of contract 3, checked and with its defaults.
-type analyticsQuestion struct {
+// eventsQuestion is a question of the Events API, checked and with its defaults.
+type eventsQuestion struct {
 	from, to      int64 // epoch milliseconds, half-open; whole seconds
 	names         []string
 	user          userFilter
 	page, perPage int64
 	oldestFirst   bool
 
-	products  []int64   // of who asks
-	watermark watermark // that was sent back; nil is none
+	products  []int64        // that the asker may see
+	watermark view.Watermark // that was sent back; nil is none
 }
 
-// analyticsBody is the published request. Fields that it lacks are tolerated.
-type analyticsBody struct {
-	StartDate *string           `json:"startDate"`
-	EndDate   *string           `json:"endDate"`
-	Filters   *analyticsFilters `json:"filters"`
-	Paging    *analyticsPaging  `json:"paging"`
-	SortOrder *string           `json:"sortOrder"`
+// eventsBody is the published request body. Unknown fields are ignored.
+type eventsBody struct {
+	StartDate *string        `json:"startDate"`
+	EndDate   *string        `json:"endDate"`
+	Filters   *eventsFilters `json:"filters"`
+	Paging    *eventsPaging  `json:"paging"`
+	SortOrder *string        `json:"sortOrder"`
 }
 
-type analyticsFilters struct {
-	Name []string       `json:"name"`
-	User *analyticsUser `json:"user"`
+type eventsFilters struct {
+	Name []string          `json:"name"`
+	User *eventsUserFilter `json:"user"`
 }
 
-type analyticsUser struct {
+type eventsUserFilter struct {
 	ID    oneOrMany `json:"id"`
 	Realm []string  `json:"realm"`
 	Group []string  `json:"group"`
 	Role  []string  `json:"role"`
 }
 
-type analyticsPaging struct {
+type eventsPaging struct {
 	Page    *int64 `json:"page"`
 	PerPage *int64 `json:"perPage"`
 }
 
-// oneOrMany is a string or a list of strings: the published documents have
-// both for user.id.
+// oneOrMany is a string or a list of strings: the published documents show both
+// for user.id.
 type oneOrMany []string
 
-// UnmarshalJSONFrom is for package json.
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (l *oneOrMany) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	if dec.PeekKind() == '"' {
 		var one string
@@ -72,14 +74,14 @@ func (l *oneOrMany) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	return json.UnmarshalDecode(dec, (*[]string)(l))
 }
 
-// decodeAnalytics reads and checks a question.
-func (s *Service) decodeAnalytics(body io.Reader) (*analyticsQuestion, error) {
-	var in analyticsBody
+// decodeEventsQuestion reads and checks a question.
+func decodeEventsQuestion(body io.Reader, lookback time.Duration) (*eventsQuestion, error) {
+	var in eventsBody
 	if err := json.UnmarshalRead(body, &in); err != nil {
 		return nil, badBody(err)
 	}
-	q := &analyticsQuestion{page: 1, perPage: defaultPerPage}
-	if err := q.setPeriod(&in, time.Now(), s.cfg.Lookback); err != nil {
+	q := &eventsQuestion{page: 1, perPage: defaultPerPage}
+	if err := q.setPeriod(&in, time.Now(), lookback); err != nil {
 		return nil, err
 	}
 	if err := q.setPaging(in.Paging); err != nil {
@@ -97,36 +99,37 @@ func (s *Service) decodeAnalytics(body io.Reader) (*analyticsQuestion, error) {
 	return q, nil
 }
 
-// setPeriod reads both dates. Without an end it is the end of the current
-// second, so that what has just come is in and the answer can say it in whole
-// seconds.
-func (q *analyticsQuestion) setPeriod(in *analyticsBody, now time.Time, lookback time.Duration) error {
+// setPeriod reads both dates. Without an end date the period ends with the current
+// second, so that it has what has just arrived, and the answer can repeat the end
+// in whole seconds.
+func (q *eventsQuestion) setPeriod(in *eventsBody, now time.Time, lookback time.Duration) error {
 	if in.StartDate == nil {
-		return wrongField("missing_field", "startDate", "is required")
+		return fieldError("missing_field", "startDate", "is required")
 	}
 	start, ok := parseDate(*in.StartDate)
 	if !ok {
-		return wrongField("bad_date", "startDate", "must be YYYY-mm-dd, YYYY-mm-ddTHH:MM or YYYY-mm-ddTHH:MM:SS")
+		return fieldError("bad_date", "startDate", "must be YYYY-mm-dd, YYYY-mm-ddTHH:MM or YYYY-mm-ddTHH:MM:SS")
 	}
 	end := now.UTC().Truncate(time.Second).Add(time.Second)
 	if in.EndDate != nil {
 		if end, ok = parseDate(*in.EndDate); !ok {
-			return wrongField("bad_date", "endDate", "must be YYYY-mm-dd, YYYY-mm-ddTHH:MM or YYYY-mm-ddTHH:MM:SS")
+			return fieldError("bad_date", "endDate", "must be YYYY-mm-dd, YYYY-mm-ddTHH:MM or YYYY-mm-ddTHH:MM:SS")
 		}
 	}
 	if !end.After(start) {
-		return wrongField("bad_period", "endDate", "must be later than startDate")
+		return fieldError("bad_period", "endDate", "must be later than startDate")
 	}
 	if lookback > 0 && start.Before(earliest(now, lookback)) {
-		return wrongField("bad_period", "startDate", fmt.Sprintf("must not be more than %s ago", lookback))
+		return fieldError("bad_period", "startDate", fmt.Sprintf("must not be more than %s ago", lookback))
 	}
 	q.from, q.to = start.UnixMilli(), end.UnixMilli()
 	return nil
 }
 
-// earliest is the first startDate that a lookback allows: the beginning of a
-// day, UTC, as "a year ago" is said in days. The published year is that of the
-// calendar: across a 29 February it has 366 days, one more than DefaultLookback.
+// earliest returns the first startDate that a lookback allows: the beginning of a
+// day, UTC, because the published limit is in days. The published year is that of
+// the calendar: across a 29 February it has 366 days, one more than
+// DefaultLookback.
 func earliest(now time.Time, lookback time.Duration) time.Time {
 	first := now.Add(-lookback)
 	if year := now.UTC().AddDate(-1, 0, 0); lookback == DefaultLookback && year.Before(first) {
@@ -148,27 +151,26 @@ func parseDate(text string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-func (q *analyticsQuestion) setPaging(in *analyticsPaging) error {
+func (q *eventsQuestion) setPaging(in *eventsPaging) error {
 	if in == nil {
 		return nil
 	}
 	switch {
 	case in.Page == nil:
-		return wrongField("missing_field", "paging.page", "is required with paging")
+		return fieldError("missing_field", "paging.page", "is required with paging")
 	case in.PerPage == nil:
-		return wrongField("missing_field", "paging.perPage", "is required with paging")
+		return fieldError("missing_field", "paging.perPage", "is required with paging")
 	case *in.Page < 1:
-		return wrongField("bad_value", "paging.page", "must be at least 1")
+		return fieldError("bad_value", "paging.page", "must be at least 1")
 	case *in.PerPage < 1 || *in.PerPage > maxPerPage:
-		return wrongField("bad_value", "paging.perPage", fmt.Sprintf("must be from 1 to %d", maxPerPage))
+		return fieldError("bad_value", "paging.perPage", fmt.Sprintf("must be from 1 to %d", maxPerPage))
 	}
 	q.page, q.perPage = *in.Page, *in.PerPage
 	return nil
 }
 
-// setOrder takes both spellings that are published, latestFirst and
-// LatestFirst.
-func (q *analyticsQuestion) setOrder(in *string) error {
+// setOrder accepts both published spellings, latestFirst and LatestFirst.
+func (q *eventsQuestion) setOrder(in *string) error {
 	switch {
 	case in == nil:
 		return nil
@@ -178,5 +180,5 @@ func (q *analyticsQuestion) setOrder(in *string) error {
 		q.oldestFirst = true
 		return nil
 	}
-	return wrongField("bad_value", "sortOrder", "must be LatestFirst or OldestFirst")
+	return fieldError("bad_value", "sortOrder", "must be LatestFirst or OldestFirst")
 }

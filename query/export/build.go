@@ -1,0 +1,97 @@
+package export
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"iter"
+	"strconv"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"golang.org/x/sync/errgroup"
+
+	"weir/schemas/columns"
+	"weir/schemas/registry"
+)
+
+// abandonedAfter is how long a build may take. One that is not recorded by then
+// has died, and its object is deleted.
+const abandonedAfter = 24 * time.Hour
+
+// buildJob is a file to be built.
+type buildJob struct {
+	kind    Kind
+	product int64
+	period  Period
+	rows    iter.Seq2[arrow.Record, error] // events of product and period; those that kind does not want are left out
+}
+
+// build builds the file of job and puts it under a key of its own, as one
+// stream: scan, CSV, deflate and upload run at once and hold a few blocks each,
+// whatever the number of rows.
+//
+// The registry lists the object for deletion before it is put, so that a build
+// that dies leaves no object that nobody knows. The caller records the file,
+// which takes the object off the list.
+func (f *Files) build(ctx context.Context, job buildJob, watermark string) (registry.ExportFile, error) {
+	start := time.Now()
+	file := registry.ExportFile{
+		Product: job.product, Kind: job.kind.Code, First: job.period.FirstDay(), Last: job.period.LastDay(),
+		Key: job.newKey(), Watermark: watermark, Built: start.UTC().Truncate(time.Microsecond),
+	}
+	if err := f.registry.BeginExport(ctx, file.Key, abandonedAfter); err != nil {
+		return file, err
+	}
+	if err := f.stream(ctx, job, &file); err != nil {
+		return file, fmt.Errorf("build export %s: %w", file.Key, err)
+	}
+	f.metrics.built(file, time.Since(start))
+	f.log.InfoContext(ctx, "export built", "key", file.Key, "rows", file.Rows, "csv_bytes", file.CSVBytes,
+		"zip_bytes", file.ZipBytes, "duration_ms", time.Since(start).Milliseconds())
+	return file, nil
+}
+
+// newKey returns another key each time, so that no build ever overwrites the
+// object of another.
+func (b buildJob) newKey() string {
+	return strconv.FormatInt(b.product, 10) + "/" + b.kind.Code + "/" + rand.Text() + "/" + b.kind.FileName(b.product, b.period)
+}
+
+// stream runs the stages. An error closes the pipe from either end, so that the
+// upload of a file that is cut short fails and puts nothing.
+func (f *Files) stream(ctx context.Context, job buildJob, file *registry.ExportFile) error {
+	g, ctx := errgroup.WithContext(ctx)
+	from, to := io.Pipe()
+	g.Go(func() error {
+		sizes, err := WriteZip(ctx, to, f.member(job, file.Built), func(ctx context.Context, w io.Writer) error {
+			rows, err := job.kind.WriteCSV(ctx, w, job.rows)
+			file.Rows = rows
+			return err
+		})
+		file.CSVBytes = sizes.Raw
+		to.CloseWithError(err)
+		return err
+	})
+	g.Go(func() error {
+		n, err := f.bucket.Upload(ctx, file.Key, from)
+		file.ZipBytes = n
+		from.CloseWithError(err)
+		return err
+	})
+	return g.Wait()
+}
+
+func (f *Files) member(job buildJob, at time.Time) Member {
+	return Member{
+		Name: job.kind.MemberName(job.product, job.period), Modified: at,
+		Level: f.cfg.DeflateLevel, Workers: f.deflaters,
+	}
+}
+
+// arrivedIn is the filter for the events of products, or of all when none is
+// named, that arrived in period.
+func arrivedIn(period Period, products ...int64) columns.Filter {
+	return columns.Filter{Products: products, ArrivalFrom: period.First.UnixMilli(), ArrivalTo: period.End().UnixMilli()}
+}

@@ -1,0 +1,249 @@
+package export
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"weir/query/view"
+	"weir/schemas/columns"
+	"weir/schemas/lake"
+	"weir/schemas/registry"
+)
+
+// closeState says how far days have closed.
+type closeState struct {
+	next    Period         // the first day whose files are not all built
+	today   Period         // the day that events arrive on; next, if the logs have passed the coming midnight already
+	reached time.Time      // the log of every shard has passed it: days that end by then are closed
+	snap    *lake.Snapshot // of events, by which this is so
+	empty   bool           // nothing has ever been stored
+}
+
+// due reports whether the next day has closed.
+func (c closeState) due() bool { return !c.empty && !c.next.End().After(c.reached) }
+
+// closeState reads how far days have closed. Days close by log time, which never
+// runs back within a shard: once the log of a shard has passed the end of a day,
+// no event of that day can come from it any more. Every shard counts, also one
+// that was never written to: until its owner has written a tick into it, an
+// event of the day may still be on its way.
+func (f *Files) closeState(ctx context.Context) (closeState, error) {
+	c, err := f.firstOpenDay(ctx)
+	c.today = DayOf(time.Now())
+	if c.next.First.After(c.today.First) {
+		c.today = c.next
+	}
+	return c, err
+}
+
+func (f *Files) firstOpenDay(ctx context.Context) (closeState, error) {
+	var c closeState
+	snap, err := f.lake.Load(ctx, lake.Events)
+	if err != nil {
+		return c, err
+	}
+	shards, err := f.owners.ShardCount(ctx)
+	if err != nil {
+		return c, err
+	}
+	c.snap, c.reached = snap, logTimeReached(snap.ShardStates(), shards)
+	through, err := f.registry.ExportedThrough(ctx)
+	if err != nil {
+		return c, err
+	}
+	if through != "" {
+		day, err := time.Parse(time.DateOnly, through)
+		c.next = DayOf(day).Next()
+		return c, err
+	}
+	files, err := snap.Files(ctx)
+	if err != nil {
+		return c, err
+	}
+	c.next, c.empty = DayOf(time.Now()), len(files) == 0
+	for _, file := range files {
+		if day := DayOf(time.UnixMilli(file.Min.Arrival)); day.First.Before(c.next.First) {
+			c.next = day
+		}
+	}
+	return c, nil
+}
+
+// logTimeReached returns the log time that every one of shards has reached; it
+// is zero while there is no shard.
+func logTimeReached(states lake.ShardStates, shards int) time.Time {
+	if shards == 0 {
+		return time.Time{}
+	}
+	least := int64(math.MaxInt64)
+	for shard := range shards {
+		least = min(least, states[int32(shard)].LogTime) // 0 for a shard that was never committed
+	}
+	return time.UnixMilli(least).UTC()
+}
+
+// closeDays builds the files of all days that have closed, one day after the
+// other.
+func (f *Files) closeDays(ctx context.Context) error {
+	for {
+		state, err := f.closeState(ctx)
+		if err != nil {
+			return err
+		}
+		if !state.due() {
+			return nil
+		}
+		if err := f.closeDay(ctx, state); err != nil {
+			return fmt.Errorf("close day %s: %w", state.next.FirstDay(), err)
+		}
+		f.metrics.through.Set(float64(state.next.End().Unix()))
+		f.log.InfoContext(ctx, "day closed", "day", state.next.FirstDay())
+	}
+}
+
+// closeDay builds the files of the day state.next, and those of its month when
+// it is the month's last day, and then records the day.
+//
+// Closing a day cannot be undone: downloads and lists give its files as they are
+// from then on, and the day is never looked at again. So it is recorded last,
+// when each file is recorded; a crash before repeats the day, and finds the files
+// that it had built already.
+func (f *Files) closeDay(ctx context.Context, state closeState) error {
+	v, err := f.closedView(ctx, state.snap)
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	want, err := countByProduct(ctx, v, state.next)
+	if err != nil {
+		return err
+	}
+	if err := f.buildClosed(ctx, v, state.next, want); err != nil {
+		return err
+	}
+	if month := MonthOf(state.next.First); month.Last.Equal(state.next.Last) {
+		if err := f.closeMonth(ctx, v, month); err != nil {
+			return err
+		}
+	}
+	return f.registry.FinishExports(ctx, state.next.FirstDay(), v.Watermark().String())
+}
+
+// closedView returns a view of what is committed. It has every event of a day
+// that snap, or a snapshot before it, shows as closed.
+func (f *Files) closedView(ctx context.Context, snap *lake.Snapshot) (*view.View, error) {
+	at := view.Watermark{}
+	for shard, state := range snap.ShardStates() {
+		at[shard] = state.Next
+	}
+	return f.views.Plan(ctx, view.Request{LakeOnly: true, Watermark: at})
+}
+
+// fileKey names one file of a day or month.
+type fileKey struct {
+	product int64
+	kind    string
+}
+
+// countByProduct counts the events of a day by product and kind.
+func countByProduct(ctx context.Context, v *view.View, day Period) (map[fileKey]int64, error) {
+	counts := map[fileKey]int64{}
+	kinds, rows := Kinds(), NewRows()
+	for rec, err := range v.Events(ctx, append(WantColumns(), columns.ProductID), arrivedIn(day)) {
+		if err != nil {
+			return nil, err
+		}
+		if err := rows.Bind(rec); err != nil {
+			return nil, fmt.Errorf("read events: %w", err)
+		}
+		for i := range rows.Rows {
+			for _, k := range kinds {
+				if k.Wants(rows, i) {
+					counts[fileKey{rows.Product[i], k.Code}]++
+				}
+			}
+		}
+	}
+	return counts, nil
+}
+
+// closeMonth builds the monthly files of each product and kind that has files of
+// the month's days.
+func (f *Files) closeMonth(ctx context.Context, v *view.View, month Period) error {
+	files, err := f.registry.ExportsWithin(ctx, month.FirstDay(), month.LastDay())
+	if err != nil {
+		return err
+	}
+	monthly := map[string]bool{}
+	for _, k := range Kinds() {
+		monthly[k.Code] = k.Monthly
+	}
+	want := map[fileKey]int64{}
+	for _, file := range files {
+		if file.First == file.Last && monthly[file.Kind] {
+			want[fileKey{file.Product, file.Kind}] += file.Rows
+		}
+	}
+	return f.buildClosed(ctx, v, month, want)
+}
+
+// buildClosed builds and records the files of period that are not recorded yet.
+// Each must have the number of rows that want says.
+func (f *Files) buildClosed(ctx context.Context, v *view.View, period Period, want map[fileKey]int64) error {
+	recorded, err := f.registry.ExportsWithin(ctx, period.FirstDay(), period.LastDay())
+	if err != nil {
+		return err
+	}
+	for _, file := range recorded {
+		if file.First == period.FirstDay() && file.Last == period.LastDay() {
+			delete(want, fileKey{file.Product, file.Kind})
+		}
+	}
+	for _, k := range Kinds() {
+		for _, product := range productsOf(want, k.Code) {
+			job := buildJob{kind: k, product: product, period: period, rows: v.Events(ctx, k.Columns, arrivedIn(period, product))}
+			if err := f.buildAndRecord(ctx, job, v, want[fileKey{product, k.Code}]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// buildAndRecord builds one file of a closed period and records it for good.
+//
+// A recorded file is never built again and its object never deleted, so the
+// rows are compared with an independent count first: a file that is short would
+// stay so. Of two processes that build the same file the first one is recorded;
+// the object of the other stays on the list of objects to delete.
+func (f *Files) buildAndRecord(ctx context.Context, job buildJob, v *view.View, rows int64) error {
+	file, err := f.build(ctx, job, v.Watermark().String())
+	if err != nil {
+		return err
+	}
+	if file.Rows != rows {
+		return fmt.Errorf("export %s has %d rows, counted were %d", file.Key, file.Rows, rows)
+	}
+	file.Version = 1
+	if err := f.registry.SaveExport(ctx, file); err != nil && !errors.Is(err, registry.ErrExists) {
+		return err
+	}
+	return nil
+}
+
+// productsOf lists the products that have a file of kind, ascending.
+func productsOf(want map[fileKey]int64, kind string) []int64 {
+	var products []int64
+	for key := range want {
+		if key.kind == kind {
+			products = append(products, key.product)
+		}
+	}
+	slices.SortFunc(products, cmp.Compare)
+	return products
+}

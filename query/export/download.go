@@ -1,0 +1,118 @@
+package export
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"weir/query/view"
+	"weir/schemas"
+	"weir/schemas/objects"
+	"weir/schemas/registry"
+)
+
+// expiryMargin is how long an object outlives its last link, for downloads that
+// began in time.
+const expiryMargin = time.Hour
+
+// DownloadURL returns a link to the named file, signed now, and what the file
+// includes. endpoint is the object store as the client sees it; "" is the
+// store's own address.
+func (f *Files) DownloadURL(ctx context.Context, q Question, name, endpoint string) (string, view.Coverage, error) {
+	if f.bucket == nil {
+		return "", view.Coverage{}, &schemas.RequestError{
+			Status: http.StatusServiceUnavailable, Code: "no_exports", Detail: "no bucket for exports is configured",
+		}
+	}
+	period, ok := q.Kind.PeriodOf(q.Product, name)
+	if !ok {
+		return "", view.Coverage{}, noFile(name)
+	}
+	file, coverage, err := f.file(ctx, q, period)
+	if err != nil {
+		return "", coverage, err
+	}
+	link, err := f.bucket.Presign(ctx, objects.PresignInput{Key: file.Key, Endpoint: endpoint, FileName: name, TTL: f.cfg.DownloadTTL})
+	return link, coverage, err
+}
+
+func noFile(name string) error {
+	return &schemas.RequestError{
+		Status: http.StatusNotFound, Code: "not_found", Detail: "fileName: there is no file " + strconv.Quote(name),
+	}
+}
+
+// file returns the recorded file of a closed period, or a build of an open day
+// that has all its events as of now.
+func (f *Files) file(ctx context.Context, q Question, period Period) (registry.ExportFile, view.Coverage, error) {
+	files, err := f.registry.Exports(ctx, q.Product, q.Kind.Code)
+	if err != nil {
+		return registry.ExportFile{}, view.Coverage{}, err
+	}
+	var last registry.ExportFile
+	for _, file := range files {
+		if file.First != period.FirstDay() || file.Last != period.LastDay() {
+			continue
+		}
+		if file.Version > 0 {
+			return file, view.Coverage{Watermark: file.Watermark, AsOf: period.End()}, nil
+		}
+		last = file
+	}
+	state, err := f.closeState(ctx)
+	if err != nil {
+		return registry.ExportFile{}, view.Coverage{}, err
+	}
+	if !period.Daily() || period.First.Before(state.next.First) || period.First.After(state.today.First) {
+		return registry.ExportFile{}, view.Coverage{}, noFile(q.Kind.FileName(q.Product, period))
+	}
+	return f.buildOpen(ctx, q, last, period)
+}
+
+// buildOpen builds the file of an open day, unless last, the build before, has
+// exactly the events of now.
+func (f *Files) buildOpen(ctx context.Context, q Question, last registry.ExportFile, day Period) (registry.ExportFile, view.Coverage, error) {
+	release, err := f.acquireBuild(ctx)
+	if err != nil {
+		return last, view.Coverage{}, err
+	}
+	defer release()
+	filter := arrivedIn(day, q.Product)
+	v, err := f.views.Plan(ctx, view.Request{Columns: q.Kind.Columns, Filter: filter, Watermark: q.Watermark})
+	if err != nil {
+		return last, view.Coverage{}, err
+	}
+	defer v.Close()
+	coverage := v.Coverage()
+	if last.Watermark == coverage.Watermark && time.Since(last.Built) < f.cfg.DownloadTTL {
+		return last, coverage, nil
+	}
+	job := buildJob{kind: q.Kind, product: q.Product, period: day, rows: v.Events(ctx, q.Kind.Columns, filter)}
+	file, err := f.build(ctx, job, coverage.Watermark)
+	if err != nil {
+		return file, coverage, err
+	}
+	// A build is given out for one DownloadTTL, and each link works for another:
+	// its object must outlive both.
+	return file, coverage, f.registry.SaveTemporaryExport(ctx, file, 2*f.cfg.DownloadTTL+expiryMargin)
+}
+
+// acquireBuild waits until the client may have a file built, at most
+// Config.BuildWait; then it fails with a 503. The caller calls release when it
+// has built.
+func (f *Files) acquireBuild(ctx context.Context) (release func(), err error) {
+	wait := time.NewTimer(f.cfg.BuildWait)
+	defer wait.Stop()
+	select {
+	case f.buildSlots <- struct{}{}:
+		return func() { <-f.buildSlots }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for a build: %w", ctx.Err())
+	case <-wait.C:
+		return nil, &schemas.RequestError{
+			Status: http.StatusServiceUnavailable, Code: "busy", Detail: "too many files are being built, try again", RetryAfter: 15,
+		}
+	}
+}

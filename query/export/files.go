@@ -1,0 +1,86 @@
+package export
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"weir/query/view"
+	"weir/schemas/lake"
+	"weir/schemas/objects"
+	"weir/schemas/registry"
+)
+
+// maxDeflaters bounds the deflate workers of one build: with their blocks and
+// the parts of the upload it bounds what a build holds in memory.
+const maxDeflaters = 8
+
+// Config says how files are built. All fields are required.
+type Config struct {
+	Builds       int           // builds of open days that run at once, each for a client that waits
+	BuildWait    time.Duration // how long a client waits for one of them to end
+	DeflateLevel int           // 1 (fast) to 9 (small)
+	DownloadTTL  time.Duration // how long a link works
+	CloseEvery   time.Duration // how often Run looks for days that have closed
+}
+
+// Bucket is the part of the object store that exports need.
+type Bucket interface {
+	// Upload puts what r yields, and nothing if r fails.
+	Upload(ctx context.Context, key string, r io.Reader) (int64, error)
+	Presign(ctx context.Context, in objects.PresignInput) (string, error)
+	Delete(ctx context.Context, keys ...string) error
+}
+
+// Deps are what Files work with. All but Bucket and Metrics are required.
+type Deps struct {
+	Registry *registry.Registry
+	Lake     *lake.Lake
+	Owners   *view.Owners
+	Views    *view.Reader
+	Bucket   Bucket // nil: Run does nothing, and there are no downloads
+	Log      *slog.Logger
+	Metrics  prometheus.Registerer // nil registers nothing
+}
+
+// Files are the export files of all products. It is safe for concurrent use.
+type Files struct {
+	cfg      Config
+	registry *registry.Registry
+	lake     *lake.Lake
+	owners   *view.Owners
+	views    *view.Reader
+	bucket   Bucket // nil without exports
+	log      *slog.Logger
+	metrics  *metrics
+
+	lockOwner  string        // this process, in the registry's lock
+	buildSlots chan struct{} // holds one element for each build that a client waits for
+	deflaters  int           // in each build
+}
+
+// Question asks for files or lines of one kind and product. The asker is
+// allowed to see the product.
+type Question struct {
+	Kind      Kind
+	Product   int64
+	Watermark view.Watermark // the answer includes at least that; nil is the newest there is
+}
+
+// New returns Files. It reads nothing yet.
+func New(cfg Config, deps Deps) (*Files, error) {
+	m, err := newMetrics(deps.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	return &Files{
+		cfg: cfg, registry: deps.Registry, lake: deps.Lake, owners: deps.Owners, views: deps.Views, bucket: deps.Bucket,
+		log: deps.Log, metrics: m, lockOwner: rand.Text(),
+		buildSlots: make(chan struct{}, cfg.Builds), deflaters: min(runtime.GOMAXPROCS(0), maxDeflaters),
+	}, nil
+}

@@ -1,0 +1,225 @@
+package export
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"weir/query/view"
+	"weir/schemas/columns"
+)
+
+const (
+	maxLinesBytes = 32 << 20 // of all lines of an answer
+	sortSlack     = 1 << 12  // keys beyond twice the count that are gathered before a sort, so that a small count is not sorted at every other row
+)
+
+// ErrLinesTooLarge reports lines that are too large in all; fewer may do.
+var ErrLinesTooLarge = errors.New("last lines are larger than an answer may be")
+
+// LastLines returns the newest count events of q's kind as JSON objects, those
+// that arrived last first, with the columns of the CSV, and says what it
+// included. The caller has acquired a scan, and holds it as long as the lines.
+func (f *Files) LastLines(ctx context.Context, q Question, count int) (lines [][]byte, coverage view.Coverage, err error) {
+	err = f.views.Retry(func() error {
+		lines, coverage, err = f.lastLines(ctx, q, count)
+		return err
+	})
+	return lines, coverage, err
+}
+
+// arrivalKey is the position of an event in the order of arrival.
+type arrivalKey struct {
+	arrival arrow.Timestamp
+	id      view.RowID
+}
+
+func newestFirst(a, b arrivalKey) int {
+	return cmp.Or(cmp.Compare(b.arrival, a.arrival), cmp.Compare(b.id.Shard, a.id.Shard), cmp.Compare(b.id.Offset, a.id.Offset))
+}
+
+func arrivalColumns() []string {
+	return append(WantColumns(), columns.Arrival, columns.Shard, columns.Offset)
+}
+
+// lastLines finds the newest events by a few narrow columns, and then reads
+// those rows alone.
+func (f *Files) lastLines(ctx context.Context, q Question, count int) ([][]byte, view.Coverage, error) {
+	v, err := f.views.Plan(ctx, view.Request{
+		Columns: arrivalColumns(), Filter: columns.Filter{Products: []int64{q.Product}}, Watermark: q.Watermark,
+	})
+	if err != nil {
+		return nil, view.Coverage{}, err
+	}
+	defer v.Close()
+	ids, err := newestRows(ctx, v, q, count)
+	if err != nil {
+		return nil, view.Coverage{}, err
+	}
+	l := &lineReader{view: v, question: q, ids: ids, rows: NewRows()}
+	if err := l.read(ctx); err != nil {
+		return nil, view.Coverage{}, err
+	}
+	return l.lines, v.Coverage(), nil
+}
+
+// newestRows looks back in ever longer steps, until it has count rows or there
+// are no more. It returns them newest first.
+func newestRows(ctx context.Context, v *view.View, q Question, count int) ([]view.RowID, error) {
+	n := &newest{kind: q.Kind, count: count, rows: NewRows()}
+	day := 24 * time.Hour
+	to, now := int64(0), time.Now()
+	for _, back := range []time.Duration{time.Hour, day, 8 * day, 64 * day, 0} {
+		f := columns.Filter{Products: []int64{q.Product}, ArrivalTo: to}
+		if back > 0 {
+			f.ArrivalFrom = now.Add(-back).UnixMilli()
+		}
+		if err := n.scan(ctx, v, f); err != nil {
+			return nil, err
+		}
+		if n.trim(); len(n.keys) == count {
+			break
+		}
+		to = f.ArrivalFrom
+	}
+	ids := make([]view.RowID, len(n.keys))
+	for i, key := range n.keys {
+		ids[i] = key.id
+	}
+	return ids, nil
+}
+
+// newest keeps the newest keys of those that it scans.
+type newest struct {
+	kind  Kind
+	count int
+	rows  *Rows
+	keys  []arrivalKey
+}
+
+func (n *newest) scan(ctx context.Context, v *view.View, f columns.Filter) error {
+	for rec, err := range v.Events(ctx, arrivalColumns(), f) {
+		if err != nil {
+			return err
+		}
+		if err := n.rows.Bind(rec); err != nil {
+			return fmt.Errorf("read events: %w", err)
+		}
+		for i := range n.rows.Rows {
+			if !n.kind.Wants(n.rows, i) {
+				continue
+			}
+			n.keys = append(n.keys, arrivalKey{n.rows.Arrival[i], view.RowID{Shard: n.rows.Shard[i], Offset: n.rows.Offset[i]}})
+			if len(n.keys) >= 2*n.count+sortSlack {
+				n.trim()
+			}
+		}
+	}
+	return nil
+}
+
+// trim sorts the keys and keeps the newest count of them.
+func (n *newest) trim() {
+	slices.SortFunc(n.keys, newestFirst)
+	n.keys = n.keys[:min(len(n.keys), n.count)]
+}
+
+// lineReader reads the events of ids and makes a JSON object of each.
+type lineReader struct {
+	view     *view.View
+	question Question
+	ids      []view.RowID // newest first
+	rows     *Rows
+	index    map[view.RowID]int // in ids
+	lines    [][]byte           // in the order of ids
+	bytes    int
+}
+
+func (l *lineReader) read(ctx context.Context) error {
+	l.index, l.lines = map[view.RowID]int{}, make([][]byte, len(l.ids))
+	for n, id := range l.ids {
+		l.index[id] = n
+	}
+	f := columns.Filter{Products: []int64{l.question.Product}}
+	if err := l.view.ReadCommitted(ctx, l.columns(), f, l.ids, l.take); err != nil {
+		return err
+	}
+	if err := l.view.ReadTail(ctx, l.columns(), l.ids, l.take); err != nil {
+		return err
+	}
+	for n, line := range l.lines {
+		if line == nil {
+			return l.view.MissingRow(l.ids[n])
+		}
+	}
+	return nil
+}
+
+// columns returns those of the CSV, and those of a RowID.
+func (l *lineReader) columns() []string {
+	names := slices.Clone(l.question.Kind.Columns)
+	for _, name := range []string{columns.Shard, columns.Offset} {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// take makes the lines of those rows that are in ids.
+func (l *lineReader) take(rec arrow.Record) error {
+	if err := l.rows.Bind(rec); err != nil {
+		return fmt.Errorf("read last lines: %w", err)
+	}
+	for i := range l.rows.Rows {
+		n, ok := l.index[view.RowID{Shard: l.rows.Shard[i], Offset: l.rows.Offset[i]}]
+		if !ok || l.lines[n] != nil {
+			continue
+		}
+		l.lines[n] = l.question.Kind.appendLine(nil, l.rows, i)
+		if l.bytes += len(l.lines[n]); l.bytes > maxLinesBytes {
+			return ErrLinesTooLarge
+		}
+	}
+	return nil
+}
+
+// appendLine appends row i as a JSON object in the order of the columns, all
+// values strings.
+func (k Kind) appendLine(dst []byte, r *Rows, i int) []byte {
+	var value []byte
+	sep := byte('{')
+	for _, f := range k.Fields {
+		dst = append(dst, sep)
+		dst = appendString(dst, f.Key)
+		dst = append(dst, ':')
+		value = f.Append(value[:0], r, i)
+		dst = appendString(dst, string(value))
+		sep = ','
+	}
+	return append(dst, '}')
+}
+
+// AppendFieldNames appends a JSON object with the name of each key of a line.
+func (k Kind) AppendFieldNames(dst []byte) []byte {
+	sep := byte('{')
+	for _, f := range k.Fields {
+		dst = append(dst, sep)
+		dst = appendString(dst, f.Key)
+		dst = append(dst, ':')
+		dst = appendString(dst, f.Name)
+		sep = ','
+	}
+	return append(dst, '}')
+}
+
+func appendString(dst []byte, text string) []byte {
+	dst, _ = jsontext.AppendQuote(dst, text) // the error is of bytes that are no UTF-8; they are replaced
+	return dst
+}

@@ -1,0 +1,168 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"weir/query/view"
+	"weir/schemas"
+)
+
+// responder reads requests and writes answers. Each endpoint family has one.
+type responder struct {
+	limits
+	views *view.Reader
+}
+
+// readBody decodes a JSON body. Unknown members are ignored.
+func (rs responder) readBody(w http.ResponseWriter, r *http.Request, into any) error {
+	err := json.UnmarshalRead(rs.body(w, r), into)
+	if err == nil {
+		return nil
+	}
+	if late, ok := lateBody(err); ok {
+		return late
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return &schemas.RequestError{
+			Status: http.StatusRequestEntityTooLarge, Code: "body_too_large",
+			Detail: "body: longer than " + strconv.FormatInt(rs.maxBody, 10) + " bytes",
+		}
+	}
+	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
+		return badField(fieldOf(semantic.JSONPointer), "is not of the type it must have")
+	}
+	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		if errors.Is(err, jsontext.ErrDuplicateName) {
+			return badField(fieldOf(syntactic.JSONPointer), "stands there twice")
+		}
+		return badField(fieldOf(syntactic.JSONPointer), "is not valid JSON")
+	}
+	return badField("body", "cannot be read")
+}
+
+// fieldOf writes a JSON pointer as a.b.0.
+func fieldOf(at jsontext.Pointer) string {
+	if at == "" {
+		return "body"
+	}
+	return strings.Join(slices.Collect(at.Tokens()), ".")
+}
+
+// badField is the 400 of the Reporting API for a field.
+func badField(field, reason string) error {
+	return &schemas.RequestError{Status: http.StatusBadRequest, Code: "bad_field", Detail: field + ": " + reason}
+}
+
+func notFound(reason string) error {
+	return &schemas.RequestError{Status: http.StatusNotFound, Code: "not_found", Detail: reason}
+}
+
+// badBody is the error for a body of the User Events API or the Events API that
+// does not decode: 408 if it was late, 413 if it was too long, otherwise 400
+// with the field, if there is one.
+func badBody(err error) error {
+	if late, ok := lateBody(err); ok {
+		return late
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return &schemas.RequestError{Status: http.StatusRequestEntityTooLarge, Code: "too_large", Detail: "The body is too large"}
+	}
+	semantic, ok := errors.AsType[*json.SemanticError](err)
+	switch {
+	case !ok:
+		reason := strings.TrimPrefix(err.Error(), "jsontext: ")
+		return &schemas.RequestError{Status: http.StatusBadRequest, Code: "bad_json", Detail: "The body is not valid JSON: " + reason}
+	case semantic.JSONPointer == "":
+		return &schemas.RequestError{Status: http.StatusBadRequest, Code: "bad_type", Detail: "The body must be a JSON object"}
+	}
+	return fieldError("bad_type", fieldOf(semantic.JSONPointer), "has the wrong type")
+}
+
+// fieldError is the 400 of the Events API for a field.
+func fieldError(code, field, reason string) error {
+	return &schemas.RequestError{
+		Status: http.StatusBadRequest, Code: code, Detail: field + " " + reason,
+		Items: []schemas.ItemError{{Field: field, Reason: reason}},
+	}
+}
+
+// answerFromView waits until the question may scan, and writes what answer makes
+// of the view that plan returns.
+func (rs responder) answerFromView(
+	w http.ResponseWriter, r *http.Request,
+	plan func(context.Context) (*view.View, error), answer func(context.Context, *view.View) (any, error),
+) error {
+	ctx := r.Context()
+	release, err := rs.views.AcquireScan(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	v, err := plan(ctx)
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	body, err := answer(ctx, v)
+	if err != nil {
+		return err
+	}
+	setCoverage(w.Header(), v.Coverage())
+	return rs.writeAnswer(w, body)
+}
+
+// writeAnswer sends v as JSON with status 200.
+func (rs responder) writeAnswer(w http.ResponseWriter, v any) error {
+	rs.extendWriteDeadline(w)
+	w.Header().Set("Content-Type", "application/json")
+	return json.MarshalWrite(w, v, json.Deterministic(true))
+}
+
+// writeJSON sends a small body whole.
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.MarshalWrite(w, body) // it fails when the client has gone, and then nobody reads it
+}
+
+// streamBytes is how much of a streamed answer is buffered before it is sent.
+const streamBytes = 64 << 10
+
+// streamWriter buffers a streamed answer.
+type streamWriter struct {
+	limits
+	to    http.ResponseWriter
+	buf   []byte
+	items int // of the array being written
+}
+
+// separate returns buf, ready for the next item of an array.
+func (w *streamWriter) separate() []byte {
+	if w.items++; w.items > 1 {
+		w.buf = append(w.buf, ',')
+	}
+	return w.buf
+}
+
+// flush sends the buffer if it has at least atLeast bytes.
+func (w *streamWriter) flush(atLeast int) error {
+	if len(w.buf) < atLeast {
+		return nil
+	}
+	w.extendWriteDeadline(w.to)
+	_, err := w.to.Write(w.buf)
+	w.buf = w.buf[:0]
+	if err != nil {
+		return fmt.Errorf("write answer: %w", err)
+	}
+	return nil
+}

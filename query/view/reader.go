@@ -1,0 +1,121 @@
+// Package view fixes what one answer includes and reads it: a snapshot of the
+// lake and, for what is acknowledged but not committed yet, the tails that the
+// owners of the shards hold.
+//
+// It promises:
+//
+//   - A View has one watermark: per shard, the next offset that it does not
+//     include. Each of its scans yields every row below the watermark and none
+//     above, and yields the same rows each time, while events arrive, are
+//     committed and compacted.
+//   - A shard whose owner does not answer is read from the lake alone. The
+//     answer is then older and still right, and Coverage lists the shard as
+//     partial.
+//   - An owner counts only if the registry knows no newer epoch of its shard,
+//     and only if it has come at least as far as the lake: a former owner that
+//     was fenced off, or one that is still catching up, cannot change an answer.
+//   - Plan waits at most Config.ReachWait for a watermark that a client sends
+//     back, and then gives an older view that says so.
+//
+// It needs the lake and the registry's list of owners; it fails with their
+// errors. It fails with ErrMoved where an owner dropped rows of the tail between
+// two requests of one View; Retry plans such a question anew. Nothing is ever
+// written.
+//
+// A View holds the batches of the tail, which the tail client bounds, and at
+// most 2·gatherBytes of rollup rows; an OrderedScan holds MaxKeys keys and
+// maxBuckets counters. All else is one batch at a time.
+package view
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"weir/schemas"
+	"weir/schemas/lake"
+	"weir/schemas/tail"
+)
+
+// ErrMoved reports rows of the tail that their owner cannot give any more. The
+// question must be planned anew.
+var ErrMoved = errors.New("owner no longer has what the plan saw")
+
+// moveAttempts bounds how often Retry runs a question that fails with ErrMoved.
+const moveAttempts = 3
+
+// Config bounds what plans wait for. All fields are required.
+type Config struct {
+	ReachWait time.Duration // how long Plan waits for a watermark that is not reached yet
+	MaxScans  int           // scans that run at once
+	ScanWait  time.Duration // how long AcquireScan waits for one of them to end
+}
+
+// Deps are what a Reader reads from. All but Metrics are required.
+type Deps struct {
+	Lake    *lake.Lake
+	Tail    *tail.Client
+	Owners  *Owners
+	Log     *slog.Logger
+	Metrics prometheus.Registerer // nil registers nothing
+}
+
+// Reader makes views. It is safe for concurrent use.
+type Reader struct {
+	cfg       Config
+	lake      *lake.Lake
+	tail      *tail.Client
+	owners    *Owners
+	log       *slog.Logger
+	metrics   *metrics
+	scanSlots chan struct{} // holds one element for each scan that runs
+}
+
+// NewReader returns a Reader. It reads nothing yet.
+func NewReader(cfg Config, deps Deps) (*Reader, error) {
+	m, err := newMetrics(deps.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	return &Reader{
+		cfg: cfg, lake: deps.Lake, tail: deps.Tail, owners: deps.Owners, log: deps.Log,
+		metrics: m, scanSlots: make(chan struct{}, cfg.MaxScans),
+	}, nil
+}
+
+// AcquireScan waits until the question may scan, at most Config.ScanWait; then
+// it fails with a 503. The caller calls release when it has scanned.
+func (r *Reader) AcquireScan(ctx context.Context) (release func(), err error) {
+	wait := time.NewTimer(r.cfg.ScanWait)
+	defer wait.Stop()
+	select {
+	case r.scanSlots <- struct{}{}:
+		r.metrics.scanning.Inc()
+		return func() { <-r.scanSlots; r.metrics.scanning.Dec() }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for a scan: %w", ctx.Err())
+	case <-wait.C:
+		r.metrics.rejected.Inc()
+		return nil, &schemas.RequestError{
+			Status: http.StatusServiceUnavailable, Code: "busy", Detail: "Too many questions at once", RetryAfter: 5,
+		}
+	}
+}
+
+// Retry runs fn, which plans a question and reads its view, again while it
+// fails with ErrMoved: a commit came between the plan and a second request to
+// an owner. fn must have written nothing of its answer when it fails so.
+func (r *Reader) Retry(fn func() error) error {
+	for attempt := 1; ; attempt++ {
+		err := fn()
+		if !errors.Is(err, ErrMoved) || attempt == moveAttempts {
+			return err
+		}
+		r.metrics.replans.Inc()
+	}
+}
