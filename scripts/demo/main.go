@@ -54,15 +54,16 @@ func run(ctx context.Context, dir string) error {
 	if err := send(ctx, who); err != nil {
 		return err
 	}
-	time.Sleep(time.Second) // by then what was acknowledged is in every answer
+	time.Sleep(time.Second) // after this time every answer includes the acknowledged events
 	return showAnswers(ctx, who)
 }
 
+// readCredentials reads the file that the first start of `weir all` writes.
 func readCredentials(path string) (credentials, error) {
 	var who credentials
 	text, err := os.ReadFile(path) //nolint:gosec // the caller's own data folder
 	if errors.Is(err, fs.ErrNotExist) {
-		return who, fmt.Errorf("%s is not there: run `make run` in another terminal first", path)
+		return who, fmt.Errorf("%s does not exist: run `make run` in another terminal first", path)
 	}
 	if err != nil {
 		return who, err
@@ -73,6 +74,7 @@ func readCredentials(path string) (credentials, error) {
 	return who, nil
 }
 
+// checkReady returns an error that says what to do unless the server is ready.
 func checkReady(ctx context.Context, who credentials) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, who.URL+"/readyz", nil)
 	if err != nil {
@@ -90,8 +92,8 @@ func checkReady(ctx context.Context, who credentials) error {
 	return nil
 }
 
-// send makes 30 days of events that end yesterday, and imports them. Within a
-// day it makes the same ones again, which count once.
+// send generates 30 days of events that end yesterday, and imports them. Another run on
+// the same day generates the same events, which Weir drops as duplicates.
 func send(ctx context.Context, who credentials) error {
 	dir, err := os.MkdirTemp("", "weir-demo-")
 	if err != nil {
@@ -199,8 +201,8 @@ func firstClient(answer []byte) (string, error) {
 	return string(bytes.TrimPrefix([]byte(list.Results[0].User.ID), []byte("u"))), nil
 }
 
-// postWithToken prints the curl line of a question, sends it, and prints the
-// beginning of the answer.
+// postWithToken prints the curl line of a request, sends it, and prints the beginning
+// of the response.
 func postWithToken(ctx context.Context, who credentials, path, question string) ([]byte, error) {
 	fmt.Printf("$ curl -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' \\\n    %s%s -d '%s'\n", who.Token, who.URL, path, question)
 	return postAndPrint(ctx, who.URL+path, question, func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+who.Token) })
@@ -216,7 +218,7 @@ func post(ctx context.Context, url string, body []byte, sign func(*http.Request)
 	return http.DefaultClient.Do(req)
 }
 
-// postAndPrint sends a question and prints the beginning of the answer.
+// postAndPrint sends a request and prints the beginning of the response.
 func postAndPrint(ctx context.Context, url, question string, sign func(*http.Request)) ([]byte, error) {
 	resp, err := post(ctx, url, []byte(question), sign)
 	if err != nil {

@@ -176,6 +176,7 @@ func (c *Counts) addClient(e line) error {
 	return nil
 }
 
+// rational parses a number exactly; "" counts as 0.
 func rational(n json.Number) (*big.Rat, error) {
 	if n == "" {
 		return new(big.Rat), nil
@@ -187,11 +188,12 @@ func rational(n json.Number) (*big.Rat, error) {
 	return r, nil
 }
 
-func count[K comparable](tallies map[K]*eventCount, key K, client int64, value *big.Rat) {
-	t := tallies[key]
+// count adds one event to the figures of a key.
+func count[K comparable](counts map[K]*eventCount, key K, client int64, value *big.Rat) {
+	t := counts[key]
 	if t == nil {
 		t = &eventCount{clients: map[int64]struct{}{}, value: new(big.Rat)}
-		tallies[key] = t
+		counts[key] = t
 	}
 	t.n++
 	t.clients[client] = struct{}{}

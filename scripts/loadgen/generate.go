@@ -91,11 +91,11 @@ type client struct {
 func newGenerator(p Plan) *generator {
 	h := fnv.New64a()
 	h.Write([]byte(p.Stream))
-	return &generator{plan: p, rnd: rand.New(rand.NewPCG(p.Seed, h.Sum64()))} //nolint:gosec // events are to be believable, not secret
+	return &generator{plan: p, rnd: rand.New(rand.NewPCG(p.Seed, h.Sum64()))} //nolint:gosec // events need not be unpredictable
 }
 
 // day makes the events of one day: sessions of new clients and of old ones,
-// until the day has its share.
+// until the day has all its events.
 func (w *generator) day(day int) []Item {
 	w.items = w.items[:0]
 	w.remaining = w.cumulativeEvents(day+1) - w.emitted
@@ -107,8 +107,8 @@ func (w *generator) day(day int) []Item {
 	return w.items
 }
 
-// cumulativeEvents is how many events the first days have together: business grows, and
-// weekends are quiet.
+// cumulativeEvents returns how many events the first days have together. Traffic grows
+// over time and is lower on weekends.
 func (w *generator) cumulativeEvents(days int) int {
 	var some, all float64
 	for d := range w.plan.Days {
@@ -139,6 +139,8 @@ func (w *generator) nextClient(day int) *client {
 	return &w.clients[int(u*u*u*float64(len(w.clients)))]
 }
 
+// newClient installs a client. EUIDs are random, as streams of other products must not
+// share any.
 func (w *generator) newClient() client {
 	platform := oneOf(w.rnd, "Windows", "Windows", "Windows", "macOS", "Linux")
 	region := oneOf(w.rnd, "DE/de-DE", "US/en-US", "US/en-US", "FR/fr-FR", "JP/ja-JP", "CL/es-CL", "IN/en-IN")

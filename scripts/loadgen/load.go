@@ -54,7 +54,7 @@ func (l Load) check() (*url.URL, error) {
 	ip := net.ParseIP(u.Hostname())
 	switch {
 	case u.Scheme != "http" || u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()):
-		return nil, fmt.Errorf("--url %s is not http on this machine; a load is sent to nobody else", l.URL)
+		return nil, fmt.Errorf("--url %s is not http on this machine; loadgen sends to no other host", l.URL)
 	case l.Key == "" || l.Secret == "":
 		return nil, errors.New("a load needs --key and WEIR_SECRET")
 	case l.Duration <= 0 || l.Duration > time.Hour:
@@ -117,12 +117,13 @@ func (r *Report) print(w io.Writer) error {
 		r.Acknowledged, r.Sent, r.Took.Seconds(), float64(r.Acknowledged)/r.Took.Seconds(),
 		at(.5), at(.9), at(.99), at(1), r.Refused, r.Failed)
 	if err == nil && r.LastFailure != "" {
-		_, err = fmt.Fprintln(w, "a failure:", r.LastFailure)
+		_, err = fmt.Fprintln(w, "last failure:", r.LastFailure)
 	}
 	return err
 }
 
-// requestTemplate is one request's bytes and where in them the parts that change lie.
+// requestTemplate holds the bytes of a request and the positions of the parts that
+// change.
 type requestTemplate struct {
 	text  []byte
 	ids   []int // last 16 digits of each random id
@@ -154,6 +155,7 @@ func (l Load) newTemplate(run uint32, stream uint64) requestTemplate {
 	return t
 }
 
+// findAll returns the positions of mark in text.
 func findAll(text []byte, mark string) []int {
 	var at []int
 	for from := 0; ; {
@@ -166,7 +168,7 @@ func findAll(text []byte, mark string) []int {
 	}
 }
 
-// stamp numbers the events from first on and dates them now.
+// stamp writes the numbers from first on into the random ids, and the current time.
 func (b requestTemplate) stamp(first int64) {
 	var number [8]byte
 	now := strconv.AppendInt(nil, time.Now().UnixMilli(), 10)
@@ -221,6 +223,8 @@ func (s *sender) run(ctx context.Context) {
 	}
 }
 
+// send sends one request over a connection that stays open, and handles the response. The
+// whole request is one write, so that the sender costs one system call.
 func (s *sender) send(ctx context.Context, head []byte, due time.Time) error {
 	if s.conn == nil {
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", s.host)
@@ -249,6 +253,8 @@ func (s *sender) send(ctx context.Context, head []byte, due time.Time) error {
 	return s.handleResponse(ctx, answer, text, due)
 }
 
+// handleResponse counts a response. After 429 and 503 it waits as long as Retry-After
+// says, as a well-behaved client does.
 func (s *sender) handleResponse(ctx context.Context, answer *http.Response, text []byte, due time.Time) error {
 	switch answer.StatusCode {
 	case http.StatusOK:

@@ -44,7 +44,7 @@ func TestSamePlanSameBytes(t *testing.T) {
 	if strings.Join(lines(t, other), "") == text {
 		t.Error("another product has the same events")
 	}
-	// Pinned: figures that others wrote down rest on these bytes.
+	// The hash is pinned because recorded figures depend on these bytes.
 	sum := sha256.Sum256([]byte(text))
 	if got, want := hex.EncodeToString(sum[:8]), "34b038b506dc5093"; got != want {
 		t.Errorf("the bytes have changed: %s, want %s", got, want)
