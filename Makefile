@@ -8,13 +8,14 @@ LISTEN     ?= 127.0.0.1:8080
 FUZZTIME   ?= 20s
 FUZZPART   ?= 1/1
 BENCHTIME  ?= 1s
+FROM       ?= 87a9283
 TOOLS      := $(CURDIR)/.tools
 GOLANGCI   := v2.15.0
 ACTIONLINT := v1.7.12
 DEADCODE   := v0.52.0
 export CGO_ENABLED ?= 0
 
-.PHONY: help run demo build test race fuzz bench bench-reports e2e oracle lint actionlint check ci nightly slow words comments deadcode
+.PHONY: help run demo build test race fuzz bench bench-reports e2e upgrade oracle lint actionlint check ci nightly slow words comments deadcode
 
 help: ## Say what each target does.
 	@awk -F':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +41,7 @@ lint: $(TOOLS)/golangci-lint-$(GOLANGCI) actionlint ## Check format and lint. Bu
 	$< fmt --diff
 	$< run ./...
 	$< run --build-tags e2e ./scripts/e2e
+	$< run --build-tags upgrade ./deploy/weir
 
 actionlint: $(TOOLS)/actionlint-$(ACTIONLINT) ## Check the workflows of .github.
 	$<
@@ -76,6 +78,9 @@ bench-reports: ## Run the benchmark of the reports beside DuckDB. Needs Python.
 
 oracle: build ## Ask Weir and DuckDB the same random questions. Needs Python.
 	@scripts/oracle/run.sh $(ARGS)
+
+upgrade: ## Open a folder and roll a cluster over from the version of a commit. Needs git. (FROM=COMMIT)
+	@scripts/upgrade.sh $(FROM)
 
 e2e: build ## Test on Apache Kafka, an S3 server and PostgreSQL. Needs Java, Maven, Python, PostgreSQL.
 	@scripts/e2e/run.sh $(ARGS)

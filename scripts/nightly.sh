@@ -25,5 +25,6 @@ attempt "stories: processors, by seeds, 20 minutes" 1500 go test -run '^$' -fuzz
 attempt "stories: kills, 40 of each" 1800 go test -count=1 -timeout 2h -run '^(TestKilledServerLosesAndRepeatsNothing|TestStoppedServerLosesAndRepeatsNothing)$' ./deploy/weir -kills 40 -kill-seed "$NIGHTSEED"
 attempt "fuzz, 2 minutes each" 4200 make fuzz FUZZTIME=2m
 attempt "bench" 1200 make bench
+attempt "upgrade from an earlier version" 300 make upgrade
 attempt "e2e" 900 make e2e
 attempt "oracle, 3 seeds of 1,000 questions a phase" 3600 questions

@@ -56,7 +56,10 @@ type clusterProcess struct {
 	cmd *exec.Cmd
 }
 
-func (c *cluster) start(name string) clusterProcess {
+func (c *cluster) start(name string) clusterProcess { return c.startAt("", name) }
+
+// startAt starts a service with the binary at path; "" is this test binary.
+func (c *cluster) startAt(path, name string) clusterProcess {
 	c.t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -64,7 +67,7 @@ func (c *cluster) start(name string) clusterProcess {
 	}
 	addr := l.Addr().String()
 	_ = l.Close()
-	s := clusterProcess{url: "http://" + addr, cmd: weir(c.t.Context(), append([]string{name, "--listen", addr}, c.flags...)...)}
+	s := clusterProcess{url: "http://" + addr, cmd: weirAt(c.t.Context(), path, append([]string{name, "--listen", addr}, c.flags...)...)}
 	s.cmd.Stderr = &c.log
 	if err := s.cmd.Start(); err != nil {
 		c.t.Fatal(err)
@@ -123,42 +126,62 @@ func TestClusterOfSeparateProcesses(t *testing.T) {
 	queries := c.start("query")
 	c.waitReady(append(owners, ingest, queries)...)
 
+	traffic := c.newTraffic()
+	traffic.send(ingest, 200)
+	traffic.counted(queries)
+	owners[0].end(syscall.SIGKILL)
+	traffic.send(ingest, 200)
+	traffic.counted(queries)
+	c.closes(int64(traffic.sent))
+	owners[1].end(syscall.SIGTERM)
+	traffic.counted(queries) // without an owner the answer comes from the lake alone, which has all events
+}
+
+// traffic is what a test sends into a cluster, to one product.
+type traffic struct {
+	*cluster
+	token       string
+	key, secret string
+	sent        int
+}
+
+// newTraffic makes an account with a product, a data source and a token.
+func (c *cluster) newTraffic() *traffic {
+	c.t.Helper()
 	account := c.admin("account_id", "account", "create", "--name", "A")
 	c.admin("product_id", "product", "create", "--account", account, "--id", "1001", "--name", "P")
 	token := c.admin("token", "token", "create", "--account", account)
-	source := weir(t.Context(), "admin", "source", "create", "--product", "1001", "--json", "--database.url", c.flags[1])
+	source := weir(c.t.Context(), "admin", "source", "create", "--product", "1001", "--json", "--database.url", c.flags[1])
 	var key struct{ Key, Secret string }
 	if out, err := source.Output(); err != nil || json.Unmarshal(out, &key) != nil {
-		t.Fatalf("source create: %v %s", err, out)
+		c.t.Fatalf("source create: %v %s", err, out)
 	}
-	sent := 0
-	send := func(n int) {
-		t.Helper()
-		var items []string
-		for range n {
-			items = append(items, fmt.Sprintf(`{"euid":%d,"event_name":"e","itime":%d,"random_id":"%d"}`, 1+sent%50, time.Now().UnixMilli(), sent))
-			sent++
-		}
-		(&testServer{t: t, addr: strings.TrimPrefix(ingest.url, "http://")}).postEvents(key.Key, key.Secret, `{"data":[`+strings.Join(items, ",")+`]}`)
+	return &traffic{cluster: c, token: token, key: key.Key, secret: key.Secret}
+}
+
+// send sends n events in one request to an ingest process.
+func (t *traffic) send(ingest clusterProcess, n int) {
+	t.t.Helper()
+	var items []string
+	for range n {
+		items = append(items, fmt.Sprintf(`{"euid":%d,"event_name":"e","itime":%d,"random_id":"%d"}`, 1+t.sent%50, time.Now().UnixMilli(), t.sent))
+		t.sent++
 	}
-	counted := func() {
-		t.Helper()
-		c.eventually(fmt.Sprintf("counting %d events", sent), func() error {
-			n, err := countAt(queries.url, token, time.Now().UTC().Format(time.DateOnly))
-			if err != nil || n != sent {
-				return fmt.Errorf("counted %d of %d, error %w", n, sent, err)
+	(&testServer{t: t.t, addr: strings.TrimPrefix(ingest.url, "http://")}).postEvents(t.key, t.secret, `{"data":[`+strings.Join(items, ",")+`]}`)
+}
+
+// counted waits until each of the query processes counts what was sent.
+func (t *traffic) counted(queries ...clusterProcess) {
+	t.t.Helper()
+	for _, q := range queries {
+		t.eventually(fmt.Sprintf("counting %d events at %s", t.sent, q.url), func() error {
+			n, err := countAt(q.url, t.token, time.Now().UTC().Format(time.DateOnly))
+			if err != nil || n != t.sent {
+				return fmt.Errorf("counted %d of %d, error %w", n, t.sent, err)
 			}
 			return nil
 		})
 	}
-	send(200)
-	counted()
-	owners[0].end(syscall.SIGKILL)
-	send(200)
-	counted()
-	c.closes(int64(sent))
-	owners[1].end(syscall.SIGTERM)
-	counted() // without an owner the answer comes from the lake alone, which has all events
 }
 
 // closes waits until all events are in the lake and checks the balance.

@@ -25,6 +25,7 @@ type testServer struct {
 	dir  string
 	addr string
 	args []string
+	path string // binary that the next start runs; "" is this test binary
 	cmd  *exec.Cmd
 	log  *lockedBuffer // standard error of all runs
 	out  *lockedBuffer // standard output of all runs
@@ -72,9 +73,16 @@ func lastBytes(text string, n int) string { return text[max(0, len(text)-n):] }
 func (s *testServer) url() string { return "http://" + s.addr }
 
 // weir returns a command that runs this test binary as weir.
-func weir(ctx context.Context, args ...string) *exec.Cmd {
+func weir(ctx context.Context, args ...string) *exec.Cmd { return weirAt(ctx, "", args...) }
+
+// weirAt returns a command that runs the binary at path as weir; "" is this
+// test binary.
+func weirAt(ctx context.Context, path string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", args...)
-	if path, err := os.Executable(); err == nil {
+	if own, err := os.Executable(); err == nil {
+		cmd.Path = own
+	}
+	if path != "" {
 		cmd.Path = path
 	}
 	cmd.Args[0] = "weir"
@@ -84,7 +92,7 @@ func weir(ctx context.Context, args ...string) *exec.Cmd {
 // begin starts the process and does not wait until it is ready.
 func (s *testServer) begin() {
 	s.t.Helper()
-	s.cmd = weir(context.Background(), append([]string{"all", "--data", s.dir, "--listen", s.addr}, s.args...)...)
+	s.cmd = weirAt(context.Background(), s.path, append([]string{"all", "--data", s.dir, "--listen", s.addr}, s.args...)...)
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.log
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
