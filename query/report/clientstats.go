@@ -282,8 +282,8 @@ func (cs *clientStats) markHistory() bool {
 		if cs.q.asOf == asOfInstall {
 			end = cs.firstDay(int32(at)) + 1
 		}
-		for slot, standard := range cs.q.props.daily {
-			if standard && cs.current[at*len(cs.q.props.daily)+slot].day >= end {
+		for slot, daily := range cs.q.props.daily {
+			if daily && cs.current[at*len(cs.q.props.daily)+slot].day >= end {
 				u.changed, found = true, true
 			}
 		}
@@ -394,8 +394,8 @@ type dailySlots struct {
 }
 
 func dailySlotsOf(p *usedProperties) (s dailySlots) {
-	for slot, standard := range p.daily {
-		if standard {
+	for slot, daily := range p.daily {
+		if daily {
 			s.names, s.slots = append(s.names, p.reported[slot]), append(s.slots, slot)
 		}
 	}

@@ -51,7 +51,7 @@ func (p *usedProperties) use(field, name string) (int, error) {
 	case property.UserAttribute:
 		next.slot = len(p.userAttributes)
 		p.userAttributes = append(p.userAttributes, name)
-	default: // computed from what is gathered of each client
+	default: // computed from the rows of each client
 	}
 	p.all = append(p.all, next)
 	return len(p.all) - 1, nil
@@ -73,11 +73,11 @@ func propertyOf(name string) (p usedProperty, daily, known bool) {
 
 // reportedSlot returns the slot of a property that events report, and adds one
 // if it is new.
-func (p *usedProperties) reportedSlot(name string, standard bool) int {
+func (p *usedProperties) reportedSlot(name string, daily bool) int {
 	if i := slices.Index(p.reported, name); i >= 0 {
 		return i
 	}
-	p.reported, p.daily = append(p.reported, name), append(p.daily, standard)
+	p.reported, p.daily = append(p.reported, name), append(p.daily, daily)
 	return len(p.reported) - 1
 }
 
