@@ -103,7 +103,7 @@ func checkCuts(cuts []Cut) error {
 		}
 		seen[c.Shard] = true
 		if c.ID == "" || c.To.Next < c.From {
-			return fmt.Errorf("cut %q of shard %d from %d to %d makes no sense", c.ID, c.Shard, c.From, c.To.Next)
+			return fmt.Errorf("cut %q of shard %d from %d to %d has no id or ends before its start", c.ID, c.Shard, c.From, c.To.Next)
 		}
 		for _, f := range c.Files {
 			if f.Shard != c.Shard {

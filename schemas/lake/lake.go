@@ -3,7 +3,7 @@
 // offsets of the shards they came from, and plans and scans them for queries.
 //
 // It promises that a snapshot shows the rows of a shard up to an offset exactly
-// once, whatever crashes and whoever else commits: see Commit, and
+// once, whatever process crashes or commits at the same time: see Commit, and
 // schemas/DESIGN.md "A commit" and "After an error". It needs an object store
 // whose objects are never overwritten and a catalog that swaps one pointer per
 // table atomically. After an error the result of a write is unknown; repeating
@@ -45,7 +45,7 @@ type ObjectStore interface {
 	List(ctx context.Context, prefix string) iter.Seq2[columns.Object, error]
 }
 
-// Config says where the lake lies and how it commits.
+// Config says where the tables are stored and how commits are made.
 type Config struct {
 	Bucket      string           // bucket of all tables; required
 	Prefix      string           // folder inside the bucket; "" puts the tables at its root

@@ -37,7 +37,7 @@ func (c Counters) Events() int64 { return c.Stored - c.Changes }
 func (c Counters) Sum() int64 { return c.Stored + c.Duplicates + c.Dead + c.Control + c.Lost }
 
 // LogPosition identifies the log and the record before Next. An offset alone
-// means nothing in another log: whoever takes over a shard compares topic,
+// means nothing in another log: the process that takes over a shard compares topic,
 // epoch and checksum with the log it finds, and stops the shard where they
 // differ. See DESIGN.md "The log may lie".
 type LogPosition struct {

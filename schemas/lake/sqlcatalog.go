@@ -83,7 +83,7 @@ func (p sqlPointers) Location(ctx context.Context, name string) (string, error) 
 		return "", err
 	}
 	if !strings.HasPrefix(location.String, p.bucket) {
-		return "", fmt.Errorf("table %s lies at %s, which is not in %s", name, location.String, p.bucket)
+		return "", fmt.Errorf("metadata of table %s is at %s, which is not in %s", name, location.String, p.bucket)
 	}
 	return location.String, nil
 }

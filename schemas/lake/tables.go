@@ -14,7 +14,7 @@ import (
 // Table is one of the Iceberg tables of namespace `weir`.
 type Table string
 
-// The tables. What each of them is stands in its row below.
+// The tables. Each has a row of facts below.
 const (
 	DeadLetters Table = "dead_letters"
 	Changes     Table = "client_changes"

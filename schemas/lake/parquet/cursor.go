@@ -47,7 +47,7 @@ func (c *cursor) useOffsetIndex(f *File, chunk *parquet.FileColumnChunk) {
 		at = bytes.NewReader(f.body)
 	}
 	if _, err := chunk.OffsetIndexFrom(at); err != nil {
-		c.seekable = false // the file has none, or it lies before what was fetched: read page by page
+		c.seekable = false // the file has none, or it is before the part that was fetched: read page by page
 	}
 }
 

@@ -1,6 +1,6 @@
 // Package parquet writes and reads the data files of a table: it encodes the
 // columns of Arrow batches as Parquet pages, and decodes pages into Arrow
-// arrays. It knows nothing of tables: columns, rows and where an object is
+// arrays. It does not depend on any table: columns, rows and where an object is
 // stored are handed in. A File and its row groups may be read by several
 // goroutines at once; an Encoder belongs to one at a time.
 package parquet

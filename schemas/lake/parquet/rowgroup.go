@@ -73,13 +73,13 @@ func (g *RowGroup) OpenColumn(field int, as arrow.Field, mem memory.Allocator, s
 	leaf, there := g.file.leaf[field]
 	if !there {
 		if !as.Nullable {
-			return nil, fmt.Errorf("the file lacks it")
+			return nil, fmt.Errorf("the data file has no such column")
 		}
 		return &nullReader{as: as.Type, mem: mem}, nil
 	}
 	chunk, ok := g.chunks[leaf].(*parquet.FileColumnChunk)
 	if !ok || chunk.Type().Kind() != physicalType(as.Type) {
-		return nil, fmt.Errorf("the file has it as %s", g.chunks[leaf].Type())
+		return nil, fmt.Errorf("the data file stores it as %s", g.chunks[leaf].Type())
 	}
 	c := newCursor(chunk, g.reader)
 	if sparse {
