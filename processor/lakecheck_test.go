@@ -24,12 +24,12 @@ func (w *harness) checkDone() {
 // readLog reads the whole log.
 func (w *harness) readLog() laketest.Log {
 	w.t.Helper()
-	ends, err := kadm.NewClient(w.producer).ListEndOffsets(w.t.Context(), topic.Name)
+	endOffsets, err := kadm.NewClient(w.producer).ListEndOffsets(w.t.Context(), topic.Name)
 	w.must(err)
 	log := laketest.Log{Window: w.window, Shards: map[int32][]laketest.Record{}}
 	left, parts := int64(0), map[int32]kgo.Offset{}
 	for shard := range int32(w.layout.Shards) {
-		end, _ := ends.Lookup(topic.Name, shard)
+		end, _ := endOffsets.Lookup(topic.Name, shard)
 		left += end.Offset
 		parts[shard] = kgo.NewOffset().At(0)
 		log.Shards[shard] = nil
@@ -55,14 +55,14 @@ func (w *harness) readLog() laketest.Log {
 func recordOf(r *kgo.Record) laketest.Record {
 	var e schemas.Event
 	kind, err := topic.Decode(r.Value, &e)
-	is := laketest.Event
+	content := laketest.Event
 	switch {
 	case err != nil:
-		is = laketest.Poison
+		content = laketest.Poison
 	case kind == topic.Tick:
-		is = laketest.Control
+		content = laketest.Control
 	case kind == topic.Property, kind == topic.Contact:
-		is = laketest.Change
+		content = laketest.Change
 	}
-	return laketest.Record{Content: is, Product: e.Product, Client: e.Client, RandomID: e.RandomID, Stamp: r.Timestamp.UnixMilli()}
+	return laketest.Record{Content: content, Product: e.Product, Client: e.Client, RandomID: e.RandomID, Stamp: r.Timestamp.UnixMilli()}
 }

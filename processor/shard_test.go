@@ -109,13 +109,13 @@ func TestPoisonRecordBecomesDeadLetter(t *testing.T) {
 		w.must(err)
 		files, err := s.Files(t.Context())
 		w.must(err)
-		var letters []lake.DeadLetter
+		var deadLetters []lake.DeadLetter
 		for letter, err := range w.reader.ReadDeadLetters(t.Context(), files, columns.Filter{}) {
 			w.must(err)
-			letters = append(letters, letter)
+			deadLetters = append(deadLetters, letter)
 		}
-		if len(letters) != 1 || letters[0].Offset != 1 || string(letters[0].Value) != "not a record" || letters[0].Reason == "" {
-			t.Errorf("dead letters = %+v, want the record at offset 1", letters)
+		if len(deadLetters) != 1 || deadLetters[0].Offset != 1 || string(deadLetters[0].Value) != "not a record" || deadLetters[0].Reason == "" {
+			t.Errorf("dead letters = %+v, want the record at offset 1", deadLetters)
 		}
 	})
 }

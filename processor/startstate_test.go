@@ -34,42 +34,42 @@ func TestResolveStart(t *testing.T) {
 	based := at(100)
 	based.Position.Base = 90
 	cases := []struct {
-		name    string
-		events  *lake.ShardState
-		letters *lake.ShardState
-		changes *lake.ShardState
-		log     logRange
-		adopt   bool
-		accept  string
-		next    int64 // where the cut starts
-		fetch   int64
-		deadTo  int64
-		saidTo  int64
-		lostTo  int64
-		base    int64
-		stopped string // part of the error; "" is none
+		name            string
+		events          *lake.ShardState
+		deadLetters     *lake.ShardState
+		changes         *lake.ShardState
+		log             logRange
+		adopt           bool
+		accept          string
+		next            int64 // where the cut starts
+		fetchFrom       int64
+		deadLettersNext int64
+		changesNext     int64
+		lostBelow       int64
+		base            int64
+		stopped         string // part of the error; "" is none
 	}{
 		{name: "new shard", log: logRange{"a", 0, 10}},
 		{name: "new shard, log does not start at 0", log: logRange{"a", 4, 10}, stopped: "processor.adopt"},
-		{name: "new shard, adopted", log: logRange{"a", 4, 10}, adopt: true, next: 4, fetch: 4},
-		{name: "goes on, and looks at the last record", events: new(at(100)), log: logRange{"a", 50, 200}, next: 100, fetch: 99},
-		{name: "last record is gone", events: new(at(100)), log: logRange{"a", 100, 200}, next: 100, fetch: 100},
-		{name: "log at its end", events: new(at(100)), log: logRange{"a", 100, 100}, next: 100, fetch: 100},
-		{name: "another base", events: new(based), log: logRange{"a", 0, 20}, next: 100, fetch: 9, base: 90},
-		{name: "dead letters ahead", events: new(at(100)), letters: new(at(120)), log: logRange{"a", 0, 130}, next: 100, fetch: 99, deadTo: 120},
-		{name: "dead letters alone", letters: new(at(120)), log: logRange{"a", 0, 130}, next: 0, fetch: 0, deadTo: 120},
-		{name: "changes ahead", events: new(at(100)), changes: new(at(110)), letters: new(at(120)), log: logRange{"a", 0, 130}, next: 100, fetch: 99, deadTo: 120, saidTo: 110},
-		{name: "changes as far as dead letters", changes: new(at(120)), letters: new(at(120)), log: logRange{"a", 0, 130}, deadTo: 120, saidTo: 120},
-		{name: "short log accepted, changes ahead", events: new(at(100)), changes: new(at(110)), letters: new(at(120)), log: logRange{"a", 0, 20}, accept: "0@100:0", next: 100, deadTo: 120, saidTo: 110, lostTo: 120, base: 120},
+		{name: "new shard, adopted", log: logRange{"a", 4, 10}, adopt: true, next: 4, fetchFrom: 4},
+		{name: "goes on, and looks at the last record", events: new(at(100)), log: logRange{"a", 50, 200}, next: 100, fetchFrom: 99},
+		{name: "last record is gone", events: new(at(100)), log: logRange{"a", 100, 200}, next: 100, fetchFrom: 100},
+		{name: "log at its end", events: new(at(100)), log: logRange{"a", 100, 100}, next: 100, fetchFrom: 100},
+		{name: "another base", events: new(based), log: logRange{"a", 0, 20}, next: 100, fetchFrom: 9, base: 90},
+		{name: "dead letters ahead", events: new(at(100)), deadLetters: new(at(120)), log: logRange{"a", 0, 130}, next: 100, fetchFrom: 99, deadLettersNext: 120},
+		{name: "dead letters alone", deadLetters: new(at(120)), log: logRange{"a", 0, 130}, next: 0, fetchFrom: 0, deadLettersNext: 120},
+		{name: "changes ahead", events: new(at(100)), changes: new(at(110)), deadLetters: new(at(120)), log: logRange{"a", 0, 130}, next: 100, fetchFrom: 99, deadLettersNext: 120, changesNext: 110},
+		{name: "changes as far as dead letters", changes: new(at(120)), deadLetters: new(at(120)), log: logRange{"a", 0, 130}, deadLettersNext: 120, changesNext: 120},
+		{name: "short log accepted, changes ahead", events: new(at(100)), changes: new(at(110)), deadLetters: new(at(120)), log: logRange{"a", 0, 20}, accept: "0@100:0", next: 100, deadLettersNext: 120, changesNext: 110, lostBelow: 120, base: 120},
 		{name: "log starts past next", events: new(at(100)), log: logRange{"a", 101, 200}, stopped: "starts at offset 101"},
 		{name: "log ends before next", events: new(at(100)), log: logRange{"a", 0, 99}, stopped: "ends at offset 99"},
-		{name: "log ends before dead letters", events: new(at(100)), letters: new(at(120)), log: logRange{"a", 0, 119}, stopped: "before 120"},
+		{name: "log ends before dead letters", events: new(at(100)), deadLetters: new(at(120)), log: logRange{"a", 0, 119}, stopped: "before 120"},
 		{name: "another log", events: new(at(100)), log: logRange{"b", 0, 200}, stopped: "topic id is b"},
-		{name: "loss accepted", events: new(at(100)), log: logRange{"a", 101, 200}, accept: "0@100:101", next: 100, fetch: 101, lostTo: 101},
+		{name: "loss accepted", events: new(at(100)), log: logRange{"a", 101, 200}, accept: "0@100:101", next: 100, fetchFrom: 101, lostBelow: 101},
 		{name: "loss accepted for another offset", events: new(at(100)), log: logRange{"a", 101, 200}, accept: "0@90:101", stopped: "0@100:"},
-		{name: "short log accepted", events: new(at(100)), log: logRange{"a", 0, 20}, accept: "0@100:20", next: 100, fetch: 20, lostTo: 100, base: 80},
-		{name: "short log accepted, dead letters ahead", events: new(at(100)), letters: new(at(120)), log: logRange{"a", 0, 20}, accept: "0@100:0", next: 100, deadTo: 120, lostTo: 120, base: 120},
-		{name: "new log accepted", events: new(at(100)), log: logRange{"b", 0, 200}, accept: "0@100:0", next: 100, fetch: 0, lostTo: 100, base: 100},
+		{name: "short log accepted", events: new(at(100)), log: logRange{"a", 0, 20}, accept: "0@100:20", next: 100, fetchFrom: 20, lostBelow: 100, base: 80},
+		{name: "short log accepted, dead letters ahead", events: new(at(100)), deadLetters: new(at(120)), log: logRange{"a", 0, 20}, accept: "0@100:0", next: 100, deadLettersNext: 120, lostBelow: 120, base: 120},
+		{name: "new log accepted", events: new(at(100)), log: logRange{"b", 0, 200}, accept: "0@100:0", next: 100, fetchFrom: 0, lostBelow: 100, base: 100},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -78,7 +78,7 @@ func TestResolveStart(t *testing.T) {
 				t.Fatal(err)
 			}
 			w := &worker{cfg: Config{Adopt: c.adopt}, accepted: accepted}
-			st, err := w.resolveStart(shardStatesOf(c.events), shardStatesOf(c.changes), shardStatesOf(c.letters), c.log)
+			st, err := w.resolveStart(shardStatesOf(c.events), shardStatesOf(c.changes), shardStatesOf(c.deadLetters), c.log)
 			if c.stopped != "" {
 				if err == nil || !strings.Contains(err.Error(), c.stopped) {
 					t.Fatalf("place: %v, want an error with %q", err, c.stopped)
@@ -89,8 +89,8 @@ func TestResolveStart(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := [6]int64{st.state.Next, st.fetchFrom, st.deadLettersNext, st.changesNext, st.lostBelow, st.state.Position.Base}
-			if want := [6]int64{c.next, c.fetch, c.deadTo, c.saidTo, c.lostTo, c.base}; got != want {
-				t.Errorf("next, fetch, deadTo, saidTo, lostTo, base = %v, want %v", got, want)
+			if want := [6]int64{c.next, c.fetchFrom, c.deadLettersNext, c.changesNext, c.lostBelow, c.base}; got != want {
+				t.Errorf("next, fetchFrom, deadLettersNext, changesNext, lostBelow, base = %v, want %v", got, want)
 			}
 		})
 	}

@@ -172,16 +172,16 @@ func isRollup(t lake.Table) bool { return slices.Contains(lake.Rollups(), t) }
 // ends. The id differs if the topic was deleted and made again.
 func (w *worker) readLogRange(ctx context.Context) (logRange, error) {
 	adm := kadm.NewClient(w.admin)
-	starts, err := adm.ListStartOffsets(ctx, topic.Name)
+	startOffsets, err := adm.ListStartOffsets(ctx, topic.Name)
 	if err == nil {
-		err = starts.Error()
+		err = startOffsets.Error()
 	}
 	if err != nil {
 		return logRange{}, fmt.Errorf("list start offsets of %s: %w", topic.Name, err)
 	}
-	ends, err := adm.ListEndOffsets(ctx, topic.Name)
+	endOffsets, err := adm.ListEndOffsets(ctx, topic.Name)
 	if err == nil {
-		err = ends.Error()
+		err = endOffsets.Error()
 	}
 	if err != nil {
 		return logRange{}, fmt.Errorf("list end offsets of %s: %w", topic.Name, err)
@@ -193,8 +193,8 @@ func (w *worker) readLogRange(ctx context.Context) (logRange, error) {
 	if err != nil {
 		return logRange{}, fmt.Errorf("describe topic %s: %w", topic.Name, err)
 	}
-	start, ok1 := starts.Lookup(topic.Name, w.shard)
-	end, ok2 := ends.Lookup(topic.Name, w.shard)
+	start, ok1 := startOffsets.Lookup(topic.Name, w.shard)
+	end, ok2 := endOffsets.Lookup(topic.Name, w.shard)
 	if !ok1 || !ok2 {
 		return logRange{}, fmt.Errorf("topic %s has no partition %d", topic.Name, w.shard)
 	}

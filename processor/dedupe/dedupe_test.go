@@ -129,12 +129,12 @@ func TestMemoryIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	held := int64(len(d.recent.slots)+cap(d.sorted)) * entryBytes
+	used := int64(len(d.recent.slots)+cap(d.sorted)) * entryBytes
 	for _, f := range d.files {
-		held += f.bloom.bytes()
+		used += f.bloom.bytes()
 	}
-	if held > 2*smallShare() {
-		t.Errorf("%d bytes in memory, share is %d", held, smallShare())
+	if used > 2*smallShare() {
+		t.Errorf("%d bytes in memory, share is %d", used, smallShare())
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
 		t.Errorf("files with a name in the folder: %v, %v; want none, since they would outlive the process", left, err)
