@@ -16,20 +16,20 @@ import (
 	"github.com/oschwald/maxminddb-golang/v2"
 )
 
-// writeGeoDB writes a MaxMind DB that maps networks to places like "US" or "US NY",
+// writeGeoDB writes a MaxMind DB that maps networks to regions like "US" or "US NY",
 // and returns its path.
-func writeGeoDB(t testing.TB, places map[string]string) string {
+func writeGeoDB(t testing.TB, regions map[string]string) string {
 	t.Helper()
 	tree, err := mmdbwriter.New(mmdbwriter.Options{DatabaseType: "Weir-Test", IncludeReservedNetworks: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for network, place := range places {
+	for network, codes := range regions {
 		_, parsed, err := net.ParseCIDR(network)
 		if err != nil {
 			t.Fatal(err)
 		}
-		country, state, _ := strings.Cut(place, " ")
+		country, state, _ := strings.Cut(codes, " ")
 		record := mmdbtype.Map{}
 		if country != "" {
 			record["country"] = mmdbtype.Map{"iso_code": mmdbtype.String(country)}
@@ -55,7 +55,7 @@ func writeGeoDB(t testing.TB, places map[string]string) string {
 // testGeoDB opens a database of networks that are reserved for documentation.
 func testGeoDB(t testing.TB) *maxminddb.Reader {
 	t.Helper()
-	places, err := openGeoDB(writeGeoDB(t, map[string]string{
+	db, err := openGeoDB(writeGeoDB(t, map[string]string{
 		"192.0.2.0/25":    "DE BY",
 		"192.0.2.128/25":  "US NY",
 		"198.51.100.0/24": "US",
@@ -65,12 +65,12 @@ func testGeoDB(t testing.TB) *maxminddb.Reader {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { places.Close() })
-	return places
+	t.Cleanup(func() { db.Close() })
+	return db
 }
 
 func TestCountryIsStamped(t *testing.T) {
-	places := testGeoDB(t)
+	db := testGeoDB(t)
 	for name, x := range map[string]struct{ properties, want string }{
 		"a country":                 {`{"$ip":"192.0.2.7"}`, `{"geography.country":"DE","geography.usState":null}`},
 		"a state":                   {`{"$ip":"192.0.2.130"}`, `{"geography.country":"US","geography.usState":"US-NY"}`},
@@ -91,7 +91,7 @@ func TestCountryIsStamped(t *testing.T) {
 			// The first event has a $client, which must not leak into the second.
 			body := fmt.Sprintf(`{"data":[{"euid":1,"event_name":"a","itime":1,"properties":{"$client":{"geography.country":"XX"}}},`+
 				`{"euid":2,"event_name":"b","itime":1,"properties":%s}]}`, x.properties)
-			d := &decoder{geoDB: places}
+			d := &decoder{geoDB: db}
 			d.reset(1001, math.MaxInt64)
 			d.body = []byte(body)
 			events, err := d.decodeEvents()
@@ -141,7 +141,7 @@ func TestGeoIPHasToOpen(t *testing.T) {
 // database.
 func BenchmarkStampCountry(b *testing.B) {
 	body := bytes.ReplaceAll(batchBody(100), []byte(`"language"`), []byte(`"$ip":"192.0.2.130","language"`))
-	for name, places := range map[string]*maxminddb.Reader{"off": nil, "on": testGeoDB(b)} {
-		b.Run(name, func(b *testing.B) { benchmarkRecords(b, &decoder{geoDB: places}, body) })
+	for name, db := range map[string]*maxminddb.Reader{"off": nil, "on": testGeoDB(b)} {
+		b.Run(name, func(b *testing.B) { benchmarkRecords(b, &decoder{geoDB: db}, body) })
 	}
 }

@@ -261,12 +261,12 @@ func (a *app) buildQuery(context.Context) error {
 		a.mux.Handle(prefix, svc.Handler())
 	}
 	if a.cfg.S3.Endpoint != "" && c.PublicEndpoint == "" {
-		links, err := newDownloadProxy(a.cfg.S3.ExportBucket, a.cfg.S3.Endpoint, a.log)
+		proxy, err := newDownloadProxy(a.cfg.S3.ExportBucket, a.cfg.S3.Endpoint, a.log)
 		if err != nil {
 			return err
 		}
-		a.onClose(func() error { links.close(); return nil })
-		a.mux.Handle("/"+a.cfg.S3.ExportBucket+"/", links)
+		a.onClose(func() error { proxy.close(); return nil })
+		a.mux.Handle("/"+a.cfg.S3.ExportBucket+"/", proxy)
 	}
 	a.add("query", svc.Run)
 	a.probes = append(a.probes, probe{"query", svc.Ready})

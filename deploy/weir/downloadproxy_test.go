@@ -18,7 +18,7 @@ func TestDownloadProxyForwardsSignedLinksOnly(t *testing.T) {
 		_, _ = io.WriteString(w, "zip")
 	}))
 	defer store.Close()
-	links, err := newDownloadProxy("weir-exports", store.URL, slog.New(slog.DiscardHandler))
+	proxy, err := newDownloadProxy("weir-exports", store.URL, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func TestDownloadProxyForwardsSignedLinksOnly(t *testing.T) {
 		r.Header.Set("Cookie", "RUI-Session-Token=s")
 		r.Header.Set("Authorization", "Bearer t")
 		w := httptest.NewRecorder()
-		links.ServeHTTP(w, r)
+		proxy.ServeHTTP(w, r)
 		return w
 	}
 
