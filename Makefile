@@ -58,7 +58,7 @@ comments: ## Print the share of comment lines in each package.
 	@$(GO) run ./scripts/commentshare schemas processor ingest query deploy
 
 deadcode: $(TOOLS)/deadcode-$(DEADCODE) ## List functions that nothing calls; fails if there are any.
-	@dead=$$($< -test -tags e2e ./...) && echo "$$dead" && [[ -z $$dead ]]
+	@dead=$$($< -test -tags e2e,upgrade ./...) && echo "$$dead" && [[ -z $$dead ]]
 
 ##@ Needs more than Go
 

@@ -174,15 +174,13 @@ func TestFileLength(t *testing.T) {
 const maxMethods = 25 // of one type, over all files of its package
 
 // manyMethods are the types that have more, each with the reason and the number
-// that it may not grow past.
+// past which it may not grow.
 var manyMethods = map[string]int{
-	"ingest.decoder":            49,
-	"ingest.Service":            26,
-	"query.Service":             88,
-	"query.view":                28,
-	"query/report.clientStats":  38,
-	"schemas/lake.Lake":         44,
-	"schemas/registry.Registry": 87,
+	"ingest.decoder":            49, // one method per member of an event; they share buffers that are reused
+	"ingest.Service":            26, // the steps of one request, which share its dependencies
+	"query/report.clientStats":  38, // columns of one pass over clients; each row kind adds to several
+	"schemas/lake.Lake":         41, // the tables as one thing: write, commit, scan, maintain
+	"schemas/registry.Registry": 87, // one method per statement of SQL; callers declare the few they need
 }
 
 func TestMethodsOfAType(t *testing.T) {
@@ -200,6 +198,11 @@ func TestMethodsOfAType(t *testing.T) {
 	for name, n := range methods {
 		if most := max(maxMethods, manyMethods[name]); n > most {
 			t.Errorf("%s: has %d methods, at most %d: split it by job", name, n, most)
+		}
+	}
+	for name, most := range manyMethods {
+		if methods[name] <= maxMethods || methods[name] < most {
+			t.Errorf("%s: has %d methods now: lower or remove its entry in manyMethods, %d", name, methods[name], most)
 		}
 	}
 }
