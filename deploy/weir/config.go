@@ -20,7 +20,7 @@ import (
 // Names are stable: operators have them in files, units and manifests.
 type Config struct {
 	Data   string `key:"data" default:"weir-data" help:"folder of all data of weir all; admin and check use it too"`
-	Listen string `key:"listen" default:"127.0.0.1:8080" help:"host:port of all APIs, the console and the downloads"`
+	Listen string `key:"listen" default:"127.0.0.1:8080" help:"host:port of all APIs, their documents and the downloads"`
 
 	Log       logConfig       `key:"log" help:"The log, on standard error."`
 	TLS       tlsConfig       `key:"tls" help:"HTTPS on the main address; set both or none. Without them, put a TLS proxy in front."`
