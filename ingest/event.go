@@ -14,7 +14,7 @@ import (
 type item struct {
 	bad                       bool // at least one field was rejected
 	hasEUID, hasName, hasTime bool
-	propertyStart             int // where its own properties begin in decoder.own
+	propertyStart             int // where its own properties begin in decoder.propertyBuf
 	propertyCount             int
 	exceptionClass            jsontext.Value // $exception_class, until the event's name is known
 	exceptionMessage          jsontext.Value

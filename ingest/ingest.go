@@ -122,25 +122,6 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	return s, nil
 }
 
-// KafkaOpts returns the client options on which the guarantees of the package
-// rest. The caller adds the addresses of the brokers.
-//
-// Do not weaken RequiredAcks: an answer of 200 promises that the events survive
-// the loss of a broker, and with acks=1 an acknowledged record is lost when its
-// leader fails before a follower has it. Idempotence, which the client enables
-// by default, keeps the client's own retries from storing a record twice.
-func KafkaOpts() []kgo.Opt {
-	return []kgo.Opt{
-		kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.RecordPartitioner(kgo.ManualPartitioner()), // batch.add sets the partition with our own hash
-		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
-		kgo.ProducerLinger(2 * time.Millisecond), // lets concurrent requests share a Kafka batch
-		kgo.MaxBufferedRecords(200_000),
-		kgo.MaxBufferedBytes(64 << 20),
-		kgo.RecordDeliveryTimeout(30 * time.Second),
-	}
-}
-
 // Ready returns nil when an event could be accepted now, or the reason why not.
 func (s *Service) Ready(ctx context.Context) error {
 	if err := s.deps.Full(); err != nil {

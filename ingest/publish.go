@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -177,4 +178,23 @@ func (b *batch) onAck(_ *kgo.Record, err error) {
 	}
 	b.s.timedOutBatches.Add(-1) // the request timed out; this was its last record
 	b.s.batches.Put(b)
+}
+
+// KafkaOpts returns the client options on which the guarantees of the package
+// rest. The caller adds the addresses of the brokers.
+//
+// Do not weaken RequiredAcks: an answer of 200 promises that the events survive
+// the loss of a broker, and with acks=1 an acknowledged record is lost when its
+// leader fails before a follower has it. Idempotence, which the client enables
+// by default, keeps the client's own retries from storing a record twice.
+func KafkaOpts() []kgo.Opt {
+	return []kgo.Opt{
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), // batch.add sets the partition with our own hash
+		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
+		kgo.ProducerLinger(2 * time.Millisecond), // lets concurrent requests share a Kafka batch
+		kgo.MaxBufferedRecords(200_000),
+		kgo.MaxBufferedBytes(64 << 20),
+		kgo.RecordDeliveryTimeout(30 * time.Second),
+	}
 }

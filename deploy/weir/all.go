@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -125,13 +123,6 @@ func (p *process) loadAll(args []string) (Config, error) {
 		cfg.Processor.Scratch = filepath.Join(cfg.Data, scratchDir)
 	}
 	return cfg, nil
-}
-
-// randomText returns bytes random bytes in hexadecimal.
-func randomText(bytes int) string {
-	b := make([]byte, bytes)
-	rand.Read(b) // never fails (crypto/rand)
-	return hex.EncodeToString(b)
 }
 
 // serveAll connects and builds the services, makes the demo account at a first

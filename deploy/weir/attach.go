@@ -13,7 +13,6 @@ import (
 
 	"weir/deploy/embedded"
 	"weir/schemas/objects"
-	"weir/schemas/registry"
 )
 
 // runInfo is the content of run.json, with which other commands reach the server.
@@ -73,28 +72,6 @@ func attach(ctx context.Context, cfg Config, log *slog.Logger) (_ Config, done f
 	return withEmbeddedParts(cfg, cfg.Data, runInfo{Kafka: parts.Kafka, S3: parts.S3}), done, nil
 }
 
-// withLake calls use with the settings, the registry and the storage of a data
-// folder or cluster, and closes everything afterwards. The settings lead to the
-// broker, too.
-func withLake(ctx context.Context, cfg Config, log *slog.Logger, use func(Config, *registry.Registry, storage) error) (err error) {
-	cfg, done, err := attach(ctx, cfg, log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	reg, err := openRegistry(ctx, cfg, log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, reg.Close()) }()
-	store, err := openStorage(ctx, cfg, reg)
-	if err != nil {
-		return err
-	}
-	defer store.close()
-	return use(cfg, reg, store)
-}
-
 // connectOrLock returns how to reach the server on dir. When no server runs it
 // returns the lock of dir instead, which keeps one from starting. It waits for a
 // server that has the lock but has not written run.json yet.
@@ -122,19 +99,6 @@ func connectOrLock(ctx context.Context, dir string) (r runInfo, unlock func() er
 	}
 }
 
-// openRegistry opens the registry of a cluster or of the data folder. SQLite
-// allows this also while a server runs on the folder.
-func openRegistry(ctx context.Context, cfg Config, log *slog.Logger) (*registry.Registry, error) {
-	url := cfg.Database.URL
-	if url == "" {
-		if err := inspectFolder(cfg.Data); err != nil {
-			return nil, err
-		}
-		url = databaseURL(cfg.Data)
-	}
-	return registry.Open(ctx, url, log)
-}
-
 // withEmbeddedParts returns cfg with the broker and the store at the addresses of
 // r and with the database of dir. Replication is 1, since there is one broker.
 func withEmbeddedParts(cfg Config, dir string, r runInfo) Config {
@@ -145,7 +109,3 @@ func withEmbeddedParts(cfg Config, dir string, r runInfo) Config {
 	cfg.Topic.Replication, cfg.Topic.MinISR = 1, 1
 	return cfg
 }
-
-// databaseURL is the SQLite database of a data folder, for server and commands
-// alike: SQLite itself serialises their writes.
-func databaseURL(dir string) string { return "sqlite:" + filepath.Join(dir, databaseFile) }

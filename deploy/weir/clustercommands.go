@@ -83,10 +83,3 @@ func (p *process) runService(ctx context.Context, args []string, r roles, needs 
 	a.log.InfoContext(ctx, "server listening", "url", a.url(), "admin", a.admin.Addr().String(), "version", version())
 	return a.services.run(ctx)
 }
-
-func noArguments(rest []string) error {
-	if len(rest) > 0 {
-		return usagef("unexpected argument %q", rest[0])
-	}
-	return nil
-}

@@ -159,7 +159,7 @@ type processorConfig struct {
 	CompactEvery  time.Duration `key:"compact_every" default:"5m" help:"how often small data files are merged"`
 	KeepSnapshots time.Duration `key:"keep_snapshots" default:"15m" help:"how long a scan or another engine may use a snapshot of a table; commits slow down with the number of snapshots"`
 	Adopt         bool          `key:"adopt" default:"false" help:"allow a shard that is not in the lake to start from a log that does not begin at offset 0"`
-	AcceptLoss    string        `key:"accept_loss" help:"records of the log that the operator gives up, as shard@offset,… from the error message"`
+	AcceptLoss    string        `key:"accept_loss" help:"records of the log that the operator gives up, as shard@next:offset,… from the error message"`
 }
 
 // queryConfig is query.Config, as settings.
@@ -329,24 +329,4 @@ func exampleFile() string {
 		fmt.Fprintf(&b, "%s# %s\n%s%s: %s\n", indent, s.help+s.choices(), indent, name, s.yamlDefault())
 	}
 	return b.String()
-}
-
-// choices returns the allowed values for the help text, or "".
-func (s setting) choices() string {
-	if len(s.allowed) == 0 {
-		return ""
-	}
-	return " (" + strings.Join(s.allowed, ", ") + ")"
-}
-
-// yamlDefault returns the default as YAML. Strings are quoted, or a value like
-// none or 0 would get another type.
-func (s setting) yamlDefault() string {
-	switch s.field.Interface().(type) {
-	case []string:
-		return "[" + s.def + "]"
-	case string:
-		return fmt.Sprintf("%q", s.def)
-	}
-	return s.def
 }

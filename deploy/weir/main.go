@@ -192,3 +192,10 @@ Exit codes: 0 done, 1 failed, 2 usage.
 	_, err := io.WriteString(p.stdout, b.String())
 	return err
 }
+
+func noArguments(rest []string) error {
+	if len(rest) > 0 {
+		return usagef("unexpected argument %q", rest[0])
+	}
+	return nil
+}

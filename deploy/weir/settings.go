@@ -361,3 +361,23 @@ func editDistance(a, b string) int {
 	}
 	return row[len(b)]
 }
+
+// choices returns the allowed values for the help text, or "".
+func (s setting) choices() string {
+	if len(s.allowed) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(s.allowed, ", ") + ")"
+}
+
+// yamlDefault returns the default as YAML. Strings are quoted, or a value like
+// none or 0 would get another type.
+func (s setting) yamlDefault() string {
+	switch s.field.Interface().(type) {
+	case []string:
+		return "[" + s.def + "]"
+	case string:
+		return fmt.Sprintf("%q", s.def)
+	}
+	return s.def
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"weir/schemas/lake"
 	"weir/schemas/objects"
@@ -42,4 +43,26 @@ func openStorage(ctx context.Context, cfg Config, reg *registry.Registry) (stora
 		return storage{}, fmt.Errorf("open the lake: %w", err)
 	}
 	return storage{l, exports, client.Close}, nil
+}
+
+// withLake calls use with the settings, the registry and the storage of a data
+// folder or cluster, and closes everything afterwards. The settings lead to the
+// broker, too.
+func withLake(ctx context.Context, cfg Config, log *slog.Logger, use func(Config, *registry.Registry, storage) error) (err error) {
+	cfg, done, err := attach(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	reg, err := openRegistry(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, reg.Close()) }()
+	store, err := openStorage(ctx, cfg, reg)
+	if err != nil {
+		return err
+	}
+	defer store.close()
+	return use(cfg, reg, store)
 }

@@ -87,3 +87,10 @@ func (c *cache[V]) sweep(now time.Time) {
 // invalidate drops all entries. A load in flight may still store an old result, which
 // then lives for cacheFor.
 func (c *cache[V]) invalidate() { c.entries.Clear() }
+
+// invalidateCaches makes a revocation take effect at once in this process.
+func (r *Registry) invalidateCaches() {
+	r.sources.invalidate()
+	r.tokens.invalidate()
+	r.sessions.invalidate()
+}

@@ -27,9 +27,6 @@ const (
 	endEUID   = 1 << 53
 )
 
-// maxChunk bounds the values of one statement.
-const maxChunk = 500
-
 // Identity maps a value, such as a user id, to a client.
 type Identity struct {
 	Product int64
@@ -258,10 +255,4 @@ func validIdentity(name, value string) error {
 		return fmt.Errorf("%w: a value of %s is not UTF-8 text", ErrInvalid, name)
 	}
 	return nil
-}
-
-// toStorableText replaces what PostgreSQL cannot store. Stored text never needs it, so
-// changed text matches nothing.
-func toStorableText(text string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }

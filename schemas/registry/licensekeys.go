@@ -179,19 +179,3 @@ func (r *Registry) binaryCollation(column string) string {
 	}
 	return column + ` COLLATE "C"`
 }
-
-func boolToInt(b bool) int64 {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// nullableBool returns b as it is stored; NULL for nil.
-func nullableBool(b *bool) *int64 {
-	if b == nil {
-		return nil
-	}
-	n := boolToInt(*b)
-	return &n
-}

@@ -23,9 +23,6 @@ type OwnerRow struct {
 	Expires time.Time // by the clock of the registry
 }
 
-// processorRetention is the time after which an expired processor is deleted.
-const processorRetention = time.Hour
-
 // Claim gives the lease of shard to owner for ttl and returns the epoch, which is
 // greater than every earlier epoch of the shard: from now on Renew and Release of an
 // earlier epoch return ErrFenced. Claim returns ErrHeld while another owner's lease
@@ -98,50 +95,6 @@ func (r *Registry) Owners(ctx context.Context) ([]OwnerRow, error) {
 	}, `SELECT shard, epoch, owner_id, addr, expires FROM shard_owners WHERE expires > $1 ORDER BY shard`, toMicros(now))
 	if err != nil {
 		return nil, fmt.Errorf("list shard owners: %w", err)
-	}
-	return all, nil
-}
-
-// Heartbeat registers a processor for ttl. It also deletes processors that expired
-// long ago, as every run of a process registers under a new id.
-func (r *Registry) Heartbeat(ctx context.Context, processor string, ttl time.Duration) error {
-	now, err := r.clock(ctx, r.db)
-	if err != nil {
-		return fmt.Errorf("heartbeat of %s: %w", processor, err)
-	}
-	_, err = r.db.ExecContext(ctx, `INSERT INTO processors (id, expires) VALUES ($1, $2)
-		ON CONFLICT (id) DO UPDATE SET expires = excluded.expires`, processor, toMicros(now.Add(ttl)))
-	if err != nil {
-		return fmt.Errorf("heartbeat of %s: %w", processor, err)
-	}
-	_, err = r.db.ExecContext(ctx, `DELETE FROM processors WHERE expires < $1`, toMicros(now.Add(-processorRetention)))
-	if err != nil {
-		return fmt.Errorf("delete expired processors: %w", err)
-	}
-	return nil
-}
-
-// DeregisterProcessor removes a processor that shuts down, so that others need not
-// wait for its ttl.
-func (r *Registry) DeregisterProcessor(ctx context.Context, processor string) error {
-	if _, err := r.db.ExecContext(ctx, `DELETE FROM processors WHERE id = $1`, processor); err != nil {
-		return fmt.Errorf("deregister processor %s: %w", processor, err)
-	}
-	return nil
-}
-
-// Processors lists the registered processors, ordered by id.
-func (r *Registry) Processors(ctx context.Context) ([]string, error) {
-	now, err := r.clock(ctx, r.db)
-	if err != nil {
-		return nil, fmt.Errorf("list processors: %w", err)
-	}
-	all, err := queryAll(ctx, r.db, func(row *sql.Rows) (string, error) {
-		var id string
-		return id, row.Scan(&id)
-	}, `SELECT id FROM processors WHERE expires > $1 ORDER BY id`, toMicros(now))
-	if err != nil {
-		return nil, fmt.Errorf("list processors: %w", err)
 	}
 	return all, nil
 }

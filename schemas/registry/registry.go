@@ -146,19 +146,3 @@ func execRequired(ctx context.Context, q querier, missing error, query string, a
 	}
 	return nil
 }
-
-// toMicros returns t as it is stored: epoch microseconds, 0 for the zero time.
-func toMicros(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMicro()
-}
-
-// fromMicros is the inverse of toMicros.
-func fromMicros(us int64) time.Time {
-	if us == 0 {
-		return time.Time{}
-	}
-	return time.UnixMicro(us).UTC()
-}

@@ -1,12 +1,10 @@
 package registry
 
 import (
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"math/big"
 	"strings"
 )
 
@@ -37,26 +35,9 @@ func newSecret() string {
 	return base64.RawURLEncoding.EncodeToString(raw[:])
 }
 
-// newProductID returns a random number of ten digits.
-func newProductID() (int64, error) {
-	n, err := rand.Int(rand.Reader, big.NewInt(9_000_000_000))
-	if err != nil {
-		return 0, err
-	}
-	return 1_000_000_000 + n.Int64(), nil
-}
-
 // hashSecret returns the stored form of a secret. A secret of 256 random bits needs
 // neither salt nor a slow hash, because guessing it is hopeless.
 func hashSecret(secret string) string {
 	sum := sha256.Sum256([]byte(secret))
 	return hex.EncodeToString(sum[:])
-}
-
-// Csrf returns the CSRF token of a session. It is derived from the session's id, so it
-// needs no storage, and it does not reveal the id.
-func Csrf(session string) string {
-	mac := hmac.New(sha256.New, []byte(session))
-	mac.Write([]byte("csrf"))
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }

@@ -2,7 +2,10 @@ package registry
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"time"
@@ -109,4 +112,12 @@ func (r *Registry) EndSessions(ctx context.Context, user string) error {
 	}
 	r.sessions.invalidate()
 	return nil
+}
+
+// Csrf returns the CSRF token of a session. It is derived from the session's id, so it
+// needs no storage, and it does not reveal the id.
+func Csrf(session string) string {
+	mac := hmac.New(sha256.New, []byte(session))
+	mac.Write([]byte("csrf"))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }

@@ -9,19 +9,6 @@ import (
 	"time"
 )
 
-// Principal is an authenticated caller and the products it may read.
-type Principal struct {
-	Account  string
-	Products []int64 // products it may read, ascending; shared, must not be modified
-	User     string  // user id; "" for a token
-}
-
-// May reports whether p may read product.
-func (p Principal) May(product int64) bool {
-	_, ok := slices.BinarySearch(p.Products, product)
-	return ok
-}
-
 // Token is a bearer token of an account.
 type Token struct {
 	ID       string // public id; not the token itself
@@ -92,28 +79,6 @@ func (r *Registry) loadToken(ctx context.Context, hash string) (Principal, error
 		WHERE t.token_hash = $1 AND t.revoked = 0 AND a.revoked = 0 ORDER BY p.id`, hash)
 	if err != nil {
 		return Principal{}, fmt.Errorf("read token: %w", err)
-	}
-	return who, nil
-}
-
-// loadPrincipal runs a query for rows of account, user and product. No row means
-// ErrUnauthorized; a NULL product is skipped.
-func (r *Registry) loadPrincipal(ctx context.Context, query string, args ...any) (Principal, error) {
-	var who Principal
-	products, err := queryAll(ctx, r.db, func(row *sql.Rows) (sql.NullInt64, error) {
-		var product sql.NullInt64
-		return product, row.Scan(&who.Account, &who.User, &product)
-	}, query, args...)
-	if err != nil {
-		return Principal{}, err
-	}
-	if len(products) == 0 {
-		return Principal{}, ErrUnauthorized
-	}
-	for _, p := range products {
-		if p.Valid {
-			who.Products = append(who.Products, p.Int64)
-		}
 	}
 	return who, nil
 }

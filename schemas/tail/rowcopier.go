@@ -8,6 +8,11 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 )
 
+const (
+	batchRows  = 16 << 10 // rows after which a batch on the wire is closed
+	batchBytes = 4 << 20  // bytes after which it is closed
+)
+
 // rowCopier copies rows of many batches into batches of its own, whose dictionaries
 // hold only the values that those rows use.
 type rowCopier struct {

@@ -17,8 +17,6 @@ import (
 var errColumn = errors.New("unknown column")
 
 const (
-	batchRows          = 16 << 10  // rows after which a batch on the wire is closed
-	batchBytes         = 4 << 20   // bytes after which it is closed
 	minUncopiedRows    = 1 << 10   // a batch of at least so many rows is sent without a copy if all of its rows are selected
 	maxDictionaryBytes = 256 << 10 // and if its dictionaries have at most so many bytes, as each slice repeats them
 )
