@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"math/big"
 	"math/bits"
@@ -9,8 +8,6 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow/decimal128"
 	"github.com/go-json-experiment/json/jsontext"
-
-	"weir/schemas"
 )
 
 // basicEvents is what both basic reports gather: the totals of every event by
@@ -75,42 +72,6 @@ func (r *basicEvents) addEvent(e *indexedEvent) {
 	}
 }
 
-// isBasic reports whether an event is collected as basic.
-func (q *base) isBasic(e event) bool {
-	if q.params.Collected == nil {
-		return true
-	}
-	basic, _ := q.params.Collected(e.category, e.name)
-	return basic
-}
-
-// hourMS is an hour in milliseconds.
-const hourMS = 3_600_000
-
-// perHour returns n ÷ hours of runtime.
-func perHour(n *big.Int, runtimeMS int64) jsontext.Value {
-	return ratio(new(big.Int).Mul(n, big.NewInt(hourMS)), big.NewInt(runtimeMS))
-}
-
-// valuePer returns a sum of values ÷ d.
-func valuePer(sum decimal128.Num, d int64) jsontext.Value {
-	return ratio(sum.BigInt(), new(big.Int).Mul(big.NewInt(d), big.NewInt(valueUnit)))
-}
-
-// valuePerHour returns a sum of values ÷ hours of runtime.
-func valuePerHour(sum decimal128.Num, runtimeMS int64) jsontext.Value {
-	return ratio(new(big.Int).Mul(sum.BigInt(), big.NewInt(hourMS)), new(big.Int).Mul(big.NewInt(runtimeMS), big.NewInt(valueUnit)))
-}
-
-// valueUnit is the number of units in 1: sums of values are kept in units of
-// 10⁻⁹, so that they are exact.
-const valueUnit = 1_000_000_000
-
-// exact returns a sum of values as a decimal without rounding.
-func exact(sum decimal128.Num) jsontext.Value {
-	return schemas.AppendDecimal(nil, sum, schemas.ValueScale)
-}
-
 // eventTable is the report eventTracking/basic/dataTable: for each event its
 // occurrences and the sum of its values, and their averages. The published
 // document names the averages; users are the active clients of the range,
@@ -148,11 +109,6 @@ func (t *eventTable) result() Answer {
 		keys = keys[n:]
 	}
 	return Answer{Result: out}
-}
-
-// compare orders events by category, none first, and then by name.
-func (e event) compare(o event) int {
-	return cmp.Or(cmp.Compare(e.category, o.category), cmp.Compare(e.name, o.name))
 }
 
 // category encodes the events of one category and their sum.

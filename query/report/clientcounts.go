@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/bits"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -85,6 +86,43 @@ func newClientCounts(b *Body, q base, split Split) (*Question, error) {
 	c.q.needs.rangeDays = c.want[isActive] && !q.days.Open
 	c.q.needs.clients = c.want[isNew] || c.want[isLost] || q.days.Open
 	return question, nil
+}
+
+// status is what a client can be in a bucket. As published: a client is new in
+// the bucket of its first event, active in every bucket with an event, and lost
+// in the bucket of its loss (see lossRule). It may be all three in one bucket.
+type status int
+
+const (
+	isNew status = iota
+	isActive
+	isLost
+	statuses // the number of statuses
+)
+
+func (s status) String() string { return [...]string{"new", "active", "lost"}[s] }
+
+// readStatuses reads clientStatus and, if lost is requested, the rule for it.
+func (b *Body) readStatuses(today Day) (want [statuses]bool, lost lossRule, err error) {
+	if len(b.ClientStatus) == 0 {
+		return want, lost, fieldErrorf("clientStatus", "is missing: one or more of new, active, lost")
+	}
+	for i, word := range b.ClientStatus {
+		known := false
+		for s := range statuses {
+			if s.String() == word {
+				want[s], known = true, true
+			}
+		}
+		if !known {
+			return want, lost, fieldErrorf("clientStatus."+strconv.Itoa(i), "%q is not new, active or lost", word)
+		}
+	}
+	if !want[isLost] {
+		return want, lost, nil
+	}
+	lost, err = b.readLossRule(today)
+	return want, lost, err
 }
 
 // seriesNode is one series: its counts by bucket, and the series of the next

@@ -269,31 +269,6 @@ func daysScan(workers []*clientStats) (Scan, bool) {
 	return s, s.From < s.To
 }
 
-// markHistory marks the clients that reported a daily property after a time as
-// of which its value is read, and reports whether there are any. For all others
-// the current value is the value at that time, so their history is not kept.
-func (cs *clientStats) markHistory() bool {
-	if cs.q.asOf == asOfNow || !cs.q.readsDaily() {
-		return false
-	}
-	found, end := false, cs.q.firstAsOf()
-	for at := range cs.units {
-		u := &cs.units[at]
-		if cs.q.asOf == asOfInstall {
-			end = cs.firstDay(int32(at)) + 1
-		}
-		for slot, daily := range cs.q.props.daily {
-			if daily && cs.current[at*len(cs.q.props.daily)+slot].day >= end {
-				u.changed, found = true, true
-			}
-		}
-	}
-	if found {
-		cs.history = make([][]valueRun, len(cs.current))
-	}
-	return found
-}
-
 // addDays adds rows of the client_days rollup.
 func (cs *clientStats) addDays(b *rollup.DayBatch) error {
 	units := cs.unitsOf(&b.Client, true)
@@ -342,68 +317,6 @@ func (cs *clientStats) addSums(u *unit, b *rollup.DayBatch, i, bucket int) {
 		cs.bucketTotals[bucket].add(b.Sessions[i], b.RuntimeMS[i])
 	}
 }
-
-// addHistory adds the daily values of the clients that markHistory marked, up
-// to the last day as of which values are read.
-func (cs *clientStats) addHistory(b *rollup.DayBatch, units []int32) error {
-	for i, at := range units {
-		if at < 0 || !cs.units[at].changed {
-			continue
-		}
-		end := cs.q.days.To
-		if cs.q.asOf == asOfInstall {
-			end = cs.firstDay(at) + 1
-		}
-		if Day(b.Day[i]) >= end {
-			continue
-		}
-		if err := cs.addDayValues(at, b.Properties[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// addDayValues adds the daily properties that one day of a unit reported.
-func (cs *clientStats) addDayValues(at int32, properties string) error {
-	n := len(cs.daily.names)
-	if err := rollup.FindProperties(properties, cs.daily.names, cs.found[:n]); err != nil {
-		return err
-	}
-	runsOf := cs.history[int(at)*len(cs.q.props.reported):]
-	for i := range n {
-		p, slot := &cs.found[i], cs.daily.slots[i]
-		if p.Name == "" {
-			continue
-		}
-		runs, err := cs.addRun(runsOf[slot], cs.observe(p, slot), !cs.unmerged)
-		if err != nil {
-			return err
-		}
-		cs.bytes += int64(cap(runs)-cap(runsOf[slot])) * runBytes
-		runsOf[slot] = runs
-	}
-	return nil
-}
-
-// dailySlots are the daily properties among the reported ones, with their
-// slots.
-type dailySlots struct {
-	names []string
-	slots []int
-}
-
-func dailySlotsOf(p *usedProperties) (s dailySlots) {
-	for slot, daily := range p.daily {
-		if daily {
-			s.names, s.slots = append(s.names, p.reported[slot]), append(s.slots, slot)
-		}
-	}
-	return s
-}
-
-// runBytes is the size of a valueRun in memory.
-const runBytes = 48
 
 // addEvents adds rows of the event_days rollup. Where no event is counted for a
 // client, the rows do not depend on clients, and each worker adds its share of

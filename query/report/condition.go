@@ -4,9 +4,6 @@ import (
 	"math"
 	"regexp"
 	"slices"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Types of filters and segments, as published. The type says how a value is
@@ -33,35 +30,6 @@ type condition struct {
 	truth     bool
 	nulls     bool // null passes too
 	id        int  // index among the conditions of the question
-}
-
-// members are the members of a JSON object, each still encoded.
-type members map[string]jsontext.Value
-
-// objectOf reads a JSON object; field is named in the error.
-func objectOf(field string, raw jsontext.Value) (members, error) {
-	var m members
-	if raw.Kind() != '{' || json.Unmarshal(raw, &m) != nil {
-		return nil, fieldErrorf(field, "must be an object")
-	}
-	return m, nil
-}
-
-// has reports whether a member is there and not null.
-func (m members) has(name string) bool {
-	v, there := m[name]
-	return there && v.Kind() != 'n'
-}
-
-// read decodes a member if it is there. want describes its type in the error.
-func (m members) read(field, name string, into any, want string) error {
-	if !m.has(name) {
-		return nil
-	}
-	if err := json.Unmarshal(m[name], into); err != nil {
-		return fieldErrorf(field+"."+name, "must be %s", want)
-	}
-	return nil
 }
 
 // newCondition compiles the members type, value, min, max and includeNull of a
@@ -161,15 +129,6 @@ func (c *condition) compileDates(field string, m members) error {
 		return err
 	}
 	return read("max", &c.to)
-}
-
-// dateIn reads the date that an ISO 8601 text begins with.
-func dateIn(text string) (Day, bool) {
-	const n = len("2006-01-02")
-	if len(text) < n || (len(text) > n && text[n] != 'T' && text[n] != ' ') {
-		return 0, false
-	}
-	return dateOf(text[:n])
 }
 
 // holds reports whether a value passes. Null passes only with includeNull; a

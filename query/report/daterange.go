@@ -17,6 +17,36 @@ const (
 	maxBuckets = 3700
 )
 
+// readRange reads startDate and stopDate, both of which are included, as
+// published.
+func (b *Body) readRange(today Day, split Split) (Range, error) {
+	start, err := ParseDay("startDate", text(b.StartDate), today)
+	if err != nil {
+		return Range{}, err
+	}
+	stop, err := ParseDay("stopDate", text(b.StopDate), today)
+	if err != nil {
+		return Range{}, err
+	}
+	return NewRange(start, stop, split)
+}
+
+// readSplit reads dateSplit. Null and a missing member are no split.
+func (b *Body) readSplit() (Split, error) {
+	if b.DateSplit == nil {
+		return NoSplit, nil
+	}
+	return ParseSplit("dateSplit", *b.DateSplit)
+}
+
+// readRequiredSplit reads the dateSplit of reports that require one.
+func (b *Body) readRequiredSplit() (Split, error) {
+	if b.DateSplit == nil {
+		return NoSplit, fieldErrorf("dateSplit", "is missing: day, week or month")
+	}
+	return b.readSplit()
+}
+
 // Day counts days since 1970-01-01, in UTC or in the question's time zone.
 type Day int32
 
@@ -59,6 +89,15 @@ func ParseDay(field, text string, today Day) (Day, error) {
 func dateOf(text string) (Day, bool) {
 	t, err := time.Parse(time.DateOnly, text)
 	return DayOf(t), err == nil
+}
+
+// dateIn reads the date that an ISO 8601 text begins with.
+func dateIn(text string) (Day, bool) {
+	const n = len("2006-01-02")
+	if len(text) < n || (len(text) > n && text[n] != 'T' && text[n] != ' ') {
+		return 0, false
+	}
+	return dateOf(text[:n])
 }
 
 // Split is what a range is cut into.

@@ -3,7 +3,6 @@ package report
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -41,11 +40,6 @@ func newEventFilter(raw jsontext.Value, p *usedProperties) ([]eventPropertyFilte
 	return out, nil
 }
 
-// NeedsEvents reports whether the question must be answered from events:
-// rollups have neither the events' own properties nor days of other time zones
-// than UTC.
-func (q *Question) NeedsEvents() bool { return q.FiltersEvents() || !q.zone.UTC() }
-
 // FiltersEvents reports whether the question is about some events only, by
 // their own properties.
 func (q *Question) FiltersEvents() bool { return len(q.eventFilter) > 0 }
@@ -70,28 +64,4 @@ func (q *Question) MatchesEvent(properties string) bool {
 		}
 	}
 	return true
-}
-
-// forEachMember hands the members of a JSON object to each, up to the first
-// that cannot be read.
-func forEachMember(raw string, each func(name string, value jsontext.Value)) {
-	if raw == "" {
-		return
-	}
-	dec := jsontext.NewDecoder(strings.NewReader(raw), jsontext.AllowDuplicateNames(true))
-	if tok, err := dec.ReadToken(); err != nil || tok.Kind() != '{' {
-		return
-	}
-	for dec.PeekKind() == '"' {
-		tok, err := dec.ReadToken()
-		if err != nil {
-			return
-		}
-		name := tok.String()
-		value, err := dec.ReadValue()
-		if err != nil {
-			return
-		}
-		each(name, value)
-	}
 }

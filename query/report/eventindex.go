@@ -89,16 +89,6 @@ func (x *eventIndex) plan(e *indexedEvent, i int32) {
 	}
 }
 
-// isAdvanced reports whether an event counts in combinations: as published,
-// fullReport has only events that are collected as advanced.
-func (q *base) isAdvanced(e event) bool {
-	if !q.advancedOnly || q.params.Collected == nil {
-		return true
-	}
-	_, advanced := q.params.Collected(e.category, e.name)
-	return advanced
-}
-
 // batchEvents finds the events of the rows of one batch by the codes of their
 // category and name.
 type batchEvents struct {

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -14,6 +15,11 @@ import (
 // an event without a category has the category null, which is "" here.
 type event struct{ category, name string }
 
+// compare orders events by category, none first, and then by name.
+func (e event) compare(o event) int {
+	return cmp.Or(cmp.Compare(e.category, o.category), cmp.Compare(e.name, o.name))
+}
+
 // categoryName is a category in an answer.
 func categoryName(category string) any {
 	if category == "" {
@@ -25,6 +31,25 @@ func categoryName(category string) any {
 // tracked reports whether name is an event and not the start or the stop of a
 // session.
 func tracked(name string) bool { return name != schemas.SessionStart && name != schemas.SessionStop }
+
+// isBasic reports whether an event is collected as basic.
+func (q *base) isBasic(e event) bool {
+	if q.params.Collected == nil {
+		return true
+	}
+	basic, _ := q.params.Collected(e.category, e.name)
+	return basic
+}
+
+// isAdvanced reports whether an event counts in combinations: as published,
+// fullReport has only events that are collected as advanced.
+func (q *base) isAdvanced(e event) bool {
+	if !q.advancedOnly || q.params.Collected == nil {
+		return true
+	}
+	_, advanced := q.params.Collected(e.category, e.name)
+	return advanced
+}
 
 // combination is several events that count as one: their occurrences are added.
 type combination []eventMatch

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"hash/fnv"
+
+	"weir/schemas/property"
 )
 
 // grouping says which clients groupBy counts as one: those with the same
@@ -93,4 +95,31 @@ func (g *grouping) unitOf(value string) int32 {
 		g.bytes += int64(len(value)) + 64
 	}
 	return at
+}
+
+// readGroupBy reads groupBy: clients with the same current value of that
+// property count as one. Custom properties qualify only with the type that the
+// product's owner gives them for this.
+func (q *base) readGroupBy(b *Body) error {
+	name := text(b.GroupBy)
+	switch {
+	case name == "" || name == property.NameClientID:
+		return nil
+	case name == property.NameMachineID || name == property.NameLicenseKey:
+	case property.IsCustom(name) && q.params.Types[name] == property.TypeGrouping:
+	case property.IsCustom(name):
+		return fieldErrorf("groupBy", "%s is of type %d: only custom properties of type %d can be counted by", name, max(property.TypeDefault, q.params.Types[name]), property.TypeGrouping)
+	default:
+		return fieldErrorf("groupBy", "%q is not clientId, machineId, licenseKey or a custom property of type %d", name, property.TypeGrouping)
+	}
+	q.group, q.props.grouped = name, true
+	return nil
+}
+
+// refuseGroupBy refuses a groupBy in reports that have none.
+func (*base) refuseGroupBy(b *Body) error {
+	if name := text(b.GroupBy); name != "" && name != property.NameClientID {
+		return fieldErrorf("groupBy", "this report counts by clientId alone")
+	}
+	return nil
 }

@@ -38,3 +38,13 @@ func forEachRange(do func(hashRange) error) error {
 	}
 	return nil
 }
+
+// hash mixes the bits of an id, so that ids in sequence spread over a table and
+// over hash ranges.
+func hash(v uint64) uint64 {
+	v ^= v >> 32
+	v *= 0x9e3779b97f4a7c15
+	v ^= v >> 29
+	v *= 0xbf58476d1ce4e5b9
+	return v ^ v>>32
+}

@@ -4,20 +4,6 @@ package report
 // that were active in the range, or with a lossRule those that were lost in it.
 type population struct{ lossRule *lossRule }
 
-// newLifetimeBase compiles what the lifetime reports have; lost selects lost
-// clients.
-func newLifetimeBase(b *Body, params Params, lost bool) (q base, p population, err error) {
-	if q, err = newBase(b, params); err != nil {
-		return q, p, err
-	}
-	if err = q.readGroupBy(b); err != nil {
-		return q, p, err
-	}
-	q.needs.activeDays = true
-	p, err = newPopulation(b, &q, lost)
-	return q, p, err
-}
-
 // newPopulation reads the range, the loss rule for lost clients, and the
 // filters.
 func newPopulation(b *Body, q *base, lost bool) (population, error) {

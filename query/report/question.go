@@ -159,31 +159,18 @@ func newRangeBase(b *Body, params Params, split Split) (base, error) {
 	return q, q.refuseGroupBy(b)
 }
 
-// readGroupBy reads groupBy: clients with the same current value of that
-// property count as one. Custom properties qualify only with the type that the
-// product's owner gives them for this.
-func (q *base) readGroupBy(b *Body) error {
-	name := text(b.GroupBy)
-	switch {
-	case name == "" || name == property.NameClientID:
-		return nil
-	case name == property.NameMachineID || name == property.NameLicenseKey:
-	case property.IsCustom(name) && q.params.Types[name] == property.TypeGrouping:
-	case property.IsCustom(name):
-		return fieldErrorf("groupBy", "%s is of type %d: only custom properties of type %d can be counted by", name, max(property.TypeDefault, q.params.Types[name]), property.TypeGrouping)
-	default:
-		return fieldErrorf("groupBy", "%q is not clientId, machineId, licenseKey or a custom property of type %d", name, property.TypeGrouping)
+// newLifetimeBase compiles what the lifetime reports have; lost selects lost
+// clients.
+func newLifetimeBase(b *Body, params Params, lost bool) (q base, p population, err error) {
+	if q, err = newBase(b, params); err != nil {
+		return q, p, err
 	}
-	q.group, q.props.grouped = name, true
-	return nil
-}
-
-// refuseGroupBy refuses a groupBy in reports that have none.
-func (*base) refuseGroupBy(b *Body) error {
-	if name := text(b.GroupBy); name != "" && name != property.NameClientID {
-		return fieldErrorf("groupBy", "this report counts by clientId alone")
+	if err = q.readGroupBy(b); err != nil {
+		return q, p, err
 	}
-	return nil
+	q.needs.activeDays = true
+	p, err = newPopulation(b, &q, lost)
+	return q, p, err
 }
 
 // readFilters compiles globalFilters.
@@ -213,6 +200,11 @@ func (q *Question) Wants() rollup.Wants {
 // ReadsUserAttributes reports whether the question reads properties that
 // product owners set for users.
 func (q *Question) ReadsUserAttributes() bool { return len(q.props.userAttributes) > 0 }
+
+// NeedsEvents reports whether the question must be answered from events:
+// because of their own properties, which rollups do not have, or because of the
+// time zone.
+func (q *Question) NeedsEvents() bool { return q.FiltersEvents() || q.zone.needsEvents() }
 
 // Answer asks src for the rows that the question needs, and computes the
 // answer.

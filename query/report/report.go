@@ -7,8 +7,9 @@
 // Read it in the order of a question. body.go and the file of the report
 // compile the request. question.go asks the Source for rows, one pass over some
 // of the clients after another. clientstats.go and history.go keep what the
-// rows say about each client. lookup.go answers what a client was like on a
-// day. The file of the report counts clients and encodes the answer.
+// rows say about each client. clientactivity.go, clientvalue.go,
+// clientfilter.go and clientseries.go answer what a client was like on a day.
+// The file of the report counts clients and encodes the answer.
 //
 // Every report is a function that compiles a Body to a Question, and a type
 // with the methods aggregate and result. Rows may arrive in any order and in

@@ -39,6 +39,11 @@ func (b *Body) readZone() (Zone, error) {
 // UTC reports whether days are those of the rollups.
 func (z Zone) UTC() bool { return z.loc == nil }
 
+// needsEvents reports whether the days of the zone must be counted from events:
+// rollups are by UTC day, and a UTC day cannot be divided among the days of
+// another zone.
+func (z Zone) needsEvents() bool { return !z.UTC() }
+
 // Day returns the day of an epoch millisecond.
 func (z Zone) Day(ms int64) Day {
 	if z.loc == nil {

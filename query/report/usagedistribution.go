@@ -14,13 +14,6 @@ type usageDistribution struct {
 // does not grow with clients.
 type usageCell [3]int64
 
-// clientMetric is a number that clients are binned by.
-type clientMetric struct {
-	name  string
-	scale scale
-	value func(f *clientStats, u int32) int64
-}
-
 // NewUsageDistribution compiles engagement/usageDistribution. Values of
 // properties are those at the end of the range.
 func NewUsageDistribution(b *Body, params Params) (*Question, error) {
@@ -42,10 +35,6 @@ func NewUsageDistribution(b *Body, params Params) (*Question, error) {
 	}
 	return &Question{base: q, report: u}, nil
 }
-
-// begunMinutes rounds up to whole minutes, so that a runtime over 0:05 is in no
-// bin up to 0:05.
-func begunMinutes(ms int64) int64 { return (ms + minuteMS - 1) / minuteMS }
 
 // aggregate adds the clients of one pass that were active in the range.
 func (r *usageDistribution) aggregate(cs *clientStats) {

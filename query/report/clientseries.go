@@ -1,0 +1,59 @@
+package report
+
+import "slices"
+
+// seriesKey names a series of a level.
+type seriesKey struct {
+	label   string
+	segment int // the first segment of the level that has the label
+}
+
+// seriesOf returns the series of a level that a unit is in before a day, each
+// once. The result for a coded property is kept by code, like that of
+// matchesCondition. The caller may not change the slice.
+func (cs *clientStats) seriesOf(l *level, u int32, before Day) []seriesKey {
+	if l.property < 0 || !cs.q.props.all[l.property].coded() {
+		return cs.findSeries(l, u, before)
+	}
+	code := cs.valueCode(u, &cs.q.props.all[l.property], before)
+	known := cs.seriesByCode[l.id]
+	if int(code) >= len(known) {
+		known = append(known, make([][]seriesKey, len(cs.values)-len(known))...)
+		cs.seriesByCode[l.id] = known
+	}
+	if known[code] == nil {
+		known[code] = append([]seriesKey{}, cs.findSeries(l, u, before)...)
+	}
+	return known[code]
+}
+
+// findSeries tests the segments of a level in order. Where two segments give a
+// unit the same label, the first counts.
+func (cs *clientStats) findSeries(l *level, u int32, before Day) []seriesKey {
+	var out []seriesKey
+	add := func(label string, i int) {
+		if !slices.ContainsFunc(out, func(have seriesKey) bool { return have.label == label }) {
+			out = append(out, seriesKey{label: label, segment: i})
+		}
+	}
+	for i := range l.segments {
+		s := &l.segments[i]
+		if s.condition == nil {
+			if cs.matchesAll(s.flags, u, before) {
+				add(s.label, i)
+			}
+			continue
+		}
+		v := cs.value(u, l.property, before)
+		switch {
+		case v.Null && s.nulls:
+			add(NullLabel, i)
+		case v.Null || !s.condition.holds(&v):
+		case s.split:
+			add(v.label(), i)
+		default:
+			add(s.label, i)
+		}
+	}
+	return out
+}

@@ -1,0 +1,89 @@
+package report
+
+import (
+	"math/big"
+
+	"github.com/apache/arrow/go/v17/arrow/decimal128"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"weir/schemas"
+)
+
+// ratio returns n ÷ d as a JSON number, rounded to two decimals with halves
+// away from zero and without trailing zeros; 0 if d is 0. The published
+// document asks for two decimals.
+func ratio(n, d *big.Int) jsontext.Value {
+	if d.Sign() == 0 {
+		return jsontext.Value("0")
+	}
+	const decimals = 2
+	return trimmed(new(big.Rat).SetFrac(n, d).FloatString(decimals))
+}
+
+// per returns the ratio of two whole numbers.
+func per(n, d int64) jsontext.Value { return ratio(big.NewInt(n), big.NewInt(d)) }
+
+// perHour returns n ÷ hours of runtime.
+func perHour(n *big.Int, runtimeMS int64) jsontext.Value {
+	return ratio(new(big.Int).Mul(n, big.NewInt(hourMS)), big.NewInt(runtimeMS))
+}
+
+// valuePer returns a sum of values ÷ d.
+func valuePer(sum decimal128.Num, d int64) jsontext.Value {
+	return ratio(sum.BigInt(), new(big.Int).Mul(big.NewInt(d), big.NewInt(valueUnit)))
+}
+
+// valuePerHour returns a sum of values ÷ hours of runtime.
+func valuePerHour(sum decimal128.Num, runtimeMS int64) jsontext.Value {
+	return ratio(new(big.Int).Mul(sum.BigInt(), big.NewInt(hourMS)), new(big.Int).Mul(big.NewInt(runtimeMS), big.NewInt(valueUnit)))
+}
+
+// exact returns a sum of values as a decimal without rounding.
+func exact(sum decimal128.Num) jsontext.Value {
+	return schemas.AppendDecimal(nil, sum, schemas.ValueScale)
+}
+
+// hourMS is an hour in milliseconds.
+const hourMS = 3_600_000
+
+// valueUnit is the number of units in 1: sums of values are kept in units of
+// 10⁻⁹, so that they are exact.
+const valueUnit = 1_000_000_000
+
+// percent returns n as a percentage of d, rounded to one decimal with halves
+// up; 0 if d is 0. The samples of the published document have one decimal.
+func percent(n, d int64) jsontext.Value {
+	return trimmed(new(big.Rat).SetFrac(big.NewInt(tenths(n, d)), big.NewInt(10)).FloatString(1))
+}
+
+// tenths returns percent in tenths, so that rows can be ordered by what is
+// shown.
+func tenths(n, d int64) int64 {
+	if d == 0 {
+		return 0
+	}
+	return rounded(n, 1000, d)
+}
+
+// rounded returns n × times ÷ d, rounded half up. n is not negative and d is
+// positive. The product may exceed 64 bits.
+func rounded(n, times, d int64) int64 {
+	twice := new(big.Int).Mul(big.NewInt(n), big.NewInt(2*times))
+	twice.Add(twice, big.NewInt(d))
+	return twice.Quo(twice, new(big.Int).Mul(big.NewInt(2), big.NewInt(d))).Int64()
+}
+
+// trimmed removes the zeros at the end of a decimal, and the sign of zero.
+func trimmed(text string) jsontext.Value {
+	end := len(text)
+	for text[end-1] == '0' {
+		end--
+	}
+	if text[end-1] == '.' {
+		end--
+	}
+	if text = text[:end]; text == "-0" {
+		text = "0"
+	}
+	return jsontext.Value(text)
+}
