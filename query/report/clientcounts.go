@@ -1,13 +1,11 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"math/bits"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // clientCounts is the reports generic/dateRange and generic/current: how many
@@ -82,7 +80,7 @@ func newClientCounts(b *Body, q base, split Split) (*Question, error) {
 	if c.levels, err = newLevels("levels", b.Levels, maxDepth, &c.q.props); err != nil {
 		return nil, err
 	}
-	c.root = c.newNode("", 0)
+	c.root = c.newNode(seriesKey{})
 	c.q.needs.rangeDays = c.want[isActive] && !q.days.Open
 	c.q.needs.clients = c.want[isNew] || c.want[isLost] || q.days.Open
 	return question, nil
@@ -128,15 +126,15 @@ func (b *Body) readStatuses(today Day) (want [statuses]bool, lost lossRule, err 
 // seriesNode is one series: its counts by bucket, and the series of the next
 // level within it.
 type seriesNode struct {
-	label    string
-	segment  int // the first segment of the level that has the label
-	counts   [][statuses]int64
+	seriesKey
+
+	counts   [][statuses]int64 // by bucket
 	children map[string]*seriesNode
 }
 
 // newNode returns a series with a count of 0 in every bucket.
-func (c *clientCounts) newNode(label string, segment int) *seriesNode {
-	return &seriesNode{label: label, segment: segment, counts: make([][statuses]int64, len(c.q.days.Buckets))}
+func (c *clientCounts) newNode(in seriesKey) *seriesNode {
+	return &seriesNode{seriesKey: in, counts: make([][statuses]int64, len(c.q.days.Buckets))}
 }
 
 // child returns the series within n that a key names, and adds it if it is new.
@@ -148,7 +146,7 @@ func (c *clientCounts) child(n *seriesNode, in seriesKey) *seriesNode {
 	if n.children == nil {
 		n.children = map[string]*seriesNode{}
 	}
-	made := c.newNode(in.label, in.segment)
+	made := c.newNode(in)
 	n.children[in.label] = made
 	return made
 }
@@ -268,32 +266,27 @@ func (c *clientCounts) addFixedSeries(n *seriesNode, levels []level) {
 			c.child(n, in)
 		}
 	}
-	for i := range levels[0].segments {
-		n.applyLimit(i, levels[0].segments[i].limit)
-	}
+	n.applyLimits(&levels[0])
 	for _, child := range n.children {
 		c.addFixedSeries(child, levels[1:])
 	}
 }
 
-// applyLimit keeps the largest series of a segment that is split, by the sum of
-// all their counts and then by label. The series of null does not count towards
-// the limit.
-func (n *seriesNode) applyLimit(segment, limit int) {
-	var children []*seriesNode
-	for _, child := range n.children {
-		if child.segment == segment && child.label != NullLabel {
-			children = append(children, child)
-		}
+// applyLimits drops the series within n that the limits of their level do not
+// keep. The size of a series is the sum of all its counts.
+func (n *seriesNode) applyLimits(l *level) {
+	all := slices.Collect(maps.Values(n.children))
+	keys := make([]seriesKey, len(all))
+	for i := range all {
+		keys[i] = all[i].seriesKey
 	}
-	if limit == 0 || len(children) <= limit {
+	kept := withinLimits(l, keys, func(i int) int64 { return all[i].sum() })
+	if len(kept) == len(all) {
 		return
 	}
-	slices.SortFunc(children, func(a, b *seriesNode) int {
-		return cmp.Or(cmp.Compare(b.sum(), a.sum()), strings.Compare(a.label, b.label))
-	})
-	for _, child := range children[limit:] {
-		delete(n.children, child.label)
+	clear(n.children)
+	for _, i := range kept {
+		n.children[all[i].label] = all[i]
 	}
 }
 

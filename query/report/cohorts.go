@@ -135,10 +135,10 @@ func (r *cohorts) result() Answer {
 	out := Object{}
 	for _, n := range r.series.selected() {
 		from := r.q.days.From
-		if first, ok := dateOf(r.series.labels[n]); ok && r.byMonth {
+		if first, ok := dateOf(r.series.keys[n].label); ok && r.byMonth {
 			from = max(from, first)
 		}
-		out = append(out, Member{r.series.labels[n], r.encodeCohort(n, from)})
+		out = append(out, Member{r.series.keys[n].label, r.encodeCohort(n, from)})
 	}
 	return Answer{Result: out}
 }

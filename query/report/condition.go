@@ -4,10 +4,19 @@ import (
 	"math"
 	"regexp"
 	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Types of filters and segments, as published. The type says how a value is
 // read, whatever the property.
+//
+// All that depends on the type is in this file. A new type takes a constant, a
+// case in compile and one in test, and a look at ranged, comparesText, canSplit
+// and valueLabel; DESIGN.md "To change X, read Y" lists the documents and the
+// models to follow. Lists of license keys have filters of the same types in
+// query/licensefilter.go: not shared, because their errors have other texts,
+// their dates have no time of day, and null follows other rules.
 const (
 	typeString      = "string"
 	typeStringArray = "stringArray"
@@ -17,7 +26,7 @@ const (
 	typeDate        = "date"
 	typeDateRange   = "dateRange"
 	typeBoolean     = "boolean"
-	typeFlag        = "flag" // set by flagTests, not by requests: an unset flag is false
+	typeFlag        = "flag" // of newFlagCondition, not of requests: an unset flag is false
 )
 
 // condition is a compiled filter or segment: a test of one value.
@@ -35,8 +44,7 @@ type condition struct {
 // newCondition compiles the members type, value, min, max and includeNull of a
 // filter or a segment.
 func newCondition(field string, m members, p *usedProperties) (*condition, error) {
-	c := &condition{id: p.conditions}
-	p.conditions++
+	c := p.addCondition()
 	if err := m.read(field, "type", &c.kind, "a string"); err != nil {
 		return nil, err
 	}
@@ -49,15 +57,24 @@ func newCondition(field string, m members, p *usedProperties) (*condition, error
 		}
 		return c, nil
 	}
-	ranged := c.kind == typeNumberRange || c.kind == typeDateRange
-	if ranged && m.has("value") {
+	if c.ranged() && m.has("value") {
 		return nil, fieldErrorf(field+".value", "a range has min and max instead")
 	}
-	if !ranged && !m.has("value") {
+	if !c.ranged() && !m.has("value") {
 		return nil, fieldErrorf(field+".value", "is missing")
 	}
 	return c, c.compile(field, m)
 }
+
+// addCondition returns an empty condition with the next id of the question.
+func (p *usedProperties) addCondition() *condition {
+	c := &condition{id: p.conditions}
+	p.conditions++
+	return c
+}
+
+// ranged reports whether the type has min and max in place of a value.
+func (c *condition) ranged() bool { return c.kind == typeNumberRange || c.kind == typeDateRange }
 
 // compile reads the value, or min and max, as the type says. Bounds are
 // inclusive and may be left out, as published.
@@ -158,4 +175,33 @@ func (c *condition) test(v *Value) bool {
 		return v.truth() == c.truth
 	}
 	return false
+}
+
+// newFlagCondition returns the condition that a flag is set, or that it is not.
+func newFlagCondition(set bool, p *usedProperties) *condition {
+	c := p.addCondition()
+	c.kind, c.truth = typeFlag, set
+	return c
+}
+
+// comparesText reports whether a type compares the text of a value. Filters of
+// the levels of os, geography and gpu have such types only.
+func comparesText(kind string) bool {
+	return kind == typeString || kind == typeStringArray || kind == typeRegex
+}
+
+// canSplit reports whether a segment of the type can be split into a series for
+// each value. As published, those are the types that match several texts.
+func (c *condition) canSplit() bool { return c.kind == typeStringArray || c.kind == typeRegex }
+
+// valueLabel returns the label of a segment that was given none: its value,
+// where the type has a single one; false for other types.
+func (c *condition) valueLabel() (string, bool) {
+	switch c.kind {
+	case typeString:
+		return c.texts[0], true
+	case typeNumber:
+		return jsontext.Float(c.low).String(), true
+	}
+	return "", false
 }

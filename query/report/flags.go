@@ -48,8 +48,7 @@ func flagTests(field, name string, raw jsontext.Value, p *usedProperties) ([]tes
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, test{property: at, condition: &condition{kind: typeFlag, truth: want, id: p.conditions}})
-		p.conditions++
+		out = append(out, test{property: at, condition: newFlagCondition(want, p)})
 	}
 	if len(out) == 0 {
 		return nil, fieldErrorf(field, "has none of %v", flags)

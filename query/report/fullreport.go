@@ -105,7 +105,7 @@ func (r *fullReport) result() Answer {
 	}
 	out := Object{}
 	for _, n := range r.series.selected() {
-		out = append(out, Member{r.series.labels[n], r.encodeSeries(n)})
+		out = append(out, Member{r.series.keys[n].label, r.encodeSeries(n)})
 	}
 	return Answer{Result: out}
 }

@@ -87,7 +87,7 @@ func levelClause(field, name string, levels []string, m members, p *usedProperti
 	if name == "geography" && kind == typeRegex {
 		return nil, fieldErrorf(field+".type", "must be string or stringArray")
 	}
-	if kind != "" && kind != typeString && kind != typeStringArray && kind != typeRegex {
+	if kind != "" && !comparesText(kind) {
 		return nil, fieldErrorf(field+".type", "there is no type %q for %s", kind, name)
 	}
 	var out clause

@@ -234,7 +234,7 @@ func (t *lifetimeTable) cells(r *tableRow) Object {
 	})
 	segments := []Object{}
 	for _, n := range numbers {
-		segments = append(segments, append(Object{{"segmentLabel", t.series.labels[n]}}, cell(n).encode(t.series.units[n])...))
+		segments = append(segments, append(Object{{"segmentLabel", t.series.keys[n].label}}, cell(n).encode(t.series.units[n])...))
 	}
 	return append(out, Member{"segments", segments})
 }
@@ -346,7 +346,7 @@ func directed(order int, down bool, equal int) int {
 // segments orders the segments of a row by the numbers of that row. Percentages
 // are compared as they are shown, in tenths.
 func (s *sorting) segments(p *series, a, b int, x, y *tableCell) int {
-	alpha := strings.Compare(p.labels[a], p.labels[b])
+	alpha := strings.Compare(p.keys[a].label, p.keys[b].label)
 	order := alpha
 	switch s.bySegments {
 	case byActive:

@@ -1,10 +1,11 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"weir/schemas/property"
@@ -170,9 +171,8 @@ func (s *segment) readSeries(field string, m members) error {
 	if err := m.read(field, "limit", &s.limit, "a whole number"); err != nil {
 		return err
 	}
-	kind := s.condition.kind
 	switch {
-	case s.split && kind != typeStringArray && kind != typeRegex:
+	case s.split && !s.condition.canSplit():
 		return fieldErrorf(field+".split", "only stringArray and regex can be split")
 	case s.limit < 0 || m.has("limit") && s.limit == 0:
 		return fieldErrorf(field+".limit", "must be 1 or more")
@@ -188,19 +188,18 @@ func (s *segment) readSeries(field string, m members) error {
 // setLabel sets the label of a segment that is one series: the given one, or
 // the value.
 func (s *segment) setLabel(field string) error {
-	switch kind := s.condition.kind; {
-	case kind == "":
+	if s.condition.kind == "" {
 		s.label = NullLabel
-	case s.label != "":
-	case kind == typeString:
-		s.label = s.condition.texts[0]
-	case kind == typeNumber:
-		text, err := json.Marshal(s.condition.low)
-		s.label = string(text)
-		return err
-	default:
+		return nil
+	}
+	if s.label != "" {
+		return nil
+	}
+	value, ok := s.condition.valueLabel()
+	if !ok {
 		return fieldErrorf(field+".segmentLabel", "is missing")
 	}
+	s.label = value
 	return nil
 }
 
@@ -216,6 +215,30 @@ func (l *level) fixedSeries() []seriesKey {
 		if s.nulls && s.label != NullLabel {
 			out = append(out, seriesKey{label: NullLabel, segment: i})
 		}
+	}
+	return out
+}
+
+// withinLimits returns the indexes of the keys that the limits of a level keep,
+// in any order. A segment with a limit keeps its largest series, by size and
+// then by label; the series of null does not count towards the limit and is
+// always kept. Without a level there are no limits. size returns the size of
+// the series at an index: each report has its own measure.
+func withinLimits(l *level, keys []seriesKey, size func(i int) int64) []int {
+	var out []int
+	limited := map[int][]int{} // by segment
+	for i, key := range keys {
+		if l != nil && key.label != NullLabel && l.segments[key.segment].limit > 0 {
+			limited[key.segment] = append(limited[key.segment], i)
+			continue
+		}
+		out = append(out, i)
+	}
+	for segment, all := range limited {
+		slices.SortFunc(all, func(a, b int) int {
+			return cmp.Or(cmp.Compare(size(b), size(a)), strings.Compare(keys[a].label, keys[b].label))
+		})
+		out = append(out, all[:min(len(all), l.segments[segment].limit)]...)
 	}
 	return out
 }

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 )
@@ -10,11 +9,10 @@ import (
 // clients in each. It holds those that a client is in, and those that are shown
 // in any case.
 type series struct {
-	level    *level // nil is a single series of all clients
-	numbers  map[string]int
-	labels   []string
-	segments []int
-	units    []int64 // clients in the series
+	level   *level         // nil is a single series of all clients
+	numbers map[string]int // index in keys, by label
+	keys    []seriesKey
+	units   []int64 // clients in the series, by number
 }
 
 // newSeries returns the fixed series of a level, or without a level a single
@@ -35,11 +33,11 @@ func newSeries(l *level) *series {
 func (s *series) number(in seriesKey) int {
 	n, known := s.numbers[in.label]
 	if !known {
-		n = len(s.labels)
+		n = len(s.keys)
 		s.numbers[in.label] = n
-		s.labels, s.segments, s.units = append(s.labels, in.label), append(s.segments, in.segment), append(s.units, 0)
+		s.keys, s.units = append(s.keys, in), append(s.units, 0)
 	}
-	s.segments[n] = min(s.segments[n], in.segment)
+	s.keys[n].segment = min(s.keys[n].segment, in.segment)
 	return n
 }
 
@@ -59,23 +57,9 @@ func (s *series) add(to []int, cs *clientStats, u int32, before Day) []int {
 }
 
 // selected returns the numbers of the series that an answer has, ordered by
-// label. Of a segment with a limit those are the largest, by clients and then
-// by label; the series of null does not count towards the limit.
+// label. Of a segment with a limit those are the largest by clients.
 func (s *series) selected() []int {
-	var out []int
-	byLabel := func(a, b int) int { return strings.Compare(s.labels[a], s.labels[b]) }
-	limited := map[int][]int{}
-	for n := range s.labels {
-		if s.level != nil && s.labels[n] != NullLabel && s.level.segments[s.segments[n]].limit > 0 {
-			limited[s.segments[n]] = append(limited[s.segments[n]], n)
-			continue
-		}
-		out = append(out, n)
-	}
-	for segment, numbers := range limited {
-		slices.SortFunc(numbers, func(a, b int) int { return cmp.Or(cmp.Compare(s.units[b], s.units[a]), byLabel(a, b)) })
-		out = append(out, numbers[:min(len(numbers), s.level.segments[segment].limit)]...)
-	}
-	slices.SortFunc(out, byLabel)
+	out := withinLimits(s.level, s.keys, func(n int) int64 { return s.units[n] })
+	slices.SortFunc(out, func(a, b int) int { return strings.Compare(s.keys[a].label, s.keys[b].label) })
 	return out
 }
