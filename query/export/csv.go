@@ -10,14 +10,14 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 )
 
-// csvChunk is how much CSV is handed on at once.
+// csvChunk is how much CSV is buffered before it is written.
 const csvChunk = 64 << 10
 
-// csvEnd ends a record. RFC 4180 wants both bytes.
+// csvEnd ends a record. RFC 4180 requires both bytes.
 const csvEnd = "\r\n"
 
-// WriteCSV writes a header, and a record for each of rows that the kind wants.
-// It returns how many those were.
+// WriteCSV writes a header, and a record for each of rows that the kind wants. It
+// returns the number of those records. An error leaves w with a part of them.
 func (k Kind) WriteCSV(ctx context.Context, w io.Writer, rows iter.Seq2[arrow.Record, error]) (int64, error) {
 	buf := k.appendHeader(make([]byte, 0, 2*csvChunk))
 	view, written := NewRows(), int64(0)
@@ -73,7 +73,7 @@ func (k Kind) appendRecord(dst []byte, r *Rows, i int) []byte {
 	return append(dst, csvEnd...)
 }
 
-// HeaderBytes is the length of the first record.
+// HeaderBytes is the length of the first record in bytes.
 func (k Kind) HeaderBytes() int64 { return int64(len(k.appendHeader(nil))) }
 
 // closeField turns what was appended to dst since start into one CSV field:
@@ -87,8 +87,8 @@ func closeField(dst []byte, start int) []byte {
 	return quoteTail(dst, start)
 }
 
-// needsQuotes looks for a byte that would end a field or a record. Nearly all
-// bytes of a text are above the comma.
+// needsQuotes reports whether field has a byte that would end a field or a record.
+// Nearly all bytes of a text are above the comma, so one comparison decides them.
 func needsQuotes(field []byte) bool {
 	for _, c := range field {
 		if c <= ',' && (c == ',' || c == '"' || c == '\n' || c == '\r') {
@@ -98,8 +98,8 @@ func needsQuotes(field []byte) bool {
 	return false
 }
 
-// quoteTail puts dst[start:] in quotes where it stands. It works from the end,
-// so that no byte is overwritten before it has moved.
+// quoteTail puts dst[start:] in quotes in place. It works from the end, so that no
+// byte is overwritten before it has moved.
 func quoteTail(dst []byte, start int) []byte {
 	quotes := bytes.Count(dst[start:], []byte{'"'})
 	from := len(dst) - 1

@@ -1,3 +1,25 @@
+// Package export builds, lists and closes the export files of products: CSV in a
+// zip archive, for each product, kind of events and day or month of arrival.
+//
+// It promises:
+//
+//   - Each event is in exactly one daily file of its product and kind: that of
+//     the day on which it arrived, by log time. A day closes when the log of
+//     every shard has passed its end. From then on its files never change.
+//   - The file of an open day has every event that was acknowledged before the
+//     download was requested, unless Coverage lists a shard as partial.
+//   - A file is valid for RFC 4180 and for every zip reader. A build that fails
+//     half-way is an error and leaves no file: the upload ends without an object.
+//   - Every object in the bucket is either recorded in the registry as a file or
+//     on its list of objects to delete. So a crash at any point leaves nothing
+//     behind, and every step can be repeated.
+//
+// It needs the registry, the lake, a view.Reader and a bucket. Run fails with
+// nothing: it logs an error and tries again. Other calls fail with a RequestError
+// or with the errors of what they need.
+//
+// A build holds a few blocks of content for each worker, whatever the number of
+// rows; Config.Builds bounds how many clients build at once.
 package export
 
 import (

@@ -1,11 +1,3 @@
-// Package export says what an export file is: which events each kind of it has,
-// which columns, how they are written as CSV, and how a zip archive of them is
-// made as a stream.
-//
-// It promises that a file is what RFC 4180 and every zip reader take, that
-// memory does not grow with the number of rows, and that what fails half-way is
-// an error and no archive. It needs events as Arrow batches, and does no I/O of
-// its own.
 package export
 
 import (
@@ -19,12 +11,12 @@ import (
 	"weir/schemas/property"
 )
 
-// Kind is one kind of export: which events it has and what it says of
-// each. Its files and its last lines are the same columns.
+// Kind is one kind of export: the events that it has, and its columns. Its files
+// and its last lines have the same columns.
 type Kind struct {
 	Code    string   // in the registry and in object keys
-	mark    string   // in file names, behind the product id
-	Monthly bool     // has a file for each month too
+	mark    string   // in file names, after the product id
+	Monthly bool     // it also has a file for each month
 	Columns []string // of the events table that Wants and Fields read; WantColumns are among them
 	Fields  []Field
 	Wants   func(r *Rows, i int) bool // whether row i is an event of the kind
@@ -37,10 +29,10 @@ type Field struct {
 	Append func(dst []byte, r *Rows, i int) []byte // the value of row i as text; nothing for null
 }
 
-// WantColumns are what the Wants of all kinds read.
+// WantColumns are the columns that the Wants of all kinds read.
 func WantColumns() []string { return []string{columns.Name, columns.ExceptionClass} }
 
-// Kinds are all there are, in the order they are built.
+// Kinds returns all kinds, in the order in which their files are built.
 func Kinds() []Kind {
 	return []Kind{CustomEvents(), Exceptions(), RawEvents()}
 }
@@ -65,7 +57,7 @@ func CustomEvents() Kind {
 	}
 }
 
-// Exceptions are the events that tell of an exception.
+// Exceptions are the events with an exception.
 func Exceptions() Kind {
 	return Kind{
 		Code: "exc", mark: "_exc", Monthly: true,
@@ -83,8 +75,8 @@ func Exceptions() Kind {
 	}
 }
 
-// isException says whether an event is an exception: what carries one has a
-// class, if need be an empty one.
+// isException reports whether an event has an exception. Such an event has a
+// class, which may be empty.
 func isException(r *Rows, i int) bool {
 	return !r.ExceptionClass.Null(i) || r.Name.At(i) == schemas.ExceptionName
 }
@@ -117,7 +109,7 @@ func RawEvents() Kind {
 	}
 }
 
-// rawField is a column whose key is its name.
+// rawField is a column with its name as key.
 func rawField(name string, value func(dst []byte, r *Rows, i int) []byte) Field {
 	return Field{Key: name, Name: name, Append: value}
 }
@@ -133,7 +125,7 @@ func appendValue(dst []byte, r *Rows, i int) []byte {
 	return appendDecimal(dst, r.Value.At(i), schemas.ValueScale)
 }
 
-// appendRuntime appends the runtime in seconds, the unit it was sent in.
+// appendRuntime appends the runtime in seconds, the unit in which it was sent.
 func appendRuntime(dst []byte, r *Rows, i int) []byte {
 	if r.Runtime.Null(i) {
 		return dst
@@ -141,8 +133,8 @@ func appendRuntime(dst []byte, r *Rows, i int) []byte {
 	return appendDecimal(dst, decimal128.FromI64(r.Runtime.At(i)), 3)
 }
 
-// appendProperties appends the own properties: always JSON, an event without
-// any has an empty object.
+// appendProperties appends the event's properties as JSON, and an empty object if
+// it has none.
 func appendProperties(dst []byte, r *Rows, i int) []byte {
 	if r.Properties.Null(i) {
 		return append(dst, "{}"...)
@@ -150,8 +142,8 @@ func appendProperties(dst []byte, r *Rows, i int) []byte {
 	return append(dst, r.Properties.At(i)...)
 }
 
-// clientFields are the columns that both tracking files begin with: when, who,
-// and what the event itself said of its client.
+// clientFields are the first columns of both tracking files: the time, the client,
+// and the client properties that the event itself had.
 func clientFields() []Field {
 	return []Field{
 		{"timestamp", "Timestamp", func(dst []byte, r *Rows, i int) []byte { return appendSeconds(dst, r.Time[i]) }},
@@ -187,7 +179,7 @@ func clientField(key string, value func(dst []byte, r *Rows, i int) []byte) Fiel
 	return Field{Key: key, Name: property.Find(key).Header, Append: value}
 }
 
-// propField is a property of $client; one that is null is empty.
+// propField is a property of $client; null is an empty field.
 func propField(key string) Field {
 	slot := slices.Index(clientKeys(), key)
 	return clientField(key, func(dst []byte, r *Rows, i int) []byte {
@@ -195,7 +187,7 @@ func propField(key string) Field {
 	})
 }
 
-// flagField is Y or N; a flag that nobody has set is N.
+// flagField is Y or N; a missing flag is N.
 func flagField(key string) Field {
 	slot := slices.Index(clientKeys(), key)
 	return clientField(key, func(dst []byte, r *Rows, i int) []byte {
@@ -207,7 +199,8 @@ func flagField(key string) Field {
 	})
 }
 
-// resolutionField is what was sent as one text, or else as two numbers.
+// resolutionField is the resolution that was sent as one text, or else the two
+// numbers.
 func resolutionField() Field {
 	keys := clientKeys()
 	whole := slices.Index(keys, resolutionKey)

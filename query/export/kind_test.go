@@ -239,9 +239,9 @@ func FuzzProps(f *testing.F) {
 	f.Add(`{"ram":{}}`, `{"a":1,"a":2}`)
 	f.Fuzz(func(t *testing.T, client, properties string) {
 		p, d := newClientProps(), &eventData{}
-		first := strings.Join(p.of(-1, client).texts, "|") + string(d.append(nil, properties))
-		_, _ = p.of(-1, `{"ram":1}`), d.append(nil, `{"other":true}`)
-		if again := strings.Join(p.of(-1, client).texts, "|") + string(d.append(nil, properties)); again != first {
+		first := strings.Join(p.parsed(-1, client).texts, "|") + string(d.append(nil, properties))
+		_, _ = p.parsed(-1, `{"ram":1}`), d.append(nil, `{"other":true}`)
+		if again := strings.Join(p.parsed(-1, client).texts, "|") + string(d.append(nil, properties)); again != first {
 			t.Errorf("%q then %q", first, again)
 		}
 	})

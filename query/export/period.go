@@ -10,13 +10,13 @@ import (
 // Period is a range of arrival days, UTC: midnights, both days inclusive.
 type Period struct{ First, Last time.Time }
 
-// DayOf is the day that an instant lies in.
+// DayOf returns the day of an instant.
 func DayOf(t time.Time) Period {
 	day := t.UTC().Truncate(24 * time.Hour)
 	return Period{day, day}
 }
 
-// MonthOf is the whole month that an instant lies in.
+// MonthOf returns the whole month of an instant.
 func MonthOf(t time.Time) Period {
 	year, month, _ := t.UTC().Date()
 	first := time.Date(year, month, 1, 0, 0, 0, 0, time.UTC)
@@ -39,10 +39,10 @@ func ParsePeriod(first, last string) (Period, error) {
 // End is the first instant that is not in d.
 func (d Period) End() time.Time { return d.Last.AddDate(0, 0, 1) }
 
-// Next is the day after d.
+// Next returns the day after d.
 func (d Period) Next() Period { return DayOf(d.End()) }
 
-// Daily says that d is one day.
+// Daily reports whether d is one day.
 func (d Period) Daily() bool { return d.First.Equal(d.Last) }
 
 // FirstDay is the first day as YYYY-MM-DD.
@@ -51,7 +51,7 @@ func (d Period) FirstDay() string { return d.First.Format(time.DateOnly) }
 // LastDay is the last day as YYYY-MM-DD.
 func (d Period) LastDay() string { return d.Last.Format(time.DateOnly) }
 
-// FileName is the published name of the archive of a product and days.
+// FileName is the published name of the archive of a product and period.
 func (k Kind) FileName(product int64, d Period) string { return k.baseName(product, d) + ".zip" }
 
 // MemberName is the name of the file inside it.
@@ -65,7 +65,7 @@ func (k Kind) baseName(product int64, d Period) string {
 	return name
 }
 
-// PeriodOf reads what FileName wrote. Any other spelling is no file's name.
+// PeriodOf reads what FileName wrote, and refuses any other spelling.
 func (k Kind) PeriodOf(product int64, name string) (Period, bool) {
 	text, ok := strings.CutPrefix(name, strconv.FormatInt(product, 10)+k.mark+"_")
 	if !ok {

@@ -8,8 +8,8 @@ import (
 	"weir/schemas/property"
 )
 
-// maxKnownProps bounds how many different $client objects are remembered taken
-// apart; a few MiB.
+// maxKnownProps bounds how many different $client objects are cached in parsed
+// form; a few MiB.
 const maxKnownProps = 4096
 
 // clientKeys returns the properties of $client that exports read: those with a
@@ -31,13 +31,13 @@ const (
 	heightKey     = "resolutionHeight"
 )
 
-// clientProps takes $client objects apart. Few different ones stand in a
-// batch, and the next batch mostly has the same.
+// clientProps parses $client objects. A batch has few different ones, and the next
+// batch mostly has the same, so both levels of cache save most of the parsing.
 type clientProps struct {
-	slots  map[string]int        // place of each key in clientKeys
+	slots  map[string]int        // index of each key in clientKeys
 	known  map[string]*propTexts // by JSON
-	byCode []*propTexts          // of this batch; nil until asked for
-	from   jsonText              // of parse alone
+	byCode []*propTexts          // of this batch; nil until it is read
+	from   jsonText              // used by parse only
 }
 
 // propTexts are the values of one $client, in the order of clientKeys: texts
@@ -52,19 +52,19 @@ func newClientProps() *clientProps {
 	return p
 }
 
-// forget begins a batch whose dictionary has so many codes.
-func (p *clientProps) forget(codes int) {
+// beginBatch begins a batch whose dictionary has codes values.
+func (p *clientProps) beginBatch(codes int) {
 	p.byCode = make([]*propTexts, codes)
 }
 
-// of returns the values of json, which has code in this batch; −1 is no code.
-func (p *clientProps) of(code int32, json string) *propTexts {
+// parsed returns the values of json, which has code in this batch; −1 is no code.
+func (p *clientProps) parsed(code int32, json string) *propTexts {
 	if code >= 0 && p.byCode[code] != nil {
 		return p.byCode[code]
 	}
 	texts, ok := p.known[json]
 	if !ok {
-		texts = p.learn(json)
+		texts = p.parseNew(json)
 	}
 	if code >= 0 {
 		p.byCode[code] = texts
@@ -72,19 +72,20 @@ func (p *clientProps) of(code int32, json string) *propTexts {
 	return texts
 }
 
-func (p *clientProps) learn(json string) *propTexts {
+// parseNew parses json and caches the result.
+func (p *clientProps) parseNew(json string) *propTexts {
 	if len(p.known) >= maxKnownProps {
 		clear(p.known)
 	}
-	own := string([]byte(json)) // the batch it lies in goes away
+	own := string([]byte(json)) // json is only valid as long as its batch
 	texts := &propTexts{texts: make([]string, len(p.slots))}
-	_ = p.parse(own, texts.texts) // it was checked at the edge; of one that is broken counts what stands before the break
+	_ = p.parse(own, texts.texts) // ingest has checked it; of a broken object the members before the error count
 	p.known[own] = texts
 	return texts
 }
 
 func (p *clientProps) parse(object string, texts []string) error {
-	dec := p.from.rewound(object)
+	dec := p.from.decoder(object)
 	if _, err := dec.ReadToken(); err != nil {
 		return err
 	}
@@ -109,26 +110,26 @@ func (p *clientProps) parse(object string, texts []string) error {
 	return nil
 }
 
-// eventData spells the own properties of an event as custom event files have
-// them: (key,value)&&(key,value), in the order they were sent.
+// eventData encodes the properties of an event as custom event files have them:
+// (key,value)&&(key,value), in the order in which they were sent.
 type eventData struct{ from jsonText }
 
-// append appends the spelling of a JSON object. Nothing is escaped: the format
-// has no escape. What is no object is appended as it is.
+// append appends a JSON object in that form. Nothing is escaped, because the format
+// has no escapes. Anything but an object is appended as it is.
 func (d *eventData) append(dst []byte, object string) []byte {
 	if object == "" || object == "{}" {
 		return dst
 	}
 	start := len(dst)
-	spelled, err := d.spell(dst, object)
+	encoded, err := d.encode(dst, object)
 	if err != nil {
 		return append(dst[:start], object...)
 	}
-	return spelled
+	return encoded
 }
 
-func (d *eventData) spell(dst []byte, object string) ([]byte, error) {
-	dec := d.from.rewound(object)
+func (d *eventData) encode(dst []byte, object string) ([]byte, error) {
+	dec := d.from.decoder(object)
 	start := len(dst)
 	if _, err := dec.ReadToken(); err != nil {
 		return dst, err
@@ -162,9 +163,9 @@ type jsonText struct {
 	dec  *jsontext.Decoder
 }
 
-// rewound returns a decoder at the start of text. What the edge has checked is
-// not checked again.
-func (j *jsonText) rewound(text string) *jsontext.Decoder {
+// decoder returns a decoder at the start of text. It does not check again what
+// ingest has checked.
+func (j *jsonText) decoder(text string) *jsontext.Decoder {
 	j.text.Reset()
 	j.text.WriteString(text)
 	if j.dec == nil {
@@ -175,7 +176,7 @@ func (j *jsonText) rewound(text string) *jsontext.Decoder {
 	return j.dec
 }
 
-// appendPlain appends a JSON value as a text: a string without its quotes,
+// appendPlain appends a JSON value as text: a string without its quotes,
 // null as nothing, everything else as compact JSON.
 func appendPlain(dst []byte, v jsontext.Value) ([]byte, error) {
 	switch v.Kind() {

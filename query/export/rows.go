@@ -10,35 +10,36 @@ import (
 	"weir/schemas/columns"
 )
 
-// Rows reads the rows of one batch after the other.
+// Rows reads the rows of one batch after the other. It belongs to one goroutine.
 type Rows struct {
 	columns.View
 	props *clientProps
 	data  eventData
 }
 
-// NewRows reads nothing yet.
+// NewRows returns Rows without a batch.
 func NewRows() *Rows { return &Rows{props: newClientProps()} }
 
-// Bind turns to rec, which stays the caller's.
+// Bind reads from rec on. The caller keeps the ownership of rec, and must not
+// release it before the next Bind.
 func (r *Rows) Bind(rec arrow.Record) error {
 	view, err := columns.Bind(rec)
 	if err != nil {
 		return err
 	}
 	r.View = view
-	r.props.forget(view.ClientProps.DictionaryLen())
+	r.props.beginBatch(view.ClientProps.DictionaryLen())
 	return nil
 }
 
-// prop is a property of $client, by its place in clientKeys. It is "" when the
-// event did not say.
+// prop returns a property of $client by its index in clientKeys, and "" if the
+// event does not have it.
 func (r *Rows) prop(slot, i int) string {
 	if r.ClientProps.Null(i) {
 		return ""
 	}
 	code := r.ClientProps.Code(i)
-	return r.props.of(code, r.ClientProps.At(i)).texts[slot]
+	return r.props.parsed(code, r.ClientProps.At(i)).texts[slot]
 }
 
 // appendDecimal appends n · 10^-scale in its shortest form.

@@ -13,7 +13,7 @@ import (
 
 const (
 	zipBlockBytes = 1 << 20    // of content, compressed on its own; 1 MiB loses 0.1 % against one long stream
-	deflateEnd    = "\x03\x00" // an empty last block: what makes the blocks before it a whole stream
+	deflateEnd    = "\x03\x00" // an empty last block, which completes the stream of the blocks before it
 )
 
 // Member is the one file of an archive.
@@ -31,16 +31,17 @@ type Sizes struct {
 	CRC    uint32
 }
 
-// WriteZip writes an archive of one member to out, as a stream: what fill
-// writes is cut into blocks, the blocks are compressed at once and independent
-// of one another, and their outputs stand one after the other, which is a
-// deflate stream like any other. At most 2·Workers+1 blocks are in memory.
+// WriteZip writes an archive of one member to out, as a stream. It divides what
+// fill writes into blocks and compresses them concurrently and independent of one
+// another; their outputs in order are one valid deflate stream. At most
+// 2·Workers+1 blocks are in memory.
 //
-// When fill or out fails everything stops, the archive has no directory, and
-// the error is returned. All goroutines have ended when WriteZip returns.
+// If fill or out fails, everything stops and WriteZip returns the error; the
+// archive then has no directory, so that no reader accepts it. All goroutines have
+// ended when WriteZip returns.
 func WriteZip(ctx context.Context, out io.Writer, m Member, fill func(context.Context, io.Writer) error) (Sizes, error) {
 	g, ctx := errgroup.WithContext(ctx)
-	l := newZipLine(ctx, m)
+	l := newZipPipeline(ctx, m)
 	g.Go(func() error {
 		if err := fill(ctx, l); err != nil {
 			return err
@@ -58,27 +59,27 @@ func WriteZip(ctx context.Context, out io.Writer, m Member, fill func(context.Co
 	return sizes, g.Wait()
 }
 
-// zipBlock is a piece of the content on its way. Whoever holds it owns it: the
-// filler, then one worker, then the collector, then it is free again.
+// zipBlock is a piece of the content. It has one owner at a time: the filler, then
+// one worker, then the collector, and then it is free again.
 type zipBlock struct {
 	raw    []byte
 	packed []byte
-	ready  chan struct{} // has one element when packed is there
+	ready  chan struct{} // has one element when packed is complete
 }
 
-// zipLine hands blocks from the filler to the workers and, in the order of
+// zipPipeline passes blocks from the filler to the workers and, in the order of
 // filling, to the collector.
-type zipLine struct {
-	ctx   context.Context //nolint:containedctx // lives as long as the one call of WriteZip; io.Writer has no room for it
+type zipPipeline struct {
+	ctx   context.Context //nolint:containedctx // it lives as long as one call of WriteZip; io.Writer has no parameter for it
 	free  chan *zipBlock
 	work  chan *zipBlock
 	order chan *zipBlock
 	block *zipBlock // being filled; the filler's alone
 }
 
-func newZipLine(ctx context.Context, m Member) *zipLine {
+func newZipPipeline(ctx context.Context, m Member) *zipPipeline {
 	blocks := 2*m.Workers + 1
-	l := &zipLine{
+	l := &zipPipeline{
 		ctx:   ctx,
 		free:  make(chan *zipBlock, blocks),
 		work:  make(chan *zipBlock, blocks),
@@ -91,7 +92,7 @@ func newZipLine(ctx context.Context, m Member) *zipLine {
 }
 
 // Write adds p to the content.
-func (l *zipLine) Write(p []byte) (int, error) {
+func (l *zipPipeline) Write(p []byte) (int, error) {
 	written := 0
 	for len(p) > 0 {
 		if l.block == nil {
@@ -112,16 +113,16 @@ func (l *zipLine) Write(p []byte) (int, error) {
 	return written, nil
 }
 
-// pass hands the block over. Neither channel can be full: each has room for
-// every block there is.
-func (l *zipLine) pass() {
+// pass hands the block to a worker and to the collector. Neither channel can be
+// full, because each has room for every block.
+func (l *zipPipeline) pass() {
 	l.order <- l.block
 	l.work <- l.block
 	l.block = nil
 }
 
-// end says that the content is complete.
-func (l *zipLine) end() error {
+// end passes the last block and marks the content as complete.
+func (l *zipPipeline) end() error {
 	if l.block != nil {
 		l.pass()
 	}
@@ -131,7 +132,7 @@ func (l *zipLine) end() error {
 }
 
 // deflate compresses blocks until there are no more.
-func (l *zipLine) deflate(level int) error {
+func (l *zipPipeline) deflate(level int) error {
 	sink := &appendWriter{}
 	fw, err := flate.NewWriter(sink, level)
 	if err != nil {
@@ -147,8 +148,8 @@ func (l *zipLine) deflate(level int) error {
 		if _, err := fw.Write(b.raw); err != nil {
 			return err
 		}
-		// Flush ends at a byte's end without the mark of a last block, so that
-		// the next block can stand right behind it.
+		// Flush ends at a byte boundary and writes no last block, so that the
+		// output of the next block can follow directly.
 		if err := fw.Flush(); err != nil {
 			return err
 		}
@@ -158,7 +159,7 @@ func (l *zipLine) deflate(level int) error {
 }
 
 // collect writes the archive: header, blocks in order, descriptor, directory.
-func (l *zipLine) collect(out io.Writer, m Member) (Sizes, error) {
+func (l *zipPipeline) collect(out io.Writer, m Member) (Sizes, error) {
 	var s Sizes
 	if _, err := out.Write(m.localHeader()); err != nil {
 		return s, err
@@ -188,7 +189,7 @@ func (l *zipLine) collect(out io.Writer, m Member) (Sizes, error) {
 	return s, err
 }
 
-// receive waits for an element; there are no more once the channel is closed.
+// receive waits for an element; more is false once the channel is closed.
 func receive[T any](ctx context.Context, from <-chan T) (v T, more bool, err error) {
 	select {
 	case v, more = <-from:

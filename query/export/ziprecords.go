@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// The records of a zip archive (APPNOTE.TXT 4.3), for one deflated member
-// whose sizes are known only behind it.
+// The records of a zip archive (APPNOTE.TXT 4.3), for one deflated member whose
+// sizes are known only after it was written.
 const (
 	zipLocalSig      = 0x04034b50
 	zipDescriptorSig = 0x08074b50
@@ -16,7 +16,7 @@ const (
 	zip64LocatorSig  = 0x07064b50
 	zipEndSig        = 0x06054b50
 
-	zipFlags      = 1<<3 | 1<<11 // sizes in a descriptor behind the data; names in UTF-8
+	zipFlags      = 1<<3 | 1<<11 // sizes in a descriptor after the data; names in UTF-8
 	zipDeflate    = 8
 	zipVersion    = 20
 	zip64Version  = 45
@@ -28,6 +28,7 @@ const (
 	zipMax32      = math.MaxUint32
 )
 
+// localHeader returns the record before the data.
 func (m Member) localHeader() []byte {
 	le := binary.LittleEndian
 	b := le.AppendUint32(nil, zipLocalSig)
@@ -56,10 +57,10 @@ func (m Member) appendCommon(b []byte, s Sizes) []byte {
 	return le.AppendUint32(b, uint32(raw))
 }
 
-// large says whether the sizes need zip64.
+// large reports whether the sizes need zip64.
 func (s Sizes) large() bool { return s.Raw >= zipMax32 || s.Packed >= zipMax32 }
 
-// trailer appends all that follows the data: descriptor, directory, end.
+// trailer appends everything that follows the data: descriptor, directory, end.
 func (m Member) trailer(b []byte, s Sizes) []byte {
 	le := binary.LittleEndian
 	before := len(b)
@@ -78,6 +79,7 @@ func (m Member) trailer(b []byte, s Sizes) []byte {
 	return appendEnd(b, directory, int64(len(b)-start))
 }
 
+// appendCentral appends the entry of the directory.
 func (m Member) appendCentral(b []byte, s Sizes) []byte {
 	le := binary.LittleEndian
 	version, extra := uint16(zipVersion), 0
@@ -136,7 +138,7 @@ func appendEnd(b []byte, at, size int64) []byte {
 	return le.AppendUint16(b, 0) // comment
 }
 
-// dosTime is t in UTC, to two seconds.
+// dosTime returns t in UTC as zip records have it, to two seconds.
 func dosTime(t time.Time) (date, clock uint16) {
 	t = t.UTC()
 	date = uint16((t.Year()-1980)<<9 | int(t.Month())<<5 | t.Day())

@@ -42,8 +42,8 @@ func (v *View) Changes(ctx context.Context, f columns.Filter) iter.Seq2[*lake.Ch
 	}
 }
 
-// changesEnd is the watermark, and of a shard that it does not know that
-// nothing of it is included.
+// changesEnd returns the watermark, with 0 for the shards of client_changes that it
+// does not have, so that the scan leaves those out.
 func (v *View) changesEnd() map[int32]int64 {
 	end := maps.Clone(map[int32]int64(v.watermark))
 	for shard := range v.changes.next {
@@ -54,8 +54,8 @@ func (v *View) changesEnd() map[int32]int64 {
 	return end
 }
 
-// tailChanges are those that owners hold. A batch is valid until the next one
-// is asked for.
+// tailChanges yields the changes that owners hold. A batch is valid until the next
+// one.
 func (v *View) tailChanges(ctx context.Context, f columns.Filter) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
 		for i := range v.parts {
