@@ -27,7 +27,7 @@ func TestCrossOrigin(t *testing.T) {
 		"a stranger's question": {"OPTIONS", "/v3/auth/web", "https://evil.example", "POST", 405, false},
 		"no browser":            {"GET", "/v3/request-csrf", "", "", 204, false},
 		"our own page":          {"GET", "/v3/request-csrf", "http://weir.example", "", 204, false},
-		"another contract":      {"OPTIONS", analyticsPath, page, "POST", 405, false},
+		"another API":           {"OPTIONS", eventsPath, page, "POST", 405, false},
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), c.method, "http://weir.example"+c.path, nil)
 		r.AddCookie(&http.Cookie{Name: cookieSession, Value: session})
@@ -50,7 +50,7 @@ func TestCrossOrigin(t *testing.T) {
 		if preflight := c.preflight != "" && c.allowed; preflight && !strings.Contains(got.Get("Access-Control-Allow-Methods"), c.preflight) {
 			t.Errorf("%s: methods %q", name, got.Get("Access-Control-Allow-Methods"))
 		}
-		if c.path != analyticsPath && got.Get("Vary") != "Origin" {
+		if c.path != eventsPath && got.Get("Vary") != "Origin" {
 			t.Errorf("%s: Vary %q", name, got.Get("Vary"))
 		}
 	}

@@ -45,6 +45,7 @@ func (c credentials) bearerOrBasic(r *http.Request) (registry.Principal, error) 
 	return registry.Principal{}, unauthorized()
 }
 
+// token returns the owner of a token.
 func (c credentials) token(ctx context.Context, token string) (registry.Principal, error) {
 	if token == "" {
 		return registry.Principal{}, unauthorized()
@@ -56,6 +57,8 @@ func (c credentials) token(ctx context.Context, token string) (registry.Principa
 	return principal, err
 }
 
+// unauthorized is the same 401 for a missing, an unknown and a revoked token, so that
+// it does not tell which tokens exist.
 func unauthorized() error {
 	return &schemas.RequestError{
 		Status: http.StatusUnauthorized, Code: "unauthorized", Detail: "Invalid or missing authentication token",

@@ -110,6 +110,8 @@ func (q *eventsQuestion) request() view.Request {
 	}
 }
 
+// filter lets through the events of the period and of the products that the asker
+// may see. Names and users are compared row by row: see wants.
 func (q *eventsQuestion) filter() columns.Filter {
 	return columns.Filter{Products: q.products, TimeFrom: q.from, TimeTo: q.to}
 }

@@ -19,6 +19,8 @@ func newUserFilter(in *eventsUserFilter) userFilter {
 	return userFilter{ids: in.ID, realms: in.Realm, groups: in.Group, roles: in.Role}
 }
 
+// empty reports whether the filter matches everybody, so that the user columns need
+// not be read.
 func (f *userFilter) empty() bool {
 	return len(f.ids) == 0 && len(f.realms) == 0 && len(f.groups) == 0 && len(f.roles) == 0
 }

@@ -40,11 +40,13 @@ type eventsBody struct {
 	SortOrder *string        `json:"sortOrder"`
 }
 
+// eventsFilters is the published member filters.
 type eventsFilters struct {
 	Name []string          `json:"name"`
 	User *eventsUserFilter `json:"user"`
 }
 
+// eventsUserFilter is the published member filters.user.
 type eventsUserFilter struct {
 	ID    oneOrMany `json:"id"`
 	Realm []string  `json:"realm"`
@@ -52,6 +54,7 @@ type eventsUserFilter struct {
 	Role  []string  `json:"role"`
 }
 
+// eventsPaging is the published member paging, of which both members are required.
 type eventsPaging struct {
 	Page    *int64 `json:"page"`
 	PerPage *int64 `json:"perPage"`
@@ -151,6 +154,7 @@ func parseDate(text string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
+// setPaging checks the page and its size; without paging the defaults stay.
 func (q *eventsQuestion) setPaging(in *eventsPaging) error {
 	if in == nil {
 		return nil

@@ -190,6 +190,7 @@ func appendResult(dst []byte, v *columns.View, i int) []byte {
 	return dst
 }
 
+// appendText appends a member and a comma, and nothing for null.
 func appendText(dst []byte, field string, col *columns.Strings, i int) []byte {
 	if col.Null(i) {
 		return dst

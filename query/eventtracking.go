@@ -89,6 +89,8 @@ func firstSeenTimes(ctx context.Context, v *view.View, product int64, most int) 
 	return seen, nil
 }
 
+// trackedEvents groups the events by category, in the order of EventName.Compare:
+// events without a category first.
 func trackedEvents(seen map[registry.EventName]int64, flags map[registry.EventName]registry.EventFlags) []trackedCategory {
 	all := []trackedCategory{}
 	last := registry.EventName{}

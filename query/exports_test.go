@@ -17,16 +17,16 @@ import (
 	"weir/schemas/tail"
 )
 
-// heldTail is an owner of both shards that holds a few events of shard 0 at
+// exportOwner is an owner of both shards that holds a few events of shard 0 at
 // one instant.
-type heldTail struct {
+type exportOwner struct {
 	epochs map[int32]int64
 	next   map[int32]int64 // where the lake ends
 	at     time.Time
 	events []schemas.Event
 }
 
-func (h *heldTail) Tail(shard int32, from int64) (tail.Part, error) {
+func (h *exportOwner) Tail(shard int32, from int64) (tail.Part, error) {
 	p := tail.Part{Epoch: h.epochs[shard], Next: h.next[shard], LogTime: h.at.UnixMilli()}
 	if shard == 0 && from <= p.Next {
 		p.Rows = []arrow.Record{eventBatch(shard, p.Next, h.at, h.events)}
@@ -38,7 +38,7 @@ func (h *heldTail) Tail(shard int32, from int64) (tail.Part, error) {
 // hold gives both shards an owner that holds events.
 func (w *exportWorld) hold(at time.Time, events ...schemas.Event) {
 	w.t.Helper()
-	h := &heldTail{at: at, events: events, epochs: map[int32]int64{}, next: map[int32]int64{}}
+	h := &exportOwner{at: at, events: events, epochs: map[int32]int64{}, next: map[int32]int64{}}
 	server := httptest.NewServer(tail.Handler(h, "s"))
 	w.t.Cleanup(server.Close)
 	for shard := range int32(2) {
@@ -52,9 +52,9 @@ func (w *exportWorld) hold(at time.Time, events ...schemas.Event) {
 	w.owners.Invalidate()
 }
 
-// TestExportsHaveTheTail: what is acknowledged but not committed is in the
+// TestExportsIncludeTheTail: what is acknowledged but not committed is in the
 // file of today, in its size and in the last lines.
-func TestExportsHaveTheTail(t *testing.T) {
+func TestExportsIncludeTheTail(t *testing.T) {
 	w := newExportWorld(t, Config{})
 	now := time.Now()
 	w.arrive(0, now.Add(-2*time.Millisecond), event(1001, "committed"))
@@ -85,9 +85,9 @@ func TestExportsHaveTheTail(t *testing.T) {
 	}
 }
 
-// TestLastLinesGoBack: lines are found however long ago they arrived, and the
+// TestLastLinesFindOldArrivals: lines are found however long ago they arrived, and the
 // newest by arrival are given, whatever their event times.
-func TestLastLinesGoBack(t *testing.T) {
+func TestLastLinesFindOldArrivals(t *testing.T) {
 	w := newExportWorld(t, Config{})
 	now := time.Now()
 	for n, back := range []time.Duration{3000 * time.Hour, 300 * time.Hour, 30 * time.Hour, 2 * time.Hour, time.Minute} {
@@ -110,9 +110,9 @@ func TestLastLinesGoBack(t *testing.T) {
 	}
 }
 
-// TestWatermarkIsSentBack: who has seen an event finds it in the file, or hears
-// that it is not there yet.
-func TestWatermarkIsSentBack(t *testing.T) {
+// TestListHonoursTheWatermark: an answer has the events below the watermark that
+// the client sends back, or is marked as partial.
+func TestListHonoursTheWatermark(t *testing.T) {
 	w := newExportWorld(t, Config{ReachWait: time.Millisecond})
 	w.arrive(0, time.Now(), event(1001, "a"))
 	get := func(mark string) *httptest.ResponseRecorder {
@@ -134,9 +134,9 @@ func TestWatermarkIsSentBack(t *testing.T) {
 	}
 }
 
-// TestStoreFails: an answer of contract 4 says that it is our fault, and no
-// more.
-func TestStoreFails(t *testing.T) {
+// TestStoreErrors: an error of the store is a 500 of the Reporting API, without
+// its text.
+func TestStoreErrors(t *testing.T) {
 	w := newExportWorld(t, Config{})
 	w.bucket.fault = func(int) error { return errors.New("the store's secret") }
 	name := export.RawEvents().FileName(1001, export.DayOf(time.Now()))
@@ -151,7 +151,7 @@ func TestStoreFails(t *testing.T) {
 	}
 }
 
-// TestBodiesAreBounded: a body that is too long is refused, not read.
+// TestBodiesAreBounded: a body that is too long is answered 413.
 func TestBodiesAreBounded(t *testing.T) {
 	w := newExportWorld(t, Config{MaxBody: 100})
 	out := w.ask(w.userA, http.MethodPost, custom+"getDownloadUrl/1001", `{"fileName":"`+strings.Repeat("x", 200)+`"}`)

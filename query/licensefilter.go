@@ -34,6 +34,8 @@ func parseLicenseFilters(given map[string]jsontext.Value) ([]func(*license) bool
 	return wants, nil
 }
 
+// parseLicenseFilter reads the filter on one property. The type of the property
+// decides which types of filters are allowed.
 func parseLicenseFilter(name string, given jsontext.Value) (func(*license) bool, error) {
 	field := "filters." + name
 	switch name {

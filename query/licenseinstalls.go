@@ -56,6 +56,8 @@ func (n *installs) count(ctx context.Context, v *view.View, product int64) error
 	return nil
 }
 
+// add counts a client with key. When the counts exceed the budget it drops the upper
+// half of the keys, which a later range counts again.
 func (n *installs) add(key string) {
 	if key < n.from || n.bounded && key >= n.to || registry.ValidLicenseKey(key) != nil {
 		return
@@ -90,6 +92,8 @@ type clientRange struct {
 	bytes   int // of keys
 }
 
+// addBatch adds the rows of b. Properties of rows without a license key are not
+// decoded.
 func (p *clientRange) addBatch(b *rollup.ClientBatch) error {
 	for i, client := range b.Client {
 		if client < p.first || p.bounded && client >= p.end {
@@ -106,6 +110,9 @@ func (p *clientRange) addBatch(b *rollup.ClientBatch) error {
 	return nil
 }
 
+// add keeps the latest key of a client, by event time and then by offset. When the
+// keys exceed the budget it drops the upper half of the clients, which a later scan
+// reads again.
 func (p *clientRange) add(client int64, reported rollup.Property) {
 	before, known := p.keys[client]
 	if known && cmp.Or(cmp.Compare(before.Time, reported.Time), cmp.Compare(before.Offset, reported.Offset)) >= 0 {

@@ -49,6 +49,7 @@ type licenseStatus struct {
 	Allowed   bool `json:"allowed"`
 }
 
+// licenseOf lists a registered key with the number of clients that have it.
 func licenseOf(k *registry.LicenseKey, installs int64) license {
 	l := license{
 		Key: k.Key, Type: k.Type, Status: licenseStatus(k.Status), Added: k.Added.Format(time.DateOnly),
@@ -153,6 +154,7 @@ func (p *licensePager) takeRange(ctx context.Context, reg *registry.Registry, pr
 	}
 }
 
+// take adds l to the page if all filters want it.
 func (p *licensePager) take(l *license) {
 	for _, want := range p.wants {
 		if !want(l) {
@@ -162,6 +164,8 @@ func (p *licensePager) take(l *license) {
 	p.list = append(p.list, *l)
 }
 
+// answer returns the page. The pager holds one license more than the page has, which
+// is the key where the next page starts.
 func (p *licensePager) answer() any {
 	answer := struct {
 		Status  string    `json:"status"`
@@ -248,6 +252,8 @@ func (u *keyUpdate) checked(at string) (registry.LicenseKeyUpdate, error) {
 	return out, u.expiry(at, &out)
 }
 
+// flags sets the status flags of out. Two of them have an older name; a request may
+// use either, or both if they agree.
 func (u *keyUpdate) flags(at string, out *registry.LicenseKeyUpdate) error {
 	if u.Status == nil {
 		return nil
@@ -272,6 +278,7 @@ func (u *keyUpdate) flags(at string, out *registry.LicenseKeyUpdate) error {
 	return nil
 }
 
+// expiry sets the expiry date of out: null removes it, and a missing one leaves it.
 func (u *keyUpdate) expiry(at string, out *registry.LicenseKeyUpdate) error {
 	if u.Expiry == nil {
 		return nil

@@ -93,6 +93,8 @@ func (p *passwords) clientAddr(r *http.Request) string {
 	return host
 }
 
+// cached returns the user of a password that was right less than passwordTTL ago. key
+// is a hash, so that no password is kept in memory.
 func (p *passwords) cached(key [sha256.Size]byte) (registry.Principal, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -109,6 +111,8 @@ func (p *passwords) cache(key [sha256.Size]byte, principal registry.Principal) {
 	p.right[key] = rightPassword{principal: principal, until: time.Now().Add(passwordTTL)}
 }
 
+// mayTry reports whether a password may be checked. It does not count as an attempt:
+// only wrong passwords do.
 func (p *passwords) mayTry(from [sha256.Size]byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -116,6 +120,7 @@ func (p *passwords) mayTry(from [sha256.Size]byte) bool {
 	return !ok || limit.Tokens() >= 1
 }
 
+// countWrong uses up one attempt of from, which is a hash of email and address.
 func (p *passwords) countWrong(from [sha256.Size]byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

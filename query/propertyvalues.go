@@ -96,6 +96,7 @@ func listsValues(name string) bool {
 	return p != nil && p.Values
 }
 
+// wants returns the filter on values. The published API has none for geography.
 func (b *valuesBody) wants(name string) (func(string) bool, error) {
 	switch {
 	case b.Filter == nil:
@@ -177,6 +178,8 @@ func clientProperty(object, name string) string {
 	return ""
 }
 
+// add adds value if it can be in the answer. It checks the cheap conditions first,
+// because most values are known or past the page.
 func (v *valueSet) add(value string) {
 	if value == "" || value <= v.after || v.full && value > v.high {
 		return
@@ -211,6 +214,8 @@ func (v *valueSet) first() []string {
 	return all[:min(len(all), v.limit)]
 }
 
+// answer returns a page of values. lastValue is there if more follow: it is the
+// startAfter of the next page.
 func (v *valueSet) answer(short bool) any {
 	answer := struct {
 		Status string          `json:"status"`

@@ -130,6 +130,8 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	return newService(cfg, deps, bucket)
 }
 
+// newService is New with any bucket. All parts share one view.Reader, and so its
+// limit on scans, and one cache of owners.
 func newService(cfg Config, deps Deps, bucket export.Bucket) (*Service, error) {
 	if deps.Registry == nil || deps.Lake == nil || deps.Tail == nil || deps.Log == nil {
 		return nil, errors.New("query needs Registry, Lake, Tail and Log")

@@ -151,7 +151,7 @@ func (w *consistencyWorld) eventsAPI(name string) int64 {
 	w.t.Helper()
 	body := fmt.Sprintf(`{"startDate":%q,"endDate":%q,"filters":{"name":[%q]},"paging":{"page":1,"perPage":1}}`,
 		w.today.AddDate(0, 0, -w.days).Format(time.DateOnly), w.today.AddDate(0, 0, 1).Format(time.DateOnly), name)
-	r := httptest.NewRequestWithContext(w.t.Context(), http.MethodPost, analyticsPath, strings.NewReader(body))
+	r := httptest.NewRequestWithContext(w.t.Context(), http.MethodPost, eventsPath, strings.NewReader(body))
 	r.SetBasicAuth("ann@example.org", worldPassword)
 	out := httptest.NewRecorder()
 	w.Handler().ServeHTTP(out, r)

@@ -179,6 +179,7 @@ type reportingError struct {
 	Reason string `json:"reason"`
 }
 
+// encodeReportingError writes an error in the published envelope.
 func encodeReportingError(w http.ResponseWriter, e *schemas.RequestError) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(e.Status)

@@ -21,6 +21,7 @@ type reportEndpoint struct {
 	flags      bool // compile needs to know which events are collected as basic and as advanced
 }
 
+// reportEndpoints lists the reports. The client list is published under two paths.
 func reportEndpoints() []reportEndpoint {
 	const reporting = "/v3/reporting/"
 	return []reportEndpoint{

@@ -37,7 +37,7 @@ func TestReportsAreAsOfTheirWatermark(t *testing.T) {
 	}
 	for n := range 4 * len(randomQuestions) {
 		if n == 3*len(randomQuestions) {
-			w.disown(w.shards[2])
+			w.releaseShard(w.shards[2])
 		}
 		for _, h := range w.shards {
 			h.mu.Lock()

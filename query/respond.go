@@ -62,6 +62,7 @@ func badField(field, reason string) error {
 	return &schemas.RequestError{Status: http.StatusBadRequest, Code: "bad_field", Detail: field + ": " + reason}
 }
 
+// notFound is a 404 of any of the APIs.
 func notFound(reason string) error {
 	return &schemas.RequestError{Status: http.StatusNotFound, Code: "not_found", Detail: reason}
 }

@@ -95,6 +95,7 @@ func requestID(r *http.Request) string {
 	return id
 }
 
+// checkMethod refuses other methods after the id is set and before the body is read.
 func checkMethod(e endpoint, r *http.Request) error {
 	if r.Method == e.method {
 		return nil

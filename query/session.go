@@ -92,6 +92,7 @@ func (s *sessions) authenticate(r *http.Request) (registry.Principal, error) {
 	return principal, err
 }
 
+// noSession is the same 401 for a missing, an unknown and an ended session.
 func noSession() error {
 	return &schemas.RequestError{
 		Status: http.StatusUnauthorized, Code: "unauthorized", Detail: cookieSession + ": there is no such session, log in first",
@@ -144,6 +145,8 @@ func loginError(err error) error {
 	return err
 }
 
+// beginSession stores a new session and sets its cookies. The profile is read first,
+// so that an error leaves no session that nobody knows.
 func (s *sessions) beginSession(w http.ResponseWriter, r *http.Request, principal registry.Principal) error {
 	profile, err := s.registry.Profile(r.Context(), principal.User)
 	if err != nil {
@@ -184,6 +187,7 @@ type userPart struct {
 	TimeZone string `json:"timeZone"`
 }
 
+// accountDocument lists the products that the user may see.
 func accountDocument(p registry.Profile) document {
 	account := accountPart{ID: p.Account.ID, Name: p.Account.Name}
 	doc := document{

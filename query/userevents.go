@@ -81,6 +81,8 @@ type userEventsQuestion struct {
 	from, to int64 // epoch milliseconds, half-open
 }
 
+// decodeUserEvents reads and checks a body. All that is wrong with it has the one
+// published text.
 func decodeUserEvents(body io.Reader) (userEventsQuestion, error) {
 	var in struct {
 		CustomerID *int64 `json:"customerId"`
@@ -151,6 +153,8 @@ func (a *userEventsAPI) findUsers(ctx context.Context, principal registry.Princi
 	return found, nil
 }
 
+// usersByRef tries the meanings of ref in order; the first that any product knows
+// counts for all products.
 func (a *userEventsAPI) usersByRef(ctx context.Context, principal registry.Principal, ref string) (users, error) {
 	for _, name := range []string{"ref_id", "user_id"} {
 		found, err := a.usersByIdentity(ctx, principal, name, ref)
@@ -244,6 +248,8 @@ func (a *userEventsAPI) sameCustomer(ctx context.Context, found users, customer 
 	return same, nil
 }
 
+// filter lets through the events of all products of us with all clients of us, which
+// may be more than the pairs: see scan.
 func (us users) filter() columns.Filter {
 	var f columns.Filter
 	for _, u := range us {
@@ -257,6 +263,8 @@ func (us users) filter() columns.Filter {
 
 func userColumns() []string { return []string{columns.ProductID, columns.ClientID} }
 
+// request asks for exactly the watermark that was sent back, so that a repeated
+// request has the same events.
 func (us users) request(ask userEventsQuestion, want view.Watermark) view.Request {
 	f := us.filter()
 	f.TimeFrom, f.TimeTo = ask.from, ask.to

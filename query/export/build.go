@@ -83,6 +83,7 @@ func (f *Files) stream(ctx context.Context, job buildJob, file *registry.ExportF
 	return g.Wait()
 }
 
+// member describes the CSV file inside the archive of job.
 func (f *Files) member(job buildJob, at time.Time) Member {
 	return Member{
 		Name: job.kind.MemberName(job.product, job.period), Modified: at,

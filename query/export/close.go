@@ -41,6 +41,8 @@ func (f *Files) closeState(ctx context.Context) (closeState, error) {
 	return c, err
 }
 
+// firstOpenDay is the day after the last recorded one, or the day of the first
+// arrival if none was ever recorded.
 func (f *Files) firstOpenDay(ctx context.Context) (closeState, error) {
 	var c closeState
 	snap, err := f.lake.Load(ctx, lake.Events)

@@ -38,6 +38,8 @@ func (f *Files) DownloadURL(ctx context.Context, q Question, name, endpoint stri
 	return link, coverage, err
 }
 
+// noFile is the same 404 for a name that no file can have and for a file that does
+// not exist.
 func noFile(name string) error {
 	return &schemas.RequestError{
 		Status: http.StatusNotFound, Code: "not_found", Detail: "fileName: there is no file " + strconv.Quote(name),

@@ -118,6 +118,7 @@ func appendClient(dst []byte, r *Rows, i int) []byte {
 	return strconv.AppendInt(dst, r.Client[i], 10)
 }
 
+// appendValue appends the value as a decimal number of any size.
 func appendValue(dst []byte, r *Rows, i int) []byte {
 	if r.Value.Null(i) {
 		return dst

@@ -40,10 +40,13 @@ type arrivalKey struct {
 	id      view.RowID
 }
 
+// newestFirst orders keys by arrival; shard and offset make the order total, so that
+// equal requests get equal lines.
 func newestFirst(a, b arrivalKey) int {
 	return cmp.Or(cmp.Compare(b.arrival, a.arrival), cmp.Compare(b.id.Shard, a.id.Shard), cmp.Compare(b.id.Offset, a.id.Offset))
 }
 
+// arrivalColumns are the columns of an arrivalKey, and those that select the kind.
 func arrivalColumns() []string {
 	return append(WantColumns(), columns.Arrival, columns.Shard, columns.Offset)
 }
@@ -103,6 +106,8 @@ type newest struct {
 	keys  []arrivalKey
 }
 
+// scan adds the keys of f. It keeps at most 2·count+sortSlack of them, whatever the
+// number of events.
 func (n *newest) scan(ctx context.Context, v *view.View, f columns.Filter) error {
 	for rec, err := range v.Events(ctx, arrivalColumns(), f) {
 		if err != nil {
@@ -141,6 +146,8 @@ type lineReader struct {
 	bytes    int
 }
 
+// read fills lines. Each row is in the lake or in a tail, and has been seen by the
+// scan before; one that is missing now is an error and not a shorter answer.
 func (l *lineReader) read(ctx context.Context) error {
 	l.index, l.lines = map[view.RowID]int{}, make([][]byte, len(l.ids))
 	for n, id := range l.ids {

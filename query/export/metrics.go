@@ -53,6 +53,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
+// built counts one file that was built in the time took.
 func (m *metrics) built(f registry.ExportFile, took time.Duration) {
 	m.files.WithLabelValues(f.Kind).Inc()
 	m.rows.WithLabelValues(f.Kind).Add(float64(f.Rows))

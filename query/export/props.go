@@ -84,6 +84,8 @@ func (p *clientProps) parseNew(json string) *propTexts {
 	return texts
 }
 
+// parse sets the texts of the members that exports read, by their index in
+// clientKeys.
 func (p *clientProps) parse(object string, texts []string) error {
 	dec := p.from.decoder(object)
 	if _, err := dec.ReadToken(); err != nil {

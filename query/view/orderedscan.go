@@ -50,6 +50,7 @@ type window struct {
 	time, shard, offset interval
 }
 
+// interval is half-open.
 type interval struct{ from, to int64 }
 
 func (i interval) width() int64     { return i.to - i.from }

@@ -195,6 +195,7 @@ func (req *Request) ofTail(v *View, rows []registry.OwnerRow) tail.Request {
 	return out
 }
 
+// sleep waits for d or until ctx ends.
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -67,6 +67,7 @@ func (v *View) scanLake(ctx context.Context, names []string, f columns.Filter, y
 	return true
 }
 
+// scanTail yields the rows that the owners had sent with the plan; it sends no request.
 func (v *View) scanTail(ctx context.Context, names []string, f columns.Filter, yield func(arrow.Record, error) bool) {
 	rows := v.metrics.scanned.WithLabelValues("tail")
 	f = residual(f, v.filter)

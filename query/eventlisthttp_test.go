@@ -18,7 +18,7 @@ func basic(email, password string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(email+":"+password))
 }
 
-func TestWhoMayAsk(t *testing.T) {
+func TestCredentials(t *testing.T) {
 	w := newListWorld(t, Config{})
 	if _, err := w.deps.Registry.CreateUser(t.Context(), registry.User{Account: w.account, Email: "ann@example.org"}, listPassword); err != nil {
 		t.Fatal(err)
@@ -43,49 +43,49 @@ func TestWhoMayAsk(t *testing.T) {
 		{"Basic !!!", 401, 401},
 		{"Digest " + token, 401, 401},
 	} {
-		if rec := w.post(analyticsPath, c.auth, everything().body()); rec.Code != c.analytics {
-			t.Errorf("contract 3 with %.30q: %d, want %d", c.auth, rec.Code, c.analytics)
+		if rec := w.post(eventsPath, c.auth, everything().body()); rec.Code != c.analytics {
+			t.Errorf("Events API with %.30q: %d, want %d", c.auth, rec.Code, c.analytics)
 		}
 		if rec := w.post(userEventsPath, c.auth, user); rec.Code != c.list {
-			t.Errorf("contract 2 with %.30q: %d, want %d", c.auth, rec.Code, c.list)
+			t.Errorf("User Events API with %.30q: %d, want %d", c.auth, rec.Code, c.list)
 		}
 	}
 }
 
-// TestWrongPasswordsAreSlowedDown: who gives many wrong ones has to wait, and
-// nobody else has.
-func TestWrongPasswordsAreSlowedDown(t *testing.T) {
+// TestWrongPasswordsAreThrottled: a client that sends many wrong passwords must
+// wait, and no other client must.
+func TestWrongPasswordsAreThrottled(t *testing.T) {
 	b := newPasswords(nil, false)
 	ann, bob := [32]byte{1}, [32]byte{2}
 	for range attemptBurst {
 		if !b.mayTry(ann) {
-			t.Fatal("turned away too soon")
+			t.Fatal("throttled too soon")
 		}
 		b.countWrong(ann)
 	}
 	if b.mayTry(ann) || !b.mayTry(bob) {
-		t.Error("ann may try on, or bob may not")
+		t.Error("ann is not throttled, or bob is")
 	}
 }
 
-// TestRevokedTokenIsRefused is at once in the process that revoked it.
+// TestRevokedTokenIsRefused: the process that revokes a token refuses it at once.
 func TestRevokedTokenIsRefused(t *testing.T) {
 	w := newListWorld(t, Config{})
-	w.post(analyticsPath, "Bearer "+w.tokens["A"], everything().body())
+	w.post(eventsPath, "Bearer "+w.tokens["A"], everything().body())
 	if err := w.deps.Registry.RevokeToken(t.Context(), w.tokens["A"]); err != nil {
 		t.Fatal(err)
 	}
-	if rec := w.post(analyticsPath, "Bearer "+w.tokens["A"], everything().body()); rec.Code != http.StatusUnauthorized {
+	if rec := w.post(eventsPath, "Bearer "+w.tokens["A"], everything().body()); rec.Code != http.StatusUnauthorized {
 		t.Errorf("status %d, want 401", rec.Code)
 	}
 }
 
-func TestRequestIDComesBack(t *testing.T) {
+func TestRequestIDIsReturned(t *testing.T) {
 	w := newListWorld(t, Config{})
 	for given, kept := range map[string]bool{
 		"abc-1.2_Z": true, "": false, "a b": false, strings.Repeat("x", 65): false, "<x>": false, "a@b": false, "[x]": false,
 	} {
-		rec := w.post(analyticsPath, "", "", headerRequestID, given)
+		rec := w.post(eventsPath, "", "", headerRequestID, given)
 		got := rec.Header().Get(headerRequestID)
 		if (got == given) != kept || got == "" {
 			t.Errorf("given %q: %q", given, got)
@@ -95,7 +95,7 @@ func TestRequestIDComesBack(t *testing.T) {
 
 func TestMethodAndSize(t *testing.T) {
 	w := newListWorld(t, Config{MaxBody: 1000})
-	for _, path := range []string{analyticsPath, userEventsPath} {
+	for _, path := range []string{eventsPath, userEventsPath} {
 		rec := httptest.NewRecorder()
 		w.Handler().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
 		if rec.Code != http.StatusMethodNotAllowed || rec.Header().Get("Allow") != "POST" {
@@ -122,20 +122,20 @@ func TestUnknownPaths(t *testing.T) {
 	}
 }
 
-// TestTooManyQuestionsWait holds every turn; the next question is answered 503
-// and told when to come back.
-func TestTooManyQuestionsWait(t *testing.T) {
+// TestScansAreLimited acquires every scan; the next question is answered 503 with
+// Retry-After.
+func TestScansAreLimited(t *testing.T) {
 	w := newListWorld(t, Config{MaxScans: 1, ScanWait: time.Millisecond})
 	done, err := w.views.AcquireScan(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	rec := w.post(analyticsPath, "Bearer "+w.tokens["A"], everything().body())
+	rec := w.post(eventsPath, "Bearer "+w.tokens["A"], everything().body())
 	if rec.Code != http.StatusServiceUnavailable || rec.Header().Get("Retry-After") == "" {
 		t.Errorf("%d %v", rec.Code, rec.Header())
 	}
 	done()
-	if rec := w.post(analyticsPath, "Bearer "+w.tokens["A"], everything().body()); rec.Code != http.StatusOK {
+	if rec := w.post(eventsPath, "Bearer "+w.tokens["A"], everything().body()); rec.Code != http.StatusOK {
 		t.Errorf("after that: %d", rec.Code)
 	}
 }
@@ -170,31 +170,31 @@ func TestLookback(t *testing.T) {
 		}
 	}
 	w := newListWorld(t, Config{Lookback: time.Hour})
-	if rec := w.post(analyticsPath, "Bearer "+w.tokens["A"], `{"startDate":"2001-01-01"}`); rec.Code != http.StatusBadRequest {
+	if rec := w.post(eventsPath, "Bearer "+w.tokens["A"], `{"startDate":"2001-01-01"}`); rec.Code != http.StatusBadRequest {
 		t.Errorf("long ago: %d %s", rec.Code, rec.Body)
 	}
 }
 
-// TestEndIsNow: an event of this very second is in the answer, and what the
-// echo says asks for the same again.
+// TestEndIsNow: without an end date an event of the current second is in the
+// answer, and the period in the answer, sent back, gives the same answer.
 func TestEndIsNow(t *testing.T) {
 	w := newListWorld(t, Config{})
 	w.append(0, schemas.Event{Product: 1, Client: 1, Time: time.Now().UnixMilli(), Name: "now", RandomID: "r"})
-	rec := w.post(analyticsPath, "Bearer "+w.tokens["A"], fmt.Sprintf(`{"startDate":%q}`, time.Now().UTC().Format(time.DateOnly)))
+	rec := w.post(eventsPath, "Bearer "+w.tokens["A"], fmt.Sprintf(`{"startDate":%q}`, time.Now().UTC().Format(time.DateOnly)))
 	answer := generic(rec.Body.Bytes()).(map[string]any)
 	if len(answer["results"].([]any)) != 1 {
 		t.Fatalf("%s", rec.Body)
 	}
-	again := w.post(analyticsPath, "Bearer "+w.tokens["A"],
+	again := w.post(eventsPath, "Bearer "+w.tokens["A"],
 		fmt.Sprintf(`{"startDate":%q,"endDate":%q}`, answer["startDate"], answer["endDate"]))
 	if again.Body.String() != rec.Body.String() {
 		t.Errorf("asked again: %s, first: %s", again.Body, rec.Body)
 	}
 }
 
-// TestConnectionIsCutWhenAnAnswerFails sends half an answer over a real
-// connection: the client must see that it is not whole.
-func TestConnectionIsCutWhenAnAnswerFails(t *testing.T) {
+// TestConnectionIsAbortedWhenAnAnswerFails sends half an answer over a real
+// connection: the client must notice that it is incomplete.
+func TestConnectionIsAbortedWhenAnAnswerFails(t *testing.T) {
 	w := newListWorld(t, Config{})
 	s := httptest.NewServer(w.router.handle(endpoint{
 		name: "half", method: http.MethodGet, encodeError: encodeUserEventsError,
@@ -206,10 +206,10 @@ func TestConnectionIsCutWhenAnAnswerFails(t *testing.T) {
 	defer s.Close()
 	resp, err := http.Get(s.URL)
 	if err != nil {
-		return // cut before its first byte was sent: as good
+		return // aborted before its first byte was sent, which is also right
 	}
 	defer resp.Body.Close()
 	if _, err := io.ReadAll(resp.Body); err == nil {
-		t.Error("half an answer ends like a whole one")
+		t.Error("half an answer ends like a complete one")
 	}
 }

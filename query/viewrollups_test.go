@@ -76,8 +76,9 @@ func (w *listWorld) of(product int64) []stored {
 	return rows
 }
 
-// saysOf is what an event says of a client property: false if it does not.
-func saysOf(e *schemas.Event, property string) (text string, said bool) {
+// reportedValue is the value of a client property in an event: false if the event
+// has none.
+func reportedValue(e *schemas.Event, property string) (text string, said bool) {
 	var all map[string]any
 	if e.ClientProps == nil || json.Unmarshal(e.ClientProps, &all) != nil {
 		return "", false
@@ -89,9 +90,9 @@ func saysOf(e *schemas.Event, property string) (text string, said bool) {
 	return fmt.Sprint(value), said
 }
 
-// TestRolled holds what is made of rollups, of the events that they lack, and
-// of the tail to a naive reading of all events.
-func TestRolled(t *testing.T) {
+// TestRollupsAndTailAgreeWithEvents compares answers from rollups, from the events
+// that they lack and from the tail with a naive reading of all events.
+func TestRollupsAndTailAgreeWithEvents(t *testing.T) {
 	for seed := range uint64(laketest.Repetitions(4)) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := rolledWorld(t, rand.New(rand.NewPCG(seed, 4)), 100+300*int(seed%2))
@@ -143,7 +144,7 @@ func checkInstalls(t *testing.T, w *listWorld, product int64) {
 	t.Helper()
 	current := map[int64]string{}
 	for _, s := range w.of(product) {
-		if key, said := saysOf(&s.Event, property.NameLicenseKey); said {
+		if key, said := reportedValue(&s.Event, property.NameLicenseKey); said {
 			current[s.Client] = key
 		}
 	}
@@ -179,7 +180,7 @@ func checkPropertyValues(t *testing.T, w *listWorld, product int64) {
 	t.Helper()
 	want := []string{}
 	for _, s := range w.of(product) {
-		if text, said := saysOf(&s.Event, "prodVersion"); said {
+		if text, said := reportedValue(&s.Event, "prodVersion"); said {
 			want = append(want, text)
 		}
 	}
@@ -234,8 +235,9 @@ func lastValueOf(t *testing.T, answer []byte) (last string, more bool) {
 	return *read.Last, true
 }
 
-// TestLargeValues cuts by bytes what the number of values would allow.
-func TestLargeValues(t *testing.T) {
+// TestPropertyValuesAreBoundedByBytes: large values make pages shorter than their
+// limit.
+func TestPropertyValuesAreBoundedByBytes(t *testing.T) {
 	var got []string
 	for after, more := "", true; more; {
 		v := valueSet{wants: func(string) bool { return true }, limit: valuesPage, after: after, values: map[string]struct{}{}}

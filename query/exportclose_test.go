@@ -184,9 +184,9 @@ func (w *exportWorld) lent(key string) bool {
 	return !slices.ContainsFunc(files, func(f registry.ExportFile) bool { return f.Key == key })
 }
 
-// TestLogsAreAhead: logs may pass midnight before our clock does. Then today is
-// closed, and what arrives is of tomorrow.
-func TestLogsAreAhead(t *testing.T) {
+// TestLogTimeAheadOfTheClock: the logs may pass midnight before the clock of this
+// process does. Then today is closed, and arrivals are of tomorrow.
+func TestLogTimeAheadOfTheClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newExportWorld(t, Config{})
 		midnight := time.Date(2000, 1, 2, 0, 0, 0, 0, time.UTC)
@@ -240,9 +240,9 @@ func TestFilesAreBuiltOnce(t *testing.T) {
 	})
 }
 
-// TestOpenBuilds: the file of today has what is there when it is asked for, is
+// TestOpenDayIsBuiltOnDownload: the file of today has every event at the time of the download, is
 // built again only when there is more, and goes when its links have expired.
-func TestOpenBuilds(t *testing.T) {
+func TestOpenDayIsBuiltOnDownload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newExportWorld(t, Config{})
 		w.run(w.Service)
@@ -282,9 +282,9 @@ func TestOpenBuilds(t *testing.T) {
 	})
 }
 
-// TestClientGoesAway proves that a build stops with the client that asked for
+// TestDisconnectEndsTheBuild proves that a build stops with the client that asked for
 // it, and that what it has put is deleted.
-func TestClientGoesAway(t *testing.T) {
+func TestDisconnectEndsTheBuild(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newExportWorld(t, Config{Builds: 1})
 		w.arrive(0, time.Now(), event(1001, "a"))
@@ -310,9 +310,9 @@ func TestClientGoesAway(t *testing.T) {
 	})
 }
 
-// TestEachEventIsInOneFile: whatever arrives when, over days and shards, each
+// TestEachEventIsInOneDailyFile: over days and shards, each
 // event is in exactly one daily file of all events.
-func TestEachEventIsInOneFile(t *testing.T) {
+func TestEachEventIsInOneDailyFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newExportWorld(t, Config{CloseEvery: time.Hour})
 		w.run(w.Service)

@@ -16,27 +16,27 @@ import (
 	"weir/schemas"
 )
 
-// liveClient behaves as the one public client of the published API does
+// publicClient behaves as the one public client of the published API does
 // (contracts/reporting-api.md §1): it never asks for a CSRF cookie, tries again
 // after an error, sends Basic credentials beside its cookies and looks at the
 // status alone.
-type liveClient struct {
+type publicClient struct {
 	t    *testing.T
 	http *http.Client
 	url  string
 }
 
-func newLiveClient(t *testing.T, h http.Handler) *liveClient {
+func newPublicClient(t *testing.T, h http.Handler) *publicClient {
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &liveClient{t: t, http: &http.Client{Jar: jar}, url: server.URL}
+	return &publicClient{t: t, http: &http.Client{Jar: jar}, url: server.URL}
 }
 
-func (c *liveClient) send(method, path string, body any) (int, []byte) {
+func (c *publicClient) send(method, path string, body any) (int, []byte) {
 	c.t.Helper()
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -63,7 +63,7 @@ func (c *liveClient) send(method, path string, body any) (int, []byte) {
 }
 
 // retry is send, up to four times.
-func (c *liveClient) retry(method, path string, body any) []byte {
+func (c *publicClient) retry(method, path string, body any) []byte {
 	c.t.Helper()
 	for try := 1; ; try++ {
 		status, out := c.send(method, path, body)
@@ -85,7 +85,7 @@ func read[T any](t *testing.T, text []byte) T {
 	return out
 }
 
-func TestLiveClient(t *testing.T) {
+func TestPublicClient(t *testing.T) {
 	w := newExportWorld(t, Config{})
 	w.reporting.reports.pageSize = 2
 	now := time.Now()
@@ -96,7 +96,7 @@ func TestLiveClient(t *testing.T) {
 		sent = append(sent, e)
 	}
 	w.arrive(0, now, sent...)
-	c := newLiveClient(t, w.Handler())
+	c := newPublicClient(t, w.Handler())
 	login := map[string]string{"userName": "ann@example.org", "password": worldPassword}
 	if status, out := c.send(http.MethodPost, "/v3/auth/web", login); status != http.StatusBadRequest || !strings.Contains(string(out), "Cookie Missing") {
 		t.Fatalf("the first try: %d %s", status, out)

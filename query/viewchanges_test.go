@@ -36,10 +36,10 @@ func changeBatch(mem memory.Allocator, rows []lake.Change) []arrow.Record {
 	return []arrow.Record{b.Batch()}
 }
 
-// saidFrom is what a holder has of changes from an offset on. h.mu is held.
-func (h *holder) saidFrom(from int64) []arrow.Record {
+// changesFrom is what a fakeOwner has of changes from an offset on. h.mu is held.
+func (h *fakeOwner) changesFrom(from int64) []arrow.Record {
 	var held []lake.Change
-	for _, c := range h.said {
+	for _, c := range h.changes {
 		if c.Offset >= from && c.Offset < h.next {
 			held = append(held, c)
 		}
@@ -47,12 +47,12 @@ func (h *holder) saidFrom(from int64) []arrow.Record {
 	return changeBatch(h.mem, held)
 }
 
-// say puts a change into a shard's log and moves its owner past it.
-func (w *listWorld) say(shard int32, c schemas.Change) {
+// appendChange puts a change into a shard's log and moves its owner past it.
+func (w *listWorld) appendChange(shard int32, c schemas.Change) {
 	h := w.shards[shard]
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.said = append(h.said, lake.Change{Change: c, Shard: shard, Offset: h.next, Arrival: arrivalAt(h.next)})
+	h.changes = append(h.changes, lake.Change{Change: c, Shard: shard, Offset: h.next, Arrival: arrivalAt(h.next)})
 	h.next++
 }
 
@@ -72,7 +72,7 @@ func (w *listWorld) commitChanges(shard int32, to int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var rows []lake.Change
-	for _, c := range h.said {
+	for _, c := range h.changes {
 		if c.Offset >= from && c.Offset < to {
 			rows = append(rows, c)
 		}
@@ -94,23 +94,23 @@ func (w *listWorld) commitChanges(shard int32, to int64) {
 	}
 }
 
-// saidBelow are the changes of a product below a watermark, in order.
-func (w *listWorld) saidBelow(product int64, marks view.Watermark) []lake.Change {
+// changesBelow are the changes of a product below a watermark, in order.
+func (w *listWorld) changesBelow(product int64, marks view.Watermark) []lake.Change {
 	var rows []lake.Change
 	for _, h := range w.shards {
 		h.mu.Lock()
-		for _, c := range h.said {
+		for _, c := range h.changes {
 			if c.Product == product && c.Offset < marks[h.shard] {
 				rows = append(rows, c)
 			}
 		}
 		h.mu.Unlock()
 	}
-	slices.SortFunc(rows, byPlace)
+	slices.SortFunc(rows, byLogPosition)
 	return rows
 }
 
-func byPlace(a, b lake.Change) int {
+func byLogPosition(a, b lake.Change) int {
 	return cmp.Or(cmp.Compare(a.Shard, b.Shard), cmp.Compare(a.Offset, b.Offset))
 }
 
@@ -123,13 +123,13 @@ func changesOf(t *testing.T, v *view.View, f columns.Filter) []lake.Change {
 		}
 		got = append(got, *c)
 	}
-	slices.SortFunc(got, byPlace)
+	slices.SortFunc(got, byLogPosition)
 	return got
 }
 
-// sayings appends random events and changes, and commits some, client_changes
+// appendRandomChanges appends random events and changes, and commits some, client_changes
 // ahead of events or as far.
-func (w *listWorld) sayings(r *rand.Rand, n int) {
+func (w *listWorld) appendRandomChanges(r *rand.Rand, n int) {
 	w.t.Helper()
 	for i := range n {
 		shard := int32(r.IntN(listShards))
@@ -137,7 +137,7 @@ func (w *listWorld) sayings(r *rand.Rand, n int) {
 		if r.IntN(2) == 0 {
 			w.append(shard, randomEvent(r))
 		} else {
-			w.say(shard, schemas.Change{
+			w.appendChange(shard, schemas.Change{
 				Product: 1 + r.Int64N(2), Client: 100 + r.Int64N(5), Time: listNow + int64(i), Kind: schemas.PropertyChange,
 				Operation: schemas.OpIncrease, Values: []byte(`{"n":1}`),
 			})
@@ -153,15 +153,15 @@ func (w *listWorld) sayings(r *rand.Rand, n int) {
 	}
 }
 
-// TestChangesAreThoseBelowTheWatermark: whoever answers, and wherever the two
-// tables stand.
-func TestChangesAreThoseBelowTheWatermark(t *testing.T) {
+// TestChangesBelowTheWatermark: with and without owners, and however
+// far each of the two tables has come.
+func TestChangesBelowTheWatermark(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 5))
 	for range 6 {
 		w := newListWorld(t, Config{})
-		w.sayings(r, 250)
+		w.appendRandomChanges(r, 250)
 		if r.IntN(2) == 0 {
-			w.disown(w.shards[r.IntN(listShards)])
+			w.releaseShard(w.shards[r.IntN(listShards)])
 		}
 		check := func(q view.Request) view.Watermark {
 			t.Helper()
@@ -171,10 +171,10 @@ func TestChangesAreThoseBelowTheWatermark(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer v.Close()
-			if diff := gocmp.Diff(w.saidBelow(1, v.Watermark()), changesOf(t, v, columns.Filter{Products: []int64{1}})); diff != "" {
+			if diff := gocmp.Diff(w.changesBelow(1, v.Watermark()), changesOf(t, v, columns.Filter{Products: []int64{1}})); diff != "" {
 				t.Errorf("%+v at %s (-want +got):\n%s", q, v.Watermark(), diff)
 			}
-			some := slices.DeleteFunc(w.saidBelow(1, v.Watermark()), func(c lake.Change) bool { return c.Client != 102 })
+			some := slices.DeleteFunc(w.changesBelow(1, v.Watermark()), func(c lake.Change) bool { return c.Client != 102 })
 			if diff := gocmp.Diff(some, changesOf(t, v, columns.Filter{Products: []int64{1}, Clients: []int64{102}, TimeTo: 1})); diff != "" {
 				t.Errorf("client 102 (-want +got):\n%s", diff)
 			}
@@ -191,12 +191,12 @@ func TestChangesAreThoseBelowTheWatermark(t *testing.T) {
 	}
 }
 
-// TestChangedClients: what the changes come to, and what is left out without
-// being asked for.
+// TestChangedClients: the values that the changes result in, and only those that
+// the scan names.
 func TestChangedClients(t *testing.T) {
 	w := newListWorld(t, Config{})
 	say := func(client int64, kind schemas.ChangeKind, op, values string) {
-		w.say(0, schemas.Change{Product: 1, Client: client, Time: listNow, Kind: kind, Operation: op, Values: []byte(values)})
+		w.appendChange(0, schemas.Change{Product: 1, Client: client, Time: listNow, Kind: kind, Operation: op, Values: []byte(values)})
 	}
 	say(7, schemas.PropertyChange, schemas.OpSet, `{"plan":"free","seats":1}`)
 	say(7, schemas.ContactChange, schemas.OpSet, `{"email":"ann@example.org"}`)
@@ -240,8 +240,8 @@ func TestChangedClients(t *testing.T) {
 	}
 }
 
-// TestUserAttributes: by the names that a report knows, with the latest
-// change of each.
+// TestUserAttributes: rows have the names that reports use, and the time of the
+// latest change.
 func TestUserAttributes(t *testing.T) {
 	w := newListWorld(t, Config{})
 	for i, c := range []schemas.Change{
@@ -252,7 +252,7 @@ func TestUserAttributes(t *testing.T) {
 		{Product: 2, Client: 5, Kind: schemas.PropertyChange, Operation: schemas.OpSet, Values: []byte(`{"plan":"other"}`)},
 	} {
 		c.Time = listNow + int64(i)
-		w.say(0, c)
+		w.appendChange(0, c)
 	}
 	v, err := w.views.Plan(t.Context(), view.Request{Filter: columns.Filter{Products: []int64{1}}, Changes: true})
 	if err != nil {
@@ -288,15 +288,15 @@ func TestUserAttributes(t *testing.T) {
 	}
 }
 
-// hooked is a catalog that lets something happen between the first load of a
+// hookedPointers is a catalog that lets something happen between the first load of a
 // table and the second.
-type hooked struct {
+type hookedPointers struct {
 	*laketest.Pointers
 	loads int
 	then  func()
 }
 
-func (h *hooked) Location(ctx context.Context, name string) (string, error) {
+func (h *hookedPointers) Location(ctx context.Context, name string) (string, error) {
 	if h.loads++; h.loads == 2 {
 		h.then()
 	}
@@ -304,17 +304,17 @@ func (h *hooked) Location(ctx context.Context, name string) (string, error) {
 }
 
 // TestCommitBetweenTheLoads: a cut reaches both tables between the load of one
-// and that of the other, while nobody owns the shard: nothing is left out below
+// and that of the other, while the shard has no owner: nothing is missing below
 // the watermark.
 func TestCommitBetweenTheLoads(t *testing.T) {
 	w := newListWorld(t, Config{})
 	for i := range 3 {
-		w.say(0, schemas.Change{Product: 1, Client: 5, Time: listNow + int64(i), Kind: schemas.PropertyChange, Operation: schemas.OpSet, Values: []byte(`{"a":1}`)})
+		w.appendChange(0, schemas.Change{Product: 1, Client: 5, Time: listNow + int64(i), Kind: schemas.PropertyChange, Operation: schemas.OpSet, Values: []byte(`{"a":1}`)})
 	}
 	w.commitChanges(0, listFirst+1)
 	w.commit(0, listFirst+1)
-	w.disown(w.shards[0])
-	h := &hooked{Pointers: w.lake.Pointers, loads: 10}
+	w.releaseShard(w.shards[0])
+	h := &hookedPointers{Pointers: w.lake.Pointers, loads: 10}
 	l, err := lake.Open(t.Context(), lake.Config{Bucket: laketest.Bucket, Memory: w.mem}, lake.NewCatalog(h, w.lake.Store), w.lake.Store)
 	if err != nil {
 		t.Fatal(err)
@@ -333,7 +333,7 @@ func TestCommitBetweenTheLoads(t *testing.T) {
 	}
 	defer v.Close()
 	got := changesOf(t, v, columns.Filter{Products: []int64{1}})
-	if diff := gocmp.Diff(w.saidBelow(1, v.Watermark()), got); diff != "" || h.loads < 2 {
+	if diff := gocmp.Diff(w.changesBelow(1, v.Watermark()), got); diff != "" || h.loads < 2 {
 		t.Errorf("at %s (-want +got):\n%s", v.Watermark(), diff)
 	}
 }
@@ -348,7 +348,7 @@ func allUserAttributes(names ...string) report.UserAttributeScan {
 func TestReportsReadUserAttributes(t *testing.T) {
 	w := newReportWorld(t)
 	say := func(client int64, kind schemas.ChangeKind, values string) {
-		w.say(0, schemas.Change{Product: 1, Client: client, Time: w.midday, Kind: kind, Operation: schemas.OpSet, Values: []byte(values)})
+		w.appendChange(0, schemas.Change{Product: 1, Client: client, Time: w.midday, Kind: kind, Operation: schemas.OpSet, Values: []byte(values)})
 	}
 	for client := int64(listShards); client <= 4*listShards; client += listShards { // of shard 0
 		w.append(0, schemas.Event{Product: 1, Client: client, Time: w.midday, Name: "Open", RandomID: fmt.Sprint(client)})
@@ -385,6 +385,6 @@ func TestReportsReadUserAttributes(t *testing.T) {
 	check("clientPropertyList/1", `{"properties":["contact.email"],"globalFilters":{"user.plan":{"type":"string","value":"pro"},"contact.email":{"type":"regex","value":"@"}}}`,
 		`{"status":"OK","result":[`+id(2)+`,"contact.email":"ann@example.org"}],"reachedEnd":true}`)
 	if rec := w.ask("clientPropertyList/1", `{}`); strings.Contains(rec.Body.String(), "ann@") {
-		t.Errorf("a contact that nobody asked for: %s", rec.Body)
+		t.Errorf("a contact that was not requested: %s", rec.Body)
 	}
 }

@@ -8,10 +8,10 @@ import (
 	"weir/schemas/tail"
 )
 
-// lagging is what an owner says of its shard when its log is `more` longer
-// than what it has gathered, and it has read what was there at readAt.
+// lagging is an owner that has gathered all but the last more records of its log,
+// and that had read the log to its end at readAt.
 type lagging struct {
-	*holder
+	*fakeOwner
 	more   int64
 	readAt int64
 }
@@ -25,30 +25,31 @@ func (l *lagging) Tail(shard int32, from int64) (tail.Part, error) {
 	return p, err
 }
 
-// lag gives shard an owner that says so.
+// lag makes a lagging owner that of shard.
 func (w *listWorld) lag(shard int32, more, readAt int64) {
 	w.t.Helper()
 	s := httptest.NewServer(tail.Handler(&lagging{w.shards[shard], more, readAt}, listSecret))
 	w.t.Cleanup(s.Close)
 	w.shards[shard].addr = strings.TrimPrefix(s.URL, "http://")
-	w.claimAs(w.shards[shard])
+	w.reclaim(w.shards[shard])
 }
 
-// TestOwnerWithABacklogIsMarked: what it has is in the answer, and what it has
-// not may be missing. Who wants exactly what was there before misses nothing.
-func TestOwnerWithABacklogIsMarked(t *testing.T) {
-	w := halved(t, Config{})
+// TestOwnerWithBacklogIsPartial: what the owner has is in the answer, and
+// what it has not may be missing, so the shard is partial. It is not partial at an
+// exact watermark that the owner has reached.
+func TestOwnerWithBacklogIsPartial(t *testing.T) {
+	w := newHalfCommittedWorld(t, Config{})
 	w.lag(1, 5, 0)
 	newest := w.newest()
 	w.checkAnswer(newest, "1")
 	w.checkAnswer(newest, "", headerWatermark, newest.String())
-	older := w.lakeMark(0, 1, 2, 3)
+	older := w.lakeWatermark(0, 1, 2, 3)
 	w.checkAnswer(older, "", headerWatermark, older.String())
 }
 
-// TestAsOfIsWhenOwnersHadReadAll: quiet shards do not hold it back.
+// TestAsOfIsWhenOwnersHadReadAll: a quiet shard does not make it older.
 func TestAsOfIsWhenOwnersHadReadAll(t *testing.T) {
-	w := halved(t, Config{})
+	w := newHalfCommittedWorld(t, Config{})
 	for shard := range int32(listShards) {
 		w.lag(shard, 0, listNow+int64(shard)*1000)
 	}

@@ -171,10 +171,10 @@ func randomQuestion(r *rand.Rand) naiveQuestion {
 	return q
 }
 
-// TestAnalyticsAgrees compares answers with the oracle's, over events that lie
+// TestEventsAgree compares answers with the oracle's, over events that lie
 // partly in the lake and partly with their owners; with little memory, so that
 // the order has to be found in several looks.
-func TestAnalyticsAgrees(t *testing.T) {
+func TestEventsAgree(t *testing.T) {
 	for seed := range uint64(8) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		w := newListWorld(t, Config{})
@@ -187,7 +187,7 @@ func TestAnalyticsAgrees(t *testing.T) {
 			if r.IntN(4) == 0 {
 				token, products = "A2", []int64{2}
 			}
-			rec := w.post(analyticsPath, "Bearer "+w.tokens[token], q.body())
+			rec := w.post(eventsPath, "Bearer "+w.tokens[token], q.body())
 			if rec.Code != http.StatusOK {
 				t.Fatalf("seed %d: status %d: %s", seed, rec.Code, rec.Body)
 			}
@@ -201,8 +201,8 @@ func TestAnalyticsAgrees(t *testing.T) {
 	}
 }
 
-// TestUserEventsAgrees does the same for contract 2.
-func TestUserEventsAgrees(t *testing.T) {
+// TestUserEventsAgree does the same for the User Events API.
+func TestUserEventsAgree(t *testing.T) {
 	for seed := range uint64(6) {
 		r := rand.New(rand.NewPCG(seed, 4))
 		w := newListWorld(t, Config{})

@@ -35,7 +35,7 @@ func TestLoginIsThrottled(t *testing.T) {
 			t.Errorf("body = %s", out.Body)
 		}
 		if out := login(worldPassword, "192.0.2.2"); out.Code != http.StatusOK {
-			t.Errorf("somebody else's guesses locked the user out: %d %s", out.Code, out.Body)
+			t.Errorf("wrong passwords from another address locked the user out: %d %s", out.Code, out.Body)
 		}
 		time.Sleep(time.Minute)
 		if out := login(worldPassword, "192.0.2.1"); out.Code != http.StatusOK {
@@ -51,7 +51,7 @@ func TestClientAddress(t *testing.T) {
 		want      string
 	}{
 		{false, nil, "192.0.2.1"},
-		{false, []string{"203.0.113.7"}, "192.0.2.1"}, // anybody's word
+		{false, []string{"203.0.113.7"}, "192.0.2.1"}, // not trusted
 		{true, nil, "192.0.2.1"},
 		{true, []string{"203.0.113.7"}, "203.0.113.7"},
 		{true, []string{"10.9.9.9, 203.0.113.7"}, "203.0.113.7"},
@@ -77,10 +77,10 @@ func TestCookies(t *testing.T) {
 		change func(*http.Request)
 		secure bool
 	}{
-		"http":                    {false, func(*http.Request) {}, false},
-		"https":                   {false, func(r *http.Request) { r.TLS = &tls.ConnectionState{} }, true},
-		"a proxy that we believe": {true, func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "https") }, true},
-		"anybody's word":          {false, func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "https") }, false},
+		"http":                {false, func(*http.Request) {}, false},
+		"https":               {false, func(r *http.Request) { r.TLS = &tls.ConnectionState{} }, true},
+		"a trusted proxy":     {true, func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "https") }, true},
+		"an untrusted header": {false, func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "https") }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newExportWorld(t, Config{TrustProxy: c.trust})

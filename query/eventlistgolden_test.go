@@ -44,12 +44,12 @@ type goldenEvent struct {
 	Properties json.RawMessage `json:"properties"`
 }
 
-// TestListGoldens plays the scripts of testdata/lists. A script has events, one
+// TestEventListGoldens plays the scripts of testdata/lists. A script has events, one
 // JSON object a line; identities, one `product name value euid` a line; and any
 // number of requests, each followed by its answer. A request may begin with
 // `# break the lake`: from there on its data files are gone. {A} stands for a
 // token of an account with products 1 to 3, {B} for one of product 9.
-func TestListGoldens(t *testing.T) {
+func TestEventListGoldens(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/lists/*.txtar")
 	if err != nil || len(scripts) == 0 {
 		t.Fatal("no scripts", err)

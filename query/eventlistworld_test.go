@@ -41,14 +41,14 @@ type stored struct {
 }
 
 // listWorld is a service over a lake in memory and shards whose owners, here
-// called holders, are this test. Account A has products 1 to 3, account B
+// called fakeOwners, are this test. Account A has products 1 to 3, account B
 // product 9.
 type listWorld struct {
 	*Service
 	t       testing.TB
 	mem     *peak // checked: all of it is released in the end
 	lake    *laketest.Backend
-	shards  [listShards]*holder
+	shards  [listShards]*fakeOwner
 	rolled  map[lake.Table]*[listShards]int64 // next offset of each rollup
 	account string                            // id of A
 	tokens  map[string]string                 // by name: "A", "A2" for product 2 alone, "B", "none"
@@ -59,23 +59,23 @@ func (w *listWorld) Handler() http.Handler {
 	return openapitest.Wrap(w.t, w.Service.Handler())
 }
 
-// holder is the owner of one shard: a tail.Source of what is not committed.
-type holder struct {
+// fakeOwner is the owner of one shard: a tail.Source of what is not committed.
+type fakeOwner struct {
 	shard int32
 	epoch int64
 	addr  string
 	mem   memory.Allocator
 
-	mu    sync.Mutex      // guards what follows
-	log   []stored        // all of the shard's stored events
-	said  []lake.Change   // all of its changes of clients
-	next  int64           // position of the owner
-	base  int64           // first offset held
-	state lake.ShardState // of the last commit
-	fail  error           // instead of an answer
-	asked int
-	kept  arrow.Record // all of the tail, in benchmarks; else nil
-	first func()       // once, when it is next asked, before it looks
+	mu      sync.Mutex      // guards what follows
+	log     []stored        // all of the shard's stored events
+	changes []lake.Change   // all of its changes of clients
+	next    int64           // position of the owner
+	base    int64           // first offset held
+	state   lake.ShardState // of the last commit
+	fail    error           // instead of an answer
+	asked   int
+	kept    arrow.Record // all of the tail, in benchmarks; else nil
+	first   func()       // once, when it is next asked, before it looks
 }
 
 func newListWorld(t testing.TB, cfg Config) *listWorld {
@@ -148,7 +148,7 @@ func (w *listWorld) accounts() {
 func (w *listWorld) own() {
 	w.t.Helper()
 	for i := range w.shards {
-		h := &holder{shard: int32(i), mem: w.mem, next: listFirst, base: listFirst}
+		h := &fakeOwner{shard: int32(i), mem: w.mem, next: listFirst, base: listFirst}
 		h.state.First, h.state.Next = listFirst, listFirst
 		w.shards[i] = h
 		if i%2 == 1 {
@@ -160,13 +160,13 @@ func (w *listWorld) own() {
 	}
 }
 
-func (w *listWorld) serve(shards []*holder) string {
-	s := httptest.NewServer(tail.Handler(holders(shards), listSecret))
+func (w *listWorld) serve(shards []*fakeOwner) string {
+	s := httptest.NewServer(tail.Handler(fakeOwners(shards), listSecret))
 	w.t.Cleanup(s.Close)
 	return strings.TrimPrefix(s.URL, "http://")
 }
 
-func (w *listWorld) claim(h *holder) {
+func (w *listWorld) claim(h *fakeOwner) {
 	w.t.Helper()
 	epoch, err := w.deps.Registry.Claim(w.t.Context(), h.shard, registry.Owner{ID: h.addr, Addr: h.addr}, time.Hour)
 	if err != nil {
@@ -176,7 +176,7 @@ func (w *listWorld) claim(h *holder) {
 	w.owners.Invalidate()
 }
 
-func (w *listWorld) disown(h *holder) {
+func (w *listWorld) releaseShard(h *fakeOwner) {
 	w.t.Helper()
 	if err := w.deps.Registry.Release(w.t.Context(), h.shard, h.epoch); err != nil {
 		w.t.Fatal(err)
@@ -184,10 +184,10 @@ func (w *listWorld) disown(h *holder) {
 	w.owners.Invalidate()
 }
 
-// holders answer for their shards.
-type holders []*holder
+// fakeOwners answer for their shards.
+type fakeOwners []*fakeOwner
 
-func (hs holders) Tail(shard int32, from int64) (tail.Part, error) {
+func (hs fakeOwners) Tail(shard int32, from int64) (tail.Part, error) {
 	for _, h := range hs {
 		if h.shard == shard {
 			return h.tail(from)
@@ -196,7 +196,7 @@ func (hs holders) Tail(shard int32, from int64) (tail.Part, error) {
 	return tail.Part{}, tail.ErrNotOwner
 }
 
-func (h *holder) tail(from int64) (tail.Part, error) {
+func (h *fakeOwner) tail(from int64) (tail.Part, error) {
 	h.mu.Lock()
 	h.asked++
 	if first := h.first; first != nil {
@@ -229,7 +229,7 @@ func (h *holder) tail(from int64) (tail.Part, error) {
 	if rec := batchOf(h.mem, held); rec != nil {
 		p.Rows = []arrow.Record{rec}
 	}
-	p.Changes = h.saidFrom(from)
+	p.Changes = h.changesFrom(from)
 	return p, nil
 }
 
@@ -349,7 +349,7 @@ func (w *listWorld) post(path, auth, body string, headers ...string) *httptest.R
 
 const (
 	userEventsPath = "/api/v3/business/report/event/user"
-	analyticsPath  = "/analytics/api/v1/events"
+	eventsPath     = "/analytics/api/v1/events"
 )
 
 // fill appends n random events, commits some of them in some cuts, and leaves

@@ -49,7 +49,7 @@ func listBenchWorld(b *testing.B) *listWorld {
 
 // holdBatch makes the tail once, so that a benchmark does not measure how this
 // test makes it.
-func (h *holder) holdBatch() {
+func (h *fakeOwner) holdBatch() {
 	var held []stored
 	for _, s := range h.log {
 		if s.offset >= h.state.Next {
@@ -59,7 +59,7 @@ func (h *holder) holdBatch() {
 	h.kept = batchOf(h.mem, held)
 }
 
-// BenchmarkAnalytics answers questions of contract 3. The floor is a scan that
+// BenchmarkAnalytics answers questions of the Events API. The floor is a scan that
 // reads the same columns, of the lake alone, and does nothing with them.
 func BenchmarkAnalytics(b *testing.B) {
 	w := listBenchWorld(b)
@@ -69,7 +69,7 @@ func BenchmarkAnalytics(b *testing.B) {
 	ask := func(name string, q naiveQuestion) {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if rec := w.post(analyticsPath, "Bearer "+w.tokens["A"], q.body()); rec.Code != http.StatusOK {
+				if rec := w.post(eventsPath, "Bearer "+w.tokens["A"], q.body()); rec.Code != http.StatusOK {
 					b.Fatalf("%d %s", rec.Code, rec.Body)
 				}
 			}
@@ -92,7 +92,7 @@ func BenchmarkAnalytics(b *testing.B) {
 	ask("users of a realm", of)
 }
 
-// BenchmarkUserEvents lists one client of 5,000 by contract 2. The floor reads
+// BenchmarkUserEvents lists one client of 5,000 by the User Events API. The floor reads
 // the same columns of all clients.
 func BenchmarkUserEvents(b *testing.B) {
 	w := listBenchWorld(b)

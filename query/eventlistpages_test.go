@@ -51,16 +51,16 @@ func (w *listWorld) compact() {
 	}
 }
 
-// TestPagesStayWhatTheyWere sends the watermark of the first page back, while
+// TestPagesDoNotChangeUnderOneWatermark sends the watermark of the first page back, while
 // events come in, are committed and compacted: all answers stay the same bytes,
 // and the pages together are every event once.
-func TestPagesStayWhatTheyWere(t *testing.T) {
+func TestPagesDoNotChangeUnderOneWatermark(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 9))
 	w := newListWorld(t, Config{})
 	w.fill(r, 400)
 	q := everything()
 	q.perPage = 37
-	first := w.post(analyticsPath, "Bearer "+w.tokens["A"], q.body())
+	first := w.post(eventsPath, "Bearer "+w.tokens["A"], q.body())
 	mark := first.Header().Get(headerWatermark)
 	user := fmt.Sprintf(`{"refId":"101","from":%q,"until":%q}`, iso(q.start*1000), iso(q.end*1000))
 	listed := w.post(userEventsPath, "Bearer "+w.tokens["A"], user, headerWatermark, mark).Body.String()
@@ -84,7 +84,7 @@ func TestPagesStayWhatTheyWere(t *testing.T) {
 			w.compact()
 		}
 		q.page = page
-		rec := w.post(analyticsPath, "Bearer "+w.tokens["A"], q.body(), headerWatermark, mark)
+		rec := w.post(eventsPath, "Bearer "+w.tokens["A"], q.body(), headerWatermark, mark)
 		if rec.Code != http.StatusOK || rec.Header().Get(headerWatermark) != mark || rec.Header().Get(headerPartial) != "" {
 			t.Fatalf("page %d: %d %v %s", page, rec.Code, rec.Header(), rec.Body)
 		}
@@ -117,14 +117,14 @@ func TestPagesStayWhatTheyWere(t *testing.T) {
 	}
 }
 
-// TestAccountsSeeNothingOfEachOther: a token answers for its products, whatever
+// TestAccountsAreIsolated: a token answers for its products, whatever
 // is asked.
-func TestAccountsSeeNothingOfEachOther(t *testing.T) {
+func TestAccountsAreIsolated(t *testing.T) {
 	w := newListWorld(t, Config{})
 	w.fill(rand.New(rand.NewPCG(2, 2)), 400)
 	for token, products := range map[string][]int64{"A": {1, 2, 3}, "A2": {2}, "B": {9}} {
 		q := everything()
-		rec := w.post(analyticsPath, "Bearer "+w.tokens[token], q.body())
+		rec := w.post(eventsPath, "Bearer "+w.tokens[token], q.body())
 		seen := map[string]bool{}
 		for _, result := range generic(rec.Body.Bytes()).(map[string]any)["results"].([]any) {
 			seen[result.(map[string]any)["tenantId"].(string)] = true
@@ -151,25 +151,25 @@ func TestAccountsSeeNothingOfEachOther(t *testing.T) {
 	if rec := w.post(userEventsPath, "Bearer "+w.tokens["A"], `{"refId":"555","from":"2020-01-01","until":"2030-01-01"}`); rec.Code != http.StatusNotFound {
 		t.Errorf("A asks for a client of B: %d %s", rec.Code, rec.Body)
 	}
-	if rec := w.post(analyticsPath, "Bearer "+w.tokens["none"], everything().body()); rec.Code != http.StatusForbidden {
+	if rec := w.post(eventsPath, "Bearer "+w.tokens["none"], everything().body()); rec.Code != http.StatusForbidden {
 		t.Errorf("an account without products: %d %s", rec.Code, rec.Body)
 	}
 }
 
-// leaver is a client that goes away after the first bytes of its answer.
-type leaver struct {
+// disconnectingClient is a client that goes away after the first bytes of its answer.
+type disconnectingClient struct {
 	httptest.ResponseRecorder
 	leave context.CancelFunc
 }
 
-func (l *leaver) Write(b []byte) (int, error) {
+func (l *disconnectingClient) Write(b []byte) (int, error) {
 	l.leave()
 	return l.ResponseRecorder.Write(b)
 }
 
-// TestClientThatGoesAwayEndsTheScan answers with many small scans, and counts
+// TestDisconnectEndsTheScan answers with many small scans, and counts
 // the rows that are still scanned once nobody listens.
-func TestClientThatGoesAwayEndsTheScan(t *testing.T) {
+func TestDisconnectEndsTheScan(t *testing.T) {
 	w := newListWorld(t, Config{})
 	for i := range int64(6000) {
 		w.append(1, schemas.Event{Product: 1, Client: 100, Time: listNow + i*1000, Name: "n", RandomID: "r"})
@@ -181,7 +181,7 @@ func TestClientThatGoesAwayEndsTheScan(t *testing.T) {
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, userEventsPath, strings.NewReader(
 		`{"refId":"100","from":"2020-01-01","until":"2030-01-01"}`))
 	r.Header.Set("Authorization", "Bearer "+w.tokens["A"])
-	l := &leaver{ResponseRecorder: *httptest.NewRecorder(), leave: leave}
+	l := &disconnectingClient{ResponseRecorder: *httptest.NewRecorder(), leave: leave}
 	l.Body.Reset()
 	w.Handler().ServeHTTP(l, r)
 	if rows := strings.Count(l.Body.String(), "dateEvent"); rows == 0 || rows >= 6000 {
@@ -247,7 +247,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	ask := func() int64 {
 		base := w.mem.now.Load()
 		w.mem.most.Store(base)
-		if rec := w.post(analyticsPath, "Bearer "+w.tokens["A"], q.body()); rec.Code != http.StatusOK {
+		if rec := w.post(eventsPath, "Bearer "+w.tokens["A"], q.body()); rec.Code != http.StatusOK {
 			t.Fatalf("%d %s", rec.Code, rec.Body)
 		}
 		rec := w.post(userEventsPath, "Bearer "+w.tokens["A"], `{"refId":"103","from":"2020-01-01","until":"2030-01-01"}`)

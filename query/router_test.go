@@ -16,43 +16,43 @@ import (
 	"weir/schemas"
 )
 
-// TestFaults: a store that does not answer is 503, in each contract's shape;
-// what nobody expected is 500.
-func TestFaults(t *testing.T) {
+// TestInternalErrors: a store that does not answer is 503, an unexpected error is
+// 500, each in the form of its API.
+func TestInternalErrors(t *testing.T) {
 	w := newListWorld(t, Config{})
 	refused := &net.OpError{Op: "dial", Err: errors.New("connection refused")}
 	spellings := map[string]func(http.ResponseWriter, *schemas.RequestError){
-		"user events": encodeUserEventsError, "analytics": encodeEventsError, "reporting": encodeReportingError,
+		"user events": encodeUserEventsError, "events": encodeEventsError, "reporting": encodeReportingError,
 	}
 	for _, c := range []struct {
-		contract string
-		err      error
-		status   int
-		body     string
+		api    string
+		err    error
+		status int
+		body   string
 	}{
 		{"user events", refused, 503, `{"error":"Service temporarily unavailable"}`},
 		{"user events", context.DeadlineExceeded, 503, `{"error":"Service temporarily unavailable"}`},
 		{"user events", errors.New("disk on fire"), 500, `{"error":"Internal server error"}`},
-		{"analytics", refused, 503, `{"status":503,"code":"unavailable","message":"Service temporarily unavailable"}`},
-		{"analytics", errors.New("disk on fire"), 500, `{"status":500,"code":"internal","message":"Internal server error"}`},
+		{"events", refused, 503, `{"status":503,"code":"unavailable","message":"Service temporarily unavailable"}`},
+		{"events", errors.New("disk on fire"), 500, `{"status":500,"code":"internal","message":"Internal server error"}`},
 		{"reporting", refused, 503, `{"status":"SERVER ERROR","reason":"Service temporarily unavailable"}`},
 		{"reporting", errors.New("disk on fire"), 500, `{"status":"SERVER ERROR","reason":"Internal server error"}`},
 	} {
 		rec := httptest.NewRecorder()
 		w.router.handle(endpoint{
-			name: "fault", method: http.MethodGet, encodeError: spellings[c.contract],
+			name: "fault", method: http.MethodGet, encodeError: spellings[c.api],
 			answer: func(http.ResponseWriter, *http.Request) error { return fmt.Errorf("read token: %w", c.err) },
 		}).ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
 		if rec.Code != c.status || strings.TrimSpace(rec.Body.String()) != c.body {
-			t.Errorf("%s, %v: %d %s", c.contract, c.err, rec.Code, rec.Body)
+			t.Errorf("%s, %v: %d %s", c.api, c.err, rec.Code, rec.Body)
 		}
 		if again := rec.Header().Get("Retry-After") != ""; again != (c.status == 503) {
-			t.Errorf("%s, %v: Retry-After %v", c.contract, c.err, again)
+			t.Errorf("%s, %v: Retry-After %v", c.api, c.err, again)
 		}
 	}
 }
 
-// TestLateBodyIs408 sends half a question to every door over a real connection.
+// TestLateBodyIs408 sends half a body to each endpoint over a real connection.
 func TestLateBodyIs408(t *testing.T) {
 	w := newExportWorld(t, Config{WriteStall: 50 * time.Millisecond})
 	s := httptest.NewServer(w.Handler())
@@ -83,9 +83,9 @@ func TestLateBodyIs408(t *testing.T) {
 	}
 }
 
-// TestSlowAnswerIsNotHurried: the time to send a question does not run on when
-// the question is there.
-func TestSlowAnswerIsNotHurried(t *testing.T) {
+// TestReadDeadlineEndsWithTheBody: the deadline for the body is cleared once the
+// body is read.
+func TestReadDeadlineEndsWithTheBody(t *testing.T) {
 	w := newExportWorld(t, Config{WriteStall: 30 * time.Millisecond})
 	for method, body := range map[string]string{http.MethodPost: `{}`, http.MethodGet: ""} {
 		s := httptest.NewServer(w.router.handle(endpoint{

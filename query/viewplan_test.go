@@ -26,11 +26,11 @@ func everything() naiveQuestion {
 	return naiveQuestion{start: now - 300*24*3600, end: now + 10, page: 1, perPage: 1000}
 }
 
-// checkAnswer asks for everything and holds the answer to what lies below the
-// watermark want, and to the shards that must be marked.
+// checkAnswer requests everything and compares the answer with the events below
+// the watermark want, and its partial shards with partial.
 func (w *listWorld) checkAnswer(want view.Watermark, partial string, headers ...string) *httptest.ResponseRecorder {
 	w.t.Helper()
-	rec := w.post(analyticsPath, "Bearer "+w.tokens["A"], everything().body(), headers...)
+	rec := w.post(eventsPath, "Bearer "+w.tokens["A"], everything().body(), headers...)
 	if rec.Code != http.StatusOK {
 		w.t.Fatalf("status %d: %s", rec.Code, rec.Body)
 	}
@@ -46,9 +46,9 @@ func (w *listWorld) checkAnswer(want view.Watermark, partial string, headers ...
 	return rec
 }
 
-// halved is a world in which each shard has events in the lake and others with
+// newHalfCommittedWorld is a world in which each shard has events in the lake and others with
 // its owner.
-func halved(t *testing.T, cfg Config) *listWorld {
+func newHalfCommittedWorld(t *testing.T, cfg Config) *listWorld {
 	t.Helper()
 	w := newListWorld(t, cfg)
 	r := rand.New(rand.NewPCG(1, 5))
@@ -61,8 +61,8 @@ func halved(t *testing.T, cfg Config) *listWorld {
 	return w
 }
 
-// lakeMark is the watermark of what halved commits.
-func (w *listWorld) lakeMark(shards ...int32) view.Watermark {
+// lakeWatermark is the watermark of what newHalfCommittedWorld commits.
+func (w *listWorld) lakeWatermark(shards ...int32) view.Watermark {
 	marks := w.newest()
 	for _, shard := range shards {
 		marks[shard] = w.shards[shard].state.Next
@@ -71,7 +71,7 @@ func (w *listWorld) lakeMark(shards ...int32) view.Watermark {
 }
 
 func TestEachOwnerIsAskedOnceFromEachShardsOffset(t *testing.T) {
-	w := halved(t, Config{})
+	w := newHalfCommittedWorld(t, Config{})
 	w.commit(3, listFirst+33)
 	w.checkAnswer(w.newest(), "")
 	for _, h := range w.shards {
@@ -82,10 +82,10 @@ func TestEachOwnerIsAskedOnceFromEachShardsOffset(t *testing.T) {
 }
 
 func TestShardWithoutOwnerIsAnsweredFromTheLake(t *testing.T) {
-	w := halved(t, Config{})
-	w.disown(w.shards[1])
-	w.disown(w.shards[3])
-	rec := w.checkAnswer(w.lakeMark(1, 3), "1,3")
+	w := newHalfCommittedWorld(t, Config{})
+	w.releaseShard(w.shards[1])
+	w.releaseShard(w.shards[3])
+	rec := w.checkAnswer(w.lakeWatermark(1, 3), "1,3")
 	if got, want := rec.Header().Get(headerAsOf), iso(arrivalAt(listFirst+19)); got != want {
 		t.Errorf("as of %s, want %s", got, want)
 	}
@@ -95,32 +95,32 @@ func TestShardThatNeverCommittedIsAnsweredByItsOwner(t *testing.T) {
 	w := newListWorld(t, Config{})
 	w.append(2, randomEvent(rand.New(rand.NewPCG(1, 1))))
 	w.checkAnswer(w.newest(), "")
-	w.disown(w.shards[2])
+	w.releaseShard(w.shards[2])
 	marks := w.newest()
 	marks[2] = 0
 	w.checkAnswer(marks, "2")
 }
 
-func TestOwnerThatCannotBeReachedIsDoneWithout(t *testing.T) {
-	w := halved(t, Config{})
+func TestUnreachableOwnerIsPartial(t *testing.T) {
+	w := newHalfCommittedWorld(t, Config{})
 	closed := httptest.NewServer(nil)
 	closed.Close()
 	w.shards[2].addr = strings.TrimPrefix(closed.URL, "http://")
-	w.claimAs(w.shards[2])
-	w.checkAnswer(w.lakeMark(2), "2")
+	w.reclaim(w.shards[2])
+	w.checkAnswer(w.lakeWatermark(2), "2")
 }
 
-// claimAs gives h's shard to h.addr, whoever has it.
-func (w *listWorld) claimAs(h *holder) {
+// reclaim gives h's shard to h.addr, whichever owner has it.
+func (w *listWorld) reclaim(h *fakeOwner) {
 	w.t.Helper()
-	w.disown(h)
+	w.releaseShard(h)
 	w.claim(h)
 }
 
-// TestOwnerBehindTheLakeDoesNotAnswer is a planted mistake of the design: an
-// owner that has not come as far as the lake must not lower the watermark.
-func TestOwnerBehindTheLakeDoesNotAnswer(t *testing.T) {
-	w := halved(t, Config{})
+// TestOwnerBehindTheLakeDoesNotCount : an owner that has not come as
+// far as the lake must not lower the watermark.
+func TestOwnerBehindTheLakeDoesNotCount(t *testing.T) {
+	w := newHalfCommittedWorld(t, Config{})
 	w.commit(0, listFirst+40)
 	w.shards[0].next = listFirst + 10
 	marks := w.newest()
@@ -128,21 +128,21 @@ func TestOwnerBehindTheLakeDoesNotAnswer(t *testing.T) {
 	w.checkAnswer(marks, "0")
 }
 
-// TestZombieDoesNotAnswer has an owner of an epoch that the registry knows to
+// TestFencedOwnerDoesNotCount has an owner of an epoch that the registry knows to
 // be over.
-func TestZombieDoesNotAnswer(t *testing.T) {
-	w := halved(t, Config{})
+func TestFencedOwnerDoesNotCount(t *testing.T) {
+	w := newHalfCommittedWorld(t, Config{})
 	h := w.shards[1]
 	epoch := h.epoch
-	w.claimAs(h)
+	w.reclaim(h)
 	h.epoch = epoch
-	w.checkAnswer(w.lakeMark(1), "1")
+	w.checkAnswer(w.lakeWatermark(1), "1")
 }
 
-// TestDroppedTailIsPlannedAnew has a commit between the load of the lake and
+// TestDroppedTailIsPlannedAgain has a commit between the load of the lake and
 // the question to the owner, and an owner that keeps nothing of it.
-func TestDroppedTailIsPlannedAnew(t *testing.T) {
-	w := halved(t, Config{})
+func TestDroppedTailIsPlannedAgain(t *testing.T) {
+	w := newHalfCommittedWorld(t, Config{})
 	h := w.shards[0]
 	h.first = func() {
 		w.commit(0, listFirst+35)
@@ -154,42 +154,42 @@ func TestDroppedTailIsPlannedAnew(t *testing.T) {
 	}
 }
 
-// TestTailThatAlwaysMovesIsDoneWithout bounds the attempts.
-func TestTailThatAlwaysMovesIsDoneWithout(t *testing.T) {
-	w := halved(t, Config{})
+// TestPlanAttemptsAreBounded bounds the attempts.
+func TestPlanAttemptsAreBounded(t *testing.T) {
+	w := newHalfCommittedWorld(t, Config{})
 	w.shards[3].fail = tail.ErrGone
-	w.checkAnswer(w.lakeMark(3), "3")
+	w.checkAnswer(w.lakeWatermark(3), "3")
 	const planAttempts = 4 // of package view
 	if got := w.shards[3].asked; got != planAttempts {
 		t.Errorf("asked %d times, want %d", got, planAttempts)
 	}
 }
 
-// TestShardThatChangesHandsIsFollowed has the owner give its shard up while the
+// TestOwnerChangesDuringThePlan has the owner give its shard up while the
 // question is on its way.
-func TestShardThatChangesHandsIsFollowed(t *testing.T) {
-	w := halved(t, Config{})
+func TestOwnerChangesDuringThePlan(t *testing.T) {
+	w := newHalfCommittedWorld(t, Config{})
 	h := w.shards[0]
 	h.fail = tail.ErrNotOwner
-	heir := &holder{shard: 0, mem: w.mem, log: h.log, next: h.next, base: h.base, state: h.state}
-	heir.addr = w.serve([]*holder{heir})
+	successor := &fakeOwner{shard: 0, mem: w.mem, log: h.log, next: h.next, base: h.base, state: h.state}
+	successor.addr = w.serve([]*fakeOwner{successor})
 	h.first = func() {
 		if err := w.deps.Registry.Release(t.Context(), 0, h.epoch); err != nil {
 			t.Error(err)
 		}
-		epoch, err := w.deps.Registry.Claim(t.Context(), 0, registry.Owner{ID: heir.addr, Addr: heir.addr}, time.Hour)
+		epoch, err := w.deps.Registry.Claim(t.Context(), 0, registry.Owner{ID: successor.addr, Addr: successor.addr}, time.Hour)
 		if err != nil {
 			t.Error(err)
 		}
-		heir.epoch = epoch
+		successor.epoch = epoch
 	}
 	w.checkAnswer(w.newest(), "")
 }
 
-// TestPageIsPlannedAnewWhenItsRowsMove lets the owner go away between the
+// TestPageIsPlannedAgainWhenItsRowsMove lets the owner go away between the
 // count and the rows of the page.
-func TestPageIsPlannedAnewWhenItsRowsMove(t *testing.T) {
-	w := halved(t, Config{})
+func TestPageIsPlannedAgainWhenItsRowsMove(t *testing.T) {
+	w := newHalfCommittedWorld(t, Config{})
 	h := w.shards[0]
 	h.first = func() {
 		h.first = func() {
@@ -201,31 +201,31 @@ func TestPageIsPlannedAnewWhenItsRowsMove(t *testing.T) {
 }
 
 func TestExactWatermarkIsGivenExactly(t *testing.T) {
-	w := halved(t, Config{})
+	w := newHalfCommittedWorld(t, Config{})
 	for _, marks := range []view.Watermark{
 		w.newest(),
-		w.lakeMark(0, 1, 2, 3),
+		w.lakeWatermark(0, 1, 2, 3),
 		{0: listFirst + 5, 1: listFirst + 25, 2: 0, 3: listFirst + 40},
 		{},
 	} {
-		w.checkAnswer(marked(w.newest(), marks), "", headerWatermark, marks.String())
+		w.checkAnswer(withShards(w.newest(), marks), "", headerWatermark, marks.String())
 	}
 }
 
-// marked is base with the shards of over as they stand there.
-func marked(base, over view.Watermark) view.Watermark {
+// withShards is base with the shards of over as they stand there.
+func withShards(base, over view.Watermark) view.Watermark {
 	maps.Copy(base, over)
 	return base
 }
 
-// TestExactWatermarkOfTheLakeAsksNobody: what is committed already is enough.
-func TestExactWatermarkOfTheLakeAsksNobody(t *testing.T) {
-	w := halved(t, Config{})
+// TestExactWatermarkOfTheLakeAsksNoOwner: the committed events suffice.
+func TestExactWatermarkOfTheLakeAsksNoOwner(t *testing.T) {
+	w := newHalfCommittedWorld(t, Config{})
 	for i, h := range w.shards {
-		w.disown(h)
+		w.releaseShard(h)
 		h.asked = -i // not the same for all, so that a loop over one is noticed
 	}
-	marks := w.lakeMark(0, 1, 2, 3)
+	marks := w.lakeWatermark(0, 1, 2, 3)
 	w.checkAnswer(marks, "", headerWatermark, marks.String())
 	for i, h := range w.shards {
 		if h.asked != -i {
@@ -235,7 +235,7 @@ func TestExactWatermarkOfTheLakeAsksNobody(t *testing.T) {
 }
 
 func TestWatermarkIsWaitedFor(t *testing.T) {
-	w := halved(t, Config{ReachWait: time.Minute})
+	w := newHalfCommittedWorld(t, Config{ReachWait: time.Minute})
 	want := w.newest()
 	want[1] += 3
 	w.shards[1].first = func() {
@@ -246,19 +246,19 @@ func TestWatermarkIsWaitedFor(t *testing.T) {
 	w.checkAnswer(want, "", headerWatermark, want.String())
 }
 
-func TestWatermarkThatIsNotReachedIsMarked(t *testing.T) {
-	w := halved(t, Config{ReachWait: time.Millisecond})
+func TestUnreachedWatermarkIsPartial(t *testing.T) {
+	w := newHalfCommittedWorld(t, Config{ReachWait: time.Millisecond})
 	want := w.newest()
 	want[1] += 1000
 	want[77] = 5
 	w.checkAnswer(w.newest(), "1,77", headerWatermark, want.String())
 }
 
-// TestAtLeastAWatermark is for answers that are not event lists: newer is
-// right, older is marked.
+// TestAtLeastAWatermark is for answers that are not event lists: a newer view is
+// right, and an older one is partial.
 func TestAtLeastAWatermark(t *testing.T) {
-	w := halved(t, Config{ReachWait: time.Millisecond})
-	older, newer := w.lakeMark(0, 1, 2, 3), w.newest()
+	w := newHalfCommittedWorld(t, Config{ReachWait: time.Millisecond})
+	older, newer := w.lakeWatermark(0, 1, 2, 3), w.newest()
 	newer[2] += 10
 	for _, c := range []struct{ want, got, partial string }{
 		{older.String(), w.newest().String(), ""},
@@ -279,10 +279,10 @@ func TestAtLeastAWatermark(t *testing.T) {
 }
 
 func TestBadWatermarkIs400(t *testing.T) {
-	w := halved(t, Config{})
+	w := newHalfCommittedWorld(t, Config{})
 	for _, bad := range []string{"x", "0", "0=", "=1", "0=-1", "-0=1", "0=1,0=2", "0=1,,1=2", "0=1;1=2", "1024=1", "0=9223372036854775808", "0=1=2"} {
 		for path, body := range map[string]string{
-			analyticsPath: everything().body(), userEventsPath: `{"refId":"100","from":"2025-01-01T00:00Z","until":"2025-01-02T00:00Z"}`,
+			eventsPath: everything().body(), userEventsPath: `{"refId":"100","from":"2025-01-01T00:00Z","until":"2025-01-02T00:00Z"}`,
 		} {
 			if rec := w.post(path, "Bearer "+w.tokens["A"], body, headerWatermark, bad); rec.Code != http.StatusBadRequest {
 				t.Errorf("%s with watermark %q: status %d, want 400", path, bad, rec.Code)
@@ -293,7 +293,7 @@ func TestBadWatermarkIs400(t *testing.T) {
 
 // TestAsOf: see the package comment.
 func TestAsOf(t *testing.T) {
-	w := halved(t, Config{})
+	w := newHalfCommittedWorld(t, Config{})
 	newest := func() view.Watermark { return w.newest() }
 	inLake := iso(arrivalAt(listFirst + 19))
 	inTail := iso(arrivalAt(listFirst + 39))
@@ -303,31 +303,31 @@ func TestAsOf(t *testing.T) {
 		asOf string
 	}{
 		{"newest", nil, inTail},
-		{"where a commit ended", w.lakeMark(0, 1, 2, 3), inLake},
-		{"below the only commit of one shard", marked(newest(), view.Watermark{0: listFirst}), ""},
+		{"where a commit ended", w.lakeWatermark(0, 1, 2, 3), inLake},
+		{"below the only commit of one shard", withShards(newest(), view.Watermark{0: listFirst}), ""},
 	} {
 		var headers []string
 		if c.want != nil {
 			headers = []string{headerWatermark, c.want.String()}
 		}
-		rec := w.post(analyticsPath, "Bearer "+w.tokens["A"], everything().body(), headers...)
+		rec := w.post(eventsPath, "Bearer "+w.tokens["A"], everything().body(), headers...)
 		if got := rec.Header().Get(headerAsOf); got != c.asOf {
 			t.Errorf("%s: as of %s, want %s", c.name, got, c.asOf)
 		}
 	}
 	empty := newListWorld(t, Config{})
 	for _, h := range empty.shards {
-		empty.disown(h)
+		empty.releaseShard(h)
 	}
-	rec := empty.post(analyticsPath, "Bearer "+empty.tokens["A"], everything().body())
+	rec := empty.post(eventsPath, "Bearer "+empty.tokens["A"], everything().body())
 	if rec.Code != http.StatusOK || rec.Header().Get(headerAsOf) != "" || rec.Header().Get(headerPartial) != "0,1,2,3" {
 		t.Errorf("nothing anywhere: %d %v", rec.Code, rec.Header())
 	}
 }
 
-// TestTailIsNarrowedByScans: a scan may ask for less than the plan holds.
+// TestTailIsNarrowedByScans: a scan may select less than the plan holds.
 func TestTailIsNarrowedByScans(t *testing.T) {
-	w := halved(t, Config{})
+	w := newHalfCommittedWorld(t, Config{})
 	q := view.Request{Columns: []string{columns.ProductID, columns.ClientID, columns.Time}}
 	v, err := w.views.Plan(t.Context(), q)
 	if err != nil {
@@ -363,5 +363,5 @@ func TestTailIsNarrowedByScans(t *testing.T) {
 			return // a column that the plan does not hold cannot be had of the tail
 		}
 	}
-	t.Error("a column that the plan does not hold was given")
+	t.Error("a column that the plan does not hold was yielded")
 }
