@@ -22,10 +22,10 @@ type listFilter struct {
 }
 
 // parseLicenseFilters reads filters, which all must hold.
-func parseLicenseFilters(given map[string]jsontext.Value) ([]func(*license) bool, error) {
+func parseLicenseFilters(filters map[string]jsontext.Value) ([]func(*license) bool, error) {
 	var wants []func(*license) bool
-	for _, name := range slices.Sorted(maps.Keys(given)) {
-		want, err := parseLicenseFilter(name, given[name])
+	for _, name := range slices.Sorted(maps.Keys(filters)) {
+		want, err := parseLicenseFilter(name, filters[name])
 		if err != nil {
 			return nil, err
 		}
@@ -36,17 +36,17 @@ func parseLicenseFilters(given map[string]jsontext.Value) ([]func(*license) bool
 
 // parseLicenseFilter reads the filter on one property. The type of the property
 // decides which types of filters are allowed.
-func parseLicenseFilter(name string, given jsontext.Value) (func(*license) bool, error) {
+func parseLicenseFilter(name string, raw jsontext.Value) (func(*license) bool, error) {
 	field := "filters." + name
 	switch name {
 	case "autoCollected":
-		want, err := wantBool(field, given)
+		want, err := wantBool(field, raw)
 		return func(l *license) bool { return l.Collected == want }, err
 	case "licenseStatus":
-		return wantStatus(field, given)
+		return wantStatus(field, raw)
 	}
 	f := listFilter{field: field}
-	if err := json.Unmarshal(given, &f); err != nil {
+	if err := json.Unmarshal(raw, &f); err != nil {
 		return nil, badField(field, "is not a filter")
 	}
 	switch name {
@@ -164,15 +164,15 @@ func (f *listFilter) number() (func(float64) bool, error) {
 }
 
 // wantBool reads true or false, either alone or as a filter of type boolean.
-func wantBool(field string, given jsontext.Value) (want bool, err error) {
-	if given.Kind() == '{' {
+func wantBool(field string, raw jsontext.Value) (want bool, err error) {
+	if raw.Kind() == '{' {
 		var f listFilter
-		if json.Unmarshal(given, &f) != nil || f.Type != "boolean" {
+		if json.Unmarshal(raw, &f) != nil || f.Type != "boolean" {
 			return false, badField(field+".type", "must be boolean")
 		}
-		field, given = field+".value", f.Value
+		field, raw = field+".value", f.Value
 	}
-	if given == nil || given.Kind() == 'n' || json.Unmarshal(given, &want) != nil {
+	if raw == nil || raw.Kind() == 'n' || json.Unmarshal(raw, &want) != nil {
 		return false, badField(field, "must be true or false")
 	}
 	return want, nil
@@ -180,14 +180,14 @@ func wantBool(field string, given jsontext.Value) (want bool, err error) {
 
 // wantStatus reads an array of objects of flags: a license must have all flags of
 // one of them. A single object is an array of one.
-func wantStatus(field string, given jsontext.Value) (func(*license) bool, error) {
+func wantStatus(field string, raw jsontext.Value) (func(*license) bool, error) {
 	var alternatives []map[string]bool
-	if given.Kind() == '{' {
+	if raw.Kind() == '{' {
 		alternatives = make([]map[string]bool, 1)
-		if json.Unmarshal(given, &alternatives[0]) != nil {
+		if json.Unmarshal(raw, &alternatives[0]) != nil {
 			return nil, badField(field, "must have flags that are true or false")
 		}
-	} else if json.Unmarshal(given, &alternatives) != nil {
+	} else if json.Unmarshal(raw, &alternatives) != nil {
 		return nil, badField(field, "must be an array of objects of flags")
 	}
 	flag := map[string]func(*license) bool{

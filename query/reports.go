@@ -44,7 +44,7 @@ func reportEndpoints() []reportEndpoint {
 	}
 }
 
-// reports answers the reports of the Reporting API. README.md lists what was
+// reports answers the reports of the Reporting API. reporting.md lists what was
 // decided where the published API is silent.
 type reports struct {
 	responder
