@@ -161,3 +161,27 @@ func TestCitedSectionsExist(t *testing.T) {
 		}
 	}
 }
+
+// TestDesignListsEveryFile holds "File by file" of the design to the files of
+// the product: a newcomer guesses from it where a behaviour is.
+func TestDesignListsEveryFile(t *testing.T) {
+	listed := map[string]bool{}
+	folder := ""
+	for line := range strings.Lines(docs(t)[designDoc]) {
+		line = strings.TrimSpace(line)
+		if title, ok := strings.CutPrefix(line, "### "); ok {
+			folder = title
+		}
+		if m := fileRow.FindStringSubmatch(line); m != nil {
+			listed[path.Join(folder, m[1])] = true
+		}
+	}
+	for _, f := range sources(t) {
+		if !f.test && !f.generated && region(f.dir) != "scripts" && !listed[f.path] {
+			t.Errorf("%s: has no line in %s, \"File by file\"", f.path, designDoc)
+		}
+	}
+}
+
+// fileRow matches a row of "File by file".
+var fileRow = regexp.MustCompile("^\\| `([a-z0-9_]+\\.go)` \\| .+ \\|$")
