@@ -159,11 +159,11 @@ func TestAccountsAreIsolated(t *testing.T) {
 // disconnectingClient is a client that goes away after the first bytes of its answer.
 type disconnectingClient struct {
 	httptest.ResponseRecorder
-	leave context.CancelFunc
+	disconnect context.CancelFunc
 }
 
 func (l *disconnectingClient) Write(b []byte) (int, error) {
-	l.leave()
+	l.disconnect()
 	return l.ResponseRecorder.Write(b)
 }
 
@@ -176,12 +176,12 @@ func TestDisconnectEndsTheScan(t *testing.T) {
 	}
 	w.commit(1, listFirst+3000)
 	w.userEvents.maxKeys = 500
-	ctx, leave := context.WithCancel(t.Context())
-	defer leave()
+	ctx, disconnect := context.WithCancel(t.Context())
+	defer disconnect()
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, userEventsPath, strings.NewReader(
 		`{"refId":"100","from":"2020-01-01","until":"2030-01-01"}`))
 	r.Header.Set("Authorization", "Bearer "+w.tokens["A"])
-	l := &disconnectingClient{ResponseRecorder: *httptest.NewRecorder(), leave: leave}
+	l := &disconnectingClient{ResponseRecorder: *httptest.NewRecorder(), disconnect: disconnect}
 	l.Body.Reset()
 	w.Handler().ServeHTTP(l, r)
 	if rows := strings.Count(l.Body.String(), "dateEvent"); rows == 0 || rows >= 6000 {

@@ -289,8 +289,8 @@ func TestDisconnectEndsTheBuild(t *testing.T) {
 		w := newExportWorld(t, Config{Builds: 1})
 		w.arrive(0, time.Now(), event(1001, "a"))
 		w.bucket.setStuck(true)
-		ctx, leave := context.WithCancel(t.Context())
-		go func() { time.Sleep(time.Minute); leave() }()
+		ctx, disconnect := context.WithCancel(t.Context())
+		go func() { time.Sleep(time.Minute); disconnect() }()
 		q := export.Question{Kind: export.CustomEvents(), Product: 1001}
 		name := q.Kind.FileName(1001, export.DayOf(time.Now()))
 		if _, _, err := w.files.DownloadURL(ctx, q, name, ""); !errors.Is(err, context.Canceled) {

@@ -260,11 +260,11 @@ func TestUserAttributes(t *testing.T) {
 	}
 	defer v.Close()
 	got := map[string]report.UserAttribute{}
-	for told, err := range userAttributes(t.Context(), v, 1, allUserAttributes("user.plan", "user.gone", "contact.email")) {
+	for attribute, err := range userAttributes(t.Context(), v, 1, allUserAttributes("user.plan", "user.gone", "contact.email")) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got[told.Name] = *told
+		got[attribute.Name] = *attribute
 	}
 	want := map[string]report.UserAttribute{
 		"user.plan":     {Client: 5, Name: "user.plan", Value: `"pro"`, Time: listNow + 3, Offset: listFirst + 3},

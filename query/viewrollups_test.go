@@ -78,16 +78,16 @@ func (w *listWorld) of(product int64) []stored {
 
 // reportedValue is the value of a client property in an event: false if the event
 // has none.
-func reportedValue(e *schemas.Event, property string) (text string, said bool) {
+func reportedValue(e *schemas.Event, property string) (text string, reported bool) {
 	var all map[string]any
 	if e.ClientProps == nil || json.Unmarshal(e.ClientProps, &all) != nil {
 		return "", false
 	}
-	value, said := all[property]
+	value, reported := all[property]
 	if value == nil || value == "<NULL>" {
-		return "", said
+		return "", reported
 	}
-	return fmt.Sprint(value), said
+	return fmt.Sprint(value), reported
 }
 
 // TestRollupsAndTailAgreeWithEvents compares answers from rollups, from the events
@@ -144,7 +144,7 @@ func checkInstalls(t *testing.T, w *listWorld, product int64) {
 	t.Helper()
 	current := map[int64]string{}
 	for _, s := range w.of(product) {
-		if key, said := reportedValue(&s.Event, property.NameLicenseKey); said {
+		if key, reported := reportedValue(&s.Event, property.NameLicenseKey); reported {
 			current[s.Client] = key
 		}
 	}
@@ -180,7 +180,7 @@ func checkPropertyValues(t *testing.T, w *listWorld, product int64) {
 	t.Helper()
 	want := []string{}
 	for _, s := range w.of(product) {
-		if text, said := reportedValue(&s.Event, "prodVersion"); said {
+		if text, reported := reportedValue(&s.Event, "prodVersion"); reported {
 			want = append(want, text)
 		}
 	}
