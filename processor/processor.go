@@ -200,7 +200,7 @@ func (s *Service) Run(ctx context.Context) error {
 func (s *Service) Handler() http.Handler { return tail.Handler(s, s.cfg.Secret) }
 
 // Tail returns what is held of shard from offset `from` on. It implements
-// tail.Source for Handler.
+// tail.Provider for Handler.
 func (s *Service) Tail(shard int32, from int64) (tail.Part, error) {
 	s.mu.Lock()
 	o := s.shards[shard]

@@ -59,7 +59,7 @@ func (w *listWorld) Handler() http.Handler {
 	return openapitest.Wrap(w.t, w.Service.Handler())
 }
 
-// fakeOwner is the owner of one shard: a tail.Source of what is not committed.
+// fakeOwner is the owner of one shard: a tail.Provider of what is not committed.
 type fakeOwner struct {
 	shard int32
 	epoch int64

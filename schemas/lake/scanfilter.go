@@ -1,191 +1,72 @@
 package lake
 
-import (
-	"math"
-	"slices"
+// rowRange is consecutive rows of a row group.
+type rowRange struct{ from, n int }
 
-	"github.com/apache/arrow/go/v17/arrow"
-
-	"weir/schemas/columns"
-)
-
-// Prune returns the files that may have a row of f, by their bounds. Bounds
-// that a file lacks prune nothing. For files of clients f must have no times,
-// since their bounds are those of first_time and last_time.
-func Prune(files []DataFile, f columns.Filter) []DataFile {
-	out := make([]DataFile, 0, len(files))
-	for i := range files {
-		if mayHave(&f, &files[i]) {
-			out = append(out, files[i])
+// filter finds the rows of g that pass, and returns the columns it has read for
+// that by field id, so that nobody decodes them again.
+func (g *group) filter() ([]rowRange, map[int][]int64, error) {
+	if len(g.predicates) == 0 {
+		return []rowRange{{from: 0, n: int(g.Rows())}}, nil, nil
+	}
+	pass := make([]bool, g.Rows())
+	for i := range pass {
+		pass[i] = true
+	}
+	read := map[int][]int64{}
+	for _, p := range g.predicates {
+		numbers, err := g.ReadInt64s(p.field, pass)
+		if err != nil {
+			return nil, nil, err
 		}
+		read[p.field] = numbers
+		some := false
+		for i, v := range numbers {
+			if pass[i] && !p.matches(v) {
+				pass[i] = false
+			}
+			some = some || pass[i]
+		}
+		if !some {
+			return nil, nil, nil
+		}
+	}
+	return rowRanges(pass), read, nil
+}
+
+// rowRanges returns the rows that pass as ranges.
+func rowRanges(pass []bool) []rowRange {
+	var out []rowRange
+	for i := 0; i < len(pass); i++ {
+		if !pass[i] {
+			continue
+		}
+		from := i
+		for i < len(pass) && pass[i] {
+			i++
+		}
+		out = append(out, rowRange{from: from, n: i - from})
 	}
 	return out
 }
 
-// mayHave reports whether file may have a row of f.
-func mayHave(f *columns.Filter, file *DataFile) bool {
-	if f.Shard != nil && *f.Shard != file.Shard {
-		return false
-	}
-	from, to := f.OffsetRange(file.Shard)
-	return overlaps(file.Min.Time, file.Max.Time, f.TimeFrom, f.TimeTo) &&
-		overlaps(file.Min.Arrival, file.Max.Arrival, f.ArrivalFrom, f.ArrivalTo) &&
-		(file.Max.Arrival == 0 || (file.Max.Offset >= from && file.Min.Offset < to)) &&
-		anyInBounds(f.Products, file.Min.Product, file.Max.Product) &&
-		anyInBounds(f.Clients, file.Min.Client, file.Max.Client)
-}
-
-// overlaps reports whether the bounds low to high, both inclusive, meet the
-// half-open range from to; bounds of 0 and 0 are unknown.
-func overlaps(low, high, from, to int64) bool {
-	if low == 0 && high == 0 {
-		return true
-	}
-	return (from == 0 || high >= from) && (to == 0 || low < to)
-}
-
-// anyInBounds reports whether one of wanted lies within the bounds; nil is
-// every value, bounds of 0 and 0 are unknown.
-func anyInBounds(wanted []int64, low, high int64) bool {
-	if wanted == nil || (low == 0 && high == 0) {
-		return wanted == nil || len(wanted) > 0
-	}
-	return slices.ContainsFunc(wanted, func(v int64) bool { return low <= v && v <= high })
-}
-
-// predicate is the condition of a filter on one column of integers.
-type predicate struct {
-	field     int                // Iceberg field id
-	low, high int64              // both inclusive
-	values    []int64            // if not nil, the only values that match
-	set       map[int64]struct{} // of values, where they are many
-	bloom     bloomFilter        // of set
-}
-
-// bloomFilter is a Bloom filter with one hash. It rules out most values that
-// are not in a set without a look into the map: a scan for 500 of 5,000 clients
-// reads 51 instead of 46 M rows per CPU second (BenchmarkScan/clients).
-type bloomFilter []uint64
-
-// bloomBits is the logarithm of the filter's size in bits: 2 KB, which stay in
-// the cache.
-const bloomBits = 14
-
-// bit returns where the bit of v is. The constant is 2⁶⁴ divided by the golden
-// ratio, which spreads consecutive ids over all bits (Fibonacci hashing).
-func (bloomFilter) bit(v int64) (word, bit uint64) {
-	const spread = 0x9e3779b97f4a7c15
-	h := uint64(v) * spread >> (64 - bloomBits)
-	return h / 64, 1 << (h % 64)
-}
-
-func (s bloomFilter) add(v int64) {
-	word, bit := s.bit(v)
-	s[word] |= bit
-}
-
-// mayHave reports whether v may be in the set; false is certain.
-func (s bloomFilter) mayHave(v int64) bool {
-	word, bit := s.bit(v)
-	return s[word]&bit != 0
-}
-
-// minHashedValues is how many values a list must have to be looked up in a map;
-// a shorter one is searched from end to end.
-const minHashedValues = 8
-
-// predicates returns the conditions of f on the columns of schema, for the rows
-// of one shard.
-func predicates(f *columns.Filter, schema *arrow.Schema, shard int32) []predicate {
-	var out []predicate
-	add := func(p predicate) {
-		if p.field != 0 && (p.low != math.MinInt64 || p.high != math.MaxInt64 || p.values != nil) {
-			out = append(out, p)
+// split divides ranges into batches of at most rows rows.
+func split(ranges []rowRange, rows int) [][]rowRange {
+	var out [][]rowRange
+	var current []rowRange
+	left := rows
+	for _, r := range ranges {
+		for r.n > 0 {
+			n := min(r.n, left)
+			current = append(current, rowRange{from: r.from, n: n})
+			r.from, r.n, left = r.from+n, r.n-n, left-n
+			if left == 0 {
+				out, current, left = append(out, current), nil, rows
+			}
 		}
 	}
-	add(valuesPredicate(fieldID(schema, columns.ProductID), f.Products))
-	add(valuesPredicate(fieldID(schema, columns.ClientID), f.Clients))
-	add(timestampPredicate(fieldID(schema, columns.Time), f.TimeFrom, f.TimeTo))
-	add(dayPredicate(fieldID(schema, colDay), f.TimeFrom, f.TimeTo))
-	add(timestampPredicate(fieldID(schema, columns.Arrival), f.ArrivalFrom, f.ArrivalTo))
-	from, to := f.OffsetRange(shard)
-	if to != math.MaxInt64 {
-		to-- // inclusive
+	if len(current) > 0 {
+		out = append(out, current)
 	}
-	add(predicate{field: fieldID(schema, columns.Offset), low: from, high: to})
 	return out
-}
-
-// valuesPredicate matches one of values; nil matches all.
-func valuesPredicate(field int, values []int64) predicate {
-	p := predicate{field: field, low: math.MinInt64, high: math.MaxInt64, values: values}
-	if len(values) >= minHashedValues {
-		p.set, p.bloom = make(map[int64]struct{}, len(values)), make(bloomFilter, 1<<bloomBits/64)
-		for _, v := range values {
-			p.set[v] = struct{}{}
-			p.bloom.add(v)
-		}
-	}
-	return p
-}
-
-// timestampPredicate matches timestamps of the milliseconds from to.
-func timestampPredicate(field int, from, to int64) predicate {
-	p := predicate{field: field, low: math.MinInt64, high: math.MaxInt64}
-	if from != 0 {
-		p.low = int64(columns.ToTimestamp(from))
-	}
-	if to != 0 {
-		p.high = int64(columns.ToTimestamp(to)) - 1
-	}
-	return p
-}
-
-// dayPredicate matches the days that start within the milliseconds from to.
-func dayPredicate(field int, from, to int64) predicate {
-	p := predicate{field: field, low: math.MinInt64, high: math.MaxInt64}
-	if from != 0 {
-		p.low = floorDay(from-1) + 1
-	}
-	if to != 0 {
-		p.high = floorDay(to - 1)
-	}
-	return p
-}
-
-// floorDay returns the UTC day of an epoch millisecond, in days since 1970.
-func floorDay(ms int64) int64 {
-	day := ms / dayMS
-	if ms%dayMS < 0 {
-		day--
-	}
-	return day
-}
-
-// matches reports whether a value passes.
-func (p *predicate) matches(v int64) bool {
-	if v < p.low || v > p.high {
-		return false
-	}
-	if p.set != nil {
-		if !p.bloom.mayHave(v) {
-			return false
-		}
-		_, ok := p.set[v]
-		return ok
-	}
-	return p.values == nil || slices.Contains(p.values, v)
-}
-
-// matchRange reports whether none or all of the values between low and high,
-// both inclusive, pass. Neither is reported where it is not certain.
-func (p *predicate) matchRange(low, high int64) (none, all bool) {
-	if high < p.low || low > p.high {
-		return true, false
-	}
-	if p.values != nil {
-		within := func(v int64) bool { return low <= v && v <= high }
-		return !slices.ContainsFunc(p.values, within), low == high && p.matches(low)
-	}
-	return false, p.low <= low && high <= p.high
 }
