@@ -244,6 +244,14 @@ func offsetsAhead[T any](
 // the shard's offset came from. With an older one, rows would be missing, and
 // their duplicates would be stored again; with a newer one, records that are read
 // again would count as duplicates of themselves.
+//
+// After an operator has widened DedupeWindow, these rows can hold one random id
+// twice: its second row was stored when the narrower window had passed the first.
+// Window.AddBatch does not depend on their order in memory, where the later time
+// wins; but rows do not come in the order of log time, so of two fingerprint files
+// the newer one can hold the older time, and a lookup takes that. A copy that comes
+// once the older time has left the window is then stored although the later time is
+// still inside. This ends when log time has passed the first rows by the new length.
 func (w *worker) rebuildDedupe(ctx context.Context, events *lake.Snapshot, logTime int64) (*dedupe.Window, error) {
 	d := dedupe.New(w.cfg.DedupeWindow, logTime, w.cfg.Scratch, w.dedupeBudget)
 	filter := columns.Filter{Shard: &w.shard, ArrivalFrom: max(d.Horizon()+1, 1)}
