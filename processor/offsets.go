@@ -13,7 +13,6 @@ import (
 const (
 	groupID           = "weir-processor"
 	groupOffsetsEvery = 5 * time.Second
-	logEndEvery       = time.Second // how often Kafka is asked where the log ends
 )
 
 // CommittedOffsets returns, by shard, the smallest offset of the log that some
@@ -46,43 +45,6 @@ func CommittedOffsets(ctx context.Context, l *lake.Lake) (map[int32]int64, error
 		}
 	}
 	return committed, nil
-}
-
-// watchLogEnds asks Kafka every second where the logs of the owned shards end,
-// until ctx ends. A fetch alone cannot tell: while no record comes, it does not
-// return, and a shard would not know that it has read everything, nor when.
-func (s *Service) watchLogEnds(ctx context.Context) error {
-	every := time.NewTicker(logEndEvery)
-	defer every.Stop()
-	for {
-		select {
-		case <-every.C:
-		case <-ctx.Done():
-			return nil
-		}
-		owned := s.owned()
-		if len(owned) == 0 {
-			continue
-		}
-		asked := time.Now() // before the request: all that was in the log at this time is below the answer
-		highWatermarks, err := s.highWatermarks(ctx)
-		if err != nil {
-			s.log.DebugContext(ctx, "list log end offsets failed, will retry", "err", err)
-			continue
-		}
-		for _, o := range owned {
-			if end, ok := highWatermarks.Lookup(topic.Name, o.worker.shard); ok && end.Err == nil {
-				o.worker.buffer.setLogEnd(end.Offset, asked)
-			}
-		}
-	}
-}
-
-// highWatermarks lists the end offset of each shard.
-func (s *Service) highWatermarks(ctx context.Context) (kadm.ListedOffsets, error) {
-	ctx, cancel := context.WithTimeout(ctx, groupOffsetsEvery)
-	defer cancel()
-	return kadm.NewClient(s.admin).ListEndOffsets(ctx, topic.Name)
 }
 
 // commitGroupOffsets commits the offsets of the lake to a consumer group of Kafka
