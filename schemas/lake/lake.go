@@ -41,7 +41,7 @@ type ObjectStore interface {
 	Get(ctx context.Context, key string) ([]byte, error)
 	GetRange(ctx context.Context, key string, off, n int64) ([]byte, error)
 	Stat(ctx context.Context, key string) (size int64, err error)
-	Delete(ctx context.Context, eventKeys ...string) error
+	Delete(ctx context.Context, keys ...string) error
 	List(ctx context.Context, prefix string) iter.Seq2[columns.Object, error]
 }
 
