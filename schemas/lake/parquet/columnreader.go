@@ -28,6 +28,49 @@ type ColumnReader interface {
 	Close() error
 }
 
+// newColumnReader returns the reader that makes arrays of type t.
+func newColumnReader(c *cursor, t arrow.DataType, mem memory.Allocator) ColumnReader {
+	valid := validity{mem: mem}
+	switch t.ID() {
+	case arrow.INT64, arrow.TIMESTAMP:
+		return newInt64Reader(c, t, valid)
+	case arrow.INT32, arrow.DATE32:
+		return newInt32Reader(c, t, valid)
+	case arrow.BOOL:
+		return &boolReader{cursor: c, mem: mem}
+	case arrow.DECIMAL128:
+		return newDecimalReader(c, t, valid)
+	case arrow.DICTIONARY:
+		return newDictionaryReader(c, t, valid)
+	default:
+		return &stringReader{cursor: c, as: t, valid: valid}
+	}
+}
+
+// physicalType returns the Parquet type of a column.
+func physicalType(t arrow.DataType) parquet.Kind {
+	switch t.ID() {
+	case arrow.INT64, arrow.TIMESTAMP:
+		return parquet.Int64
+	case arrow.INT32, arrow.DATE32:
+		return parquet.Int32
+	case arrow.BOOL:
+		return parquet.Boolean
+	case arrow.DECIMAL128:
+		return parquet.FixedLenByteArray
+	case arrow.DICTIONARY:
+		return physicalType(valueType(t))
+	default:
+		return parquet.ByteArray
+	}
+}
+
+// valueType returns the type of the values of a dictionary.
+func valueType(t arrow.DataType) arrow.DataType {
+	d, _ := t.(*arrow.DictionaryType)
+	return d.ValueType
+}
+
 // validity builds the validity bitmap of an array. There is no bitmap until a
 // row is null.
 type validity struct {

@@ -8,6 +8,10 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/bitutil"
 	"github.com/apache/arrow/go/v17/arrow/decimal128"
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress"
+	"github.com/parquet-go/parquet-go/encoding"
+	"github.com/parquet-go/parquet-go/format"
 )
 
 // largeValueBytes is the size from which a dictionary-encoded value counts
@@ -27,6 +31,40 @@ type columnWriter struct {
 	page       pageBuffer      // the page being gathered
 	dict       chunkDictionary // finished pages of the row group, if encoding has one
 	chunk      columnChunk     // finished pages of the row group
+}
+
+// columnEncoding is how a column lies in a data file.
+type columnEncoding struct {
+	index      int  // position of the column
+	width      int  // bytes of a value; 0 for strings, 1 for booleans, 16 for decimals
+	dictionary bool // pages have codes of a dictionary
+	encoding   encoding.Encoding
+	codec      compress.Codec // nil if pages are not compressed
+}
+
+// newColumnEncoding returns the encoding of a column of a schema made by
+// newSchema.
+func newColumnEncoding(index int, leaf parquet.Node, codec compress.Codec) columnEncoding {
+	f := columnEncoding{index: index, encoding: leaf.Encoding(), codec: codec}
+	switch leaf.Type().Kind() {
+	case parquet.Boolean:
+		f.width = 1
+	case parquet.Int32:
+		f.width = 4
+	case parquet.Int64:
+		f.width = 8
+	case parquet.FixedLenByteArray:
+		f.width = 16
+	default: // strings
+	}
+	if f.encoding == nil {
+		f.encoding = &parquet.Plain
+	}
+	f.dictionary = f.encoding.Encoding() == format.RLEDictionary
+	if f.encoding.Encoding() == format.DeltaBinaryPacked || codec.CompressionCodec() == format.Uncompressed {
+		f.codec = nil // deltas are packed to the bit: compression would find nothing
+	}
+	return f
 }
 
 // boundArray is one column of one batch, taken apart into slices, so that a row
@@ -301,6 +339,14 @@ func (c *columnWriter) appendBools(rows []RowRef) {
 		}
 		p.bits++
 	}
+}
+
+// nextPage starts a page. Where the strings of a column have hardly repeated in
+// this row group, further pages are written without the dictionary, which would
+// only add to the size.
+func (c *columnWriter) nextPage() {
+	c.page.reset()
+	c.plain = c.encoding.dictionary && c.field.Type.ID() == arrow.STRING && int64(c.dict.size) > c.chunk.rows/2
 }
 
 // appendLittleEndian appends the lowest width bytes of v: 4 or 8.

@@ -7,10 +7,8 @@ import (
 	"hash/crc32"
 	"math"
 
-	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
-	"github.com/parquet-go/parquet-go/encoding"
 	"github.com/parquet-go/parquet-go/encoding/rle"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
@@ -155,14 +153,6 @@ func (e *pageEncoder) flush(c *columnWriter) error {
 	return nil
 }
 
-// nextPage starts a page. Where the strings of a column have hardly repeated in
-// this row group, further pages are written without the dictionary, which would
-// only add to the size.
-func (c *columnWriter) nextPage() {
-	c.page.reset()
-	c.plain = c.encoding.dictionary && c.field.Type.ID() == arrow.STRING && int64(c.dict.size) > c.chunk.rows/2
-}
-
 // encode puts the values of c's page into values and returns their encoding. A
 // page without values is plain, so that it needs no dictionary.
 func (e *pageEncoder) encode(c *columnWriter) (encoding format.Encoding, err error) {
@@ -287,38 +277,4 @@ func (c *columnWriter) stringBounds() (low, high []byte) {
 		}
 	}
 	return []byte(c.dict.keys[first]), []byte(c.dict.keys[last])
-}
-
-// columnEncoding is how a column lies in a data file.
-type columnEncoding struct {
-	index      int  // position of the column
-	width      int  // bytes of a value; 0 for strings, 1 for booleans, 16 for decimals
-	dictionary bool // pages have codes of a dictionary
-	encoding   encoding.Encoding
-	codec      compress.Codec // nil if pages are not compressed
-}
-
-// newColumnEncoding returns the encoding of a column of a schema made by
-// newSchema.
-func newColumnEncoding(index int, leaf parquet.Node, codec compress.Codec) columnEncoding {
-	f := columnEncoding{index: index, encoding: leaf.Encoding(), codec: codec}
-	switch leaf.Type().Kind() {
-	case parquet.Boolean:
-		f.width = 1
-	case parquet.Int32:
-		f.width = 4
-	case parquet.Int64:
-		f.width = 8
-	case parquet.FixedLenByteArray:
-		f.width = 16
-	default: // strings
-	}
-	if f.encoding == nil {
-		f.encoding = &parquet.Plain
-	}
-	f.dictionary = f.encoding.Encoding() == format.RLEDictionary
-	if f.encoding.Encoding() == format.DeltaBinaryPacked || codec.CompressionCodec() == format.Uncompressed {
-		f.codec = nil // deltas are packed to the bit: compression would find nothing
-	}
-	return f
 }

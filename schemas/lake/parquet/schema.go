@@ -1,22 +1,10 @@
 package parquet
 
 import (
-	"fmt"
 	"reflect"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/compress"
-	"github.com/parquet-go/parquet-go/compress/zstd"
-)
-
-// Limits of the parts of a data file. A scan or a merge holds one row group of a
-// file in memory, and decodes one page of a column at a time.
-const (
-	maxRowGroupRows  = 64 << 10
-	maxRowGroupBytes = 32 << 20  // of uncompressed strings
-	maxPageBytes     = 128 << 10 // of strings, uncompressed
-	maxPageRows      = 16 << 10
 )
 
 // Encoding says how the values of a column lie in data pages.
@@ -107,18 +95,3 @@ func (f *orderedField) Name() string { return f.name }
 // Value is part of parquet.Field. It serves rows that are Go structs, which are
 // never written here.
 func (*orderedField) Value(base reflect.Value) reflect.Value { return base }
-
-// newCodec returns the compression of pages by its configured name. zstd runs
-// at its fastest level and without goroutines of its own: a writer is busy with
-// one page at a time, and more of them run for other shards.
-func newCodec(name string) (compress.Codec, error) {
-	switch name {
-	case "zstd":
-		return &zstd.Codec{Level: zstd.SpeedFastest, Concurrency: 1}, nil
-	case "snappy":
-		return &parquet.Snappy, nil
-	case "none":
-		return &parquet.Uncompressed, nil
-	}
-	return nil, fmt.Errorf("compression %q is none of zstd, snappy, none", name)
-}
