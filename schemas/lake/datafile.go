@@ -9,6 +9,7 @@ import (
 
 	"weir/schemas/columns"
 	"weir/schemas/lake/parquet"
+	"weir/schemas/rollup"
 )
 
 const dayMS = 24 * 60 * 60 * 1000
@@ -136,6 +137,5 @@ func partitionOf(file iceberg.DataFile, from int64) int {
 			return int(n)
 		}
 	}
-	at := time.UnixMilli(from).UTC()
-	return (at.Year()-1970)*12 + int(at.Month()) - 1
+	return int(monthOfDay(rollup.Day(from)))
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
 
@@ -166,20 +165,4 @@ func dayOfMicros(us int64) int32 {
 		day--
 	}
 	return int32(day)
-}
-
-// monthOfDay returns the month of a day since 1970, in months since January
-// 1970, as Iceberg's month transform does.
-func monthOfDay(day int32) int32 {
-	at := time.Unix(int64(day)*24*60*60, 0).UTC()
-	return int32((at.Year()-1970)*12 + int(at.Month()) - 1)
-}
-
-// monthName returns a month as it is written in the path of a data file.
-func monthName(month int32) string {
-	year, m := month/12, month%12
-	if m < 0 {
-		year, m = year-1, m+12
-	}
-	return fmt.Sprintf("%04d-%02d", 1970+year, m+1)
 }

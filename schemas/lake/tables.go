@@ -2,7 +2,6 @@ package lake
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/iceberg-go"
@@ -39,14 +38,6 @@ type tableRow struct {
 	rowGuard bool
 	counters bool       // shard states carry Counters; in the other tables they are zero
 	rollup   rollupFunc // writes the rows of a rollup.Set; nil: the table is no function of the rows of events
-}
-
-// partitioning is the partition spec of a table, which has one field.
-type partitioning struct {
-	column    string
-	field     string // name of the partition field
-	transform iceberg.Transform
-	folder    func(value int32) string // of the data files of a partition
 }
 
 // sortKey is one column of a sort order, ascending, nulls first.
@@ -114,16 +105,6 @@ type rollupFunc func(ctx context.Context, l *Lake, t Table, shard int32, set *ro
 // what follows in the sort order counts within a day.
 func by(column string) sortKey    { return sortKey{column, iceberg.IdentityTransform{}} }
 func byDay(column string) sortKey { return sortKey{column, iceberg.DayTransform{}} }
-
-// byMonth makes a partition of each UTC month of a date or timestamp column.
-func byMonth(column, field string) partitioning {
-	return partitioning{column, field, iceberg.MonthTransform{}, func(month int32) string { return "month=" + monthName(month) }}
-}
-
-// byBucket makes n partitions by a hash of a column.
-func byBucket(column, field string, n int) partitioning {
-	return partitioning{column, field, iceberg.BucketTransform{NumBuckets: n}, func(bucket int32) string { return fmt.Sprintf("bucket=%02d", bucket) }}
-}
 
 // Tables lists every table in commit order.
 func Tables() []Table {
