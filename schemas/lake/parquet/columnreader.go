@@ -28,7 +28,10 @@ type ColumnReader interface {
 	Close() error
 }
 
-// newColumnReader returns the reader that makes arrays of type t.
+// newColumnReader returns the reader that makes arrays of type t. The type that
+// the table wants decides, not the encoding of the file: files of other engines
+// may hold the same values with or without a dictionary, and every reader takes
+// both.
 func newColumnReader(c *cursor, t arrow.DataType, mem memory.Allocator) ColumnReader {
 	valid := validity{mem: mem}
 	switch t.ID() {

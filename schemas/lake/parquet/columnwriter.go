@@ -343,7 +343,9 @@ func (c *columnWriter) appendBools(rows []RowRef) {
 
 // nextPage starts a page. Where the strings of a column have hardly repeated in
 // this row group, further pages are written without the dictionary, which would
-// only add to the size.
+// only add to the size. Columns that come as dictionary arrays keep it: they
+// were built that way because their values repeat, and rows are gathered by
+// code.
 func (c *columnWriter) nextPage() {
 	c.page.reset()
 	c.plain = c.encoding.dictionary && c.field.Type.ID() == arrow.STRING && int64(c.dict.size) > c.chunk.rows/2

@@ -106,6 +106,8 @@ func (c *cursor) moveTo(row int64) error {
 // nextPage reads the next page. If row lies more than a page further on and the
 // cursor is seekable, it goes straight to the page that has row.
 func (c *cursor) nextPage(row int64) error {
+	// How many rows the first page has is known only once it is read: until then
+	// it is taken for a full page of 64-bit integers.
 	next, far := int64(0), int64(maxPageBytes/8)
 	if c.page != nil {
 		next, far = c.firstRow+c.page.NumRows(), c.page.NumRows()

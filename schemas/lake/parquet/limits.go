@@ -1,10 +1,17 @@
 package parquet
 
-// Limits of the parts of a data file. A scan or a merge holds one row group of a
-// file in memory, and decodes one page of a column at a time.
+// Limits of a row group. A scan or a merge holds one row group of each file in
+// memory, and leaves out whole row groups by their bounds, so larger ones would
+// cost memory and rule out less. Smaller ones would repeat dictionaries and
+// footer entries, and take more requests to read.
 const (
 	maxRowGroupRows  = 64 << 10
-	maxRowGroupBytes = 32 << 20  // of uncompressed strings
-	maxPageBytes     = 128 << 10 // of strings, uncompressed
-	maxPageRows      = 16 << 10
+	maxRowGroupBytes = 32 << 20 // of uncompressed strings; other columns are bounded by the rows
+)
+
+// Limits of a page. Readers decode one page of a column at a time, and a sparse
+// scan skips whole pages by the offset index.
+const (
+	maxPageBytes = 128 << 10 // of strings, uncompressed
+	maxPageRows  = 16 << 10
 )

@@ -64,7 +64,7 @@ type chunkDictionary struct {
 }
 
 // codeOf returns the code of raw, and adds raw if it is new. Only a new value
-// is copied.
+// is copied: the conversion in the lookup does not allocate.
 func (d *chunkDictionary) codeOf(raw []byte) int32 {
 	if code, known := d.stringCodes[string(raw)]; known {
 		return code
@@ -77,7 +77,8 @@ func (d *chunkDictionary) codeOf(raw []byte) int32 {
 	return code
 }
 
-// reset empties the dictionary and keeps its memory.
+// reset empties the dictionary and keeps its memory. keys are cleared and not
+// only cut, so that the strings of the last row group can be collected.
 func (d *chunkDictionary) reset() {
 	clear(d.int64Codes)
 	clear(d.stringCodes)
