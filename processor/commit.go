@@ -85,7 +85,7 @@ func (c *committer) takeWaiting(first *submission) []*submission {
 // they could be behind it, and only the log could fill them: a record could then
 // be stored by one version and dead for the other, or neither. Rollups come last
 // because they are computed from the rows of events, and catch up from there.
-// (DESIGN.md, "A verdict is given once")
+// (schemas/DESIGN.md "A verdict is given once")
 func (c *committer) commitAll(ctx context.Context, subs []*submission) {
 	for _, t := range lake.Tables() {
 		subs = c.commitTable(ctx, t, subs)

@@ -20,7 +20,7 @@ import (
 // maxClockLead is how far log time may run ahead of our clock. A record with a
 // later timestamp is counted at clock + maxClockLead: one wrong clock at the edge
 // must not close days early or empty the dedupe window, for log time never goes
-// back (DESIGN.md, "Log time").
+// back (schemas/DESIGN.md "Log time").
 const maxClockLead = 5 * time.Minute
 
 // gatherer classifies every record of one shard, in order: stored, duplicate, dead
@@ -46,8 +46,8 @@ type gatherer struct {
 // errVerdict is returned for a record that this version decodes differently from
 // the version that committed its offset to dead_letters or client_changes.
 // Whether a record is dead or a change is decided once: with two decisions one
-// table would hold the record twice, or none would hold it (DESIGN.md, "A verdict
-// is given once").
+// table would hold the record twice, or none would hold it (schemas/DESIGN.md "A
+// verdict is given once").
 var errVerdict = errors.New("cannot read this as an earlier version did: run that version until the shard has passed this offset")
 
 // gather classifies records and returns how many it has taken: fewer than all

@@ -29,7 +29,7 @@ type ownership struct {
 //
 // Leases share out the work and keep it from being done twice. They do not make
 // commits safe: a process that was paused may commit after its lease has run
-// out. That is what the offset check of each commit is for (DESIGN.md, "A
+// out. That is what the offset check of each commit is for (schemas/DESIGN.md "A
 // commit"), and it holds without any lease.
 func (s *Service) manageLeases(ctx context.Context) error {
 	tick := time.NewTicker(s.cfg.LeaseTTL / 4)

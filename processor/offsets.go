@@ -51,7 +51,7 @@ func CommittedOffsets(ctx context.Context, l *lake.Lake) (map[int32]int64, error
 // until ctx ends, so that tools which watch lag there show it. The group offsets
 // are a hint for people: nothing reads them back. An owner that resumed from one
 // would skip or repeat records, because Kafka moves it apart from the rows
-// (DESIGN.md, "Shard state lives in the snapshot").
+// (schemas/DESIGN.md "Shard state lives in the snapshot").
 func (s *Service) commitGroupOffsets(ctx context.Context) error {
 	every := time.NewTicker(groupOffsetsEvery)
 	defer every.Stop()

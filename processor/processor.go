@@ -13,7 +13,7 @@
 // why in its log, metrics and Ready, and is retried; the other shards go on.
 //
 // What a crash or a fault leaves behind, and what repairs it (each row has a
-// test; DESIGN.md, "A commit" and "After an error", has the reasons):
+// test; schemas/DESIGN.md "A commit" and "After an error", has the reasons):
 //
 //	after                                      what is left                       what happens next
 //	gathering, before any file is put          nothing                            the log is read again from the offset of events

@@ -36,7 +36,7 @@ var (
 // any error ends the assignment, all that it has gathered is dropped, and the
 // next one starts from the snapshots of the tables. State that is kept over an error
 // would have to be proven right for each kind of error; state that is read again is
-// right whatever happened (DESIGN.md, "After an error").
+// right whatever happened (schemas/DESIGN.md "After an error").
 type worker struct {
 	shard        int32
 	cfg          Config
@@ -152,7 +152,7 @@ func (w *worker) runAssignment(ctx context.Context) (err error) {
 // newConsumer returns a client that fetches this shard from fetchFrom and nowhere
 // else. An offset that is not in the log must be an error: franz-go's default
 // would silently reset to the start or the end of the log, and records would be
-// skipped or repeated without a trace (DESIGN.md, "The log may lie").
+// skipped or repeated without a trace (schemas/DESIGN.md "The log may lie").
 func (w *worker) newConsumer(g *gatherer) (*kgo.Client, error) {
 	at := kgo.NoResetOffset().At(g.fetchFrom)
 	if e := g.state.Position.Epoch; e >= 0 && g.state.Next > g.state.First {

@@ -40,7 +40,7 @@ type logRange struct {
 // logError reports that the log is not the one that the lake was filled from, or
 // has lost records that the lake lacks. The shard stops: to resume at whatever
 // offset is there would lose or repeat records without a trace, and only an
-// operator can tell whether the log can be restored (DESIGN.md, "The log may
+// operator can tell whether the log can be restored (schemas/DESIGN.md "The log may
 // lie").
 type logError struct {
 	shard int32

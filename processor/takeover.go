@@ -33,7 +33,7 @@ const catchUpOffsets = 250_000
 // never behind. Offset, log time, counters and fingerprints all come from the one
 // snapshot of events that was loaded first. If it is out of date by the time of
 // our first commit, that commit fails with a conflict and all of this is done
-// again (DESIGN.md, "Taking over a shard").
+// again (schemas/DESIGN.md "Taking over a shard").
 func (w *worker) takeOver(ctx context.Context) (*gatherer, error) {
 	events, err := w.lake.Load(ctx, lake.Events)
 	if err != nil {

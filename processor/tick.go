@@ -19,8 +19,8 @@ const (
 
 // writeTicks writes a tick record into each owned shard that has been quiet since
 // before midnight, until ctx ends. A day closes when the log time of every shard
-// has passed its end, and only a record moves log time (DESIGN.md, "Closing a
-// day"): without the tick, one quiet shard would keep the day open.
+// has passed its end, and only a record moves log time (schemas/DESIGN.md
+// "Closing a day"): without the tick, one quiet shard would keep the day open.
 func (s *Service) writeTicks(ctx context.Context) error {
 	ticked := map[int32]int64{} // by shard, the day of the last tick
 	every := time.NewTicker(tickEvery)

@@ -58,8 +58,8 @@ type Exception struct {
 	Class, Method, Message, Stack string
 }
 
-// Names of events that rollups and exports treat specially (DESIGN.md "Data
-// model").
+// Names of events that rollups and exports treat specially (schemas/DESIGN.md
+// "Data model").
 const (
 	SessionStart  = "session_start" // counts as one session on its day
 	SessionStop   = "session_stop"  // carries $runtime

@@ -38,7 +38,7 @@ Exit code 0: the balance closes. 1: it does not, or could not be checked.
 
 // balance is what check prints. It closes when every offset of the log that was
 // committed is accounted for: as a stored row, a duplicate, a dead letter, a
-// control record or an accepted loss. DESIGN.md "Promises".
+// control record or an accepted loss. schemas/DESIGN.md "Promises".
 type balance struct {
 	Closes bool           `json:"closes"`
 	Shards []shardBalance `json:"shards"`

@@ -31,7 +31,7 @@ func (c closeState) due() bool { return !c.empty && !c.next.End().After(c.reache
 // runs back within a shard: once the log of a shard has passed the end of a day,
 // no event of that day can come from it any more. Every shard counts, also one
 // that was never written to: until its owner has written a tick into it, an
-// event of the day may still be on its way (DESIGN.md "Closing a day").
+// event of the day may still be on its way (schemas/DESIGN.md "Closing a day").
 func (f *Files) closeState(ctx context.Context) (closeState, error) {
 	c, err := f.firstOpenDay(ctx)
 	c.today = DayOf(time.Now())

@@ -13,10 +13,10 @@ import (
 //
 // All that depends on the type is in this file. A new type takes a constant, a
 // case in compile and one in test, and a look at ranged, comparesText, canSplit
-// and valueLabel; DESIGN.md "To change X, read Y" lists the documents and the
-// models to follow. Lists of license keys have filters of the same types in
-// query/licensefilter.go: not shared, because their errors have other texts,
-// their dates have no time of day, and null follows other rules.
+// and valueLabel; schemas/DESIGN.md "To change X, read Y" lists the documents
+// and the models to follow. Lists of license keys have filters of the same
+// types in query/licensefilter.go: not shared, because their errors have other
+// texts, their dates have no time of day, and null follows other rules.
 const (
 	typeString      = "string"
 	typeStringArray = "stringArray"

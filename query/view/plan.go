@@ -36,8 +36,8 @@ type Request struct {
 // after them, so that `events` is never behind a rollup, and then asks the owner
 // of each shard once for the tail from where `events` ends: one position for
 // each shard is what makes the answer consistent, as two requests could see a
-// commit between them (DESIGN.md "One view per answer"). The caller closes the
-// view.
+// commit between them (schemas/DESIGN.md "One view per answer"). The caller
+// closes the view.
 //
 // Plan waits Config.ReachWait for a watermark that is not reached yet; then the
 // view is older than wanted, and its Coverage says so.

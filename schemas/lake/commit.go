@@ -55,8 +55,8 @@ const shardStatesProperty = "weir.shards"
 
 // Commit adds the files of cuts, which are of different shards, to t and
 // advances their offsets, in one atomic change. Outcomes stand in the order of
-// cuts; a conflict of one shard does not hold up the others. See DESIGN.md "A
-// commit".
+// cuts; a conflict of one shard does not hold up the others. See
+// schemas/DESIGN.md "A commit".
 //
 // Files must have been put before. A cut without files still makes a snapshot.
 // After an error the result is unknown, and nothing of the cuts may be deleted
@@ -198,8 +198,8 @@ func filesToAdd(current ShardStates, cuts []Cut, outcomes []Outcome) []DataFile 
 // built on. No error proves that a commit was not applied, so each attempt
 // decides again from a new load, in which an applied one shows. Attempts that
 // fail on the same metadata are faults of the store or the catalog, and few are
-// made; those that fail on new metadata have met another writer. See DESIGN.md
-// "After an error".
+// made; those that fail on new metadata have met another writer. See
+// schemas/DESIGN.md "After an error".
 func (l *Lake) retryCommit(ctx context.Context, attempt func() (base string, err error)) error {
 	var last string
 	for tries, faults := 0, 0; ; tries++ {
@@ -239,7 +239,7 @@ func sleepJittered(ctx context.Context, longest time.Duration) error {
 // It makes a snapshot even without files. Shard states alone would be a change
 // of properties, which does not move the snapshot: the assertion of the next
 // writer would hold although offsets have moved, and a zombie's cut would be
-// accepted. See DESIGN.md "Every offset move makes a snapshot".
+// accepted. See schemas/DESIGN.md "Every offset move makes a snapshot".
 func commitSnapshot(ctx context.Context, base *Snapshot, states ShardStates, change func(*table.Transaction, iceberg.Properties) error) error {
 	encoded, err := json.Marshal(states)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 // attempt may have been applied although its answer was lost, and then those
 // files are the table. ExpireSnapshots, DeleteOrphans and the catalog delete
 // through the store, when they know that nothing refers to a file. See
-// DESIGN.md "After an error".
+// schemas/DESIGN.md "After an error".
 type fileIO struct {
 	ctx   context.Context //nolint:containedctx // Iceberg's interface takes none; a fileIO lives as long as one call
 	store ObjectStore

@@ -103,8 +103,8 @@ func (l *Lake) deleteUnreachable(ctx context.Context, before, after table.Metada
 // DeleteOrphans deletes the files of all tables that no snapshot refers to and
 // that are older than olderThan, which must be two days at least, and returns
 // how many it deleted. Orphans are the files of attempts that failed or whose
-// result stayed unknown: writers never delete those themselves. See DESIGN.md
-// "After an error".
+// result stayed unknown: writers never delete those themselves. See
+// schemas/DESIGN.md "After an error".
 func (l *Lake) DeleteOrphans(ctx context.Context, olderThan time.Duration) (int, error) {
 	if olderThan < minOrphanAge {
 		return 0, fmt.Errorf("delete orphans: %s is too young, the least is %s", olderThan, minOrphanAge)

@@ -3,7 +3,7 @@ package lake
 // ShardStates is the state of every shard, as it stands in the summary of each
 // snapshot of a table. A snapshot is the one place for the truth of a shard:
 // files and offsets change in the same commit, so neither can be ahead of the
-// other. See DESIGN.md "Shard state lives in the snapshot".
+// other. See schemas/DESIGN.md "Shard state lives in the snapshot".
 type ShardStates map[int32]ShardState
 
 // ShardState is how far a table has come in one shard. Its JSON keys are read
@@ -39,7 +39,7 @@ func (c Counters) Sum() int64 { return c.Stored + c.Duplicates + c.Dead + c.Cont
 // LogPosition identifies the log and the record before Next. An offset alone
 // means nothing in another log: the process that takes over a shard compares topic,
 // epoch and checksum with the log it finds, and stops the shard where they
-// differ. See DESIGN.md "The log may lie".
+// differ. See schemas/DESIGN.md "The log may lie".
 type LogPosition struct {
 	TopicID  string `json:"topic_id"`
 	Epoch    int32  `json:"epoch"`          // leader epoch of the last record; −1 unknown

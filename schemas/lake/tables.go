@@ -50,10 +50,10 @@ type sortKey struct {
 const clientBuckets = 16
 
 // tables returns one row per table, in the order in which a cut is committed
-// to them: DESIGN.md "A verdict is given once". Dead letters and changes come
-// before events, since a table that is behind events could catch up only from
-// the log, where another version may give another verdict. Rollups come after
-// events, from whose rows they can always be gathered again.
+// to them: schemas/DESIGN.md "A verdict is given once". Dead letters and
+// changes come before events, since a table that is behind events could catch
+// up only from the log, where another version may give another verdict. Rollups
+// come after events, from whose rows they can always be gathered again.
 func tables() []tableRow {
 	return []tableRow{
 		{

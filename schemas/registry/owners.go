@@ -28,7 +28,7 @@ type OwnerRow struct {
 // earlier epoch return ErrFenced. Claim returns ErrHeld while another owner's lease
 // has not expired. An owner that claims a shard it holds gets a new epoch, which
 // fences off its own earlier lease. The epoch does not protect the tables; the
-// offsets checked by each commit do (DESIGN.md "Taking over a shard").
+// offsets checked by each commit do (schemas/DESIGN.md "Taking over a shard").
 func (r *Registry) Claim(ctx context.Context, shard int32, owner Owner, ttl time.Duration) (int64, error) {
 	if owner.ID == "" {
 		return 0, fmt.Errorf("claim shard %d: %w: the owner has no id", shard, ErrInvalid)

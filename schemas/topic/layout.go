@@ -129,9 +129,9 @@ func describe(ctx context.Context, cl *kgo.Client) (Layout, error) {
 }
 
 // create creates the topic without retention by time or size: a record may be deleted
-// only after every table has committed it (DESIGN.md "The log may lie"), and Kafka
-// cannot know that. Without unclean elections a broker that lags behind never becomes
-// the leader, which would drop acknowledged records.
+// only after every table has committed it (schemas/DESIGN.md "The log may lie"),
+// and Kafka cannot know that. Without unclean elections a broker that lags behind
+// never becomes the leader, which would drop acknowledged records.
 func create(ctx context.Context, cl *kgo.Client, opts Options) (Layout, error) {
 	text := func(s string) *string { return &s }
 	configs := map[string]*string{

@@ -138,7 +138,7 @@ func testExists(names map[string]bool, name string) bool {
 }
 
 var (
-	citedSection = regexp.MustCompile(`DESIGN\.md,? "([^"]+)"`)
+	citedSection = regexp.MustCompile(`(\S*)DESIGN\.md,? "([^"]+)"`)
 	heading      = regexp.MustCompile(`(?m)^#+ (?:[0-9.]+ )?(.*?)\s*$`)
 )
 
@@ -154,8 +154,11 @@ func TestCitedSectionsExist(t *testing.T) {
 		for _, group := range f.ast.Comments {
 			plain := strings.Join(strings.Fields(group.Text()), " ")
 			for _, m := range citedSection.FindAllStringSubmatch(plain, -1) {
-				if !slices.Contains(titles, m[1]) {
-					t.Errorf("%s: cites %s %q, and it has no such section", f.path, designDoc, m[1])
+				if !strings.HasSuffix(m[1], "schemas/") {
+					t.Errorf("%s: cites DESIGN.md %q without its path, %s", f.path, m[2], designDoc)
+				}
+				if !slices.Contains(titles, m[2]) {
+					t.Errorf("%s: cites %s %q, and it has no such section", f.path, designDoc, m[2])
 				}
 			}
 		}

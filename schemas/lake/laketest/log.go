@@ -45,7 +45,7 @@ type Row struct {
 // first n records of a shard give. Log time is the running maximum of the stamps.
 // A record is a duplicate if and only if a row with the same product, client and
 // random id was stored less than the window before it, in log time. It is written
-// to be compared with DESIGN.md, "Log time", not to be fast.
+// to be compared with schemas/DESIGN.md "Log time", not to be fast.
 func (l Log) Verdicts(shard int32, n int64) (rows []Row, dead []int64, at lake.ShardState) {
 	type identity struct {
 		product, client int64
