@@ -1,12 +1,17 @@
 package lake
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"time"
 
+	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/iceberg-go"
 	"github.com/google/uuid"
+
+	"weir/schemas/columns"
 )
 
 // MakeFile describes a data file of t that was never written: n rows of shard
@@ -50,4 +55,29 @@ func SetWrittenAt(f DataFile, at time.Time) DataFile {
 // AdvanceRecent is Advance with the rule about old cuts.
 func AdvanceRecent(current ShardStates, cuts []Cut, oldest time.Time) (ShardStates, []Outcome) {
 	return advanceRecent(current, cuts, oldest)
+}
+
+// SortKey is one column of a sort order or of a partition spec.
+type SortKey struct {
+	Column    string
+	Transform iceberg.Transform
+}
+
+// Layout returns the partition spec and the sort order of t, as its row of
+// tables has them.
+func Layout(t Table) (partition SortKey, sort []SortKey) {
+	for _, row := range tables() {
+		if row.table == t {
+			partition = SortKey{row.partition.column, row.partition.transform}
+			for _, k := range row.sort {
+				sort = append(sort, SortKey{k.column, k.transform})
+			}
+		}
+	}
+	return partition, sort
+}
+
+// ScanAll yields all rows and columns of files, which may be of any table.
+func (l *Lake) ScanAll(ctx context.Context, t Table, files ...DataFile) iter.Seq2[arrow.Record, error] {
+	return l.scan(ctx, t, files, nil, columns.Filter{})
 }
