@@ -18,6 +18,7 @@ questions() { # asks the oracle with three seeds
 
 attempt "build" 300 make build
 attempt "lint" 300 make lint
+attempt "dead code" 300 make deadcode
 attempt "make test" 600 make test
 attempt "race" 1800 make race
 attempt "stories: simulation of the protocol, 50,000 seeds" 1800 go test -count=1 -timeout 2h ./schemas/lake/laketest -sim.seeds 50000
