@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 )
@@ -39,5 +40,17 @@ func TestListsParse(t *testing.T) {
 	}
 	if _, err := parseAllowed(allowedList); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestRetiredNamesAreGone holds the code to the list: a name of retired.txt
+// comes back only with a line in allowed.txt and its reason.
+func TestRetiredNamesAreGone(t *testing.T) {
+	hits, err := search(os.DirFS("../.."), options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range hits {
+		t.Errorf("%s:%d: %s is now called %s", h.file, h.line, h.word.old, h.word.replacement)
 	}
 }
