@@ -27,7 +27,7 @@ func releasedRecords[R any](t *testing.T, file string, samples func() map[string
 			t.Fatal(err)
 		}
 	}
-	in, err := os.ReadFile(file) //nolint:gosec // a file of testdata
+	in, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
