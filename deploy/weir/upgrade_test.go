@@ -36,9 +36,9 @@ func TestUpgradeOfAFolder(t *testing.T) {
 }
 
 // TestUpgradeOfACluster replaces the processes of a cluster one by one while
-// events come in, and lets both versions compact. At each step query processes
-// of both versions must count every event, and at the end give the same answer
-// to the byte; the balance must close.
+// events come in, lets both versions compact, and rolls one process back. At
+// each step query processes of both versions must count every event, and at the
+// end give the same answer to the byte; the balance must close.
 func TestUpgradeOfACluster(t *testing.T) {
 	c := newCluster(t)
 	old := func(name string) clusterProcess { return c.startAt(*oldWeir, name) }
@@ -71,6 +71,11 @@ func TestUpgradeOfACluster(t *testing.T) {
 	ingest = c.start("ingest")
 	c.waitReady(ingest)
 	step("all processes new, beside an old query process")
+
+	owners[0].end(syscall.SIGTERM)
+	owners[0] = old("processor")
+	c.waitReady(owners[0])
+	step("one processor rolled back")
 	c.closes(int64(traffic.sent))
 	if a, b := traffic.page(queries[0]), traffic.page(queries[1]); !bytes.Equal(a, b) {
 		t.Errorf("answers differ\nold: %s\nnew: %s", a, b)
