@@ -88,7 +88,7 @@ e2e: build ## Test on Apache Kafka, an S3 server and PostgreSQL. Needs Java, Mav
 ci: ## Run what must pass before a change lands, about 40 minutes. Installs Debian packages.
 	.ci/run
 
-nightly: ## Run every suite whole, some hours, and print what each took. Needs all of the above.
+nightly: ## Run every suite whole, about an hour and a half, and print what each took. Needs all of the above.
 	@scripts/nightly.sh
 
 # Tools are pinned by version and built once; a new version gets a new name.
