@@ -100,7 +100,7 @@ func newListWorld(t testing.TB, cfg Config) *listWorld {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { reg.Close() })
-	client := tail.NewClient(tail.Config{Secret: listSecret, Allocator: mem})
+	client := tail.NewClient(tail.Config{Secret: listSecret, Allocator: mem, DialTimeout: time.Minute, Timeout: time.Minute})
 	t.Cleanup(client.Close)
 	if w.Service, err = New(cfg, Deps{Registry: reg, Lake: l, Tail: client, Log: log}); err != nil {
 		t.Fatal(err)

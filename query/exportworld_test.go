@@ -67,7 +67,7 @@ func newExportWorldIn(t *testing.T, cfg Config, bucket export.Bucket) *exportWor
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { reg.Close() })
-	client := tail.NewClient(tail.Config{Secret: "s"})
+	client := tail.NewClient(tail.Config{Secret: "s", DialTimeout: time.Minute, Timeout: time.Minute})
 	t.Cleanup(client.Close)
 	s, err := newService(cfg, Deps{
 		Registry: reg, Lake: laketest.Lake(t, lake.Config{Compression: "snappy", CacheBytes: -1}), Tail: client, Log: log,
