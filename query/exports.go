@@ -2,6 +2,7 @@ package query
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"weir/query/export"
+	"weir/schemas"
 )
 
 const (
@@ -31,6 +33,20 @@ type exportFiles struct {
 func ofKind(kind export.Kind, answer func(http.ResponseWriter, *http.Request, export.Question) error) func(http.ResponseWriter, *http.Request, productQuestion) error {
 	return func(w http.ResponseWriter, r *http.Request, q productQuestion) error {
 		return answer(w, r, export.Question{Kind: kind, Product: q.product.ID, Watermark: q.watermark})
+	}
+}
+
+// rawExport lets questions about raw events through while the product's switch is
+// on.
+func rawExport(answer func(http.ResponseWriter, *http.Request, productQuestion) error) func(http.ResponseWriter, *http.Request, productQuestion) error {
+	return func(w http.ResponseWriter, r *http.Request, q productQuestion) error {
+		if !q.product.RawExport {
+			return &schemas.RequestError{
+				Status: http.StatusForbidden, Code: "switched_off",
+				Detail: fmt.Sprintf("product_id: raw data export of product %d is off; weir admin product set --id %[1]d --raw-export switches it on", q.product.ID),
+			}
+		}
+		return answer(w, r, q)
 	}
 }
 

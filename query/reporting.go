@@ -92,8 +92,8 @@ func (a *reportingAPI) mount(mux *http.ServeMux, rt *router) {
 		at(f.path+"getDownloadUrl/{product_id}", route{http.MethodPost, f.name + "_download_url", product(ofKind(f.kind, a.exports.downloadURL))})
 	}
 	raw := export.RawEvents()
-	at("/v3/rawEvents/download/listFiles/{product_id}", route{http.MethodGet, "raw_events_list_files", product(ofKind(raw, a.exports.listRaw))})
-	at("/v3/rawEvents/download/getDownloadUrl/{product_id}", route{http.MethodPost, "raw_events_download_url", product(ofKind(raw, a.exports.downloadURL))})
+	at("/v3/rawEvents/download/listFiles/{product_id}", route{http.MethodGet, "raw_events_list_files", product(rawExport(ofKind(raw, a.exports.listRaw)))})
+	at("/v3/rawEvents/download/getDownloadUrl/{product_id}", route{http.MethodPost, "raw_events_download_url", product(rawExport(ofKind(raw, a.exports.downloadURL)))})
 	for _, e := range reportEndpoints() {
 		at(e.path+"/{product_id}", route{http.MethodPost, e.name, product(a.reports.answer(e))})
 	}

@@ -50,6 +50,7 @@ type adminFlags struct {
 	Rate          float64    `key:"rate"`
 	Value         string     `key:"value" free:"yes"`
 	EUID          int64      `key:"euid"`
+	RawExport     bool       `key:"raw_export"`
 }
 
 // productIDs collects --product, which may be repeated.

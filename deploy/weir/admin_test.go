@@ -159,6 +159,38 @@ func TestAdminSetsPropertyTypes(t *testing.T) {
 	}
 }
 
+func TestAdminSetsProducts(t *testing.T) {
+	r := newAdminRun(t)
+	account := r.json("", "account create --name Acme")["account_id"]
+	r.json("", "product create --account "+account+" --id 1001")
+	for _, c := range []struct{ flag, want string }{{"--raw-export=false", "off"}, {"--raw-export", "on"}, {"--raw-export=0", "off"}} {
+		got := r.json("", "product set --id 1001 "+c.flag)
+		if diff := cmp.Diff(map[string]string{"product_id": "1001", "raw_export": c.want}, got); diff != "" {
+			t.Errorf("product set %s: -want +got\n%s", c.flag, diff)
+		}
+		p, err := r.reg.Product(t.Context(), 1001)
+		if err != nil || p.RawExport != (c.want == "on") {
+			t.Errorf("after %s: %+v, %v", c.flag, p, err)
+		}
+		out, err := r.call("", "product", "list")
+		if err != nil || !strings.Contains(out, "RAW_EXPORT") || !strings.Contains(out, " "+c.want+" ") {
+			t.Errorf("after %s: product list printed %q, %v", c.flag, out, err)
+		}
+	}
+	for line, want := range map[string]string{
+		"product set --id 1001":                      "changes nothing",
+		"product set --raw-export":                   "needs --id",
+		"product set --id 1001 --raw-export=perhaps": `"perhaps" is not true or false`,
+	} {
+		if _, err := r.call("", strings.Fields(line)...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("weir admin %s: %v, want %s", line, err, want)
+		}
+	}
+	if _, err := r.call("", "product", "set", "--id", "4711", "--raw-export=false"); !errors.Is(err, registry.ErrNotFound) {
+		t.Errorf("a product that is not there: %v, want not found", err)
+	}
+}
+
 func TestAdminLists(t *testing.T) {
 	r := newAdminRun(t)
 	account := r.json("", "account create --name Acme")["account_id"]

@@ -52,11 +52,14 @@ another account. Revoking it revokes all of them; its events stay stored.
 you choose with --id, or a random one of ten digits. --name defaults to the id.
 "label" sets the text shown for a custom property, C01 to C20; without --value
 its name is shown. "type" sets its type: 1 (the default), 2 or 3; groupBy needs 3.
+"set" changes the switches that are given. --raw-export=false stops the daily
+files of raw events: none is built or given out until it is true again.
 
   weir admin product create --account acc_… --id 1001 --name "Anvil"
   weir admin product list --account acc_…
   weir admin product label --id 1001 --name C01 --value "Colour"
   weir admin product type --id 1001 --name C02 --value 3
+  weir admin product set --id 1001 --raw-export=false
   weir admin product revoke --id 1001
 `},
 		{"source", `A data source is an API key and secret that write events to one product. The
@@ -148,6 +151,7 @@ func (v adminVerb) flags() string {
 	words := map[string]string{
 		"account": "--account ID", "id": "--id ID", "name": "--name NAME", "product": "--product ID", "email": "--email EMAIL",
 		"password-stdin": "--password-stdin", "rate": "--rate N", "value": "--value VALUE", "euid": "--euid N",
+		"raw-export": "--raw-export[=false]",
 	}
 	var b strings.Builder
 	for name := range strings.FieldsSeq(v.required) {

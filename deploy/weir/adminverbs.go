@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,6 +27,7 @@ func adminVerbs() []adminVerb {
 		{"product", "create", "create a product", "account", "id name", createProduct},
 		{"product", "list", "list products", "", "account", listProducts},
 		{"product", "revoke", "revoke a product: no more access to it", "id", "", revokeProduct},
+		{"product", "set", "switch what a product has on or off", "id", productSwitches, setProduct},
 		{"product", "label", "set the label of a custom property", "id name", "value", labelProperty},
 		{"product", "type", "set the type of a custom property", "id name value", "", typeProperty},
 		{"source", "create", "create a data source: an API key and secret", "product", "name rate", createSource},
@@ -89,9 +91,9 @@ func createProduct(ctx context.Context, c *adminCall) (output, error) {
 
 func listProducts(ctx context.Context, c *adminCall) (output, error) {
 	all, err := c.reg.ListProducts(ctx, c.Account)
-	t := listing{columns: []string{"product_id", "account_id", "name", "created", "revoked"}}
+	t := listing{columns: []string{"product_id", "account_id", "name", "raw_export", "created", "revoked"}}
 	for _, p := range all {
-		t.add(p.ID, p.Account, p.Name, p.Created, p.Revoked)
+		t.add(p.ID, p.Account, p.Name, onOff(p.RawExport), p.Created, p.Revoked)
 	}
 	return t.answer(), err
 }
@@ -102,6 +104,37 @@ func revokeProduct(ctx context.Context, c *adminCall) (output, error) {
 		return output{}, err
 	}
 	return revokedOutput("product", c.target()), c.reg.RevokeProduct(ctx, id)
+}
+
+// productSwitches are the flags of product set, separated by spaces.
+const productSwitches = "raw-export"
+
+// setProduct changes the switches whose flags are given and leaves the others as
+// they are.
+func setProduct(ctx context.Context, c *adminCall) (output, error) {
+	id, err := c.targetProduct()
+	if err != nil {
+		return output{}, err
+	}
+	var change registry.ProductChange
+	if slices.Contains(c.given, "raw-export") {
+		change.RawExport = &c.RawExport
+	}
+	if change == (registry.ProductChange{}) {
+		return output{}, usagef("product set changes nothing: give a switch, as in --raw-export=false")
+	}
+	p, err := registry.SetProduct(ctx, c.reg, id, change)
+	return output{
+		json:  orderedObject{{"product_id", c.target()}, {"raw_export", onOff(p.RawExport)}},
+		lines: []string{"product     " + c.target(), "raw_export  " + onOff(p.RawExport)},
+	}, err
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
 }
 
 // labelProperty without --value removes the label.

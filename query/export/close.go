@@ -125,6 +125,9 @@ func (f *Files) closeDay(ctx context.Context, state closeState) error {
 	if err != nil {
 		return err
 	}
+	if err := f.dropSwitchedOff(ctx, want); err != nil {
+		return err
+	}
 	if err := f.buildClosed(ctx, v, state.next, want); err != nil {
 		return err
 	}
@@ -172,6 +175,21 @@ func countByProduct(ctx context.Context, v *view.View, day Period) (map[fileKey]
 		}
 	}
 	return counts, nil
+}
+
+// dropSwitchedOff leaves out the raw files of products whose switch is off. A day
+// that closes without its file never gets one.
+func (f *Files) dropSwitchedOff(ctx context.Context, want map[fileKey]int64) error {
+	products, err := f.registry.ListProducts(ctx, "")
+	if err != nil {
+		return err
+	}
+	for _, p := range products {
+		if !p.RawExport {
+			delete(want, fileKey{p.ID, rawCode})
+		}
+	}
+	return nil
 }
 
 // closeMonth builds the monthly files of each product and kind that has files of

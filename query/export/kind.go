@@ -29,6 +29,9 @@ type Field struct {
 	Append func(dst []byte, r *Rows, i int) []byte // the value of row i as text; nothing for null
 }
 
+// rawCode is the Code of raw events.
+const rawCode = "raw"
+
 // WantColumns are the columns that the Wants of all kinds read.
 func WantColumns() []string { return []string{columns.Name, columns.ExceptionClass} }
 
@@ -84,7 +87,7 @@ func isException(r *Rows, i int) bool {
 // RawEvents are all events.
 func RawEvents() Kind {
 	return Kind{
-		Code: "raw",
+		Code: rawCode,
 		Columns: []string{
 			columns.RandomID, columns.Arrival, columns.Time, columns.ClientID, columns.Name, columns.Category, columns.Value,
 			columns.SessionID, columns.RuntimeMS, columns.AppKey, columns.Properties, columns.Shard, columns.Offset,

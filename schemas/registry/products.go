@@ -13,15 +13,16 @@ import (
 
 // Product is an application whose usage is measured.
 type Product struct {
-	ID      int64
-	Account string
-	Name    string
-	Created time.Time
-	Revoked time.Time // zero while it is active
+	ID        int64
+	Account   string
+	Name      string
+	RawExport bool // daily files of all events are built and given out; SetProduct switches it
+	Created   time.Time
+	Revoked   time.Time // zero while it is active
 }
 
 // CreateProduct creates p. With a zero ID it generates a random id of ten digits,
-// with an empty Name it uses the id as the name.
+// with an empty Name it uses the id as the name. Its switches are on.
 func (r *Registry) CreateProduct(ctx context.Context, p Product) (Product, error) {
 	if err := requireAccount(ctx, r.db, p.Account); err != nil {
 		return Product{}, fmt.Errorf("create product: %w", err)
@@ -63,7 +64,7 @@ func (r *Registry) insertProduct(ctx context.Context, p Product) (Product, error
 	if err := validText("name", p.Name); err != nil {
 		return Product{}, fmt.Errorf("create product %d: %w", p.ID, err)
 	}
-	p.Created, p.Revoked = currentTime(), time.Time{}
+	p.Created, p.Revoked, p.RawExport = currentTime(), time.Time{}, true
 	err := execRequired(ctx, r.db, ErrExists, `INSERT INTO products (id, account_id, name, next_client, created)
 		VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, p.ID, p.Account, p.Name, int64(firstEUID), toMicros(p.Created))
 	if err != nil {
@@ -75,13 +76,14 @@ func (r *Registry) insertProduct(ctx context.Context, p Product) (Product, error
 
 // productColumns selects products; one of a revoked account counts as revoked with it.
 const productColumns = `SELECT p.id, p.account_id, p.name, p.created,
-	CASE WHEN p.revoked = 0 THEN a.revoked ELSE p.revoked END
+	CASE WHEN p.revoked = 0 THEN a.revoked ELSE p.revoked END,
+	NOT EXISTS (SELECT 1 FROM settings s WHERE s.key = '` + rawExportKey + `' || CAST(p.id AS TEXT) AND s.value = '` + switchOff + `')
 	FROM products p JOIN accounts a ON a.id = p.account_id `
 
 func scanProduct(row *sql.Rows) (Product, error) {
 	var p Product
 	var created, revoked int64
-	err := row.Scan(&p.ID, &p.Account, &p.Name, &created, &revoked)
+	err := row.Scan(&p.ID, &p.Account, &p.Name, &created, &revoked, &p.RawExport)
 	p.Created, p.Revoked = fromMicros(created), fromMicros(revoked)
 	return p, err
 }
