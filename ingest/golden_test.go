@@ -26,15 +26,18 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the answers in testdata")
 
-// TestGolden sends the requests of each testdata/*.txtar in order to one service
+// TestGolden sends the requests of each testdata/*.txtar, and of testdata/documents,
+// which has the published examples, in order to one service
 // and compares the answers and, at the end, the records in the log. A request is
 // raw HTTP; "Key: K" stands for the Basic authorization of data source K.
 // Generated ids are shown as <made>.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no testdata: %v", err)
+	published, badPattern := filepath.Glob("testdata/documents/*.txtar")
+	if err != nil || badPattern != nil || len(files) == 0 || len(published) == 0 {
+		t.Fatalf("no testdata: %v, %v", err, badPattern)
 	}
+	files = append(files, published...)
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { runGolden(t, file) })

@@ -44,16 +44,19 @@ type goldenEvent struct {
 	Properties json.RawMessage `json:"properties"`
 }
 
-// TestEventListGoldens plays the scripts of testdata/lists. A script has events, one
-// JSON object a line; identities, one `product name value euid` a line; and any
-// number of requests, each followed by its answer. A request may begin with
+// TestEventListGoldens plays the scripts of testdata/lists, and those of
+// testdata/documents with the published examples. A script has events, one JSON
+// object a line; identities, one `product name value euid` a line; and any number
+// of requests, each followed by its answer; both may have a name. A request may begin with
 // `# break the lake`: from there on its data files are gone. {A} stands for a
 // token of an account with products 1 to 3, {B} for one of product 9.
 func TestEventListGoldens(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/lists/*.txtar")
-	if err != nil || len(scripts) == 0 {
-		t.Fatal("no scripts", err)
+	published, badPattern := filepath.Glob("testdata/documents/list_*.txtar")
+	if err != nil || badPattern != nil || len(scripts) == 0 || len(published) == 0 {
+		t.Fatal("no scripts", err, badPattern)
 	}
+	scripts = append(scripts, published...)
 	for _, path := range scripts {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) { playGolden(t, path) })
 	}
@@ -68,7 +71,8 @@ func playGolden(t *testing.T, path string) {
 	var request string
 	for i := range script.Files {
 		section := &script.Files[i]
-		switch section.Name {
+		kind, _, _ := strings.Cut(section.Name, " ")
+		switch kind {
 		case "events":
 			w.goldenEvents(section.Data)
 		case "identities":
@@ -80,7 +84,7 @@ func playGolden(t *testing.T, path string) {
 			if *update {
 				section.Data = []byte(got)
 			} else if diff := cmp.Diff(string(section.Data), got); diff != "" {
-				t.Errorf("%s\n(-want +got):\n%s", request, diff)
+				t.Errorf("%s\n%s\n(-want +got):\n%s", section.Name, request, diff)
 			}
 		}
 	}

@@ -31,6 +31,9 @@ func TestReportGoldens(t *testing.T) {
 	}
 }
 
+// goldenNow is where the clock stands in these scripts.
+var goldenNow = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
 // TestNaiveReportGoldens holds the naive model to the same answers.
 func TestNaiveReportGoldens(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/reports/*.txtar")
@@ -50,7 +53,7 @@ func TestNaiveReportGoldens(t *testing.T) {
 		naive := newNaiveReport(1001, events)
 		for n := 1; n+1 < len(archive.Files); n += 2 {
 			name := filepath.Base(path) + ", " + archive.Files[n].Name
-			answers += naive.play(t, name, string(archive.Files[n].Data), string(archive.Files[n+1].Data))
+			answers += naive.play(t, name, string(archive.Files[n].Data), string(archive.Files[n+1].Data), goldenNow)
 		}
 	}
 	if answers < 50 {
@@ -60,7 +63,7 @@ func TestNaiveReportGoldens(t *testing.T) {
 
 // play compares one answer, unless it is an error, and returns the number of
 // compared answers.
-func (n *naiveReport) play(t *testing.T, name, request, answer string) int {
+func (n *naiveReport) play(t *testing.T, name, request, answer string, now time.Time) int {
 	t.Helper()
 	path, text, _ := strings.Cut(request, "\n")
 	body := map[string]any{}
@@ -75,7 +78,7 @@ func (n *naiveReport) play(t *testing.T, name, request, answer string) int {
 		return 0
 	}
 	path = strings.TrimSuffix(strings.TrimPrefix(path, "POST /v3"), "/1001")
-	got := encodedAnswer(t, n.answer(path, body, time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)))
+	got := encodedAnswer(t, n.answer(path, body, now))
 	_, want, _ := strings.Cut(answer, "\n\n")
 	if diff := cmp.Diff(naiveObject([]byte(want)), got); diff != "" {
 		t.Errorf("%s (-want +naive):\n%s", name, diff)
@@ -137,6 +140,8 @@ func reportEvents(t *testing.T, lines []byte) []schemas.Event {
 			Runtime  *int64 // milliseconds
 			Props    json.RawMessage
 			Own      json.RawMessage
+
+			Exception *struct{ ClassName, MethodName, Message, StackTrace string }
 		}
 		if err := json.Unmarshal(line, &e); err != nil {
 			t.Fatalf("%s: %v", line, err)
@@ -144,6 +149,12 @@ func reportEvents(t *testing.T, lines []byte) []schemas.Event {
 		one := schemas.Event{
 			Product: 1001, Client: e.Client, Time: e.Time.UnixMilli(), Name: e.Name, Category: e.Category,
 			RuntimeMS: e.Runtime, ClientProps: e.Props, Properties: e.Own, RandomID: "r",
+		}
+		if e.Exception != nil {
+			one.Exception = &schemas.Exception{
+				Class: e.Exception.ClassName, Method: e.Exception.MethodName,
+				Message: e.Exception.Message, Stack: e.Exception.StackTrace,
+			}
 		}
 		if e.Value != nil {
 			v, err := schemas.ParseDecimal(e.Value, schemas.ValueScale)

@@ -87,6 +87,12 @@ func play(t *testing.T, path string) {
 // client sees it, with random parts masked.
 func converse(t *testing.T, h http.Handler, text string) string {
 	t.Helper()
+	return formatAnswer(exchange(t, h, text))
+}
+
+// exchange sends a request as it is on the wire.
+func exchange(t *testing.T, h http.Handler, text string) *httptest.ResponseRecorder {
+	t.Helper()
 	head, body, _ := strings.Cut(text, "\n\n")
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(head + "\n\n")))
 	if err != nil {
@@ -97,7 +103,11 @@ func converse(t *testing.T, h http.Handler, text string) string {
 	r.Body = io.NopCloser(strings.NewReader(body))
 	out := httptest.NewRecorder()
 	h.ServeHTTP(out, r)
+	return out
+}
 
+// formatAnswer returns an answer as a client sees it, with random parts masked.
+func formatAnswer(out *httptest.ResponseRecorder) string {
 	var b bytes.Buffer
 	fmt.Fprintln(&b, out.Code, http.StatusText(out.Code))
 	for _, name := range []string{"Allow", "Content-Type", "Retry-After", "Set-Cookie", headerWatermark, headerAsOf, headerPartial} {
