@@ -27,6 +27,8 @@ func FuzzDecodeEventsQuestion(f *testing.F) {
 		`{"startDate":"2024-01-01","x":"` + "\xff" + `"}`, `{"startDate":"2024-01-01","startDate":"2024-01-01"}`,
 		`{"startDate":"2024-01-01","paging":{"page":9223372036854775807,"perPage":1000}}`,
 		`{"startDate":"0000-01-01","endDate":"9999-12-31T23:59:59"}`,
+		`{"startDate":"2024-01-01","filters":{"id":["018f2f82-4a9b-8004-8000-00000000007b"],"randomId":"x"}}`,
+		`{"startDate":"0000-01-01","filters":{"id":"00000000-0000-8000-8000-000000000000"}}`,
 	} {
 		f.Add(body)
 	}
@@ -38,7 +40,7 @@ func FuzzDecodeEventsQuestion(f *testing.F) {
 			}
 			return
 		}
-		if q.from >= q.to || q.page < 1 || q.perPage < 1 || q.perPage > maxPerPage {
+		if q.from >= q.to || q.scanned.from < q.from || q.scanned.to > q.to || q.scanned.from >= q.scanned.to || q.page < 1 || q.perPage < 1 || q.perPage > maxPerPage {
 			t.Errorf("%q: %+v", body, q)
 		}
 		for _, total := range []int64{0, 1, 10, 1<<62 + 1} {

@@ -34,6 +34,7 @@ type goldenEvent struct {
 	ID         string          `json:"id"`
 	Session    string          `json:"session"`
 	App        string          `json:"app"`
+	AppKey     string          `json:"app_key"`
 	AppVersion string          `json:"app_version"`
 	Content    string          `json:"content_locale"`
 	UI         string          `json:"ui_locale"`
@@ -105,7 +106,7 @@ func (w *listWorld) goldenEvents(lines []byte) {
 		}
 		w.append(e.Shard, schemas.Event{
 			Product: e.Product, Client: e.Client, Time: e.Time, Name: e.Name, RandomID: e.ID, SessionID: e.Session,
-			AppName: e.App, AppVersion: e.AppVersion, ContentLocale: e.Content, UILocale: e.UI, Offline: e.Offline,
+			AppName: e.App, AppKey: e.AppKey, AppVersion: e.AppVersion, ContentLocale: e.Content, UILocale: e.UI, Offline: e.Offline,
 			UserAgent: e.Agent, IP: e.IP, User: e.User, Properties: e.Properties,
 		})
 		if h := w.shards[e.Shard]; h.next%2 == 0 {

@@ -3,6 +3,7 @@ package query
 import (
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -22,6 +23,8 @@ type naiveQuestion struct {
 	start, end    int64 // epoch seconds
 	names         []string
 	ids           []string
+	events        []string // ids of answers; nil: no filter
+	randomIDs     []string
 	realms        []string
 	groups        []string
 	roles         []string
@@ -35,7 +38,7 @@ func (q naiveQuestion) body() string {
 		"endDate":   time.Unix(q.end, 0).UTC().Format("2006-01-02T15:04:05"),
 		"unknown":   map[string]any{"x": 1},
 		"filters": map[string]any{
-			"name": q.names,
+			"name": q.names, "id": q.events, "randomId": q.randomIDs,
 			"user": map[string]any{"id": q.ids, "realm": q.realms, "group": q.groups, "role": q.roles},
 		},
 	}
@@ -59,10 +62,9 @@ func (q naiveQuestion) wants(s stored, products []int64) bool {
 		Groups []string
 		Roles  []string
 	}{}
-	if s.User == nil {
+	json.Unmarshal(s.User, &u)
+	if u.ID == "" {
 		u.ID = fmt.Sprint(s.Client)
-	} else {
-		json.Unmarshal(s.User, &u)
 	}
 	one := func(wanted []string, has ...string) bool {
 		for _, want := range wanted {
@@ -74,7 +76,7 @@ func (q naiveQuestion) wants(s stored, products []int64) bool {
 		}
 		return len(wanted) == 0
 	}
-	return one(q.names, s.Name) && one(q.ids, u.ID) && one(q.realms, u.Realm...) && one(q.groups, u.Groups...) && one(q.roles, u.Roles...)
+	return one(q.names, s.Name) && one(q.events, naiveID(s)) && one(q.randomIDs, s.RandomID) && one(q.ids, u.ID) && one(q.realms, u.Realm...) && one(q.groups, u.Groups...) && one(q.roles, u.Roles...)
 }
 
 // answer is the whole answer, as generic JSON.
@@ -118,9 +120,18 @@ func (q naiveQuestion) answer(all []stored, products []int64) map[string]any {
 	}
 }
 
+// naiveID writes the 128 bits of an id one after the other.
+func naiveID(s stored) string {
+	bits := fmt.Sprintf("%048b1000%010b0%063b", s.Time, s.shard, s.offset)
+	bits = bits[:64] + "10" + bits[64:]
+	n, _ := new(big.Int).SetString(bits, 2)
+	hex := fmt.Sprintf("%032x", n)
+	return hex[:8] + "-" + hex[8:12] + "-" + hex[12:16] + "-" + hex[16:20] + "-" + hex[20:]
+}
+
 func naiveResult(s stored) map[string]any {
 	out := map[string]any{
-		"datetime": float64(s.Time), "id": s.RandomID, "name": s.Name, "tenantId": fmt.Sprint(s.Product),
+		"datetime": float64(s.Time), "id": naiveID(s), "randomId": s.RandomID, "name": s.Name, "tenantId": fmt.Sprint(s.Product),
 		"parameters": map[string]any{}, "user": map[string]any{"id": fmt.Sprint(s.Client)},
 	}
 	for field, v := range map[string]string{
@@ -137,8 +148,15 @@ func naiveResult(s stored) map[string]any {
 	if s.Properties != nil {
 		out["parameters"] = generic(s.Properties)
 	}
+	if s.AppName == "" && s.AppKey != "" {
+		out["appName"] = s.AppKey
+	}
 	if s.User != nil {
-		out["user"] = generic(s.User)
+		user := generic(s.User).(map[string]any)
+		if user["id"] == nil {
+			user["id"] = fmt.Sprint(s.Client)
+		}
+		out["user"] = user
 	}
 	return out
 }
@@ -171,6 +189,19 @@ func randomQuestion(r *rand.Rand) naiveQuestion {
 	return q
 }
 
+// nameEvents makes some questions name a few events, by either of their ids.
+func (q *naiveQuestion) nameEvents(r *rand.Rand, all []stored) {
+	for range r.IntN(4) {
+		s := all[r.IntN(len(all))]
+		switch r.IntN(4) {
+		case 0:
+			q.events = append(q.events, naiveID(s))
+		case 1:
+			q.randomIDs = append(q.randomIDs, s.RandomID)
+		}
+	}
+}
+
 // TestEventsAgree compares answers with the oracle's, over events that lie
 // partly in the lake and partly with their owners; with little memory, so that
 // the order has to be found in several looks.
@@ -183,6 +214,7 @@ func TestEventsAgree(t *testing.T) {
 		w.fill(r, 300+r.IntN(900))
 		for range laketest.Repetitions(15) {
 			q := randomQuestion(r)
+			q.nameEvents(r, w.all(nil))
 			token, products := "A", []int64{1, 2, 3}
 			if r.IntN(4) == 0 {
 				token, products = "A2", []int64{2}

@@ -87,7 +87,7 @@ func (a *eventsAPI) plan(ctx context.Context, ask *eventsQuestion) (*eventsPage,
 // rows.
 func (a *eventsAPI) page(ctx context.Context, ask *eventsQuestion, v *view.View) (*eventsPage, error) {
 	scan := &view.OrderedScan{
-		View: v, From: ask.from, To: ask.to, Filter: ask.filter(), Columns: ask.columns(), Wants: ask.wants, MaxKeys: a.maxKeys,
+		View: v, From: ask.scanned.from, To: ask.scanned.to, Filter: ask.filter(), Columns: ask.columns(), Wants: ask.wants, MaxKeys: a.maxKeys,
 	}
 	all, err := scan.Count(ctx)
 	if err != nil {
@@ -111,9 +111,9 @@ func (q *eventsQuestion) request() view.Request {
 }
 
 // filter lets through the events of the period and of the products that the asker
-// may see. Names and users are compared row by row: see wants.
+// may see. Names, ids and users are compared row by row: see wants.
 func (q *eventsQuestion) filter() columns.Filter {
-	return columns.Filter{Products: q.products, TimeFrom: q.from, TimeTo: q.to}
+	return columns.Filter{Products: q.products, TimeFrom: q.scanned.from, TimeTo: q.scanned.to}
 }
 
 // selectKeys returns the keys of the page, in the order of the answer.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"weir/query/view"
 	"weir/schemas/columns"
 )
 
@@ -31,6 +32,9 @@ func (q *eventsQuestion) columns() []string {
 	if len(q.names) > 0 {
 		names = append(names, columns.Name)
 	}
+	if len(q.randomIDs) > 0 {
+		names = append(names, columns.RandomID)
+	}
 	if !q.user.empty() {
 		names = append(names, columns.User, columns.ClientID)
 	}
@@ -39,44 +43,46 @@ func (q *eventsQuestion) columns() []string {
 
 // wants returns which rows of a batch pass the filters, and nil if all do.
 func (q *eventsQuestion) wants(rows *columns.View) func(int) bool {
-	var named func(int) bool
+	var tests []func(int) bool
 	if len(q.names) > 0 {
-		named = matchColumn(&rows.Name, func(name string) bool { return slices.Contains(q.names, name) })
+		tests = append(tests, once(&rows.Name, func(name string) bool { return slices.Contains(q.names, name) }))
 	}
-	if q.user.empty() {
-		return named
+	if len(q.randomIDs) > 0 {
+		tests = append(tests, once(&rows.RandomID, func(id string) bool { return slices.Contains(q.randomIDs, id) }))
 	}
-	user := matchColumn(&rows.User, q.user.matches)
+	if q.ids != nil {
+		tests = append(tests, func(i int) bool { return q.ids[view.RowID{Shard: rows.Shard[i], Offset: rows.Offset[i]}] })
+	}
+	if !q.user.empty() {
+		tests = append(tests, q.user.test(rows))
+	}
+	switch len(tests) {
+	case 0:
+		return nil
+	case 1:
+		return tests[0]
+	}
 	return func(i int) bool {
-		if named != nil && !named(i) {
-			return false
-		}
-		if rows.User.Null(i) {
-			return q.user.matchesClient(rows.Client[i])
-		}
-		return user(i)
+		return !slices.ContainsFunc(tests, func(passes func(int) bool) bool { return !passes(i) })
 	}
 }
 
-// matchColumn returns whether the value of a row of col is wanted. Each value of a
-// dictionary-encoded column is decided once for all its rows.
-func matchColumn(col *columns.Strings, want func(string) bool) func(int) bool {
+// once returns f of the value of a row of col, "" for null. Each value of a
+// dictionary-encoded column is computed once for all its rows.
+func once[T any](col *columns.Strings, f func(string) T) func(int) T {
 	if !col.IsDictionary() {
-		return func(i int) bool { return want(col.At(i)) }
+		return func(i int) T { return f(col.At(i)) }
 	}
-	verdicts := make([]int8, col.DictionaryLen()) // 0 is not decided yet
-	return func(i int) bool {
+	known := make([]*T, col.DictionaryLen())
+	return func(i int) T {
 		code := col.Code(i)
 		if code < 0 {
-			return want("")
+			return f("")
 		}
-		if verdicts[code] == 0 {
-			verdicts[code] = -1
-			if want(col.DictionaryValue(code)) {
-				verdicts[code] = 1
-			}
+		if known[code] == nil {
+			known[code] = new(f(col.DictionaryValue(code)))
 		}
-		return verdicts[code] > 0
+		return *known[code]
 	}
 }
 
@@ -88,20 +94,46 @@ type eventUser struct {
 	Roles  oneOrMany `json:"roles"`
 }
 
-// matches reports whether `$user` passes. One that cannot be decoded does not.
-func (f *userFilter) matches(text string) bool {
-	var u eventUser
-	if err := json.Unmarshal([]byte(text), &u); err != nil {
-		return false
+// verdict is what `$user` alone decides about a row.
+type verdict int8
+
+const (
+	refused  verdict = iota
+	accepted         // whoever the client is
+	byEUID           // if the EUID is wanted as user id
+)
+
+// test returns which rows of a batch pass.
+func (f *userFilter) test(rows *columns.View) func(int) bool {
+	judge := once(&rows.User, f.judge)
+	return func(i int) bool {
+		switch judge(i) {
+		case accepted:
+			return true
+		case byEUID:
+			return slices.Contains(f.ids, strconv.FormatInt(rows.Client[i], 10))
+		default:
+			return false
+		}
 	}
-	return overlaps(f.ids, u.ID) && overlaps(f.realms, u.Realm) && overlaps(f.groups, u.Groups) && overlaps(f.roles, u.Roles)
 }
 
-// matchesClient reports whether an event without `$user` passes: its user has the
-// client's id, and no realm, group or role.
-func (f *userFilter) matchesClient(client int64) bool {
-	return overlaps(f.ids, []string{strconv.FormatInt(client, 10)}) &&
-		len(f.realms) == 0 && len(f.groups) == 0 && len(f.roles) == 0
+// judge decides on `$user`. Without an id in it, or without all of it, the user's
+// id is the EUID, as the answer shows it. One that is no object has no members.
+func (f *userFilter) judge(text string) verdict {
+	var u eventUser
+	if err := json.Unmarshal([]byte(text), &u); err != nil {
+		u = eventUser{}
+	}
+	switch {
+	case !overlaps(f.realms, u.Realm) || !overlaps(f.groups, u.Groups) || !overlaps(f.roles, u.Roles):
+		return refused
+	case len(f.ids) > 0 && len(u.ID) == 0:
+		return byEUID
+	case overlaps(f.ids, u.ID):
+		return accepted
+	}
+	return refused
 }
 
 // overlaps reports whether one of has is wanted. An empty wanted accepts all.

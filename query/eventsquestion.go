@@ -3,6 +3,7 @@ package query
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"time"
 
@@ -23,6 +24,9 @@ const (
 type eventsQuestion struct {
 	from, to      int64 // epoch milliseconds, half-open; whole seconds
 	names         []string
+	randomIDs     []string
+	ids           map[view.RowID]bool // nil is every event
+	scanned       interval            // of the period, what a scan has to read: less only if ids are given
 	user          userFilter
 	page, perPage int64
 	oldestFirst   bool
@@ -41,9 +45,14 @@ type eventsBody struct {
 }
 
 // eventsFilters is the published member filters.
+//
+// ID and RandomID are additions of Weir: they find an event again by the id of an
+// answer, and by that of its producer.
 type eventsFilters struct {
-	Name []string          `json:"name"`
-	User *eventsUserFilter `json:"user"`
+	Name     []string          `json:"name"`
+	ID       oneOrMany         `json:"id"`
+	RandomID oneOrMany         `json:"randomId"`
+	User     *eventsUserFilter `json:"user"`
 }
 
 // eventsUserFilter is the published member filters.user.
@@ -93,13 +102,37 @@ func decodeEventsQuestion(body io.Reader, lookback time.Duration) (*eventsQuesti
 	if err := q.setOrder(in.SortOrder); err != nil {
 		return nil, err
 	}
-	if f := in.Filters; f != nil {
-		q.names = f.Name
-		if f.User != nil {
-			q.user = newUserFilter(f.User)
+	if in.Filters != nil {
+		if err := q.setFilters(in.Filters); err != nil {
+			return nil, err
 		}
 	}
 	return q, nil
+}
+
+// setFilters reads the filters. The first id that is none is a 400: it can only be
+// a mistake, and most likely it is a random_id.
+func (q *eventsQuestion) setFilters(in *eventsFilters) error {
+	q.names, q.randomIDs = in.Name, in.RandomID
+	if in.User != nil {
+		q.user = newUserFilter(in.User)
+	}
+	if len(in.ID) == 0 {
+		return nil
+	}
+	q.ids = make(map[view.RowID]bool, len(in.ID))
+	first, last := int64(math.MaxInt64), int64(math.MinInt64)
+	for i, text := range in.ID {
+		key, ok := parseEventUUID(text)
+		if !ok {
+			return fieldError("bad_value", fmt.Sprintf("filters.id[%d]", i), "is not the id of an event; filters.randomId finds the random_id of a producer")
+		}
+		q.ids[key.ID()] = true
+		from, to := idPeriod(key)
+		first, last = min(first, from), max(last, to)
+	}
+	q.scanned = q.scanned.narrow(first, last)
+	return nil
 }
 
 // setPeriod reads both dates. Without an end date the period ends with the current
@@ -126,7 +159,21 @@ func (q *eventsQuestion) setPeriod(in *eventsBody, now time.Time, lookback time.
 		return fieldError("bad_period", "startDate", fmt.Sprintf("must not be more than %s ago", lookback))
 	}
 	q.from, q.to = start.UnixMilli(), end.UnixMilli()
+	q.scanned = interval{q.from, q.to}
 	return nil
+}
+
+// interval is a half-open period of epoch milliseconds.
+type interval struct{ from, to int64 }
+
+// narrow returns what p and [from, to) share; if that is nothing, the first
+// millisecond of p, as a scan of no time at all would be one of all times.
+func (p interval) narrow(from, to int64) interval {
+	shared := interval{max(p.from, from), min(p.to, to)}
+	if shared.from >= shared.to {
+		return interval{p.from, p.from + 1}
+	}
+	return shared
 }
 
 // earliest returns the first startDate that a lookback allows: the beginning of a

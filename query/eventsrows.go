@@ -1,6 +1,7 @@
 package query
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"weir/query/view"
@@ -23,7 +25,7 @@ const (
 func resultColumns() []string {
 	return []string{
 		columns.ProductID, columns.ClientID, columns.Time, columns.Name, columns.SessionID, columns.RandomID,
-		columns.AppName, columns.AppVersion, columns.ContentLocale, columns.UILocale, columns.Offline,
+		columns.AppKey, columns.AppName, columns.AppVersion, columns.ContentLocale, columns.UILocale, columns.Offline,
 		columns.UserAgent, columns.IP, columns.User, columns.Properties, columns.Shard, columns.Offset,
 	}
 }
@@ -150,17 +152,25 @@ func (p *pageRows) shrink(first int) {
 	}
 }
 
-// appendResult encodes row i as the published API shows it. Members that an event
-// does not have are left out; `user` and `parameters` are always there.
+// appendResult encodes row i as the published API shows it, and with randomId, an
+// addition of Weir. Members that an event does not have are left out; `user` and
+// `parameters` are always there. The name of the application is `$app_name`, or
+// the app_key of the request that brought the event: the producer's document
+// gives it to say "which application generated the event".
 func appendResult(dst []byte, v *columns.View, i int) []byte {
 	dst = append(dst, '{')
-	dst = appendText(dst, "appName", &v.AppName, i)
+	app := &v.AppName
+	if app.Null(i) {
+		app = &v.AppKey
+	}
+	dst = appendText(dst, "appName", app, i)
 	dst = appendText(dst, "appVersion", &v.AppVersion, i)
 	dst = appendText(dst, "contentLocale", &v.ContentLocale, i)
 	dst = append(dst, `"datetime":`...)
 	dst = strconv.AppendInt(dst, v.TimeMS(i), 10)
-	dst = append(dst, ',')
-	dst = appendText(dst, "id", &v.RandomID, i)
+	dst = append(dst, `,"id":"`...)
+	dst = appendEventUUID(dst, view.EventKey{Time: v.TimeMS(i), Shard: v.Shard[i], Offset: v.Offset[i]})
+	dst = append(dst, `",`...)
 	dst = appendText(dst, "name", &v.Name, i)
 	if !v.Offline.Null(i) {
 		dst = append(dst, `"offline":`...)
@@ -170,24 +180,37 @@ func appendResult(dst []byte, v *columns.View, i int) []byte {
 	dst = append(dst, `"parameters":`...)
 	dst = appendObject(dst, &v.Properties, i)
 	dst = append(dst, ',')
+	dst = appendText(dst, "randomId", &v.RandomID, i)
 	dst = appendText(dst, "sessionId", &v.SessionID, i)
 	dst = append(dst, `"tenantId":"`...)
 	dst = strconv.AppendInt(dst, v.Product[i], 10)
 	dst = append(dst, `",`...)
 	dst = appendText(dst, "uiLocale", &v.UILocale, i)
-	dst = append(dst, `"user":`...)
-	if v.User.Null(i) {
-		dst = append(dst, `{"id":"`...)
-		dst = strconv.AppendInt(dst, v.Client[i], 10)
-		dst = append(dst, `"}`...)
-	} else {
-		dst = appendObject(dst, &v.User, i)
-	}
+	dst = appendUser(append(dst, `"user":`...), v, i)
 	dst = append(dst, ',')
 	dst = appendText(dst, "userAgent", &v.UserAgent, i)
 	dst = appendText(dst, "userIp", &v.IP, i)
 	dst[len(dst)-1] = '}'
 	return dst
+}
+
+// appendUser appends `$user` as it was sent. If it has no id, or is missing, the
+// client's EUID is the id: everybody who did something has a name to filter by.
+func appendUser(dst []byte, v *columns.View, i int) []byte {
+	start := len(dst)
+	dst = appendObject(dst, &v.User, i)
+	var u eventUser
+	if err := json.Unmarshal(dst[start:], &u); err == nil && len(u.ID) > 0 {
+		return dst
+	}
+	rest := bytes.Clone(dst[start+1:]) // all but the first brace
+	dst = append(dst[:start], `{"id":"`...)
+	dst = strconv.AppendInt(dst, v.Client[i], 10)
+	dst = append(dst, '"')
+	if rest[0] != '}' {
+		dst = append(dst, ',')
+	}
+	return append(dst, rest...)
 }
 
 // appendText appends a member and a comma, and nothing for null.
