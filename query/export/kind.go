@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/apache/arrow/go/v17/arrow/decimal128"
-
 	"weir/schemas"
 	"weir/schemas/columns"
 	"weir/schemas/property"
@@ -28,9 +26,6 @@ type Field struct {
 	Name   string                                  // in the header of the CSV
 	Append func(dst []byte, r *Rows, i int) []byte // the value of row i as text; nothing for null
 }
-
-// rawCode is the Code of raw events.
-const rawCode = "raw"
 
 // WantColumns are the columns that the Wants of all kinds read.
 func WantColumns() []string { return []string{columns.Name, columns.ExceptionClass} }
@@ -84,66 +79,8 @@ func isException(r *Rows, i int) bool {
 	return !r.ExceptionClass.Null(i) || r.Name.At(i) == schemas.ExceptionName
 }
 
-// RawEvents are all events.
-func RawEvents() Kind {
-	return Kind{
-		Code: rawCode,
-		Columns: []string{
-			columns.RandomID, columns.Arrival, columns.Time, columns.ClientID, columns.Name, columns.Category, columns.Value,
-			columns.SessionID, columns.RuntimeMS, columns.AppKey, columns.Properties, columns.Shard, columns.Offset,
-			columns.ExceptionClass,
-		},
-		Fields: []Field{
-			rawField("id", func(dst []byte, r *Rows, i int) []byte { return append(dst, r.RandomID.At(i)...) }),
-			rawField("received", func(dst []byte, r *Rows, i int) []byte { return appendMillis(dst, r.Arrival[i]) }),
-			rawField("time", func(dst []byte, r *Rows, i int) []byte { return appendMillis(dst, r.Time[i]) }),
-			rawField("clientId", appendClient),
-			rawField("name", func(dst []byte, r *Rows, i int) []byte { return append(dst, r.Name.At(i)...) }),
-			rawField("category", func(dst []byte, r *Rows, i int) []byte { return append(dst, r.Category.At(i)...) }),
-			rawField("value", appendValue),
-			rawField("sessionId", func(dst []byte, r *Rows, i int) []byte { return append(dst, r.SessionID.At(i)...) }),
-			rawField("runtime", appendRuntime),
-			rawField("appKey", func(dst []byte, r *Rows, i int) []byte { return append(dst, r.AppKey.At(i)...) }),
-			rawField("properties", appendProperties),
-			rawField("shard", func(dst []byte, r *Rows, i int) []byte { return strconv.AppendInt(dst, int64(r.Shard[i]), 10) }),
-			rawField("offset", func(dst []byte, r *Rows, i int) []byte { return strconv.AppendInt(dst, r.Offset[i], 10) }),
-		},
-		Wants: func(*Rows, int) bool { return true },
-	}
-}
-
-// rawField is a column with its name as key.
-func rawField(name string, value func(dst []byte, r *Rows, i int) []byte) Field {
-	return Field{Key: name, Name: name, Append: value}
-}
-
 func appendClient(dst []byte, r *Rows, i int) []byte {
 	return strconv.AppendInt(dst, r.Client[i], 10)
-}
-
-// appendValue appends the value as a decimal number of any size.
-func appendValue(dst []byte, r *Rows, i int) []byte {
-	if r.Value.Null(i) {
-		return dst
-	}
-	return appendDecimal(dst, r.Value.At(i), schemas.ValueScale)
-}
-
-// appendRuntime appends the runtime in seconds, the unit in which it was sent.
-func appendRuntime(dst []byte, r *Rows, i int) []byte {
-	if r.Runtime.Null(i) {
-		return dst
-	}
-	return appendDecimal(dst, decimal128.FromI64(r.Runtime.At(i)), 3)
-}
-
-// appendProperties appends the event's properties as JSON, and an empty object if
-// it has none.
-func appendProperties(dst []byte, r *Rows, i int) []byte {
-	if r.Properties.Null(i) {
-		return append(dst, "{}"...)
-	}
-	return append(dst, r.Properties.At(i)...)
 }
 
 // clientFields are the first columns of both tracking files: the time, the client,

@@ -30,6 +30,7 @@ func sample() []schemas.Event {
 	ms := func(n int64) *int64 { return &n }
 	decimal := func(hi int64, lo uint64) *decimal128.Num { n := decimal128.New(hi, lo); return &n }
 	const client = 8404172500676253691
+	offline := true
 	full := []byte(`{"prodEdition":"Pro","prodVersion":"3.1","prodBuild":"951","prodLanguage":"de","licenseType":"purchased",` +
 		`"licenseStatus.activated":true,"licenseStatus.expired":false,"os.version":"MS Win 10","osWordLength":"64-bit","osLanguage":"de",` +
 		`"cpuType":"Intel \"Core\" i7","cpuCores":4,"ram":8192,"displayCount":1,"resolution":"1920x1080","dotNetVersion":"2.0;3.5 SP1",` +
@@ -51,6 +52,12 @@ func sample() []schemas.Event {
 			Exception: &schemas.Exception{Class: "IOError", Method: "File.read", Message: `no "such" file`, Stack: "at a\r\nat b"},
 		},
 		{Product: 1001, Client: 42, Time: 1709284504000, Name: "crash", RandomID: "r-6", Exception: &schemas.Exception{Message: "=1+1"}},
+		{Product: 1001, Client: 42, Time: 1709284505000, Name: "empty", RandomID: "r-8", Exception: &schemas.Exception{}, Offline: new(bool)},
+		{
+			Product: 1001, Client: 42, Time: 1709284505500, Name: "all", RandomID: "r-9", AppName: "Anvil, \"Pro\"", AppVersion: "3.1",
+			ContentLocale: "de-AT", UILocale: "en", Offline: &offline, UserAgent: "Mozilla/5.0 (X11; Linux)", IP: "192.0.2.1",
+			User: []byte(`{"id":"ann","realm":["eu"],"groups":[]}`), ClientProps: []byte(`{"geography.country":"AT","ram":null}`),
+		},
 		{Product: 1001, Client: 42, Time: 1709284505999, Name: "grüße", RandomID: "r-7", Value: decimal(-1, 1<<64-1), Category: text("")},
 	}
 }
@@ -132,7 +139,7 @@ func TestKindsDivideEvents(t *testing.T) {
 				}
 			}
 			want := map[string]string{
-				"session_start": "[raw]", "session_stop": "[raw]", "exception": "[exc raw]", "crash": "[exc raw]",
+				"empty": "[exc raw]", "session_start": "[raw]", "session_stop": "[raw]", "exception": "[exc raw]", "crash": "[exc raw]",
 			}[events[i].Name]
 			if want == "" {
 				want = "[cust raw]"
