@@ -55,3 +55,56 @@ func TestCrossOrigin(t *testing.T) {
 		}
 	}
 }
+
+// TestBrowsersMayAskForLists plays what a browser does with the published example
+// of the User Events API, whose page sets the token itself: it asks first whether
+// it may, then sends the request. The Events API is the same.
+func TestBrowsersMayAskForLists(t *testing.T) {
+	const page, other = "https://app.example.org", "https://evil.example"
+	const body = `{"refId":"CB6150","startDate":"2025-11-01","from":"2025-06-01T00:00:00.000Z","until":"2025-06-23T23:59:00.000Z"}`
+	for name, c := range map[string]struct {
+		origins []string
+		origin  string
+		allowed bool
+	}{
+		"an allowed page":    {[]string{"https://another.example", page}, page, true},
+		"every page":         {[]string{"*"}, page, true},
+		"a stranger":         {[]string{page}, other, false},
+		"none is configured": {nil, page, false},
+		"no browser":         {[]string{page}, "", false},
+	} {
+		w := newListWorld(t, Config{AllowedOrigins: c.origins})
+		for _, path := range []string{userEventsPath, eventsPath} {
+			preflight := w.preflight(path, c.origin)
+			answer := w.post(path, "Bearer "+w.tokens["A"], body, "Origin", c.origin)
+			wantStatus, wantOrigin := http.StatusMethodNotAllowed, ""
+			if c.allowed {
+				wantStatus, wantOrigin = http.StatusNoContent, c.origin
+				if got := preflight.Header().Get("Access-Control-Allow-Headers"); !strings.Contains(got, "Authorization") || !strings.Contains(got, "Content-Type") {
+					t.Errorf("%s, %s: a page may set %q", name, path, got)
+				}
+			}
+			if preflight.Code != wantStatus || preflight.Header().Get("Access-Control-Allow-Origin") != wantOrigin {
+				t.Errorf("%s, %s: preflight %d %v", name, path, preflight.Code, preflight.Header())
+			}
+			got := answer.Header()
+			if answer.Code == http.StatusMethodNotAllowed || got.Get("Access-Control-Allow-Origin") != wantOrigin || got.Get("Access-Control-Allow-Credentials") != "" {
+				t.Errorf("%s, %s: %d %v", name, path, answer.Code, got)
+			}
+			if (got.Get("Vary") == "Origin") != (c.origins != nil) {
+				t.Errorf("%s, %s: Vary %q", name, path, got.Get("Vary"))
+			}
+		}
+	}
+}
+
+// preflight sends what a browser asks before a page may send a POST.
+func (w *listWorld) preflight(path, origin string) *httptest.ResponseRecorder {
+	r := httptest.NewRequestWithContext(w.t.Context(), http.MethodOptions, path, nil)
+	r.Header.Set("Origin", origin)
+	r.Header.Set("Access-Control-Request-Method", http.MethodPost)
+	r.Header.Set("Access-Control-Request-Headers", "authorization,content-type")
+	rec := httptest.NewRecorder()
+	w.Handler().ServeHTTP(rec, r)
+	return rec
+}

@@ -17,6 +17,7 @@ import (
 type eventsAPI struct {
 	responder
 	credentials
+	cors         cors
 	lookback     time.Duration // see Config.Lookback
 	maxKeys      int64         // see view.OrderedScan; 0 means its default. Tests lower it
 	maxPageBytes int           // of rows held at once; 0 means maxPageBytes. Tests lower it
@@ -24,9 +25,9 @@ type eventsAPI struct {
 
 // mount adds the paths of the API to mux.
 func (a *eventsAPI) mount(mux *http.ServeMux, rt *router) {
-	mux.Handle("/analytics/api/v1/events", rt.handle(endpoint{
+	mux.Handle("/analytics/api/v1/events", a.cors.wrap(http.MethodPost, rt.handle(endpoint{
 		name: "events", method: http.MethodPost, answer: a.answer, encodeError: encodeEventsError,
-	}))
+	})))
 	rt.handleUnknown(mux, "/analytics/", "events_unknown", encodeEventsError)
 }
 

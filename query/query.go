@@ -74,6 +74,7 @@ type Config struct {
 	PublicEndpoint string        // URL of the object store as clients see it; "" means scheme and Host of the request, or see DirectLinks
 	DirectLinks    bool          // without PublicEndpoint, links lead to the store's own address, because this process does not proxy them
 	Origins        []string      // values of Origin that the Reporting API allows besides its own host; nil means https://analytics.revenera.com
+	AllowedOrigins []string      // values of Origin whose pages may read answers of the User Events API and the Events API; "*" is every one, nil none
 	TrustProxy     bool          // believe X-Forwarded-Proto, for Secure cookies and https links, and the last X-Forwarded-For, for wrong passwords
 	Builds         int           // export files built at once; 0 means 2
 	DeflateLevel   int           // of export files, 1 (fast) to 9 (small); 0 means 1
@@ -160,8 +161,8 @@ func newService(cfg Config, deps Deps, bucket export.Bucket) (*Service, error) {
 	passwords := newPasswords(deps.Registry, cfg.TrustProxy)
 	tokens := credentials{registry: deps.Registry, passwords: passwords}
 	s.router = &router{limits: respond.limits, log: deps.Log, metrics: m}
-	s.userEvents = userEventsAPI{responder: respond, registry: deps.Registry, credentials: tokens}
-	s.events = eventsAPI{responder: respond, credentials: tokens, lookback: cfg.Lookback}
+	s.userEvents = userEventsAPI{responder: respond, registry: deps.Registry, credentials: tokens, cors: listCORS(cfg.AllowedOrigins)}
+	s.events = eventsAPI{responder: respond, credentials: tokens, cors: listCORS(cfg.AllowedOrigins), lookback: cfg.Lookback}
 	s.reporting = newReportingAPI(cfg, deps.Registry, respond, passwords, s.files)
 	return s, nil
 }

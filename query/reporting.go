@@ -73,8 +73,9 @@ func newReportingAPI(cfg Config, reg *registry.Registry, respond responder, pass
 
 // mount adds the paths of the API to mux.
 func (a *reportingAPI) mount(mux *http.ServeMux, rt *router) {
+	own := reportingCORS(a.origins)
 	at := func(path string, routes ...route) {
-		mux.Handle(path, crossOrigin(a.origins, methodsOf(routes), a.methodMux(rt, routes)))
+		mux.Handle(path, own.wrap(methodsOf(routes), a.methodMux(rt, routes)))
 	}
 	product := a.sessions.withProduct
 	at("/v3/request-csrf", route{http.MethodGet, "request_csrf", a.sessions.requestCsrf})

@@ -23,15 +23,16 @@ import (
 type userEventsAPI struct {
 	responder
 	credentials
+	cors     cors
 	registry *registry.Registry
 	maxKeys  int64 // see view.OrderedScan; 0 means its default. Tests lower it
 }
 
 // mount adds the paths of the API to mux.
 func (a *userEventsAPI) mount(mux *http.ServeMux, rt *router) {
-	mux.Handle("/api/v3/business/report/event/user", rt.handle(endpoint{
+	mux.Handle("/api/v3/business/report/event/user", a.cors.wrap(http.MethodPost, rt.handle(endpoint{
 		name: "user_events", method: http.MethodPost, answer: a.answer, encodeError: encodeUserEventsError,
-	}))
+	})))
 	rt.handleUnknown(mux, "/api/v3/business/", "business_unknown", encodeUserEventsError)
 }
 

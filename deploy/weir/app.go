@@ -249,8 +249,9 @@ func (a *app) buildQuery(context.Context) error {
 	svc, err := query.New(query.Config{
 		Lookback: c.Lookback, ReachWait: c.ReachWait, MaxScans: c.MaxScans, ScanWait: c.ScanWait,
 		ReportBytes: int64(c.ReportBytes), WriteStall: c.WriteStall, DownloadTTL: c.DownloadTTL, PublicEndpoint: c.PublicEndpoint,
-		DirectLinks: a.cfg.S3.Endpoint == "", // clients reach AWS themselves, so no proxy is mounted
-		Origins:     c.Origins, TrustProxy: c.TrustProxy, Builds: c.Builds, DeflateLevel: c.DeflateLevel, CloseEvery: c.CloseEvery,
+		DirectLinks:    a.cfg.S3.Endpoint == "", // clients reach AWS themselves, so no proxy is mounted
+		AllowedOrigins: c.AllowedOrigins,
+		Origins:        c.Origins, TrustProxy: c.TrustProxy, Builds: c.Builds, DeflateLevel: c.DeflateLevel, CloseEvery: c.CloseEvery,
 	}, query.Deps{
 		Registry: a.registry, Lake: a.lake, Exports: a.exports, Tail: tailClient, Log: a.log, Metrics: a.metrics,
 	})

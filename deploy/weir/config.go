@@ -173,6 +173,7 @@ type queryConfig struct {
 	DownloadTTL    time.Duration `key:"download_ttl" default:"15m" help:"how long a download link works"`
 	PublicEndpoint string        `key:"public_endpoint" help:"URL of the object store as clients see it; empty serves downloads through the address of the request, or, when s3.endpoint is empty, links to AWS"`
 	Origins        []string      `key:"origins" default:"https://analytics.revenera.com" help:"values of Origin that the Reporting API accepts besides its own"`
+	AllowedOrigins []string      `key:"allowed_origins" help:"origins whose pages may read answers of the User Events API and the Events API in a browser, * for all"`
 	TrustProxy     bool          `key:"trust_proxy" default:"false" help:"trust X-Forwarded-Proto and the last address of X-Forwarded-For; only behind a proxy that sets both"`
 	Builds         int           `key:"builds" default:"2" help:"download files that are built at the same time"`
 	DeflateLevel   int           `key:"deflate_level" default:"1" help:"compression of download files; 1 is fast, 9 is small"`
