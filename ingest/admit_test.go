@@ -54,7 +54,7 @@ func TestRegistryDown(t *testing.T) {
 func TestAccountsAreSeparate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newTestEdge(t, Config{})
-		body := `{"product_id":1001,"product":1001,"data":[{"product_id":1001,"euid":5,"event_name":"a","itime":1,"random_id":"same",` +
+		body := `{"product_id":1001,"product":1001,"data":[{"product_id":1001,"euid":5,"event_name":"a","itime":1700000000001,"random_id":"same",` +
 			`"properties":{"$product":1001,"product_id":1001}}]}`
 		for _, key := range []string{"key1", "key2"} {
 			if w := e.post(pathReport, key, body); w.Code != http.StatusOK {

@@ -12,11 +12,11 @@ import (
 	"weir/schemas"
 )
 
-const goodItem = `{"euid":1,"event_name":"a","itime":1}`
+const goodItem = `{"euid":1,"event_name":"a","itime":1700000000001}`
 
 // itemWith returns a body of one event with more members.
 func itemWith(members string) string {
-	return `{"data":[{"euid":1,"event_name":"a","itime":1,` + members + `}]}`
+	return `{"data":[{"euid":1,"event_name":"a","itime":1700000000001,` + members + `}]}`
 }
 
 // TestMalformed lists bodies that are refused. No event of them may be stored.
@@ -57,19 +57,19 @@ func TestMalformed(t *testing.T) {
 		{"data null", `{"data":null}`, 400, 90400, "must be a list of events, not null"},
 		{"data an object", `{"data":` + goodItem + `}`, 400, 90400, "must be a list of events, not an object"},
 		{"data twice", `{"data":[` + goodItem + `],"data":[` + goodItem + `]}`, 400, 90400, "/data is given twice"},
-		{"field twice", `{"data":[{"euid":1,"euid":1,"event_name":"a","itime":1}]}`, 400, 90400, "/data/0/euid is given twice"},
-		{"field twice, once escaped", `{"data":[{"euid":1,"\u0065uid":1,"event_name":"a","itime":1}]}`, 400, 90400, "/data/0/euid is given twice"},
+		{"field twice", `{"data":[{"euid":1,"euid":1,"event_name":"a","itime":1700000000001}]}`, 400, 90400, "/data/0/euid is given twice"},
+		{"field twice, once escaped", `{"data":[{"euid":1,"\u0065uid":1,"event_name":"a","itime":1700000000001}]}`, 400, 90400, "/data/0/euid is given twice"},
 		{"property twice", itemWith(`"properties":{"a":1,"a":1}`), 400, 90400, "/data/0/properties/a is given twice"},
 		{"twice deep inside", itemWith(`"properties":{"a":[{"b":1,"b":2}]}`), 400, 90400, "/data/0/properties/a/0/b is given twice"},
 		{"twice in what is skipped", itemWith(`"later":{"b":1,"b":2}`), 400, 90400, "is given twice"},
 		{"app_key a number", `{"app_key":5,"data":[` + goodItem + `]}`, 400, 90400, "app_key must be a string"},
 		{"app_key too long", `{"app_key":"` + long + `","data":[` + goodItem + `]}`, 400, 90400, "app_key is longer than 256"},
-		{"name not UTF-8", "{\"data\":[{\"euid\":1,\"event_name\":\"a\xff\",\"itime\":1}]}", 400, 90400, "invalid UTF-8"},
+		{"name not UTF-8", "{\"data\":[{\"euid\":1,\"event_name\":\"a\xff\",\"itime\":1700000000001}]}", 400, 90400, "invalid UTF-8"},
 		{"own property not UTF-8", itemWith("\"properties\":{\"a\":\"\xc3\x28\"}"), 400, 90400, "invalid UTF-8"},
 		{"overlong UTF-8", itemWith("\"properties\":{\"a\":\"\xc0\xaf\"}"), 400, 90400, "invalid UTF-8"},
 		{"half a surrogate", itemWith(`"properties":{"a":"\ud800"}`), 400, 90400, "surrogate"},
 		{"UTF-16", "\xff\xfe{\x00}\x00", 400, 90400, "not JSON at byte 0"},
-		{"name too long", `{"data":[{"euid":1,"event_name":"` + long + `","itime":1}]}`, 400, 90400, "data[0].event_name is longer than 256"},
+		{"name too long", `{"data":[{"euid":1,"event_name":"` + long + `","itime":1700000000001}]}`, 400, 90400, "data[0].event_name is longer than 256"},
 		{"random_id too long", itemWith(`"random_id":"` + long + `"`), 400, 90400, "data[0].random_id is longer than 256"},
 		{"category too long", itemWith(`"properties":{"$category":"` + long + `"}`), 400, 90400, "$category is longer than 256"},
 		{"version too long", itemWith(`"properties":{"$app_version":"` + strings.Repeat("x", schemas.MaxTextBytes+1) + `"}`), 400, 90400, "longer than 8192"},
@@ -112,11 +112,11 @@ func TestMalformed(t *testing.T) {
 // TestAccepted lists unusual bodies that are valid.
 func TestAccepted(t *testing.T) {
 	cases := map[string]string{
-		"unknown fields":       `{"x":{"y":[1]},"data":[{"euid":1,"event_name":"a","itime":1,"random_id":"1","later":{"z":null}}]}`,
-		"data before app_key":  `{"data":[{"euid":1,"event_name":"a","itime":1,"random_id":"2"}],"app_key":"k"}`,
-		"escaped names":        `{"\u0064ata":[{"\u0065uid":1,"event_\u006eame":"\u0061\n","itime":1,"random_id":"3"}]}`,
-		"white space":          " {\r\n\t\"data\" : [ { \"euid\" : 1 , \"event_name\" : \"a\" , \"itime\" : 1 , \"random_id\" : \"4\" } ] } \n",
-		"any name":             `{"data":[{"euid":1,"event_name":"Größe 😀 'x' ; --","itime":1,"random_id":"5"}]}`,
+		"unknown fields":       `{"x":{"y":[1]},"data":[{"euid":1,"event_name":"a","itime":1700000000001,"random_id":"1","later":{"z":null}}]}`,
+		"data before app_key":  `{"data":[{"euid":1,"event_name":"a","itime":1700000000001,"random_id":"2"}],"app_key":"k"}`,
+		"escaped names":        `{"\u0064ata":[{"\u0065uid":1,"event_\u006eame":"\u0061\n","itime":1700000000001,"random_id":"3"}]}`,
+		"white space":          " {\r\n\t\"data\" : [ { \"euid\" : 1 , \"event_name\" : \"a\" , \"itime\" : 1700000000001 , \"random_id\" : \"4\" } ] } \n",
+		"any name":             `{"data":[{"euid":1,"event_name":"Größe 😀 'x' ; --","itime":1700000000001,"random_id":"5"}]}`,
 		"nested to the limit":  itemWith(`"random_id":"6","properties":{"a":` + strings.Repeat(`[`, 64) + strings.Repeat(`]`, 64) + `}`),
 		"properties' limit":    itemWith(`"random_id":"7","properties":{` + numberedMembers(schemas.MaxProperties) + `}`),
 		"names differ by case": itemWith(`"random_id":"8","Random_ID":"x","properties":{"a":1,"A":2}`),

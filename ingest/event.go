@@ -24,7 +24,7 @@ type item struct {
 //
 //	euid         a positive int64, as a number or as a string of its digits
 //	event_name   1 to 256 bytes
-//	itime        milliseconds since 1970, 0 or later, up to an hour ahead of our clock
+//	itime        milliseconds since 1970, from schemas.MinSentTimeMS up to an hour ahead of our clock
 //	random_id    up to 256 bytes; a random UUID when absent, null or ""
 //	properties   an object; see readProperties
 func (d *decoder) readEvent() error {
@@ -126,13 +126,17 @@ func (d *decoder) euid(v jsontext.Value) int64 {
 	return id
 }
 
+// itime parses the time of an event. Seconds, sent by mistake, would be a time in
+// January 1970 and would spoil the client's first day permanently, so they are
+// refused: the first accepted number is beyond any year in seconds that a clock
+// shows (10^11 s is the year 5138).
 func (d *decoder) itime(v jsontext.Value) int64 {
 	ms, err := strconv.ParseInt(unsafeString(v), 10, 64)
 	switch {
 	case err != nil:
 		d.reject("itime", "must be whole milliseconds since 1970 as a number, without fraction or exponent")
-	case ms < schemas.MinTimeMS:
-		d.reject("itime", "lies before 1970")
+	case ms < schemas.MinSentTimeMS:
+		d.reject("itime", "is below 100000000000 (1973-03-03T09:46:40Z): it must be in milliseconds since 1970, not in seconds")
 	case ms > d.maxTime:
 		d.reject("itime", "lies more than an hour ahead; it is in milliseconds since 1970")
 	}

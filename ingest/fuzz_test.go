@@ -20,7 +20,7 @@ import (
 // JSON with as many events, a refused one gets a RequestError with a detail, and
 // every accepted event comes out of its record unchanged.
 func FuzzBody(f *testing.F) {
-	for _, file := range []string{"document", "reserved", "bad-items", "register"} {
+	for _, file := range []string{"document", "reserved", "bad-items", "register", "times"} {
 		archive, err := txtar.ParseFile("testdata/" + file + ".txtar")
 		if errors.Is(err, os.ErrNotExist) {
 			continue
@@ -60,6 +60,9 @@ func FuzzBody(f *testing.F) {
 			return // longer than the limit of a record
 		}
 		for i, want := range events {
+			if want.Time < schemas.MinSentTimeMS {
+				t.Fatalf("event %d is of %d ms, which must be seconds", i, want.Time)
+			}
 			var got schemas.Event
 			if kind, err := topic.Decode(recs.records[i].Value, &got); kind != topic.Event || err != nil {
 				t.Fatalf("event %d becomes a dead letter: %v", i, err)

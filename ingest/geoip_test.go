@@ -89,8 +89,8 @@ func TestCountryIsStamped(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			// The first event has a $client, which must not leak into the second.
-			body := fmt.Sprintf(`{"data":[{"euid":1,"event_name":"a","itime":1,"properties":{"$client":{"geography.country":"XX"}}},`+
-				`{"euid":2,"event_name":"b","itime":1,"properties":%s}]}`, x.properties)
+			body := fmt.Sprintf(`{"data":[{"euid":1,"event_name":"a","itime":1700000000001,"properties":{"$client":{"geography.country":"XX"}}},`+
+				`{"euid":2,"event_name":"b","itime":1700000000001,"properties":%s}]}`, x.properties)
 			d := &decoder{geoDB: db}
 			d.reset(1001, math.MaxInt64)
 			d.body = []byte(body)
@@ -108,7 +108,7 @@ func TestCountryIsStamped(t *testing.T) {
 func TestNoCountryWithoutDatabase(t *testing.T) {
 	d := new(decoder)
 	d.reset(1001, math.MaxInt64)
-	d.body = []byte(`{"data":[{"euid":2,"event_name":"b","itime":1,"properties":{"$ip":"192.0.2.7"}}]}`)
+	d.body = []byte(`{"data":[{"euid":2,"event_name":"b","itime":1700000000001,"properties":{"$ip":"192.0.2.7"}}]}`)
 	events, err := d.decodeEvents()
 	if err != nil || events[0].ClientProps != nil {
 		t.Errorf("client = %s (%v), want none", events[0].ClientProps, err)

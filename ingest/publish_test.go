@@ -27,7 +27,7 @@ func oneEventPerShard(prefix string) string {
 	for client, seen := int64(1), map[int32]bool{}; len(items) < topic.DefaultShards; client++ {
 		if shard := topic.Shard(1001, client, topic.DefaultShards); !seen[shard] {
 			seen[shard] = true
-			items = append(items, fmt.Sprintf(`{"euid":%d,"event_name":"a","itime":1,"random_id":"%s%d"}`, client, prefix, shard))
+			items = append(items, fmt.Sprintf(`{"euid":%d,"event_name":"a","itime":1700000000001,"random_id":"%s%d"}`, client, prefix, shard))
 		}
 	}
 	return `{"data":[` + strings.Join(items, ",") + `]}`

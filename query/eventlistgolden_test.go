@@ -151,7 +151,7 @@ func (w *listWorld) goldenAnswer(request string) string {
 	w.Handler().ServeHTTP(rec, r)
 	var out strings.Builder
 	fmt.Fprintln(&out, rec.Code, http.StatusText(rec.Code))
-	for _, name := range []string{"Content-Type", headerWatermark, headerAsOf, headerPartial, "WWW-Authenticate", "Allow"} {
+	for _, name := range []string{"Content-Type", headerWatermark, headerAsOf, headerPartial, headerError, "WWW-Authenticate", "Allow"} {
 		if v := rec.Header().Get(name); v != "" {
 			fmt.Fprintf(&out, "%s: %s\n", name, v)
 		}

@@ -159,6 +159,8 @@ func TestLookback(t *testing.T) {
 		{"2024-03-10T15:04:05", time.Hour, "2024-03-10", true},
 		{"2024-03-10T15:04:05", time.Hour, "2024-03-09", false},
 		{"2024-03-10T15:04:05", 0, "1970-01-01", true},
+		{"2024-03-10T15:04:05", 0, "2024-03-10T15:04:05", true},
+		{"2024-03-10T15:04:05", 0, "2024-03-10T15:04:06", false},
 	} {
 		now, err := time.Parse(secondLayout, c.now)
 		if err != nil {

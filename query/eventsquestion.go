@@ -144,19 +144,19 @@ func (q *eventsQuestion) setPeriod(in *eventsBody, now time.Time, lookback time.
 	}
 	start, ok := parseDate(*in.StartDate)
 	if !ok {
-		return fieldError("bad_date", "startDate", "must be YYYY-mm-dd, YYYY-mm-ddTHH:MM or YYYY-mm-ddTHH:MM:SS")
+		return fieldError("bad_date", "startDate", badDate)
 	}
 	end := now.UTC().Truncate(time.Second).Add(time.Second)
 	if in.EndDate != nil {
 		if end, ok = parseDate(*in.EndDate); !ok {
-			return fieldError("bad_date", "endDate", "must be YYYY-mm-dd, YYYY-mm-ddTHH:MM or YYYY-mm-ddTHH:MM:SS")
+			return fieldError("bad_date", "endDate", badDate)
 		}
+	}
+	if err := checkStart(start, now, lookback); err != nil {
+		return err
 	}
 	if !end.After(start) {
 		return fieldError("bad_period", "endDate", "must be later than startDate")
-	}
-	if lookback > 0 && start.Before(earliest(now, lookback)) {
-		return fieldError("bad_period", "startDate", fmt.Sprintf("must not be more than %s ago", lookback))
 	}
 	q.from, q.to = start.UnixMilli(), end.UnixMilli()
 	q.scanned = interval{q.from, q.to}
@@ -174,6 +174,21 @@ func (p interval) narrow(from, to int64) interval {
 		return interval{p.from, p.from + 1}
 	}
 	return shared
+}
+
+// badDate is what is wrong with a date that parseDate does not read.
+const badDate = "must be YYYY-mm-dd, YYYY-mm-ddTHH:MM or YYYY-mm-ddTHH:MM:SS, without a time zone"
+
+// checkStart keeps startDate within the past year, as published, or what else the
+// operator has set.
+func checkStart(start, now time.Time, lookback time.Duration) error {
+	if start.After(now) {
+		return fieldError("bad_period", "startDate", "must not lie in the future")
+	}
+	if first := earliest(now, lookback); lookback > 0 && start.Before(first) {
+		return fieldError("bad_period", "startDate", "must not lie before "+first.Format(secondLayout)+", the earliest date that is answered")
+	}
+	return nil
 }
 
 // earliest returns the first startDate that a lookback allows: the beginning of a

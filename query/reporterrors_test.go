@@ -45,6 +45,7 @@ func TestReportsRefuseInvalidMembers(t *testing.T) {
 	}{
 		{"lifetime fullReport timeline churnAndEngagement churn/histogram", "startDate", nil, "startDate: "},
 		{"lifetime fullReport timeline churnAndEngagement churn/histogram", "stopDate", "1970-01-01", "stopDate: "},
+		{"lifetime fullReport timeline churnAndEngagement churn/histogram", "startDate", "1969-12-31", `startDate: "1969-12-31" lies before 1970-01-01`},
 		{"lifetime/histogram fullReport timeline", "events", nil, "events: "},
 		{"lifetime fullReport timeline", "events", []any{}, "events: "},
 		{"lifetime fullReport timeline", "events", many, "events: "},

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -83,7 +82,7 @@ type userEventsQuestion struct {
 }
 
 // decodeUserEvents reads and checks a body. All that is wrong with it has the one
-// published text.
+// published text; the header Weir-Error says what it is.
 func decodeUserEvents(body io.Reader) (userEventsQuestion, error) {
 	var in struct {
 		CustomerID *int64 `json:"customerId"`
@@ -94,10 +93,19 @@ func decodeUserEvents(body io.Reader) (userEventsQuestion, error) {
 	if err := json.UnmarshalRead(body, &in); err != nil {
 		return userEventsQuestion{}, badBody(err)
 	}
-	from, okFrom := parseInstant(in.From)
-	until, okUntil := parseInstant(in.Until)
-	if in.RefID == "" || !okFrom || !okUntil || from.After(until) {
-		return userEventsQuestion{}, &schemas.RequestError{Status: http.StatusBadRequest, Code: "bad_range", Detail: userEventsBad}
+	if in.RefID == "" {
+		return userEventsQuestion{}, fieldError("bad_range", "refId", "is missing")
+	}
+	from, wrong := parseInstant(in.From)
+	if wrong != "" {
+		return userEventsQuestion{}, fieldError("bad_range", "from", wrong)
+	}
+	until, wrong := parseInstant(in.Until)
+	if wrong != "" {
+		return userEventsQuestion{}, fieldError("bad_range", "until", wrong)
+	}
+	if from.After(until) {
+		return userEventsQuestion{}, fieldError("bad_range", "until", "lies before from")
 	}
 	// An event has whole milliseconds: one at or after from is at or after the
 	// next whole one, one at or before until is at or before the last whole one.
@@ -106,27 +114,6 @@ func decodeUserEvents(body io.Reader) (userEventsQuestion, error) {
 		first++
 	}
 	return userEventsQuestion{customer: in.CustomerID, ref: in.RefID, from: first, to: until.UnixMilli() + 1}, nil
-}
-
-// parseInstant reads an ISO 8601 date and time in the extended format. Seconds
-// and fraction are optional, and so is an offset of hours or hours and minutes.
-// Without an offset it is UTC; a date alone is its midnight.
-func parseInstant(text string) (time.Time, bool) {
-	text = strings.Replace(text, ",", ".", 1)
-	for _, layout := range instantLayouts() {
-		if t, err := time.Parse(layout, text); err == nil {
-			return t, true
-		}
-	}
-	return time.Time{}, false
-}
-
-func instantLayouts() []string {
-	layouts := []string{time.DateOnly}
-	for _, zone := range []string{"Z07:00", "Z0700", "Z07", ""} {
-		layouts = append(layouts, "2006-01-02T15:04:05"+zone, "2006-01-02T15:04"+zone)
-	}
-	return layouts
 }
 
 // user is one client of one product.
@@ -347,6 +334,10 @@ const (
 	userEventsBroken   = "Internal server error"
 )
 
+// headerError names the field that a 400 of the User Events API is about, and
+// what is wrong with it: the published body has one text for all.
+const headerError = "Weir-Error"
+
 // encodeUserEventsError writes `{"error": text}`. Statuses that are not published
 // have their own text.
 func encodeUserEventsError(w http.ResponseWriter, re *schemas.RequestError) {
@@ -354,6 +345,9 @@ func encodeUserEventsError(w http.ResponseWriter, re *schemas.RequestError) {
 	switch re.Status {
 	case http.StatusBadRequest:
 		text = userEventsBad
+		if len(re.Items) > 0 {
+			w.Header().Set(headerError, re.Detail)
+		}
 	case http.StatusUnauthorized:
 		text = userEventsDenied
 		w.Header().Set("WWW-Authenticate", "Bearer")

@@ -21,7 +21,8 @@ const (
 	MaxNesting        = 64              // depth of a JSON value
 	ValueScale        = 9               // digits after the decimal point of Event.Value
 	ValuePrecision    = 38              // digits of Event.Value
-	MinTimeMS         = 0               // earliest event time: 1970-01-01; epoch milliseconds
+	MinTimeMS         = 0               // earliest event time that a record may hold: 1970-01-01; epoch milliseconds
+	MinSentTimeMS     = 100_000_000_000 // earliest itime that is accepted: 1973-03-03T09:46:40Z; a smaller one is in seconds
 	MaxTimeMS         = 253402300799999 // latest event time that a record may hold: the end of the year 9999
 	MaxIdentityValues = 100             // identity values in a request to /v1/user/register
 	MaxIdentityChars  = 256             // characters of one identity value

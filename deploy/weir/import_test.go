@@ -88,7 +88,7 @@ func imported(t *testing.T, e *fakeIngest, flags []string, files map[string][]by
 func lines(n int) []byte {
 	var b bytes.Buffer
 	for i := range n {
-		fmt.Fprintf(&b, "{\"euid\":%d,\"event_name\":\"e\",\"itime\":1}\n", i)
+		fmt.Fprintf(&b, "{\"euid\":%d,\"event_name\":\"e\",\"itime\":1700000000001}\n", i)
 	}
 	return b.Bytes()
 }

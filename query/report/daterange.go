@@ -62,7 +62,7 @@ func DayOf(t time.Time) Day { return Day(math.Floor(float64(t.Unix()) / 86_400))
 
 // ParseDay reads YYYY-MM-DD, or NOW and NOW-30, which count from today. Days
 // before 1970 become 1970-01-01 if they are relative, and are refused
-// otherwise.
+// otherwise: no event can be that old.
 func ParseDay(field, text string, today Day) (Day, error) {
 	if text == "" {
 		return 0, fieldErrorf(field, "is missing")
@@ -79,7 +79,10 @@ func ParseDay(field, text string, today Day) (Day, error) {
 		return max(0, today-Day(n)), nil
 	}
 	d, ok := dateOf(text)
-	if !ok || d < 0 {
+	if ok && d < 0 {
+		return 0, fieldErrorf(field, "%q lies before 1970-01-01, the first day that can be asked for", text)
+	}
+	if !ok {
 		return 0, fieldErrorf(field, "%q is not a date like 2024-03-01 or NOW-30", text)
 	}
 	return d, nil

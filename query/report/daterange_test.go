@@ -3,6 +3,7 @@ package report
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,6 +62,9 @@ func TestParseDay(t *testing.T) {
 		if _, err := ParseDay("x", text, today); !errors.As(err, &fieldErr) || fieldErr.Field != "x" {
 			t.Errorf("ParseDay(%q): %v, want an error that names field x", text, err)
 		}
+	}
+	if _, err := ParseDay("x", "1969-12-31", today); err == nil || !strings.Contains(err.Error(), "before 1970-01-01") {
+		t.Errorf("a day before 1970: %v, want an error that says the bound", err)
 	}
 	if _, err := NewRange(0, maxBuckets, ByDay); err == nil {
 		t.Error("a range of more than maxBuckets days was accepted")

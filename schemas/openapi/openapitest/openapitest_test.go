@@ -17,7 +17,7 @@ func TestCheckReportsUndocumentedExchange(t *testing.T) {
 	const (
 		path = "/v1/event/report"
 		auth = "Basic a2V5OnNlY3JldA=="
-		sent = `{"data":[{"euid":1,"event_name":"a","itime":1}]}`
+		sent = `{"data":[{"euid":1,"event_name":"a","itime":1700000000001}]}`
 		body = `{"code":0,"message":"success"}`
 	)
 	for name, x := range map[string]struct {
