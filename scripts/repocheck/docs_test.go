@@ -98,7 +98,9 @@ func matches(pattern, name string) bool {
 	return ok && err == nil
 }
 
-func TestDocsMentionTestsThatExist(t *testing.T) {
+// testNames returns the functions of all test files.
+func testNames(t *testing.T) map[string]bool {
+	t.Helper()
 	names := map[string]bool{}
 	for _, f := range sources(t) {
 		for _, d := range f.ast.Decls {
@@ -107,6 +109,11 @@ func TestDocsMentionTestsThatExist(t *testing.T) {
 			}
 		}
 	}
+	return names
+}
+
+func TestDocsMentionTestsThatExist(t *testing.T) {
+	names := testNames(t)
 	for doc, text := range texts(t, func(p string) bool {
 		return strings.HasSuffix(p, ".md") || strings.HasSuffix(p, ".sh") || p == "Makefile" || p == ".ci/run"
 	}) {
