@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -68,7 +69,7 @@ func (c *conversation) answer(request string) string {
 	case request == "wait\n":
 		c.waitFor("counted", func() error {
 			if n, err := c.count("2020-01-01"); err != nil || n != c.sent {
-				return fmt.Errorf("%d of %d events, %v", n, c.sent, err)
+				return fmt.Errorf("%d of %d events: %w", n, c.sent, errors.Join(err, errors.New("wrong count")))
 			}
 			return nil
 		})
