@@ -3,6 +3,7 @@ package ingest
 import (
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"slices"
 	"time"
@@ -28,6 +29,23 @@ func openGeoDB(path string, log *slog.Logger) (*maxminddb.Reader, error) {
 	log.Info("GeoIP database opened, countries are added to events with an $ip", "geoip", path, "type", db.Metadata.DatabaseType,
 		"built", db.Metadata.BuildTime().UTC().Format(time.DateOnly))
 	return db, nil
+}
+
+// headerGeoIP is off in requests with events that were accepted once already, as
+// weir import sends them from a raw export: they keep the country that they had, also
+// none.
+const headerGeoIP = "Weir-Geoip"
+
+// geoDBFor returns the database that stamps the events of a request; nil for none.
+func geoDBFor(r *http.Request, db *maxminddb.Reader) (*maxminddb.Reader, error) {
+	switch value := r.Header.Get(headerGeoIP); value {
+	case "":
+		return db, nil
+	case "off":
+		return nil, nil
+	default:
+		return nil, badRequest("%s: is %q, want off", headerGeoIP, value)
+	}
 }
 
 // stampCountry adds the country of the event's $ip to its client properties,

@@ -115,6 +115,30 @@ func TestNoCountryWithoutDatabase(t *testing.T) {
 	}
 }
 
+// TestGeoIPIsOffForARequest: events that were accepted once already keep the country
+// that they had.
+func TestGeoIPIsOffForARequest(t *testing.T) {
+	e := newTestEdge(t, Config{GeoIP: writeGeoDB(t, map[string]string{"192.0.2.0/24": "DE"})})
+	const body = `{"data":[{"euid":1,"event_name":"a","itime":1,"random_id":"%d","properties":{"$ip":"192.0.2.7"}}]}`
+	for i, c := range []struct {
+		headers []string
+		status  int
+		want    string
+	}{
+		{[]string{"Weir-Geoip", "off"}, 200, ``},
+		{nil, 200, `{"geography.country":"DE","geography.usState":null}`},
+		{[]string{"Weir-Geoip", "on"}, 400, ``},
+	} {
+		answer := e.report(fmt.Sprintf(body, i), c.headers...)
+		if answer.Code != c.status || c.status == 400 && !strings.Contains(answer.Body.String(), `Weir-Geoip: is \"on\", want off`) {
+			t.Fatalf("%q: %d %s", c.headers, answer.Code, answer.Body)
+		}
+		if stored := e.storedEvents(); c.status == 200 && string(stored[len(stored)-1].ClientProps) != c.want {
+			t.Errorf("%q: client = %s, want %s", c.headers, stored[len(stored)-1].ClientProps, c.want)
+		}
+	}
+}
+
 func TestGeoIPHasToOpen(t *testing.T) {
 	deps := newTestEdge(t, Config{}).deps
 	deps.Metrics = nil // the registry has the metrics of the first service already

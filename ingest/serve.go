@@ -59,6 +59,9 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, e endpoint) erro
 
 	d := s.newDecoder(source.Product)
 	defer s.releaseDecoder(d)
+	if d.geoDB, err = geoDBFor(r, d.geoDB); err != nil {
+		return err
+	}
 	if err := s.readBody(w, r, d); err != nil {
 		return err
 	}

@@ -38,17 +38,7 @@ In a script:
 Exit codes: 0 done, 1 failed, 2 usage.
 `
 
-// nounHelp returns the text that explains a noun.
-func nounHelp(noun string) (text string, ok bool) {
-	for _, one := range []struct{ noun, text string }{
-		{"account", `An account is a business: users, tokens and products belong to it, and none of
-another account. Revoking it revokes all of them; its events stay stored.
-
-  weir admin account create --name "Acme"
-  weir admin account list
-  weir admin account revoke --id acc_…
-`},
-		{"product", `A product is what is measured; every event belongs to one. Its id is a number
+const helpProduct = `A product is what is measured; every event belongs to one. Its id is a number
 you choose with --id, or a random one of ten digits. --name defaults to the id.
 "label" sets the text shown for a custom property, C01 to C20; without --value
 its name is shown. "type" sets its type: 1 (the default), 2 or 3; groupBy needs 3.
@@ -61,7 +51,19 @@ files of raw events: none is built or given out until it is true again.
   weir admin product type --id 1001 --name C02 --value 3
   weir admin product set --id 1001 --raw-export=false
   weir admin product revoke --id 1001
+`
+
+// nounHelp returns the text that explains a noun.
+func nounHelp(noun string) (text string, ok bool) {
+	for _, one := range []struct{ noun, text string }{
+		{"account", `An account is a business: users, tokens and products belong to it, and none of
+another account. Revoking it revokes all of them; its events stay stored.
+
+  weir admin account create --name "Acme"
+  weir admin account list
+  weir admin account revoke --id acc_…
 `},
+		{"product", helpProduct},
 		{"source", `A data source is an API key and secret that write events to one product. The
 secret is shown once. --rate N lets it send N events a second; without it there
 is no limit.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +22,8 @@ const helpImport = `usage: WEIR_SECRET=… weir import --url URL --key KEY [FLAG
 
 Sends files of events to the Ingestion API. A line of a file is one event, as
 an item of data[] of POST /v1/event/report; files may be plain, gzip or zstd,
-and - is standard input. The secret of the data source comes from the variable
+and - is standard input. A file may also be a raw export, 1001_2024-03-01.zip or
+the CSV in it; see below. The secret of the data source comes from the variable
 WEIR_SECRET, so that no list of processes shows it.
 
   --url URL        of the server, e.g. http://127.0.0.1:8080
@@ -38,6 +41,13 @@ A line without random_id gets one that is a hash of its content, so that a file
 sent again, whole or in part, counts nothing twice within the server's dedupe
 window. Two lines that are equal byte for byte so count as one event: give them
 random_ids if they are two.
+
+Raw exports are read whole and then sent in the order of the log they came from,
+so that the server gives the same answers about their events. Name all files in
+one command: a row that is in two of them is sent once, and a random_id that was
+used again after the dedupe window is replaced in all events but the first. Rows
+beyond 100 MB are sorted on disk, in the folder of the variable TMPDIR. Names of
+clients, changes of user attributes, labels and license keys are not in them.
 
 Ctrl-C ends after the requests in flight; start the command again to continue.
 `
@@ -106,6 +116,8 @@ type importer struct {
 	batch   int           // events in a batch
 
 	sent, rejected, retries, read atomic.Int64 // events, events, requests, bytes of files
+	rawRows                       atomic.Int64 // of raw files, once all are read; they are then sent
+	note                          func(string) // shows a line to the user
 }
 
 // newImporter does not follow redirects: a redirected POST becomes a GET, whose
@@ -145,9 +157,12 @@ func (im *importer) run(ctx context.Context, p *process, files []string) error {
 		}
 	}()
 	show := newProgress(p.stderr, im, totalSize(sources))
-	err = im.sendAll(ctx, sources)
+	im.note = show.note
+	raw := newRawImport()
+	defer raw.close()
+	err = im.sendAll(ctx, sources, raw)
 	show.stopAndWait()
-	p.print("%s", im.summary(show.elapsed(), sources))
+	p.print("%s%s", im.summary(show.elapsed(), sources), raw.summary())
 	for _, s := range sources {
 		err = errors.Join(err, s.closeRejected())
 	}
@@ -160,15 +175,29 @@ func (im *importer) run(ctx context.Context, p *process, files []string) error {
 	return err
 }
 
-// sendAll reads the files one after another while opts.Parallel goroutines send
-// the batches. Rejected events do not end it; any other error does.
-func (im *importer) sendAll(ctx context.Context, sources []*inputFile) error {
+// sendAll sends the files of lines while it reads them, and then those of raw events,
+// all of which must have been read before.
+func (im *importer) sendAll(ctx context.Context, sources []*inputFile, raw *rawImport) error {
+	err := im.sendLines(ctx, sources, raw)
+	if err == nil && len(raw.sources) > 0 {
+		err = im.sendRaw(ctx, raw)
+	}
+	if errors.Is(err, context.Canceled) {
+		return nil // run says that it was stopped
+	}
+	return err
+}
+
+// sendLines reads the files one after another while opts.Parallel goroutines send
+// the batches. It gathers those of raw events in raw. Rejected events do not end it;
+// any other error does.
+func (im *importer) sendLines(ctx context.Context, sources []*inputFile, raw *rawImport) error {
 	batches := make(chan batch, im.opts.Parallel)
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer close(batches)
 		for _, s := range sources {
-			if err := im.readAll(gctx, s, batches); err != nil {
+			if err := im.readAll(gctx, s, raw, batches); err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
 		}
@@ -184,34 +213,47 @@ func (im *importer) sendAll(ctx context.Context, sources []*inputFile) error {
 			return nil
 		})
 	}
-	err := g.Wait()
-	if errors.Is(err, context.Canceled) {
-		return nil // run says that it was stopped
-	}
-	return err
+	return g.Wait()
 }
 
-// readAll splits a file into batches and passes them to the senders.
-func (im *importer) readAll(ctx context.Context, s *inputFile, to chan<- batch) error {
-	b := batch{source: s}
+// readAll reads one file, whatever it is.
+func (im *importer) readAll(ctx context.Context, s *inputFile, raw *rawImport, to chan<- batch) error {
+	text, done, err := s.text(&im.read)
+	if err != nil {
+		return err
+	}
+	defer done()
+	start, _ := text.Peek(max(len(rawStart), len(trackingStart))) // a shorter file has lines
+	switch {
+	case bytes.HasPrefix(start, []byte(rawStart)):
+		return raw.gather(ctx, s, newCSVReader(text), im.note, im.reject)
+	case bytes.HasPrefix(start, []byte(trackingStart)):
+		return errors.New("a file of custom events or exceptions does not have all of an event: import the raw file of the day")
+	}
+	return im.readLines(ctx, s, text, to)
+}
+
+// readLines splits a file of lines into batches and passes them to the senders.
+func (im *importer) readLines(ctx context.Context, s *inputFile, text *bufio.Reader, to chan<- batch) error {
+	var b batch
 	flush := func() error {
 		if len(b.items) == 0 {
 			return nil
 		}
 		select {
 		case to <- b:
-			b = batch{source: s}
+			b = batch{}
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
-	for it, err := range s.items(&im.read) {
+	for it, err := range s.items(text) {
 		if err != nil {
 			return err
 		}
 		if it.bad != "" {
-			if err := im.reject(s, it, schemas.ItemError{Reason: it.bad}); err != nil {
+			if err := im.reject(it, schemas.ItemError{Reason: it.bad}); err != nil {
 				return err
 			}
 			continue
@@ -227,9 +269,9 @@ func (im *importer) readAll(ctx context.Context, s *inputFile, to chan<- batch) 
 }
 
 // reject counts a rejected event and writes it to the rejected file.
-func (im *importer) reject(s *inputFile, it item, why schemas.ItemError) error {
+func (im *importer) reject(it item, why schemas.ItemError) error {
 	im.rejected.Add(1)
-	return s.reject(it, why)
+	return it.source.reject(it, why)
 }
 
 // summary returns the last lines of the output.

@@ -23,10 +23,11 @@ import (
 // fakeIngest stands in for the Ingestion API: it accepts events with a name. The
 // first requests get the answers in first.
 type fakeIngest struct {
-	mu      sync.Mutex
-	first   []func(http.ResponseWriter) // answers of the first requests
-	got     []map[string]any            // events taken
-	largest int                         // events in one request
+	mu       sync.Mutex
+	first    []func(http.ResponseWriter) // answers of the first requests
+	got      []map[string]any            // events taken
+	largest  int                         // events in one request
+	requests int                         // that were taken
 }
 
 func (e *fakeIngest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -43,7 +44,10 @@ func (e *fakeIngest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w)
 		return
 	}
-	var body struct{ Data []map[string]any }
+	var body struct {
+		AppKey *string `json:"app_key"`
+		Data   []map[string]any
+	}
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 		w.WriteHeader(400)
 		fmt.Fprintf(w, `{"code":90400,"message":%q}`, err)
@@ -61,6 +65,15 @@ func (e *fakeIngest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	e.largest = max(e.largest, len(body.Data))
+	e.requests++
+	for _, event := range body.Data {
+		if body.AppKey != nil {
+			event["app_key"] = *body.AppKey
+		}
+		if geo := r.Header.Get("Weir-Geoip"); geo != "" {
+			event["geoip"] = geo
+		}
+	}
 	e.got = append(e.got, body.Data...)
 	fmt.Fprint(w, `{"code":0,"message":"success"}`)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -23,6 +24,8 @@ type progress struct {
 	started  time.Time
 	stop     chan struct{}
 	stopped  chan struct{}
+
+	mu sync.Mutex // held while writing
 }
 
 // newProgress starts to show the progress. stopAndWait must be called.
@@ -74,29 +77,43 @@ func (p *progress) show() {
 	p.write(line + "\n")
 }
 
+// note shows a line that stays.
+func (p *progress) note(line string) {
+	if p.terminal {
+		line = "\r\x1b[K" + line
+	}
+	p.write(line + "\n")
+}
+
 func (p *progress) write(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	_, _ = io.WriteString(p.to, text) // progress is not essential
 }
 
 // line formats the state after elapsed.
 func (p *progress) line(elapsed time.Duration) string {
 	var b strings.Builder
-	done := float64(0)
-	if p.total > 0 {
+	done, sent, rejected := float64(0), p.im.sent.Load(), p.im.rejected.Load()
+	rows := p.im.rawRows.Load()
+	if rows > 0 {
+		done = min(1, float64(sent+rejected)/float64(rows))
+	} else if p.total > 0 {
 		done = min(1, float64(p.im.read.Load())/float64(p.total))
+	}
+	if p.total > 0 || rows > 0 {
 		if p.terminal {
 			full := int(done * barWidth)
 			fmt.Fprintf(&b, "[%s%s] ", strings.Repeat("=", full), strings.Repeat(" ", barWidth-full))
 		}
 		fmt.Fprintf(&b, "%3.0f%%  ", 100*done)
 	}
-	sent := p.im.sent.Load()
 	fmt.Fprintf(&b, "%d events  %.0f/s", sent, float64(sent)/max(elapsed.Seconds(), 0.001))
 	if done > 0.01 && done < 1 {
 		fmt.Fprintf(&b, "  %s left", time.Duration(float64(elapsed)*(1-done)/done).Round(time.Second))
 	}
-	if n := p.im.rejected.Load(); n > 0 {
-		fmt.Fprintf(&b, "  %d rejected", n)
+	if rejected > 0 {
+		fmt.Fprintf(&b, "  %d rejected", rejected)
 	}
 	if n := p.im.retries.Load(); n > 0 {
 		fmt.Fprintf(&b, "  %d tried again", n)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"archive/zip"
 	"bufio"
 	"bytes"
 	"compress/gzip"
@@ -40,11 +41,13 @@ type inputFile struct {
 	out      *os.File // nil before the first rejection
 }
 
-// item is one line of a file.
+// item is one line of a file, or one row.
 type item struct {
-	line int
-	text []byte // the event as in the file
-	bad  string // why the line is no event; empty for an event
+	source   *inputFile
+	line     int    // on which it begins
+	text     []byte // the event as in the file; of a row, the event that was made of it
+	bad      string // why the line is no event; empty for an event
+	complete bool   // text has a random_id
 }
 
 // openInputs opens every file before anything is sent, so that a wrong name fails
@@ -96,23 +99,51 @@ func (s *inputFile) close() {
 	}
 }
 
-// items yields the lines of a file. It adds the bytes read from disk to read.
-func (s *inputFile) items(read *atomic.Int64) iter.Seq2[item, error] {
+// text returns what the file has, decompressed. It adds the bytes read from disk to
+// read.
+func (s *inputFile) text(read *atomic.Int64) (_ *bufio.Reader, done func(), err error) {
+	text, done, err := decompress(&countingReader{s.in, read})
+	if errors.Is(err, errZip) {
+		text, done, err = unzip(s, read)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return bufio.NewReaderSize(text, readBuffer), done, nil
+}
+
+// unzip opens the one file of a zip archive.
+func unzip(s *inputFile, read *atomic.Int64) (io.Reader, func(), error) {
+	in, ok := s.in.(io.ReaderAt)
+	if !ok || s.size == 0 {
+		return nil, nil, errors.New("a zip archive must be a file, since its directory is at its end")
+	}
+	z, err := zip.NewReader(&countingReaderAt{in, read}, s.size)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(z.File) != 1 {
+		return nil, nil, fmt.Errorf("the archive holds %d files, want one", len(z.File))
+	}
+	text, err := z.File[0].Open()
+	if err != nil {
+		return nil, nil, err
+	}
+	return text, func() { _ = text.Close() }, nil // only read
+}
+
+// items yields the lines of a file.
+func (s *inputFile) items(lines *bufio.Reader) iter.Seq2[item, error] {
 	return func(yield func(item, error) bool) {
-		text, done, err := decompress(&countingReader{s.in, read})
-		if err != nil {
-			yield(item{}, err)
-			return
-		}
-		defer done()
-		lines := bufio.NewReaderSize(text, readBuffer)
 		for n := 1; ; n++ {
 			line, long, err := readLine(lines)
 			if err != nil && !errors.Is(err, io.EOF) {
 				yield(item{}, fmt.Errorf("read line %d: %w", n, err))
 				return
 			}
-			if len(line) > 0 && !yield(newItem(n, line, long), nil) {
+			it := newItem(n, line, long)
+			it.source = s
+			if len(line) > 0 && !yield(it, nil) {
 				return
 			}
 			if err != nil {
@@ -135,12 +166,30 @@ func (m *countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// errZip says that a file is a zip archive, which cannot be read as a stream.
+var errZip = errors.New("a zip archive")
+
+// countingReaderAt counts the bytes read.
+type countingReaderAt struct {
+	io.ReaderAt
+
+	n *atomic.Int64
+}
+
+func (m *countingReaderAt) ReadAt(p []byte, off int64) (int, error) {
+	n, err := m.ReaderAt.ReadAt(p, off)
+	m.n.Add(int64(n))
+	return n, err
+}
+
 // decompress detects gzip and zstd by the first bytes and not by the name, since
 // standard input has none.
 func decompress(r io.Reader) (_ io.Reader, done func(), err error) {
 	b := bufio.NewReaderSize(r, readBuffer)
 	magic, _ := b.Peek(4) // a shorter file is not compressed
 	switch {
+	case bytes.Equal(magic, []byte("PK\x03\x04")):
+		return nil, nil, errZip
 	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
 		z, err := gzip.NewReader(b)
 		if err != nil {
@@ -204,6 +253,9 @@ func syntaxError(text []byte) string {
 // event returns the JSON to send. An item without random_id gets a hash of its
 // content, so that it has the same id whenever it is sent.
 func (it item) event() ([]byte, error) {
+	if it.complete {
+		return it.text, nil
+	}
 	d := jsontext.NewDecoder(bytes.NewReader(it.text))
 	if _, err := d.ReadToken(); err != nil {
 		return nil, err
@@ -237,10 +289,13 @@ func (it item) event() ([]byte, error) {
 	return fmt.Appendf(nil, `{"random_id":%q%s%s`, it.contentID(), comma, rest), nil
 }
 
-// contentID returns a UUID made of the SHA-256 of the line. Version 8 is the one
-// for application-defined contents (RFC 9562).
-func (it item) contentID() string {
-	sum := sha256.Sum256(it.text)
+// contentID returns a UUID made of the line.
+func (it item) contentID() string { return hashUUID(it.text) }
+
+// hashUUID returns a UUID made of the SHA-256 of content. Version 8 is the one for
+// application-defined contents (RFC 9562).
+func hashUUID(content []byte) string {
+	sum := sha256.Sum256(content)
 	var id uuid.UUID
 	copy(id[:], sum[:])
 	id[6] = id[6]&0x0f | 0x80 // version 8

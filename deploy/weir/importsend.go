@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"weir/schemas"
 )
 
@@ -24,9 +26,10 @@ const (
 
 // batch holds the items of one request.
 type batch struct {
-	source *inputFile
-	items  []item
-	bytes  int
+	appKey     string // of the request
+	asTheyWere bool   // the events are stored as they are: they were accepted once, with the country that they had
+	items      []item
+	bytes      int
 }
 
 func (b *batch) add(it item) {
@@ -58,7 +61,7 @@ func (im *importer) send(ctx context.Context, b batch) error {
 				return err
 			}
 		case len(b.items) == 1:
-			return im.reject(b.source, b.items[0], schemas.ItemError{Reason: a.Message})
+			return im.reject(b.items[0], schemas.ItemError{Reason: a.Message})
 		default:
 			return im.sendHalves(ctx, b)
 		}
@@ -84,7 +87,7 @@ func (im *importer) rejectNamed(b batch, named []schemas.ItemError) ([]item, err
 			rest = append(rest, it)
 			continue
 		}
-		if err := im.reject(b.source, it, why); err != nil {
+		if err := im.reject(it, why); err != nil {
 			return nil, err
 		}
 	}
@@ -96,7 +99,7 @@ func (im *importer) rejectNamed(b batch, named []schemas.ItemError) ([]item, err
 func (im *importer) sendHalves(ctx context.Context, b batch) error {
 	middle := len(b.items) / 2
 	for _, half := range [][]item{b.items[:middle], b.items[middle:]} {
-		part := batch{source: b.source}
+		part := batch{appKey: b.appKey, asTheyWere: b.asTheyWere}
 		for _, it := range slices.Clip(half) {
 			part.add(it)
 		}
@@ -134,7 +137,7 @@ func (im *importer) post(ctx context.Context, b batch) (response, error) {
 	}
 	started, pause := time.Now(), firstPause
 	for {
-		a, err := im.postOnce(ctx, body)
+		a, err := im.postOnce(ctx, body, b.asTheyWere)
 		if err == nil && !a.retryable() {
 			return a, nil
 		}
@@ -158,7 +161,12 @@ func (im *importer) post(ctx context.Context, b batch) (response, error) {
 // body returns the request body with all items of b.
 func (b batch) body() ([]byte, error) {
 	body := make([]byte, 0, b.bytes+64*len(b.items)+16)
-	body = append(body, `{"data":[`...)
+	body = append(body, '{')
+	if b.appKey != "" {
+		body, _ = jsontext.AppendQuote(append(body, `"app_key":`...), b.appKey) // it is valid UTF-8
+		body = append(body, ',')
+	}
+	body = append(body, `"data":[`...)
 	for i, it := range b.items {
 		event, err := it.event()
 		if err != nil {
@@ -174,7 +182,7 @@ func (b batch) body() ([]byte, error) {
 
 // postOnce sends one request. It ignores the end of ctx, so that an interrupted
 // import knows whether its last requests were stored.
-func (im *importer) postOnce(ctx context.Context, body []byte) (response, error) {
+func (im *importer) postOnce(ctx context.Context, body []byte, asTheyWere bool) (response, error) {
 	var a response
 	r, err := http.NewRequestWithContext(context.WithoutCancel(ctx), http.MethodPost, im.target, bytes.NewReader(body))
 	if err != nil {
@@ -182,6 +190,9 @@ func (im *importer) postOnce(ctx context.Context, body []byte) (response, error)
 	}
 	r.SetBasicAuth(im.opts.Key, im.secret)
 	r.Header.Set("Content-Type", "application/json")
+	if asTheyWere {
+		r.Header.Set("Weir-Geoip", "off")
+	}
 	resp, err := im.client.Do(r)
 	if err != nil {
 		return a, err
