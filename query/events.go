@@ -28,6 +28,9 @@ func (a *eventsAPI) mount(mux *http.ServeMux, rt *router) {
 	mux.Handle("/analytics/api/v1/events", a.cors.wrap(http.MethodPost, rt.handle(endpoint{
 		name: "events", method: http.MethodPost, answer: a.answer, encodeError: encodeEventsError,
 	})))
+	mux.Handle("/analytics/api/v1/traffic/event-counts", a.cors.wrap(http.MethodPost, rt.handle(endpoint{
+		name: "event_counts", method: http.MethodPost, answer: a.answerCounts, encodeError: encodeEventsError,
+	})))
 	rt.handleUnknown(mux, "/analytics/", "events_unknown", encodeEventsError)
 }
 
@@ -37,12 +40,9 @@ func (a *eventsAPI) mount(mux *http.ServeMux, rt *router) {
 // exact reverse. No two events are equal in that order, so pages never overlap
 // under one watermark.
 func (a *eventsAPI) answer(w http.ResponseWriter, r *http.Request) error {
-	principal, err := a.bearerOrBasic(r)
+	products, err := a.products(r)
 	if err != nil {
 		return err
-	}
-	if len(principal.Products) == 0 {
-		return &schemas.RequestError{Status: http.StatusForbidden, Code: "forbidden", Detail: "No product may be seen with these credentials"}
 	}
 	ask, err := decodeEventsQuestion(a.body(w, r), a.lookback)
 	if err != nil {
@@ -51,7 +51,7 @@ func (a *eventsAPI) answer(w http.ResponseWriter, r *http.Request) error {
 	if ask.watermark, err = requestedWatermark(r); err != nil {
 		return err
 	}
-	ask.products = principal.Products
+	ask.products = products
 	release, err := a.views.AcquireScan(r.Context())
 	if err != nil {
 		return err
@@ -65,6 +65,18 @@ func (a *eventsAPI) answer(w http.ResponseWriter, r *http.Request) error {
 	setCoverage(w.Header(), p.view.Coverage())
 	w.Header().Set("Content-Type", "application/json")
 	return a.write(w, r, p)
+}
+
+// products returns those that the credentials of r see; there is one at least.
+func (a *eventsAPI) products(r *http.Request) ([]int64, error) {
+	principal, err := a.bearerOrBasic(r)
+	if err != nil {
+		return nil, err
+	}
+	if len(principal.Products) == 0 {
+		return nil, &schemas.RequestError{Status: http.StatusForbidden, Code: "forbidden", Detail: "No product may be seen with these credentials"}
+	}
+	return principal.Products, nil
 }
 
 // plan does everything that may have to be planned anew, up to the first rows of

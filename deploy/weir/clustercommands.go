@@ -41,6 +41,7 @@ Runs the APIs that answer from the lake and from events not in it yet:
 
   User Events API   POST /api/v3/business/report/event/user
   Events API        POST /analytics/api/v1/events
+                    POST /analytics/api/v1/traffic/event-counts
   Reporting API     /v3/…, with reports, lists and downloads
 
 Any number of query processes may run. Download links lead through this address

@@ -164,7 +164,7 @@ type processorConfig struct {
 
 // queryConfig is query.Config, as settings.
 type queryConfig struct {
-	Lookback       time.Duration `key:"lookback" default:"8760h" help:"how far back startDate of /analytics/api/v1/events may lie; 0 is no limit"`
+	Lookback       time.Duration `key:"lookback" default:"8760h" help:"how far back startDate of the Events API may lie; 0 is no limit"`
 	ReachWait      time.Duration `key:"reach_wait" default:"2s" help:"how long a request waits for its Weir-Watermark to be reached"`
 	MaxScans       int           `key:"max_scans" default:"16" help:"requests that scan at the same time; others wait up to scan_wait"`
 	ScanWait       time.Duration `key:"scan_wait" default:"10s" help:"how long a request waits to scan before it gets 503"`

@@ -41,7 +41,7 @@ func NewCohorts(b *Body, params Params) (*Question, error) {
 		return nil, err
 	}
 	if _, inside := periods(r.q.days.From, r.q.days.To-1, r.split); !inside {
-		return nil, fieldErrorf("stopDate", "the range has more than %d periods of a %s", maxBuckets, r.split)
+		return nil, fieldErrorf("stopDate", "the range has more than %d periods of a %s", MaxBuckets, r.split)
 	}
 	if err := r.q.refuseGroupBy(b); err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func (r *cohorts) readSegments(b *Body) error {
 }
 
 // periods returns the number of days, weeks or months from one day to another,
-// by the calendar; false if they are more than maxBuckets.
+// by the calendar; false if they are more than MaxBuckets.
 func periods(from, to Day, split Split) (int, bool) {
 	n := int(to - from)
 	switch split {
@@ -87,7 +87,7 @@ func periods(from, to Day, split Split) (int, bool) {
 		n = (b.Year()-a.Year())*12 + int(b.Month()) - int(a.Month())
 	case ByDay, NoSplit:
 	}
-	return n, n < maxBuckets
+	return n, n < MaxBuckets
 }
 
 // aggregate adds the clients of one pass to the cohorts that they are in, and

@@ -12,9 +12,9 @@ const (
 	// say which day it is.
 	firstWeekday = time.Monday
 
-	// maxBuckets is the largest number of buckets of a range: ten years of
+	// MaxBuckets is the largest number of buckets of a range: ten years of
 	// days.
-	maxBuckets = 3700
+	MaxBuckets = 3700
 )
 
 // readRange reads startDate and stopDate, both of which are included, as
@@ -153,8 +153,8 @@ func NewRange(start, stop Day, split Split) (Range, error) {
 		b := Bucket{Key: key, From: from, To: min(next, r.To)}
 		r.Buckets = append(r.Buckets, b)
 		from = b.To
-		if len(r.Buckets) > maxBuckets {
-			return r, fieldErrorf("stopDate", "the range has more than %d buckets of a %s", maxBuckets, split)
+		if len(r.Buckets) > MaxBuckets {
+			return r, fieldErrorf("stopDate", "the range has more than %d buckets of a %s", MaxBuckets, split)
 		}
 	}
 	return r, nil
@@ -181,6 +181,9 @@ func bucketBounds(d Day, split Split) (key, next Day) {
 		return d, d + 1
 	}
 }
+
+// BucketOf returns the index of the bucket of a day; false outside the range.
+func (r *Range) BucketOf(d Day) (int, bool) { return r.bucket(d) }
 
 // bucket returns the index of the bucket of a day; false outside the range.
 // Ranges of days are indexed directly, others by binary search.

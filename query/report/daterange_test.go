@@ -66,7 +66,7 @@ func TestParseDay(t *testing.T) {
 	if _, err := ParseDay("x", "1969-12-31", today); err == nil || !strings.Contains(err.Error(), "before 1970-01-01") {
 		t.Errorf("a day before 1970: %v, want an error that says the bound", err)
 	}
-	if _, err := NewRange(0, maxBuckets, ByDay); err == nil {
-		t.Error("a range of more than maxBuckets days was accepted")
+	if _, err := NewRange(0, MaxBuckets, ByDay); err == nil {
+		t.Error("a range of more than MaxBuckets days was accepted")
 	}
 }

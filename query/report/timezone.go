@@ -21,8 +21,11 @@ type Zone struct {
 type offsetInterval struct{ from, to, offset int64 }
 
 // readZone reads timeZone, an IANA name.
-func (b *Body) readZone() (Zone, error) {
-	name := text(b.TimeZone)
+func (b *Body) readZone() (Zone, error) { return ParseZone(text(b.TimeZone)) }
+
+// ParseZone returns the zone of an IANA name; "" is UTC. Its error is a
+// FieldError of timeZone.
+func ParseZone(name string) (Zone, error) {
 	if name == "" || name == "UTC" {
 		return Zone{}, nil
 	}
@@ -45,16 +48,21 @@ func (z Zone) UTC() bool { return z.loc == nil }
 func (z Zone) needsEvents() bool { return !z.UTC() }
 
 // Day returns the day of an epoch millisecond.
-func (z Zone) Day(ms int64) Day {
+func (z Zone) Day(ms int64) Day { return Day(rollup.Day(z.Wall(ms))) }
+
+// Wall returns what clocks of the zone show at an epoch millisecond, as
+// milliseconds since they showed 1970-01-01T00:00. An hour that is repeated when
+// daylight saving ends has the same times twice.
+func (z Zone) Wall(ms int64) int64 {
 	if z.loc == nil {
-		return Day(rollup.Day(ms))
+		return ms
 	}
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	if ms < z.last.from || ms >= z.last.to {
 		*z.last = z.intervalAt(ms)
 	}
-	return Day(rollup.Day(ms + z.last.offset))
+	return ms + z.last.offset
 }
 
 // intervalAt returns the interval that an instant is in. Where the zone has no
