@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"weir/schemas"
+	"weir/schemas/registry"
 )
 
 // Every answer is {"code":int,"message":string}; code is 0 if and only if the
@@ -26,6 +27,7 @@ import (
 //	90404  404     unknown path
 //	90405  405     not POST
 //	90408  408     the body did not arrive in time
+//	90409  409     on /weir/v1/identities, a name belongs to another client: see conflicts
 //	90413  413     too large; send smaller requests
 //	90415  415     not application/json, or an encoding other than gzip and zstd
 //	90429  429     too many requests in flight or too fast; see Retry-After
@@ -42,6 +44,7 @@ const (
 	codeBadItems      = "bad_items"
 	codeNotFound      = "not_found"
 	codeMethod        = "method_not_allowed"
+	codeConflict      = "conflict"
 	codeTimeout       = "body_timeout"
 	codeTooLarge      = "too_large"
 	codeMediaType     = "unsupported_media_type"
@@ -61,6 +64,8 @@ type envelope struct {
 	Message string              `json:"message"`
 	Data    []identity          `json:"data,omitempty"`
 	Errors  []schemas.ItemError `json:"errors,omitempty"`
+
+	Conflicts []registry.NameConflict `json:"conflicts,omitempty"` // on /weir/v1/identities alone
 }
 
 // envelopeCode returns the number that the client sees in code.
@@ -77,13 +82,13 @@ func envelopeCode(e *schemas.RequestError) int {
 	}
 }
 
-// writeSuccess answers 200. Without data the body is byte for byte the one of the
-// published document.
-func writeSuccess(w http.ResponseWriter, data []identity) error {
+// writeSuccess answers 200. Without an answer the body is byte for byte the one of
+// the published document.
+func writeSuccess(w http.ResponseWriter, answer any) error {
 	body := []byte(success)
-	if data != nil {
+	if answer != nil {
 		var err error
-		if body, err = json.Marshal(envelope{Message: "success", Data: data}); err != nil {
+		if body, err = json.Marshal(answer, json.Deterministic(true)); err != nil {
 			return err
 		}
 	}
@@ -112,7 +117,11 @@ func (s *Service) writeError(w http.ResponseWriter, r *http.Request, err error) 
 		header.Set("Allow", http.MethodPost)
 	}
 	s.metrics.badItems.Add(float64(len(re.Items)))
-	body, err := json.Marshal(envelope{Code: envelopeCode(re), Message: re.Detail, Errors: re.Items})
+	answer := envelope{Code: envelopeCode(re), Message: re.Detail, Errors: re.Items}
+	if conflict, ok := errors.AsType[*conflictError](err); ok {
+		answer.Conflicts = conflict.names
+	}
+	body, err := json.Marshal(answer)
 	if err != nil {
 		body = []byte(`{"code":90500,"message":"internal error"}`)
 	}

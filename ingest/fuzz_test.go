@@ -2,9 +2,12 @@ package ingest
 
 import (
 	"errors"
+	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/apache/arrow/go/v17/arrow/decimal128"
 	"github.com/go-json-experiment/json"
@@ -13,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"weir/schemas"
+	"weir/schemas/registry"
 	"weir/schemas/topic"
 )
 
@@ -85,6 +89,39 @@ func FuzzCompact(f *testing.F) {
 		got, _ := appendCompact(nil, in)
 		if string(got) != string(want) {
 			t.Fatalf("appendCompact(%q) = %q, want %q", in, got, want)
+		}
+	})
+}
+
+// FuzzIdentities reads anything as a body of /weir/v1/identities: it is refused with
+// a 400 that has a detail, or the registry could store each name.
+func FuzzIdentities(f *testing.F) {
+	f.Add([]byte(`{"identities":[{"euid":"9007199254740993","names":{"ref_id":"CB6150","customer_id":2847}},{"names":{"user_id":"é\u0041","ref_id":null}}]}`))
+	f.Add([]byte(`{"identities":[{"euid":0,"names":{"nick":"x","ref_id":""}},7,{"names":[]},{"names":{"customer_id":-0}}],"more":1}`))
+	d := new(decoder)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		d.reset(1001, schemas.MaxTimeMS)
+		d.body = append(d.body[:0], body...)
+		items, err := decodeIdentities(d)
+		if err != nil {
+			if re, ok := errors.AsType[*schemas.RequestError](err); !ok || re.Status != http.StatusBadRequest || re.Detail == "" {
+				t.Fatalf("error %#v, want a 400 with a detail", err)
+			}
+			return
+		}
+		if len(items) == 0 || len(items) > schemas.MaxIdentityValues {
+			t.Fatalf("accepted %d elements", len(items))
+		}
+		for i, item := range items {
+			if item.EUID < 0 || len(item.Names) == 0 {
+				t.Fatalf("accepted element %d: %+v", i, item)
+			}
+			for name, value := range item.Names {
+				n := utf8.RuneCountInString(value)
+				if !slices.Contains(registry.IdentityNames(), name) || !utf8.ValidString(value) || n == 0 || n > schemas.MaxIdentityChars || strings.ContainsRune(value, 0) {
+					t.Fatalf("accepted %s %q", name, value)
+				}
+			}
 		}
 	})
 }

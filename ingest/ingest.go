@@ -2,7 +2,8 @@
 // them durable in Kafka.
 //
 // The endpoints are POST /v1/event/report, /v1/user/register,
-// /v1/user/property and /v1/user/contact. The package guarantees:
+// /v1/user/property and /v1/user/contact, and POST /weir/v1/identities, which is
+// our own. The package guarantees:
 //
 //   - A 2xx means that Kafka has acknowledged every event or change of the
 //     request with acks=all. After any other answer the client may send the
@@ -63,6 +64,7 @@ func (c Config) withDefaults() Config {
 type Registry interface {
 	AuthenticateSource(ctx context.Context, key, secret string) (registry.Source, error)
 	RegisterIdentities(ctx context.Context, product int64, name string, values []string) ([]int64, error)
+	LinkIdentities(ctx context.Context, product int64, items []registry.ClientNames) (registry.Linked, error)
 }
 
 // Deps are the dependencies of the service. All but Full and Metrics are

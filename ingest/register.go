@@ -30,7 +30,7 @@ type registration struct {
 
 // register returns the EUID of each value, in the order of the request, and
 // allocates those that are new. A repeated value is answered repeatedly.
-func (s *Service) register(ctx context.Context, in request) ([]identity, error) {
+func (s *Service) register(ctx context.Context, in request) (any, error) {
 	want, err := decodeRegistration(in.body)
 	if err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func (s *Service) register(ctx context.Context, in request) ([]identity, error) 
 	for i, id := range ids {
 		data[i] = identity{want.Values[i], id}
 	}
-	return data, nil
+	return envelope{Message: "success", Data: data}, nil
 }
 
 // typeError returns a 400 that names the member with the wrong type. The text of

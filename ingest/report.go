@@ -7,7 +7,7 @@ import (
 
 // report stores the events of one request. A nil error means that Kafka has
 // acknowledged every one of them.
-func (s *Service) report(ctx context.Context, in request) ([]identity, error) {
+func (s *Service) report(ctx context.Context, in request) (any, error) {
 	events, err := in.decodeEvents()
 	if err != nil {
 		return nil, err

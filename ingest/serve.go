@@ -8,18 +8,20 @@ import (
 	"weir/schemas/registry"
 )
 
-// Paths of the Ingestion API.
+// Paths of the Ingestion API, and one of our own.
 const (
 	pathReport   = "/v1/event/report"
 	pathRegister = "/v1/user/register"
 	pathProperty = "/v1/user/property"
 	pathContact  = "/v1/user/contact"
+
+	pathIdentities = "/weir/v1/identities"
 )
 
 // endpoint is one path of the API.
 type endpoint struct {
-	name   string // label value in metrics and log
-	handle func(s *Service, ctx context.Context, in request) ([]identity, error)
+	name   string                                                         // label value in metrics and log
+	handle func(s *Service, ctx context.Context, in request) (any, error) // returns the body of the answer; nil is the plain success
 }
 
 // request is an admitted request whose body has been read into the decoder.
@@ -39,6 +41,8 @@ func findEndpoint(path string) (endpoint, bool) {
 		return endpoint{"property", (*Service).property}, true
 	case pathContact:
 		return endpoint{"contact", (*Service).contact}, true
+	case pathIdentities:
+		return endpoint{"identities", linkIdentities}, true
 	}
 	return endpoint{name: "other"}, false
 }
@@ -65,11 +69,11 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, e endpoint) erro
 	if err := s.readBody(w, r, d); err != nil {
 		return err
 	}
-	data, err := e.handle(s, r.Context(), request{source, limiter, d})
+	answer, err := e.handle(s, r.Context(), request{source, limiter, d})
 	if err != nil {
 		return err
 	}
-	return writeSuccess(w, data)
+	return writeSuccess(w, answer)
 }
 
 // newDecoder returns a pooled decoder that is ready for a body.

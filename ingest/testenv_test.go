@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -28,16 +29,20 @@ import (
 // the examples of the published document.
 var today = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// fakeRegistry is a Registry in memory.
+// fakeRegistry is a Registry in memory. Its identities are linked in a registry on
+// disk, which is opened when it is first needed.
 type fakeRegistry struct {
+	t       testing.TB
 	mu      sync.Mutex
 	sources map[string]registry.Source // by key; the secret of K is K-secret
 	euids   map[string]int64
 	fault   error
+	disk    *registry.Registry
 }
 
-func newFakeRegistry() *fakeRegistry {
+func newFakeRegistry(t testing.TB) *fakeRegistry {
 	return &fakeRegistry{
+		t: t,
 		sources: map[string]registry.Source{
 			"key1":  {Key: "key1", Product: 1001},
 			"key2":  {Key: "key2", Product: 2002}, // of another account
@@ -78,6 +83,38 @@ func (d *fakeRegistry) RegisterIdentities(_ context.Context, product int64, name
 	return ids, nil
 }
 
+func (d *fakeRegistry) LinkIdentities(ctx context.Context, product int64, items []registry.ClientNames) (registry.Linked, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fault != nil {
+		return registry.Linked{}, d.fault
+	}
+	if d.disk == nil {
+		d.disk = d.openDisk()
+	}
+	return d.disk.LinkIdentities(ctx, product, items)
+}
+
+// openDisk opens a registry that has the products of the sources.
+func (d *fakeRegistry) openDisk() *registry.Registry {
+	ctx := d.t.Context()
+	r, err := registry.Open(ctx, "sqlite:"+filepath.Join(d.t.TempDir(), "registry.db"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.t.Cleanup(func() { r.Close() })
+	account, err := r.CreateAccount(ctx, "A")
+	for _, product := range []int64{1001, 2002} {
+		if err == nil {
+			_, err = r.CreateProduct(ctx, registry.Product{ID: product, Account: account.ID})
+		}
+	}
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return r
+}
+
 func (d *fakeRegistry) fail(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -106,7 +143,7 @@ func newTestEdge(t testing.TB, cfg Config, opts ...kfake.Opt) *testEdge {
 	if now := time.Now(); now.Year() == 2000 { // a bubble's clock starts there
 		time.Sleep(today.Sub(now))
 	}
-	e := &testEdge{t: t, registry: newFakeRegistry(), network: new(kfake.VirtualNetwork), metrics: prometheus.NewRegistry(), log: new(strings.Builder)}
+	e := &testEdge{t: t, registry: newFakeRegistry(t), network: new(kfake.VirtualNetwork), metrics: prometheus.NewRegistry(), log: new(strings.Builder)}
 	var err error
 	e.cluster, err = kfake.NewCluster(append([]kfake.Opt{
 		kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(e.network.Listen),

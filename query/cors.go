@@ -10,19 +10,28 @@ type cors struct {
 	origins []string // "*" is every origin
 	cookies bool     // the browser sends cookies along; then origins are named one by one
 	headers string   // that a page may set, besides those that every page may
+	exposed string   // headers of answers that a page may read
 }
 
 // reportingCORS is that of the Reporting API. It is never every origin, because a
 // browser would then not send the session cookie.
 func reportingCORS(origins []string) cors {
-	return cors{origins: origins, cookies: true, headers: "Content-Type, RUI-Client, RUI-Client-Version, X-Request-Id, Weir-Watermark"}
+	return cors{
+		origins: origins, cookies: true, headers: "Content-Type, RUI-Client, RUI-Client-Version, X-Request-Id, Weir-Watermark",
+		exposed: exposedHeaders,
+	}
 }
 
 // listCORS is that of the User Events API and the Events API. A page must set the
 // token itself, so an allowed origin can do no more than any program that has it.
 func listCORS(origins []string) cors {
-	return cors{origins: origins, headers: "Authorization, Content-Type, X-Request-Id, Weir-Watermark"}
+	return cors{
+		origins: origins, headers: "Authorization, Content-Type, X-Request-Id, Weir-Watermark",
+		exposed: exposedHeaders + ", " + headerError,
+	}
 }
+
+const exposedHeaders = "X-Request-Id, Retry-After, Weir-Watermark, Weir-As-Of, Weir-Partial"
 
 // allows reports whether pages of origin may read answers.
 func (c cors) allows(origin string) bool {
@@ -49,7 +58,7 @@ func (c cors) wrap(methods string, answer http.Handler) http.Handler {
 			header.Set("Access-Control-Allow-Credentials", "true")
 		}
 		if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
-			header.Set("Access-Control-Expose-Headers", "X-Request-Id, Retry-After, Weir-Watermark, Weir-As-Of, Weir-Partial")
+			header.Set("Access-Control-Expose-Headers", c.exposed)
 			answer.ServeHTTP(w, r)
 			return
 		}

@@ -58,7 +58,8 @@ func TestCrossOrigin(t *testing.T) {
 
 // TestBrowsersMayAskForLists plays what a browser does with the published example
 // of the User Events API, whose page sets the token itself: it asks first whether
-// it may, then sends the request. The Events API is the same.
+// it may, then sends the request. Both endpoints of the Events API are
+// the same.
 func TestBrowsersMayAskForLists(t *testing.T) {
 	const page, other = "https://app.example.org", "https://evil.example"
 	const body = `{"refId":"CB6150","startDate":"2025-11-01","from":"2025-06-01T00:00:00.000Z","until":"2025-06-23T23:59:00.000Z"}`
@@ -74,7 +75,7 @@ func TestBrowsersMayAskForLists(t *testing.T) {
 		"no browser":         {[]string{page}, "", false},
 	} {
 		w := newListWorld(t, Config{AllowedOrigins: c.origins})
-		for _, path := range []string{userEventsPath, eventsPath} {
+		for _, path := range []string{userEventsPath, eventsPath, eventCountsPath} {
 			preflight := w.preflight(path, c.origin)
 			answer := w.post(path, "Bearer "+w.tokens["A"], body, "Origin", c.origin)
 			wantStatus, wantOrigin := http.StatusMethodNotAllowed, ""

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -69,6 +70,9 @@ func playGolden(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	w := newListWorld(t, Config{})
+	for _, id := range []int64{1, 2, 3, 9} {
+		w.switchEUIDAsRef(id, false)
+	}
 	var request string
 	for i := range script.Files {
 		section := &script.Files[i]
@@ -76,6 +80,14 @@ func playGolden(t *testing.T, path string) {
 		switch kind {
 		case "events":
 			w.goldenEvents(section.Data)
+		case "euid-as-ref":
+			for word := range strings.FieldsSeq(string(section.Data)) {
+				product, err := strconv.ParseInt(word, 10, 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.switchEUIDAsRef(product, true)
+			}
 		case "identities":
 			w.goldenIdentities(string(section.Data))
 		case "request":

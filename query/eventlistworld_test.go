@@ -42,7 +42,7 @@ type stored struct {
 
 // listWorld is a service over a lake in memory and shards whose owners, here
 // called fakeOwners, are this test. Account A has products 1 to 3, account B
-// product 9.
+// product 9. An EUID is a refId in all of them.
 type listWorld struct {
 	*Service
 	t       testing.TB
@@ -135,6 +135,9 @@ func (w *listWorld) accounts() {
 		_, err := reg.CreateProduct(ctx, registry.Product{ID: id, Account: account, Name: fmt.Sprint("Product ", id)})
 		must(err)
 	}
+	for _, id := range []int64{1, 2, 3, 9} {
+		w.switchEUIDAsRef(id, true)
+	}
 	token("A", a.ID)
 	token("A2", a.ID, 2)
 	token("B", b.ID)
@@ -142,6 +145,15 @@ func (w *listWorld) accounts() {
 	w.account = a.ID
 	_, err = reg.PutTopicLayout(ctx, fmt.Sprintf(`{"topic":"events","shards":%d,"hash":"murmur2","topic_id":"x"}`, listShards))
 	must(err)
+}
+
+// switchEUIDAsRef lets an EUID stand for a refId, or not; here it does at first.
+func (w *listWorld) switchEUIDAsRef(product int64, on bool) {
+	w.t.Helper()
+	_, err := registry.SetProduct(w.t.Context(), w.deps.Registry, product, registry.ProductChange{EUIDAsRef: &on})
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // own gives two shards to each of two owners.

@@ -39,11 +39,14 @@ func (a *userEventsAPI) mount(mux *http.ServeMux, rt *router) {
 // included, in order of time. It is streamed, so it has no cap.
 //
 // refId is looked up in every product of the token: first as identity ref_id;
-// if no product has that, as user_id; if none has, it is the decimal EUID of a
-// client that has events. It may be a client in several products; then the
-// answer has the events of all. A customerId keeps those clients that it also
-// names, by identity customer_id or, where a product has no such identity, as
-// EUID.
+// if no product has that, as user_id. It may be a client in several products;
+// then the answer has the events of all. A customerId keeps those clients that it
+// also names by identity customer_id.
+//
+// In products whose switch EUIDAsRef is on, an EUID stands for its client: a refId
+// that is no identity is the EUID of a client that has events, and a customerId
+// that is none is the EUID. Elsewhere it would show a partner that numbers its
+// customers 1, 2, 3 the events of strangers.
 func (a *userEventsAPI) answer(w http.ResponseWriter, r *http.Request) error {
 	principal, err := a.bearer(r)
 	if err != nil {
@@ -168,14 +171,18 @@ func (a *userEventsAPI) usersByIdentity(ctx context.Context, principal registry.
 	return found, nil
 }
 
-// usersByEUID finds the products in which the client whose EUID is ref has
-// events.
+// usersByEUID finds the products that allow it in which the client whose EUID is
+// ref has events.
 func (a *userEventsAPI) usersByEUID(ctx context.Context, principal registry.Principal, ref string) (users, error) {
 	client, err := strconv.ParseInt(ref, 10, 64)
 	if err != nil || client <= 0 || strconv.FormatInt(client, 10) != ref || len(principal.Products) == 0 {
 		return nil, nil
 	}
-	f := columns.Filter{Products: principal.Products, Clients: []int64{client}}
+	allowed, err := registry.ProductsWithEUIDAsRef(ctx, a.registry, principal.Products)
+	if err != nil || len(allowed) == 0 {
+		return nil, err
+	}
+	f := columns.Filter{Products: allowed, Clients: []int64{client}}
 	v, err := a.views.Plan(ctx, view.Request{Columns: []string{columns.ProductID}, Filter: f})
 	if err != nil {
 		return nil, err
@@ -221,10 +228,17 @@ func without(list []int64, v int64) []int64 {
 // sameCustomer keeps the users that customer also names.
 func (a *userEventsAPI) sameCustomer(ctx context.Context, found users, customer int64) (users, error) {
 	var same users
+	allowed, err := registry.ProductsWithEUIDAsRef(ctx, a.registry, found.products())
+	if err != nil {
+		return nil, err
+	}
 	for _, u := range found {
 		client, err := a.registry.ResolveIdentity(ctx, u.product, "customer_id", strconv.FormatInt(customer, 10))
 		if errors.Is(err, registry.ErrNotFound) {
-			client, err = customer, nil
+			client, err = 0, nil // nobody
+			if slices.Contains(allowed, u.product) {
+				client = customer
+			}
 		}
 		if err != nil {
 			return nil, err
@@ -236,12 +250,19 @@ func (a *userEventsAPI) sameCustomer(ctx context.Context, found users, customer 
 	return same, nil
 }
 
+func (us users) products() []int64 {
+	var ids []int64
+	for _, u := range us {
+		ids = append(ids, u.product)
+	}
+	return ids
+}
+
 // filter lets through the events of all products of us with all clients of us, which
 // may be more than the pairs: see scan.
 func (us users) filter() columns.Filter {
-	var f columns.Filter
+	f := columns.Filter{Products: us.products()}
 	for _, u := range us {
-		f.Products = append(f.Products, u.product)
 		if !slices.Contains(f.Clients, u.client) {
 			f.Clients = append(f.Clients, u.client)
 		}

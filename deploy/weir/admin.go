@@ -51,6 +51,7 @@ type adminFlags struct {
 	Value         string     `key:"value" free:"yes"`
 	EUID          int64      `key:"euid"`
 	RawExport     bool       `key:"raw_export"`
+	EUIDAsRef     bool       `key:"euid_as_ref"`
 }
 
 // productIDs collects --product, which may be repeated.

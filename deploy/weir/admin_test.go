@@ -165,7 +165,7 @@ func TestAdminSetsProducts(t *testing.T) {
 	r.json("", "product create --account "+account+" --id 1001")
 	for _, c := range []struct{ flag, want string }{{"--raw-export=false", "off"}, {"--raw-export", "on"}, {"--raw-export=0", "off"}} {
 		got := r.json("", "product set --id 1001 "+c.flag)
-		if diff := cmp.Diff(map[string]string{"product_id": "1001", "raw_export": c.want}, got); diff != "" {
+		if diff := cmp.Diff(map[string]string{"product_id": "1001", "raw_export": c.want, "euid_as_ref": "off"}, got); diff != "" {
 			t.Errorf("product set %s: -want +got\n%s", c.flag, diff)
 		}
 		p, err := r.reg.Product(t.Context(), 1001)
@@ -176,6 +176,13 @@ func TestAdminSetsProducts(t *testing.T) {
 		if err != nil || !strings.Contains(out, "RAW_EXPORT") || !strings.Contains(out, " "+c.want+" ") {
 			t.Errorf("after %s: product list printed %q, %v", c.flag, out, err)
 		}
+	}
+	got := r.json("", "product set --id 1001 --euid-as-ref")
+	if diff := cmp.Diff(map[string]string{"product_id": "1001", "raw_export": "off", "euid_as_ref": "on"}, got); diff != "" {
+		t.Errorf("product set --euid-as-ref: -want +got\n%s", diff)
+	}
+	if got = r.json("", "product set --id 1001 --euid-as-ref=false --raw-export"); got["euid_as_ref"] != "off" || got["raw_export"] != "on" {
+		t.Errorf("two switches at once: %v", got)
 	}
 	for line, want := range map[string]string{
 		"product set --id 1001":                      "changes nothing",

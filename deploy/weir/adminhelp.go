@@ -44,12 +44,15 @@ you choose with --id, or a random one of ten digits. --name defaults to the id.
 its name is shown. "type" sets its type: 1 (the default), 2 or 3; groupBy needs 3.
 "set" changes the switches that are given. --raw-export=false stops the daily
 files of raw events: none is built or given out until it is true again.
+--euid-as-ref lets refId and customerId of the User Events API be EUIDs; without
+it they are identities alone, since a customer number may be a stranger's EUID.
 
   weir admin product create --account acc_… --id 1001 --name "Anvil"
   weir admin product list --account acc_…
   weir admin product label --id 1001 --name C01 --value "Colour"
   weir admin product type --id 1001 --name C02 --value 3
   weir admin product set --id 1001 --raw-export=false
+  weir admin product set --id 1001 --euid-as-ref=true
   weir admin product revoke --id 1001
 `
 
@@ -153,7 +156,7 @@ func (v adminVerb) flags() string {
 	words := map[string]string{
 		"account": "--account ID", "id": "--id ID", "name": "--name NAME", "product": "--product ID", "email": "--email EMAIL",
 		"password-stdin": "--password-stdin", "rate": "--rate N", "value": "--value VALUE", "euid": "--euid N",
-		"raw-export": "--raw-export[=false]",
+		"raw-export": "--raw-export[=false]", "euid-as-ref": "--euid-as-ref[=false]",
 	}
 	var b strings.Builder
 	for name := range strings.FieldsSeq(v.required) {

@@ -91,9 +91,9 @@ func createProduct(ctx context.Context, c *adminCall) (output, error) {
 
 func listProducts(ctx context.Context, c *adminCall) (output, error) {
 	all, err := c.reg.ListProducts(ctx, c.Account)
-	t := listing{columns: []string{"product_id", "account_id", "name", "raw_export", "created", "revoked"}}
+	t := listing{columns: []string{"product_id", "account_id", "name", "raw_export", "euid_as_ref", "created", "revoked"}}
 	for _, p := range all {
-		t.add(p.ID, p.Account, p.Name, onOff(p.RawExport), p.Created, p.Revoked)
+		t.add(p.ID, p.Account, p.Name, onOff(p.RawExport), onOff(p.EUIDAsRef), p.Created, p.Revoked)
 	}
 	return t.answer(), err
 }
@@ -107,7 +107,7 @@ func revokeProduct(ctx context.Context, c *adminCall) (output, error) {
 }
 
 // productSwitches are the flags of product set, separated by spaces.
-const productSwitches = "raw-export"
+const productSwitches = "raw-export euid-as-ref"
 
 // setProduct changes the switches whose flags are given and leaves the others as
 // they are.
@@ -120,13 +120,16 @@ func setProduct(ctx context.Context, c *adminCall) (output, error) {
 	if slices.Contains(c.given, "raw-export") {
 		change.RawExport = &c.RawExport
 	}
+	if slices.Contains(c.given, "euid-as-ref") {
+		change.EUIDAsRef = &c.EUIDAsRef
+	}
 	if change == (registry.ProductChange{}) {
 		return output{}, usagef("product set changes nothing: give a switch, as in --raw-export=false")
 	}
 	p, err := registry.SetProduct(ctx, c.reg, id, change)
 	return output{
-		json:  orderedObject{{"product_id", c.target()}, {"raw_export", onOff(p.RawExport)}},
-		lines: []string{"product     " + c.target(), "raw_export  " + onOff(p.RawExport)},
+		json:  orderedObject{{"product_id", c.target()}, {"raw_export", onOff(p.RawExport)}, {"euid_as_ref", onOff(p.EUIDAsRef)}},
+		lines: []string{"product      " + c.target(), "raw_export   " + onOff(p.RawExport), "euid_as_ref  " + onOff(p.EUIDAsRef)},
 	}, err
 }
 

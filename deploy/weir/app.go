@@ -152,6 +152,23 @@ func (a *app) openRegistry(ctx context.Context) (err error) {
 		return fmt.Errorf("open the registry: %w", err)
 	}
 	a.onClose(a.registry.Close)
+	if !a.roles.query {
+		return nil
+	}
+	return a.tellChanges(ctx)
+}
+
+// tellChanges says once for each database of an earlier version which answers are
+// others now. It is said by a process that gives such answers.
+func (a *app) tellChanges(ctx context.Context) error {
+	due, err := registry.TakeNotice(ctx, a.registry, registry.NoticeEUIDAsRef)
+	if err != nil {
+		return fmt.Errorf("read what has changed: %w", err)
+	}
+	if due {
+		a.log.WarnContext(ctx, "an EUID is no longer a refId or customerId of the User Events API, such requests get 404 User not found; "+
+			"give clients a ref_id (POST /weir/v1/identities), or allow it: weir admin product set --id PRODUCT --euid-as-ref=true")
+	}
 	return nil
 }
 
@@ -294,6 +311,7 @@ func (a *app) buildIngest(context.Context) error {
 		return err
 	}
 	a.mux.Handle("/v1/", svc.Handler())
+	a.mux.Handle("/weir/v1/", svc.Handler())
 	a.probes = append(a.probes, probe{"ingest", svc.Ready})
 	return nil
 }

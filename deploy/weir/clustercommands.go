@@ -21,6 +21,10 @@ Runs the Ingestion API:
   POST /v1/user/property   properties of a client
   POST /v1/user/contact    contacts of a client
 
+and, of Weir's own:
+
+  POST /weir/v1/identities   several names for one client
+
 A 2xx means that Kafka has acknowledged every event. Any number of ingest
 processes may run.
 ` + helpCluster

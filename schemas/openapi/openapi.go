@@ -1,6 +1,6 @@
 // Package openapi contains the OpenAPI 3.1 documents of the four APIs
-// (Ingestion, User Events, Events, Reporting) and renders a reference page from
-// them.
+// (Ingestion, User Events, Events, Reporting) and of the endpoints that are our
+// own, and renders a reference page from them.
 //
 // The documents are written by hand for people who write a client. Package
 // openapitest keeps them and the code in step: the tests of ingest and query
@@ -45,6 +45,7 @@ func Documents() ([]Document, error) {
 		{"user-events.yaml", "user-events"},
 		{"events.yaml", "analytics-events"},
 		{"reporting.yaml", "reporting"},
+		{"weir.yaml", "weir"},
 	} {
 		name := d.name
 		text, err := files.ReadFile(d.file)

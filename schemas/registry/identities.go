@@ -54,7 +54,7 @@ func (r *Registry) RegisterIdentities(ctx context.Context, product int64, name s
 	distinct := slices.Compact(slices.Sorted(slices.Values(values)))
 	known := make(map[string]int64, len(distinct))
 	for part := range slices.Chunk(distinct, maxChunk) {
-		if err := r.register(ctx, identityKey{product, name}, part, known); err != nil {
+		if err := register(ctx, r, identityKey{product, name}, part, known); err != nil {
 			return nil, fmt.Errorf("register identities of product %d: %w", product, err)
 		}
 	}
@@ -73,7 +73,7 @@ type identityKey struct {
 
 // register first looks the values up, which suffices for most requests, and advances
 // the product's counter only for new values.
-func (r *Registry) register(ctx context.Context, k identityKey, values []string, known map[string]int64) error {
+func register(ctx context.Context, r *Registry, k identityKey, values []string, known map[string]int64) error {
 	found, err := lookupIdentities(ctx, r.db, k, values)
 	if err != nil {
 		return err

@@ -78,6 +78,9 @@ func (r *Registry) migrate(ctx context.Context, list []migration) error {
 			}
 			r.log.InfoContext(ctx, "migrated registry", "version", m.version)
 		}
+		if have == 0 && len(list) > 0 {
+			return skipNotices(ctx, tx)
+		}
 		return nil
 	})
 }

@@ -17,6 +17,7 @@ type Product struct {
 	Account   string
 	Name      string
 	RawExport bool // daily files of all events are built and given out; SetProduct switches it
+	EUIDAsRef bool // refId and customerId of the User Events API may be an EUID; SetProduct switches it
 	Created   time.Time
 	Revoked   time.Time // zero while it is active
 }
@@ -64,7 +65,7 @@ func (r *Registry) insertProduct(ctx context.Context, p Product) (Product, error
 	if err := validText("name", p.Name); err != nil {
 		return Product{}, fmt.Errorf("create product %d: %w", p.ID, err)
 	}
-	p.Created, p.Revoked, p.RawExport = currentTime(), time.Time{}, true
+	p.Created, p.Revoked, p.RawExport, p.EUIDAsRef = currentTime(), time.Time{}, true, false
 	err := execRequired(ctx, r.db, ErrExists, `INSERT INTO products (id, account_id, name, next_client, created)
 		VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, p.ID, p.Account, p.Name, int64(firstEUID), toMicros(p.Created))
 	if err != nil {
@@ -77,13 +78,14 @@ func (r *Registry) insertProduct(ctx context.Context, p Product) (Product, error
 // productColumns selects products; one of a revoked account counts as revoked with it.
 const productColumns = `SELECT p.id, p.account_id, p.name, p.created,
 	CASE WHEN p.revoked = 0 THEN a.revoked ELSE p.revoked END,
-	NOT EXISTS (SELECT 1 FROM settings s WHERE s.key = '` + rawExportKey + `' || CAST(p.id AS TEXT) AND s.value = '` + switchOff + `')
+	NOT EXISTS (SELECT 1 FROM settings s WHERE s.key = '` + rawExportKey + `' || CAST(p.id AS TEXT) AND s.value = '` + switchOff + `'),
+	EXISTS (SELECT 1 FROM settings s WHERE s.key = '` + euidAsRefKey + `' || CAST(p.id AS TEXT) AND s.value = '` + switchOn + `')
 	FROM products p JOIN accounts a ON a.id = p.account_id `
 
 func scanProduct(row *sql.Rows) (Product, error) {
 	var p Product
 	var created, revoked int64
-	err := row.Scan(&p.ID, &p.Account, &p.Name, &created, &revoked, &p.RawExport)
+	err := row.Scan(&p.ID, &p.Account, &p.Name, &created, &revoked, &p.RawExport, &p.EUIDAsRef)
 	p.Created, p.Revoked = fromMicros(created), fromMicros(revoked)
 	return p, err
 }

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"errors"
+	"slices"
 	"testing"
 )
 
@@ -40,6 +41,30 @@ func TestProductSwitches(t *testing.T) {
 		}
 		if p := must[Product](t)(r.CreateProduct(ctx, Product{ID: 7, Account: a.ID})); !p.RawExport {
 			t.Error("raw export of a new product is off")
+		}
+	})
+}
+
+func TestEUIDAsRefSwitch(t *testing.T) {
+	onEach(t, func(t *testing.T, db database) {
+		r, ctx := db.open(t), t.Context()
+		a := account(t, r, 1001)
+		must[Product](t)(r.CreateProduct(ctx, Product{ID: 10010, Account: a.ID}))
+		on, off := true, false
+		for _, to := range []*bool{nil, &on, &on, nil, &off, &off} {
+			want := to == &on || to == nil && must[Product](t)(r.Product(ctx, 1001)).EUIDAsRef
+			p := must[Product](t)(SetProduct(ctx, r, 1001, ProductChange{EUIDAsRef: to}))
+			if p.EUIDAsRef != want || !p.RawExport {
+				t.Errorf("set to %v: %+v", to, p)
+			}
+			all := must[[]int64](t)(ProductsWithEUIDAsRef(ctx, r, []int64{10010, 1001, 7}))
+			if wanted := []int64{1001}; want != slices.Equal(all, wanted) || !want && len(all) > 0 {
+				t.Errorf("set to %v: on for %v", to, all)
+			}
+		}
+		must[Product](t)(SetProduct(ctx, r, 1001, ProductChange{EUIDAsRef: &on}))
+		if all := must[[]int64](t)(ProductsWithEUIDAsRef(ctx, r, []int64{10010})); len(all) > 0 {
+			t.Errorf("on for %v, which was not asked about", all)
 		}
 	})
 }

@@ -138,8 +138,13 @@ func showAnswers(ctx context.Context, who credentials) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("\nWhen did the client of that latest event use the product in its last days?")
-	_, err = postWithToken(ctx, who, "/api/v3/business/report/event/user", fmt.Sprintf(`{"refId": %q, "from": "%sT00:00:00.000Z", "until": "%sT23:59:59.999Z"}`,
+	fmt.Println("\nWhich name shall the client of that latest event have in your own system?")
+	if err := postWithKey(ctx, who, "/weir/v1/identities",
+		fmt.Sprintf(`{"identities": [{"euid": %s, "names": {"ref_id": "R-%[1]s"}}]}`, client)); err != nil {
+		return err
+	}
+	fmt.Println("\nWhen did it use the product in its last days?")
+	_, err = postWithToken(ctx, who, "/api/v3/business/report/event/user", fmt.Sprintf(`{"refId": "R-%s", "from": "%sT00:00:00.000Z", "until": "%sT23:59:59.999Z"}`,
 		client, time.Now().UTC().AddDate(0, 0, -3).Format(time.DateOnly), time.Now().UTC().Format(time.DateOnly)))
 	if err != nil {
 		return err
@@ -208,6 +213,13 @@ func postWithToken(ctx context.Context, who credentials, path, question string) 
 	return postAndPrint(ctx, who.URL+path, question, func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+who.Token) })
 }
 
+// postWithKey is postWithToken with the key of the data source.
+func postWithKey(ctx context.Context, who credentials, path, body string) error {
+	fmt.Printf("$ curl -u '%s:…' -H 'Content-Type: application/json' \\\n    %s%s -d '%s'\n", who.Key, who.URL, path, body)
+	_, err := postAndPrint(ctx, who.URL+path, body, func(r *http.Request) { r.SetBasicAuth(who.Key, who.Secret) })
+	return err
+}
+
 func post(ctx context.Context, url string, body []byte, sign func(*http.Request)) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
@@ -236,6 +248,9 @@ func postAndPrint(ctx context.Context, url, question string, sign func(*http.Req
 	if len(printed) > 1500 {
 		printed = append(bytes.Clone(printed[:1500]), " …"...)
 	}
-	fmt.Printf("%s\n  as of %s, watermark %s\n", printed, resp.Header.Get("Weir-As-Of"), resp.Header.Get("Weir-Watermark"))
+	fmt.Printf("%s\n", printed)
+	if mark := resp.Header.Get("Weir-Watermark"); mark != "" {
+		fmt.Printf("  as of %s, watermark %s\n", resp.Header.Get("Weir-As-Of"), mark)
+	}
 	return answer, nil
 }

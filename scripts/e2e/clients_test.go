@@ -36,6 +36,7 @@ func (w *installation) createAccount(t *testing.T, products ...string) account {
 	}](t, w.admin(t, "account", "create", "--name", "owner of "+products[0])).AccountID
 	for _, p := range products {
 		w.admin(t, "product", "create", "--account", n.id, "--id", p, "--name", "product "+p)
+		w.admin(t, "product", "set", "--id", p, "--euid-as-ref=true") // the suite knows clients by their EUIDs
 		source := decoded[struct{ Key, Secret string }](t, w.admin(t, "source", "create", "--product", p))
 		n.keys[p], n.secrets[p] = source.Key, source.Secret
 	}
