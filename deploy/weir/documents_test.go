@@ -22,9 +22,8 @@ import (
 // TestPublishedConversation sends the request examples of the four published
 // documents to one server: what the Ingestion API took is in the answers of the
 // others, which equal the sample answers but for ids. In the script a request is
-// raw HTTP, or a command line of weir; {basic}, {token}, {email}, {password} and
-// {product} are those of the demo account. "wait" waits until all events that
-// were sent are counted.
+// raw HTTP; {basic}, {token}, {email}, {password} and {product} are those of the
+// demo account. "wait" waits until all events that were sent are counted.
 func TestPublishedConversation(t *testing.T) {
 	const path = "testdata/documents/conversation.txtar"
 	script, err := txtar.ParseFile(path)
@@ -65,8 +64,7 @@ func (c *conversation) answer(request string) string {
 	basic := base64.StdEncoding.EncodeToString([]byte(c.demo.Key + ":" + c.demo.Secret))
 	request = strings.NewReplacer("{basic}", basic, "{token}", c.demo.Token, "{email}", c.demo.Email,
 		"{password}", c.demo.Password, "{product}", c.demo.Product).Replace(request)
-	switch {
-	case request == "wait\n":
+	if request == "wait\n" {
 		c.waitFor("counted", func() error {
 			if n, err := c.count("2020-01-01"); err != nil || n != c.sent {
 				return fmt.Errorf("%d of %d events: %w", n, c.sent, errors.Join(err, errors.New("wrong count")))
@@ -74,13 +72,6 @@ func (c *conversation) answer(request string) string {
 			return nil
 		})
 		return ""
-	case strings.HasPrefix(request, "weir "):
-		args := append(strings.Fields(strings.TrimPrefix(request, "weir ")), "--data", c.dir)
-		out, err := weir(c.t.Context(), args...).CombinedOutput()
-		if err != nil {
-			c.t.Fatalf("%s: %v, %s", request, err, out)
-		}
-		return string(out)
 	}
 	c.requests += request
 	c.sent += strings.Count(request, `"event_name"`)
