@@ -43,6 +43,7 @@ type goldenEvent struct {
 	Agent      string          `json:"user_agent"`
 	IP         string          `json:"ip"`
 	User       json.RawMessage `json:"user"`
+	Exception  string          `json:"exception"` // its class
 	Properties json.RawMessage `json:"properties"`
 }
 
@@ -116,10 +117,14 @@ func (w *listWorld) goldenEvents(lines []byte) {
 		if err := json.Unmarshal(s.Bytes(), &e); err != nil {
 			w.t.Fatalf("%s: %v", s.Text(), err)
 		}
+		var exception *schemas.Exception
+		if e.Exception != "" {
+			exception = &schemas.Exception{Class: e.Exception}
+		}
 		w.append(e.Shard, schemas.Event{
 			Product: e.Product, Client: e.Client, Time: e.Time, Name: e.Name, RandomID: e.ID, SessionID: e.Session,
 			AppName: e.App, AppKey: e.AppKey, AppVersion: e.AppVersion, ContentLocale: e.Content, UILocale: e.UI, Offline: e.Offline,
-			UserAgent: e.Agent, IP: e.IP, User: e.User, Properties: e.Properties,
+			UserAgent: e.Agent, IP: e.IP, User: e.User, Properties: e.Properties, Exception: exception,
 		})
 		if h := w.shards[e.Shard]; h.next%2 == 0 {
 			w.commit(e.Shard, h.next)

@@ -258,6 +258,17 @@ func TestUserEventsAgree(t *testing.T) {
 	}
 }
 
+// naiveUse compares an event with every other.
+func naiveUse(s stored, all []stored) bool {
+	kindOfUse := func(e stored) bool { return e.Name != "session_stop" && e.Name != "exception" && e.Exception == nil }
+	day := func(e stored) time.Time { return time.UnixMilli(e.Time).UTC().Truncate(24 * time.Hour) }
+	before := func(e stored) bool {
+		return e.Product == s.Product && e.Client == s.Client && e.SessionID == s.SessionID && kindOfUse(e) &&
+			e.shard == s.shard && e.offset < s.offset && day(e).Sub(day(s)).Abs() <= 24*time.Hour
+	}
+	return kindOfUse(s) && (s.SessionID == "" || !slices.ContainsFunc(all, before))
+}
+
 func iso(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z") }
 
 func naiveUserEvents(all []stored, client, from, until int64) []any {
@@ -267,7 +278,7 @@ func naiveUserEvents(all []stored, client, from, until int64) []any {
 	})
 	rows := []any{}
 	for _, s := range all {
-		if s.Client == client && s.Product != 9 && s.Time >= from && s.Time <= until {
+		if s.Client == client && s.Product != 9 && s.Time >= from && s.Time <= until && naiveUse(s, all) {
 			rows = append(rows, map[string]any{"id": float64(s.offset*1024 + int64(s.shard)), "dateEvent": iso(s.Time)})
 		}
 	}

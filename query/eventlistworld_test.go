@@ -384,9 +384,9 @@ func (w *listWorld) fill(r *rand.Rand, n int) {
 func randomEvent(r *rand.Rand) schemas.Event {
 	pick := func(of ...string) string { return of[r.IntN(len(of))] }
 	e := schemas.Event{
-		Product: []int64{1, 2, 3, 9}[r.IntN(4)], Client: 100 + r.Int64N(5), Name: pick("a", "b", "c.d", "é"),
+		Product: []int64{1, 2, 3, 9}[r.IntN(4)], Client: 100 + r.Int64N(5), Name: pick("a", "b", "c.d", "é", "session_start", "session_stop", "exception"),
 		Time:     listNow - []int64{r.Int64N(5), r.Int64N(100_000), r.Int64N(90 * 24 * 3600_000)}[r.IntN(3)],
-		RandomID: pick("twice", fmt.Sprint("id-", r.Int64())), SessionID: pick("", "s1"), AppName: pick("", "app"), AppKey: pick("", "key"), AppVersion: pick("", "1.0"),
+		RandomID: pick("twice", fmt.Sprint("id-", r.Int64())), SessionID: pick("", "s1", "s2"), AppName: pick("", "app"), AppKey: pick("", "key"), AppVersion: pick("", "1.0"),
 		ContentLocale: pick("", "en-US"), UILocale: pick("", "de"), UserAgent: pick("", "Mozilla/5.0 \"x\""), IP: pick("", "10.0.0.1"),
 		User: []byte(pick("", `{"id":"u1"}`, `{"id":"u2","realm":["r1"],"groups":["g1","g2"],"roles":["x"]}`,
 			`{"id":"100","realm":["r2"]}`, `{"realm":["r1"],"roles":["x","y"]}`)),
@@ -397,6 +397,9 @@ func randomEvent(r *rand.Rand) schemas.Event {
 	}
 	if len(e.Properties) == 0 {
 		e.Properties = nil
+	}
+	if r.IntN(10) == 0 {
+		e.Exception = &schemas.Exception{Class: pick("", "E")}
 	}
 	if r.IntN(2) == 0 {
 		offline := r.IntN(2) == 0

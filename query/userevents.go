@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,8 @@ type userEventsAPI struct {
 	cors     cors
 	registry *registry.Registry
 	maxKeys  int64 // see view.OrderedScan; 0 means its default. Tests lower it
+
+	maxSessionDays int // 0 means maxSessionDays. Tests lower it
 }
 
 // mount adds the paths of the API to mux.
@@ -35,8 +38,8 @@ func (a *userEventsAPI) mount(mux *http.ServeMux, rt *router) {
 	rt.handleUnknown(mux, "/api/v3/business/", "business_unknown", encodeUserEventsError)
 }
 
-// answer answers with every event of one user between two instants, both
-// included, in order of time. It is streamed, so it has no cap.
+// answer answers with every use of the application (see uses) by one user between
+// two instants, both included, in order of time. It is streamed, so it has no cap.
 //
 // refId is looked up in every product of the token: first as identity ref_id;
 // if no product has that, as user_id. It may be a client in several products;
@@ -74,7 +77,13 @@ func (a *userEventsAPI) answer(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer v.Close()
-	return a.stream(w, r, users.scan(v, ask, a.maxKeys))
+	found := uses{users: users, most: cmp.Or(a.maxSessionDays, maxSessionDays)}
+	if err := found.find(r.Context(), v, ask.from, ask.to); err != nil {
+		return err
+	}
+	return a.stream(w, r, &view.OrderedScan{
+		View: v, From: ask.from, To: ask.to, Filter: users.filter(), Columns: usesColumns(), Wants: found.has, MaxKeys: a.maxKeys,
+	})
 }
 
 // userEventsQuestion is a question of the User Events API.
@@ -259,7 +268,7 @@ func (us users) products() []int64 {
 }
 
 // filter lets through the events of all products of us with all clients of us, which
-// may be more than the pairs: see scan.
+// may be more than the pairs: see uses.
 func (us users) filter() columns.Filter {
 	f := columns.Filter{Products: us.products()}
 	for _, u := range us {
@@ -276,21 +285,10 @@ func userColumns() []string { return []string{columns.ProductID, columns.ClientI
 // request has the same events.
 func (us users) request(ask userEventsQuestion, want view.Watermark) view.Request {
 	f := us.filter()
-	f.TimeFrom, f.TimeTo = ask.from, ask.to
+	f.TimeFrom, f.TimeTo = usesPeriod(ask.from, ask.to)
 	return view.Request{
-		Columns: append(userColumns(), columns.Time, columns.Shard, columns.Offset),
+		Columns: append(usesColumns(), columns.Time, columns.Shard, columns.Offset),
 		Filter:  f, Watermark: want, Exact: true,
-	}
-}
-
-// scan finds the events of us. The filter combines all products with all clients,
-// so each row is compared with the pairs.
-func (us users) scan(v *view.View, ask userEventsQuestion, maxKeys int64) *view.OrderedScan {
-	wants := func(rows *columns.View) func(int) bool {
-		return func(i int) bool { return slices.Contains(us, user{rows.Product[i], rows.Client[i]}) }
-	}
-	return &view.OrderedScan{
-		View: v, From: ask.from, To: ask.to, Filter: us.filter(), Columns: userColumns(), Wants: wants, MaxKeys: maxKeys,
 	}
 }
 
