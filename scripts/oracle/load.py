@@ -3,6 +3,7 @@
     events(product, seq, client, ms, name, category, value, runtime)
     reported(seq, name, text)      properties in $client of an event; text is NULL where it clears one
     own(seq, name, text)       the event's own properties that are no objects or lists
+    users(seq, member, text)   members of $user of an event, a row for each element of a list
     user_attributes(product, client, name, text)   current values that were set for clients outside events: user.NAME, contact.NAME
 
 seq is the order of sending, over all products. Of lines with one random_id,
@@ -22,6 +23,7 @@ CREATE TABLE events(product BIGINT, seq BIGINT, client BIGINT, ms BIGINT, name V
                     value DECIMAL(38,9), runtime BIGINT);
 CREATE TABLE reported(product BIGINT, seq BIGINT, client BIGINT, name VARCHAR, text VARCHAR);
 CREATE TABLE own(product BIGINT, seq BIGINT, name VARCHAR, text VARCHAR);
+CREATE TABLE users(seq BIGINT, member VARCHAR, text VARCHAR);
 CREATE TABLE user_attributes(product BIGINT, client BIGINT, name VARCHAR, text VARCHAR);
 """
 NULL = "\\N"
@@ -43,7 +45,7 @@ class Raw:
 
     def add(self, product, lines):
         """Adds lines as sent one after the other; returns how many are not duplicates."""
-        rows = {"events": [], "reported": [], "own": []}
+        rows = {"events": [], "reported": [], "own": [], "users": []}
         before = len(self.known)
         for line in lines:
             e = json.loads(line, parse_float=Number, parse_int=Number)
@@ -76,6 +78,8 @@ class Raw:
             None if value is None else rounded(value, 9), None if runtime is None else int(rounded(runtime, 3).scaleb(3))))
         for name, v in flat(props.get("$client") or {}):
             rows["reported"].append((product, seq, client, name, plain(v)))
+        for member, v in (props.get("$user") or {}).items():
+            rows["users"] += [(seq, member, text) for text in (v if isinstance(v, list) else [v])]
         for name, v in props.items():
             if not name.startswith("$") and not isinstance(v, (dict, list)):
                 rows["own"].append((product, seq, name, plain(v)))

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Sends the same random report requests to Weir and DuckDB and compares the answers exactly.
+"""Sends the same random requests for reports and event counts to Weir and DuckDB and compares the answers exactly.
 
 It shares no code with Weir. It starts its own `weir all`, sends it generated and real
 events, keeps the raw lines, and computes from them by SQL what every report must
@@ -22,13 +22,14 @@ import zoneinfo
 
 import answers
 import compare
+import counts
 import load
 import pieces
 import questions
 import server
-from events import Generator
+from events import Generator, encode
 
-GENERATED, REAL = 1000, 1001
+GENERATED, REAL, COUNTED = 1000, 1001, 1002
 SAME = 3  # weight of each of the four phases that send the same requests
 BATCHES = 5  # of events that are sent and queried while others stream in
 CUT_AGE = 6  # seconds
@@ -42,7 +43,7 @@ def arguments():
     p.add_argument("--seed", type=int, default=None, help="of events and questions; default: a random one, which is printed")
     p.add_argument("--questions", type=int, default=150, help="requests in each phase")
     p.add_argument("--seconds", type=float, default=0, help="total time of all phases, divided among them; 0 means no limit")
-    p.add_argument("--report", action="append", help="request only this report; may be repeated")
+    p.add_argument("--report", action="append", help="request only this report, or event-counts; may be repeated")
     p.add_argument("--without", default="", help="comma-separated features to leave out: groupBy, timeZone, eventProperties, changes (properties and contacts sent to /v1/user/…)")
     p.add_argument("--keep", help="folder for data, log and events; it is not deleted")
     args = p.parse_args()
@@ -55,7 +56,7 @@ class Counts:
     """Counts requests and outcomes by report."""
 
     def __init__(self):
-        self.rows = {r: dict.fromkeys(("asked", "equal", "refused", "different"), 0) for r in answers.REPORTS}
+        self.rows = {r: dict.fromkeys(("asked", "equal", "refused", "different"), 0) for r in (*answers.REPORTS, counts.NAME)}
         self.times = {}  # (side, report) -> seconds of each answer
 
     def took(self, side, report, begun):
@@ -93,6 +94,15 @@ class Oracle:
         self.weights = 4 * SAME + BATCHES  # sum over the remaining phases, which share the remaining time
         self.broken = 0  # failures other than a wrong answer
         self.partial = 0  # answers with Weir-Partial, which were requested again
+        self.counted_events = None  # generates the events of COUNTED
+
+    def reports(self):
+        """The reports to ask for; none if event counts alone are wanted."""
+        return [r for r in self.args.report or answers.REPORTS if r != counts.NAME]
+
+    def counted(self):
+        """Whether event counts are asked for."""
+        return not self.args.report or counts.NAME in self.args.report
 
     def log(self, text):
         print(f"[{time.monotonic() - self.started:5.0f} s] {text}", flush=True)
@@ -124,6 +134,8 @@ class Oracle:
 
     def check(self, phase, q):
         """Checks one request and all of its pages."""
+        if q.report == counts.NAME:
+            return self.check_counts(phase, q)
         while True:
             today = self.today(q)
             status, text = self.complete_answer(q)
@@ -143,12 +155,24 @@ class Oracle:
                 return None
             q = questions.Question(q.report, q.product, dict(q.body, startAtClientId=answer["nextClientId"]))
 
+    def check_counts(self, phase, q):
+        """Checks one question for event counts, which does not depend on today."""
+        status, text = self.complete_answer(q)
+        if status != 200:
+            return self.differs(phase, q, None, f"{status} {text}")
+        begun = time.monotonic()
+        answer, want = compare.parse(text), counts.answer(self.raw, q)
+        self.counts.took("DuckDB", q.report, begun)
+        if found := compare.differences("answer", answer, want):
+            return self.differs(phase, q, None, "\n  ".join(found[:12]))
+        return self.counts.count(q.report, "equal")
+
     def complete_answer(self, q):
         """(status, text) of an answer that includes every shard; repeats the request while it is partial."""
         deadline = time.monotonic() + TIMEOUT
         while True:
             begun = time.monotonic()
-            status, headers, text = self.weir.ask(q.path, q.sent)
+            status, headers, text = self.weir.ask(q.path, q.sent, token=getattr(q, "token", None))
             self.counts.took("Weir", q.report, begun)
             if not headers.get("Weir-Partial"):
                 return status, text
@@ -256,6 +280,10 @@ def run_phases(oracle, weir):
     today = datetime.datetime.fromtimestamp(now / 1000, datetime.timezone.utc).date()
     send_initial_events(oracle, generator)
     subjects = [pieces.generated(GENERATED, today)]
+    if oracle.counted():
+        weir.product(COUNTED, "Counted")
+        oracle.counted_events = counts.Events(args.seed, now)
+        send_counted(oracle, 3000)
     first, second = real_lines(oracle)
     if first:
         weir.product(REAL, "Real")
@@ -265,11 +293,11 @@ def run_phases(oracle, weir):
         subjects.append(real_events_subject(oracle, REAL, today))
         oracle.log(f"imported {len(first)} real events")
     uncollected = {p: {kind: [e for e, f in tracked.items() if not f[kind]] for kind in ("basic", "advanced")} for p, tracked in oracle.flags.items()}
-    draw = questions.Questions(args.seed, subjects, uncollected, args.report or list(answers.REPORTS), args.without)
-    asked = [draw.next(today) for _ in range(args.questions)]
+    draw = Draw(oracle, questions.Questions(args.seed, subjects, uncollected, oracle.reports(), args.without), today, now)
+    asked = draw.some(args.questions)
     time.sleep(FRESH)
     oracle.phase("just imported", asked, weight=SAME)
-    stream(oracle, generator, draw, today, second)
+    stream(oracle, generator, draw, second)
     await_commits(oracle)
     oracle.phase("committed", asked, weight=SAME)
     oracle.log(weir.compact())
@@ -289,18 +317,52 @@ def await_commits(oracle):
         time.sleep(0.5)
 
 
-def stream(oracle, generator, draw, today, second):
+class Draw:
+    """Draws questions of both kinds: one for event counts after two for reports."""
+
+    def __init__(self, oracle, reports, today, now):
+        self.reports, self.today, self.counted = reports, today, None
+        if oracle.counted():
+            weir = oracle.weir
+            made = weir.admin("token", "create", "--account", weir.demo["account_id"], "--product", str(COUNTED), "--name", "counted")
+            scopes = [(made["token"], [COUNTED]), (weir.demo["token"], [GENERATED, REAL, COUNTED])]
+            self.counted = counts.Questions(oracle.args.seed, now, scopes)
+
+    def some(self, n):
+        out = []
+        for i in range(n):
+            if self.reports.reports:
+                out.append(self.reports.next(self.today))
+            if self.counted and (i % 2 or not self.reports.reports):
+                out.append(self.counted.next())
+        return out
+
+
+def send_counted(oracle, n):
+    """Sends events of the product that is counted."""
+    if not oracle.counted():
+        return
+    lines = [encode(line) for line in oracle.counted_events.next(n)]
+    oracle.weir.send(COUNTED, lines)
+    oracle.raw.add(COUNTED, lines)
+
+
+def stream(oracle, generator, draw, second):
     """Sends and queries batches of one product while real events of the other stream in."""
     importing = None
     if second:
         importing = oracle.weir.importing(REAL, write(oracle, "real-2.ndjson", second), rate=max(500, len(second) // 15))
-    everything, draw.subjects = draw.subjects, [s for s in draw.subjects if s.product == GENERATED]
+    reports, counted = draw.reports, draw.counted
+    everything, reports.subjects = reports.subjects, [s for s in reports.subjects if s.product == GENERATED]
+    if importing and counted:
+        scopes, counted.scopes = counted.scopes, counted.scopes[:1]
     try:
         for batch in range(BATCHES):
             send(oracle, generator.latest(60))
             send_changes(oracle, generator.users(10))
+            send_counted(oracle, 60)
             time.sleep(FRESH)
-            oracle.phase(f"streaming {batch + 1}", [draw.next(today) for _ in range(max(1, oracle.args.questions // BATCHES))])
+            oracle.phase(f"streaming {batch + 1}", draw.some(max(2, oracle.args.questions // BATCHES)))
         if importing:
             finished(importing)
             oracle.raw.add(REAL, second)
@@ -309,7 +371,9 @@ def stream(oracle, generator, draw, today, second):
         if importing and importing.poll() is None:
             importing.kill()
             importing.wait()
-    draw.subjects = everything
+    reports.subjects = everything
+    if importing and counted:
+        counted.scopes = scopes
 
 
 def main():
@@ -317,7 +381,7 @@ def main():
     print(f"seed {args.seed}", flush=True)
     folder = args.keep or tempfile.mkdtemp(prefix="weir-oracle-")
     os.makedirs(folder, exist_ok=True)
-    weir = server.Server(folder, ["--processor.cut-age", f"{CUT_AGE}s", "--processor.compact-every", "1h", "--log.format", "text"])
+    weir = server.Server(folder, ["--processor.cut-age", f"{CUT_AGE}s", "--processor.compact-every", "1h", "--query.lookback", "0", "--log.format", "text"])
     oracle = Oracle(args, weir, load.Raw())
     try:
         weir.start()

@@ -135,9 +135,10 @@ class Server:
         cookies = [c.partition(";")[0] for c in answer[1].get_all("Set-Cookie")]
         self.cookie = "; ".join(cookies)
 
-    def ask(self, path, body, method="POST"):
-        """Sends one request with the session's cookie."""
-        return self.request(method, path, json.dumps(body, ensure_ascii=False), {"Content-Type": "application/json", "Cookie": self.cookie})
+    def ask(self, path, body, method="POST", token=None):
+        """Sends one request with the session's cookie, or with a token."""
+        credentials = {"Authorization": "Bearer " + token} if token else {"Cookie": self.cookie}
+        return self.request(method, path, json.dumps(body, ensure_ascii=False), {"Content-Type": "application/json", **credentials})
 
     def committed(self):
         """Number of events that are in the lake or known as duplicates since the process started."""
