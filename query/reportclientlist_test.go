@@ -2,13 +2,18 @@ package query
 
 import (
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"weir/schemas"
+	"weir/schemas/property"
 )
 
 // clientList answers clientPropertyList: the whole envelope.
@@ -173,15 +178,73 @@ func TestClientListByPages(t *testing.T) {
 	}
 }
 
+// everyListed are the properties that an export without any lists.
+func everyListed() []any {
+	var names []any
+	for _, p := range property.All() {
+		if p.Category != "" && p.Name != property.NameClientID {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+// TestExportOfClientsListsEverything compares exports without properties with the
+// naive model; an empty body is one of them.
+func TestExportOfClientsListsEverything(t *testing.T) {
+	againstRandomEvents(t, 30, func(g *questionGenerator) {
+		body := g.clientList()
+		delete(body, "properties")
+		g.check("/export/request/clientPropertyList", body)
+		if rec := g.w.ask("/export/request/clientPropertyList/1", ""); rec.Code != http.StatusOK || rec.Body.String() != g.w.ask("/export/request/clientPropertyList/1", "{}").Body.String() {
+			g.t.Errorf("an empty body: %d %.200s", rec.Code, rec.Body)
+		}
+	})
+}
+
 // TestExportOfClientsIsTheList: the export request has the same body and the
-// same answer as the list.
+// same answer as the list, if properties are named.
 func TestExportOfClientsIsTheList(t *testing.T) {
 	againstRandomEvents(t, 20, func(g *questionGenerator) {
 		body := g.clientList()
+		if body["properties"] == nil {
+			body["properties"] = []any{}
+		}
 		want := g.w.envelope("clientPropertyList/1", body)
 		got := g.w.envelope("/export/request/clientPropertyList/1", body)
 		if diff := cmp.Diff(want, got); diff != "" {
 			g.t.Errorf("%v (-list +export):\n%s", body, diff)
 		}
 	})
+}
+
+// TestExportOfClientsListsUserAttributes: without properties, an export has those
+// that changes have set for a client, and refuses to list too many.
+func TestExportOfClientsListsUserAttributes(t *testing.T) {
+	w := newReportWorld(t)
+	change := func(kind schemas.ChangeKind, values string) {
+		w.appendChange(0, schemas.Change{Product: 1, Client: 7, Time: listNow, Kind: kind, Operation: schemas.OpSet, Values: []byte(values)})
+	}
+	w.append(0, schemas.Event{Product: 1, Client: 7, Time: listNow, Name: "a", RandomID: "r"})
+	change(schemas.PropertyChange, `{"plan":"pro","seats":5}`)
+	change(schemas.ContactChange, `{"email":"ann@example.org"}`)
+	client := w.envelope("/export/request/clientPropertyList/1", map[string]any{})["result"].([]any)[0].(map[string]any)
+	for name, want := range map[string]any{"user.plan": "pro", "user.seats": json.Number("5"), "contact.email": "ann@example.org", "prodVersion": "<NULL>"} {
+		if client[name] != want {
+			t.Errorf("%s is %v, want %v", name, client[name], want)
+		}
+	}
+	many := map[string]int{}
+	for i := range valuesPage + 1 {
+		many[fmt.Sprint("attribute", i)] = i
+	}
+	text, err := json.Marshal(many)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(schemas.PropertyChange, string(text))
+	rec := w.ask("/export/request/clientPropertyList/1", "{}")
+	if rec.Code != http.StatusBadRequest || !strings.Contains(rec.Body.String(), "properties: is missing, and clients have more than 1000 user attributes") {
+		t.Errorf("%d %.200s", rec.Code, rec.Body)
+	}
 }

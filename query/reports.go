@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -20,6 +21,10 @@ type reportEndpoint struct {
 	compile    func(*report.Body, report.Params) (*report.Question, error)
 	flags      bool // compile needs to know which events are collected as basic and as advanced
 }
+
+// exportClientList is the path of the export of all clients, which lists every
+// property unless the request names some.
+const exportClientList = "/v3/export/request/clientPropertyList"
 
 // reportEndpoints lists the reports. The client list is published under two paths.
 func reportEndpoints() []reportEndpoint {
@@ -40,7 +45,7 @@ func reportEndpoints() []reportEndpoint {
 		{reporting + "churn/histogram/sessions", "report_churn_sessions", report.NewChurnHistogram("sessions"), false},
 		{reporting + "churn/histogram/runtime", "report_churn_runtime", report.NewChurnHistogram("runtime"), false},
 		{reporting + "clientPropertyList", "report_client_list", report.NewClientList, false},
-		{"/v3/export/request/clientPropertyList", "export_client_list", report.NewClientList, false},
+		{exportClientList, "export_client_list", report.NewClientList, false},
 	}
 }
 
@@ -60,6 +65,12 @@ func (rp *reports) answer(e reportEndpoint) func(http.ResponseWriter, *http.Requ
 		if err := rp.readBody(w, r, &body); err != nil {
 			return err
 		}
+		if e.path == exportClientList && body.Properties == nil {
+			var err error
+			if body.Properties, err = rp.everyProperty(r.Context(), ask); err != nil {
+				return err
+			}
+		}
 		q, err := rp.compile(r.Context(), e, ask.product.ID, &body)
 		if err != nil {
 			return requestErrorOf(err)
@@ -74,6 +85,38 @@ func (rp *reports) answer(e reportEndpoint) func(http.ResponseWriter, *http.Requ
 			return append(report.Object{{Name: "status", Value: "OK"}, {Name: "result", Value: answer.Result}}, answer.More...), nil
 		})
 	}
+}
+
+// everyProperty names the properties that an export of everything lists: those of
+// the catalogue, and the user attributes that the product's clients have.
+func (rp *reports) everyProperty(ctx context.Context, ask productQuestion) ([]string, error) {
+	release, err := rp.views.AcquireScan(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	filter := columns.Filter{Products: []int64{ask.product.ID}}
+	v, err := rp.views.Plan(ctx, view.Request{Columns: []string{columns.Offset}, Filter: filter, Watermark: ask.watermark, Changes: true})
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	attributes, err := userAttributeNames(ctx, v, filter)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, category := range append(allProperties(nil), userAttributeCategories(attributes)...) {
+		for _, p := range category.Properties {
+			names = append(names, p.Name)
+		}
+	}
+	for _, set := range attributes {
+		if set.full || len(set.values) > set.limit {
+			return nil, badField("properties", fmt.Sprintf("is missing, and clients have more than %d user attributes: name those that are wanted", valuesPage))
+		}
+	}
+	return names, nil
 }
 
 // requestErrorOf makes a 400 of an error in a field of the body.

@@ -3,6 +3,7 @@ package query
 import (
 	"encoding/json"
 	"hash/fnv"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -42,7 +43,13 @@ func (n *naiveReport) answer(path string, body map[string]any, now time.Time) ma
 		return v.lifetimeTable(v.lostUnits())
 	case "eventTracking/advanced/fullReport":
 		result = v.fullReport()
-	case "clientPropertyList", "/export/request/clientPropertyList":
+	case "/export/request/clientPropertyList":
+		if v.body["properties"] == nil {
+			v.body = maps.Clone(v.body)
+			v.body["properties"] = everyListed()
+		}
+		return v.clientList()
+	case "clientPropertyList":
 		return v.clientList()
 	default:
 		result = v.churnHistogram(strings.TrimPrefix(path, "churn/histogram/"))

@@ -1,9 +1,11 @@
 package query
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -22,9 +24,14 @@ type responder struct {
 	views *view.Reader
 }
 
-// readBody decodes a JSON body. Unknown members are ignored.
+// readBody decodes a JSON body. Unknown members are ignored. An empty body is {}:
+// where a member is required, that is what the error says.
 func (rs responder) readBody(w http.ResponseWriter, r *http.Request, into any) error {
-	err := json.UnmarshalRead(rs.body(w, r), into)
+	body := bufio.NewReader(rs.body(w, r))
+	if _, err := body.Peek(1); err == io.EOF { //nolint:errorlint // bufio returns it bare
+		return nil
+	}
+	err := json.UnmarshalRead(body, into)
 	if err == nil {
 		return nil
 	}

@@ -44,7 +44,7 @@ const (
 const (
 	listPage   = 200
 	listWindow = 1 << 18
-	maxListed  = 200 // properties of one list
+	maxListed  = 1200 // properties of one list; more than the catalogue and 1000 user attributes
 )
 
 // NewClientList compiles clientPropertyList.

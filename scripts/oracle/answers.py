@@ -396,7 +396,22 @@ def value_of(name, text):
     return text
 
 
+EVERY = (  # what an export lists without properties, in this order; then the user attributes and the contacts
+    ["prodVersion", "prodEdition", "prodBuild", "prodLanguage", "licenseType", "licenseKey"]
+    + ["licenseStatus." + f for f in ("activated", "blocked", "expired", "allowed")]
+    + ["geography." + f for f in ("continent", "country", "usState")] + ["os." + f for f in ("platform", "version", "edition")]
+    + ["osLanguage", "osWordLength", "formFactor", "vm", "cpuType", "cpuCores", "ram", "displayCount", "resolutionWidth", "resolutionHeight",
+       "screenPpi", "touchScreen", "gpu.vendor", "gpu.model", "dotNetVersion", "javaVersion", "javaVendor", "javaRuntime", "javaGraphics",
+       "javaVmVersion", "javaVmName", "javaVmRam", "machineId", "dateInstalled", "dateLastSeen", "lifetimeRuntimeMinutes",
+       "lifetimeSessionCount", "lifetimeEventUsage", "optOut.historical", "optOut.current", "backOff.historical", "backOff.current"]
+    + [f"C{n:02}" for n in range(1, 21)]
+)
+
+
 def client_list(raw, q):
+    if q.body.get("export") and q.body.get("properties") is None:
+        attributes = sorted(raw.attribute_names.get(q.product, ()), key=lambda n: (n.startswith("contact."), by_bytes(n)))
+        q.body = q.body | {"properties": EVERY + attributes}
     wanted, clients, usage, daily = sql.client_list(q)
     rows = sorted(raw.rows(clients), key=lambda r: by_bytes(r[0]))
     rows = [r for r in rows if by_bytes(r[0]) >= by_bytes(q.body.get("startAtClientId") or "")]

@@ -42,6 +42,7 @@ class Raw:
         self.db.execute(TABLES)
         self.known, self.seq, self.version = set(), 0, 0
         self.user_attributes = {}  # (product, client as text) -> {name: value}
+        self.attribute_names = {}  # product -> names that were ever set
 
     def add(self, product, lines):
         """Adds lines as sent one after the other; returns how many are not duplicates."""
@@ -64,6 +65,8 @@ class Raw:
         """Applies changes (client, "property" or "contact", operation, values) in the order they were sent."""
         for client, kind, operation, values in changes:
             of = self.user_attributes.setdefault((product, str(client)), {})
+            if operation != "delete":
+                self.attribute_names.setdefault(product, set()).update(("user." if kind == "property" else "contact.") + name for name in values)
             for name, value in values.items():
                 change(of, ("user." if kind == "property" else "contact.") + name, operation, value)
         self.db.execute("DELETE FROM user_attributes")
