@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"weir/query/view"
 	"weir/schemas/columns"
 	"weir/schemas/property"
@@ -138,17 +136,6 @@ func (p *clientRange) add(client int64, reported rollup.Property) {
 // propertyText returns the text of a client property as a rollup keeps it, and ""
 // for null, empty and <NULL>. It shares no memory with value.
 func propertyText(value string) string {
-	v := jsontext.Value(value)
-	switch v.Kind() {
-	case '"':
-		text, err := jsontext.AppendUnquote(nil, v)
-		if err != nil || string(text) == "<NULL>" {
-			return ""
-		}
-		return string(text)
-	case 'n':
-		return ""
-	default:
-		return strings.Clone(value)
-	}
+	text, _ := property.TextOf(value)
+	return strings.Clone(text)
 }

@@ -23,7 +23,11 @@
 // Memory is bounded: see Question.Answer.
 package report
 
-import "fmt"
+import (
+	"fmt"
+
+	"weir/schemas/property"
+)
 
 // FieldError is a request that is refused: it names the field that is wrong and
 // the reason. The client reads both.
@@ -41,4 +45,4 @@ func fieldErrorf(field, format string, args ...any) error {
 
 // NullLabel stands for null in answers, and is read as null where a client
 // sends it, as published.
-const NullLabel = "<NULL>"
+const NullLabel = property.NullText

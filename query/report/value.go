@@ -2,9 +2,8 @@ package report
 
 import (
 	"strconv"
-	"strings"
 
-	"github.com/go-json-experiment/json/jsontext"
+	"weir/schemas/property"
 )
 
 // Value is the value of a property of a client.
@@ -14,20 +13,10 @@ type Value struct {
 	raw  string // JSON; "" for computed values
 }
 
-// valueOf reads the JSON of a property as rollups store it. As published, ""
-// and "<NULL>" are null. Text of invalid JSON is null too.
+// valueOf reads the JSON of a property as rollups store it.
 func valueOf(raw string) Value {
-	text := raw
-	if strings.HasPrefix(raw, `"`) {
-		plain, err := jsontext.AppendUnquote(nil, raw)
-		if err != nil {
-			return Value{Null: true}
-		}
-		text = string(plain)
-	} else if raw == "null" {
-		return Value{Null: true}
-	}
-	if text == "" || text == NullLabel {
+	text, has := property.TextOf(raw)
+	if !has {
 		return Value{Null: true}
 	}
 	return Value{Text: text, raw: raw}
@@ -53,12 +42,5 @@ func (v *Value) number() (float64, bool) {
 	return n, err == nil && n-n == 0
 }
 
-// truth reads the value as a boolean; false if it is anything but true, 1, Y or
-// yes.
-func (v *Value) truth() bool {
-	switch strings.ToLower(v.Text) {
-	case "true", "1", "y", "yes":
-		return true
-	}
-	return false
-}
+// truth reads the value as a boolean; null is false.
+func (v *Value) truth() bool { return property.IsTrue(v.Text) }
