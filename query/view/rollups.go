@@ -53,6 +53,31 @@ func (v *View) ClientBatches(ctx context.Context, f columns.Filter, wants rollup
 		func(s *rollup.Set) iter.Seq[*rollup.ClientBatch] { return s.ClientBatches(wants) })
 }
 
+// StoredDays yields the client days of f, of one product, that the table of v
+// has. What it lacks, EventsBeyond has: callers that look at a table many times
+// read those events once.
+func StoredDays(ctx context.Context, v *View, f columns.Filter, wants rollup.Wants) iter.Seq2[*rollup.DayBatch, error] {
+	return v.lake.DayBatches(ctx, lake.Prune(v.rollups[lake.ClientDays].files, f), f, wants)
+}
+
+// StoredClients yields clients as StoredDays yields client days; f has no times.
+func StoredClients(ctx context.Context, v *View, f columns.Filter, wants rollup.Wants) iter.Seq2[*rollup.ClientBatch, error] {
+	return v.lake.ClientBatches(ctx, lake.Prune(v.rollups[lake.Clients].files, f), f, wants)
+}
+
+// EventsBeyond yields the events of f that one of the tables, which are rollups of
+// the Request of v, does not have yet; see View.Events.
+func EventsBeyond(ctx context.Context, v *View, names []string, f columns.Filter, tables ...lake.Table) iter.Seq2[arrow.Record, error] {
+	f.OffsetFrom = map[int32]int64{}
+	for shard := range v.watermark {
+		f.OffsetFrom[shard] = v.rollups[tables[0]].next[shard]
+		for _, t := range tables[1:] {
+			f.OffsetFrom[shard] = min(f.OffsetFrom[shard], v.rollups[t].next[shard])
+		}
+	}
+	return v.Events(ctx, names, f)
+}
+
 // tableThenGathered yields the batches of a table, then those of the events
 // behind it, which are gathered meanwhile.
 func tableThenGathered[B any](

@@ -40,7 +40,7 @@ func (p *propertyTable) add(raw string) int32 {
 		return id
 	}
 	own := strings.Clone(raw)
-	parsed := parseClientProperties(own)
+	parsed := ParseClientProperties(own)
 	id := int32(noID)
 	if len(parsed) > 0 {
 		id = int32(len(p.properties))
@@ -61,10 +61,11 @@ func (p *propertyTable) stamped(id int32, time, offset int64) Properties {
 	return p.scratch
 }
 
-// parseClientProperties parses a flat JSON object. A null or empty value clears
-// its property. Text that is not an object yields no properties; the event keeps
+// ParseClientProperties parses the client properties of an event ($client), which
+// are a flat JSON object: ordered by name, times and offsets 0. A null or empty
+// value clears its property. Text that is not an object yields no properties; the event keeps
 // the text. The result shares memory with raw.
-func parseClientProperties(raw string) Properties {
+func ParseClientProperties(raw string) Properties {
 	if p, ok := parseFlatUnescaped(raw); ok {
 		return p
 	}

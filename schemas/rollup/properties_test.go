@@ -94,7 +94,7 @@ func FuzzParseClientProperties(f *testing.F) {
 	f.Add(`{"b":"\u0041","a":01}`)
 	f.Add(`{"a":1}}`)
 	f.Fuzz(func(t *testing.T, raw string) {
-		p := parseClientProperties(raw)
+		p := ParseClientProperties(raw)
 		if diff := cmp.Diff(parseFlatJSON(raw), p); len(p) > 0 && diff != "" {
 			t.Fatal(diff)
 		}

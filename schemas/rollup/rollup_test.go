@@ -153,7 +153,7 @@ func model(events []schemas.Event) []string {
 		if e.Name == schemas.SessionStop && e.RuntimeMS != nil {
 			one.RuntimeMS = *e.RuntimeMS
 		}
-		for _, p := range parseClientProperties(string(e.ClientProps)) {
+		for _, p := range ParseClientProperties(string(e.ClientProps)) {
 			p.Time, p.Offset = e.Time, int64(i)
 			one.Properties = append(one.Properties, p)
 		}
