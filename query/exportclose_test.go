@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"weir/query/export"
+	"weir/schemas"
 	"weir/schemas/registry"
 )
 
@@ -341,4 +342,55 @@ func TestEachEventIsInOneDailyFile(t *testing.T) {
 			t.Errorf("events in files (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// sorted returns the bytes of text in order.
+func sorted(text string) string {
+	all := []byte(text)
+	slices.Sort(all)
+	return string(all)
+}
+
+// TestMonthIsMadeOfItsDays: the file of a month has the records of the daily files,
+// day by day. Where an object of these is lost or damaged, it has the same events in
+// some order, and days go on closing.
+func TestMonthIsMadeOfItsDays(t *testing.T) {
+	for name, harm := range map[string]func(b *memBucket, key string){
+		"whole":   func(*memBucket, string) {},
+		"lost":    func(b *memBucket, key string) { delete(b.objects, key) },
+		"damaged": func(b *memBucket, key string) { b.objects[key][len(b.objects[key])/3] ^= 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newExportWorld(t, Config{})
+				for day, event := range []schemas.Event{event(1001, "a"), event(1001, "b"), exception("c"), event(1001, "d")} {
+					w.arrive(0, time.Date(2000, 1, 28+day, 9, 0, 0, 0, time.UTC), event)
+				}
+				w.tick(time.Date(2000, 1, 31, 12, 0, 0, 0, time.UTC))
+				if err := w.files.Maintain(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				for _, key := range w.bucket.keys() {
+					if strings.HasSuffix(key, "1001_cust_2000-01-29.zip") {
+						harm(w.bucket, key)
+					}
+				}
+				w.tick(time.Date(2000, 2, 1, 0, 0, 0, 0, time.UTC))
+				if err := w.files.Maintain(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				column := slices.IndexFunc(export.CustomEvents().Fields, func(f export.Field) bool { return f.Key == "event.name" })
+				got, want := "", "abd"
+				for _, row := range w.download(custom, "1001_cust_2000-01-01_to_2000-01-31.zip") {
+					got += row[column]
+				}
+				if name != "whole" { // rows of a scan come in no order
+					got, want = sorted(got), sorted(want)
+				}
+				if got != want {
+					t.Errorf("month = %q, want %q", got, want)
+				}
+			})
+		})
+	}
 }

@@ -68,7 +68,7 @@ type Config struct {
 	ScanWait    time.Duration // how long a question waits for a scan, or a download for a build, before 503; 0 means 10s
 	WriteStall  time.Duration // how long a client may read nothing of its answer, or may take to send its question; 0 means 30s
 	MaxBody     int64         // bytes of a question; 0 means 1 MiB
-	ReportBytes int64         // of memory for the clients of one report; more clients are read in several passes; 0 means 128 MiB
+	ReportBytes int64         // of memory for the clients of one report or export file; more clients are read in several passes; 0 means 128 MiB
 	DownloadTTL time.Duration // how long a presigned download URL works; 0 means 15m
 
 	PublicEndpoint string        // URL of the object store as clients see it; "" means scheme and Host of the request, or see DirectLinks
@@ -87,6 +87,7 @@ func (c Config) withDefaults() Config {
 	c.ScanWait = cmp.Or(c.ScanWait, 10*time.Second)
 	c.WriteStall = cmp.Or(c.WriteStall, 30*time.Second)
 	c.MaxBody = cmp.Or(c.MaxBody, 1<<20)
+	c.ReportBytes = cmp.Or(c.ReportBytes, 128<<20)
 	c.DownloadTTL = cmp.Or(c.DownloadTTL, 15*time.Minute)
 	if c.Origins == nil {
 		c.Origins = []string{publishedOrigin}
@@ -151,6 +152,7 @@ func newService(cfg Config, deps Deps, bucket export.Bucket) (*Service, error) {
 	}
 	s.files, err = export.New(export.Config{
 		Builds: cfg.Builds, BuildWait: cfg.ScanWait, DeflateLevel: cfg.DeflateLevel, DownloadTTL: cfg.DownloadTTL, CloseEvery: cfg.CloseEvery,
+		ClientBytes: cfg.ReportBytes,
 	}, export.Deps{
 		Registry: deps.Registry, Lake: deps.Lake, Owners: s.owners, Views: s.views, Bucket: bucket, Log: deps.Log, Metrics: deps.Metrics,
 	})

@@ -168,7 +168,7 @@ type queryConfig struct {
 	ReachWait      time.Duration `key:"reach_wait" default:"2s" help:"how long a request waits for its Weir-Watermark to be reached"`
 	MaxScans       int           `key:"max_scans" default:"16" help:"requests that scan at the same time; others wait up to scan_wait"`
 	ScanWait       time.Duration `key:"scan_wait" default:"10s" help:"how long a request waits to scan before it gets 503"`
-	ReportBytes    bytesize      `key:"report_bytes" default:"128MiB" help:"memory for the clients of one report; more clients are processed in several passes"`
+	ReportBytes    bytesize      `key:"report_bytes" default:"128MiB" help:"memory for the clients of one report or export file; more clients are processed in several passes"`
 	WriteStall     time.Duration `key:"write_stall" default:"30s" help:"time after which an answer is aborted when the client reads nothing of it"`
 	DownloadTTL    time.Duration `key:"download_ttl" default:"15m" help:"how long a download link works"`
 	PublicEndpoint string        `key:"public_endpoint" help:"URL of the object store as clients see it; empty serves downloads through the address of the request, or, when s3.endpoint is empty, links to AWS"`

@@ -5,13 +5,12 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
-	"iter"
 	"strconv"
 	"time"
 
-	"github.com/apache/arrow/go/v17/arrow"
 	"golang.org/x/sync/errgroup"
 
+	"weir/query/view"
 	"weir/schemas/columns"
 	"weir/schemas/registry"
 )
@@ -25,7 +24,29 @@ type buildJob struct {
 	kind    Kind
 	product int64
 	period  Period
-	rows    iter.Seq2[arrow.Record, error] // events of product and period; those that kind does not want are left out
+
+	// write writes the CSV and returns its records without the header, and the
+	// passes over clients that it took.
+	write func(ctx context.Context, w io.Writer) (records int64, passes int, err error)
+}
+
+// scanJob is the job of a file that is made of the events of v. clientBytes is
+// Config.ClientBytes.
+func scanJob(v *view.View, k Kind, product int64, period Period, clientBytes int64) buildJob {
+	job := buildJob{kind: k, product: product, period: period}
+	job.write = func(ctx context.Context, w io.Writer) (int64, int, error) {
+		out := newCSVFile(k, w)
+		scan := clientScan{
+			view: v, product: product, all: k.AllProperties, maxBytes: clientBytes,
+			rows: &fileRows{view: v, filter: arrivedIn(period, product), out: out},
+		}
+		passes, err := scan.run(ctx, everyClient())
+		if err != nil {
+			return out.records, passes, err
+		}
+		return out.records, passes, out.flush()
+	}
+	return job
 }
 
 // build builds the file of job and puts it under a key of its own, as one
@@ -44,12 +65,13 @@ func (f *Files) build(ctx context.Context, job buildJob, watermark string) (regi
 	if err := f.registry.BeginExport(ctx, file.Key, abandonedAfter); err != nil {
 		return file, err
 	}
-	if err := f.stream(ctx, job, &file); err != nil {
+	passes, err := f.stream(ctx, job, &file)
+	if err != nil {
 		return file, fmt.Errorf("build export %s: %w", file.Key, err)
 	}
 	f.metrics.built(file, time.Since(start))
 	f.log.InfoContext(ctx, "export built", "key", file.Key, "rows", file.Rows, "csv_bytes", file.CSVBytes,
-		"zip_bytes", file.ZipBytes, "duration_ms", time.Since(start).Milliseconds())
+		"zip_bytes", file.ZipBytes, "passes", passes, "duration_ms", time.Since(start).Milliseconds())
 	return file, nil
 }
 
@@ -61,13 +83,13 @@ func (b buildJob) newKey() string {
 
 // stream runs the stages. An error closes the pipe from either end, so that the
 // upload of a file that is cut short fails and puts nothing.
-func (f *Files) stream(ctx context.Context, job buildJob, file *registry.ExportFile) error {
+func (f *Files) stream(ctx context.Context, job buildJob, file *registry.ExportFile) (passes int, err error) {
 	g, ctx := errgroup.WithContext(ctx)
 	from, to := io.Pipe()
 	g.Go(func() error {
 		sizes, err := WriteZip(ctx, to, f.member(job, file.Built), func(ctx context.Context, w io.Writer) error {
-			rows, err := job.kind.WriteCSV(ctx, w, job.rows)
-			file.Rows = rows
+			var err error
+			file.Rows, passes, err = job.write(ctx, w)
 			return err
 		})
 		file.CSVBytes = sizes.Raw
@@ -80,7 +102,8 @@ func (f *Files) stream(ctx context.Context, job buildJob, file *registry.ExportF
 		from.CloseWithError(err)
 		return err
 	})
-	return g.Wait()
+	err = g.Wait()
+	return passes, err
 }
 
 // member describes the CSV file inside the archive of job.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -128,7 +129,8 @@ func (f *Files) closeDay(ctx context.Context, state closeState) error {
 	if err := f.dropSwitchedOff(ctx, want); err != nil {
 		return err
 	}
-	if err := f.buildClosed(ctx, v, state.next, want); err != nil {
+	scan := func(k Kind, product int64) buildJob { return scanJob(v, k, product, state.next, f.cfg.ClientBytes) }
+	if err := f.buildClosed(ctx, v, state.next, want, scan); err != nil {
 		return err
 	}
 	if month := MonthOf(state.next.First); month.Last.Equal(state.next.Last) {
@@ -146,7 +148,7 @@ func (f *Files) closedView(ctx context.Context, snap *lake.Snapshot) (*view.View
 	for shard, state := range snap.ShardStates() {
 		at[shard] = state.Next
 	}
-	return f.views.Plan(ctx, view.Request{LakeOnly: true, Watermark: at})
+	return f.views.Plan(ctx, view.Request{LakeOnly: true, Watermark: at, Rollups: valueTables()})
 }
 
 // fileKey names one file of a day or month.
@@ -193,7 +195,9 @@ func (f *Files) dropSwitchedOff(ctx context.Context, want map[fileKey]int64) err
 }
 
 // closeMonth builds the monthly files of each product and kind that has files of
-// the month's days.
+// the month's days, of those files. A month with a daily file that is of no use is
+// built from the events, so that one lost object does not hold up every day to
+// come.
 func (f *Files) closeMonth(ctx context.Context, v *view.View, month Period) error {
 	files, err := f.registry.ExportsWithin(ctx, month.FirstDay(), month.LastDay())
 	if err != nil {
@@ -203,18 +207,30 @@ func (f *Files) closeMonth(ctx context.Context, v *view.View, month Period) erro
 	for _, k := range Kinds() {
 		monthly[k.Code] = k.Monthly
 	}
-	want := map[fileKey]int64{}
+	want, days := map[fileKey]int64{}, map[fileKey][]registry.ExportFile{}
 	for _, file := range files {
 		if file.First == file.Last && monthly[file.Kind] {
-			want[fileKey{file.Product, file.Kind}] += file.Rows
+			key := fileKey{file.Product, file.Kind}
+			want[key] += file.Rows
+			days[key] = append(days[key], file)
 		}
 	}
-	return f.buildClosed(ctx, v, month, want)
+	left := maps.Clone(want)
+	err = f.buildClosed(ctx, v, month, want, func(k Kind, product int64) buildJob {
+		return monthJob(f.bucket, k, product, month, days[fileKey{product, k.Code}])
+	})
+	if !unusable(err) {
+		return err
+	}
+	f.log.WarnContext(ctx, "monthly export could not be made of its daily files, building it from the events", "month", month.FirstDay(), "err", err)
+	return f.buildClosed(ctx, v, month, left, func(k Kind, product int64) buildJob { return scanJob(v, k, product, month, f.cfg.ClientBytes) })
 }
 
 // buildClosed builds and records the files of period that are not recorded yet.
-// Each must have the number of rows that want says.
-func (f *Files) buildClosed(ctx context.Context, v *view.View, period Period, want map[fileKey]int64) error {
+// Each must have the number of rows that want says; job says how one is built.
+func (f *Files) buildClosed(
+	ctx context.Context, v *view.View, period Period, want map[fileKey]int64, job func(k Kind, product int64) buildJob,
+) error {
 	recorded, err := f.registry.ExportsWithin(ctx, period.FirstDay(), period.LastDay())
 	if err != nil {
 		return err
@@ -226,8 +242,7 @@ func (f *Files) buildClosed(ctx context.Context, v *view.View, period Period, wa
 	}
 	for _, k := range Kinds() {
 		for _, product := range productsOf(want, k.Code) {
-			job := buildJob{kind: k, product: product, period: period, rows: v.Events(ctx, k.Columns, arrivedIn(period, product))}
-			if err := f.buildAndRecord(ctx, job, v, want[fileKey{product, k.Code}]); err != nil {
+			if err := f.buildAndRecord(ctx, job(k, product), v, want[fileKey{product, k.Code}]); err != nil {
 				return err
 			}
 		}

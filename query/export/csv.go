@@ -16,37 +16,66 @@ const csvChunk = 64 << 10
 // csvEnd ends a record. RFC 4180 requires both bytes.
 const csvEnd = "\r\n"
 
-// WriteCSV writes a header, and a record for each of rows that the kind wants. It
-// returns the number of those records. An error leaves w with a part of them.
+// WriteCSV writes a header, and a record for each of rows that the kind wants, with
+// the properties of its client that it reports itself. It returns the number of those
+// records. An error leaves w with a part of them.
 func (k Kind) WriteCSV(ctx context.Context, w io.Writer, rows iter.Seq2[arrow.Record, error]) (int64, error) {
-	buf := k.appendHeader(make([]byte, 0, 2*csvChunk))
-	view, written := NewRows(), int64(0)
+	out := newCSVFile(k, w)
+	if err := out.add(ctx, rows, ownValues(k)); err != nil {
+		return out.records, err
+	}
+	return out.records, out.flush()
+}
+
+// csvFile is a file that is being written.
+type csvFile struct {
+	kind    Kind
+	w       io.Writer
+	buf     []byte
+	records int64 // without the header
+}
+
+// newCSVFile begins a file with its header.
+func newCSVFile(k Kind, w io.Writer) *csvFile {
+	return &csvFile{kind: k, w: w, buf: k.appendHeader(make([]byte, 0, 2*csvChunk))}
+}
+
+// add adds a record for each of rows that the kind wants and that is in the pass
+// of values.
+func (c *csvFile) add(ctx context.Context, rows iter.Seq2[arrow.Record, error], values *clientValues) error {
+	view := newRowsWith(values)
 	for rec, err := range rows {
 		if err == nil {
 			err = ctx.Err()
 		}
 		if err != nil {
-			return written, err
+			return err
 		}
 		if err := view.Bind(rec); err != nil {
-			return written, fmt.Errorf("read events: %w", err)
+			return fmt.Errorf("read events: %w", err)
 		}
 		for i := range view.Rows {
-			if !k.Wants(view, i) {
+			if !view.inPass(i) || !c.kind.Wants(view, i) {
 				continue
 			}
-			written++
-			if buf = k.appendRecord(buf, view, i); len(buf) < csvChunk {
+			view.readClient(i)
+			c.records++
+			if c.buf = c.kind.appendRecord(c.buf, view, i); len(c.buf) < csvChunk {
 				continue
 			}
-			if _, err := w.Write(buf); err != nil {
-				return written, err
+			if err := c.flush(); err != nil {
+				return err
 			}
-			buf = buf[:0]
 		}
 	}
-	_, err := w.Write(buf)
-	return written, err
+	return nil
+}
+
+// flush writes what is buffered.
+func (c *csvFile) flush() error {
+	_, err := c.w.Write(c.buf)
+	c.buf = c.buf[:0]
+	return err
 }
 
 // appendHeader appends the first record of the file.

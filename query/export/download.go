@@ -9,6 +9,7 @@ import (
 
 	"weir/query/view"
 	"weir/schemas"
+	"weir/schemas/columns"
 	"weir/schemas/objects"
 	"weir/schemas/registry"
 )
@@ -81,8 +82,9 @@ func (f *Files) buildOpen(ctx context.Context, q Question, last registry.ExportF
 		return last, view.Coverage{}, err
 	}
 	defer release()
-	filter := arrivedIn(day, q.Product)
-	v, err := f.views.Plan(ctx, view.Request{Columns: q.Kind.Columns, Filter: filter, Watermark: q.Watermark})
+	v, err := f.views.Plan(ctx, view.Request{
+		Columns: tailColumns(q.Kind.Columns), Filter: columns.Filter{Products: []int64{q.Product}}, Watermark: q.Watermark, Rollups: valueTables(),
+	})
 	if err != nil {
 		return last, view.Coverage{}, err
 	}
@@ -91,8 +93,7 @@ func (f *Files) buildOpen(ctx context.Context, q Question, last registry.ExportF
 	if last.Watermark == coverage.Watermark && time.Since(last.Built) < f.cfg.DownloadTTL {
 		return last, coverage, nil
 	}
-	job := buildJob{kind: q.Kind, product: q.Product, period: day, rows: v.Events(ctx, q.Kind.Columns, filter)}
-	file, err := f.build(ctx, job, coverage.Watermark)
+	file, err := f.build(ctx, scanJob(v, q.Kind, q.Product, day, f.cfg.ClientBytes), coverage.Watermark)
 	if err != nil {
 		return file, coverage, err
 	}

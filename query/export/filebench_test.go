@@ -22,14 +22,17 @@ import (
 	"weir/schemas/lake"
 	"weir/schemas/lake/laketest"
 	"weir/schemas/registry"
+	"weir/schemas/rollup"
 	"weir/schemas/tail"
 )
 
 const benchEvents = 400_000
 
+var benchDay = time.Date(2024, 3, 1, 0, 0, 0, 0, time.UTC)
+
 // benchFiles has a lake of zstd files with benchEvents events that arrived
-// on one day.
-func benchFiles(b *testing.B, bucket Bucket) (*Files, Period) {
+// on one day; one of reportedBy events has $client.
+func benchFiles(b *testing.B, bucket Bucket, reportedBy int) (*Files, Period) {
 	b.Helper()
 	ctx, log := b.Context(), slog.New(slog.DiscardHandler)
 	reg, err := registry.Open(ctx, "sqlite:"+filepath.Join(b.TempDir(), "registry.db"), log)
@@ -43,18 +46,19 @@ func benchFiles(b *testing.B, bucket Bucket) (*Files, Period) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	f, err := New(Config{Builds: 1, DeflateLevel: 1}, Deps{Registry: reg, Lake: l, Owners: owners, Views: views, Bucket: bucket, Log: log})
+	f, err := New(Config{Builds: 1, DeflateLevel: 1, ClientBytes: 128 << 20}, Deps{Registry: reg, Lake: l, Owners: owners, Views: views, Bucket: bucket, Log: log})
 	if err != nil {
 		b.Fatal(err)
 	}
-	day := time.Date(2024, 3, 1, 0, 0, 0, 0, time.UTC)
+	day := benchDay
 	rng := rand.New(rand.NewPCG(3, 4))
 	for n, size := 0, benchEvents/4; n < benchEvents; n += size {
-		recs := benchRecords(rng, day, n, size)
+		recs := benchRecords(rng, day, n, size, reportedBy)
 		files, err := l.WriteEvents(ctx, 0, recs)
 		if err != nil {
 			b.Fatal(err)
 		}
+		benchRollUp(b, l, int64(n), int64(n+size), recs)
 		for _, rec := range recs {
 			rec.Release()
 		}
@@ -67,7 +71,37 @@ func benchFiles(b *testing.B, bucket Bucket) (*Files, Period) {
 	return f, DayOf(day)
 }
 
-func benchRecords(rng *rand.Rand, day time.Time, first, events int) []arrow.Record {
+// benchRollUp commits the client days and clients of recs, and of the first also 30
+// days before: their events are not there.
+func benchRollUp(b *testing.B, l *lake.Lake, from, to int64, recs []arrow.Record) {
+	b.Helper()
+	set := rollup.NewSet()
+	for _, rec := range recs {
+		if err := set.AddBatch(rec); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for back := 1; back <= 30 && from == 0; back++ {
+		for _, rec := range benchRecords(rand.New(rand.NewPCG(7, 8)), benchDay.AddDate(0, 0, -back), 0, 20_000, 1) {
+			if err := set.AddBatch(rec); err != nil {
+				b.Fatal(err)
+			}
+			rec.Release()
+		}
+	}
+	for _, t := range valueTables() {
+		files, err := l.WriteRollups(b.Context(), 0, set, t)
+		if err != nil {
+			b.Fatal(err)
+		}
+		cut := lake.Cut{ID: fmt.Sprint(t, to), From: from, To: lake.ShardState{Next: to}, Files: files[t], Sealed: time.Now()}
+		if out, err := l.Commit(b.Context(), t, []lake.Cut{cut}); err != nil || out[0] != lake.Committed {
+			b.Fatalf("commit of %s: %v, %v", t, out, err)
+		}
+	}
+}
+
+func benchRecords(rng *rand.Rand, day time.Time, first, events, reportedBy int) []arrow.Record {
 	rows := columns.NewBuilder(memory.DefaultAllocator)
 	defer rows.Release()
 	var recs []arrow.Record
@@ -80,6 +114,9 @@ func benchRecords(rng *rand.Rand, day time.Time, first, events int) []arrow.Reco
 			Category: &category, Value: &value, SessionID: fmt.Sprintf("s-%x", client*977), AppKey: "app",
 			ClientProps: fmt.Appendf(nil, `{"prodEdition":"Pro","prodVersion":"3.%d","prodLanguage":"de","os.version":"MS Win 10","osWordLength":"64-bit","cpuCores":%d,"ram":8192,"geography.country":"DE"}`, client%50, 2+client%8),
 			Properties:  fmt.Appendf(nil, `{"file":"document-%d.txt","size":%d,"readOnly":%t}`, rng.IntN(1e5), rng.IntN(1e6), n%2 == 0),
+		}
+		if n%reportedBy > 0 {
+			e.ClientProps = nil
 		}
 		rows.Append(&e, columns.Position{Offset: int64(n), Arrival: day.UnixMilli()})
 		if rows.Len() == 1<<14 || n == first+events-1 {
@@ -115,16 +152,17 @@ func (d discardBucket) Upload(_ context.Context, _ string, r io.Reader) (int64, 
 // upload to nowhere. The floor is the same bytes, deflated only.
 func BenchmarkExportFile(b *testing.B) {
 	var peak uint64
-	f, day := benchFiles(b, discardBucket{peak: &peak})
-	v, err := f.views.Plan(b.Context(), view.Request{LakeOnly: true})
+	f, day := benchFiles(b, discardBucket{peak: &peak}, 1)
+	v, err := f.views.Plan(b.Context(), view.Request{LakeOnly: true, Rollups: valueTables()})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer v.Close()
 	for _, kind := range []Kind{RawEvents(), CustomEvents()} {
-		job := buildJob{kind: kind, product: 1001, period: day, rows: v.Events(b.Context(), kind.Columns, arrivedIn(day, 1001))}
+		job := scanJob(v, kind, 1001, day, f.cfg.ClientBytes)
+		events := v.Events(b.Context(), kind.Columns, arrivedIn(day, 1001))
 		var content bytes.Buffer
-		if rows, err := kind.WriteCSV(b.Context(), &content, job.rows); err != nil || rows != benchEvents {
+		if rows, _, err := job.write(b.Context(), &content); err != nil || rows != benchEvents {
 			b.Fatalf("%d rows, %v", rows, err)
 		}
 		run := func(name string, once func() error) {
@@ -145,14 +183,17 @@ func BenchmarkExportFile(b *testing.B) {
 			})
 		}
 		run("scan", func() error {
-			for _, err := range job.rows {
+			for _, err := range events {
 				if err != nil {
 					return err
 				}
 			}
 			return nil
 		})
-		run("file", func() error { return f.stream(b.Context(), job, &registry.ExportFile{Key: "x"}) })
+		run("file", func() error {
+			_, err := f.stream(b.Context(), job, &registry.ExportFile{Key: "x"})
+			return err
+		})
 		run("deflate only", func() error {
 			_, err := WriteZip(b.Context(), io.Discard, f.member(job, time.Now()), func(_ context.Context, w io.Writer) error {
 				_, err := w.Write(content.Bytes())
@@ -160,6 +201,44 @@ func BenchmarkExportFile(b *testing.B) {
 			})
 			return err
 		})
+	}
+}
+
+// BenchmarkClientValues holds whole exports with the properties of clients at each
+// event against exports with those that each event reports itself, where every event
+// has $client and where one of 20 has.
+func BenchmarkClientValues(b *testing.B) {
+	for _, reportedBy := range []int{1, 20} {
+		var peak uint64
+		f, day := benchFiles(b, discardBucket{peak: &peak}, reportedBy)
+		v, err := f.views.Plan(b.Context(), view.Request{LakeOnly: true, Rollups: valueTables()})
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, kind := range []Kind{CustomEvents(), RawEvents()} {
+			b.Run(fmt.Sprintf("%s/one of %d", kind.Code, reportedBy), func(b *testing.B) {
+				with, without := scanJob(v, kind, 1001, day, f.cfg.ClientBytes), scanJob(v, kind, 1001, day, f.cfg.ClientBytes)
+				without.write = func(ctx context.Context, w io.Writer) (int64, int, error) {
+					n, err := kind.WriteCSV(ctx, w, v.Events(ctx, scanColumns(kind.Columns), arrivedIn(day, 1001)))
+					return n, 1, err
+				}
+				took := func(job buildJob) time.Duration {
+					start := time.Now()
+					if _, err := f.stream(b.Context(), job, &registry.ExportFile{Key: "x"}); err != nil {
+						b.Fatal(err)
+					}
+					return time.Since(start)
+				}
+				var all, own time.Duration
+				for b.Loop() {
+					own += took(without)
+					all += took(with)
+				}
+				b.ReportMetric(float64(all)/float64(own), "ratio")
+				b.ReportMetric(benchEvents*float64(b.N)/all.Seconds(), "rows/s")
+			})
+		}
+		v.Close()
 	}
 }
 

@@ -18,8 +18,9 @@
 // nothing: it logs an error and tries again. Other calls fail with a RequestError
 // or with the errors of what they need.
 //
-// A build holds a few blocks of content for each worker, whatever the number of
-// rows; Config.Builds bounds how many clients build at once.
+// A build holds a few blocks of content for each worker and Config.ClientBytes of
+// what the clients of its rows reported, whatever the number of rows; Config.Builds
+// bounds how many clients build at once.
 package export
 
 import (
@@ -49,12 +50,15 @@ type Config struct {
 	DeflateLevel int           // 1 (fast) to 9 (small)
 	DownloadTTL  time.Duration // how long a link works
 	CloseEvery   time.Duration // how often Run looks for days that have closed
+	ClientBytes  int64         // of memory for the clients of a file; more clients are read in several passes
 }
 
 // Bucket is the part of the object store that exports need.
 type Bucket interface {
 	// Upload puts what r yields, and nothing if r fails.
 	Upload(ctx context.Context, key string, r io.Reader) (int64, error)
+	// GetRange returns n bytes from off on; fs.ErrNotExist if there is no object.
+	GetRange(ctx context.Context, key string, off, n int64) ([]byte, error)
 	Presign(ctx context.Context, in objects.PresignInput) (string, error)
 	Delete(ctx context.Context, keys ...string) error
 }

@@ -17,7 +17,9 @@ type Kind struct {
 	Monthly bool     // it also has a file for each month
 	Columns []string // of the events table that Wants and Fields read; WantColumns are among them
 	Fields  []Field
-	Wants   func(r *Rows, i int) bool // whether row i is an event of the kind
+
+	AllProperties bool                      // Fields read every property of the client, and not those of clientKeys alone
+	Wants         func(r *Rows, i int) bool // whether row i is an event of the kind
 }
 
 // Field is one column of an export.
@@ -84,7 +86,7 @@ func appendClient(dst []byte, r *Rows, i int) []byte {
 }
 
 // clientFields are the first columns of both tracking files: the time, the client,
-// and the client properties that the event itself had.
+// and the properties of the client at the event.
 func clientFields() []Field {
 	return []Field{
 		{"timestamp", "Timestamp", func(dst []byte, r *Rows, i int) []byte { return appendSeconds(dst, r.Time[i]) }},
@@ -120,20 +122,20 @@ func clientField(key string, value func(dst []byte, r *Rows, i int) []byte) Fiel
 	return Field{Key: key, Name: property.Find(key).Header, Append: value}
 }
 
-// propField is a property of $client; null is an empty field.
+// propField is a property of the client; what is not known is an empty field.
 func propField(key string) Field {
 	slot := slices.Index(clientKeys(), key)
-	return clientField(key, func(dst []byte, r *Rows, i int) []byte {
-		return append(dst, r.prop(slot, i)...)
+	return clientField(key, func(dst []byte, r *Rows, _ int) []byte {
+		return append(dst, r.prop(slot)...)
 	})
 }
 
-// flagField is Y or N; a missing flag is N.
+// flagField is Y or N by the rule of reports, where a flag that was never reported is
+// false.
 func flagField(key string) Field {
 	slot := slices.Index(clientKeys(), key)
-	return clientField(key, func(dst []byte, r *Rows, i int) []byte {
-		switch r.prop(slot, i) {
-		case "true", "1", "Y", "yes":
+	return clientField(key, func(dst []byte, r *Rows, _ int) []byte {
+		if property.IsTrue(r.prop(slot)) {
 			return append(dst, 'Y')
 		}
 		return append(dst, 'N')
@@ -146,11 +148,11 @@ func resolutionField() Field {
 	keys := clientKeys()
 	whole := slices.Index(keys, resolutionKey)
 	width, height := slices.Index(keys, widthKey), slices.Index(keys, heightKey)
-	return clientField(resolutionKey, func(dst []byte, r *Rows, i int) []byte {
-		if text := r.prop(whole, i); text != "" {
+	return clientField(resolutionKey, func(dst []byte, r *Rows, _ int) []byte {
+		if text := r.prop(whole); text != "" {
 			return append(dst, text...)
 		}
-		w, h := r.prop(width, i), r.prop(height, i)
+		w, h := r.prop(width), r.prop(height)
 		if w == "" || h == "" {
 			return dst
 		}

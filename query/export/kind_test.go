@@ -245,10 +245,11 @@ func FuzzProps(f *testing.F) {
 	f.Add(`{`, `[`)
 	f.Add(`{"ram":{}}`, `{"a":1,"a":2}`)
 	f.Fuzz(func(t *testing.T, client, properties string) {
-		p, d := newClientProps(), &eventData{}
-		first := strings.Join(p.parsed(-1, client).texts, "|") + string(d.append(nil, properties))
-		_, _ = p.parsed(-1, `{"ram":1}`), d.append(nil, `{"other":true}`)
-		if again := strings.Join(p.parsed(-1, client).texts, "|") + string(d.append(nil, properties)); again != first {
+		p, d := ownValues(CustomEvents()), &eventData{}
+		texts := func() string { return strings.Join(p.at(1, stamp{}, p.objects.propertySetOf(client)).texts, "|") }
+		first := texts() + string(d.append(nil, properties))
+		_, _ = p.objects.propertySetOf(`{"ram":1}`), d.append(nil, `{"other":true}`)
+		if again := texts() + string(d.append(nil, properties)); again != first {
 			t.Errorf("%q then %q", first, again)
 		}
 	})

@@ -34,10 +34,12 @@ func (f *Files) LastLines(ctx context.Context, q Question, count int) (lines [][
 	return lines, coverage, err
 }
 
-// arrivalKey is the position of an event in the order of arrival.
+// arrivalKey is the position of an event in the order of arrival, and its client.
 type arrivalKey struct {
 	arrival arrow.Timestamp
 	id      view.RowID
+	client  int64
+	time    int64 // of the event; epoch milliseconds
 }
 
 // newestFirst orders keys by arrival; shard and offset make the order total, so that
@@ -48,25 +50,26 @@ func newestFirst(a, b arrivalKey) int {
 
 // arrivalColumns are the columns of an arrivalKey, and those that select the kind.
 func arrivalColumns() []string {
-	return append(WantColumns(), columns.Arrival, columns.Shard, columns.Offset)
+	return append(WantColumns(), columns.Arrival, columns.Shard, columns.Offset, columns.ClientID, columns.Time)
 }
 
-// lastLines finds the newest events by a few narrow columns, and then reads
-// those rows alone.
+// lastLines finds the newest events by a few narrow columns, and what their clients
+// had reported, and then reads those rows alone.
 func (f *Files) lastLines(ctx context.Context, q Question, count int) ([][]byte, view.Coverage, error) {
 	v, err := f.views.Plan(ctx, view.Request{
-		Columns: arrivalColumns(), Filter: columns.Filter{Products: []int64{q.Product}}, Watermark: q.Watermark,
+		Columns: tailColumns(arrivalColumns()), Filter: columns.Filter{Products: []int64{q.Product}}, Watermark: q.Watermark, Rollups: valueTables(),
 	})
 	if err != nil {
 		return nil, view.Coverage{}, err
 	}
 	defer v.Close()
-	ids, err := newestRows(ctx, v, q, count)
+	keys, err := newestRows(ctx, v, q, count)
 	if err != nil {
 		return nil, view.Coverage{}, err
 	}
-	l := &lineReader{view: v, question: q, ids: ids, rows: NewRows()}
-	if err := l.read(ctx); err != nil {
+	l := newLineReader(v, q, keys)
+	scan := clientScan{view: v, product: q.Product, all: q.Kind.AllProperties, maxBytes: f.cfg.ClientBytes, rows: l}
+	if _, err := scan.run(ctx, everyClient()); err != nil {
 		return nil, view.Coverage{}, err
 	}
 	return l.lines, v.Coverage(), nil
@@ -74,7 +77,7 @@ func (f *Files) lastLines(ctx context.Context, q Question, count int) ([][]byte,
 
 // newestRows looks back in ever longer steps, until it has count rows or there
 // are no more. It returns them newest first.
-func newestRows(ctx context.Context, v *view.View, q Question, count int) ([]view.RowID, error) {
+func newestRows(ctx context.Context, v *view.View, q Question, count int) ([]arrivalKey, error) {
 	n := &newest{kind: q.Kind, count: count, rows: NewRows()}
 	day := 24 * time.Hour
 	to, now := int64(0), time.Now()
@@ -91,11 +94,7 @@ func newestRows(ctx context.Context, v *view.View, q Question, count int) ([]vie
 		}
 		to = f.ArrivalFrom
 	}
-	ids := make([]view.RowID, len(n.keys))
-	for i, key := range n.keys {
-		ids[i] = key.id
-	}
-	return ids, nil
+	return n.keys, nil
 }
 
 // newest keeps the newest keys of those that it scans.
@@ -120,7 +119,8 @@ func (n *newest) scan(ctx context.Context, v *view.View, f columns.Filter) error
 			if !n.kind.Wants(n.rows, i) {
 				continue
 			}
-			n.keys = append(n.keys, arrivalKey{n.rows.Arrival[i], view.RowID{Shard: n.rows.Shard[i], Offset: n.rows.Offset[i]}})
+			id := view.RowID{Shard: n.rows.Shard[i], Offset: n.rows.Offset[i]}
+			n.keys = append(n.keys, arrivalKey{n.rows.Arrival[i], id, n.rows.Client[i], n.rows.TimeMS(i)})
 			if len(n.keys) >= 2*n.count+sortSlack {
 				n.trim()
 			}
@@ -135,61 +135,81 @@ func (n *newest) trim() {
 	n.keys = n.keys[:min(len(n.keys), n.count)]
 }
 
-// lineReader reads the events of ids and makes a JSON object of each.
+// lineReader reads the events of keys and makes a JSON object of each. It is the
+// rowSource of last lines.
 type lineReader struct {
 	view     *view.View
 	question Question
-	ids      []view.RowID // newest first
-	rows     *Rows
-	index    map[view.RowID]int // in ids
-	lines    [][]byte           // in the order of ids
+	keys     []arrivalKey       // newest first
+	index    map[view.RowID]int // in keys
+	lines    [][]byte           // in the order of keys
 	bytes    int
 }
 
-// read fills lines. Each row is in the lake or in a tail, and has been seen by the
-// scan before; one that is missing now is an error and not a shorter answer.
-func (l *lineReader) read(ctx context.Context) error {
-	l.index, l.lines = map[view.RowID]int{}, make([][]byte, len(l.ids))
-	for n, id := range l.ids {
-		l.index[id] = n
+func newLineReader(v *view.View, q Question, keys []arrivalKey) *lineReader {
+	l := &lineReader{view: v, question: q, keys: keys, index: map[view.RowID]int{}, lines: make([][]byte, len(keys))}
+	for n, key := range keys {
+		l.index[key.id] = n
 	}
+	return l
+}
+
+// find adds the rows of the pass. What a row reports itself is among what its client
+// reported on its day.
+func (l *lineReader) find(_ context.Context, v *clientValues) error {
+	for _, key := range l.keys {
+		if v.part.has(key.client, key.time) {
+			v.addRow(key.client, stamp{key.time, key.id.Offset}, nil)
+		}
+	}
+	return v.checkMemory()
+}
+
+// write fills the lines of the pass. Each row is in the lake or in a tail, and has
+// been seen by the scan before; one that is missing now is an error and not a
+// shorter answer.
+func (l *lineReader) write(ctx context.Context, v *clientValues) error {
+	var ids []view.RowID
+	for _, key := range l.keys {
+		if v.part.has(key.client, key.time) {
+			ids = append(ids, key.id)
+		}
+	}
+	rows := newRowsWith(v)
+	take := func(rec arrow.Record) error { return l.take(rec, rows) }
 	f := columns.Filter{Products: []int64{l.question.Product}}
-	if err := l.view.ReadCommitted(ctx, l.columns(), f, l.ids, l.take); err != nil {
+	if err := l.view.ReadCommitted(ctx, l.columns(), f, ids, take); err != nil {
 		return err
 	}
-	if err := l.view.ReadTail(ctx, l.columns(), l.ids, l.take); err != nil {
+	if err := l.view.ReadTail(ctx, l.columns(), ids, take); err != nil {
 		return err
 	}
-	for n, line := range l.lines {
-		if line == nil {
-			return l.view.MissingRow(l.ids[n])
+	for _, id := range ids {
+		if l.lines[l.index[id]] == nil {
+			return l.view.MissingRow(id)
 		}
 	}
 	return nil
 }
 
-// columns returns those of the CSV, and those of a RowID.
+// columns returns those of the CSV, of what a row reports of its client, and of a
+// RowID.
 func (l *lineReader) columns() []string {
-	names := slices.Clone(l.question.Kind.Columns)
-	for _, name := range []string{columns.Shard, columns.Offset} {
-		if !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	return names
+	return withColumns(scanColumns(l.question.Kind.Columns), columns.Shard)
 }
 
-// take makes the lines of those rows that are in ids.
-func (l *lineReader) take(rec arrow.Record) error {
-	if err := l.rows.Bind(rec); err != nil {
+// take makes the lines of those rows that are in keys and in the pass of rows.
+func (l *lineReader) take(rec arrow.Record, rows *Rows) error {
+	if err := rows.Bind(rec); err != nil {
 		return fmt.Errorf("read last lines: %w", err)
 	}
-	for i := range l.rows.Rows {
-		n, ok := l.index[view.RowID{Shard: l.rows.Shard[i], Offset: l.rows.Offset[i]}]
-		if !ok || l.lines[n] != nil {
+	for i := range rows.Rows {
+		n, ok := l.index[view.RowID{Shard: rows.Shard[i], Offset: rows.Offset[i]}]
+		if !ok || l.lines[n] != nil || !rows.inPass(i) {
 			continue
 		}
-		l.lines[n] = l.question.Kind.appendLine(nil, l.rows, i)
+		rows.readClient(i)
+		l.lines[n] = l.question.Kind.appendLine(nil, rows, i)
 		if l.bytes += len(l.lines[n]); l.bytes > maxLinesBytes {
 			return ErrLinesTooLarge
 		}

@@ -8,12 +8,8 @@ import (
 	"weir/schemas/property"
 )
 
-// maxKnownProps bounds how many different $client objects are cached in parsed
-// form; a few MiB.
-const maxKnownProps = 4096
-
-// clientKeys returns the properties of $client that exports read: those with a
-// column, and the two numbers that stand for a resolution that was not sent as
+// clientKeys returns the properties of clients that tracking files have: those with
+// a column, and the two numbers that stand for a resolution that was not sent as
 // one text.
 func clientKeys() []string {
 	keys := []string{widthKey, heightKey}
@@ -30,87 +26,6 @@ const (
 	widthKey      = "resolutionWidth"
 	heightKey     = "resolutionHeight"
 )
-
-// clientProps parses $client objects. A batch has few different ones, and the next
-// batch mostly has the same, so both levels of cache save most of the parsing.
-type clientProps struct {
-	slots  map[string]int        // index of each key in clientKeys
-	known  map[string]*propTexts // by JSON
-	byCode []*propTexts          // of this batch; nil until it is read
-	from   jsonText              // used by parse only
-}
-
-// propTexts are the values of one $client, in the order of clientKeys: texts
-// of strings, numbers and booleans. What is null, empty or <NULL> is "".
-type propTexts struct{ texts []string }
-
-func newClientProps() *clientProps {
-	p := &clientProps{slots: map[string]int{}, known: map[string]*propTexts{}}
-	for slot, key := range clientKeys() {
-		p.slots[key] = slot
-	}
-	return p
-}
-
-// beginBatch begins a batch whose dictionary has codes values.
-func (p *clientProps) beginBatch(codes int) {
-	p.byCode = make([]*propTexts, codes)
-}
-
-// parsed returns the values of json, which has code in this batch; −1 is no code.
-func (p *clientProps) parsed(code int32, json string) *propTexts {
-	if code >= 0 && p.byCode[code] != nil {
-		return p.byCode[code]
-	}
-	texts, ok := p.known[json]
-	if !ok {
-		texts = p.parseNew(json)
-	}
-	if code >= 0 {
-		p.byCode[code] = texts
-	}
-	return texts
-}
-
-// parseNew parses json and caches the result.
-func (p *clientProps) parseNew(json string) *propTexts {
-	if len(p.known) >= maxKnownProps {
-		clear(p.known)
-	}
-	own := string([]byte(json)) // json is only valid as long as its batch
-	texts := &propTexts{texts: make([]string, len(p.slots))}
-	_ = p.parse(own, texts.texts) // ingest has checked it; of a broken object the members before the error count
-	p.known[own] = texts
-	return texts
-}
-
-// parse sets the texts of the members that exports read, by their index in
-// clientKeys.
-func (p *clientProps) parse(object string, texts []string) error {
-	dec := p.from.decoder(object)
-	if _, err := dec.ReadToken(); err != nil {
-		return err
-	}
-	for dec.PeekKind() != '}' {
-		name, err := dec.ReadToken()
-		if err != nil {
-			return err
-		}
-		slot, wanted := p.slots[name.String()]
-		value, err := dec.ReadValue()
-		if err != nil {
-			return err
-		}
-		text, err := appendPlain(nil, value)
-		if err != nil {
-			return err
-		}
-		if wanted && string(text) != "<NULL>" {
-			texts[slot] = string(text)
-		}
-	}
-	return nil
-}
 
 // eventData encodes the properties of an event as custom event files have them:
 // (key,value)&&(key,value), in the order in which they were sent.

@@ -13,12 +13,16 @@ import (
 // Rows reads the rows of one batch after the other. It belongs to one goroutine.
 type Rows struct {
 	columns.View
-	props *clientProps
-	data  eventData
+	values *clientValues // nil: nothing is read of clients
+	client *rendered     // of the row of the last readClient
+	data   eventData
 }
 
-// NewRows returns Rows without a batch.
-func NewRows() *Rows { return &Rows{props: newClientProps()} }
+// NewRows returns Rows without a batch, of which no field of a client is read.
+func NewRows() *Rows { return &Rows{} }
+
+// newRowsWith returns Rows without a batch, with the values of their clients.
+func newRowsWith(values *clientValues) *Rows { return &Rows{values: values} }
 
 // Bind reads from rec on. The caller keeps the ownership of rec, and must not
 // release it before the next Bind.
@@ -28,19 +32,24 @@ func (r *Rows) Bind(rec arrow.Record) error {
 		return err
 	}
 	r.View = view
-	r.props.beginBatch(view.ClientProps.DictionaryLen())
+	if r.values != nil {
+		r.values.beginBatch(view.ClientProps.DictionaryLen())
+	}
 	return nil
 }
 
-// prop returns a property of $client by its index in clientKeys, and "" if the
-// event does not have it.
-func (r *Rows) prop(slot, i int) string {
-	if r.ClientProps.Null(i) {
-		return ""
-	}
-	code := r.ClientProps.Code(i)
-	return r.props.parsed(code, r.ClientProps.At(i)).texts[slot]
+// inPass reports whether row i is in the pass of the values.
+func (r *Rows) inPass(i int) bool { return r.values.part.has(r.Client[i], r.TimeMS(i)) }
+
+// readClient reads what is known of the client at row i. It comes before the
+// fields of the row.
+func (r *Rows) readClient(i int) {
+	r.client = r.values.at(r.Client[i], stamp{r.TimeMS(i), r.Offset[i]}, r.values.ownProperties(&r.ClientProps, i))
 }
+
+// prop returns a property of the client at the row of readClient, by its index in
+// clientKeys; "" if it is not known.
+func (r *Rows) prop(slot int) string { return r.client.texts[slot] }
 
 // appendDecimal appends n · 10^-scale in its shortest form.
 func appendDecimal(dst []byte, n decimal128.Num, scale int) []byte {
