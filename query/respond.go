@@ -28,7 +28,7 @@ type responder struct {
 // where a member is required, that is what the error says.
 func (rs responder) readBody(w http.ResponseWriter, r *http.Request, into any) error {
 	body := bufio.NewReader(rs.body(w, r))
-	if _, err := body.Peek(1); err == io.EOF { //nolint:errorlint // bufio returns it bare
+	if _, err := body.Peek(1); errors.Is(err, io.EOF) {
 		return nil
 	}
 	err := json.UnmarshalRead(body, into)

@@ -65,8 +65,9 @@ func Documents() ([]Document, error) {
 	return docs, nil
 }
 
-// Handler serves the page at /openapi/ and the documents at /openapi/NAME.yaml
-// and /openapi/NAME.json, without authentication. Everything is rendered once, when
+// Handler serves the page at /openapi/, the documents at /openapi/NAME.yaml and
+// /openapi/NAME.json, and the collection of Postman at /openapi/postman.json,
+// without authentication. Everything is rendered once, when
 // Handler is called.
 func Handler() (http.Handler, error) {
 	docs, err := Documents()
@@ -83,6 +84,11 @@ func Handler() (http.Handler, error) {
 		mux.Handle("GET /openapi/"+doc.Name+".yaml", serveStatic("application/yaml", doc.YAML))
 		mux.Handle("GET /openapi/"+doc.Name+".json", serveStatic("application/json", doc.JSON))
 	}
+	collection, err := Postman()
+	if err != nil {
+		return nil, fmt.Errorf("make the Postman collection: %w", err)
+	}
+	mux.Handle("GET /openapi/postman.json", serveStatic("application/json", collection))
 	return mux, nil
 }
 

@@ -74,6 +74,7 @@ func TestHandlerServesDocuments(t *testing.T) {
 		"/openapi/":                  {200, "text/html; charset=utf-8", "<!doctype html>"},
 		"/openapi/event-report.yaml": {200, "application/yaml", "openapi: 3.1.0"},
 		"/openapi/reporting.json":    {200, "application/json", "{\n  \"openapi\": \"3.1.0\""},
+		"/openapi/postman.json":      {200, "application/json", "{\n  \"info\""},
 		"/openapi/other.yaml":        {404, "text/plain; charset=utf-8", "404"},
 	} {
 		got := get(t, path)
