@@ -119,7 +119,7 @@ func TestNoCountryWithoutDatabase(t *testing.T) {
 // that they had.
 func TestGeoIPIsOffForARequest(t *testing.T) {
 	e := newTestEdge(t, Config{GeoIP: writeGeoDB(t, map[string]string{"192.0.2.0/24": "DE"})})
-	const body = `{"data":[{"euid":1,"event_name":"a","itime":1,"random_id":"%d","properties":{"$ip":"192.0.2.7"}}]}`
+	const body = `{"data":[{"euid":1,"event_name":"a","itime":1764000000000,"random_id":"%d","properties":{"$ip":"192.0.2.7"}}]}`
 	for i, c := range []struct {
 		headers []string
 		status  int

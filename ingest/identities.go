@@ -40,7 +40,7 @@ func (e *conflictError) Unwrap() error { return e.RequestError }
 // linkIdentities gives clients their names, all of the request or none. The values
 // may be personal data, so the log has numbers and no value; a request that
 // changes nothing is not logged.
-func linkIdentities(s *Service, ctx context.Context, in request) (any, error) {
+func linkIdentities(ctx context.Context, s *Service, in request) (any, error) {
 	items, err := decodeIdentities(in.decoder)
 	if err != nil {
 		return nil, err
@@ -190,23 +190,23 @@ func readNames(d *decoder, names map[string]string) error {
 // number in the User Events API.
 func identityText(d *decoder, name string, v jsontext.Value) string {
 	field := "names." + name
-	switch v.Kind() {
-	case '"':
+	if v.Kind() == '"' {
 		text := d.stringValue(v)
 		if n := utf8.RuneCountInString(text); n == 0 || n > schemas.MaxIdentityChars || strings.ContainsRune(text, 0) {
 			d.reject(field, fmt.Sprintf("has %d characters, not 1 to %d, or holds U+0000", n, schemas.MaxIdentityChars))
 		}
 		return text
-	case '0':
-		n, err := strconv.ParseInt(unsafeString(v), 10, 64)
-		if text := strconv.FormatInt(n, 10); err == nil && text == string(v) {
-			return text
-		}
-		d.reject(field, "is a number that is not whole or is too large; give it as a string")
+	}
+	if v.Kind() != '0' {
+		d.reject(field, "must be a string or a whole number, not "+kindName(v))
 		return ""
 	}
-	d.reject(field, "must be a string or a whole number, not "+kindName(v))
-	return ""
+	n, err := strconv.ParseInt(unsafeString(v), 10, 64)
+	text := strconv.FormatInt(n, 10)
+	if err != nil || text != string(v) {
+		d.reject(field, "is a number that is not whole or is too large; give it as a string")
+	}
+	return text
 }
 
 // identitiesError returns the 400 that names bad elements; more says how many are

@@ -42,7 +42,7 @@ func findEndpoint(path string) (endpoint, bool) {
 	case pathContact:
 		return endpoint{"contact", (*Service).contact}, true
 	case pathIdentities:
-		return endpoint{"identities", linkIdentities}, true
+		return endpoint{"identities", func(s *Service, ctx context.Context, in request) (any, error) { return linkIdentities(ctx, s, in) }}, true
 	}
 	return endpoint{name: "other"}, false
 }

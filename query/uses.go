@@ -111,9 +111,9 @@ func (u *uses) has(rows *columns.View) func(int) bool {
 // the days beside it.
 func (u *uses) isFirst(key sessionDay, offset int64) bool {
 	for day := key.day - 1; day <= key.day+1; day++ {
-		beside := key
-		beside.day = day
-		if first, ok := u.first[beside]; ok && first < offset {
+		near := key
+		near.day = day
+		if first, ok := u.first[near]; ok && first < offset {
 			return false
 		}
 	}

@@ -42,7 +42,7 @@ func (e *ConflictError) Error() string {
 }
 
 // Unwrap returns ErrExists.
-func (e *ConflictError) Unwrap() error { return ErrExists }
+func (*ConflictError) Unwrap() error { return ErrExists }
 
 // LinkError is an item that LinkIdentities cannot link, whatever is stored. It is
 // an ErrInvalid.
@@ -51,7 +51,7 @@ type LinkError struct{ schemas.ItemError }
 func (e *LinkError) Error() string { return fmt.Sprintf("item %d: %s %s", e.Index, e.Field, e.Reason) }
 
 // Unwrap returns ErrInvalid.
-func (e *LinkError) Unwrap() error { return ErrInvalid }
+func (*LinkError) Unwrap() error { return ErrInvalid }
 
 // LinkIdentities gives clients of a product their names, all or none. Items that
 // share an EUID, or a name with its value, are about one client. A name that the
