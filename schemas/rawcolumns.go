@@ -30,4 +30,5 @@ const (
 	RawExceptionMethod  = "exceptionMethod"
 	RawExceptionMessage = "exceptionMessage"
 	RawExceptionStack   = "exceptionStack"
+	RawKnown            = "client" // the properties of the client as they were known at the event, $client included: JSON with dotted names; not imported
 )

@@ -12,13 +12,13 @@ import (
 // rawCode is the Code of raw events.
 const rawCode = "raw"
 
-// RawEvents are all events, with everything that was accepted of them: weir import
-// makes the same events of a file again. The first 13 columns are those of the
-// files of before; columns are only ever appended, since readers may go by their
-// position.
+// RawEvents are all events, with everything that was accepted of them, of which weir
+// import makes the same events again, and with what was known of their clients. The
+// first 13 columns are those of the files of before; columns are only ever appended,
+// since readers may go by their position.
 func RawEvents() Kind {
 	return Kind{
-		Code: rawCode,
+		Code: rawCode, AllProperties: true,
 		Columns: []string{
 			columns.RandomID, columns.Arrival, columns.Time, columns.ClientID, columns.Name, columns.Category, columns.Value,
 			columns.SessionID, columns.RuntimeMS, columns.AppKey, columns.Properties, columns.Shard, columns.Offset,
@@ -54,6 +54,7 @@ func RawEvents() Kind {
 			rawText(schemas.RawExceptionMethod, func(r *Rows) *columns.Strings { return &r.ExceptionMethod }),
 			rawText(schemas.RawExceptionMessage, func(r *Rows) *columns.Strings { return &r.ExceptionMessage }),
 			rawText(schemas.RawExceptionStack, func(r *Rows) *columns.Strings { return &r.ExceptionStack }),
+			rawField(schemas.RawKnown, func(dst []byte, r *Rows, _ int) []byte { return append(dst, r.client.json...) }),
 		},
 		Wants: func(*Rows, int) bool { return true },
 	}
