@@ -35,6 +35,14 @@ type propertyCategory struct {
 	Properties []propertyEntry `json:"properties"`
 }
 
+// entryOf returns a property of the catalogue as the list has it.
+func entryOf(p *property.Property) propertyEntry {
+	return propertyEntry{
+		Name: p.Name, FriendlyName: p.Label, FilterType: p.FilterType(), DataType: p.Type.Published(),
+		SupportsRegex: p.Regex(), SupportsMeta: p.Values, SupportsNull: p.Nullable(),
+	}
+}
+
 // allProperties returns the listed properties of the catalogue, in groups.
 // labels replace the friendly names of the custom properties that have one.
 func allProperties(labels map[string]string) []propertyCategory {
@@ -46,10 +54,7 @@ func allProperties(labels map[string]string) []propertyCategory {
 		if n := len(all); n == 0 || all[n-1].Category != p.Category {
 			all = append(all, propertyCategory{Category: p.Category})
 		}
-		entry := propertyEntry{
-			Name: p.Name, FriendlyName: p.Label, FilterType: p.FilterType(), DataType: p.Type.Published(),
-			SupportsRegex: p.Regex, SupportsMeta: p.Values, SupportsNull: p.Nullable,
-		}
+		entry := entryOf(&p)
 		if label, ok := labels[p.Name]; ok && p.Custom {
 			entry.FriendlyName = label
 		}

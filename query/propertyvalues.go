@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"weir/query/report"
 	"weir/query/view"
 	"weir/schemas/columns"
 	"weir/schemas/property"
@@ -148,10 +149,21 @@ func (v *valueSet) gather(ctx context.Context, from *view.View, f columns.Filter
 			if code >= 0 {
 				seen[code] = true
 			}
-			v.add(clientProperty(rows.ClientProps.At(i), name))
+			v.add(valueOf(rows.ClientProps.At(i), name))
 		}
 	}
 	return nil
+}
+
+// valueOf returns the value of a property that an event gives its client; "" if
+// it gives none. The continent is that of the country, as in reports.
+func valueOf(object, name string) string {
+	if name == property.NameContinent {
+		if continent := report.ContinentOf(clientProperty(object, property.NameCountry)); continent != "" {
+			return continent
+		}
+	}
+	return clientProperty(object, name)
 }
 
 // clientProperty returns the text of a property in the $client object of an

@@ -74,6 +74,7 @@ func TestReportsRefuseInvalidMembers(t *testing.T) {
 		{"clientPropertyList", "retDailyData", map[string]any{"stopDate": "NOW"}, "retDailyData.startDate: "},
 		{"clientPropertyList", "retDailyData", map[string]any{"startDate": "NOW", "stopDate": "NOW", "properties": []any{"ram"}}, "retDailyData.properties.0: "},
 		{"/", "globalFilters", map[string]any{"shoeSize": map[string]any{"type": "number", "value": 42}}, "globalFilters.shoeSize"},
+		{"/", "globalFilters", map[string]any{"geography.usState": map[string]any{"type": "regex", "value": "U"}}, "globalFilters.geography.usState.type: "},
 		{"/", "eventProperties", map[string]any{"plan": map[string]any{"type": "colour", "value": "x"}}, "eventProperties.plan"},
 		{"/", "timeZone", "Atlantis/Poseidonis", "timeZone: "},
 	} {

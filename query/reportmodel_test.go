@@ -272,7 +272,11 @@ func (u *naiveUnit) value(name string, before time.Time) any {
 		}
 	}
 	if value == "" || value == "<NULL>" {
-		return nil
+		value = nil
+	}
+	switch group, _, _ := strings.Cut(name, "."); group {
+	case "licenseStatus", "optOut", "backOff":
+		return fmt.Sprint(value != nil && naiveTrue(value)) // a flag is never null
 	}
 	return value
 }

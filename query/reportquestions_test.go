@@ -3,6 +3,7 @@ package query
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 )
 
@@ -137,7 +138,7 @@ var textValues = map[string][]any{
 	"prodVersion": {"1.0", "1.1", "2.0"}, "prodEdition": {"Pro", "Lite"}, "licenseType": {"purchased", "freeware"}, "C01": {"a", "b", "7"},
 	"C02": {"x", "7", "1.0"}, "machineId": {"m1", "m2", "m3"}, "licenseKey": {"K-1", "K-2"}, "os.platform": {"Linux", "Windows"},
 	"os.version": {"Linux 6", "Windows 11"}, "geography.country": {"DE", "NZ", "XX"}, "geography.continent": {"EU", "OC", "AS", "ZZ"},
-	"geography.usState": {"US-NY"}, "gpu.vendor": {"A", "N"}, "gpu.model": {"A1", "N1"}, "javaVendor": {"never"}, "user.never": {"x"},
+	"licenseStatus.activated": {"true", "false"}, "geography.usState": {"US-NY"}, "gpu.vendor": {"A", "N"}, "gpu.model": {"A1", "N1"}, "javaVendor": {"never"}, "user.never": {"x"},
 }
 
 // textProperty picks one of textValues.
@@ -157,6 +158,9 @@ func (g *questionGenerator) filter() (string, any) {
 		return name, g.valueFilter("stringArray", g.texts(values...))
 	case 3:
 		name, _ := g.textProperty()
+		for strings.HasPrefix(name, "geography.") {
+			name, _ = g.textProperty()
+		}
 		return name, g.valueFilter("regex", g.pick("^[a-c]$", "1", ".*", "^$", "^(m|K|L)", "(?i)e"))
 	case 4:
 		name, _ := g.textProperty()

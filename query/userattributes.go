@@ -99,9 +99,9 @@ func userAttributeCategories(names map[string]*valueSet) []propertyCategory {
 	for _, kind := range []struct{ category, prefix string }{{"User Properties", property.UserPrefix}, {"User Contacts", property.ContactPrefix}} {
 		category := propertyCategory{Category: kind.category}
 		for _, name := range names[kind.prefix].first() {
-			category.Properties = append(category.Properties, propertyEntry{
-				kind.prefix + name, name, property.FilterCurrent, property.Text.Published(), true, false, true,
-			})
+			category.Properties = append(category.Properties, entryOf(&property.Property{
+				Name: kind.prefix + name, Label: name, Type: property.Text, Source: property.UserAttribute,
+			}))
 		}
 		if len(category.Properties) > 0 {
 			all = append(all, category)

@@ -21,7 +21,6 @@ import (
 	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/lake/laketest"
-	"weir/schemas/property"
 )
 
 func changeBatch(mem memory.Allocator, rows []lake.Change) []arrow.Record {
@@ -279,10 +278,10 @@ func TestUserAttributes(t *testing.T) {
 	}
 	if diff := gocmp.Diff([]propertyCategory{
 		{"User Properties", []propertyEntry{
-			{"user.gone", "gone", property.FilterCurrent, "string", true, false, true}, // some users may have it still
-			{"user.plan", "plan", property.FilterCurrent, "string", true, false, true},
+			{"user.gone", "gone", "currentData", "string", true, false, true}, // some users may have it still
+			{"user.plan", "plan", "currentData", "string", true, false, true},
 		}},
-		{"User Contacts", []propertyEntry{{"contact.email", "email", property.FilterCurrent, "string", true, false, true}}},
+		{"User Contacts", []propertyEntry{{"contact.email", "email", "currentData", "string", true, false, true}}},
 	}, userAttributeCategories(names)); diff != "" {
 		t.Errorf("properties that are listed (-want +got):\n%s", diff)
 	}

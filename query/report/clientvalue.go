@@ -41,7 +41,7 @@ func (cs *clientStats) valueCode(u int32, p *usedProperty, before Day) int32 {
 func (cs *clientStats) continentCode(country int32) int32 {
 	code, known := cs.continents[country]
 	if !known {
-		if name := continentOf(cs.values[country].Text); name != "" {
+		if name := ContinentOf(cs.values[country].Text); name != "" {
 			code = cs.codeOf(strconv.Quote(name))
 		}
 		cs.continents[country] = code
@@ -55,7 +55,7 @@ func (cs *clientStats) value(u int32, at int, before Day) Value {
 	p, client := &cs.q.props.all[at], &cs.units[u]
 	switch p.source {
 	case property.Reported, property.UserAttribute, property.Continent:
-		return cs.values[cs.valueCode(u, p, before)]
+		return p.read(&cs.values[cs.valueCode(u, p, before)])
 	case property.ClientID:
 		return textValue(strconv.FormatInt(client.id, 10))
 	case property.FirstSeen:
@@ -69,6 +69,15 @@ func (cs *clientStats) value(u int32, at int, before Day) Value {
 	case property.EventUsage:
 	}
 	return textValue(strconv.FormatInt(cs.usages[int(u)*len(cs.q.props.usages)+p.slot], 10))
+}
+
+// read returns a coded value as the property has it. A flag is true or false,
+// whatever clients report for it, and false where they report nothing.
+func (p *usedProperty) read(v *Value) Value {
+	if p.typ == property.Flag {
+		return textValue(strconv.FormatBool(v.truth()))
+	}
+	return *v
 }
 
 // mayVary reports whether a daily property of a unit may have had another value

@@ -26,7 +26,6 @@ const (
 	typeDate        = "date"
 	typeDateRange   = "dateRange"
 	typeBoolean     = "boolean"
-	typeFlag        = "flag" // of newFlagCondition, not of requests: an unset flag is false
 )
 
 // condition is a compiled filter or segment: a test of one value.
@@ -148,10 +147,9 @@ func (c *condition) compileDates(field string, m members) error {
 	return read("max", &c.to)
 }
 
-// holds reports whether a value passes. Null passes only with includeNull; a
-// flag is never null.
+// holds reports whether a value passes. Null passes only with includeNull.
 func (c *condition) holds(v *Value) bool {
-	if v.Null && c.kind != typeFlag {
+	if v.Null {
 		return c.nulls
 	}
 	return c.test(v)
@@ -171,7 +169,7 @@ func (c *condition) test(v *Value) bool {
 	case typeDate, typeDateRange:
 		d, ok := dateIn(v.Text)
 		return ok && c.from <= d && d <= c.to
-	case typeBoolean, typeFlag:
+	case typeBoolean:
 		return v.truth() == c.truth
 	}
 	return false
@@ -180,7 +178,7 @@ func (c *condition) test(v *Value) bool {
 // newFlagCondition returns the condition that a flag is set, or that it is not.
 func newFlagCondition(set bool, p *usedProperties) *condition {
 	c := p.addCondition()
-	c.kind, c.truth = typeFlag, set
+	c.kind, c.truth = typeBoolean, set
 	return c
 }
 

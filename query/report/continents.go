@@ -36,7 +36,7 @@ func invert(countries map[string]string) map[string]string {
 	return continents
 }
 
-// continentOf returns the continent of a country by its ISO 3166-1 alpha-2
+// ContinentOf returns the continent of a country by its ISO 3166-1 alpha-2
 // code, which is in capitals: AF, AN, AS, EU, NA, OC or SA; "" if no country
 // has the code.
-func continentOf(country string) string { return continents[country] }
+func ContinentOf(country string) string { return continents[country] }

@@ -31,7 +31,7 @@ func TestEveryCountry(t *testing.T) {
 		t.Errorf("%d codes of ISO and %d of ours, want 249", len(codes), len(continents))
 	}
 	for _, code := range codes {
-		got := continentOf(code)
+		got := ContinentOf(code)
 		if want, ok := elsewhere[code]; ok {
 			if got != want {
 				t.Errorf("continent of %s = %q, want %q", code, got, want)
@@ -47,7 +47,7 @@ func TestEveryCountry(t *testing.T) {
 
 func TestUnknownCountriesHaveNoContinent(t *testing.T) {
 	for _, code := range []string{"", "XX", "de", "EU", "DEU", "D", "<NULL>", "UK"} {
-		if got := continentOf(code); got != "" {
+		if got := ContinentOf(code); got != "" {
 			t.Errorf("continent of %q = %q, want none", code, got)
 		}
 	}

@@ -64,6 +64,9 @@ func newClause(field, name string, raw jsontext.Value, p *usedProperties) (claus
 		return levelClause(field, name, levels, m, p)
 	}
 	single, err := newTest(field, name, m, p)
+	if row := property.Find(name); err == nil && single.condition.kind == typeRegex && row != nil && !row.Regex() {
+		err = fieldErrorf(field+".type", "regular expressions are not for %s", name)
+	}
 	return clause{{single}}, err
 }
 

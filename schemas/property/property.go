@@ -24,9 +24,21 @@ type Property struct {
 	Source   Source
 	Daily    bool // reports use the last value known on a day; other properties have only their current value
 	Custom   bool // C01 to C20, which a product's owner labels and types
-	Regex    bool // filters may be regular expressions
 	Values   bool // propertyValues lists the reported values
-	Nullable bool // the list of properties says that filters may include null
+}
+
+// Regex reports whether filters of the property may be regular expressions. As
+// published, those of geography may not; any other value has a text to match.
+func (p *Property) Regex() bool {
+	return !strings.HasPrefix(p.Name, "geography.") && p.Source != EventUsage
+}
+
+// Nullable reports whether a client can lack a value: whether lists write
+// "<NULL>" then, filters with includeNull match, and segments have a series of
+// null. What clients report can be missing; a flag is false then, and what is
+// computed of a client is always there.
+func (p *Property) Nullable() bool {
+	return p.Type != Flag && (p.Source == Reported || p.Source == Continent || p.Source == UserAttribute)
 }
 
 // Type is how a value is read and written.
@@ -73,17 +85,19 @@ const (
 // calls the two dates standard although a client has one value of each.
 func (p *Property) FilterType() string {
 	switch {
+	case p.Source == UserAttribute:
+		return filterCurrent
 	case strings.Contains(p.Name, "."), p.Source == EventUsage:
 		return "special"
 	case p.Daily, p.Type == Date:
 		return "standard"
 	}
-	return FilterCurrent
+	return filterCurrent
 }
 
-// FilterCurrent is the filter type of properties that have their current value
+// filterCurrent is the filter type of properties that have their current value
 // alone.
-const FilterCurrent = "currentData"
+const filterCurrent = "currentData"
 
 // Names of the properties that code treats specially.
 const (
@@ -94,6 +108,7 @@ const (
 	NameCountry    = "geography.country"
 	NameUSState    = "geography.usState"
 	NameEventUsage = "lifetimeEventUsage"
+	NameOptOut     = "optOut.current"
 )
 
 // Prefixes of the names of user attributes, which product owners choose.

@@ -56,6 +56,8 @@ class Reader:
         """The expression of a property, text or NULL."""
         if name in OF_LIFE:
             return OF_LIFE[name]
+        if name.partition(".")[2] in FLAGS.get(name.partition(".")[0], []):
+            return f"CAST({true_text(self.of(name))} AS VARCHAR)"
         if name == "geography.continent":
             cases = " ".join(f"WHEN {literal(c)} THEN {literal(k)}" for c, k in CONTINENTS.items())
             return f"(CASE {self.of('geography.country')} {cases} ELSE {self.of(name)} END)"

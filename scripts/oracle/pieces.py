@@ -80,8 +80,7 @@ class Pieces:
         return [str(v).lower() if isinstance(v, bool) else str(v) for v in known]
 
     def property(self):
-        names = [n for n in self.subject.values if n.rpartition(".")[0] not in FLAGS]
-        return self.any(names + ["geography.continent", "lifetimeSessionCount", "vm", "javaVmName"])
+        return self.any(list(self.subject.values) + ["geography.continent", "lifetimeSessionCount", "vm", "javaVmName"])
 
     def condition(self, name, values=None, types=None):
         """A filter of any type; values are texts."""
@@ -142,7 +141,10 @@ class Pieces:
         if kind == "client":
             return "clientId", self.condition("clientId", values=["1", "7", "12"], types=["regex", "stringArray"])
         name = self.property()
-        return name, self.condition(name)
+        f = self.condition(name)
+        while f.get("type") == "regex" and name.startswith("geography."):  # which only segments may be
+            f = self.condition(name)
+        return name, f
 
     def flags_filter(self):
         name = self.any(list(FLAGS))

@@ -221,6 +221,7 @@ class Questions:
             wrong.append(({"groupBy": "machineId"}, "groupBy"))
         if report in FILTERED:
             wrong.append(({"globalFilters": {"shoeSize": {"type": "number", "value": 42}}}, "globalFilters.shoeSize"))
+            wrong.append(({"globalFilters": {"geography.country": {"type": "regex", "value": "D"}}}, "globalFilters.geography.country.type"))
         if "lifetime" in report or "fullReport" in report:
             twice = {"combiLabel": "x", "combiArray": [{"name": "Open"}]}
             wrong += [({"events": [twice, twice]}, "events"), ({"events": [{"name": "Open"}, {"name": "Open", "category": ""}]}, "events")]
