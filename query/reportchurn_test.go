@@ -11,7 +11,7 @@ import (
 func (v *naiveView) engagement() any {
 	in := v.days()
 	cohort := slices.DeleteFunc(slices.Clone(v.units), func(u *naiveUnit) bool {
-		return !in.has(u.first()) || !v.matches(u, u.first().AddDate(0, 0, 1))
+		return !in.has(u.first()) || u.outNow() || !v.matches(u, u.first().AddDate(0, 0, 1))
 	})
 	stop := in.to.AddDate(0, 0, -1)
 	out := map[string]any{}
@@ -36,18 +36,22 @@ func (v *naiveView) engagement() any {
 }
 
 // periods returns how many clients of a cohort are engaged and lost by each
-// period, from the period of one day to that of another.
+// period, from the period of one day to that of another, among those that were
+// installed so many periods before.
 func (v *naiveView) periods(cohort []*naiveUnit, from, stop time.Time) any {
 	out := map[string]any{}
 	for p := 0; p <= v.period(stop)-v.period(from); p++ {
-		lost := int64(0)
+		all, lost := int64(0), int64(0)
 		for _, u := range cohort {
+			if v.period(stop)-v.period(u.first()) < p {
+				continue
+			}
+			all++
 			declared := u.last().AddDate(0, 0, int(v.body["daysUntilDeclaredLost"].(float64)))
 			if !declared.After(v.today) && v.period(u.last())-v.period(u.first()) < p {
 				lost++
 			}
 		}
-		all := int64(len(cohort))
 		out[fmt.Sprint(p)] = map[string]any{
 			"engaged": all - lost, "engagedPercent": naivePercent(all-lost, all), "lost": lost, "lostPercent": naivePercent(lost, all),
 		}

@@ -50,7 +50,7 @@ func (v *naiveView) listed(u *naiveUnit) any {
 	from, to := v.date(daily["startDate"]), v.date(daily["stopDate"]).AddDate(0, 0, 1)
 	for d := from; d.Before(to); d = d.AddDate(0, 0, 1) {
 		day := naiveBucket{from: d, to: d.AddDate(0, 0, 1)}
-		if !u.active(day) {
+		if len(u.usage(day).days) == 0 {
 			continue
 		}
 		one := map[string]any{"date": d.Format(time.DateOnly)}

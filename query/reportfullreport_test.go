@@ -25,16 +25,19 @@ func (v *naiveView) advanced(units []*naiveUnit, in naiveBucket) any {
 	out := []any{}
 	for _, asked := range v.body["events"].([]any) {
 		asked := asked.(map[string]any)
+		if asked["combiLabel"] == nil && v.flags[naiveKeyOf(asked)].notAdvanced {
+			continue
+		}
 		var count, users, sessionsUsed, sessionsAll int64
 		var counts []int64
 		for _, u := range units {
 			n := int64(0)
 			for _, e := range u.events {
-				if in.has(e.day) && naiveRequested(asked, e) && !v.flags[e.key].notAdvanced {
+				if in.has(e.day) && !e.out && naiveRequested(asked, e) && !v.flags[e.key].notAdvanced {
 					n++
 				}
 			}
-			sessions := u.usage(in).sessions
+			sessions := u.activeUsage(in).sessions
 			sessionsAll += sessions
 			if n > 0 {
 				users++
@@ -61,17 +64,11 @@ func (v *naiveView) advanced(units []*naiveUnit, in naiveBucket) any {
 	return out
 }
 
-// fullReport returns a question without single events that are not advanced.
+// fullReport returns a question of eventTracking/advanced/fullReport.
 func (g *questionGenerator) fullReport() map[string]any {
 	body := g.rangeQuestion()
 	g.maybe(body, "globalFilters", g.filters)
-	body["events"] = slices.DeleteFunc(g.events(), func(e any) bool {
-		asked := e.(map[string]any)
-		return asked["combiLabel"] == nil && g.naive.flags[naiveKeyOf(asked)].notAdvanced
-	})
-	if len(body["events"].([]any)) == 0 {
-		body["events"] = []any{map[string]any{"name": "never seen"}}
-	}
+	body["events"] = g.events()
 	if g.IntN(2) == 0 {
 		g.segmentBy(body)
 	}

@@ -177,7 +177,10 @@ func (m naiveMetrics) encode(to map[string]any) map[string]any {
 
 // by returns the number that a key of "sorting" refers to.
 func (m naiveMetrics) by(key any) float64 {
-	percent, _ := naivePercent(m.users, m.active).Float64()
+	percent := 0.0 // null is ordered as 0
+	if number, ok := naivePercent(m.users, m.active).(json.Number); ok {
+		percent, _ = number.Float64()
+	}
 	return map[any]float64{
 		"active": float64(m.active), "eventCounts": float64(m.count), "uniqueUsersUsedAtLeastOnce": float64(m.users),
 		"percentUsedAtLeastOnce": percent,

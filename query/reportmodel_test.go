@@ -30,6 +30,7 @@ type naiveEvent struct {
 	key                     naiveKey
 	clientProps, eventProps map[string]any // $client and own properties; numbers as they were written
 	day                     time.Time      // midnight UTC of its date in the zone of the question
+	out                     bool           // its unit was opted out at the end of that day
 }
 
 // naiveKey is the category and the name of an event; "" is no category.
@@ -144,6 +145,7 @@ func (v *naiveView) group(clients map[string]*naiveUnit) {
 	for _, id := range slices.Sorted(maps.Keys(units)) {
 		u := units[id]
 		u.sort()
+		u.findOptOuts()
 		u.lifetime = u.usage(naiveAllDays)
 		v.units = append(v.units, u)
 	}
@@ -157,6 +159,23 @@ func (u *naiveUnit) sort() {
 		return int(a.offset - b.offset)
 	})
 }
+
+// findOptOuts says of each event whether the unit was opted out at the end of its
+// day: whether the last event up to then that has the flag says so.
+func (u *naiveUnit) findOptOuts() {
+	out := false
+	for i := range u.events {
+		if flag, there := u.events[i].clientProps["optOut.current"]; there {
+			out = naiveTrue(flag)
+		}
+		for same := i; same >= 0 && u.events[same].day.Equal(u.events[i].day); same-- {
+			u.events[same].out = out
+		}
+	}
+}
+
+// outNow reports whether the unit is opted out now.
+func (u *naiveUnit) outNow() bool { return u.events[len(u.events)-1].out }
 
 // naiveEventFilter reports whether an event's own properties match all filters.
 func naiveEventFilter(filters, own map[string]any) bool {
@@ -292,6 +311,12 @@ func naiveTrue(v any) bool {
 	return slices.Contains([]string{"true", "1", "y", "yes"}, strings.ToLower(naiveText(v)))
 }
 
+// activeUsage is usage on the days on which the unit was not opted out.
+func (u *naiveUnit) activeUsage(in naiveBucket) naiveUsage {
+	active := naiveUnit{events: slices.DeleteFunc(slices.Clone(u.events), func(e naiveEvent) bool { return e.out })}
+	return active.usage(in)
+}
+
 // naiveUsage is the activity of a unit on some days.
 type naiveUsage struct {
 	days, weeks, months map[string]bool
@@ -353,10 +378,10 @@ func naiveDecimal(n *big.Int, digits int) json.Number {
 }
 
 // naiveRound returns n ÷ d with the given number of decimals, halves away from
-// zero; 0 if d is 0.
-func naiveRound(n, d *big.Rat, digits int) json.Number {
+// zero; null if d is 0.
+func naiveRound(n, d *big.Rat, digits int) any {
 	if d.Sign() == 0 {
-		return "0"
+		return nil
 	}
 	q := new(big.Rat).Quo(n, d)
 	q.Mul(q, new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(digits)), nil)))
@@ -366,9 +391,9 @@ func naiveRound(n, d *big.Rat, digits int) json.Number {
 }
 
 // naivePer returns n ÷ d with two decimals.
-func naivePer(n, d int64) json.Number { return naiveRound(big.NewRat(n, 1), big.NewRat(d, 1), 2) }
+func naivePer(n, d int64) any { return naiveRound(big.NewRat(n, 1), big.NewRat(d, 1), 2) }
 
 // naivePercent returns n as a percentage of d.
-func naivePercent(n, d int64) json.Number {
+func naivePercent(n, d int64) any {
 	return naiveRound(big.NewRat(100*n, 1), big.NewRat(d, 1), 1)
 }

@@ -252,14 +252,28 @@ type naiveStatus struct {
 // not lost.
 func (v *naiveView) lost(u *naiveUnit) (time.Time, bool) {
 	declared := u.last().AddDate(0, 0, int(v.body["daysUntilDeclaredLost"].(float64)))
+	lost := !declared.After(v.today) && !u.outNow()
 	if v.body["dateReportedLost"] == "dateDeclaredLost" {
-		return declared, !declared.After(v.today)
+		return declared, lost
 	}
-	return u.last(), !declared.After(v.today)
+	return u.last(), lost
 }
 
+// active reports whether a unit was active on a day of a bucket: with an event,
+// and not opted out.
 func (u *naiveUnit) active(in naiveBucket) bool {
-	return slices.ContainsFunc(u.events, func(e naiveEvent) bool { return in.has(e.day) })
+	return slices.ContainsFunc(u.events, func(e naiveEvent) bool { return in.has(e.day) && !e.out })
+}
+
+// activeNow reports whether a unit is active in generic/current: seen since
+// startDate, not lost and not opted out.
+func (v *naiveView) activeNow(u *naiveUnit, since naiveBucket) bool {
+	days, given := v.body["daysUntilDeclaredLost"].(float64)
+	if !given && v.body["startDate"] == nil {
+		days, given = 40, true
+	}
+	lost := given && !u.last().AddDate(0, 0, int(days)).After(v.today)
+	return since.has(u.last()) && !lost && !u.outNow()
 }
 
 // statuses returns the requested statuses of a unit in a bucket.
@@ -268,9 +282,15 @@ func (v *naiveView) statuses(u *naiveUnit, b naiveBucket) map[string]bool {
 	for _, status := range v.body["clientStatus"].([]any) {
 		switch status {
 		case "new":
-			out["new"] = b.has(u.first())
+			out["new"] = b.has(u.first()) && !u.events[0].out
+			if v.body["stopDate"] == nil {
+				out["new"] = b.has(u.first()) && v.activeNow(u, b)
+			}
 		case "active":
 			out["active"] = u.active(b)
+			if v.body["stopDate"] == nil {
+				out["active"] = v.activeNow(u, b)
+			}
 		case "lost":
 			on, lost := v.lost(u)
 			out["lost"] = lost && b.has(on)

@@ -3,6 +3,7 @@ package query
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -402,7 +403,11 @@ func (g *questionGenerator) current() map[string]any {
 	body := map[string]any{}
 	g.addZoneAndEventFilter(body)
 	g.maybe(body, "startDate", func() any { return g.pick(g.w.date(g.IntN(50)), fmt.Sprint("NOW-", g.IntN(50))) })
-	return g.clientCounts(body, 3)
+	g.clientCounts(body, 3)
+	if !slices.Contains(body["clientStatus"].([]any), any("lost")) && g.IntN(2) == 0 {
+		delete(body, "daysUntilDeclaredLost")
+	}
+	return body
 }
 
 // usageDistribution returns a question of engagement/usageDistribution.

@@ -150,13 +150,15 @@ func (rp *reports) compile(ctx context.Context, e reportEndpoint, product int64,
 }
 
 // plan plans for a question: all rollups, because any pass may read any of them,
-// or no rollup if the question is answered from the events themselves.
+// or that of clients alone, which says whether somebody ever opted out, if the
+// question is answered from the events themselves.
 func (rp *reports) plan(ctx context.Context, ask productQuestion, q *report.Question) (*view.View, error) {
 	req := view.Request{
-		Columns: eventColumns(q), Filter: columns.Filter{Products: []int64{ask.product.ID}}, Watermark: ask.watermark, Changes: q.ReadsUserAttributes(),
+		Columns: eventColumns(q, false), Filter: columns.Filter{Products: []int64{ask.product.ID}}, Watermark: ask.watermark,
+		Changes: q.ReadsUserAttributes(), OptOuts: q.CountsClients(),
 	}
-	if !q.NeedsEvents() {
-		req.Rollups = lake.Rollups()
+	if req.Rollups = lake.Rollups(); q.NeedsEvents() {
+		req.Rollups = []lake.Table{lake.Clients}
 	}
 	return rp.views.Plan(ctx, req)
 }

@@ -19,13 +19,16 @@ import (
 type reportSource struct {
 	view     *view.View
 	question *report.Question
-	columns  []string       // of events
+	columns  []string       // of events, for an exact question; nil until they are known
 	filter   columns.Filter // the product
-	whole    *rollup.Set    // all rows of an exact question, if they fit one piece
+	optOuts  view.OptOuts
+	whole    *rollup.Set // all rows of an exact question, if they fit one piece
 }
 
 func newReportSource(v *view.View, q *report.Question, product int64) *reportSource {
-	return &reportSource{view: v, question: q, columns: eventColumns(q), filter: columns.Filter{Products: []int64{product}}}
+	return &reportSource{
+		view: v, question: q, filter: columns.Filter{Products: []int64{product}}, optOuts: view.OptOuts{View: v, Product: product},
+	}
 }
 
 const (
@@ -80,9 +83,14 @@ func (s *reportSource) sets(ctx context.Context, scan report.Scan) iter.Seq2[*ro
 			yield(s.whole, nil)
 			return
 		}
+		names, err := s.exactColumns(ctx)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
 		f := s.filter
 		f.Clients = scan.Clients
-		only := view.RollUp(s.view.Events(ctx, s.columns, f), s.newSet, s.add, yield)
+		only := view.RollUp(s.view.Events(ctx, names, f), s.newSet, s.add, yield)
 		if scan.Clients == nil {
 			s.whole = only
 		}
@@ -107,10 +115,57 @@ func (s *reportSource) add(set *rollup.Set, rec arrow.Record) error {
 	return set.AddBatchIf(rec, func(i int) bool { return s.question.MatchesEvent(rows.Properties.At(i)) })
 }
 
+// exactColumns are the columns of events that an exact question reads. Which
+// clients opted out is read only if some client ever said so.
+func (s *reportSource) exactColumns(ctx context.Context) ([]string, error) {
+	if s.columns != nil {
+		return s.columns, nil
+	}
+	optOuts := s.question.CountsClients()
+	if optOuts {
+		var err error
+		if optOuts, err = s.optOuts.Reported(ctx); err != nil {
+			return nil, err
+		}
+	}
+	s.columns = eventColumns(s.question, optOuts)
+	return s.columns, nil
+}
+
+// OptOuts yields what client days say of opt-outs.
+func (s *reportSource) OptOuts(ctx context.Context, scan report.OptOutScan) iter.Seq2[rollup.OptOut, error] {
+	if !s.question.NeedsEvents() {
+		return s.optOuts.All(ctx, scan.Clients, scan.OnlyOut)
+	}
+	return func(yield func(rollup.OptOut, error) bool) {
+		if reported, err := s.optOuts.Reported(ctx); err != nil || !reported {
+			if err != nil {
+				yield(rollup.OptOut{}, err)
+			}
+			return
+		}
+		for set, err := range s.sets(ctx, report.Scan{}) {
+			if err != nil {
+				yield(rollup.OptOut{}, err)
+				return
+			}
+			for o := range rollup.OptOuts(set) {
+				if !yield(o, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // eventColumns are the columns of events that a question reads where rollups
 // end, or cannot answer it.
-func eventColumns(q *report.Question) []string {
-	names := rollup.Columns(q.Wants())
+func eventColumns(q *report.Question, optOuts bool) []string {
+	wants := q.Wants()
+	if optOuts {
+		wants |= rollup.WantProperties
+	}
+	names := rollup.Columns(wants)
 	if q.FiltersEvents() {
 		names = append(names, columns.Properties)
 	}

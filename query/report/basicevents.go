@@ -1,7 +1,6 @@
 package report
 
 import (
-	"fmt"
 	"math/big"
 	"math/bits"
 	"slices"
@@ -167,7 +166,9 @@ type eventTimeline struct {
 }
 
 // NewEventTimeline compiles eventTracking/basic/timeline. It needs client days
-// only for divisors that are not the event's own count.
+// only for divisors that are not the event's own count. Events that are not
+// collected as basic are left out, as in the table: the product's owner may
+// change that at any time, and a saved question must stay good.
 func NewEventTimeline(b *Body, params Params) (*Question, error) {
 	split, err := b.readRequiredSplit()
 	if err != nil {
@@ -193,15 +194,14 @@ func NewEventTimeline(b *Body, params Params) (*Question, error) {
 	if t.divisor == "usageCounts" && !t.values {
 		return nil, fieldErrorf("divisor", "usageCounts divides customValues only")
 	}
-	t.q.needs.rangeDays = t.divisor != "" && t.divisor != "usageCounts"
+	t.q.needs.rangeDays, t.q.needs.optOuts = t.divisor != "" && t.divisor != "usageCounts", t.divisor == "users"
 	t.q.needs.daySums, t.q.needs.eventValues = t.divisor == "sessions" || t.divisor == "runtime", t.values
 	if t.events, err = readEvents(b.Events, false); err != nil {
 		return nil, err
 	}
+	t.events = slices.DeleteFunc(t.events, func(a requestedEvent) bool { return !t.q.isBasic(a.event) })
+	t.q.totalEvents = []event{} // nil would be all
 	for i := range t.events {
-		if !t.q.isBasic(t.events[i].event) {
-			return nil, fieldErrorf(fmt.Sprintf("events.%d", i), "is not collected as basic: see event-tracking")
-		}
 		t.q.totalEvents = append(t.q.totalEvents, t.events[i].event)
 	}
 	return question, nil
@@ -224,8 +224,8 @@ func (t *eventTimeline) result() Answer {
 	return Answer{Result: out}
 }
 
-// value is the number of one event in one bucket. Occurrences take the way of
-// values, in the same unit.
+// value is the number of one event in one bucket; null where there is nothing to
+// divide by. Occurrences take the way of values, in the same unit.
 func (t *eventTimeline) value(total *eventTotals, in *bucketTotals) jsontext.Value {
 	sum := total.valueSum
 	if !t.values {

@@ -16,6 +16,7 @@ type clientCounts struct {
 	split  Split
 	want   [statuses]bool
 	lost   lossRule
+	gone   *lossRule // of generic/current: who is lost by it is not active; nil is nobody
 	levels []level
 	root   *seriesNode
 	mask   []uint64 // scratch: the buckets in which one unit counts
@@ -37,9 +38,11 @@ func NewDateRange(b *Body, params Params) (*Question, error) {
 	return newClientCounts(b, q, split)
 }
 
-// NewCurrent compiles generic/current. The published document lists a startDate
-// without saying what it does: here the range begins with it, or with the first
-// event, and has no end, so that all values are current.
+// NewCurrent compiles generic/current, which the published document calls the
+// current status of the user base: here a client is active or lost, never both.
+// The document lists a startDate without saying what it does: here the range
+// begins with it, or with the first event, and has no end, so that all values
+// are current.
 func NewCurrent(b *Body, params Params) (*Question, error) {
 	q, err := newBase(b, params)
 	if err != nil {
@@ -57,6 +60,25 @@ func NewCurrent(b *Body, params Params) (*Question, error) {
 	return newClientCounts(b, q, NoSplit)
 }
 
+// lostAfterDefault is the daysUntilDeclaredLost of a product, as published.
+const lostAfterDefault = 40
+
+// readGone reads after how many days a client is no longer active now: after
+// daysUntilDeclaredLost. A startDate alone says it too; without both, the
+// published default does.
+func (c *clientCounts) readGone(b *Body) error {
+	given := b.DaysUntilLost != nil && b.DaysUntilLost.Kind() != 'n'
+	switch {
+	case given:
+		rule, err := b.readLossPeriod(c.q.today)
+		c.gone = &rule
+		return err
+	case b.StartDate == nil:
+		c.gone = &lossRule{after: lostAfterDefault, today: c.q.today}
+	}
+	return nil
+}
+
 // newClientCounts compiles what both generic reports have. As published, a
 // question with a dateSplit has one level at most.
 func newClientCounts(b *Body, q base, split Split) (*Question, error) {
@@ -69,6 +91,11 @@ func newClientCounts(b *Body, q base, split Split) (*Question, error) {
 	}
 	if c.want, c.lost, err = b.readStatuses(q.today); err != nil {
 		return nil, err
+	}
+	if q.days.Open {
+		if err := c.readGone(b); err != nil {
+			return nil, err
+		}
 	}
 	if err := c.q.readFilters(b); err != nil {
 		return nil, err
@@ -89,6 +116,8 @@ func newClientCounts(b *Body, q base, split Split) (*Question, error) {
 // status is what a client can be in a bucket. As published: a client is new in
 // the bucket of its first event, active in every bucket with an event, and lost
 // in the bucket of its loss (see lossRule). It may be all three in one bucket.
+// It is neither active nor new on a day on which it is opted out (see optOuts),
+// so that new clients are active ones, and not lost while it is opted out.
 type status int
 
 const (
@@ -180,10 +209,10 @@ func (c *clientCounts) aggregate(cs *clientStats) {
 func (c *clientCounts) buckets(cs *clientStats, u int32) func(bucket int) [statuses]int64 {
 	clear(c.mask)
 	newIn, lostIn := -1, -1
-	if c.want[isNew] {
+	if c.want[isNew] && c.counts(cs, u, cs.firstDay(u)) {
 		newIn = c.mark(cs.firstDay(u))
 	}
-	if c.want[isLost] {
+	if c.want[isLost] && !optedOutNow(cs, u) {
 		if on, lost := c.lost.lostOn(cs.lastDay(u)); lost {
 			lostIn = c.mark(on)
 		}
@@ -195,7 +224,7 @@ func (c *clientCounts) buckets(cs *clientStats, u int32) func(bucket int) [statu
 			c.mask[i] |= word
 		}
 		active = func(bucket int) bool { return cs.activeIn(u, bucket) }
-	case c.want[isActive]:
+	case c.want[isActive] && c.counts(cs, u, maxDay):
 		last := c.mark(cs.lastDay(u)) // the range is open: a client counts once
 		active = func(bucket int) bool { return bucket == last }
 	}
@@ -211,6 +240,20 @@ func (c *clientCounts) buckets(cs *clientStats, u int32) func(bucket int) [statu
 		}
 		return is
 	}
+}
+
+// counts reports whether a unit that has an event on a day counts as active on
+// it; in an open range, whether it is active now.
+func (c *clientCounts) counts(cs *clientStats, u int32, d Day) bool {
+	if !c.q.days.Open {
+		return !optedOutOn(cs, u, d)
+	}
+	if c.gone != nil {
+		if _, lost := c.gone.lostOn(cs.lastDay(u)); lost {
+			return false
+		}
+	}
+	return !optedOutNow(cs, u)
 }
 
 // mark adds the bucket of a day to the mask and returns it; −1 outside the

@@ -54,7 +54,7 @@ func NewClientList(b *Body, params Params) (*Question, error) {
 		return nil, err
 	}
 	l := &clientList{start: text(b.StartAtClientID), page: cmp.Or(params.Page, listPage), window: listWindow}
-	q.days, q.asOf = OpenRange(minDay), asOfNow
+	q.days, q.asOf, q.needs.optOuts = OpenRange(minDay), asOfNow, false
 	question := &Question{base: q, list: l}
 	l.q = &question.base
 	if err := l.q.refuseGroupBy(b); err != nil {
@@ -129,7 +129,7 @@ func (l *clientList) readDaily(b *Body, params Params) error {
 		}
 		return err
 	}
-	daily.needs.rangeDays = true
+	daily.needs.rangeDays, daily.needs.optOuts = true, false
 	l.daily = &daily
 	for i, name := range names {
 		if err := l.addDailyProperty(fmt.Sprintf("%s.properties.%d", field, i), name); err != nil {

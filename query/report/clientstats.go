@@ -31,10 +31,11 @@ type clientStats struct {
 	units        []unit
 	current      []observation // latest reported value, by unit and slot
 	attributes   []observation // user attributes, by unit and slot
-	history      [][]valueRun  // daily values, by unit and slot; nil unless markHistory found a need
-	unmerged     bool          // history keeps each observation by itself
-	usages       []int64       // lifetimeEventUsage, by unit and slot
-	bucketBits   []uint64      // by unit and word: a bit for each bucket with activity
+	optOuts      optOuts
+	history      [][]valueRun // daily values, by unit and slot; nil unless markHistory found a need
+	unmerged     bool         // history keeps each observation by itself
+	usages       []int64      // lifetimeEventUsage, by unit and slot
+	bucketBits   []uint64     // by unit and word: a bit for each bucket with activity
 	bucketWords  int
 	activeDays   []daySet       // all days with activity, by unit
 	bucketTotals []bucketTotals // by bucket; of the clients of this range
@@ -291,7 +292,7 @@ func (cs *clientStats) addDays(b *rollup.DayBatch) error {
 }
 
 // addInRange marks the buckets of the range in which clients were active, and
-// adds sessions and runtime.
+// adds sessions and runtime. Clients that are opted out are not active.
 func (cs *clientStats) addInRange(b *rollup.DayBatch, units []int32) {
 	for i, at := range units {
 		if at < 0 {
@@ -301,18 +302,23 @@ func (cs *clientStats) addInRange(b *rollup.DayBatch, units []int32) {
 		if !inside {
 			continue
 		}
-		cs.bucketBits[int(at)*cs.bucketWords+bucket/64] |= 1 << (bucket % 64)
+		active := !optedOutOn(cs, at, Day(b.Day[i]))
+		if active {
+			cs.bucketBits[int(at)*cs.bucketWords+bucket/64] |= 1 << (bucket % 64)
+		}
 		if cs.q.needs.daySums {
-			cs.addSums(&cs.units[at], b, i, bucket)
+			cs.addSums(&cs.units[at], b, i, bucket, active)
 		}
 	}
 }
 
-// addSums adds the sessions and the runtime of row i to a unit and to its
-// bucket.
-func (cs *clientStats) addSums(u *unit, b *rollup.DayBatch, i, bucket int) {
-	u.rangeSessions += b.Sessions[i]
-	u.rangeRuntimeMS += b.RuntimeMS[i]
+// addSums adds the sessions and the runtime of row i to its bucket and, if the
+// unit is active on that day, to the unit.
+func (cs *clientStats) addSums(u *unit, b *rollup.DayBatch, i, bucket int, active bool) {
+	if active {
+		u.rangeSessions += b.Sessions[i]
+		u.rangeRuntimeMS += b.RuntimeMS[i]
+	}
 	if cs.q.needs.bucketTotals {
 		cs.bucketTotals[bucket].add(b.Sessions[i], b.RuntimeMS[i])
 	}
@@ -350,7 +356,7 @@ func (cs *clientStats) addEvent(e *indexedEvent, at int32, b *rollup.EventBatch,
 	for _, slot := range e.usages {
 		cs.usages[int(at)*len(cs.q.props.usages)+int(slot)] += b.Count[i]
 	}
-	if cs.q.needs.rangeEvents && !inside {
+	if cs.q.needs.rangeEvents && (!inside || optedOutOn(cs, at, Day(b.Day[i]))) {
 		return
 	}
 	for _, n := range e.numbers {

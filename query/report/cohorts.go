@@ -7,15 +7,25 @@ import "strconv"
 // a day, a week or a month. As published, filters and segments read values on
 // the day of installation, and engaged + lost is the size of the cohort in
 // every period. A client is lost by a period if it is lost today and was last
-// seen in an earlier period since its installation.
+// seen in an earlier period since its installation. A series that has clients
+// of several cohorts counts in a period those that reached it in the range:
+// others say nothing about it. Clients that are opted out now are neither
+// engaged nor lost, and so in no cohort.
 type cohorts struct {
 	q         *base
 	split     Split
 	lost      lossRule
 	byMonth   bool
 	series    *series
-	lostBy    []map[int]int64 // by series: lost clients by the period in which they were last seen
+	bySeries  []cohortSeries
 	segmented bool
+}
+
+// cohortSeries is how the clients of one series count by period: each in those
+// from 0 to the one that it reached. Both are differences from the period
+// before.
+type cohortSeries struct {
+	clients, lost map[int]int64
 }
 
 // installationMonth is a published segmentBy of this report alone: one cohort
@@ -90,13 +100,12 @@ func periods(from, to Day, split Split) (int, bool) {
 	return n, n < MaxBuckets
 }
 
-// aggregate adds the clients of one pass to the cohorts that they are in, and
-// the lost ones to the period in which they were last seen.
+// aggregate adds the clients of one pass to the cohorts that they are in.
 func (r *cohorts) aggregate(cs *clientStats) {
 	var in []int
 	for u := range int32(len(cs.units)) {
 		installed := cs.firstDay(u)
-		if _, inside := r.q.days.bucket(installed); !inside || !cs.matches(u, installed+1) {
+		if _, inside := r.q.days.bucket(installed); !inside || optedOutNow(cs, u) || !cs.matches(u, installed+1) {
 			continue
 		}
 		if in = in[:0]; r.byMonth {
@@ -108,23 +117,35 @@ func (r *cohorts) aggregate(cs *clientStats) {
 			in = r.series.add(in, cs, u, installed+1)
 		}
 		seen := cs.lastDay(u)
-		if _, lost := r.lost.lostOn(seen); !lost {
-			continue
+		reached, _ := periods(installed, r.q.days.To-1, r.split)
+		left := reached
+		if _, lost := r.lost.lostOn(seen); lost {
+			left, _ = periods(installed, seen, r.split)
 		}
-		n, _ := periods(installed, seen, r.split)
 		for _, series := range in {
-			r.lostOf(series)[n]++
+			r.seriesAt(series).add(reached, left)
 		}
 	}
 }
 
-// lostOf returns the lost clients of a series by period, and makes room for the
-// series if it is new.
-func (r *cohorts) lostOf(n int) map[int]int64 {
-	for len(r.lostBy) <= n {
-		r.lostBy = append(r.lostBy, map[int]int64{})
+// add counts a client in the periods up to the one that it reached, and as lost
+// in those after the one in which it was last seen.
+func (c *cohortSeries) add(reached, left int) {
+	c.clients[0]++
+	c.clients[reached+1]--
+	if left < reached {
+		c.lost[left+1]++
+		c.lost[reached+1]--
 	}
-	return r.lostBy[n]
+}
+
+// seriesAt returns the numbers of a series, and makes room for them if it is
+// new.
+func (r *cohorts) seriesAt(n int) *cohortSeries {
+	for len(r.bySeries) <= n {
+		r.bySeries = append(r.bySeries, cohortSeries{map[int]int64{}, map[int]int64{}})
+	}
+	return &r.bySeries[n]
 }
 
 // result encodes a cohort for each series, or "totals" without segments.
@@ -144,16 +165,13 @@ func (r *cohorts) result() Answer {
 }
 
 // encodeCohort encodes the periods of a cohort, from the period of the given
-// day, on which its first clients were installed, to that of stopDate. Lost
-// clients accumulate.
+// day, on which its first clients were installed, to that of stopDate.
 func (r *cohorts) encodeCohort(n int, from Day) Object {
 	last, _ := periods(from, r.q.days.To-1, r.split)
-	size, lost := r.series.units[n], int64(0)
+	size, lost, c := int64(0), int64(0), r.seriesAt(n)
 	out := Object{}
 	for p := range last + 1 {
-		if p > 0 {
-			lost += r.lostOf(n)[p-1]
-		}
+		size, lost = size+c.clients[p], lost+c.lost[p]
 		out = append(out, Member{strconv.Itoa(p), Object{
 			{"engaged", size - lost},
 			{"engagedPercent", percent(size-lost, size)},

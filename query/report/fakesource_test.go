@@ -93,6 +93,17 @@ func (r *fakeSource) UserAttributes(context.Context, UserAttributeScan) iter.Seq
 	}
 }
 
+func (r *fakeSource) OptOuts(context.Context, OptOutScan) iter.Seq2[rollup.OptOut, error] {
+	return func(yield func(rollup.OptOut, error) bool) {
+		for i := range r.days {
+			o, found, err := rollup.FindOptOut(r.days[i].Client, string(r.days[i].Properties.AppendJSON(nil)))
+			if (found || err != nil) && !yield(o, err) {
+				return
+			}
+		}
+	}
+}
+
 // answerOf compiles and answers a question on day 100 after 1970-01-01, and returns
 // the JSON of the answer.
 func answerOf(t testing.TB, compile func(*Body, Params) (*Question, error), body string, params Params, src Source) string {

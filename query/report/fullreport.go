@@ -1,6 +1,6 @@
 package report
 
-import "fmt"
+import "slices"
 
 // fullReport is the report eventTracking/advanced/fullReport: how often some
 // events were used in a range, by how many clients, and how often by each, in
@@ -27,8 +27,8 @@ type fullCell struct {
 }
 
 // NewFullReport compiles eventTracking/advanced/fullReport. Values of
-// properties are those at the end of the range. A single event must be
-// collected as advanced; combinations leave out those that are not.
+// properties are those at the end of the range. Events that are not collected as
+// advanced are left out, by themselves and in combinations.
 func NewFullReport(b *Body, params Params) (*Question, error) {
 	q, err := newRangeBase(b, params, NoSplit)
 	if err != nil {
@@ -46,11 +46,7 @@ func NewFullReport(b *Body, params Params) (*Question, error) {
 	}
 	q.asOf, q.advancedOnly = asOfRangeEnd, true
 	q.needs.rangeDays, q.needs.rangeEvents, q.needs.daySums = true, true, true
-	for i := range q.events {
-		if a := &q.events[i]; a.combination == nil && !q.isAdvanced(a.event) {
-			return nil, fieldErrorf(fmt.Sprintf("events.%d", i), "is not collected as advanced: see event-tracking")
-		}
-	}
+	q.events = slices.DeleteFunc(q.events, func(a requestedEvent) bool { return a.combination == nil && !q.isAdvanced(a.event) })
 	r := &fullReport{series: newSeries(level), segmented: level != nil, scale: dayScale()}
 	r.ends = r.scale.binEnds()
 	question := &Question{base: q, report: r}

@@ -90,6 +90,10 @@ func (*generatedSource) UserAttributes(context.Context, UserAttributeScan) iter.
 	return func(func(*UserAttribute, error) bool) {}
 }
 
+func (*generatedSource) OptOuts(context.Context, OptOutScan) iter.Seq2[rollup.OptOut, error] {
+	return func(func(rollup.OptOut, error) bool) {}
+}
+
 // TestMemoryIsBounded: what a question keeps about many clients stays near its limit,
 // and is much less than all of them take in one pass.
 func TestMemoryIsBounded(t *testing.T) {

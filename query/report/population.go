@@ -25,13 +25,14 @@ func newPopulation(b *Body, q *base, lost bool) (population, error) {
 }
 
 // has reports whether a unit is in the population and passes the filter. Values
-// of properties are the latest known.
+// of properties are the latest known. A client that is opted out now is not lost:
+// it sends nothing, whether or not it is still there.
 func (p population) has(cs *clientStats, u int32) bool {
 	if p.lossRule == nil {
 		return cs.activeInRange(u) && cs.matches(u, maxDay)
 	}
 	day, lost := p.lossRule.lostOn(cs.lastDay(u))
-	if _, inside := cs.q.days.bucket(day); !lost || !inside {
+	if _, inside := cs.q.days.bucket(day); !lost || !inside || optedOutNow(cs, u) {
 		return false
 	}
 	return cs.matches(u, maxDay)

@@ -31,6 +31,7 @@ type Source interface {
 	Days(ctx context.Context, s Scan) iter.Seq2[*rollup.DayBatch, error]
 	Events(ctx context.Context, s Scan) iter.Seq2[*rollup.EventBatch, error]
 	UserAttributes(ctx context.Context, s UserAttributeScan) iter.Seq2[*UserAttribute, error]
+	OptOuts(ctx context.Context, s OptOutScan) iter.Seq2[rollup.OptOut, error]
 }
 
 // Scan says which rows are wanted. A Source may yield rows of other days and
@@ -47,6 +48,13 @@ type UserAttributeScan struct {
 	Clients func(client int64) bool
 	Names   []string // of properties and contacts, with their prefix
 	Bytes   int64    // memory for folding changes of several clients; a Source that needs more fails with ErrFull
+}
+
+// OptOutScan says which observations of optOut.current are wanted: the last one
+// of each day of a client, of all days. A Source may yield more.
+type OptOutScan struct {
+	OnlyOut bool    // only those that say that the client is out
+	Clients []int64 // only of these clients; nil is all
 }
 
 // UserAttribute is the current value of a property or contact that the
@@ -129,12 +137,13 @@ type needs struct {
 	eventValues  bool // values for eventTotals
 	daySums      bool // sessions and runtime of the days of the range
 	clientSums   bool // sessions and runtime of whole lives
+	optOuts      bool // when clients were opted out
 }
 
 // newBase compiles what all reports have. Each report reads the filters itself,
 // because some have none.
 func newBase(b *Body, params Params) (base, error) {
-	q := base{params: params}
+	q := base{params: params, needs: needs{optOuts: true}}
 	if q.params.Bytes == 0 {
 		q.params.Bytes = 128 << 20
 	}
@@ -196,6 +205,10 @@ func (q *Question) Wants() rollup.Wants {
 	}
 	return wants
 }
+
+// CountsClients reports whether the question counts clients, and so reads which
+// of them are opted out.
+func (q *Question) CountsClients() bool { return q.needs.optOuts }
 
 // ReadsUserAttributes reports whether the question reads properties that
 // product owners set for users.
@@ -259,7 +272,7 @@ func (q *base) pass(ctx context.Context, src Source, begin func() []*clientStats
 // gather adds all rows that the question needs. The order matters: clients come
 // first, because their current values decide whether days are needed with
 // properties (see markHistory), and user attributes are kept for known clients
-// alone.
+// alone. Opt-outs come before days, because they decide which days are active.
 func (q *base) gather(ctx context.Context, src Source, workers []*clientStats) error {
 	if q.needsClients() {
 		if err := forEachBatch(src.Clients(ctx, q.clientsScan()), workers, (*clientStats).addClients); err != nil {
@@ -270,6 +283,9 @@ func (q *base) gather(ctx context.Context, src Source, workers []*clientStats) e
 		if err := q.gatherUserAttributes(ctx, src, workers); err != nil {
 			return err
 		}
+	}
+	if err := q.gatherOptOuts(ctx, src, workers); err != nil {
+		return err
 	}
 	if scan, found := daysScan(workers); found {
 		if err := forEachBatch(src.Days(ctx, scan), workers, (*clientStats).addDays); err != nil {

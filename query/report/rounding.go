@@ -10,15 +10,20 @@ import (
 )
 
 // ratio returns n ÷ d as a JSON number, rounded to two decimals with halves
-// away from zero and without trailing zeros; 0 if d is 0. The published
+// away from zero and without trailing zeros; null if d is 0. The published
 // document asks for two decimals.
 func ratio(n, d *big.Int) jsontext.Value {
 	if d.Sign() == 0 {
-		return jsontext.Value("0")
+		return nothing
 	}
 	const decimals = 2
 	return trimmed(new(big.Rat).SetFrac(n, d).FloatString(decimals))
 }
+
+// nothing is a quotient with nothing to divide by: a mean of no sessions, or a
+// share of no clients, is not known, and 0 would be a claim. Charts show null as
+// a gap.
+var nothing = jsontext.Value("null")
 
 // per returns the ratio of two whole numbers.
 func per(n, d int64) jsontext.Value { return ratio(big.NewInt(n), big.NewInt(d)) }
@@ -51,13 +56,16 @@ const hourMS = 3_600_000
 const valueUnit = 1_000_000_000
 
 // percent returns n as a percentage of d, rounded to one decimal with halves
-// up; 0 if d is 0. The samples of the published document have one decimal.
+// up; null if d is 0. The samples of the published document have one decimal.
 func percent(n, d int64) jsontext.Value {
+	if d == 0 {
+		return nothing
+	}
 	return trimmed(new(big.Rat).SetFrac(big.NewInt(tenths(n, d)), big.NewInt(10)).FloatString(1))
 }
 
 // tenths returns percent in tenths, so that rows can be ordered by what is
-// shown.
+// shown; null is ordered as 0.
 func tenths(n, d int64) int64 {
 	if d == 0 {
 		return 0

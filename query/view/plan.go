@@ -30,6 +30,7 @@ type Request struct {
 	LakeOnly  bool           // no owner is asked: what is committed is enough
 	Rollups   []lake.Table   // that scans will read; Columns must be those of a rollup then, and Exact false
 	Changes   bool           // View.Changes will be read
+	OptOuts   bool           // OptOuts will be read; Rollups must have those that it needs
 }
 
 // Plan fixes what an answer includes. It loads the rollups first and `events`
@@ -189,6 +190,9 @@ func (req *Request) ofTail(v *View, rows []registry.OwnerRow) tail.Request {
 	out := tail.Request{From: map[int32]int64{}, Filter: req.Filter, Columns: req.Columns, Changes: req.Changes}
 	if len(req.Columns) > 0 && !slices.Contains(req.Columns, columns.Offset) {
 		out.Columns = append(slices.Clone(req.Columns), columns.Offset)
+	}
+	if req.OptOuts && !slices.Contains(out.Columns, columns.Client) {
+		out.Columns = append(slices.Clone(out.Columns), columns.Client)
 	}
 	for _, o := range rows {
 		out.From[o.Shard] = v.next[o.Shard]

@@ -73,6 +73,7 @@ type Reader struct {
 	owners    *Owners
 	log       *slog.Logger
 	metrics   *metrics
+	optOuts   optOutFacts
 	scanSlots chan struct{} // holds one element for each scan that runs
 }
 

@@ -21,14 +21,16 @@ type View struct {
 	lake    *lake.Lake
 	tail    *tail.Client
 	metrics *metrics
-
-	snap   *lake.Snapshot
-	files  []lake.DataFile
-	filter columns.Filter // the owners selected the rows of parts by it
+	snap    *lake.Snapshot
+	files   []lake.DataFile
+	filter  columns.Filter // the owners selected the rows of parts by it
 
 	rollups map[lake.Table]tableState // that were requested; never ahead of snap
 	changes tableState                // client_changes, if it was requested; never behind snap
 	columns []string                  // of the tail's rows; gather reads the events that rollups lack by them
+
+	optOuts         *optOutFacts // of the reader
+	reportedOptOuts *bool        // what OptOuts.Reported returned; nil before
 
 	gathered     *rollup.Set     // what rollups that end at gatheredFrom lack; nil until it is gathered
 	gatheredFrom map[int32]int64 // per shard, the first offset of gathered
@@ -63,7 +65,7 @@ type Coverage struct {
 // number of shards, 0 if that is not known yet.
 func (r *Reader) newView(snap *lake.Snapshot, files []lake.DataFile, shards int) *View {
 	v := &View{
-		lake: r.lake, tail: r.tail, metrics: r.metrics, snap: snap, files: files,
+		lake: r.lake, tail: r.tail, metrics: r.metrics, optOuts: &r.optOuts, snap: snap, files: files,
 		watermark: Watermark{}, holders: map[int32]string{}, known: map[int32]int64{}, next: map[int32]int64{},
 		backlog: map[int32]bool{},
 	}

@@ -121,7 +121,7 @@ def by_bucket(q, ask):
 
 def current(q, ask):
     rows = ask(f"""WITH {q.matching("now", ["prodVersion"])}
-        SELECT now{len(q.filters)} AS label, count(*) FROM matching GROUP BY label""")
+        SELECT now{len(q.filters)} AS label, count(*) FROM matching WHERE l + 40 > {q.today} GROUP BY label""")
     return shapes.count_series([("", *row) for row in rows], [""], ("active",), True)[""]
 
 

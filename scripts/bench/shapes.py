@@ -15,9 +15,9 @@ HUNDREDTHS = dict(ladder=[10, 20, 50, 100, 200, 500], least=0, label=lambda n: f
 
 
 def rounded(n, d, decimals):
-    """n / d, half away from zero; 0 for a divisor of 0."""
+    """n / d, half away from zero; None for a divisor of 0."""
     if d == 0:
-        return Decimal(0)
+        return None
     scaled = abs(Fraction(n) / Fraction(d)) * 10**decimals
     whole = (2 * scaled.numerator + scaled.denominator) // (2 * scaled.denominator)
     return Decimal(whole if n >= 0 else -whole).scaleb(-decimals)

@@ -183,6 +183,8 @@ def basic_timeline(raw, q):
         users, sessions, runtime = of.get(idx, (0, 0, 0))
         row = []
         for n, e in enumerate(q.body["events"]):
+            if (e.get("category") or None, e["name"]) in q.unbasic:
+                continue
             count, total = found.get((idx, n), (0, Decimal(0)))
             value = count if counts else total
             if divisor is not None:
@@ -295,7 +297,8 @@ def paged(body, rows):
             if by == "alpha":
                 row["segments"].sort(key=lambda s: by_bytes(s["segmentLabel"]), reverse=down)
             else:
-                row["segments"].sort(key=lambda s: -s[member.get(by, by)] if down else s[member.get(by, by)])
+                size = lambda s: s[member.get(by, by)] or 0  # the share of nobody is null
+                row["segments"].sort(key=lambda s: -size(s) if down else size(s))
     start, limit = body.get("startAtRow") or 0, body.get("limit") or 1000
     page = [row for _, row in rows[start:start + limit]]
     more = {"reachedEnd": start + limit >= len(rows)}
@@ -316,15 +319,15 @@ def categorized(rows):
 
 def full_report(raw, q):
     rows = raw.rows(sql.full_report(q))
+    shown = [(i, e) for i, e in enumerate(q.body["events"]) if "combiLabel" in e or (e.get("category") or None, e["name"]) not in q.unadvanced]
     if not q.fixed:
-        return [full_element(e, [(r[2], r[3 + i]) for r in rows]) for i, e in enumerate(q.body["events"])]
+        return [full_element(e, [(r[2], r[3 + i]) for r in rows]) for i, e in shown]
     sizes, mine = {}, {}
     for label, position, *rest in rows:
         have = sizes.get(label, (position, 0))
         sizes[label] = (min(have[0], position), have[1] + 1)
         mine.setdefault(label, []).append(rest)
-    return {label: [full_element(e, [(r[0], r[1 + i]) for r in mine.get(label, [])]) for i, e in enumerate(q.body["events"])]
-            for label in largest(q, sizes)}
+    return {label: [full_element(e, [(r[0], r[1 + i]) for r in mine.get(label, [])]) for i, e in shown] for label in largest(q, sizes)}
 
 
 def full_element(e, who):
@@ -363,17 +366,18 @@ def engagement(raw, q):
     if not q.fixed:
         return {"totals": periods(rows, last(start))}
     sizes = {}
-    for label, position, _, _, n in rows:
+    for label, position, _, _, _, n in rows:
         have = sizes.get(label, (position, 0))
         sizes[label] = (min(have[0], position), have[1] + n)
     return {label: periods([r for r in rows if r[0] == label], last(start)) for label in largest(q, sizes)}
 
 
 def periods(rows, last):
-    size = sum(r[4] for r in rows)
     out = {}
     for p in range(last + 1):
-        lost = sum(r[4] for r in rows if r[3] is not None and r[3] < p)
+        there = [r for r in rows if r[4] >= p]
+        size = sum(r[5] for r in there)
+        lost = sum(r[5] for r in there if r[3] is not None and r[3] < p)
         out[str(p)] = {"engaged": size - lost, "engagedPercent": percent(size - lost, size), "lost": lost, "lostPercent": percent(lost, size)}
     return out
 

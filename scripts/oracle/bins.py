@@ -95,9 +95,9 @@ def count_by_bin(bins, numbers):
 
 
 def half_away(n, d, digits):
-    """n ÷ d rounded to digits decimals, half away from zero; 0 for a divisor of 0."""
+    """n ÷ d rounded to digits decimals, half away from zero; None for a divisor of 0."""
     if d == 0:
-        return Decimal(0)
+        return None
     value = Fraction(n) / Fraction(d) * 10**digits
     whole = int(abs(value) + Fraction(1, 2))
     return Decimal(whole if value >= 0 else -whole).scaleb(-digits)

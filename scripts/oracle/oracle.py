@@ -292,8 +292,7 @@ def run_phases(oracle, weir):
         raw.add(REAL, first)
         subjects.append(real_events_subject(oracle, REAL, today))
         oracle.log(f"imported {len(first)} real events")
-    uncollected = {p: {kind: [e for e, f in tracked.items() if not f[kind]] for kind in ("basic", "advanced")} for p, tracked in oracle.flags.items()}
-    draw = Draw(oracle, questions.Questions(args.seed, subjects, uncollected, oracle.reports(), args.without), today, now)
+    draw = Draw(oracle, questions.Questions(args.seed, subjects, oracle.reports(), args.without), today, now)
     asked = draw.some(args.questions)
     time.sleep(FRESH)
     oracle.phase("just imported", asked, weight=SAME)

@@ -45,12 +45,11 @@ class Question:
 
 
 class Questions:
-    """Draws requests about subjects. uncollected are the (category, name) of events, by product,
-    that the owner does not collect as basic or advanced: {product: {"basic": [...], "advanced": [...]}}."""
+    """Draws requests about subjects."""
 
-    def __init__(self, seed, subjects, uncollected, reports, without=()):
+    def __init__(self, seed, subjects, reports, without=()):
         self.rnd = random.Random(seed)
-        self.subjects, self.uncollected, self.reports, self.without = subjects, uncollected, reports, set(without)
+        self.subjects, self.reports, self.without = subjects, reports, set(without)
         self.n = 0
 
     def next(self, today):
@@ -80,10 +79,6 @@ class Questions:
             ungrouped(body, pieces)
         return body
 
-    def collected(self, subject, kind):
-        left_out = self.uncollected.get(subject.product, {}).get(kind, [])
-        return lambda e: "combiLabel" in e or (e.get("category") or None, e["name"]) not in left_out
-
     def date_range(self, report, subject, pieces):
         split = pieces.any([None, None, "day", "week", "month"])
         body = pieces.range(split) | {"clientStatus": self.statuses()} | pieces.lost()
@@ -98,6 +93,8 @@ class Questions:
 
     def current(self, report, subject, pieces):
         body = {"clientStatus": self.statuses()} | pieces.lost()
+        if "lost" not in body["clientStatus"] and pieces.chance(0.5):
+            del body["daysUntilDeclaredLost"]
         if pieces.chance(0.5):
             body["startDate"] = pieces.format_day(datetime.date.fromisoformat(pieces.day()))
         if pieces.chance(0.6):
@@ -114,7 +111,7 @@ class Questions:
         divisor = pieces.any([None, "users", "sessions", "runtime"] + (["usageCounts"] if view == "customValues" else []))
         if divisor or pieces.chance(0.5):
             body["divisor"] = divisor
-        body["events"] = list(filter(self.collected(subject, "basic"), pieces.events(6, singles_only=True))) or [{"name": "Nobody"}]
+        body["events"] = pieces.events(6, singles_only=True)
         return body
 
     def histogram(self, report, subject, pieces):
@@ -170,8 +167,7 @@ class Questions:
             body |= {"segmentBy": level["property"], "segments": level["segments"]}
 
     def full_report(self, report, subject, pieces):
-        events = list(filter(self.collected(subject, "advanced"), pieces.events(5))) or [{"name": "Nobody"}]
-        body = pieces.range() | {"events": events}
+        body = pieces.range() | {"events": pieces.events(5)}
         self.segmented(body, pieces)
         return body
 
@@ -231,10 +227,6 @@ class Questions:
             wrong.append(({"lowerBounds": {"eventCount": 1}, "binUpperBounds": None}, ""))
         if report == "clientPropertyList":
             wrong += [({"properties": ["shoeSize"]}, "properties"), ({"retDailyData": {"startDate": "NOW", "stopDate": "NOW", "properties": ["ram"]}}, "retDailyData")]
-        kind = {"eventTracking/basic/timeline": "basic", "eventTracking/advanced/fullReport": "advanced"}.get(report)
-        if left_out := self.uncollected.get(subject.product, {}).get(kind, []) if kind else []:
-            category, name = pieces.any(left_out)
-            wrong.append(({"events": [{"name": "Nobody"}, {"category": category, "name": name}]}, "events.1"))
         if not wrong:
             return None
         change, field = pieces.any(wrong)

@@ -6,6 +6,7 @@ A Query is a chain of common table expressions. They are, in this order:
              each with its unit (the client, or what groupBy makes one client) and its day
     life     one row for each unit: first and last day, sessions, runtime, active days …
     vals     what the events say of properties
+    off      the days of units at whose end they are opted out; act are the events of ev on other days
     counted  the units that the report is about: (unit, idx, until), idx being a bucket and
              until the day at whose end values are looked at, NULL for the latest known
     known    counted with life, the values of the properties that are read, and usages
@@ -16,7 +17,7 @@ A Query is a chain of common table expressions. They are, in this order:
 
 import datetime
 
-from conditions import (STANDARD, TRACKED, Reader, event_match, filters, flagged, holds, literal, series)
+from conditions import (STANDARD, TRACKED, Reader, event_match, filters, flagged, holds, literal, series, true_text)
 
 
 def local_day(zone):
@@ -96,16 +97,28 @@ class Query:
             FROM ev GROUP BY unit""")
         self.cte("vals", f"""SELECT ev.unit, s.name, s.text, ev.ms, ev.seq, ev.day
             FROM reported s JOIN ev USING (seq) WHERE s.product = {self.product}""")
+        self.cte("said", f"""SELECT unit, day, {true_text('last(text ORDER BY ms, seq)')} AS off
+            FROM vals WHERE name = 'optOut.current' GROUP BY unit, day""")
+        self.cte("off", """SELECT d.unit, d.day FROM (SELECT DISTINCT unit, day FROM ev) d
+            ASOF JOIN said ON said.unit = d.unit AND said.day <= d.day WHERE said.off""")
+        self.cte("act", "SELECT * FROM ev ANTI JOIN off USING (unit, day)")
+        self.cte("gone", "SELECT unit FROM said GROUP BY unit HAVING max_by(off, day)")
 
     def lost_day(self):
         """The day on which a unit of life is lost, NULL while it is not."""
         n = self.body["daysUntilDeclaredLost"]
         on = "seen" if self.body.get("dateReportedLost", "dateLastSeen") == "dateLastSeen" else f"seen + {n}"
-        return f"(CASE WHEN seen + {n} <= {date(self.today)} THEN {on} END)"
+        return f"(CASE WHEN seen + {n} <= {date(self.today)} AND unit NOT IN (FROM gone) THEN {on} END)"
+
+    def active_now(self):
+        """Whether a unit of life is active in generic/current."""
+        n = self.body.get("daysUntilDeclaredLost") or (None if self.body.get("startDate") else 40)
+        here = "unit NOT IN (FROM gone)" + (f" AND seen + {n} > {date(self.today)}" if n else "")
+        return here + (f" AND seen >= {date(self.date('startDate'))}" if self.body.get("startDate") else "")
 
     def active(self, until):
         """counted: units active in the range."""
-        self.cte("counted", f"""SELECT DISTINCT unit, 0 AS idx, {until} AS until FROM ev
+        self.cte("counted", f"""SELECT DISTINCT unit, 0 AS idx, {until} AS until FROM act
             WHERE day BETWEEN {date(self.date('startDate'))} AND {date(self.date('stopDate'))}""")
 
     def lost(self):
@@ -122,7 +135,10 @@ class Query:
             if status not in self.body["clientStatus"]:
                 continue
             flags = ", ".join(f"{int(n == m)} AS {s}" for m, s in enumerate(("fresh", "active", "lost")))
-            source = "ev" if status == "active" else "life"
+            source = {"new": "(SELECT unit, min(day) AS installed FROM act JOIN life USING (unit) WHERE day = installed GROUP BY unit)",
+                      "active": "act", "lost": "life"}[status]
+            if "stopDate" not in self.body and status != "lost":
+                source = f"(SELECT unit, installed, seen AS day FROM life WHERE {self.active_now()})"
             on = {"new": "installed", "active": "day"}.get(status) or self.lost_day()
             parts.append(f"SELECT DISTINCT unit, idx, final, {flags} FROM {source} JOIN bucket ON {on} BETWEEN first AND final")
         until = "CAST(NULL AS DATE)" if "stopDate" not in self.body else "any_value(final)"
@@ -210,13 +226,13 @@ def usage(q):
     q.active(date(q.date("stopDate")))
     q.filtered()
     return q.select(f"""SELECT r.days, r.sessions, (r.runtime + 59999) // 60000
-        FROM (SELECT unit, {USED} FROM ev WHERE {in_range(q)} GROUP BY unit) r JOIN who USING (unit)""")
+        FROM (SELECT unit, {USED} FROM act ev WHERE {in_range(q)} GROUP BY unit) r JOIN who USING (unit)""")
 
 
 def basic_table(q):
     """What all comes to, and rows (category, name, count, sum, values)."""
     q.cte("inside", f"SELECT * FROM ev WHERE {in_range(q)}")
-    totals = q.select("""SELECT count(DISTINCT unit), count(*) FILTER (name = 'session_start'),
+    totals = q.select(f"""SELECT (SELECT count(DISTINCT unit) FROM act ev WHERE {in_range(q)}), count(*) FILTER (name = 'session_start'),
         coalesce(sum(runtime) FILTER (name = 'session_stop'), 0) FROM inside""")
     return totals, q.select(f"""SELECT category, name, count(*), sum(value), count(value) FROM inside ev
         WHERE {TRACKED} AND {flagged(q.unbasic)} GROUP BY category, name""")
@@ -228,8 +244,8 @@ def basic_timeline(q):
     q.cte("bucket", "SELECT * FROM (VALUES " + ", ".join(
         f"({i}, {date(first)}, {date(last)})" for i, (_, first, last) in enumerate(spans)) + ") t(idx, first, final)")
     q.cte("inside", "SELECT ev.*, idx FROM ev JOIN bucket ON ev.day BETWEEN first AND final")
-    totals = q.select("""SELECT idx, count(DISTINCT unit), count(*) FILTER (name = 'session_start'),
-        coalesce(sum(runtime) FILTER (name = 'session_stop'), 0) FROM inside GROUP BY idx""")
+    totals = q.select("""SELECT idx, count(DISTINCT unit) FILTER (off.unit IS NULL), count(*) FILTER (name = 'session_start'),
+        coalesce(sum(runtime) FILTER (name = 'session_stop'), 0) FROM inside LEFT JOIN off USING (unit, day) GROUP BY idx""")
     parts = [f"SELECT idx, {i} AS n, count(*), coalesce(sum(value), 0) FROM inside ev WHERE {event_match(e)} GROUP BY idx"
              for i, e in enumerate(q.body["events"])]
     return spans, totals, q.select(" UNION ALL ".join(parts))
@@ -285,7 +301,7 @@ def full_report(q):
     q.filtered(q.level())
     events = q.body["events"]
     q.cte("did", f"""SELECT unit, count(*) FILTER (name = 'session_start') AS starts, {counts(events, q.unadvanced)}
-        FROM ev WHERE {in_range(q)} GROUP BY unit""")
+        FROM act ev WHERE {in_range(q)} GROUP BY unit""")
     columns = ", ".join(f"c{i}" for i in range(len(events)))
     source = "seg1" if q.fixed else "(SELECT unit, NULL AS g1, 0 AS k FROM who)"
     return q.select(f"SELECT g1, k, starts, {columns} FROM {source} JOIN did USING (unit)")
@@ -299,15 +315,16 @@ def period(d, split):
 
 
 def engagement(q):
-    """Rows (label, position, install month, period after which lost or NULL, units)."""
+    """Rows (label, position, install month, period after which lost or NULL, period that was reached, units)."""
     start, stop, split = q.date("startDate"), q.date("stopDate"), q.body["dateSplit"]
     q.cte("counted", f"""SELECT unit, 0 AS idx, installed AS until FROM life
-        WHERE installed BETWEEN {date(start)} AND {date(stop)}""")
+        WHERE installed BETWEEN {date(start)} AND {date(stop)} AND unit NOT IN (FROM gone)""")
     q.filtered(q.level())
     source = "seg1 JOIN life USING (unit)" if q.fixed else "(SELECT *, NULL AS g1, 0 AS k FROM who)"
     return q.select(f"""SELECT g1, min(k), CAST(date_trunc('month', installed) AS DATE) AS month,
-        CASE WHEN {q.lost_day()} IS NOT NULL THEN {period('seen', split)} - {period('installed', split)} END AS gone, count(*)
-        FROM {source} GROUP BY g1, month, gone""")
+        CASE WHEN {q.lost_day()} IS NOT NULL THEN {period('seen', split)} - {period('installed', split)} END AS left_in,
+        {period(date(stop), split)} - {period('installed', split)} AS reached, count(*)
+        FROM {source} GROUP BY g1, month, left_in, reached""")
 
 
 def churned(q):
