@@ -46,7 +46,7 @@ Raw exports are read whole and then sent in the order of the log they came from,
 so that the server gives the same answers about their events. Name all files in
 one command: a row that is in two of them is sent once, and a random_id that was
 used again after the dedupe window is replaced in all events but the first. Rows
-beyond 100 MB are sorted on disk, in the folder of the variable TMPDIR. Names of
+beyond 40 MB are sorted on disk, in the folder of the variable TMPDIR. Names of
 clients, changes of user attributes, labels and license keys are not in them.
 
 Ctrl-C ends after the requests in flight; start the command again to continue.

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	rawRowBytes      = 64 << 20                     // of rows in memory while they are sorted
-	rawIDBytes       = 32 << 20                     // of ids
+	rawRowBytes      = 32 << 20                     // of rows in memory while they are sorted
+	rawIDBytes       = 8 << 20                      // of ids
 	fingerprintBytes = 16                           // of client and random_id
 	rowKey           = 8 + 4 + 8 + fingerprintBytes // bytes of log time, shard, offset and fingerprint
 )
