@@ -16,7 +16,8 @@ import (
 //	$app_name, $app_version, $content_locale,
 //	$ui_locale, $user_agent, $ip                 up to 8 KiB
 //	$value                                       a number of at most 29 digits before the point;
-//	                                             more than 9 after it are rounded half to even
+//	                                             more than 9 after it are rounded half to even;
+//	                                             its text is kept when it is not the shortest
 //	$runtime                                     seconds, 0 or more, kept as whole milliseconds, half to even
 //	$offline                                     true, false, "true" or "false"
 //	$user, $client                               see objectproperties.go
@@ -147,6 +148,9 @@ func (d *decoder) value(e *schemas.Event, v jsontext.Value) {
 	default:
 		d.optional.values = append(d.optional.values, n)
 		e.Value = &d.optional.values[len(d.optional.values)-1]
+		if !schemas.IsShortest(v, schemas.ValueScale) && len(v) <= schemas.MaxTextBytes {
+			e.ValueText = unsafeString(v)
+		}
 	}
 }
 

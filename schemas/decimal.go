@@ -69,6 +69,27 @@ func AppendDecimal(dst []byte, v decimal128.Num, scale int) []byte {
 	return append(dst, text...)
 }
 
+// IsShortest reports whether the text of a JSON number is the one that AppendDecimal
+// gives for what ParseDecimal reads of it, so that the text need not be kept.
+func IsShortest(text []byte, scale int) bool {
+	rest := text
+	if len(rest) > 0 && rest[0] == '-' {
+		rest = rest[1:]
+	}
+	before, rest := cutDigits(rest)
+	if len(before) == 0 || before[0] == '0' && len(before) > 1 {
+		return false
+	}
+	if len(rest) == 0 {
+		return string(text) != "-0"
+	}
+	if rest[0] != '.' {
+		return false
+	}
+	after, rest := cutDigits(rest[1:])
+	return len(rest) == 0 && len(after) > 0 && len(after) <= scale && after[len(after)-1] != '0'
+}
+
 // numberText is a parsed JSON number: 0.digits × 10^point. The digits before and
 // after the decimal point alias the text.
 type numberText struct {

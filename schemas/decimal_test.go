@@ -46,6 +46,36 @@ func TestParseDecimal(t *testing.T) {
 	check(strings.Repeat("1", 29)+"."+strings.Repeat("3", 5000), strings.Repeat("1", 29)+".333333333")
 }
 
+// TestShortestDecimals compares IsShortest with what reading and writing a number gives.
+func TestShortestDecimals(t *testing.T) {
+	shortest, others := 0, 0
+	for _, sign := range []string{"", "-"} {
+		for _, before := range []string{"0", "1", "10", "907", "12345678901234567890123456789"} {
+			for _, after := range []string{"", ".0", ".5", ".50", ".05", ".000000001", ".0000000001", ".123456789", ".1234567890", ".9999999999"} {
+				for _, exponent := range []string{"", "e0", "E+2", "e-3"} {
+					text := sign + before + after + exponent
+					v, err := ParseDecimal([]byte(text), ValueScale)
+					if err != nil {
+						continue
+					}
+					want := string(AppendDecimal(nil, v, ValueScale)) == text
+					if got := IsShortest([]byte(text), ValueScale); got != want {
+						t.Errorf("IsShortest(%s) = %v, want %v", text, got, want)
+					}
+					if want {
+						shortest++
+					} else {
+						others++
+					}
+				}
+			}
+		}
+	}
+	if shortest < 30 || others < 100 {
+		t.Errorf("%d shortest and %d others were compared", shortest, others)
+	}
+}
+
 func TestParseDecimalRefuses(t *testing.T) {
 	check := func(in string, want error) {
 		t.Helper()

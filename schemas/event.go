@@ -51,6 +51,7 @@ type Event struct {
 	User          []byte          // $user as a JSON object; nil when absent
 	ClientProps   []byte          // $client as a flat JSON object with dotted names; nil when absent
 	Exception     *Exception      // nil when the event reports none
+	ValueText     string          // $value as it was sent, when that is not its shortest form; at most MaxTextBytes
 	Properties    []byte          // the event's own properties, a JSON object verbatim; nil when none
 }
 

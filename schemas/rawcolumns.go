@@ -30,5 +30,6 @@ const (
 	RawExceptionMethod  = "exceptionMethod"
 	RawExceptionMessage = "exceptionMessage"
 	RawExceptionStack   = "exceptionStack"
-	RawKnown            = "client" // the properties of the client as they were known at the event, $client included: JSON with dotted names; not imported
+	RawValueText        = "valueText" // $value as it was sent, when that is not its shortest form
+	RawKnown            = "client"    // the properties of the client as they were known at the event, $client included: JSON with dotted names; not imported
 )

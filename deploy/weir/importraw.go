@@ -37,6 +37,7 @@ func rawOptional() []string {
 		schemas.RawAppName, schemas.RawAppVersion, schemas.RawContentLocale, schemas.RawUILocale, schemas.RawOffline,
 		schemas.RawUserAgent, schemas.RawIP, schemas.RawUser, schemas.RawClient, schemas.RawHasException,
 		schemas.RawExceptionClass, schemas.RawExceptionMethod, schemas.RawExceptionMessage, schemas.RawExceptionStack,
+		schemas.RawValueText,
 	}
 }
 
@@ -124,7 +125,11 @@ func (d *rawDecoder) decode(fields [][]byte) (e rawEvent, bad *schemas.ItemError
 // were sent.
 func (d *rawDecoder) appendProperties() {
 	d.appendText("$category", schemas.RawCategory)
-	d.appendJSON("$value", schemas.RawValue, '0', "a number")
+	if len(d.field(schemas.RawValueText)) > 0 {
+		d.appendJSON("$value", schemas.RawValueText, '0', "a number")
+	} else {
+		d.appendJSON("$value", schemas.RawValue, '0', "a number")
+	}
 	d.appendText("$session_id", schemas.RawSessionID)
 	d.appendJSON("$runtime", schemas.RawRuntime, '0', "a number")
 	d.appendText("$app_name", schemas.RawAppName)

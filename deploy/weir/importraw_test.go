@@ -23,7 +23,7 @@ import (
 const (
 	rawHeader13 = "id,received,time,clientId,name,category,value,sessionId,runtime,appKey,properties,shard,offset"
 	rawHeader   = rawHeader13 + ",appName,appVersion,contentLocale,uiLocale,offline,userAgent,ip,user,$client,hasException," +
-		"exceptionClass,exceptionMethod,exceptionMessage,exceptionStack"
+		"exceptionClass,exceptionMethod,exceptionMessage,exceptionStack,valueText"
 )
 
 // zipped is an archive with one member for each text.
@@ -66,8 +66,8 @@ const rawDay = "2024-03-01T09:15:00.042Z"
 func TestImportReadsRawFiles(t *testing.T) {
 	full := rawHeader + ",later\r\n" +
 		`"r,1",2024-03-02T00:00:00.000Z,` + rawDay + `,9223372036854775807,"Save` + "\r\n" + `all",File,2.50,s-1,12.345,app,"{ ""Key1"" : ""Value,1"", ""n"":1.50 }",2,100,` +
-		`Anvil,3.1,de-AT,en,false,"Mozilla/5.0, (X11)",192.0.2.1,"{""id"":""ann""}","{""ram"":8192,""geography.country"":null}",true,IOError,read,"no ""such"" file","at a` + "\r\nat b" + `",x` + "\r\n" +
-		"r-2,2024-03-02T00:00:00.001Z," + rawDay + ",42,Ping,,,,,,{},2,101,,,,,,,,,,true,,,,,\r\n"
+		`Anvil,3.1,de-AT,en,false,"Mozilla/5.0, (X11)",192.0.2.1,"{""id"":""ann""}","{""ram"":8192,""geography.country"":null}",true,IOError,read,"no ""such"" file","at a` + "\r\nat b" + `",2.5e0,x` + "\r\n" +
+		"r-2,2024-03-02T00:00:00.001Z," + rawDay + ",42,Ping,,,,,,{},2,101,,,,,,,,,,true,,,,,,\r\n"
 	before := rawHeader13 + "\r\n" + row("r-3", "2024-03-03T00:00:00.000Z", 42, "Ping", "app", 1, 7)
 	e := &fakeIngest{}
 	code, stdout, stderr, _ := imported(t, e, nil, map[string][]byte{
@@ -111,7 +111,7 @@ func TestImportReadsRawFiles(t *testing.T) {
 }
 
 func TestImportRejectsBadRows(t *testing.T) {
-	good := row("r-1", rawDay, 1, "a", "", 0, 1, strings.Split(",,,,,,,,,,,,,", ",")...)
+	good := row("r-1", rawDay, 1, "a", "", 0, 1, strings.Split(",,,,,,,,,,,,,,", ",")...)
 	change := func(column int, to string) string {
 		fields := strings.Split(strings.TrimSuffix(good, "\r\n"), ",")
 		fields[column] = csvField(to)
@@ -120,7 +120,7 @@ func TestImportRejectsBadRows(t *testing.T) {
 	rows := []string{
 		good, "\r\n", change(1, "yesterday"), change(2, "2024-13-01T00:00:00.000Z"), change(3, "0"), change(3, "12.0"), change(0, ""), change(6, "NaN"),
 		change(8, "1h"), change(10, "[]"), change(10, `{"a":`), change(11, "-1"), change(12, "x"), change(17, "yes"), change(20, `"ann"`),
-		change(21, "{"), change(22, "1"), change(4, "\xff"), "a,b\r\n",
+		change(21, "{"), change(22, "1"), change(4, "\xff"), change(27, "x"), "a,b\r\n",
 	}
 	e := &fakeIngest{}
 	code, stdout, stderr, dir := imported(t, e, nil, map[string][]byte{"f": []byte(rawHeader + "\r\n" + strings.Join(rows, ""))})
@@ -153,7 +153,8 @@ func TestImportRejectsBadRows(t *testing.T) {
 		"17 $client is not a JSON object",
 		`18 hasException "1" is neither true nor empty`,
 		"19 name is not UTF-8",
-		"20  has 2 fields, the header has 27",
+		"20 valueText is not a number",
+		"21  has 2 fields, the header has 28",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
@@ -331,7 +332,7 @@ func FuzzCSVReader(f *testing.F) {
 // FuzzRawRow makes events of arbitrary files: each row is rejected with a reason, or
 // becomes a valid item of data[] with its id, client and name.
 func FuzzRawRow(f *testing.F) {
-	f.Add([]byte(rawHeader + "\r\n" + row("r-1", rawDay, 1, "a", "k", 0, 1, strings.Split(",,,,,,,,,true,,,,", ",")...)))
+	f.Add([]byte(rawHeader + "\r\n" + row("r-1", rawDay, 1, "a", "k", 0, 1, strings.Split(",,,,,,,,,true,,,,,2.50", ",")...)))
 	f.Add([]byte(rawHeader13 + "\n" + row("r,2", rawDay, 1<<62, "\"q\"\r\n", "", 3, 1<<40)))
 	f.Add([]byte(strings.Replace(rawHeader, "$client", "client", 1) + "\n,,\n\"\n"))
 	f.Fuzz(func(t *testing.T, file []byte) {

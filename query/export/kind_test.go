@@ -58,7 +58,7 @@ func sample() []schemas.Event {
 			ContentLocale: "de-AT", UILocale: "en", Offline: &offline, UserAgent: "Mozilla/5.0 (X11; Linux)", IP: "192.0.2.1",
 			User: []byte(`{"id":"ann","realm":["eu"],"groups":[]}`), ClientProps: []byte(`{"geography.country":"AT","ram":null}`),
 		},
-		{Product: 1001, Client: 42, Time: 1709284505999, Name: "grüße", RandomID: "r-7", Value: decimal(-1, 1<<64-1), Category: text("")},
+		{Product: 1001, Client: 42, Time: 1709284505999, Name: "grüße", RandomID: "r-7", Value: decimal(-1, 1<<64-1), ValueText: "-1.0e-9", Category: text("")},
 	}
 }
 

@@ -25,6 +25,7 @@ func RawEvents() Kind {
 			columns.AppName, columns.AppVersion, columns.ContentLocale, columns.UILocale, columns.Offline, columns.UserAgent,
 			columns.IP, columns.User, columns.Client,
 			columns.ExceptionClass, columns.ExceptionMethod, columns.ExceptionMessage, columns.ExceptionStack,
+			columns.ValueText,
 		},
 		Fields: []Field{
 			rawText(schemas.RawID, func(r *Rows) *columns.Strings { return &r.RandomID }),
@@ -54,6 +55,7 @@ func RawEvents() Kind {
 			rawText(schemas.RawExceptionMethod, func(r *Rows) *columns.Strings { return &r.ExceptionMethod }),
 			rawText(schemas.RawExceptionMessage, func(r *Rows) *columns.Strings { return &r.ExceptionMessage }),
 			rawText(schemas.RawExceptionStack, func(r *Rows) *columns.Strings { return &r.ExceptionStack }),
+			rawText(schemas.RawValueText, func(r *Rows) *columns.Strings { return &r.ValueText }),
 			rawField(schemas.RawKnown, func(dst []byte, r *Rows, _ int) []byte { return append(dst, r.client.json...) }),
 		},
 		Wants: func(*Rows, int) bool { return true },

@@ -24,7 +24,7 @@ type Builder struct {
 	offline                          *array.BooleanBuilder
 	shard                            *array.Int32Builder
 
-	sessionID, randomID, exceptionMessage, exceptionStack, properties *array.StringBuilder
+	sessionID, randomID, exceptionMessage, exceptionStack, properties, valueText *array.StringBuilder
 
 	name, category, appKey, appName, appVersion, contentLocale, uiLocale, userAgent, ip, user, clientProps,
 	exceptionClass, exceptionMethod *DictionaryBuilder
@@ -53,8 +53,8 @@ func NewBuilder(mem memory.Allocator) *Builder {
 		offline: array.NewBooleanBuilder(mem), shard: array.NewInt32Builder(mem),
 		sessionID: array.NewStringBuilder(mem), randomID: array.NewStringBuilder(mem),
 		exceptionMessage: array.NewStringBuilder(mem), exceptionStack: array.NewStringBuilder(mem),
-		properties: array.NewStringBuilder(mem),
-		name:       NewDictionaryBuilder(mem), category: NewDictionaryBuilder(mem), appKey: NewDictionaryBuilder(mem), appName: NewDictionaryBuilder(mem),
+		properties: array.NewStringBuilder(mem), valueText: array.NewStringBuilder(mem),
+		name: NewDictionaryBuilder(mem), category: NewDictionaryBuilder(mem), appKey: NewDictionaryBuilder(mem), appName: NewDictionaryBuilder(mem),
 		appVersion: NewDictionaryBuilder(mem), contentLocale: NewDictionaryBuilder(mem), uiLocale: NewDictionaryBuilder(mem), userAgent: NewDictionaryBuilder(mem),
 		ip: NewDictionaryBuilder(mem), user: NewDictionaryBuilder(mem), clientProps: NewDictionaryBuilder(mem),
 		exceptionClass: NewDictionaryBuilder(mem), exceptionMethod: NewDictionaryBuilder(mem),
@@ -116,6 +116,7 @@ func (b *Builder) appendStrings(e *schemas.Event) {
 	b.appendCodedOrNull(b.ip, e.IP)
 	b.appendCodedJSON(b.user, e.User)
 	b.appendCodedJSON(b.clientProps, e.ClientProps)
+	b.appendPlain(b.valueText, e.ValueText)
 	if e.Properties == nil {
 		b.properties.AppendNull()
 		return
@@ -182,7 +183,7 @@ func (b *Builder) Batch() arrow.Record {
 		b.appName.NewArray(), b.appVersion.NewArray(), b.contentLocale.NewArray(), b.uiLocale.NewArray(), b.offline.NewArray(),
 		b.userAgent.NewArray(), b.ip.NewArray(), b.user.NewArray(), b.clientProps.NewArray(), b.exceptionClass.NewArray(),
 		b.exceptionMethod.NewArray(), b.exceptionMessage.NewArray(), b.exceptionStack.NewArray(), b.properties.NewArray(),
-		b.shard.NewArray(), b.offset.NewArray(), b.arrival.NewArray(),
+		b.shard.NewArray(), b.offset.NewArray(), b.arrival.NewArray(), b.valueText.NewArray(),
 	}
 	rec := array.NewRecord(b.schema, cols, int64(b.rows))
 	for _, c := range cols {
@@ -196,7 +197,7 @@ func (b *Builder) Batch() arrow.Record {
 func (b *Builder) Release() {
 	for _, c := range []array.Builder{
 		b.product, b.client, b.offset, b.runtime, b.time, b.arrival, b.value, b.offline, b.shard,
-		b.sessionID, b.randomID, b.exceptionMessage, b.exceptionStack, b.properties,
+		b.sessionID, b.randomID, b.exceptionMessage, b.exceptionStack, b.properties, b.valueText,
 	} {
 		c.Release()
 	}

@@ -22,7 +22,7 @@ func events() []schemas.Event {
 			AppKey: "k", AppName: "n", AppVersion: "v", ContentLocale: "de", UILocale: "en", Offline: new(false),
 			UserAgent: "ua", IP: "::1", User: []byte(`{"id":"u"}`), ClientProps: []byte(`{"prodVersion":"1"}`),
 			Exception:  &schemas.Exception{Class: "c", Method: "m", Message: "msg", Stack: "at"},
-			Properties: []byte(`{"a":1}`),
+			Properties: []byte(`{"a":1}`), ValueText: "-1.50",
 		},
 		{Product: 1, Client: 2, Time: 3, Name: "x", RandomID: "r2"},
 		{
@@ -38,7 +38,7 @@ func row(v *View, i int) string {
 	for _, s := range []*Strings{
 		&v.Name, &v.Category, &v.SessionID, &v.RandomID, &v.AppKey, &v.AppName, &v.AppVersion, &v.ContentLocale,
 		&v.UILocale, &v.UserAgent, &v.IP, &v.User, &v.ClientProps, &v.ExceptionClass, &v.ExceptionMethod,
-		&v.ExceptionMessage, &v.ExceptionStack, &v.Properties,
+		&v.ExceptionMessage, &v.ExceptionStack, &v.Properties, &v.ValueText,
 	} {
 		if s.Null(i) {
 			text += " -"
@@ -77,9 +77,9 @@ func TestBatchRoundTrip(t *testing.T) {
 		}
 		want := []string{
 			`1001 9223372036854775807 1700000000123 3 0 1700000000999 "edit" "" "s1" "r1" "k" "n" "v" "de" "en" "ua" "::1" ` +
-				`"{\"id\":\"u\"}" "{\"prodVersion\":\"1\"}" "c" "m" "msg" "at" "{\"a\":1}" value -1.500000000 runtime 0 offline false`,
-			`1 2 3 3 1 1700000000999 "x" - - "r2" - - - - - - - - - - - - - -`,
-			`1 2 -9223372036854775 3 2 1700000000999 "edit" "c" - "r3" - - - - - - - - - "" - - - -`,
+				`"{\"id\":\"u\"}" "{\"prodVersion\":\"1\"}" "c" "m" "msg" "at" "{\"a\":1}" "-1.50" value -1.500000000 runtime 0 offline false`,
+			`1 2 3 3 1 1700000000999 "x" - - "r2" - - - - - - - - - - - - - - -`,
+			`1 2 -9223372036854775 3 2 1700000000999 "edit" "c" - "r3" - - - - - - - - - "" - - - - -`,
 		}
 		for i := range want {
 			if diff := cmp.Diff(want[i], row(&v, i)); diff != "" {

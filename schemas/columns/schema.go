@@ -40,7 +40,8 @@ const (
 	Properties       = "properties" // JSON object
 	Shard            = "shard"
 	Offset           = "offset"
-	Arrival          = "arrival" // log time of its record
+	Arrival          = "arrival"    // log time of its record
+	ValueText        = "value_text" // $value as it was sent, when that is not its shortest form
 )
 
 // MaxTimeMS is the largest event time that a batch can hold, and −MaxTimeMS the
@@ -79,6 +80,7 @@ func Schema() *arrow.Schema {
 		{Name: Shard, Type: arrow.PrimitiveTypes.Int32},
 		{Name: Offset, Type: arrow.PrimitiveTypes.Int64},
 		{Name: Arrival, Type: Timestamp()},
+		{Name: ValueText, Type: arrow.BinaryTypes.String, Nullable: true},
 	}, nil)
 }
 

@@ -22,7 +22,7 @@ type View struct {
 	Offline                 Bools
 
 	Name, Category, SessionID, RandomID, AppKey, AppName, AppVersion, ContentLocale, UILocale, UserAgent, IP,
-	User, ClientProps, ExceptionClass, ExceptionMethod, ExceptionMessage, ExceptionStack, Properties Strings
+	User, ClientProps, ExceptionClass, ExceptionMethod, ExceptionMessage, ExceptionStack, Properties, ValueText Strings
 }
 
 // Bind returns a view of rec. It ignores unknown columns; a known column of the
@@ -120,6 +120,8 @@ func (v *View) rareStringColumn(name string) *Strings {
 		return &v.ExceptionStack
 	case Properties:
 		return &v.Properties
+	case ValueText:
+		return &v.ValueText
 	}
 	return nil
 }

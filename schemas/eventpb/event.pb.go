@@ -102,7 +102,8 @@ type Record struct {
 	User          []byte                 `protobuf:"bytes,19,opt,name=user,proto3" json:"user,omitempty"`     // JSON object {id, realm[], groups[], roles[]}; empty when absent
 	Client        []byte                 `protobuf:"bytes,20,opt,name=client,proto3" json:"client,omitempty"` // flat JSON object, dotted names, strings/numbers/booleans/null; empty when absent
 	Exception     *Exception             `protobuf:"bytes,21,opt,name=exception,proto3" json:"exception,omitempty"`
-	Properties    []byte                 `protobuf:"bytes,22,opt,name=properties,proto3" json:"properties,omitempty"` // the event's own properties, a JSON object verbatim; empty when none
+	Properties    []byte                 `protobuf:"bytes,22,opt,name=properties,proto3" json:"properties,omitempty"`                // the event's own properties, a JSON object verbatim; empty when none
+	ValueText     string                 `protobuf:"bytes,23,opt,name=value_text,json=valueText,proto3" json:"value_text,omitempty"` // value as it was sent, when that is not its shortest form; else empty
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -291,6 +292,13 @@ func (x *Record) GetProperties() []byte {
 	return nil
 }
 
+func (x *Record) GetValueText() string {
+	if x != nil {
+		return x.ValueText
+	}
+	return ""
+}
+
 // A decimal(38,9): hi·2^64 + lo, two's complement, in units of 10^-9.
 type Decimal struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -416,7 +424,7 @@ var File_event_proto protoreflect.FileDescriptor
 
 const file_event_proto_rawDesc = "" +
 	"\n" +
-	"\vevent.proto\x12\aweir.v1\"\xca\x05\n" +
+	"\vevent.proto\x12\aweir.v1\"\xe9\x05\n" +
 	"\x06Record\x12!\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\r.weir.v1.KindR\x04kind\x12\x1d\n" +
 	"\n" +
@@ -447,7 +455,9 @@ const file_event_proto_rawDesc = "" +
 	"\texception\x18\x15 \x01(\v2\x12.weir.v1.ExceptionR\texception\x12\x1e\n" +
 	"\n" +
 	"properties\x18\x16 \x01(\fR\n" +
-	"propertiesB\v\n" +
+	"properties\x12\x1d\n" +
+	"\n" +
+	"value_text\x18\x17 \x01(\tR\tvalueTextB\v\n" +
 	"\t_categoryB\r\n" +
 	"\v_runtime_msB\n" +
 	"\n" +

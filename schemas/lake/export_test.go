@@ -46,6 +46,17 @@ func (l *Lake) MakeFile(t Table, shard int32, offset, n int64) (DataFile, error)
 	return st.bounds.newDataFile(b.LowerBoundValues(lower).UpperBoundValues(upper).Build())
 }
 
+// OpenBefore is Open of a version whose table of events has the first n columns only.
+func OpenBefore(ctx context.Context, cfg Config, cat Catalog, store ObjectStore, n int) (*Lake, error) {
+	rows := tables()
+	for i := range rows {
+		if rows[i].table == Events {
+			rows[i].schema = func() *arrow.Schema { return arrow.NewSchema(columns.Schema().Fields()[:n], nil) }
+		}
+	}
+	return openTables(ctx, cfg, cat, store, rows)
+}
+
 // SetWrittenAt says when this process wrote f.
 func SetWrittenAt(f DataFile, at time.Time) DataFile {
 	f.writtenAt = at

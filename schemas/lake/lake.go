@@ -99,10 +99,15 @@ type tableState struct {
 	manifests map[string][]DataFile // files of each manifest of the last snapshot listed, by location; a manifest never changes
 }
 
-// Open creates the namespace and the tables that are missing, and returns the
-// lake. A table lies at s3://bucket/prefix/table. Several processes may open
+// Open creates the namespace and the tables and columns that are missing, and
+// returns the lake. A table lies at s3://bucket/prefix/table. Several processes may open
 // the same lake at once.
 func Open(ctx context.Context, cfg Config, cat Catalog, store ObjectStore) (*Lake, error) {
+	return openTables(ctx, cfg, cat, store, tables())
+}
+
+// openTables is Open for the tables of rows; tests open those of another version.
+func openTables(ctx context.Context, cfg Config, cat Catalog, store ObjectStore, rows []tableRow) (*Lake, error) {
 	l := &Lake{cfg: cfg.withDefaults(), cat: cat, store: store, tables: map[Table]*tableState{}}
 	l.cachedStore = newObjectCache(store, l.cfg.CacheBytes)
 	if l.memory, l.rollupMemory = cfg.Memory, cfg.Memory; cfg.Memory == nil {
@@ -115,7 +120,7 @@ func Open(ctx context.Context, cfg Config, cat Catalog, store ObjectStore) (*Lak
 	if err != nil && !errors.Is(err, catalog.ErrNamespaceAlreadyExists) {
 		return nil, fmt.Errorf("create namespace %s: %w", namespace, err)
 	}
-	for _, row := range tables() {
+	for _, row := range rows {
 		if err := l.openTable(ctx, row); err != nil {
 			return nil, err
 		}
@@ -123,8 +128,8 @@ func Open(ctx context.Context, cfg Config, cat Catalog, store ObjectStore) (*Lak
 	return l, nil
 }
 
-// openTable creates the table of row if it is missing. A table that exists
-// keeps the schema, spec and sort order it was created with.
+// openTable creates the table of row if it is missing. A table that exists gets
+// the columns that it lacks, and keeps its spec and sort order.
 func (l *Lake) openTable(ctx context.Context, row tableRow) error {
 	t, arrowSchema := row.table, row.schema()
 	schema := icebergSchema(arrowSchema)
@@ -136,7 +141,7 @@ func (l *Lake) openTable(ctx context.Context, row tableRow) error {
 	l.tables[t] = st
 	_, err = l.cat.LoadTable(ctx, ident(t))
 	if err == nil {
-		return nil
+		return addColumns(ctx, l, t, schema)
 	}
 	if !errors.Is(err, catalog.ErrNoSuchTable) {
 		return fmt.Errorf("open table %s: %w", t, err)

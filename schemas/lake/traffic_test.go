@@ -97,7 +97,7 @@ func randomEvents(r *rand.Rand, n int) []schemas.Event {
 			e.Category = new(text())
 		}
 		if r.IntN(2) == 0 {
-			e.Value = new(decimal128.New(r.Int64N(1<<40)-1<<39, r.Uint64()))
+			e.Value, e.ValueText = new(decimal128.New(r.Int64N(1<<40)-1<<39, r.Uint64())), text()
 		}
 		if r.IntN(2) == 0 {
 			e.RuntimeMS = new(r.Int64() - r.Int64())

@@ -40,7 +40,9 @@ func samples() map[string]schemas.Event {
 	tiny.Value = new(decimal128.FromI64(-1))
 	low.Product, low.Client, low.Time = math.MaxInt64, math.MaxInt64, schemas.MaxTimeMS
 	low.Value = new(decimal128.GetMaxValue(38).Negate())
-	return map[string]schemas.Event{"full": full(), "least": least(), "present but empty": empty, "minus one unit": tiny, "extremes": low}
+	text := least()
+	text.Value, text.ValueText = new(decimal128.FromI64(1_500_000_000)), "1.50"
+	return map[string]schemas.Event{"value as sent": text, "full": full(), "least": least(), "present but empty": empty, "minus one unit": tiny, "extremes": low}
 }
 
 func TestRoundTrip(t *testing.T) {
@@ -81,7 +83,7 @@ func fromMessage(m *eventpb.Record) schemas.Event {
 		Category: m.Category, SessionID: m.GetSessionId(), RuntimeMS: m.RuntimeMs, AppKey: m.GetAppKey(), AppName: m.GetAppName(),
 		AppVersion: m.GetAppVersion(), ContentLocale: m.GetContentLocale(), UILocale: m.GetUiLocale(), Offline: m.Offline,
 		UserAgent: m.GetUserAgent(), IP: m.GetIp(), User: orNil(m.GetUser()), ClientProps: orNil(m.GetClient()),
-		Properties: orNil(m.GetProperties()),
+		Properties: orNil(m.GetProperties()), ValueText: m.GetValueText(),
 	}
 	if v := m.GetValue(); v != nil {
 		e.Value = new(decimal128.New(v.GetHi(), v.GetLo()))

@@ -154,6 +154,8 @@ func stringField(e *schemas.Event, num protowire.Number) *string {
 		return &e.UserAgent
 	case fieldIP:
 		return &e.IP
+	case fieldValueText:
+		return &e.ValueText
 	default:
 		return nil
 	}

@@ -33,6 +33,7 @@ const (
 	fieldClientProps   = 20
 	fieldException     = 21
 	fieldProperties    = 22
+	fieldValueText     = 23
 )
 
 // Field numbers of eventpb.Decimal and eventpb.Exception.
@@ -85,7 +86,8 @@ func Append(dst []byte, e *schemas.Event) []byte {
 	if e.Exception != nil {
 		dst = appendException(dst, e.Exception)
 	}
-	return appendBytes(dst, fieldProperties, e.Properties)
+	dst = appendBytes(dst, fieldProperties, e.Properties)
+	return appendString(dst, fieldValueText, e.ValueText)
 }
 
 // AppendChange appends c as the value of a record to dst. A change shares the fields of
