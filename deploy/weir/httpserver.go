@@ -41,7 +41,7 @@ func (s httpServer) run(ctx context.Context) error {
 	var h1 http.Protocols
 	h1.SetHTTP1(true)
 	server := &http.Server{
-		Handler:           s.handler,
+		Handler:           drainTooLarge(s.handler),
 		ReadHeaderTimeout: s.cfg.HeaderTimeout,
 		IdleTimeout:       s.cfg.IdleTimeout,
 		MaxHeaderBytes:    int(s.cfg.MaxHeaderBytes),
