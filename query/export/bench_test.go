@@ -58,7 +58,7 @@ func BenchmarkExport(b *testing.B) {
 	m := member(runtime.GOMAXPROCS(0))
 	for _, k := range []Kind{RawEvents(), CustomEvents()} {
 		var content bytes.Buffer
-		if _, err := k.WriteCSV(b.Context(), &content, rows); err != nil {
+		if _, err := writeCSV(b.Context(), k, &content, rows); err != nil {
 			b.Fatal(err)
 		}
 		run := func(name string, once func() error) {
@@ -76,12 +76,12 @@ func BenchmarkExport(b *testing.B) {
 			})
 		}
 		run("csv", func() error {
-			_, err := k.WriteCSV(b.Context(), io.Discard, rows)
+			_, err := writeCSV(b.Context(), k, io.Discard, rows)
 			return err
 		})
 		run("csv+zip", func() error {
 			_, err := WriteZip(b.Context(), io.Discard, m, func(ctx context.Context, w io.Writer) error {
-				_, err := k.WriteCSV(ctx, w, rows)
+				_, err := writeCSV(ctx, k, w, rows)
 				return err
 			})
 			return err

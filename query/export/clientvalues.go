@@ -3,7 +3,6 @@ package export
 import (
 	"cmp"
 	"errors"
-	"math"
 	"slices"
 
 	"weir/schemas/rollup"
@@ -82,11 +81,6 @@ func newClientValues(part clientRange, all bool, maxBytes int64) *clientValues {
 		part: part, objects: newClientObjects(all), index: map[int64]int32{}, lastAt: -1,
 		days: map[int32]*dayRows{}, maxBytes: maxBytes, renders: map[renderKey]*rendered{},
 	}
-}
-
-// ownValues are values of which nothing is known but what each event reports itself.
-func ownValues(k Kind) *clientValues {
-	return newClientValues(everyClient(), k.AllProperties, math.MaxInt64)
 }
 
 // checkMemory returns errFull when the limit is exceeded.

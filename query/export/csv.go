@@ -16,17 +16,6 @@ const csvChunk = 64 << 10
 // csvEnd ends a record. RFC 4180 requires both bytes.
 const csvEnd = "\r\n"
 
-// WriteCSV writes a header, and a record for each of rows that the kind wants, with
-// the properties of its client that it reports itself. It returns the number of those
-// records. An error leaves w with a part of them.
-func (k Kind) WriteCSV(ctx context.Context, w io.Writer, rows iter.Seq2[arrow.Record, error]) (int64, error) {
-	out := newCSVFile(k, w)
-	if err := out.add(ctx, rows, ownValues(k)); err != nil {
-		return out.records, err
-	}
-	return out.records, out.flush()
-}
-
 // csvFile is a file that is being written.
 type csvFile struct {
 	kind    Kind

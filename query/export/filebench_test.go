@@ -205,8 +205,8 @@ func BenchmarkExportFile(b *testing.B) {
 }
 
 // BenchmarkClientValues holds whole exports with the properties of clients at each
-// event against exports with those that each event reports itself, where every event
-// has $client and where one of 20 has.
+// event against exports with those that each event reports itself: where every event
+// has $client, where one of 20 has, and with little memory.
 func BenchmarkClientValues(b *testing.B) {
 	for _, reportedBy := range []int{1, 20} {
 		var peak uint64
@@ -215,16 +215,18 @@ func BenchmarkClientValues(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		for _, kind := range []Kind{CustomEvents(), RawEvents()} {
-			b.Run(fmt.Sprintf("%s/one of %d", kind.Code, reportedBy), func(b *testing.B) {
-				with, without := scanJob(v, kind, 1001, day, f.cfg.ClientBytes), scanJob(v, kind, 1001, day, f.cfg.ClientBytes)
+		run := func(kind Kind, memory int64) {
+			b.Run(fmt.Sprintf("%s/one of %d/%d MiB", kind.Code, reportedBy, memory>>20), func(b *testing.B) {
+				with, without := scanJob(v, kind, 1001, day, memory), scanJob(v, kind, 1001, day, memory)
 				without.write = func(ctx context.Context, w io.Writer) (int64, int, error) {
-					n, err := kind.WriteCSV(ctx, w, v.Events(ctx, scanColumns(kind.Columns), arrivedIn(day, 1001)))
+					n, err := writeCSV(ctx, kind, w, v.Events(ctx, scanColumns(kind.Columns), arrivedIn(day, 1001)))
 					return n, 1, err
 				}
+				passes := 0
 				took := func(job buildJob) time.Duration {
 					start := time.Now()
-					if _, err := f.stream(b.Context(), job, &registry.ExportFile{Key: "x"}); err != nil {
+					var err error
+					if passes, err = f.stream(b.Context(), job, &registry.ExportFile{Key: "x"}); err != nil {
 						b.Fatal(err)
 					}
 					return time.Since(start)
@@ -236,8 +238,12 @@ func BenchmarkClientValues(b *testing.B) {
 				}
 				b.ReportMetric(float64(all)/float64(own), "ratio")
 				b.ReportMetric(benchEvents*float64(b.N)/all.Seconds(), "rows/s")
+				b.ReportMetric(float64(passes), "passes")
 			})
 		}
+		run(CustomEvents(), 128<<20)
+		run(RawEvents(), 128<<20)
+		run(CustomEvents(), 1<<20)
 		v.Close()
 	}
 }

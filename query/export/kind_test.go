@@ -89,7 +89,7 @@ func TestFiles(t *testing.T) {
 	for _, k := range Kinds() {
 		for _, size := range []int{1, 3, 100} {
 			var got bytes.Buffer
-			rows, err := k.WriteCSV(t.Context(), &got, batches(t, sample(), size))
+			rows, err := writeCSV(t.Context(), k, &got, batches(t, sample(), size))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -153,12 +153,12 @@ func TestKindsDivideEvents(t *testing.T) {
 
 func TestScanFails(t *testing.T) {
 	broken := func(yield func(arrow.Record, error) bool) { yield(nil, io.ErrUnexpectedEOF) }
-	if _, err := RawEvents().WriteCSV(t.Context(), io.Discard, broken); err != io.ErrUnexpectedEOF { //nolint:errorlint // it comes through as it is
+	if _, err := writeCSV(t.Context(), RawEvents(), io.Discard, broken); err != io.ErrUnexpectedEOF { //nolint:errorlint // it comes through as it is
 		t.Errorf("err = %v, want %v", err, io.ErrUnexpectedEOF)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := RawEvents().WriteCSV(ctx, io.Discard, batches(t, sample(), 1)); err != context.Canceled { //nolint:errorlint // it comes through as it is
+	if _, err := writeCSV(ctx, RawEvents(), io.Discard, batches(t, sample(), 1)); err != context.Canceled { //nolint:errorlint // it comes through as it is
 		t.Errorf("err = %v, want %v", err, context.Canceled)
 	}
 }
