@@ -147,10 +147,10 @@ func (w *listWorld) count(token, body string, headers ...string) (map[string]any
 // TestEventCountsAgree compares answers with the naive ones, from rollups, from
 // events and from both.
 func TestEventCountsAgree(t *testing.T) {
-	for seed := range uint64(laketest.Repetitions(5)) {
+	for seed := range uint64(laketest.Repetitions(4)) {
 		r := rand.New(rand.NewPCG(seed, 33))
 		w := countedWorld(t, r, 15+r.IntN(30))
-		for range 40 {
+		for range 30 {
 			q := randomCounts(r)
 			token, products := "A", []int64{1, 2, 3}
 			if r.IntN(4) == 0 {
@@ -175,7 +175,7 @@ func TestEventCountsAgreeWithTheList(t *testing.T) {
 	w := countedWorld(t, r, 25)
 	_, header := w.count("A", `{"startDate":"2025-11-01","endDate":"2025-12-01","groupByPeriod":"day"}`)
 	w.fill(r, 300)
-	for range laketest.Repetitions(6) {
+	for range laketest.Repetitions(4) {
 		q := randomCounts(r)
 		q.zone = ""
 		var sent []string

@@ -192,7 +192,7 @@ func everyListed() []any {
 // TestExportOfClientsListsEverything compares exports without properties with the
 // naive model; an empty body is one of them.
 func TestExportOfClientsListsEverything(t *testing.T) {
-	againstRandomEvents(t, 30, func(g *questionGenerator) {
+	againstRandomEvents(t, 15, func(g *questionGenerator) {
 		body := g.clientList()
 		delete(body, "properties")
 		g.check("/export/request/clientPropertyList", body)
