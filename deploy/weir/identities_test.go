@@ -90,6 +90,9 @@ func TestPublishedPerson(t *testing.T) {
 	if strings.Contains(s.log.String(), notice) || strings.Contains(s.log.String(), "CB6150") {
 		t.Errorf("the log of a new folder has the notice, or a name")
 	}
+	if n := strings.Count(s.log.String(), "identities linked"); n != 1 {
+		t.Errorf("the log says %d times that identities were linked, want once: the second time nothing changed", n)
+	}
 	s.end(syscall.SIGTERM)
 
 	forgetNotice(t, filepath.Join(s.dir, databaseFile))
