@@ -174,6 +174,9 @@ func TestChangesBelowTheWatermark(t *testing.T) {
 				t.Errorf("%+v at %s (-want +got):\n%s", q, v.Watermark(), diff)
 			}
 			some := slices.DeleteFunc(w.changesBelow(1, v.Watermark()), func(c lake.Change) bool { return c.Client != 102 })
+			if len(some) == 0 {
+				some = nil // as the view gives none
+			}
 			if diff := gocmp.Diff(some, changesOf(t, v, columns.Filter{Products: []int64{1}, Clients: []int64{102}, TimeTo: 1})); diff != "" {
 				t.Errorf("client 102 (-want +got):\n%s", diff)
 			}
