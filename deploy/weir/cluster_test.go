@@ -164,7 +164,8 @@ func (t *traffic) send(ingest clusterProcess, n int) {
 	t.t.Helper()
 	var items []string
 	for range n {
-		items = append(items, fmt.Sprintf(`{"euid":%d,"event_name":"e","itime":%d,"random_id":"%d"}`, 1+t.sent%50, time.Now().UnixMilli(), t.sent))
+		items = append(items, fmt.Sprintf(`{"euid":%d,"event_name":"e","itime":%d,"random_id":"%d","properties":{"$value":%d.50}}`,
+			1+t.sent%50, time.Now().UnixMilli(), t.sent, t.sent))
 		t.sent++
 	}
 	(&testServer{t: t.t, addr: strings.TrimPrefix(ingest.url, "http://")}).postEvents(t.key, t.secret, `{"data":[`+strings.Join(items, ",")+`]}`)
