@@ -43,25 +43,33 @@ func TestOptOutsOfLargeDataFiles(t *testing.T) {
 		}
 	}
 	for client := range int64(clients) {
-		say(1+client, 3, "false")
+		say(1+client, 3, `false,"machineId":"M`+[]string{"12", "12", ""}[min(client, 2)]+`"`)
 	}
+	say(1, 3, "true")
+	say(2, 3, "false") // after client 1, which is of the same machine
 	rolledUp()
-	check(clients, 0, 0, 0)
+	check(clients-1, 0, 0, 0)
+	byMachine := w.envelope("generic/dateRange/1", map[string]any{
+		"startDate": "NOW-3", "stopDate": "NOW", "clientStatus": []any{"active"}, "groupBy": "machineId",
+	})
+	if want := "map[totals:map[active:2]]"; fmt.Sprint(byMachine["result"]) != want {
+		t.Errorf("by machine: %v, want %s", byMachine["result"], want)
+	}
 	say(7, 2, `"yes"`)
 	say(8, 2, `true`)
 	say(9, 2, `false`)
 	rolledUp()
-	check(clients, 1, 0, 0)
+	check(clients-1, 1, 0, 0)
 	say(7, 1, `null`)
 	say(8, 1, `1`)
-	check(clients, 1, 1, 0)
+	check(clients-1, 1, 1, 0)
 	rolledUp()
-	check(clients, 1, 1, 0)
+	check(clients-1, 1, 1, 0)
 	for client := range int64(clients) {
 		say(1+client, 0, fmt.Sprint(client >= 100))
 	}
 	rolledUp()
-	check(clients, 1, 1, 100)
+	check(clients-1, 1, 1, 100)
 }
 
 // TestOptOutsAgainstRawEvents asks every report about clients that do little
