@@ -29,6 +29,7 @@ func newFlagWorld(t *testing.T) flagWorld {
 		}
 	}
 	values[property.NameOptOut] = false // it would not be active
+	values[property.NameCountry] = "DE" // its continent is not the reported one
 	all, err := json.Marshal(values)
 	if err != nil {
 		t.Fatal(err)
