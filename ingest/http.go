@@ -45,7 +45,7 @@ func (s *Service) route(w http.ResponseWriter, r *http.Request) error {
 	if !found {
 		return &schemas.RequestError{
 			Status: http.StatusNotFound, Code: codeNotFound,
-			Detail: "no such address; events go to POST " + pathReport,
+			Detail: "no such address: see /openapi/; events go to POST " + pathReport,
 		}
 	}
 	if r.Method != http.MethodPost {

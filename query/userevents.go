@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -353,9 +354,23 @@ const (
 	userEventsBroken   = "Internal server error"
 )
 
-// headerError names the field that a 400 of the User Events API is about, and
-// what is wrong with it: the published body has one text for all.
+// headerError says what is wrong with a request that the User Events API answers
+// 400, and in which field: the published body has one text for all.
 const headerError = "Weir-Error"
+
+// maxHeaderText is how many characters of a text a header takes: parts of a
+// request may be in it.
+const maxHeaderText = 500
+
+// headerText returns text as a header may hold it: short, and of visible ASCII.
+func headerText(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, text[:min(len(text), maxHeaderText)])
+}
 
 // encodeUserEventsError writes `{"error": text}`. Statuses that are not published
 // have their own text.
@@ -364,9 +379,7 @@ func encodeUserEventsError(w http.ResponseWriter, re *schemas.RequestError) {
 	switch re.Status {
 	case http.StatusBadRequest:
 		text = userEventsBad
-		if len(re.Items) > 0 {
-			w.Header().Set(headerError, re.Detail)
-		}
+		w.Header().Set(headerError, headerText(re.Detail))
 	case http.StatusUnauthorized:
 		text = userEventsDenied
 		w.Header().Set("WWW-Authenticate", "Bearer")

@@ -93,8 +93,8 @@ and no list of processes shows it; without it one is generated and shown once.
   weir admin user revoke --email ann@example.org
 `},
 		{"identity", `An identity maps a value to a client (EUID). Its name is user_id, anonymous_id or
-registration_id (which producers register), ref_id or customer_id (which reports
-use). "create" prints the client of a value and allocates one if there is none;
+registration_id, ref_id or customer_id; the User Events API finds a client by
+ref_id, else user_id, as its refId, and by customer_id. "create" prints the client of a value and allocates one if there is none;
 "set" maps a value to the client of --euid.
 
   weir admin identity create --product 1001 --name user_id --value ann

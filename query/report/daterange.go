@@ -42,7 +42,7 @@ func (b *Body) readSplit() (Split, error) {
 // readRequiredSplit reads the dateSplit of reports that require one.
 func (b *Body) readRequiredSplit() (Split, error) {
 	if b.DateSplit == nil {
-		return NoSplit, fieldErrorf("dateSplit", "is missing: day, week or month")
+		return NoSplit, fieldErrorf("dateSplit", "is required here: day, week or month")
 	}
 	return b.readSplit()
 }
@@ -72,7 +72,7 @@ func ParseDay(field, text string, today Day) (Day, error) {
 			return today, nil
 		}
 		back, ok := strings.CutPrefix(rest, "-")
-		n, err := strconv.ParseUint(back, 10, 16)
+		n, err := strconv.ParseUint(back, 10, 31)
 		if !ok || err != nil {
 			return 0, fieldErrorf(field, "%q is not NOW-<days>", text)
 		}

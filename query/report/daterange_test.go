@@ -52,7 +52,7 @@ func TestRangeIsCutIntoBuckets(t *testing.T) {
 
 func TestParseDay(t *testing.T) {
 	today := DayOf(time.Date(2024, 3, 1, 23, 59, 59, 0, time.UTC))
-	for text, want := range map[string]string{"NOW": "2024-03-01", "NOW-0": "2024-03-01", "NOW-30": "2024-01-31", "2024-02-29": "2024-02-29"} {
+	for text, want := range map[string]string{"NOW": "2024-03-01", "NOW-0": "2024-03-01", "NOW-30": "2024-01-31", "NOW-99999": "1970-01-01", "2024-02-29": "2024-02-29"} {
 		if got, err := ParseDay("x", text, today); err != nil || got.String() != want {
 			t.Errorf("ParseDay(%s) = %s, %v, want %s", text, got, err, want)
 		}
