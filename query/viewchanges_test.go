@@ -359,8 +359,11 @@ func TestReportsReadUserAttributes(t *testing.T) {
 	say(first, schemas.PropertyChange, `{"plan":"free","tags":["a","b"],"seats":2}`)
 	say(2*first, schemas.PropertyChange, `{"plan":"pro","seats":12.5}`)
 	say(2*first, schemas.ContactChange, `{"email":"ann@example.org"}`)
+	say(2*first, schemas.PropertyChange, `{"tier":"gold"}`)
+	say(3*first, schemas.PropertyChange, `{"tier":""}`)
 	w.commitChanges(0, w.shards[0].next)
 	say(3*first, schemas.PropertyChange, `{"plan":"pro","seats":3}`)
+	say(4*first, schemas.PropertyChange, `{"tier":"<NULL>"}`)
 	say(99*first, schemas.PropertyChange, `{"plan":"pro"}`) // has sent no event
 
 	check := func(path, body, want string) {
@@ -376,6 +379,8 @@ func TestReportsReadUserAttributes(t *testing.T) {
 		`{"status":"OK","result":{"totals":{"active":2}}}`)
 	check("generic/current/1", `{"clientStatus":["active"],"levels":{"level1":{"property":"user.plan","segments":[{"type":"regex","value":".*","split":true,"includeNull":true}]}}}`,
 		`{"status":"OK","result":{"level1":{"<NULL>":{"totals":{"active":1}},"free":{"totals":{"active":1}},"pro":{"totals":{"active":2}}}}}`)
+	check("generic/current/1", `{"clientStatus":["active"],"levels":{"level1":{"property":"user.tier","segments":[{"type":"regex","value":".*","split":true,"includeNull":true}]}}}`,
+		`{"status":"OK","result":{"level1":{"<NULL>":{"totals":{"active":3}},"gold":{"totals":{"active":1}}}}}`)
 	id := func(n int64) string { return fmt.Sprintf(`{"clientId":"%d"`, n*first) }
 	rows := []string{
 		id(1) + `,"user.tags":["a","b"],"user.seats":2,"user.never":"<NULL>"}`, id(2) + `,"user.tags":"<NULL>","user.seats":12.5,"user.never":"<NULL>"}`,
