@@ -162,3 +162,37 @@ func TestPostmanFolders(t *testing.T) {
 		t.Errorf("folders %q of schema %s", folders, c.Info.Schema)
 	}
 }
+
+// TestPostmanNamesSayWhatIsWritten: Postman plays a folder at one click, so the name
+// of a request that changes the product has what its body writes.
+func TestPostmanNamesSayWhatIsWritten(t *testing.T) {
+	written := 0
+	for _, folder := range readPostman(t).Item {
+		for _, item := range folder.Item {
+			if item.Request.Method != http.MethodPatch && !strings.Contains(item.Request.URL.Raw, "/update/") {
+				continue
+			}
+			written++
+			var body struct {
+				KeyUpdates   []struct{ LicenseKey string }
+				EventUpdates []struct{ Category, EventName string }
+			}
+			if err := json.Unmarshal([]byte(item.Request.Body.Raw), &body); err != nil {
+				t.Fatal(err)
+			}
+			for _, key := range body.KeyUpdates {
+				if !strings.Contains(item.Name, "writes "+key.LicenseKey) {
+					t.Errorf("%q writes %s", item.Name, key.LicenseKey)
+				}
+			}
+			for _, e := range body.EventUpdates {
+				if !strings.Contains(item.Name, "sets the flags of "+e.Category+" / "+e.EventName) {
+					t.Errorf("%q sets the flags of %+v", item.Name, e)
+				}
+			}
+		}
+	}
+	if written != 3 {
+		t.Errorf("%d requests write, want 3", written)
+	}
+}
