@@ -283,6 +283,32 @@ func TestOpenDayIsBuiltOnDownload(t *testing.T) {
 	})
 }
 
+// TestOpenFileOfAnotherVersionIsBuiltAnew: what the version before has built of an open day
+// is not given again, although nothing has arrived since.
+func TestOpenFileOfAnotherVersionIsBuiltAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newExportWorld(t, Config{})
+		w.run(w.Service)
+		w.arrive(0, time.Now(), event(1001, "a"))
+		kind := export.CustomEvents()
+		name := kind.FileName(1001, export.DayOf(time.Now()))
+		w.names(custom, name)
+		files, err := w.deps.Registry.Exports(t.Context(), 1001, kind.Code)
+		if err != nil || len(files) != 1 {
+			t.Fatalf("files = %+v, %v", files, err)
+		}
+		older := files[0]
+		older.Key = strings.Replace(older.Key, "/v2/", "/", 1)
+		if err := w.deps.Registry.SaveTemporaryExport(t.Context(), older, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		w.names(custom, name)
+		if files, err = w.deps.Registry.Exports(t.Context(), 1001, kind.Code); err != nil || files[0].Key == older.Key {
+			t.Errorf("the file of another version was given again: %+v, %v", files, err)
+		}
+	})
+}
+
 // TestDisconnectEndsTheBuild proves that a build stops with the client that asked for
 // it, and that what it has put is deleted.
 func TestDisconnectEndsTheBuild(t *testing.T) {

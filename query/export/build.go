@@ -75,10 +75,22 @@ func (f *Files) build(ctx context.Context, job buildJob, watermark string) (regi
 	return file, nil
 }
 
+// contents numbers what files contain, and stands in the keys of their objects.
+// Raise it with every change of columns or values: then a file of an open day
+// that the version before has built is not given again as if it were our own.
+// Version 1 had no number in its keys.
+const contents = "v2"
+
 // newKey returns another key each time, so that no build ever overwrites the
 // object of another.
 func (b buildJob) newKey() string {
-	return strconv.FormatInt(b.product, 10) + "/" + b.kind.Code + "/" + rand.Text() + "/" + b.kind.FileName(b.product, b.period)
+	return keyPrefix(b.product, b.kind) + rand.Text() + "/" + b.kind.FileName(b.product, b.period)
+}
+
+// keyPrefix begins the keys of all files of a product and kind that this version
+// builds.
+func keyPrefix(product int64, kind Kind) string {
+	return strconv.FormatInt(product, 10) + "/" + kind.Code + "/" + contents + "/"
 }
 
 // stream runs the stages. An error closes the pipe from either end, so that the

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"weir/query/view"
@@ -75,7 +76,7 @@ func (f *Files) file(ctx context.Context, q Question, period Period) (registry.E
 }
 
 // buildOpen builds the file of an open day, unless last, the build before, has
-// exactly the events of now.
+// exactly the events of now and what this version writes of them.
 func (f *Files) buildOpen(ctx context.Context, q Question, last registry.ExportFile, day Period) (registry.ExportFile, view.Coverage, error) {
 	release, err := f.acquireBuild(ctx)
 	if err != nil {
@@ -90,7 +91,8 @@ func (f *Files) buildOpen(ctx context.Context, q Question, last registry.ExportF
 	}
 	defer v.Close()
 	coverage := v.Coverage()
-	if last.Watermark == coverage.Watermark && time.Since(last.Built) < f.cfg.DownloadTTL {
+	current := strings.HasPrefix(last.Key, keyPrefix(q.Product, q.Kind))
+	if current && last.Watermark == coverage.Watermark && time.Since(last.Built) < f.cfg.DownloadTTL {
 		return last, coverage, nil
 	}
 	file, err := f.build(ctx, scanJob(v, q.Kind, q.Product, day, f.cfg.ClientBytes), coverage.Watermark)
