@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"hash/fnv"
 	"io"
 	"iter"
 	"strconv"
@@ -18,6 +19,7 @@ const (
 	rawIDBytes       = 8 << 20                      // of ids
 	fingerprintBytes = 16                           // of client and random_id
 	rowKey           = 8 + 4 + 8 + fingerprintBytes // bytes of log time, shard, offset and fingerprint
+	rowRank          = 1 + 8                        // of the columns that its file lacks, and a hash
 )
 
 // rawImport gathers the rows of raw files and then sends them in the order of the log
@@ -30,7 +32,7 @@ const (
 // place in the log: the same files give the same ids whenever they are sent.
 type rawImport struct {
 	sources []*inputFile // by the number that a row has of its file
-	rows    diskSorter   // position, fingerprint of client and id, event
+	rows    diskSorter   // position, fingerprint of client and id, rank, event
 	ids     diskSorter   // fingerprint, position
 	kept    int64        // rows in rows
 
@@ -40,7 +42,7 @@ type rawImport struct {
 
 func newRawImport() *rawImport {
 	return &rawImport{
-		rows: diskSorter{key: rowKey, limit: rawRowBytes},
+		rows: diskSorter{key: rowKey + rowRank, limit: rawRowBytes},
 		ids:  diskSorter{key: rowKey, limit: rawIDBytes},
 	}
 }
@@ -81,7 +83,7 @@ func (r *rawImport) gather(ctx context.Context, s *inputFile, in *csvReader, not
 		}
 		e, bad := d.decode(fields)
 		if bad == nil {
-			if err := r.keep(e, number, line); err != nil {
+			if err := r.keep(e, number, line, len(missing)); err != nil {
 				return err
 			}
 			continue
@@ -94,14 +96,14 @@ func (r *rawImport) gather(ctx context.Context, s *inputFile, in *csvReader, not
 	}
 }
 
-// keep adds one event to what is sorted.
-func (r *rawImport) keep(e rawEvent, source, line int) error {
+// keep adds one event to what is sorted. lacks are the columns that its file does not have.
+func (r *rawImport) keep(e rawEvent, source, line, lacks int) error {
 	r.kept++
 	position, mark := e.appendKey(nil), e.fingerprint()
 	if err := r.ids.add(append(mark[:fingerprintBytes:fingerprintBytes], position...)); err != nil {
 		return err
 	}
-	row := append(position, mark[:fingerprintBytes]...)
+	row := e.appendRank(append(position, mark[:fingerprintBytes]...), lacks)
 	for _, n := range []int64{int64(source), int64(line), e.client, e.time, int64(e.shard)} {
 		row = binary.AppendVarint(row, n)
 	}
@@ -117,6 +119,17 @@ func (p rawPosition) appendKey(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, uint64(p.received)^1<<63)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(p.shard))
 	return binary.BigEndian.AppendUint64(dst, uint64(p.offset))
+}
+
+// appendRank appends what decides between the rows of one place of the log, of which
+// the first is sent: the one whose file has most columns, since those of an earlier
+// version lack members of the event. A hash decides between equals, so that the order
+// of the files does not matter.
+func (e *rawEvent) appendRank(dst []byte, lacks int) []byte {
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(e.appKey)) // never fails
+	_, _ = hash.Write(e.rest)
+	return hash.Sum(append(dst, byte(lacks)))
 }
 
 // fingerprint is a hash of the client and the id.
@@ -157,7 +170,7 @@ type rawRow struct {
 var errSortedRow = errors.New("a sorted row is damaged")
 
 func decodeRow(record []byte) (row rawRow, err error) {
-	row.key, record = record[:rowKey], record[rowKey:]
+	row.key, record = record[:rowKey], record[rowKey+rowRank:]
 	var numbers [5]int64
 	for i := range numbers {
 		n, size := binary.Varint(record)

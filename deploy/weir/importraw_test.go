@@ -214,6 +214,60 @@ func TestImportSendsRowsOnceAndAll(t *testing.T) {
 	}
 }
 
+// TestImportPrefersTheFileWithMoreColumns: of the rows of one event, the one of the file
+// with most columns is sent, and of equal files always the same, whatever their order
+// and however many rows there are in memory.
+func TestImportPrefersTheFileWithMoreColumns(t *testing.T) {
+	const rows = 10
+	file := func(header string, more ...string) string {
+		text := header + "\r\n"
+		for i := range rows {
+			text += row(fmt.Sprint("r-", i), "2024-03-02T00:00:00.000Z", 1, fmt.Sprint("Save ", i), "", 0, i, more...)
+		}
+		return text
+	}
+	empty := make([]string, 14)
+	texts := []string{
+		file(rawHeader13), file(rawHeader13+",appName", "Anvil?"),
+		file(rawHeader, append([]string{"Anvil"}, empty...)...), file(rawHeader, append([]string{"Other"}, empty...)...),
+	}
+	sent := func(limit int, order ...int) string {
+		raw := newRawImport()
+		defer raw.close()
+		raw.rows.limit, raw.rows.fanIn = limit, 2
+		for _, i := range order {
+			in := newCSVReader(bufio.NewReader(strings.NewReader(texts[i])))
+			if err := raw.gather(t.Context(), &inputFile{}, in, func(string) {}, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got []string
+		for row, err := range raw.all() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, string(row.rest))
+		}
+		if len(got) != rows || raw.repeated != int64(rows*(len(order)-1)) {
+			t.Fatalf("files %v: sent %q, left out %d", order, got, raw.repeated)
+		}
+		return strings.Join(got, "\n")
+	}
+	for _, limit := range []int{rawRowBytes, 1} {
+		for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {0, 2, 0, 0}} {
+			if got, want := sent(limit, order...), sent(limit, 2); got != want {
+				t.Errorf("files %v: sent %s, want %s", order, got, want)
+			}
+		}
+		if a, b := sent(limit, 0, 2, 3), sent(limit, 3, 2, 0); a != b {
+			t.Errorf("the order of files decides: %s or %s", a, b)
+		}
+	}
+	if got, want := sent(rawRowBytes, 0, 1), sent(rawRowBytes, 1); got != want {
+		t.Errorf("sent %s, want %s", got, want)
+	}
+}
+
 // TestImportKeepsTheOrderOfTheLog: of two rows of one shard with the same event time,
 // the one with the smaller offset is sent first, whatever file, place and app_key they
 // have. Rows whose times differ may change places, so that requests are large.
@@ -369,7 +423,7 @@ func FuzzRawRow(f *testing.F) {
 			if event.EUID != fmt.Sprint(e.client) || event.Time != e.time || event.Name != string(fields[d.columns["name"]]) {
 				t.Fatalf("%q became %s", fields, e.rest)
 			}
-			if kept, err := decodeRow(append(append(e.appendKey(nil), make([]byte, fingerprintBytes)...), 0)); err == nil {
+			if kept, err := decodeRow(append(append(e.appendKey(nil), make([]byte, fingerprintBytes+rowRank)...), 0)); err == nil {
 				t.Fatalf("a damaged row was read as %+v", kept)
 			}
 		}
