@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +22,8 @@ const helpImport = `usage: WEIR_SECRET=… weir import --url URL --key KEY [FLAG
 Sends files of events to the Ingestion API. A line of a file is one event, as
 an item of data[] of POST /v1/event/report; files may be plain, gzip or zstd,
 and - is standard input. A file may also be a raw export, 1001_2024-03-01.zip or
-the CSV in it; see below. The secret of the data source comes from the variable
+the CSV in it; see below. What begins with { has lines, anything else must be a
+raw export. The secret of the data source comes from the variable
 WEIR_SECRET, so that no list of processes shows it.
 
   --url URL        of the server, e.g. http://127.0.0.1:8080
@@ -223,14 +223,15 @@ func (im *importer) readAll(ctx context.Context, s *inputFile, raw *rawImport, t
 		return err
 	}
 	defer done()
-	start, _ := text.Peek(max(len(rawStart), len(trackingStart))) // a shorter file has lines
-	switch {
-	case bytes.HasPrefix(start, []byte(rawStart)):
-		return raw.gather(ctx, s, newCSVReader(text), im.note, im.reject)
-	case bytes.HasPrefix(start, []byte(trackingStart)):
-		return errors.New("a file of custom events or exceptions does not have all of an event: import the raw file of the day")
+	switch first, err := firstByte(text); {
+	case err != nil:
+		return err
+	case first == 0 && isExportName(s.name):
+		return errEmptyExport
+	case first == 0 || first == '{':
+		return im.readLines(ctx, s, text, to)
 	}
-	return im.readLines(ctx, s, text, to)
+	return raw.gather(ctx, s, newCSVReader(text), im.note, im.reject)
 }
 
 // readLines splits a file of lines into batches and passes them to the senders.

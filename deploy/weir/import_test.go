@@ -116,7 +116,7 @@ func TestImportSendsEveryFormat(t *testing.T) {
 	_ = z.Close()
 	e := &fakeIngest{}
 	code, stdout, stderr, _ := imported(t, e, nil, map[string][]byte{
-		"a.ndjson": append(lines(3), "\n  \r\n"...), "b.gz": gz.Bytes(), "c.zst": zst.Bytes(), "empty": nil,
+		"a.ndjson": append([]byte(byteOrderMark+"\n \t"), append(lines(3), "\n  \r\n"...)...), "b.gz": gz.Bytes(), "c.zst": zst.Bytes(), "empty": nil,
 	})
 	if code != 0 || len(e.got) != 2003 || e.largest > batchEvents {
 		t.Errorf("exit %d, %d events, at most %d in a request; want 0, 2003, %d\n%s%s", code, len(e.got), e.largest, batchEvents, stdout, stderr)

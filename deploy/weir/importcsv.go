@@ -18,6 +18,7 @@ const maxCSVRecord = 16 << 20
 type csvReader struct {
 	in   *bufio.Reader
 	line int    // of the next byte, from 1
+	last byte   // that was read
 	text []byte // the fields of the record, one after the other
 	ends []int  // where each field ends in text
 }
@@ -114,6 +115,9 @@ func (c *csvReader) readQuoted() (last bool, err error) {
 // readByte reads a byte, counts lines, and refuses a record that is too long.
 func (c *csvReader) readByte() (byte, error) {
 	b, err := c.in.ReadByte()
+	if err == nil {
+		c.last = b
+	}
 	if err == nil && b == '\n' {
 		c.line++
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/fnv"
 	"io"
 	"iter"
@@ -56,11 +57,14 @@ func (r *rawImport) close() {
 func (r *rawImport) gather(ctx context.Context, s *inputFile, in *csvReader, note func(string), reject func(item, schemas.ItemError) error) error {
 	header, _, err := in.read()
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errNotRaw, err)
 	}
 	d, missing, err := newRawDecoder(header)
 	if err != nil {
 		return err
+	}
+	if in.last != '\n' {
+		return errors.New("ends within the header: download it again")
 	}
 	if missing != nil {
 		note(missingColumns(s.name, missing))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -14,11 +15,11 @@ import (
 	"weir/schemas"
 )
 
-// rawStart begins every file of raw events, of this version and of those before.
-const rawStart = schemas.RawID + "," + schemas.RawReceived + "," + schemas.RawTime + ","
+// errNotRaw is a file that is neither a raw export nor begins with an event.
+var errNotRaw = errors.New("not a raw export")
 
-// trackingStart begins the files of custom events and of exceptions.
-const trackingStart = "Timestamp,Client ID,"
+// errTracking is a file that begins with the columns Timestamp and Client ID.
+var errTracking = fmt.Errorf("%w: a file of custom events or exceptions does not have all of an event: import the raw file of the day", errNotRaw)
 
 // rawTimeLayout is the form of received and time.
 const rawTimeLayout = "2006-01-02T15:04:05.000Z"
@@ -62,7 +63,7 @@ type rawEvent struct {
 
 // rawDecoder makes events of the rows of one file. It belongs to one goroutine.
 type rawDecoder struct {
-	columns map[string]int // place of each known column
+	columns map[string]int // place of each known column, by its name in package schemas
 	width   int            // fields of a row
 	fields  [][]byte       // of the row being decoded
 	buf     []byte
@@ -70,27 +71,50 @@ type rawDecoder struct {
 	bad     *schemas.ItemError
 }
 
-// newRawDecoder reads the header of a file. missing are the columns of this version
-// that the file does not have.
+// newRawDecoder reads the header of a file, whose columns may have any order. missing
+// are the columns of this version that the file does not have.
 func newRawDecoder(header [][]byte) (d *rawDecoder, missing []string, err error) {
 	d = &rawDecoder{columns: map[string]int{}, width: len(header)}
-	for i, name := range header {
-		if _, twice := d.columns[string(name)]; twice {
+	for _, name := range slices.Concat(rawRequired(), rawOptional()) {
+		switch at := placesOf(name, header); len(at) {
+		case 0:
+			missing = append(missing, name)
+		case 1:
+			d.columns[name] = at[0]
+		default:
 			return nil, nil, fmt.Errorf("the header has column %s twice", name)
 		}
-		d.columns[string(name)] = i
 	}
-	for _, name := range rawRequired() {
-		if _, ok := d.columns[name]; !ok {
-			return nil, nil, fmt.Errorf("the header has no column %s: not a file of raw events", name)
-		}
-	}
-	for _, name := range rawOptional() {
-		if _, ok := d.columns[name]; !ok {
-			missing = append(missing, name)
-		}
+	if len(missing) > 0 && slices.Contains(rawRequired(), missing[0]) { // they come first
+		return nil, nil, notRaw(missing[0], header)
 	}
 	return d, missing, nil
+}
+
+// notRaw says what a file is whose header lacks a required column.
+func notRaw(lacks string, header [][]byte) error {
+	if len(placesOf("Timestamp", header)) > 0 && len(placesOf("Client ID", header)) > 0 {
+		return errTracking
+	}
+	return fmt.Errorf("%w: the first line is no JSON object, and as a header it has no column %s", errNotRaw, lacks)
+}
+
+// placesOf returns where a column is in a header: as it is spelled, else in any case,
+// which some programs change.
+func placesOf(name string, header [][]byte) (exact []int) {
+	var folded []int
+	for i, column := range header {
+		if string(column) == name {
+			exact = append(exact, i)
+		}
+		if strings.EqualFold(string(column), name) {
+			folded = append(folded, i)
+		}
+	}
+	if exact == nil {
+		return folded
+	}
+	return exact
 }
 
 // decode makes an event of the fields of a row. The event aliases the decoder until

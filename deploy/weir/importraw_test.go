@@ -168,16 +168,54 @@ func TestImportRefusesOtherFiles(t *testing.T) {
 	}{
 		"custom events":     {[]byte("Timestamp,Client ID,Edition\r\n"), "import the raw file of the day"},
 		"two members":       {zipped(t, "a", "b"), "holds 2 files, want one"},
-		"no column":         {[]byte("id,received,time,x\r\n"), "no column clientId"},
+		"no column":         {[]byte("id,received,time,x\r\n"), "not a raw export: the first line is no JSON object, and as a header it has no column clientId"},
+		"a text":            {[]byte("nonsense"), "not a raw export: the first line is no JSON object, and as a header it has no column id"},
+		"a page":            {[]byte("<p class=\"x\">\n" + string(lines(2))), "not a raw export: line 1"},
+		"an array":          {[]byte("[\n" + string(lines(2))), "f: not a raw export"},
+		"a cut header":      {[]byte(rawHeader[:len(rawHeader)-3]), "f: ends within the header"},
+		"a header at last":  {[]byte(rawHeader13), "f: ends within the header"},
+		"an empty archive":  {zipped(t), "f: the archive holds 0 files, want one"},
+		"an empty member":   {zipped(t, ""), "f: is empty"},
 		"a column twice":    {[]byte(rawHeader + ",id\r\n"), "column id twice"},
 		"open quotes":       {[]byte(rawHeader + "\r\n\"r-1"), "line 2: not a CSV file of RFC 4180: the file ends inside quotes"},
 		"text after quotes": {[]byte(rawHeader + "\r\n\"r-1\"x,"), "text after the closing quote"},
 		"a stray quote":     {[]byte(rawHeader + "\r\nr\"1,"), "a quote in a field"},
 		"a broken archive":  {zipped(t, rawHeader)[:60], "zip"},
 	} {
-		code, _, stderr, _ := imported(t, &fakeIngest{}, nil, map[string][]byte{"f": c.text})
-		if code != 1 || !strings.Contains(stderr, c.want) {
-			t.Errorf("%s: exit %d, %s; want %s", what, code, stderr, c.want)
+		e := &fakeIngest{}
+		code, _, stderr, dir := imported(t, e, nil, map[string][]byte{"f": c.text, "good.csv": []byte(rawHeader13 + "\r\n" + row("r-1", rawDay, 1, "a", "", 0, 1))})
+		left, _ := filepath.Glob(filepath.Join(dir, "*.rejected"))
+		if code != 1 || !strings.Contains(stderr, c.want) || len(e.got) > 0 || len(left) > 0 {
+			t.Errorf("%s: exit %d, %s; want %s; sent %v, left %v", what, code, stderr, c.want, e.got, left)
+		}
+	}
+	for _, name := range []string{"a.zip", "b.CSV"} {
+		for _, text := range []string{"", "\xef\xbb\xbf\r\n"} {
+			code, _, stderr, _ := imported(t, &fakeIngest{}, nil, map[string][]byte{name: []byte(text)})
+			if code != 1 || !strings.Contains(stderr, name+": is empty, a raw export has a header at least") {
+				t.Errorf("%s of %q: exit %d, %s", name, text, code, stderr)
+			}
+		}
+	}
+}
+
+// TestImportFindsColumnsByName: a raw file that another program wrote again, with its
+// columns in another order and case and a byte order mark, is read as the original.
+func TestImportFindsColumnsByName(t *testing.T) {
+	const want = `,"euid":"7","event_name":"Save","itime":1709284500042,"properties":{"$client":{"ram":1}}}`
+	for name, text := range map[string]string{
+		"order": "$client,client,offset,shard,name,clientId,time,received,id\n" + `"{""ram"":1}",{},4,1,Save,7,` + rawDay + "," + rawDay + ",r-1\n",
+		"case":  "\xef\xbb\xbf" + `"ID",Received,TIME,clientid,NAME,$Client,SHARD,Offset,Client` + "\r\nr-1," + rawDay + "," + rawDay + `,7,Save,"{""ram"":1}",1,4,{}` + "\r\n",
+		"exact": "ID,id,received,time,clientId,name,$client,shard,offset\nx,r-1," + rawDay + "," + rawDay + `,7,Save,"{""ram"":1}",1,4` + "\n",
+	} {
+		e := &fakeIngest{}
+		code, _, stderr, _ := imported(t, e, nil, map[string][]byte{"f": []byte(text)})
+		var wanted map[string]any
+		if err := json.Unmarshal([]byte(`{"geoip":"off","random_id":"r-1"`+want), &wanted); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]map[string]any{wanted}, e.got); code != 0 || diff != "" {
+			t.Errorf("%s: exit %d, %s\n-want +got\n%s", name, code, stderr, diff)
 		}
 	}
 }

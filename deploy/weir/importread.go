@@ -13,6 +13,8 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -69,7 +71,9 @@ func openInputs(names []string, stdin io.Reader) ([]*inputFile, error) {
 		}
 		s.in = f
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-			s.size = info.Size()
+			if s.size = info.Size(); s.size == 0 && isExportName(name) {
+				errs = append(errs, fmt.Errorf("%s: %w", name, errEmptyExport))
+			}
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -125,11 +129,50 @@ func unzip(s *inputFile, read *atomic.Int64) (io.Reader, func(), error) {
 	if len(z.File) != 1 {
 		return nil, nil, fmt.Errorf("the archive holds %d files, want one", len(z.File))
 	}
+	if z.File[0].UncompressedSize64 == 0 {
+		return nil, nil, errEmptyExport
+	}
 	text, err := z.File[0].Open()
 	if err != nil {
 		return nil, nil, err
 	}
 	return text, func() { _ = text.Close() }, nil // only read
+}
+
+// byteOrderMark begins files of UTF-8 that some programs for Windows write.
+const byteOrderMark = "\xef\xbb\xbf"
+
+// firstByte skips a byte order mark and returns the first byte that is no white space,
+// or 0 if there is none in a buffer. It reads no further: standard input may be slow.
+func firstByte(text *bufio.Reader) (byte, error) {
+	for n := 1; n <= text.Size(); n++ {
+		start, err := text.Peek(n)
+		if err != nil {
+			return 0, ignoreEOF(err)
+		}
+		switch last := start[n-1]; {
+		case bytes.Equal(start, []byte(byteOrderMark)):
+			_, _ = text.Discard(n) // they were peeked at
+			n = 0
+		case !bytes.HasPrefix([]byte(byteOrderMark), start) && !strings.ContainsRune(" \t\r\n\v\f", rune(last)):
+			return last, nil
+		}
+	}
+	return 0, nil
+}
+
+// errEmptyExport is what is left of a download that failed: a raw export has a header
+// at least.
+var errEmptyExport = errors.New("is empty, a raw export has a header at least: download it again")
+
+// isExportName reports whether a file of the name must be a raw export. A file of lines
+// may be empty.
+func isExportName(name string) bool {
+	switch strings.ToLower(filepath.Ext(name)) {
+	case ".zip", ".csv":
+		return true
+	}
+	return false
 }
 
 // items yields the lines of a file.
@@ -188,7 +231,7 @@ func decompress(r io.Reader) (_ io.Reader, done func(), err error) {
 	b := bufio.NewReaderSize(r, readBuffer)
 	magic, _ := b.Peek(4) // a shorter file is not compressed
 	switch {
-	case bytes.Equal(magic, []byte("PK\x03\x04")):
+	case bytes.Equal(magic, []byte("PK\x03\x04")), bytes.Equal(magic, []byte("PK\x05\x06")): // the latter holds no files
 		return nil, nil, errZip
 	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
 		z, err := gzip.NewReader(b)
