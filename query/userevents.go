@@ -235,29 +235,33 @@ func without(list []int64, v int64) []int64 {
 	return slices.DeleteFunc(slices.Clone(list), func(x int64) bool { return x == v })
 }
 
-// sameCustomer keeps the users that customer also names.
+// sameCustomer keeps the users that customer also names. The switch is read only
+// for users of products in which it names nobody.
 func (a *userEventsAPI) sameCustomer(ctx context.Context, found users, customer int64) (users, error) {
-	var same users
-	allowed, err := registry.ProductsWithEUIDAsRef(ctx, a.registry, found.products())
-	if err != nil {
-		return nil, err
-	}
+	var same, unnamed users
 	for _, u := range found {
 		client, err := a.registry.ResolveIdentity(ctx, u.product, "customer_id", strconv.FormatInt(customer, 10))
-		if errors.Is(err, registry.ErrNotFound) {
-			client, err = 0, nil // nobody
-			if slices.Contains(allowed, u.product) {
-				client = customer
+		switch {
+		case errors.Is(err, registry.ErrNotFound):
+			if u.client == customer {
+				unnamed = append(unnamed, u)
 			}
-		}
-		if err != nil {
+		case err != nil:
 			return nil, err
-		}
-		if client == u.client {
+		case client == u.client:
 			same = append(same, u)
 		}
 	}
-	return same, nil
+	if len(unnamed) == 0 {
+		return same, nil
+	}
+	allowed, err := registry.ProductsWithEUIDAsRef(ctx, a.registry, unnamed.products())
+	for _, u := range unnamed {
+		if slices.Contains(allowed, u.product) {
+			same = append(same, u)
+		}
+	}
+	return same, err
 }
 
 func (us users) products() []int64 {
