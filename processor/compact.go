@@ -18,11 +18,12 @@ const (
 	maxGroupsPerCommit = 256      // groups that one commit replaces
 	maxBytesPerCommit  = 32 << 20 // of the data files of such groups; a larger group is replaced alone
 	mergesAtOnce       = 4
+	maxFilesPerMerge   = 8         // a merge holds a row group of each file; more files take several merges
 	firstTierBytes     = 128 << 10 // a tier spans a factor of four in size, the first one ends at twice this
 )
 
 // CompactOptions limit what Compact merges. The zero value merges all data files to
-// one per shard, partition and table.
+// one per shard, partition and table, in rounds of maxFilesPerMerge.
 type CompactOptions struct {
 	Tables   []lake.Table           // nil means all
 	Owned    func(shard int32) bool // limits Compact to the shards for which it returns true; nil means all
@@ -57,25 +58,42 @@ func Compact(ctx context.Context, l *lake.Lake, opts CompactOptions) (CompactRes
 		tables = lake.Tables()
 	}
 	for _, t := range tables {
-		s, err := l.Load(ctx, t)
-		if err != nil {
-			return sum, err
-		}
-		files, err := s.Files(ctx)
-		if err != nil {
-			return sum, err
-		}
-		for _, batch := range commitBatches(opts.groups(files)) {
-			merged, err := mergeAll(ctx, l, t, batch)
-			if err == nil {
-				err = sum.replace(ctx, l, t, merged)
+		for again := true; again; {
+			before := sum
+			var err error
+			if again, err = sum.compactOnce(ctx, l, t, opts); err != nil {
+				return sum, err
 			}
-			if err != nil {
-				return sum, fmt.Errorf("compact %s: %w", t, err)
-			}
+			// Files that another writer replaces, or that are too large to become fewer,
+			// would otherwise be tried for ever.
+			again = again && sum.Merged-before.Merged > sum.Written-before.Written
 		}
 	}
 	return sum, nil
+}
+
+// compactOnce merges the groups of t once. It reports whether a group had more
+// files than one merge takes, so that the files made are to be merged too.
+func (r *CompactResult) compactOnce(ctx context.Context, l *lake.Lake, t lake.Table, opts CompactOptions) (again bool, err error) {
+	s, err := l.Load(ctx, t)
+	if err != nil {
+		return false, err
+	}
+	files, err := s.Files(ctx)
+	if err != nil {
+		return false, err
+	}
+	groups, again := opts.groups(files)
+	for _, batch := range commitBatches(groups) {
+		merged, err := mergeAll(ctx, l, t, batch)
+		if err == nil {
+			err = r.replace(ctx, l, t, merged)
+		}
+		if err != nil {
+			return false, fmt.Errorf("compact %s: %w", t, err)
+		}
+	}
+	return again, nil
 }
 
 // replacement is a group of data files and the files that replace them.
@@ -157,8 +175,10 @@ type groupKey struct {
 	tier      int // of their size; 0 unless CompactOptions.Tiered
 }
 
-// groups returns the data files to merge with each other, in a stable order.
-func (o CompactOptions) groups(files []lake.DataFile) [][]lake.DataFile {
+// groups returns the data files to merge with each other, at most
+// maxFilesPerMerge in a group, in a stable order. more reports that a partition of
+// a shard has several groups.
+func (o CompactOptions) groups(files []lake.DataFile) (groups [][]lake.DataFile, more bool) {
 	byKey := map[groupKey][]lake.DataFile{}
 	for _, f := range files {
 		if o.Owned != nil && !o.Owned(f.Shard) || o.MaxBytes > 0 && f.Bytes >= o.MaxBytes {
@@ -170,13 +190,19 @@ func (o CompactOptions) groups(files []lake.DataFile) [][]lake.DataFile {
 		}
 		byKey[key] = append(byKey[key], f)
 	}
-	var groups [][]lake.DataFile
+	least := max(o.MinFiles, 2)
 	for _, key := range slices.SortedFunc(maps.Keys(byKey), groupKey.compare) {
-		if len(byKey[key]) >= max(o.MinFiles, 2) {
-			groups = append(groups, byKey[key])
+		if len(byKey[key]) < least {
+			continue
+		}
+		more = more || len(byKey[key]) > maxFilesPerMerge
+		for part := range slices.Chunk(byKey[key], maxFilesPerMerge) {
+			if len(part) >= min(least, maxFilesPerMerge) {
+				groups = append(groups, part)
+			}
 		}
 	}
-	return groups
+	return groups, more
 }
 
 func (a groupKey) compare(b groupKey) int {

@@ -21,7 +21,8 @@ func TestCompactionGroups(t *testing.T) {
 	check := func(name string, o CompactOptions, want ...int) {
 		t.Helper()
 		var sizes []int
-		for _, g := range o.groups(files) {
+		groups, _ := o.groups(files)
+		for _, g := range groups {
 			sizes = append(sizes, len(g))
 			for _, f := range g {
 				if f.Shard != g[0].Shard || f.Partition != g[0].Partition {
@@ -38,6 +39,11 @@ func TestCompactionGroups(t *testing.T) {
 	check("only groups of three", CompactOptions{MaxBytes: 1 << 20, MinFiles: 3}, 3)
 	check("by size", CompactOptions{Tiered: true}, 2, 3)
 	check("only owned shards", CompactOptions{Owned: func(shard int32) bool { return shard == 0 }}, 3)
+	for range 17 {
+		files = append(files, file(2, 1, 10))
+	}
+	check("at most 8 at once", CompactOptions{}, 3, 3, 8, 8) // the last one waits for the next round
+	check("at most 8 at once, 3 or more", CompactOptions{MinFiles: 3}, 3, 3, 8, 8)
 }
 
 // fillCuts commits n cuts of shard 0, so that each table has n data files.
@@ -67,6 +73,23 @@ func TestCompactLeavesOneDataFile(t *testing.T) {
 		if did, err := Compact(t.Context(), w.openLake(), CompactOptions{}); err != nil || did.Merged != 0 {
 			t.Errorf("compact again = %+v, %v; want nothing to do", did, err)
 		}
+	})
+}
+
+// TestCompactInRounds has more files than one merge takes.
+func TestCompactInRounds(t *testing.T) {
+	withHarness(t, 1, func(t *testing.T, w *harness) {
+		w.fillCuts(maxFilesPerMerge + 3)
+		did, err := Compact(t.Context(), w.openLake(), CompactOptions{})
+		if err != nil || did.Merged != 6*(maxFilesPerMerge+3+2) || did.Written != 6*3 {
+			t.Errorf("compact = %+v, %v; want 8 and 3 data files of each table to become 2, and these one", did, err)
+		}
+		for _, table := range lake.Tables() {
+			if n := len(w.files(table)); n != 1 {
+				t.Errorf("%s has %d data files, want 1", table, n)
+			}
+		}
+		w.checkDone()
 	})
 }
 

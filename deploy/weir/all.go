@@ -18,9 +18,6 @@ import (
 	"weir/schemas/topic"
 )
 
-// allMemory is the soft memory limit of `weir all` without memory.limit; bytes.
-const allMemory = 448 << 20
-
 // helpAll lists every setting, generated from Config.
 func helpAll() string {
 	var b strings.Builder
@@ -109,9 +106,6 @@ func (p *process) loadAll(args []string) (Config, error) {
 	}
 	if err := errors.Join(append(foreign, cfg.validate(), noArguments(rest))...); err != nil {
 		return cfg, usageError{err}
-	}
-	if cfg.Memory.Limit == 0 {
-		cfg.Memory.Limit = allMemory
 	}
 	if cfg.Cluster.Secret == "" {
 		cfg.Cluster.Secret = randomText(32) // query and processor are both this process

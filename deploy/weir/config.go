@@ -73,7 +73,7 @@ type adminConfig struct {
 // harder near the limit; it is not a bound. The limits of each service bound what
 // is held.
 type memoryConfig struct {
-	Limit bytesize `key:"limit" default:"0" help:"soft limit of the Go heap; 0 means 448MiB in weir all and none elsewhere. The variable GOMEMLIMIT wins"`
+	Limit bytesize `key:"limit" default:"0" help:"soft limit of the Go heap; 0 means 448MiB in weir all, and elsewhere 192MiB and what the limits of the services allow. The variable GOMEMLIMIT wins"`
 }
 
 // embeddedConfig configures the parts of package embedded. Only weir all has them.
