@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"weir/schemas"
+	"weir/schemas/clientaddr"
 	"weir/schemas/registry"
 )
 
@@ -57,7 +58,7 @@ func TestCredentials(t *testing.T) {
 // TestWrongPasswordsAreThrottled: a client that sends many wrong passwords must
 // wait, and no other client must.
 func TestWrongPasswordsAreThrottled(t *testing.T) {
-	b := newPasswords(nil, false)
+	b := newPasswords(nil, clientaddr.Proxies{})
 	ann, bob := [32]byte{1}, [32]byte{2}
 	for range attemptBurst {
 		if !b.mayTry(ann) {

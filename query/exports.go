@@ -13,6 +13,7 @@ import (
 
 	"weir/query/export"
 	"weir/schemas"
+	"weir/schemas/clientaddr"
 )
 
 const (
@@ -24,9 +25,9 @@ const (
 type exportFiles struct {
 	responder
 	files          *export.Files
-	publicEndpoint string // see Config.PublicEndpoint
-	directLinks    bool   // see Config.DirectLinks
-	trustProxy     bool   // see Config.TrustProxy
+	publicEndpoint string             // see Config.PublicEndpoint
+	directLinks    bool               // see Config.DirectLinks
+	proxies        clientaddr.Proxies // see Config.Proxies
 }
 
 // ofKind makes a question about a product one about its exports of one kind.
@@ -163,7 +164,7 @@ func (e exportFiles) storeEndpoint(r *http.Request) string {
 	if e.publicEndpoint != "" || e.directLinks {
 		return e.publicEndpoint
 	}
-	if overHTTPS(r, e.trustProxy) {
+	if overHTTPS(r, e.proxies) {
 		return "https://" + r.Host
 	}
 	return "http://" + r.Host

@@ -3,7 +3,6 @@ package query
 import (
 	"crypto/sha256"
 	"errors"
-	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"weir/schemas"
+	"weir/schemas/clientaddr"
 	"weir/schemas/registry"
 )
 
@@ -27,8 +27,8 @@ const (
 // right password is cached for passwordTTL, and wrong ones are throttled: per
 // email and address, so that nobody can lock somebody else out.
 type passwords struct {
-	registry   *registry.Registry
-	trustProxy bool // the client's address is the one that a proxy names
+	registry *registry.Registry
+	proxies  clientaddr.Proxies // see Config.Proxies
 
 	mu    sync.Mutex // guards the maps
 	right map[[sha256.Size]byte]rightPassword
@@ -40,9 +40,9 @@ type rightPassword struct {
 	until     time.Time
 }
 
-func newPasswords(reg *registry.Registry, trustProxy bool) *passwords {
+func newPasswords(reg *registry.Registry, proxies clientaddr.Proxies) *passwords {
 	return &passwords{
-		registry: reg, trustProxy: trustProxy,
+		registry: reg, proxies: proxies,
 		right: map[[sha256.Size]byte]rightPassword{}, wrong: map[[sha256.Size]byte]*rate.Limiter{},
 	}
 }
@@ -53,7 +53,7 @@ func (p *passwords) authenticate(r *http.Request, email, password string) (regis
 	if principal, ok := p.cached(key); ok {
 		return principal, nil
 	}
-	from := sha256.Sum256([]byte(strings.ToLower(email) + "\x00" + p.clientAddr(r)))
+	from := sha256.Sum256([]byte(strings.ToLower(email) + "\x00" + p.clientAddr(r).String()))
 	if !p.mayTry(from) {
 		return registry.Principal{}, &schemas.RequestError{
 			Status: http.StatusTooManyRequests, Code: "too_many_attempts", Detail: "Too many wrong passwords",
@@ -72,25 +72,9 @@ func (p *passwords) authenticate(r *http.Request, email, password string) (regis
 	return principal, nil
 }
 
-// clientAddr is the address of the client. Of X-Forwarded-For only the last
-// element was written by the proxy; the elements before it a client could make
-// up, to have another address with every guess.
-func (p *passwords) clientAddr(r *http.Request) string {
-	if lines := r.Header.Values("X-Forwarded-For"); p.trustProxy && len(lines) > 0 {
-		line := lines[len(lines)-1]
-		last := strings.TrimSpace(line[strings.LastIndexByte(line, ',')+1:])
-		if addr, err := netip.ParseAddr(strings.Trim(last, "[]")); err == nil {
-			return addr.Unmap().String()
-		}
-		if both, err := netip.ParseAddrPort(last); err == nil {
-			return both.Addr().Unmap().String()
-		}
-	}
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
+// clientAddr is the address under which attempts of a client count.
+func (p *passwords) clientAddr(r *http.Request) netip.Addr {
+	return clientaddr.Group(p.proxies.Client(r))
 }
 
 // cached returns the user of a password that was right less than passwordTTL ago. key

@@ -50,6 +50,7 @@ import (
 
 	"weir/query/export"
 	"weir/query/view"
+	"weir/schemas/clientaddr"
 	"weir/schemas/lake"
 	"weir/schemas/objects"
 	"weir/schemas/registry"
@@ -75,10 +76,13 @@ type Config struct {
 	DirectLinks    bool          // without PublicEndpoint, links lead to the store's own address, because this process does not proxy them
 	Origins        []string      // values of Origin that the Reporting API allows besides its own host; nil means https://analytics.revenera.com
 	AllowedOrigins []string      // values of Origin whose pages may read answers of the User Events API and the Events API; "*" is every one, nil none
-	TrustProxy     bool          // believe X-Forwarded-Proto, for Secure cookies and https links, and the last X-Forwarded-For, for wrong passwords
 	Builds         int           // export files built at once; 0 means 2
 	DeflateLevel   int           // of export files, 1 (fast) to 9 (small); 0 means 1
 	CloseEvery     time.Duration // how often to look for days that have closed; 0 means 1m
+
+	// Proxies are those whose X-Forwarded-For is believed, for limits per address, and whose
+	// X-Forwarded-Proto, for Secure cookies and https links.
+	Proxies clientaddr.Proxies
 }
 
 func (c Config) withDefaults() Config {
@@ -160,7 +164,7 @@ func newService(cfg Config, deps Deps, bucket export.Bucket) (*Service, error) {
 		return nil, err
 	}
 	respond := responder{limits: limits{maxBody: cfg.MaxBody, writeStall: cfg.WriteStall}, views: s.views}
-	passwords := newPasswords(deps.Registry, cfg.TrustProxy)
+	passwords := newPasswords(deps.Registry, cfg.Proxies)
 	tokens := credentials{registry: deps.Registry, passwords: passwords}
 	s.router = &router{limits: respond.limits, log: deps.Log, metrics: m}
 	s.userEvents = userEventsAPI{responder: respond, registry: deps.Registry, credentials: tokens, cors: listCORS(cfg.AllowedOrigins)}

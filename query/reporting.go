@@ -59,11 +59,11 @@ type reportingAPI struct {
 }
 
 func newReportingAPI(cfg Config, reg *registry.Registry, respond responder, passwords *passwords, files *export.Files) reportingAPI {
-	s := &sessions{responder: respond, registry: reg, passwords: passwords, trustProxy: cfg.TrustProxy}
+	s := &sessions{responder: respond, registry: reg, passwords: passwords, proxies: cfg.Proxies}
 	return reportingAPI{
 		origins:    cfg.Origins,
 		sessions:   s,
-		exports:    exportFiles{responder: respond, files: files, publicEndpoint: cfg.PublicEndpoint, directLinks: cfg.DirectLinks, trustProxy: cfg.TrustProxy},
+		exports:    exportFiles{responder: respond, files: files, publicEndpoint: cfg.PublicEndpoint, directLinks: cfg.DirectLinks, proxies: cfg.Proxies},
 		reports:    reports{responder: respond, registry: reg, bytes: cfg.ReportBytes},
 		licenses:   licenseKeys{responder: respond, registry: reg},
 		tracking:   eventTracking{responder: respond, registry: reg},

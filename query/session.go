@@ -11,6 +11,7 @@ import (
 
 	"weir/query/view"
 	"weir/schemas"
+	"weir/schemas/clientaddr"
 	"weir/schemas/registry"
 )
 
@@ -24,9 +25,9 @@ const (
 // through that have a session.
 type sessions struct {
 	responder
-	registry   *registry.Registry
-	passwords  *passwords
-	trustProxy bool // see Config.TrustProxy
+	registry  *registry.Registry
+	passwords *passwords
+	proxies   clientaddr.Proxies // see Config.Proxies
 }
 
 // productQuestion is a question about one product, by a user who may see it.
@@ -239,18 +240,18 @@ func (s *sessions) logout(w http.ResponseWriter, r *http.Request) error {
 // hidden from scripts, which need to read the other one.
 func (s *sessions) setCookie(w http.ResponseWriter, r *http.Request, name, value string) {
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure where the client speaks https, HttpOnly where it is a secret
-		Name: name, Value: value, Path: "/", HttpOnly: name == cookieSession, Secure: overHTTPS(r, s.trustProxy), SameSite: http.SameSiteLaxMode,
+		Name: name, Value: value, Path: "/", HttpOnly: name == cookieSession, Secure: overHTTPS(r, s.proxies), SameSite: http.SameSiteLaxMode,
 	})
 }
 
 func (s *sessions) dropCookie(w http.ResponseWriter, r *http.Request, name string) {
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // as it was set
-		Name: name, Path: "/", HttpOnly: name == cookieSession, Secure: overHTTPS(r, s.trustProxy), SameSite: http.SameSiteLaxMode, MaxAge: -1,
+		Name: name, Path: "/", HttpOnly: name == cookieSession, Secure: overHTTPS(r, s.proxies), SameSite: http.SameSiteLaxMode, MaxAge: -1,
 	})
 }
 
 // overHTTPS reports whether the client used https, to this server or to a proxy
 // that it trusts.
-func overHTTPS(r *http.Request, trustProxy bool) bool {
-	return r.TLS != nil || trustProxy && r.Header.Get("X-Forwarded-Proto") == "https"
+func overHTTPS(r *http.Request, proxies clientaddr.Proxies) bool {
+	return r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" && proxies.Trusts(r)
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"weir/schemas/clientaddr"
 )
 
 func TestLoginIsThrottled(t *testing.T) {
@@ -44,46 +46,48 @@ func TestLoginIsThrottled(t *testing.T) {
 	})
 }
 
-func TestClientAddress(t *testing.T) {
-	for _, c := range []struct {
-		trust     bool
-		forwarded []string
+// TestLoginsBehindProxies: attempts count per client, of which a proxy passes on many.
+func TestLoginsBehindProxies(t *testing.T) {
+	for name, c := range map[string]struct {
+		trusted   []string
+		forwarded string
 		want      string
 	}{
-		{false, nil, "192.0.2.1"},
-		{false, []string{"203.0.113.7"}, "192.0.2.1"}, // not trusted
-		{true, nil, "192.0.2.1"},
-		{true, []string{"203.0.113.7"}, "203.0.113.7"},
-		{true, []string{"10.9.9.9, 203.0.113.7"}, "203.0.113.7"},
-		{true, []string{"203.0.113.7", "10.9.9.9,203.0.113.8"}, "203.0.113.8"},
-		{true, []string{"203.0.113.7:4711"}, "203.0.113.7"},
-		{true, []string{"2001:db8::1"}, "2001:db8::1"},
-		{true, []string{"[2001:db8::1]:4711"}, "2001:db8::1"},
-		{true, []string{"::ffff:203.0.113.7"}, "203.0.113.7"},
-		{true, []string{"203.0.113.7, unknown"}, "192.0.2.1"},
-		{true, []string{""}, "192.0.2.1"},
+		"nobody is trusted":  {nil, "203.0.113.7", "192.0.2.1"},
+		"a proxy is trusted": {[]string{"192.0.2.0/24"}, "10.9.9.9, 203.0.113.7", "203.0.113.7"},
+		"one network counts": {[]string{"192.0.2.0/24"}, "2001:db8::1:2:3:4", "2001:db8::"},
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil)
-		r.Header["X-Forwarded-For"] = c.forwarded
-		if got := newPasswords(nil, c.trust).clientAddr(r); got != c.want {
-			t.Errorf("trust %v, %q: %s, want %s", c.trust, c.forwarded, got, c.want)
+		r.Header.Set("X-Forwarded-For", c.forwarded)
+		if got := newPasswords(nil, trusted(t, c.trusted...)).clientAddr(r); got.String() != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
 	}
 }
 
+// trusted returns proxies of a list.
+func trusted(t *testing.T, list ...string) clientaddr.Proxies {
+	t.Helper()
+	proxies, err := clientaddr.New(list, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return proxies
+}
+
 func TestCookies(t *testing.T) {
 	for name, c := range map[string]struct {
-		trust  bool
+		trust  []string
 		change func(*http.Request)
 		secure bool
 	}{
-		"http":                {false, func(*http.Request) {}, false},
-		"https":               {false, func(r *http.Request) { r.TLS = &tls.ConnectionState{} }, true},
-		"a trusted proxy":     {true, func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "https") }, true},
-		"an untrusted header": {false, func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "https") }, false},
+		"http":                {nil, func(*http.Request) {}, false},
+		"https":               {nil, func(r *http.Request) { r.TLS = &tls.ConnectionState{} }, true},
+		"a trusted proxy":     {[]string{"192.0.2.1"}, func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "https") }, true},
+		"an untrusted header": {[]string{"192.0.2.2"}, func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "https") }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newExportWorld(t, Config{TrustProxy: c.trust})
+			w := newExportWorld(t, Config{Proxies: trusted(t, c.trust...)})
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v3/auth/web",
 				strings.NewReader(`{"userName":"ann@example.org","password":"`+worldPassword+`"}`))
 			r.AddCookie(&http.Cookie{Name: cookieCsrf, Value: "any"})

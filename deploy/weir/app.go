@@ -19,6 +19,7 @@ import (
 	"weir/ingest"
 	"weir/processor"
 	"weir/query"
+	"weir/schemas/clientaddr"
 	"weir/schemas/lake"
 	"weir/schemas/objects"
 	"weir/schemas/openapi"
@@ -43,7 +44,8 @@ type app struct {
 	layout   topic.Layout
 	lake     *lake.Lake
 	exports  *objects.Bucket
-	full     func() error // why ingest cannot take more, or nil; a nil func means never full
+	proxies  clientaddr.Proxies // whose X-Forwarded-For is believed
+	full     func() error       // why ingest cannot take more, or nil; a nil func means never full
 
 	main, tail, admin net.Listener
 	probes            []probe
@@ -56,6 +58,7 @@ type app struct {
 // newApp does not use the network or the disk.
 func (p *process) newApp(cfg Config, r roles) *app {
 	a := &app{cfg: cfg, roles: r, log: p.logger(cfg.Log), metrics: prometheus.NewRegistry(), mux: http.NewServeMux()}
+	a.proxies, _ = cfg.trustedProxies() // validate has reported its error
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
 	if p.getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(cfg.memoryLimit(r))
@@ -268,7 +271,7 @@ func (a *app) buildQuery(context.Context) error {
 		ReportBytes: int64(c.ReportBytes), WriteStall: c.WriteStall, DownloadTTL: c.DownloadTTL, PublicEndpoint: c.PublicEndpoint,
 		DirectLinks:    a.cfg.S3.Endpoint == "", // clients reach AWS themselves, so no proxy is mounted
 		AllowedOrigins: c.AllowedOrigins,
-		Origins:        c.Origins, TrustProxy: c.TrustProxy, Builds: c.Builds, DeflateLevel: c.DeflateLevel, CloseEvery: c.CloseEvery,
+		Origins:        c.Origins, Proxies: a.proxies, Builds: c.Builds, DeflateLevel: c.DeflateLevel, CloseEvery: c.CloseEvery,
 	}, query.Deps{
 		Registry: a.registry, Lake: a.lake, Exports: a.exports, Tail: tailClient, Log: a.log, Metrics: a.metrics,
 	})

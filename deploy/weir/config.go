@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"weir/schemas/clientaddr"
 )
 
 // Config has every setting of every server process. The tags of a field give its
@@ -61,6 +63,7 @@ type httpConfig struct {
 	IdleTimeout    time.Duration `key:"idle_timeout" default:"2m" help:"time after which an idle connection is closed"`
 	MaxHeaderBytes bytesize      `key:"max_header_bytes" default:"64KiB" help:"size of the header of one request"`
 	DrainTimeout   time.Duration `key:"drain_timeout" default:"30s" help:"time for requests in flight to end when the process stops"`
+	TrustedProxies []string      `key:"trusted_proxies" help:"addresses and networks (10.0.0.0/8) of the proxies that set X-Forwarded-For and X-Forwarded-Proto; every limit per address then counts the address that the first of them saw"`
 }
 
 // adminConfig is the address for operators. It has no authentication, so its
@@ -174,7 +177,7 @@ type queryConfig struct {
 	PublicEndpoint string        `key:"public_endpoint" help:"URL of the object store as clients see it; empty serves downloads through the address of the request, or, when s3.endpoint is empty, links to AWS"`
 	Origins        []string      `key:"origins" default:"https://analytics.revenera.com" help:"values of Origin that the Reporting API accepts besides its own"`
 	AllowedOrigins []string      `key:"allowed_origins" help:"origins whose pages may read answers of the User Events API and the Events API in a browser, * for all"`
-	TrustProxy     bool          `key:"trust_proxy" default:"false" help:"trust X-Forwarded-Proto and the last address of X-Forwarded-For; only behind a proxy that sets both"`
+	TrustProxy     bool          `key:"trust_proxy" default:"false" help:"as http.trusted_proxies, for whoever connects: only where clients cannot pass the proxy by. Prefer http.trusted_proxies"`
 	Builds         int           `key:"builds" default:"2" help:"download files that are built at the same time"`
 	DeflateLevel   int           `key:"deflate_level" default:"1" help:"compression of download files; 1 is fast, 9 is small"`
 	CloseEvery     time.Duration `key:"close_every" default:"1m" help:"how often to check for days that have closed"`
@@ -246,10 +249,13 @@ func (c *Config) makePathsAbsolute() error {
 func (c *Config) validate() error {
 	var errs []error
 	bad := func(key, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("%s %s", key, fmt.Sprintf(format, args...)))
+		errs = append(errs, fmt.Errorf("%s %w", key, fmt.Errorf(format, args...)))
 	}
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		bad("tls.cert", "and tls.key go together")
+	}
+	if _, err := c.trustedProxies(); err != nil {
+		bad("http.trusted_proxies", "has an item that cannot work: %w", err)
 	}
 	if w := c.Processor.DedupeWindow; w < time.Hour || w > 30*24*time.Hour {
 		bad("processor.dedupe_window", "is %s, want 1h to 720h", w)
@@ -282,6 +288,11 @@ func (c *Config) validate() error {
 	}
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(errs...)
+}
+
+// trustedProxies returns the proxies whose headers are believed.
+func (c *Config) trustedProxies() (clientaddr.Proxies, error) {
+	return clientaddr.New(c.HTTP.TrustedProxies, c.Query.TrustProxy)
 }
 
 // isWildcard reports whether host means every address of the machine.

@@ -149,6 +149,7 @@ func TestSettingsThatCannotWork(t *testing.T) {
 	_, err := (&process{}).loadAll([]string{
 		"--tls.cert", "x.pem", "--processor.dedupe-window", "10m", "--s3.export-bucket", "v3",
 		"--processor.listen", ":9095", "--kafka.brokers", "a:1", "--query.deflate-level", "12", "--ingest.max-in-flight", "0", "stray",
+		"--http.trusted-proxies", "10.0.0.0/8,proxy",
 	})
 	if err == nil {
 		t.Fatal("no error")
@@ -156,7 +157,7 @@ func TestSettingsThatCannotWork(t *testing.T) {
 	for _, want := range []string{
 		"tls.cert and tls.key go together", "processor.dedupe_window is 10m0s", `s3.export_bucket is "v3"`,
 		"processor.advertise must be set", "kafka.brokers is set, but weir all brings its own", "query.deflate_level is 12", "ingest.max_in_flight must be more than 0",
-		`unexpected argument "stray"`,
+		`unexpected argument "stray"`, `http.trusted_proxies has an item that cannot work: "proxy" is neither`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("not reported: %s\nin:\n%v", want, err)
