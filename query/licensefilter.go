@@ -3,11 +3,12 @@ package query
 import (
 	"maps"
 	"math"
-	"regexp"
 	"slices"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"weir/schemas/values"
 )
 
 // listFilter is one filter of a list, as it is in the body.
@@ -86,18 +87,18 @@ func (f *listFilter) text() (func(string) bool, error) {
 		if f.Type == "string" {
 			return func(text string) bool { return text == value }, nil
 		}
-		re, err := regexp.Compile(value)
-		if err != nil {
-			return nil, badField(f.field+".value", "is not a regular expression")
+		re, wrong := values.Regexp(value)
+		if wrong != "" {
+			return nil, badField(f.field+".value", wrong)
 		}
 		return re.MatchString, nil
 	case "stringArray":
-		var values []string
-		if json.Unmarshal(f.Value, &values) != nil {
+		var texts []string
+		if json.Unmarshal(f.Value, &texts) != nil {
 			return nil, badField(f.field+".value", "must be an array of strings")
 		}
 		wanted := map[string]bool{}
-		for _, v := range values {
+		for _, v := range texts {
 			wanted[v] = true
 		}
 		return func(text string) bool { return wanted[text] }, nil

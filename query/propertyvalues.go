@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -15,6 +14,7 @@ import (
 	"weir/query/view"
 	"weir/schemas/columns"
 	"weir/schemas/property"
+	"weir/schemas/values"
 )
 
 const (
@@ -107,9 +107,9 @@ func (b *valuesBody) wants(name string) (func(string) bool, error) {
 	case b.Filter.Type == "string":
 		return func(value string) bool { return value == b.Filter.Value }, nil
 	case b.Filter.Type == "regex":
-		re, err := regexp.Compile(b.Filter.Value)
-		if err != nil {
-			return nil, badField("filter.value", "is not a regular expression")
+		re, wrong := values.Regexp(b.Filter.Value)
+		if wrong != "" {
+			return nil, badField("filter.value", wrong)
 		}
 		return re.MatchString, nil
 	}

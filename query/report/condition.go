@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"weir/schemas/values"
 )
 
 // Types of filters and segments, as published. The type says how a value is
@@ -111,9 +113,9 @@ func (c *condition) compileRegex(field string, m members) error {
 	if err := m.read(field, "value", &text, "a string"); err != nil {
 		return err
 	}
-	var err error
-	if c.regex, err = regexp.Compile(text); err != nil {
-		return fieldErrorf(field+".value", "is not a regular expression")
+	var wrong string
+	if c.regex, wrong = values.Regexp(text); wrong != "" {
+		return fieldErrorf(field+".value", "%s", wrong)
 	}
 	return nil
 }

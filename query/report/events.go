@@ -3,12 +3,12 @@ package report
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"weir/schemas"
+	"weir/schemas/values"
 )
 
 // event is the category and the name that events are counted by. As published,
@@ -208,9 +208,9 @@ func textMatch(field, name string, m members) (func(string) bool, error) {
 	case "", typeString:
 		return func(s string) bool { return s == text }, nil
 	case typeRegex:
-		re, err := regexp.Compile(text)
-		if err != nil {
-			return nil, fieldErrorf(field+"."+name, "is not a regular expression")
+		re, wrong := values.Regexp(text)
+		if wrong != "" {
+			return nil, fieldErrorf(field+"."+name, "%s", wrong)
 		}
 		return re.MatchString, nil
 	}
