@@ -15,7 +15,7 @@ ACTIONLINT := v1.7.12
 DEADCODE   := v0.52.0
 export CGO_ENABLED ?= 0
 
-.PHONY: help run demo build test race fuzz bench bench-reports e2e upgrade oracle lint actionlint check ci nightly slow words comments deadcode
+.PHONY: help run demo build test race fuzz bench bench-reports e2e upgrade oracle lint actionlint check ci nightly slow words comments deadcode attack
 
 help: ## Say what each target does.
 	@awk -F':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test: ## Run the tests.
 
 fuzz: ## Run each fuzzer for FUZZTIME; FUZZPART=2/3 runs a third of them.
 	@scripts/fuzz.sh $(FUZZTIME) $(FUZZPART)
+
+attack: build ## Attack a server of its own and print what a neighbour notices. (ARGS="--only REGEXP --seconds N")
+	@$(GO) run ./scripts/attack $(ARGS)
 
 lint: $(TOOLS)/golangci-lint-$(GOLANGCI) actionlint ## Check format and lint. Builds its tools once, into .tools.
 	$< fmt --diff
