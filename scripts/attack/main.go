@@ -117,7 +117,10 @@ func list(w io.Writer, chosen []attack) error {
 
 // attacks lists all attacks in the order of the table. Each area has a file.
 func attacks() []attack {
-	return slices.Concat(floodAttacks())
+	return slices.Concat(
+		floodAttacks(), connectionsAttacks(), memoryAttacks(), questionsAttacks(), placesAttacks(),
+		loginsAttacks(), cardinalityAttacks(), embeddedAttacks(), surroundingsAttacks(),
+	)
 }
 
 // runAll runs the attacks one after the other on one server, or all at once.

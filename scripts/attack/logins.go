@@ -1,0 +1,6 @@
+package main
+
+// loginsAttacks are guesses of passwords.
+func loginsAttacks() []attack {
+	return nil
+}

@@ -1,0 +1,6 @@
+package main
+
+// memoryAttacks are bodies that take memory.
+func memoryAttacks() []attack {
+	return nil
+}

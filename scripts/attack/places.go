@@ -1,0 +1,6 @@
+package main
+
+// placesAttacks are clients that hold places.
+func placesAttacks() []attack {
+	return nil
+}

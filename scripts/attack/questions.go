@@ -1,0 +1,6 @@
+package main
+
+// questionsAttacks are questions that cost much.
+func questionsAttacks() []attack {
+	return nil
+}

@@ -1,0 +1,6 @@
+package main
+
+// surroundingsAttacks are surroundings that stall.
+func surroundingsAttacks() []attack {
+	return nil
+}
