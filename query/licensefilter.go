@@ -8,7 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"weir/schemas/values"
+	"weir/query/cost"
 )
 
 // listFilter is one filter of a list, as it is in the body.
@@ -23,10 +23,10 @@ type listFilter struct {
 }
 
 // parseLicenseFilters reads filters, which all must hold.
-func parseLicenseFilters(filters map[string]jsontext.Value) ([]func(*license) bool, error) {
+func parseLicenseFilters(filters map[string]jsontext.Value, budget *cost.Question) ([]func(*license) bool, error) {
 	var wants []func(*license) bool
 	for _, name := range slices.Sorted(maps.Keys(filters)) {
-		want, err := parseLicenseFilter(name, filters[name])
+		want, err := parseLicenseFilter(name, filters[name], budget)
 		if err != nil {
 			return nil, err
 		}
@@ -37,7 +37,7 @@ func parseLicenseFilters(filters map[string]jsontext.Value) ([]func(*license) bo
 
 // parseLicenseFilter reads the filter on one property. The type of the property
 // decides which types of filters are allowed.
-func parseLicenseFilter(name string, raw jsontext.Value) (func(*license) bool, error) {
+func parseLicenseFilter(name string, raw jsontext.Value, budget *cost.Question) (func(*license) bool, error) {
 	field := "filters." + name
 	switch name {
 	case "autoCollected":
@@ -52,10 +52,10 @@ func parseLicenseFilter(name string, raw jsontext.Value) (func(*license) bool, e
 	}
 	switch name {
 	case "licenseKey":
-		want, err := f.text()
+		want, err := f.text(budget)
 		return func(l *license) bool { return want(l.Key) }, err
 	case "licenseType":
-		want, err := f.text()
+		want, err := f.text(budget)
 		return func(l *license) bool { return want(l.Type) }, err
 	case "addedDate":
 		want, err := f.day()
@@ -77,7 +77,7 @@ func parseLicenseFilter(name string, raw jsontext.Value) (func(*license) bool, e
 }
 
 // text reads a filter of type string, stringArray or regex.
-func (f *listFilter) text() (func(string) bool, error) {
+func (f *listFilter) text(budget *cost.Question) (func(string) bool, error) {
 	switch f.Type {
 	case "string", "regex":
 		var value string
@@ -87,11 +87,11 @@ func (f *listFilter) text() (func(string) bool, error) {
 		if f.Type == "string" {
 			return func(text string) bool { return text == value }, nil
 		}
-		re, wrong := values.Regexp(value)
-		if wrong != "" {
-			return nil, badField(f.field+".value", wrong)
+		pattern, err := compilePattern(budget, f.field+".value", value)
+		if err != nil {
+			return nil, err
 		}
-		return re.MatchString, nil
+		return pattern.MatchString, nil
 	case "stringArray":
 		var texts []string
 		if json.Unmarshal(f.Value, &texts) != nil {

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"weir/query/cost"
 	"weir/query/view"
 	"weir/schemas/lake"
 	"weir/schemas/registry"
@@ -73,7 +75,8 @@ func (lk licenseKeys) list(w http.ResponseWriter, r *http.Request, q productQues
 	if err := lk.readBody(w, r, &body); err != nil {
 		return err
 	}
-	wants, err := parseLicenseFilters(body.Filters)
+	budget := lk.cost.Question()
+	wants, err := parseLicenseFilters(body.Filters, budget)
 	if err != nil {
 		return err
 	}
@@ -90,8 +93,10 @@ func (lk licenseKeys) list(w http.ResponseWriter, r *http.Request, q productQues
 	return lk.answerFromView(w, r, func(ctx context.Context) (*view.View, error) {
 		return lk.views.PlanRollups(ctx, q.product.ID, q.watermark, rollup.WantProperties, lake.Clients)
 	}, func(ctx context.Context, v *view.View) (any, error) {
-		if err := page.gather(ctx, lk.registry, v, q.product.ID); err != nil {
-			return nil, err
+		ctx, end := budget.Begin(ctx)
+		defer end()
+		if err := page.gather(ctx, lk.registry, v, q.product.ID); err != nil || ctx.Err() != nil {
+			return nil, cost.Cause(ctx, cmp.Or(err, ctx.Err()))
 		}
 		return page.answer(), nil
 	})

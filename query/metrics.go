@@ -11,6 +11,7 @@ import (
 type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
+	refused  *prometheus.CounterVec
 }
 
 // newMetrics registers the figures with reg, unless that is nil.
@@ -23,11 +24,14 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "weir_query_request_duration_seconds", Help: "Time from a request's head to the last byte of its answer, by endpoint.",
 			Buckets: prometheus.ExponentialBuckets(0.002, 2.5, 11),
 		}, []string{"endpoint"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_query_refused_total", Help: "Questions answered 400 because they would cost more than they may, by limit, which is a setting below query.",
+		}, []string{"limit"}),
 	}
 	if reg == nil {
 		return m, nil
 	}
-	if err := errors.Join(reg.Register(m.requests), reg.Register(m.duration)); err != nil {
+	if err := errors.Join(reg.Register(m.requests), reg.Register(m.duration), reg.Register(m.refused)); err != nil {
 		return nil, fmt.Errorf("register query metrics: %w", err)
 	}
 	return m, nil

@@ -1,7 +1,9 @@
 package query
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -10,11 +12,11 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"weir/query/cost"
 	"weir/query/report"
 	"weir/query/view"
 	"weir/schemas/columns"
 	"weir/schemas/property"
-	"weir/schemas/values"
 )
 
 const (
@@ -50,7 +52,8 @@ func (p properties) values(w http.ResponseWriter, r *http.Request, q productQues
 	if err != nil {
 		return err
 	}
-	wants, err := body.wants(name)
+	budget := p.cost.Question()
+	wants, err := body.wants(name, budget)
 	if err != nil {
 		return err
 	}
@@ -62,8 +65,10 @@ func (p properties) values(w http.ResponseWriter, r *http.Request, q productQues
 	return p.answerFromView(w, r, func(ctx context.Context) (*view.View, error) {
 		return p.views.Plan(ctx, view.Request{Columns: []string{columns.Client}, Filter: filter, Watermark: q.watermark})
 	}, func(ctx context.Context, v *view.View) (any, error) {
-		if err := seen.gather(ctx, v, filter, name); err != nil {
-			return nil, err
+		ctx, end := budget.Begin(ctx)
+		defer end()
+		if err := seen.gather(ctx, v, filter, name); err != nil || ctx.Err() != nil {
+			return nil, cost.Cause(ctx, cmp.Or(err, ctx.Err()))
 		}
 		return seen.answer(strings.HasPrefix(name, "os.")), nil
 	})
@@ -98,7 +103,7 @@ func listsValues(name string) bool {
 }
 
 // wants returns the filter on values. The published API has none for geography.
-func (b *valuesBody) wants(name string) (func(string) bool, error) {
+func (b *valuesBody) wants(name string, budget *cost.Question) (func(string) bool, error) {
 	switch {
 	case b.Filter == nil:
 		return func(string) bool { return true }, nil
@@ -107,13 +112,22 @@ func (b *valuesBody) wants(name string) (func(string) bool, error) {
 	case b.Filter.Type == "string":
 		return func(value string) bool { return value == b.Filter.Value }, nil
 	case b.Filter.Type == "regex":
-		re, wrong := values.Regexp(b.Filter.Value)
-		if wrong != "" {
-			return nil, badField("filter.value", wrong)
+		pattern, err := compilePattern(budget, "filter.value", b.Filter.Value)
+		if err != nil {
+			return nil, err
 		}
-		return re.MatchString, nil
+		return pattern.MatchString, nil
 	}
 	return nil, badField("filter.type", "must be regex or string")
+}
+
+// compilePattern compiles a regular expression within what it may cost.
+func compilePattern(budget *cost.Question, field, text string) (*cost.Pattern, error) {
+	pattern, err := budget.Compile(field, text)
+	if wrong, ok := errors.AsType[*cost.PatternError](err); ok {
+		return nil, badField(wrong.Field, wrong.Reason)
+	}
+	return pattern, err
 }
 
 // valueSet keeps the first values behind after, in the order of their bytes:

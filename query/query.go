@@ -48,6 +48,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"weir/query/cost"
 	"weir/query/export"
 	"weir/query/view"
 	"weir/schemas/clientaddr"
@@ -61,10 +62,14 @@ import (
 // built from settings starts with it; an operator who sets 0 wants no limit.
 const DefaultLookback = 8760 * time.Hour
 
+// CostLimits bound what one question may cost; see package cost.
+type CostLimits = cost.Limits
+
 // Config says how questions are answered. The zero value works.
 type Config struct {
 	Lookback    time.Duration // how far back the day of startDate of the Events API may lie; 0 is no limit, DefaultLookback is as published
 	ReachWait   time.Duration // how long a question waits for a watermark that is not reached yet; 0 means 2s
+	Cost        CostLimits    // what one question may cost
 	MaxScans    int           // questions that scan at once; 0 means 16, more wait for ScanWait
 	ScanWait    time.Duration // how long a question waits for a scan, or a download for a build, before 503; 0 means 10s
 	WriteStall  time.Duration // how long a client may read nothing of its answer, or may take to send its question; 0 means 30s
@@ -163,7 +168,7 @@ func newService(cfg Config, deps Deps, bucket export.Bucket) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	respond := responder{limits: limits{maxBody: cfg.MaxBody, writeStall: cfg.WriteStall}, views: s.views}
+	respond := responder{cost: cfg.Cost.WithDefaults(), limits: limits{maxBody: cfg.MaxBody, writeStall: cfg.WriteStall}, views: s.views}
 	passwords := newPasswords(deps.Registry, cfg.Proxies)
 	tokens := credentials{registry: deps.Registry, passwords: passwords}
 	s.router = &router{limits: respond.limits, log: deps.Log, metrics: m}

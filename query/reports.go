@@ -129,7 +129,7 @@ func requestErrorOf(err error) error {
 
 // compile compiles the question with the product's settings that it depends on.
 func (rp *reports) compile(ctx context.Context, e reportEndpoint, product int64, body *report.Body) (*report.Question, error) {
-	params := report.Params{Now: time.Now(), Bytes: rp.bytes, Page: rp.pageSize}
+	params := report.Params{Now: time.Now(), Bytes: rp.bytes, Page: rp.pageSize, Cost: rp.cost.Question()}
 	var err error
 	if body.GroupBy != nil {
 		if params.Types, err = rp.registry.PropertyTypes(ctx, product); err != nil {
@@ -146,7 +146,11 @@ func (rp *reports) compile(ctx context.Context, e reportEndpoint, product int64,
 			return f.Basic, f.Advanced
 		}
 	}
-	return e.compile(body, params)
+	q, err := e.compile(body, params)
+	if err != nil {
+		return nil, err
+	}
+	return q, q.Check()
 }
 
 // plan plans for a question: all rollups, because any pass may read any of them,

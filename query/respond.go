@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"weir/query/cost"
 	"weir/query/view"
 	"weir/schemas"
 )
@@ -22,6 +23,7 @@ import (
 type responder struct {
 	limits
 	views *view.Reader
+	cost  cost.Limits
 }
 
 // readBody decodes a JSON body. Unknown members are ignored. An empty body is {}:

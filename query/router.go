@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"weir/query/cost"
 	"weir/schemas"
 	"weir/schemas/objects"
 	"weir/schemas/registry"
@@ -107,6 +108,10 @@ func checkMethod(e endpoint, r *http.Request) error {
 // written yet, and logs what the client may not know. It returns the status for
 // log and metrics.
 func (rt *router) fail(w *response, r *http.Request, e endpoint, err error) int {
+	if refusal, refused := errors.AsType[*cost.Refusal](err); refused {
+		rt.metrics.refused.WithLabelValues(string(refusal.Limit)).Inc()
+		err = tooCostly(refusal)
+	}
 	re, ok := errors.AsType[*schemas.RequestError](err)
 	late := ok && re.Status == http.StatusRequestTimeout // net/http then cancels the context, but the client still waits
 	if r.Context().Err() != nil && !late {
@@ -131,6 +136,14 @@ func (rt *router) fail(w *response, r *http.Request, e endpoint, err error) int 
 	}
 	e.encodeError(w, re)
 	return re.Status
+}
+
+// tooCostly is the 400 for a question that would cost more than it may.
+func tooCostly(r *cost.Refusal) error {
+	return &schemas.RequestError{
+		Status: http.StatusBadRequest, Code: "too_costly", Detail: r.Error(),
+		Items: []schemas.ItemError{{Field: r.Field, Reason: r.Reason()}},
+	}
 }
 
 // internalError logs an error that the client may not know, and returns what it

@@ -19,8 +19,6 @@ type broker struct {
 	dir     string
 	cluster *kfake.Cluster
 	addr    string
-	login   Login
-	door    *door
 }
 
 // startBroker reads the log in dir and serves it.
@@ -32,17 +30,9 @@ func startBroker(dir string, cfg Config) (*broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("address of the embedded broker: %w", err)
 	}
-	login, err := brokerLogin(cfg.Dir)
-	if err != nil {
-		return nil, err
-	}
-	door, err := newDoor(cfg, login)
-	if err != nil {
-		return nil, err
-	}
 	cluster, err := kfake.NewCluster(
 		kfake.Ports(port), // one broker
-		kfake.ListenFn(door.listen),
+		kfake.ListenFn(listenGuarded),
 		kfake.ClusterID("weir"),
 		kfake.DataDir(dir),
 		kfake.SyncWrites(), // fsync before the acknowledgement: ingest answers 200 on its strength
@@ -58,7 +48,7 @@ func startBroker(dir string, cfg Config) (*broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the embedded broker on %s: %w", dir, err)
 	}
-	return &broker{dir: dir, cluster: cluster, addr: cluster.ListenAddrs()[0], login: login, door: door}, nil
+	return &broker{dir: dir, cluster: cluster, addr: cluster.ListenAddrs()[0]}, nil
 }
 
 func (b *broker) close() { b.cluster.Close() }

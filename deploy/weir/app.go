@@ -268,6 +268,9 @@ func (a *app) buildQuery(context.Context) error {
 	a.onClose(func() error { tailClient.Close(); return nil })
 	svc, err := query.New(query.Config{
 		Lookback: c.Lookback, ReachWait: c.ReachWait, MaxScans: c.MaxScans, ScanWait: c.ScanWait,
+		Cost: query.CostLimits{
+			Counts: c.MaxCounts, Series: c.MaxSeries, AnswerBytes: int64(c.MaxAnswer), Conditions: c.MaxConditions, PatternBytes: c.MaxPattern,
+		},
 		ReportBytes: int64(c.ReportBytes), WriteStall: c.WriteStall, DownloadTTL: c.DownloadTTL, PublicEndpoint: c.PublicEndpoint,
 		DirectLinks:    a.cfg.S3.Endpoint == "", // clients reach AWS themselves, so no proxy is mounted
 		AllowedOrigins: c.AllowedOrigins,

@@ -81,12 +81,10 @@ type memoryConfig struct {
 
 // embeddedConfig configures the parts of package embedded. Only weir all has them.
 type embeddedConfig struct {
-	KafkaListen  string        `key:"kafka_listen" default:"127.0.0.1:0" help:"loopback host:port of the broker; port 0 picks a free one"`
-	S3Listen     string        `key:"s3_listen" default:"127.0.0.1:0" help:"loopback host:port of the object store; port 0 picks a free one"`
-	LoginTimeout time.Duration `key:"login_timeout" default:"10s" help:"time for a connection to the broker to log in, with what kafka.json of the folder says"`
-	MaxLogins    int           `key:"max_logins" default:"256" help:"connections to the broker that have not logged in; the oldest of more is closed"`
-	LogCap       bytesize      `key:"log_cap" default:"512MiB" help:"bytes of events not in the lake yet at which ingest answers 503; a restart after a crash reads them into memory"`
-	MinFree      bytesize      `key:"min_free" default:"256MiB" help:"free space on the disk below which ingest answers 503"`
+	KafkaListen string   `key:"kafka_listen" default:"127.0.0.1:0" help:"loopback host:port of the broker; port 0 picks a free one"`
+	S3Listen    string   `key:"s3_listen" default:"127.0.0.1:0" help:"loopback host:port of the object store; port 0 picks a free one"`
+	LogCap      bytesize `key:"log_cap" default:"512MiB" help:"bytes of events not in the lake yet at which ingest answers 503; a restart after a crash reads them into memory"`
+	MinFree     bytesize `key:"min_free" default:"256MiB" help:"free space on the disk below which ingest answers 503"`
 }
 
 // kafkaConfig is the Kafka cluster. weir all refuses kafka.brokers, so that events
@@ -173,6 +171,13 @@ type queryConfig struct {
 	ReachWait      time.Duration `key:"reach_wait" default:"2s" help:"how long a request waits for its Weir-Watermark to be reached"`
 	MaxScans       int           `key:"max_scans" default:"16" help:"requests that scan at the same time; others wait up to scan_wait"`
 	ScanWait       time.Duration `key:"scan_wait" default:"10s" help:"how long a request waits to scan before it gets 503"`
+	MaxCounts      int64         `key:"max_counts" default:"3000000" help:"numbers that an answer of a report may have: buckets x series x numbers of each"`
+	MaxSeries      int64         `key:"max_series" default:"100000" help:"series that an answer of a report may have, those of all levels together"`
+	MaxAnswer      bytesize      `key:"max_answer_bytes" default:"64MiB" help:"size that an answer of a report may have, approximately"`
+	MaxConditions  int64         `key:"max_conditions" default:"1000" help:"filters, segments and flags that a question may have"`
+	MaxPattern     int64         `key:"max_pattern_bytes" default:"2000" help:"length of a regular expression in a question"`
+	MaxProgram     int64         `key:"max_pattern_size" default:"1000" help:"instructions of a regular expression with its repetitions written out; all of a question may have ten times as many"`
+	MaxMatchTime   time.Duration `key:"max_match_time" default:"10s" help:"time that a question may spend on matching its regular expressions"`
 	ReportBytes    bytesize      `key:"report_bytes" default:"128MiB" help:"memory for the clients of one report or export file; more clients are processed in several passes"`
 	WriteStall     time.Duration `key:"write_stall" default:"30s" help:"time after which an answer is aborted when the client reads nothing of it"`
 	DownloadTTL    time.Duration `key:"download_ttl" default:"15m" help:"how long a download link works"`
@@ -281,8 +286,9 @@ func (c *Config) validate() error {
 		"ingest.max_in_flight": int64(c.Ingest.MaxInFlight), "ingest.max_held_bytes": int64(c.Ingest.MaxHeldBytes),
 		"processor.gather_bytes": int64(c.Processor.GatherBytes), "query.max_scans": int64(c.Query.MaxScans),
 		"query.report_bytes": int64(c.Query.ReportBytes),
-		"query.builds":       int64(c.Query.Builds), "http.max_header_bytes": int64(c.HTTP.MaxHeaderBytes),
-		"embedded.login_timeout": int64(c.Embedded.LoginTimeout), "embedded.max_logins": int64(c.Embedded.MaxLogins),
+		"query.max_counts":   c.Query.MaxCounts, "query.max_series": c.Query.MaxSeries, "query.max_answer_bytes": int64(c.Query.MaxAnswer),
+		"query.max_conditions": c.Query.MaxConditions, "query.max_pattern_bytes": c.Query.MaxPattern, "query.max_pattern_size": c.Query.MaxProgram,
+		"query.builds": int64(c.Query.Builds), "http.max_header_bytes": int64(c.HTTP.MaxHeaderBytes),
 		"processor.cut_age": int64(c.Processor.CutAge), "processor.lease_ttl": int64(c.Processor.LeaseTTL),
 	} {
 		if n <= 0 {

@@ -1,13 +1,13 @@
 package report
 
 import (
+	"context"
 	"math/big"
 	"math/bits"
 	"slices"
 
+	"github.com/apache/arrow/go/v17/arrow/decimal128"
 	"github.com/go-json-experiment/json/jsontext"
-
-	"weir/schemas/rollup"
 )
 
 // basicEvents is what both basic reports gather: the totals of every event by
@@ -33,11 +33,11 @@ func (r *basicEvents) begin(q *base) {
 }
 
 // aggregate adds the buckets and the event totals of one pass.
-func (r *basicEvents) aggregate(cs *clientStats) {
+func (r *basicEvents) aggregate(ctx context.Context, cs *clientStats) {
 	for i := range r.buckets {
 		r.buckets[i].add(cs.bucketTotals[i].sessions, cs.bucketTotals[i].runtimeMS)
 	}
-	for u := range int32(len(cs.units)) {
+	for u := range eachUnit(ctx, cs) {
 		for i, word := range cs.activeBuckets(u) {
 			for ; word != 0; word &= word - 1 {
 				r.buckets[i*64+bits.TrailingZeros64(word)].users++
@@ -131,7 +131,6 @@ func (t *eventTable) category(keys []event) Object {
 // usage encodes the occurrences of an event or a category, and their averages.
 func (t *eventTable) usage(total *eventTotals) Object {
 	all := &t.buckets[0]
-	t.q.overflowed = t.q.overflowed || all.runtimeMS == rollup.OverflowedRuntime
 	return Object{
 		{"cumulativeUsageCount", total.count},
 		{"averageCountPerUser", per(total.count, all.users)},
@@ -147,13 +146,12 @@ func (t *eventTable) values(total *eventTotals) Object {
 		return Object{}
 	}
 	all := &t.buckets[0]
-	t.q.overflowed = t.q.overflowed || total.valueSum.overflowed()
 	return Object{
-		{"cumulativeValue", total.valueSum.exact()},
-		{"averageValuePerUser", total.valueSum.per(all.users)},
-		{"averageValuePerSession", total.valueSum.per(all.sessions)},
-		{"averageValuePerRuntimeHour", total.valueSum.perHour(all.runtimeMS)},
-		{"averageValuePerUsageCount", total.valueSum.per(total.count)},
+		{"cumulativeValue", exact(total.valueSum)},
+		{"averageValuePerUser", valuePer(total.valueSum, all.users)},
+		{"averageValuePerSession", valuePer(total.valueSum, all.sessions)},
+		{"averageValuePerRuntimeHour", valuePerHour(total.valueSum, all.runtimeMS)},
+		{"averageValuePerUsageCount", valuePer(total.valueSum, total.count)},
 	}
 }
 
@@ -199,7 +197,7 @@ func NewEventTimeline(b *Body, params Params) (*Question, error) {
 	}
 	t.q.needs.rangeDays, t.q.needs.optOuts = t.divisor != "" && t.divisor != "usageCounts", t.divisor == "users"
 	t.q.needs.daySums, t.q.needs.eventValues = t.divisor == "sessions" || t.divisor == "runtime", t.values
-	if t.events, err = readEvents(b.Events, false); err != nil {
+	if t.events, err = t.q.props.readEvents(b.Events, false); err != nil {
 		return nil, err
 	}
 	t.events = slices.DeleteFunc(t.events, func(a requestedEvent) bool { return !t.q.isBasic(a.event) })
@@ -232,18 +230,17 @@ func (t *eventTimeline) result() Answer {
 func (t *eventTimeline) value(total *eventTotals, in *bucketTotals) jsontext.Value {
 	sum := total.valueSum
 	if !t.values {
-		sum = sumOfCount(total.count)
+		sum = decimal128.FromI64(total.count).Mul(decimal128.FromI64(valueUnit))
 	}
-	t.q.overflowed = t.q.overflowed || sum.overflowed() || t.divisor == "runtime" && in.runtimeMS == rollup.OverflowedRuntime
 	switch t.divisor {
 	case "users":
-		return sum.per(in.users)
+		return valuePer(sum, in.users)
 	case "sessions":
-		return sum.per(in.sessions)
+		return valuePer(sum, in.sessions)
 	case "runtime":
-		return sum.perHour(in.runtimeMS)
+		return valuePerHour(sum, in.runtimeMS)
 	case "usageCounts":
-		return sum.per(total.count)
+		return valuePer(sum, total.count)
 	}
-	return sum.exact()
+	return exact(sum)
 }

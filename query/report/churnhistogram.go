@@ -1,6 +1,9 @@
 package report
 
-import "slices"
+import (
+	"context"
+	"slices"
+)
 
 // churnHistogram is the reports churn/histogram/days, sessions and runtime: how
 // many active days, sessions or minutes the lost clients of a range had in
@@ -30,7 +33,7 @@ func NewChurnHistogram(name string) func(b *Body, params Params) (*Question, err
 		all := []clientMetric{
 			{name: "days", scale: dayScale(), value: func(cs *clientStats, u int32) int64 { return cs.activeDays[u].len() }},
 			{name: "sessions", scale: sessionScale(), value: func(cs *clientStats, u int32) int64 { return cs.units[u].sessions }},
-			{name: "runtime", scale: runtimeScale(), value: func(cs *clientStats, u int32) int64 { return begunMinutes(cs, cs.units[u].runtimeMS) }},
+			{name: "runtime", scale: runtimeScale(), value: func(cs *clientStats, u int32) int64 { return begunMinutes(cs.units[u].runtimeMS) }},
 		}
 		r.metric = all[slices.IndexFunc(all, func(m clientMetric) bool { return m.name == name })]
 		r.ends = r.metric.scale.binEnds()
@@ -40,8 +43,8 @@ func NewChurnHistogram(name string) func(b *Body, params Params) (*Question, err
 }
 
 // aggregate adds the lost clients of one pass.
-func (r *churnHistogram) aggregate(cs *clientStats) {
-	for u := range int32(len(cs.units)) {
+func (r *churnHistogram) aggregate(ctx context.Context, cs *clientStats) {
+	for u := range eachUnit(ctx, cs) {
 		if r.population.has(cs, u) {
 			r.numbers[roundUp(r.ends, r.metric.value(cs, u))]++
 		}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"math/bits"
@@ -20,6 +21,7 @@ type clientCounts struct {
 	levels []level
 	root   *seriesNode
 	mask   []uint64 // scratch: the buckets in which one unit counts
+	added  int      // counts that were added since the context was looked at
 }
 
 // NewDateRange compiles generic/dateRange.
@@ -107,7 +109,7 @@ func newClientCounts(b *Body, q base, split Split) (*Question, error) {
 	if c.levels, err = newLevels("levels", b.Levels, maxDepth, &c.q.props); err != nil {
 		return nil, err
 	}
-	c.root = c.newNode(seriesKey{})
+	c.root = &seriesNode{}
 	c.q.needs.rangeDays = c.want[isActive] && !q.days.Open
 	c.q.needs.clients = c.want[isNew] || c.want[isLost] || q.days.Open
 	return question, nil
@@ -157,17 +159,13 @@ func (b *Body) readStatuses(today Day) (want [statuses]bool, lost lossRule, err 
 type seriesNode struct {
 	seriesKey
 
-	counts   [][statuses]int64 // by bucket
+	counts   [][statuses]int64 // by bucket; nil while all are 0
 	children map[string]*seriesNode
 }
 
-// newNode returns a series with a count of 0 in every bucket.
-func (c *clientCounts) newNode(in seriesKey) *seriesNode {
-	return &seriesNode{seriesKey: in, counts: make([][statuses]int64, len(c.q.days.Buckets))}
-}
-
-// child returns the series within n that a key names, and adds it if it is new.
-func (c *clientCounts) child(n *seriesNode, in seriesKey) *seriesNode {
+// child returns the series within n that a key of a level names, and adds it if
+// it is new.
+func (c *clientCounts) child(n *seriesNode, l *level, in seriesKey) *seriesNode {
 	if have := n.children[in.label]; have != nil {
 		have.segment = min(have.segment, in.segment)
 		return have
@@ -175,16 +173,20 @@ func (c *clientCounts) child(n *seriesNode, in seriesKey) *seriesNode {
 	if n.children == nil {
 		n.children = map[string]*seriesNode{}
 	}
-	made := c.newNode(in)
+	made := &seriesNode{seriesKey: in}
 	n.children[in.label] = made
+	c.q.params.Cost.AddSeries(l.field, in.label, len(c.q.days.Buckets)*int(statuses))
 	return made
 }
 
+// addsPerCheck is how many counts are added between two looks at the context.
+const addsPerCheck = 1 << 14
+
 // aggregate adds each client of one pass to its series, in each bucket in which
 // it counts.
-func (c *clientCounts) aggregate(cs *clientStats) {
+func (c *clientCounts) aggregate(ctx context.Context, cs *clientStats) {
 	c.mask = make([]uint64, max(cs.bucketWords, 1))
-	for u := range int32(len(cs.units)) {
+	for u := range eachUnit(ctx, cs) {
 		is := c.buckets(cs, u)
 		// A client whose values did not change is tested in one bucket for all.
 		varies := cs.mayVary(u)
@@ -198,6 +200,11 @@ func (c *clientCounts) aggregate(cs *clientStats) {
 				}
 				if passes {
 					c.add(cs, c.root, c.levels, u, bucket, before, is(bucket))
+				}
+				if c.added > addsPerCheck {
+					if c.added = 0; ctx.Err() != nil {
+						return
+					}
 				}
 			}
 		}
@@ -269,6 +276,10 @@ func (c *clientCounts) mark(d Day) int {
 
 // add counts a unit in a series and, level by level, in the series within it.
 func (c *clientCounts) add(cs *clientStats, n *seriesNode, levels []level, u int32, bucket int, before Day, is [statuses]int64) {
+	if n.counts == nil {
+		n.counts = make([][statuses]int64, len(c.q.days.Buckets))
+	}
+	c.added++
 	for s := range statuses {
 		n.counts[bucket][s] += is[s]
 	}
@@ -276,7 +287,7 @@ func (c *clientCounts) add(cs *clientStats, n *seriesNode, levels []level, u int
 		return
 	}
 	for _, in := range cs.seriesOf(&levels[0], u, before) {
-		c.add(cs, c.child(n, in), levels[1:], u, bucket, before, is)
+		c.add(cs, c.child(n, &levels[0], in), levels[1:], u, bucket, before, is)
 	}
 }
 
@@ -306,7 +317,7 @@ func (c *clientCounts) addFixedSeries(n *seriesNode, levels []level) {
 	}
 	for _, in := range levels[0].fixedSeries() {
 		if n.children[in.label] == nil {
-			c.child(n, in)
+			c.child(n, &levels[0], in)
 		}
 	}
 	n.applyLimits(&levels[0])
@@ -364,9 +375,14 @@ func (c *clientCounts) encodeSeries(n *seriesNode, bucket, depth int) Object {
 func (c *clientCounts) totals(n *seriesNode, bucket int) Object {
 	var out Object
 	for s := range statuses {
-		if c.want[s] {
-			out = append(out, Member{s.String(), n.counts[bucket][s]})
+		if !c.want[s] {
+			continue
 		}
+		count := int64(0)
+		if n.counts != nil {
+			count = n.counts[bucket][s]
+		}
+		out = append(out, Member{s.String(), count})
 	}
 	return out
 }

@@ -71,7 +71,7 @@ func NewClientList(b *Body, params Params) (*Question, error) {
 			return nil, err
 		}
 	}
-	return question, l.readDaily(b, params)
+	return question, l.readDaily(b, l.q.params)
 }
 
 // addProperty adds a property to the list, once. The client id is always
@@ -189,7 +189,7 @@ func (l *clientList) run(ctx context.Context, src Source) (Answer, error) {
 	if found.rows == nil {
 		found.rows = []Object{}
 	}
-	return Answer{Result: found.rows, More: append(more, l.q.overflowMember()...)}, nil
+	return Answer{Result: found.rows, More: more}, nil
 }
 
 // page is the rows of a page so far.

@@ -1,6 +1,9 @@
 package report
 
-import "strconv"
+import (
+	"context"
+	"strconv"
+)
 
 // cohorts is the report engagement/churnAndEngagement: how many of the clients
 // that were installed in a range are still engaged after 0, 1, 2, … periods of
@@ -14,6 +17,7 @@ import "strconv"
 type cohorts struct {
 	q         *base
 	split     Split
+	periods   int // from the first day of the range to its last
 	lost      lossRule
 	byMonth   bool
 	series    *series
@@ -25,7 +29,7 @@ type cohorts struct {
 // from 0 to the one that it reached. Both are differences from the period
 // before.
 type cohortSeries struct {
-	clients, lost map[int]int64
+	clients, lost []int64 // by period; one more than the range has
 }
 
 // installationMonth is a published segmentBy of this report alone: one cohort
@@ -50,7 +54,8 @@ func NewCohorts(b *Body, params Params) (*Question, error) {
 	if r.lost, err = b.readLossPeriod(q.today); err != nil {
 		return nil, err
 	}
-	if _, inside := periods(r.q.days.From, r.q.days.To-1, r.split); !inside {
+	last, inside := periods(r.q.days.From, r.q.days.To-1, r.split)
+	if r.periods = last + 1; !inside {
 		return nil, fieldErrorf("stopDate", "the range has more than %d periods of a %s", MaxBuckets, r.split)
 	}
 	if err := r.q.refuseGroupBy(b); err != nil {
@@ -69,6 +74,7 @@ func (r *cohorts) readSegments(b *Body) error {
 	if text(b.SegmentBy) != installationMonth {
 		level, err := newSegments(b, &r.q.props)
 		r.series, r.segmented = newSeries(level), level != nil
+		r.series.countTo(r.q.params.Cost, 2*r.periods)
 		return err
 	}
 	if b.Segments != nil && b.Segments.Kind() != 'n' {
@@ -101,9 +107,9 @@ func periods(from, to Day, split Split) (int, bool) {
 }
 
 // aggregate adds the clients of one pass to the cohorts that they are in.
-func (r *cohorts) aggregate(cs *clientStats) {
+func (r *cohorts) aggregate(ctx context.Context, cs *clientStats) {
 	var in []int
-	for u := range int32(len(cs.units)) {
+	for u := range eachUnit(ctx, cs) {
 		installed := cs.firstDay(u)
 		if _, inside := r.q.days.bucket(installed); !inside || optedOutNow(cs, u) || !cs.matches(u, installed+1) {
 			continue
@@ -143,7 +149,8 @@ func (c *cohortSeries) add(reached, left int) {
 // new.
 func (r *cohorts) seriesAt(n int) *cohortSeries {
 	for len(r.bySeries) <= n {
-		r.bySeries = append(r.bySeries, cohortSeries{map[int]int64{}, map[int]int64{}})
+		periods := r.periods + 1
+		r.bySeries = append(r.bySeries, cohortSeries{make([]int64, periods), make([]int64, periods)})
 	}
 	return &r.bySeries[n]
 }

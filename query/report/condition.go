@@ -1,13 +1,13 @@
 package report
 
 import (
+	"errors"
 	"math"
-	"regexp"
 	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"weir/schemas/values"
+	"weir/query/cost"
 )
 
 // Types of filters and segments, as published. The type says how a value is
@@ -33,8 +33,8 @@ const (
 // condition is a compiled filter or segment: a test of one value.
 type condition struct {
 	kind      string // one of the types; "" is null alone
-	texts     []string
-	regex     *regexp.Regexp
+	texts     textSet
+	regex     *cost.Pattern
 	low, high float64
 	from, to  Day // both included
 	truth     bool
@@ -45,7 +45,10 @@ type condition struct {
 // newCondition compiles the members type, value, min, max and includeNull of a
 // filter or a segment.
 func newCondition(field string, m members, p *usedProperties) (*condition, error) {
-	c := p.addCondition()
+	c, err := p.addCondition(field)
+	if err != nil {
+		return nil, err
+	}
 	if err := m.read(field, "type", &c.kind, "a string"); err != nil {
 		return nil, err
 	}
@@ -64,14 +67,17 @@ func newCondition(field string, m members, p *usedProperties) (*condition, error
 	if !c.ranged() && !m.has("value") {
 		return nil, fieldErrorf(field+".value", "is missing")
 	}
-	return c, c.compile(field, m)
+	return c, c.compile(field, m, p.cost)
 }
 
 // addCondition returns an empty condition with the next id of the question.
-func (p *usedProperties) addCondition() *condition {
+func (p *usedProperties) addCondition(field string) (*condition, error) {
+	if err := p.cost.Condition(field); err != nil {
+		return nil, err
+	}
 	c := &condition{id: p.conditions}
 	p.conditions++
-	return c
+	return c, nil
 }
 
 // ranged reports whether the type has min and max in place of a value.
@@ -79,15 +85,20 @@ func (c *condition) ranged() bool { return c.kind == typeNumberRange || c.kind =
 
 // compile reads the value, or min and max, as the type says. Bounds are
 // inclusive and may be left out, as published.
-func (c *condition) compile(field string, m members) error {
+func (c *condition) compile(field string, m members, budget *cost.Question) error {
 	switch c.kind {
 	case typeString:
-		c.texts = []string{""}
-		return m.read(field, "value", &c.texts[0], "a string")
+		var text string
+		err := m.read(field, "value", &text, "a string")
+		c.texts = newTextSet([]string{text})
+		return err
 	case typeStringArray:
-		return m.read(field, "value", &c.texts, "an array of strings")
+		var texts []string
+		err := m.read(field, "value", &texts, "an array of strings")
+		c.texts = newTextSet(texts)
+		return err
 	case typeRegex:
-		return c.compileRegex(field, m)
+		return c.compileRegex(field, m, budget)
 	case typeNumber:
 		err := m.read(field, "value", &c.low, "a number")
 		c.high = c.low
@@ -108,16 +119,23 @@ func (c *condition) compile(field string, m members) error {
 
 // compileRegex compiles the value as a regular expression, which may match
 // anywhere in a text.
-func (c *condition) compileRegex(field string, m members) error {
+func (c *condition) compileRegex(field string, m members, budget *cost.Question) error {
 	var text string
 	if err := m.read(field, "value", &text, "a string"); err != nil {
 		return err
 	}
-	var wrong string
-	if c.regex, wrong = values.Regexp(text); wrong != "" {
-		return fieldErrorf(field+".value", "%s", wrong)
+	var err error
+	c.regex, err = compilePattern(budget, field+".value", text)
+	return err
+}
+
+// compilePattern compiles a regular expression within what it may cost.
+func compilePattern(budget *cost.Question, field, text string) (*cost.Pattern, error) {
+	pattern, err := budget.Compile(field, text)
+	if wrong, ok := errors.AsType[*cost.PatternError](err); ok {
+		return nil, &FieldError{wrong.Field, wrong.Reason}
 	}
-	return nil
+	return pattern, err
 }
 
 // compileDates reads a date or a range of dates.
@@ -149,6 +167,33 @@ func (c *condition) compileDates(field string, m members) error {
 	return read("max", &c.to)
 }
 
+// textSet is the texts that a condition wants. A list may be as long as a body,
+// and is looked at for each value: a long one is a map.
+type textSet struct {
+	list []string
+	set  map[string]struct{} // nil for a short list
+}
+
+func newTextSet(list []string) textSet {
+	const short = 8
+	t := textSet{list: list}
+	if len(list) > short {
+		t.set = make(map[string]struct{}, len(list))
+		for _, text := range list {
+			t.set[text] = struct{}{}
+		}
+	}
+	return t
+}
+
+func (t *textSet) has(text string) bool {
+	if t.set != nil {
+		_, found := t.set[text]
+		return found
+	}
+	return slices.Contains(t.list, text)
+}
+
 // holds reports whether a value passes. Null passes only with includeNull.
 func (c *condition) holds(v *Value) bool {
 	if v.Null {
@@ -162,7 +207,7 @@ func (c *condition) holds(v *Value) bool {
 func (c *condition) test(v *Value) bool {
 	switch c.kind {
 	case typeString, typeStringArray:
-		return slices.Contains(c.texts, v.Text)
+		return c.texts.has(v.Text)
 	case typeRegex:
 		return c.regex.MatchString(v.Text)
 	case typeNumber, typeNumberRange:
@@ -178,10 +223,13 @@ func (c *condition) test(v *Value) bool {
 }
 
 // newFlagCondition returns the condition that a flag is set, or that it is not.
-func newFlagCondition(set bool, p *usedProperties) *condition {
-	c := p.addCondition()
+func newFlagCondition(field string, set bool, p *usedProperties) (*condition, error) {
+	c, err := p.addCondition(field)
+	if err != nil {
+		return nil, err
+	}
 	c.kind, c.truth = typeBoolean, set
-	return c
+	return c, nil
 }
 
 // comparesText reports whether a type compares the text of a value. Filters of
@@ -199,7 +247,7 @@ func (c *condition) canSplit() bool { return c.kind == typeStringArray || c.kind
 func (c *condition) valueLabel() (string, bool) {
 	switch c.kind {
 	case typeString:
-		return c.texts[0], true
+		return c.texts.list[0], true
 	case typeNumber:
 		return jsontext.Float(c.low).String(), true
 	}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -50,7 +51,7 @@ func newEventHistogram(b *Body, params Params, lost bool) (*Question, error) {
 	r := &eventHistogram{population: clients}
 	question := &Question{base: q, report: r}
 	r.q = &question.base
-	if r.q.events, err = readEvents(b.Events, true); err != nil {
+	if r.q.events, err = r.q.props.readEvents(b.Events, true); err != nil {
 		return nil, err
 	}
 	r.used = make([]int64, len(r.q.events))
@@ -178,8 +179,8 @@ func (m *lifetimeMetric) bound(field string, raw jsontext.Value) (int64, error) 
 }
 
 // aggregate adds the clients of one pass.
-func (r *eventHistogram) aggregate(cs *clientStats) {
-	for u := range int32(len(cs.units)) {
+func (r *eventHistogram) aggregate(ctx context.Context, cs *clientStats) {
+	for u := range eachUnit(ctx, cs) {
 		if !r.population.has(cs, u) {
 			continue
 		}

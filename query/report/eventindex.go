@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/apache/arrow/go/v17/arrow/decimal128"
+
 	"weir/schemas/rollup"
 )
 
@@ -26,14 +28,14 @@ type indexedEvent struct {
 // eventTotals is what all clients sent of one event in one bucket.
 type eventTotals struct {
 	count      int64
-	valueSum   valueSum
+	valueSum   decimal128.Num // in units of 10⁻⁹
 	valueCount int64
 }
 
 // add adds other totals.
 func (t *eventTotals) add(o *eventTotals) {
 	t.count += o.count
-	t.valueSum.add(&o.valueSum)
+	t.valueSum = t.valueSum.Add(o.valueSum)
 	t.valueCount += o.valueCount
 }
 
@@ -41,7 +43,7 @@ func (t *eventTotals) add(o *eventTotals) {
 func (t *eventTotals) addRow(b *rollup.EventBatch, i int) {
 	t.count += b.Count[i]
 	if b.ValueCount != nil {
-		t.valueSum.addRow(b.ValueSum[i])
+		t.valueSum = t.valueSum.Add(b.ValueSum[i])
 		t.valueCount += b.ValueCount[i]
 	}
 }

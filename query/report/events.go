@@ -8,7 +8,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"weir/schemas"
-	"weir/schemas/values"
 )
 
 // event is the category and the name that events are counted by. As published,
@@ -101,7 +100,7 @@ func (a *requestedEvent) encode(more ...Member) Object {
 const maxEvents = 100
 
 // readEvents reads "events". No event and no label may be there twice.
-func readEvents(raw jsontext.Value, combinations bool) ([]requestedEvent, error) {
+func (p *usedProperties) readEvents(raw jsontext.Value, combinations bool) ([]requestedEvent, error) {
 	var all []jsontext.Value
 	m := members{"events": raw}
 	if raw == nil || !m.has("events") {
@@ -113,7 +112,7 @@ func readEvents(raw jsontext.Value, combinations bool) ([]requestedEvent, error)
 	var out []requestedEvent
 	for i, raw := range all {
 		field := fmt.Sprintf("events.%d", i)
-		a, err := readEvent(field, raw, combinations)
+		a, err := p.readEvent(field, raw, combinations)
 		if err != nil {
 			return nil, err
 		}
@@ -129,7 +128,7 @@ func readEvents(raw jsontext.Value, combinations bool) ([]requestedEvent, error)
 }
 
 // readEvent reads one element of "events".
-func readEvent(field string, raw jsontext.Value, combinations bool) (a requestedEvent, err error) {
+func (p *usedProperties) readEvent(field string, raw jsontext.Value, combinations bool) (a requestedEvent, err error) {
 	m, err := objectOf(field, raw)
 	if err != nil {
 		return a, err
@@ -138,7 +137,7 @@ func readEvent(field string, raw jsontext.Value, combinations bool) (a requested
 		if !combinations {
 			return a, fieldErrorf(field, "there are no combinations in this report")
 		}
-		return newCombination(field, m)
+		return p.newCombination(field, m)
 	}
 	if !m.has("name") {
 		return a, fieldErrorf(field+".name", "is missing")
@@ -150,7 +149,7 @@ func readEvent(field string, raw jsontext.Value, combinations bool) (a requested
 }
 
 // newCombination reads {"combiLabel", "combiArray"}.
-func newCombination(field string, m members) (a requestedEvent, err error) {
+func (p *usedProperties) newCombination(field string, m members) (a requestedEvent, err error) {
 	if err := m.read(field, "combiLabel", &a.label, "a string"); err != nil {
 		return a, err
 	}
@@ -165,7 +164,7 @@ func newCombination(field string, m members) (a requestedEvent, err error) {
 		return a, fieldErrorf(field+".combiArray", "must have 1 to %d events", maxEvents)
 	}
 	for i, raw := range all {
-		e, err := newEventMatch(fmt.Sprintf("%s.combiArray.%d", field, i), raw)
+		e, err := p.newEventMatch(fmt.Sprintf("%s.combiArray.%d", field, i), raw)
 		if err != nil {
 			return a, err
 		}
@@ -176,7 +175,7 @@ func newCombination(field string, m members) (a requestedEvent, err error) {
 
 // newEventMatch reads {"category", "name"} with the optional categoryType and
 // nameType.
-func newEventMatch(field string, raw jsontext.Value) (e eventMatch, err error) {
+func (p *usedProperties) newEventMatch(field string, raw jsontext.Value) (e eventMatch, err error) {
 	m, err := objectOf(field, raw)
 	if err != nil {
 		return e, err
@@ -184,19 +183,19 @@ func newEventMatch(field string, raw jsontext.Value) (e eventMatch, err error) {
 	if !m.has("name") {
 		return e, fieldErrorf(field+".name", "is missing")
 	}
-	if e.name, err = textMatch(field, "name", m); err != nil {
+	if e.name, err = p.textMatch(field, "name", m); err != nil {
 		return e, err
 	}
 	if e.noCategory = !m.has("category") || string(m["category"]) == `""`; e.noCategory {
 		return e, nil
 	}
-	e.category, err = textMatch(field, "category", m)
+	e.category, err = p.textMatch(field, "category", m)
 	return e, err
 }
 
 // textMatch compiles the condition on a category or a name: equal to a text, or
 // matched by a regular expression.
-func textMatch(field, name string, m members) (func(string) bool, error) {
+func (p *usedProperties) textMatch(field, name string, m members) (func(string) bool, error) {
 	var text, kind string
 	if err := m.read(field, name, &text, "a string"); err != nil {
 		return nil, err
@@ -208,11 +207,14 @@ func textMatch(field, name string, m members) (func(string) bool, error) {
 	case "", typeString:
 		return func(s string) bool { return s == text }, nil
 	case typeRegex:
-		re, wrong := values.Regexp(text)
-		if wrong != "" {
-			return nil, fieldErrorf(field+"."+name, "%s", wrong)
+		if err := p.cost.Condition(field + "." + name); err != nil {
+			return nil, err
 		}
-		return re.MatchString, nil
+		pattern, err := compilePattern(p.cost, field+"."+name, text)
+		if err != nil {
+			return nil, err
+		}
+		return pattern.MatchString, nil
 	}
 	return nil, fieldErrorf(field+"."+name+"Type", "must be string or regex")
 }

@@ -48,7 +48,11 @@ func flagTests(field, name string, raw jsontext.Value, p *usedProperties) ([]tes
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, test{property: at, condition: newFlagCondition(want, p)})
+		c, err := newFlagCondition(field+"."+flag, want, p)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, test{property: at, condition: c})
 	}
 	if len(out) == 0 {
 		return nil, fieldErrorf(field, "has none of %v", flags)

@@ -1,6 +1,9 @@
 package report
 
-import "slices"
+import (
+	"context"
+	"slices"
+)
 
 // fullReport is the report eventTracking/advanced/fullReport: how often some
 // events were used in a range, by how many clients, and how often by each, in
@@ -41,7 +44,7 @@ func NewFullReport(b *Body, params Params) (*Question, error) {
 	if err != nil {
 		return nil, err
 	}
-	if q.events, err = readEvents(b.Events, true); err != nil {
+	if q.events, err = q.props.readEvents(b.Events, true); err != nil {
 		return nil, err
 	}
 	q.asOf, q.advancedOnly = asOfRangeEnd, true
@@ -51,13 +54,14 @@ func NewFullReport(b *Body, params Params) (*Question, error) {
 	r.ends = r.scale.binEnds()
 	question := &Question{base: q, report: r}
 	r.q = &question.base
+	r.series.countTo(q.params.Cost, fullNumbers*len(r.q.events))
 	return question, nil
 }
 
 // aggregate adds the clients of one pass that were active in the range.
-func (r *fullReport) aggregate(cs *clientStats) {
+func (r *fullReport) aggregate(ctx context.Context, cs *clientStats) {
 	var in []int
-	for u := range int32(len(cs.units)) {
+	for u := range eachUnit(ctx, cs) {
 		if !cs.activeInRange(u) || !cs.matches(u, r.q.days.To) {
 			continue
 		}

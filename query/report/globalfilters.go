@@ -137,9 +137,12 @@ func usageClause(field string, raw jsontext.Value, p *usedProperties) (clause, e
 			return nil, err
 		}
 	}
+	if len(events) > maxEvents {
+		return nil, fieldErrorf(field+".combiArray", "must have 1 to %d events", maxEvents)
+	}
 	var u usageFilter
 	for _, raw := range events {
-		e, err := newEventMatch(field, raw)
+		e, err := p.newEventMatch(field, raw)
 		if err != nil {
 			return nil, err
 		}

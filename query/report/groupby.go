@@ -23,6 +23,7 @@ type grouping struct {
 func (q *Question) forEachGrouping(ctx context.Context, src Source, pass func(*grouping) error) error {
 	by := base{params: q.params, zone: q.zone, days: q.days, asOf: asOfNow}
 	by.params.Bytes /= 2 // the other half is for the grouping
+	by.props.cost = q.params.Cost
 	at, err := by.props.use("groupBy", q.group)
 	if err != nil {
 		return err
@@ -46,7 +47,7 @@ func (q *Question) forEachGrouping(ctx context.Context, src Source, pass func(*g
 func (g *grouping) gather(ctx context.Context, src Source, by *base, value *usedProperty) error {
 	err := forEachRange(func(p hashRange) error {
 		cs := newClientStats(by, p)
-		if err := forEachBatch(src.Clients(ctx, by.clientsScan()), []*clientStats{cs}, (*clientStats).addClients); err != nil {
+		if err := forEachBatch(ctx, src.Clients(ctx, by.clientsScan()), []*clientStats{cs}, (*clientStats).addClients); err != nil {
 			return err
 		}
 		return g.add(cs, value)

@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"strings"
 
@@ -36,6 +37,9 @@ type tableCell struct {
 	count, users int64
 	activeDays   int64 // active days of these users
 }
+
+// cellNumbers is how many numbers a tableCell holds.
+const cellNumbers = 3
 
 // add adds one client.
 func (c *tableCell) add(count, activeDays int64) {
@@ -72,6 +76,7 @@ func newLifetimeTable(b *Body, params Params, lost bool) (*Question, error) {
 	}
 	if level != nil {
 		t.series = newSeries(level)
+		t.series.countTo(q.params.Cost, 0)
 	}
 	if err := t.readEvents(b); err != nil {
 		return nil, err
@@ -90,7 +95,7 @@ func (t *lifetimeTable) readEvents(b *Body) (err error) {
 		t.q.everyEvent = true
 		return nil
 	}
-	if t.q.events, err = readEvents(b.Events, true); err != nil {
+	if t.q.events, err = t.q.props.readEvents(b.Events, true); err != nil {
 		return err
 	}
 	for i := range t.q.events {
@@ -117,13 +122,13 @@ func (t *lifetimeTable) readPage(b *Body) error {
 }
 
 // aggregate adds the clients of one pass.
-func (t *lifetimeTable) aggregate(cs *clientStats) {
+func (t *lifetimeTable) aggregate(ctx context.Context, cs *clientStats) {
 	var in []int // series of one unit
 	rows := t.requested
 	if t.q.everyEvent {
 		rows = make([]*tableRow, len(cs.eventIndex.all))
 	}
-	for u := range int32(len(cs.units)) {
+	for u := range eachUnit(ctx, cs) {
 		if !t.population.has(cs, u) {
 			continue
 		}
@@ -136,7 +141,9 @@ func (t *lifetimeTable) aggregate(cs *clientStats) {
 			if rows[count.event] == nil {
 				rows[count.event] = t.row(cs.eventIndex.all[count.event].event)
 			}
-			rows[count.event].add(count.count, days, in)
+			if cells := rows[count.event].add(count.count, days, in); cells > 0 {
+				t.q.params.Cost.AddCounts("segments", cells*cellNumbers, 0)
+			}
 		}
 	}
 }
@@ -151,15 +158,18 @@ func (t *lifetimeTable) row(e event) *tableRow {
 	return row
 }
 
-// add adds one client to the row and to the series that it is in.
-func (r *tableRow) add(count, days int64, in []int) {
+// add adds one client to the row and to the series that it is in, and returns
+// how many cells the row has more.
+func (r *tableRow) add(count, days int64, in []int) (cells int) {
 	r.all.add(count, days)
+	before := len(r.series)
 	for _, n := range in {
-		for len(r.series) <= n {
-			r.series = append(r.series, tableCell{})
+		if n >= len(r.series) {
+			r.series = append(r.series, make([]tableCell, n+1-len(r.series))...)
 		}
 		r.series[n].add(count, days)
 	}
+	return len(r.series) - before
 }
 
 // result is a page of sorted rows, with reachedEnd and nextRow beside it.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"weir/query/cost"
 	"weir/schemas/property"
 	"weir/schemas/rollup"
 )
@@ -18,6 +19,7 @@ type Params struct {
 	Types     map[string]int                                     // of custom properties, by name; required with groupBy
 	Collected func(category, name string) (basic, advanced bool) // how an event is collected; nil is both ways for all events
 	Bytes     int64                                              // memory for the clients of a pass; 0 means 128 MiB
+	Cost      *cost.Question                                     // what the question may cost; nil is the default limits
 	Page      int                                                // clients on a page of a client list; 0 means 200
 }
 
@@ -84,8 +86,8 @@ type Question struct {
 // report is what one kind of report computes. Clients come in passes, and every
 // client is in one pass, so that a report keeps sums and not clients.
 type report interface {
-	// aggregate adds the clients of one pass.
-	aggregate(cs *clientStats)
+	// aggregate adds the clients of one pass, or some of them if ctx ends.
+	aggregate(ctx context.Context, cs *clientStats)
 	// result is called once, after all passes.
 	result() Answer
 }
@@ -109,8 +111,6 @@ type base struct {
 
 	clients      []int64 // only these are looked at; nil is all
 	advancedOnly bool    // combinations count only events that are collected as advanced
-
-	overflowed bool // a number of the answer is of a sum that overflowed
 }
 
 // asOf is the time as of which daily properties are read. The published
@@ -149,6 +149,10 @@ func newBase(b *Body, params Params) (base, error) {
 	if q.params.Bytes == 0 {
 		q.params.Bytes = 128 << 20
 	}
+	if q.params.Cost == nil {
+		q.params.Cost = cost.Limits{}.Question()
+	}
+	q.props.cost = q.params.Cost
 	var err error
 	if q.zone, err = b.readZone(); err != nil {
 		return q, err
@@ -229,7 +233,21 @@ func (q *Question) NeedsEvents() bool { return q.FiltersEvents() || q.zone.needs
 // by ranges of the hash of their ids, and scans src again for each. Within a
 // pass the clients are divided among as many workers as there are processors,
 // and every worker looks at every batch at the same time.
+//
+// A question that finds more series or numbers in the rows than it may have, or
+// spends too long on regular expressions, fails with a cost.Refusal.
 func (q *Question) Answer(ctx context.Context, src Source) (Answer, error) {
+	ctx, end := q.params.Cost.Begin(ctx)
+	defer end()
+	answer, err := q.answer(ctx, src)
+	if err == nil {
+		err = ctx.Err() // a limit was passed, or the client has gone
+	}
+	return answer, cost.Cause(ctx, err)
+}
+
+// answer computes the answer of Answer.
+func (q *Question) answer(ctx context.Context, src Source) (Answer, error) {
 	if q.list != nil {
 		return q.list.run(ctx, src)
 	}
@@ -239,9 +257,9 @@ func (q *Question) Answer(ctx context.Context, src Source) (Answer, error) {
 			return err
 		}
 		for _, cs := range workers {
-			q.aggregate(cs)
+			q.aggregate(ctx, cs)
 		}
-		return nil
+		return ctx.Err()
 	}
 	var err error
 	if q.group == "" {
@@ -252,18 +270,7 @@ func (q *Question) Answer(ctx context.Context, src Source) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	answer := q.result()
-	answer.More = append(answer.More, q.overflowMember()...)
-	return answer, nil
-}
-
-// overflowMember is the member of an answer that says that a sum is larger than its
-// column, so that a number of the answer is null, or the largest there is.
-func (q *base) overflowMember() Object {
-	if !q.overflowed {
-		return nil
-	}
-	return Object{{"overflow", true}}
+	return q.result(), nil
 }
 
 // pass gathers the stats of one pass. It repeats the pass with unmerged
@@ -288,7 +295,7 @@ func (q *base) pass(ctx context.Context, src Source, begin func() []*clientStats
 // alone. Opt-outs come before days, because they decide which days are active.
 func (q *base) gather(ctx context.Context, src Source, workers []*clientStats) error {
 	if q.needsClients() {
-		if err := forEachBatch(src.Clients(ctx, q.clientsScan()), workers, (*clientStats).addClients); err != nil {
+		if err := forEachBatch(ctx, src.Clients(ctx, q.clientsScan()), workers, (*clientStats).addClients); err != nil {
 			return err
 		}
 	}
@@ -301,14 +308,14 @@ func (q *base) gather(ctx context.Context, src Source, workers []*clientStats) e
 		return err
 	}
 	if scan, found := daysScan(workers); found {
-		if err := forEachBatch(src.Days(ctx, scan), workers, (*clientStats).addDays); err != nil {
+		if err := forEachBatch(ctx, src.Days(ctx, scan), workers, (*clientStats).addDays); err != nil {
 			return err
 		}
 	}
 	if !q.readsEvents() {
 		return nil
 	}
-	return forEachBatch(src.Events(ctx, q.eventsScan()), workers, (*clientStats).addEvents)
+	return forEachBatch(ctx, src.Events(ctx, q.eventsScan()), workers, (*clientStats).addEvents)
 }
 
 // gatherUserAttributes adds the user attributes that are read. The Source may

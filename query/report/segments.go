@@ -13,8 +13,9 @@ import (
 
 // level is one level of a segmentation: a property and its segments.
 type level struct {
-	id       int // index among the levels of the question
-	property int // index in usedProperties.all; −1 for flags
+	id       int    // index among the levels of the question
+	field    string // of the segments, in errors
+	property int    // index in usedProperties.all; −1 for flags
 	segments []segment
 }
 
@@ -100,7 +101,7 @@ func levelOf(field, name, segments string, raw jsontext.Value, p *usedProperties
 	if name == "" {
 		return l, fieldErrorf(field, "is missing")
 	}
-	l.id, l.property = p.levels, -1
+	l.id, l.property, l.field = p.levels, -1, segments
 	p.levels++
 	if _, flags := property.Levels(name); !flags {
 		if l.property, err = p.use(field, name); err != nil {
@@ -127,12 +128,13 @@ func levelOf(field, name, segments string, raw jsontext.Value, p *usedProperties
 
 // distinct refuses a label that is there twice.
 func (l *level) distinct(field string) error {
-	var seen []string
-	for i, s := range l.segments {
-		if !s.split && slices.Contains(seen, s.label) {
+	seen := map[string]bool{}
+	for i := range l.segments {
+		s := &l.segments[i]
+		if !s.split && seen[s.label] {
 			return fieldErrorf(fmt.Sprintf("%s.%d.segmentLabel", field, i), "%q is not unique", s.label)
 		}
-		seen = append(seen, s.label)
+		seen[s.label] = true
 	}
 	return nil
 }

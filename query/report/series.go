@@ -3,6 +3,8 @@ package report
 import (
 	"slices"
 	"strings"
+
+	"weir/query/cost"
 )
 
 // series numbers the series of a segmentation with one level, and counts the
@@ -12,7 +14,8 @@ type series struct {
 	level   *level         // nil is a single series of all clients
 	numbers map[string]int // index in keys, by label
 	keys    []seriesKey
-	units   []int64 // clients in the series, by number
+	units   []int64         // clients in the series, by number
+	added   func(seriesKey) // called with each series that is found in the data; nil calls nothing
 }
 
 // newSeries returns the fixed series of a level, or without a level a single
@@ -36,9 +39,18 @@ func (s *series) number(in seriesKey) int {
 		n = len(s.keys)
 		s.numbers[in.label] = n
 		s.keys, s.units = append(s.keys, in), append(s.units, 0)
+		if s.added != nil {
+			s.added(in)
+		}
 	}
 	s.keys[n].segment = min(s.keys[n].segment, in.segment)
 	return n
+}
+
+// countTo counts the series that are found from now on: they have some numbers
+// each.
+func (s *series) countTo(budget *cost.Question, numbers int) {
+	s.added = func(in seriesKey) { budget.AddSeries("segments", in.label, numbers) }
 }
 
 // add appends the numbers of the series that a unit is in before a day, and

@@ -1,5 +1,7 @@
 package report
 
+import "context"
+
 // usageDistribution is the report engagement/usageDistribution: how many
 // clients were active on how many days, in how many sessions and for how long,
 // each bin of one number split by the bins of the other two.
@@ -28,7 +30,7 @@ func NewUsageDistribution(b *Body, params Params) (*Question, error) {
 	u := &usageDistribution{cells: map[usageCell]int64{}, metrics: []clientMetric{
 		{name: "activeDays", scale: dayScale(), value: (*clientStats).activeDaysInRange},
 		{name: "sessions", scale: sessionScale(), value: func(cs *clientStats, u int32) int64 { return cs.units[u].rangeSessions }},
-		{name: "runtime", scale: runtimeScale(), value: func(cs *clientStats, u int32) int64 { return begunMinutes(cs, cs.units[u].rangeRuntimeMS) }},
+		{name: "runtime", scale: runtimeScale(), value: func(cs *clientStats, u int32) int64 { return begunMinutes(cs.units[u].rangeRuntimeMS) }},
 	}}
 	for i := range u.metrics {
 		u.ends = append(u.ends, u.metrics[i].scale.binEnds())
@@ -37,8 +39,8 @@ func NewUsageDistribution(b *Body, params Params) (*Question, error) {
 }
 
 // aggregate adds the clients of one pass that were active in the range.
-func (r *usageDistribution) aggregate(cs *clientStats) {
-	for u := range int32(len(cs.units)) {
+func (r *usageDistribution) aggregate(ctx context.Context, cs *clientStats) {
+	for u := range eachUnit(ctx, cs) {
 		if !cs.activeInRange(u) || !cs.matches(u, cs.q.days.To) {
 			continue
 		}

@@ -3,6 +3,7 @@ package report
 import (
 	"slices"
 
+	"weir/query/cost"
 	"weir/schemas/property"
 )
 
@@ -25,8 +26,9 @@ type usedProperties struct {
 	daily          []bool   // by slot of reported
 	userAttributes []string // names by slot
 	usages         []usageFilter
-	conditions     int  // the number compiled so far
-	levels         int  // the number compiled so far
+	conditions     int // the number compiled so far
+	levels         int // the number compiled so far
+	cost           *cost.Question
 	grouped        bool // clients are counted by a property, so that clientId cannot be read
 }
 

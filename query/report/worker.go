@@ -1,6 +1,7 @@
 package report
 
 import (
+	"context"
 	"iter"
 	"runtime"
 	"sync"
@@ -54,9 +55,12 @@ func (q *base) newGroupedWorker(g *grouping) []*clientStats {
 
 // forEachBatch hands every batch to every worker, each of which adds its own
 // clients, and waits for all of them before it takes the next batch: a batch is
-// valid no longer.
-func forEachBatch[B any](batches iter.Seq2[*B, error], workers []*clientStats, add func(*clientStats, *B) error) error {
+// valid no longer. It ends when ctx ends, whatever the source does.
+func forEachBatch[B any](ctx context.Context, batches iter.Seq2[*B, error], workers []*clientStats, add func(*clientStats, *B) error) error {
 	for b, err := range batches {
+		if err == nil {
+			err = ctx.Err()
+		}
 		if err == nil {
 			err = inParallel(workers, func(cs *clientStats) error { return add(cs, b) })
 		}
@@ -65,6 +69,20 @@ func forEachBatch[B any](batches iter.Seq2[*B, error], workers []*clientStats, a
 		}
 	}
 	return nil
+}
+
+// unitsPerCheck is how many units are looked at between two looks at the context.
+const unitsPerCheck = 256
+
+// eachUnit yields all units, and fewer if ctx ends.
+func eachUnit(ctx context.Context, cs *clientStats) iter.Seq[int32] {
+	return func(yield func(int32) bool) {
+		for u := range int32(len(cs.units)) {
+			if u%unitsPerCheck == 0 && ctx.Err() != nil || !yield(u) {
+				return
+			}
+		}
+	}
 }
 
 // inParallel runs do for all workers at once, the first one in the calling
