@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -15,10 +14,10 @@ import (
 //	$category, $session_id                       up to 256 bytes
 //	$app_name, $app_version, $content_locale,
 //	$ui_locale, $user_agent, $ip                 up to 8 KiB
-//	$value                                       a number of at most 29 digits before the point;
+//	$value                                       a number of at most 18 digits before the point;
 //	                                             more than 9 after it are rounded half to even;
 //	                                             its text is kept when it is not the shortest
-//	$runtime                                     seconds, 0 or more, kept as whole milliseconds, half to even
+//	$runtime                                     seconds from 0 to 366 days, kept as whole milliseconds, half to even
 //	$offline                                     true, false, "true" or "false"
 //	$user, $client                               see objectproperties.go
 //	$exception                                   {className, methodName, message, stackTrace}
@@ -140,11 +139,14 @@ func (d *decoder) category(e *schemas.Event, v jsontext.Value) {
 
 func (d *decoder) value(e *schemas.Event, v jsontext.Value) {
 	n, err := schemas.ParseDecimal(v, schemas.ValueScale)
+	if err == nil && !n.FitsInPrecision(schemas.MaxValueDigits+schemas.ValueScale) {
+		err = schemas.ErrTooLarge
+	}
 	switch {
 	case v.Kind() != '0':
 		d.reject("properties.$value", "must be a number, not "+kindName(v))
 	case err != nil:
-		d.reject("properties.$value", err.Error()+": at most 29 are kept")
+		d.reject("properties.$value", fmt.Sprintf("%v: at most %d are kept", err, schemas.MaxValueDigits))
 	default:
 		d.optional.values = append(d.optional.values, n)
 		e.Value = &d.optional.values[len(d.optional.values)-1]
@@ -162,8 +164,8 @@ func (d *decoder) runtime(e *schemas.Event, v jsontext.Value) {
 	switch {
 	case v.Kind() != '0':
 		d.reject("properties.$runtime", "must be a number of seconds, not "+kindName(v))
-	case err != nil || n.Sign() < 0 || n.HighBits() != 0 || n.LowBits() > math.MaxInt64:
-		d.reject("properties.$runtime", "must be seconds from 0 to 9223372036854775")
+	case err != nil || n.Sign() < 0 || n.HighBits() != 0 || n.LowBits() > schemas.MaxRuntimeMS:
+		d.reject("properties.$runtime", fmt.Sprintf("must be seconds from 0 to %d", schemas.MaxRuntimeMS/1000))
 	default:
 		d.optional.runtimes = append(d.optional.runtimes, int64(n.LowBits()))
 		e.RuntimeMS = &d.optional.runtimes[len(d.optional.runtimes)-1]

@@ -20,7 +20,9 @@ const (
 	MaxProperties     = 500             // own properties of one event
 	MaxNesting        = 64              // depth of a JSON value
 	ValueScale        = 9               // digits after the decimal point of Event.Value
-	ValuePrecision    = 38              // digits of Event.Value
+	ValuePrecision    = 38              // digits of Event.Value that a record may hold; those of before MaxValueDigits have up to 29 before the point
+	MaxValueDigits    = 18              // digits of $value before the decimal point that are accepted: it is below 10^18, so that sums fit their columns
+	MaxRuntimeMS      = 31_622_400_000  // longest $runtime that is accepted: 366 days; milliseconds
 	MinTimeMS         = 0               // earliest event time that a record may hold: 1970-01-01; epoch milliseconds
 	MinSentTimeMS     = 100_000_000_000 // earliest itime that is accepted: 1973-03-03T09:46:40Z; a smaller one is in seconds
 	MaxTimeMS         = 253402300799999 // latest event time that a record may hold: the end of the year 9999

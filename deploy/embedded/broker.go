@@ -19,6 +19,8 @@ type broker struct {
 	dir     string
 	cluster *kfake.Cluster
 	addr    string
+	login   Login
+	door    *door
 }
 
 // startBroker reads the log in dir and serves it.
@@ -30,9 +32,17 @@ func startBroker(dir string, cfg Config) (*broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("address of the embedded broker: %w", err)
 	}
+	login, err := brokerLogin(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	door, err := newDoor(cfg, login)
+	if err != nil {
+		return nil, err
+	}
 	cluster, err := kfake.NewCluster(
 		kfake.Ports(port), // one broker
-		kfake.ListenFn(listenGuarded),
+		kfake.ListenFn(door.listen),
 		kfake.ClusterID("weir"),
 		kfake.DataDir(dir),
 		kfake.SyncWrites(), // fsync before the acknowledgement: ingest answers 200 on its strength
@@ -48,7 +58,7 @@ func startBroker(dir string, cfg Config) (*broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the embedded broker on %s: %w", dir, err)
 	}
-	return &broker{dir: dir, cluster: cluster, addr: cluster.ListenAddrs()[0]}, nil
+	return &broker{dir: dir, cluster: cluster, addr: cluster.ListenAddrs()[0], login: login, door: door}, nil
 }
 
 func (b *broker) close() { b.cluster.Close() }

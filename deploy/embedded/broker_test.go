@@ -8,21 +8,26 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"weir/schemas/topic"
 )
 
 // openBroker starts a broker on dir for one test.
 func openBroker(t *testing.T, dir string) *broker {
 	t.Helper()
-	b, err := startBroker(dir, Config{Log: slog.New(slog.DiscardHandler)})
+	b, err := startBroker(dir, Config{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
 }
 
-func client(t *testing.T, addr string) (*kgo.Client, *kadm.Client) {
+// client logs in as Weir does.
+func client(t *testing.T, addr string, login Login) (*kgo.Client, *kadm.Client) {
 	t.Helper()
-	c, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	c, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.SASL(scram.Auth{User: login.User, Pass: login.Password}.AsSha256Mechanism()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,10 +35,10 @@ func client(t *testing.T, addr string) (*kgo.Client, *kadm.Client) {
 	return c, kadm.NewClient(c)
 }
 
-func produce(t *testing.T, c *kgo.Client, topic string, values ...[]byte) {
+func produce(t *testing.T, c *kgo.Client, name string, values ...[]byte) {
 	t.Helper()
 	for _, v := range values {
-		if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: v}).FirstErr(); err != nil {
+		if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: name, Value: v}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -42,12 +47,12 @@ func produce(t *testing.T, c *kgo.Client, topic string, values ...[]byte) {
 func TestBrokerKeepsItsLogOverARestart(t *testing.T) {
 	dir := t.TempDir()
 	b := openBroker(t, dir)
-	c, admin := client(t, b.addr)
-	if _, err := admin.CreateTopic(t.Context(), 1, 1, nil, "kept"); err != nil {
+	c, admin := client(t, b.addr, b.login)
+	if _, err := admin.CreateTopic(t.Context(), 1, 1, nil, topic.Name); err != nil {
 		t.Fatal(err)
 	}
-	produce(t, c, "kept", []byte("one"), []byte("two"))
-	before, err := admin.ListTopics(t.Context(), "kept")
+	produce(t, c, topic.Name, []byte("one"), []byte("two"))
+	before, err := admin.ListTopics(t.Context(), topic.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,22 +61,22 @@ func TestBrokerKeepsItsLogOverARestart(t *testing.T) {
 
 	b = openBroker(t, dir)
 	defer b.close()
-	_, admin = client(t, b.addr)
-	after, err := admin.ListTopics(t.Context(), "kept")
+	_, admin = client(t, b.addr, b.login)
+	after, err := admin.ListTopics(t.Context(), topic.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ends, err := admin.ListEndOffsets(t.Context(), "kept")
+	ends, err := admin.ListEndOffsets(t.Context(), topic.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if end, _ := ends.Lookup("kept", 0); end.Offset != 2 || before["kept"].ID != after["kept"].ID {
-		t.Errorf("after a restart: end %d, topic %v; want 2, %v", end.Offset, after["kept"].ID, before["kept"].ID)
+	if end, _ := ends.Lookup(topic.Name, 0); end.Offset != 2 || before[topic.Name].ID != after[topic.Name].ID {
+		t.Errorf("after a restart: end %d, topic %v; want 2, %v", end.Offset, after[topic.Name].ID, before[topic.Name].ID)
 	}
 }
 
 func TestBrokerDoesNotCreateTopics(t *testing.T) {
-	c, _ := client(t, parts.Kafka)
+	c, _ := client(t, parts.Kafka, parts.Login)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	if err := c.ProduceSync(ctx, &kgo.Record{Topic: "never-made", Value: []byte("x")}).FirstErr(); err == nil {

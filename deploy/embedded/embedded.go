@@ -11,7 +11,9 @@
 //     election do not exist.
 //   - It is not Apache Kafka. It implements the requests that franz-go sends and
 //     is tested with our clients only; do not connect other tools to it.
-//   - It knows no TLS and no authentication, so it listens on loopback only.
+//   - It knows no TLS, so it listens on loopback only. Clients log in by SCRAM-SHA-256
+//     before kfake reads a byte of theirs, and then may send the requests that Weir
+//     sends: see door and served.
 //   - After a crash it reads the log into memory. The Janitor therefore keeps the
 //     log small.
 //   - It is meant for one process on one machine. A cluster needs a real Kafka:
@@ -31,29 +33,36 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"weir/schemas/objects"
 )
 
 // Names within the data folder.
 const (
-	logFolder     = "log"     // the broker's log
-	objectsFolder = "objects" // the store's objects as plain files; one folder per bucket
-	sidecarFolder = "sidecar" // the store's metadata on file systems without extended attributes
-	keysFile      = "s3.json" // root keys of the store, 0600
+	logFolder     = "log"        // the broker's log
+	objectsFolder = "objects"    // the store's objects as plain files; one folder per bucket
+	sidecarFolder = "sidecar"    // the store's metadata on file systems without extended attributes
+	keysFile      = "s3.json"    // root keys of the store, 0600
+	loginFile     = "kafka.json" // how to log in to the broker, 0600
 )
 
 // Config sets the folder and the addresses of the parts.
 type Config struct {
-	Dir         string       // data folder; the caller must have locked it with Lock
-	ListenKafka string       // host:port of the broker, loopback only; empty or port 0 picks a free one
-	ListenS3    string       // host:port of the store, loopback only; empty or port 0 picks a free one
-	Log         *slog.Logger // nil discards
+	Dir          string        // data folder; the caller must have locked it with Lock
+	ListenKafka  string        // host:port of the broker, loopback only; empty or port 0 picks a free one
+	ListenS3     string        // host:port of the store, loopback only; empty or port 0 picks a free one
+	LoginTimeout time.Duration // time for a connection to the broker to log in; 0 means 10s
+	MaxLogins    int           // connections to the broker that have not logged in; 0 means 256
+	Log          *slog.Logger  // nil discards
 }
 
 // Parts are the running broker and store.
 type Parts struct {
 	Kafka  string         // bootstrap address, host:port
+	Login  Login          // of the broker
 	S3     objects.Config // address and keys of the store
 	LogDir string         // folder that holds the broker's log, for Janitor
 
@@ -82,11 +91,14 @@ func Open(ctx context.Context, cfg Config) (*Parts, error) {
 		b.close()
 		return nil, err
 	}
-	return &Parts{Kafka: b.addr, S3: s.clientConfig, LogDir: filepath.Join(dir, logFolder), broker: b, store: s}, nil
+	return &Parts{Kafka: b.addr, Login: b.login, S3: s.clientConfig, LogDir: filepath.Join(dir, logFolder), broker: b, store: s}, nil
 }
 
 // Failed receives an error when the store stops without Close.
 func (p *Parts) Failed() <-chan error { return p.store.failed }
+
+// Metrics are those of the broker's door.
+func (p *Parts) Metrics() prometheus.Collector { return p.broker.door.refused }
 
 // Close stops both. It writes nothing: everything acknowledged is on disk already.
 func (p *Parts) Close() {

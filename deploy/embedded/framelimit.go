@@ -12,43 +12,63 @@ import (
 const (
 	maxFrame    = 16 << 20 // bytes of one request; the broker allocates what the header claims
 	minFrame    = 8        // api key, version, correlation id
-	frameHeader = 6        // length and api key
+	frameHeader = 8        // length, api key, version
 )
 
-// listenGuarded listens for the broker and checks the length and the api key of
-// each request. kfake, made for tests, allocates any length and crashes on an
-// unknown api key, so that any local process could end weir.
-func listenGuarded(network, address string) (net.Listener, error) {
+// listen listens for the broker. Each connection logs in before kfake reads from
+// it, and then the length and the kind of each request are checked.
+func (d *door) listen(network, address string) (net.Listener, error) {
 	l, err := net.Listen(network, address) //nolint:noctx // the broker gives no context
 	if err != nil {
 		return nil, err
 	}
-	return guardedListener{l}, nil
+	return guardedListener{l, d}, nil
 }
 
-type guardedListener struct{ net.Listener }
+type guardedListener struct {
+	net.Listener
+	door *door
+}
 
-// Accept returns a guarded connection.
+// Accept returns a guarded connection. It does not wait for the login.
 func (l guardedListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return &guardedConn{Conn: c}, nil
+	guarded := &guardedConn{Conn: c, door: l.door}
+	l.door.enter(guarded)
+	return guarded, nil
 }
 
-// guardedConn passes valid requests through unchanged and fails at the first
-// invalid one, upon which the broker closes the connection. Only one goroutine
-// may read it.
+// guardedConn logs its client in at the first Read, as tls.Conn does its
+// handshake. Then it passes valid requests through unchanged and fails at the
+// first invalid one, upon which the broker closes the connection. Only one
+// goroutine may read it; nobody writes before the first Read has returned.
 type guardedConn struct {
 	net.Conn
-	head  [frameHeader]byte
-	ahead []byte // part of head that Read has not returned yet
-	left  int    // bytes of the frame that have not been read from the network
+	door     *door
+	loggedIn bool
+	head     [frameHeader]byte
+	ahead    []byte // beginning of the frame that Read has not returned yet
+	left     int    // bytes of the frame that have not been read from the network
 }
 
-// Read returns the stream unchanged, at most to the end of a frame.
+// Close closes the connection.
+func (c *guardedConn) Close() error {
+	c.door.leave(c)
+	return c.Conn.Close()
+}
+
+// Read returns the stream after the login unchanged, at most to the end of a frame.
 func (c *guardedConn) Read(p []byte) (int, error) {
+	if !c.loggedIn {
+		if err := c.door.login(c.Conn); err != nil {
+			return 0, err
+		}
+		c.door.leave(c)
+		c.loggedIn = true
+	}
 	if len(c.ahead) == 0 && c.left == 0 {
 		if err := c.nextFrame(); err != nil {
 			return 0, err
@@ -65,17 +85,40 @@ func (c *guardedConn) Read(p []byte) (int, error) {
 }
 
 func (c *guardedConn) nextFrame() error {
-	if _, err := io.ReadFull(c.Conn, c.head[:]); err != nil {
+	if _, err := io.ReadFull(c.Conn, c.head[:4]); err != nil {
 		return err
 	}
-	length := binary.BigEndian.Uint32(c.head[:4])
+	length := binary.BigEndian.Uint32(c.head[:])
 	if length < minFrame || length > maxFrame {
-		return fmt.Errorf("request of %d bytes, want %d to %d", length, minFrame, maxFrame)
+		return c.door.refuse(reasonFrame, fmt.Errorf("request of %d bytes, want %d to %d", length, minFrame, maxFrame))
 	}
-	key := int16(binary.BigEndian.Uint16(c.head[4:]))
-	if kmsg.RequestForKey(key) == nil {
-		return fmt.Errorf("request with unknown api key %d", key)
+	if _, err := io.ReadFull(c.Conn, c.head[4:]); err != nil {
+		return err
 	}
-	c.ahead, c.left = c.head[:], int(length)-2
+	key, version := int16(binary.BigEndian.Uint16(c.head[4:])), int16(binary.BigEndian.Uint16(c.head[6:]))
+	if err := c.door.after.check(key, version); err != nil {
+		return c.door.refuse(reasonRequest, err)
+	}
+	c.ahead, c.left = c.head[:], int(length)-(frameHeader-4)
+	if key == int16(kmsg.CreateTopics) {
+		return c.readTopics()
+	}
+	return nil
+}
+
+// readTopics reads a request that creates topics whole, to check what it asks for.
+func (c *guardedConn) readTopics() error {
+	if c.left > maxTopicFrame {
+		return c.door.refuse(reasonFrame, fmt.Errorf("request of %d bytes that creates topics", c.left))
+	}
+	frame := make([]byte, frameHeader+c.left)
+	copy(frame, c.head[:])
+	if _, err := io.ReadFull(c.Conn, frame[frameHeader:]); err != nil {
+		return err
+	}
+	if err := checkTopics(frame[4:]); err != nil {
+		return c.door.refuse(reasonRequest, err)
+	}
+	c.ahead, c.left = frame, 0
 	return nil
 }

@@ -8,21 +8,23 @@ import (
 	"log/slog"
 	"slices"
 	"testing"
+
+	"weir/schemas/topic"
 )
 
 func TestJanitorDeletesCommittedRecordsOnly(t *testing.T) {
 	dir := t.TempDir()
 	b := openBroker(t, dir)
 	defer func() { b.close() }()
-	c, admin := client(t, b.addr)
-	if _, err := admin.CreateTopic(t.Context(), 2, 1, nil, "log"); err != nil {
+	c, admin := client(t, b.addr, b.login)
+	if _, err := admin.CreateTopic(t.Context(), 2, 1, nil, topic.Name); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 10 {
-		produce(t, c, "log", fmt.Appendf(nil, "%d", i))
+		produce(t, c, topic.Name, fmt.Appendf(nil, "%d", i))
 	}
 	committed := map[int32]int64{}
-	j := NewJanitor(JanitorConfig{Topic: "log"}, JanitorDeps{
+	j := NewJanitor(JanitorConfig{Topic: topic.Name}, JanitorDeps{
 		Dir: dir, Admin: admin, Log: slog.New(slog.DiscardHandler),
 		Committed: func(context.Context) (map[int32]int64, error) { return committed, nil },
 	})
@@ -31,11 +33,11 @@ func TestJanitorDeletesCommittedRecordsOnly(t *testing.T) {
 		if err := j.Clean(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		starts, err := admin.ListStartOffsets(t.Context(), "log")
+		starts, err := admin.ListStartOffsets(t.Context(), topic.Name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, _ := starts.Lookup("log", 0); got.Offset != want {
+		if got, _ := starts.Lookup(topic.Name, 0); got.Offset != want {
 			t.Errorf("committed %v: log starts at %d, want %d", committed, got.Offset, want)
 		}
 	}
@@ -52,12 +54,12 @@ func TestJanitorDeletesCommittedRecordsOnly(t *testing.T) {
 	c.Close()
 	b.close()
 	b = openBroker(t, dir)
-	_, admin = client(t, b.addr)
-	ends, err := admin.ListEndOffsets(t.Context(), "log")
+	_, admin = client(t, b.addr, b.login)
+	ends, err := admin.ListEndOffsets(t.Context(), topic.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if end, _ := ends.Lookup("log", 0); end.Offset != 10 {
+	if end, _ := ends.Lookup(topic.Name, 0); end.Offset != 10 {
 		t.Errorf("after a restart the log ends at %d, want 10", end.Offset)
 	}
 }
@@ -65,14 +67,14 @@ func TestJanitorDeletesCommittedRecordsOnly(t *testing.T) {
 func TestJanitorReportsFull(t *testing.T) {
 	b := openBroker(t, t.TempDir())
 	defer b.close()
-	c, admin := client(t, b.addr)
-	if _, err := admin.CreateTopic(t.Context(), 2, 1, nil, "log"); err != nil {
+	c, admin := client(t, b.addr, b.login)
+	if _, err := admin.CreateTopic(t.Context(), 2, 1, nil, topic.Name); err != nil {
 		t.Fatal(err)
 	}
 	committed := map[int32]int64{}
 	check := func(cfg JanitorConfig, want error) {
 		t.Helper()
-		cfg.Topic = "log"
+		cfg.Topic = topic.Name
 		j := NewJanitor(cfg, JanitorDeps{
 			Dir: b.dir, Admin: admin, Log: slog.New(slog.DiscardHandler),
 			Committed: func(context.Context) (map[int32]int64, error) { return committed, nil },
@@ -90,7 +92,7 @@ func TestJanitorReportsFull(t *testing.T) {
 	if _, err := io.ReadFull(randomBytes(int64(len(big))), big); err != nil {
 		t.Fatal(err)
 	}
-	produce(t, c, "log", slices.Repeat([][]byte{big}, 6)...)
+	produce(t, c, topic.Name, slices.Repeat([][]byte{big}, 6)...)
 	check(small, ErrLogFull)
 	check(JanitorConfig{LogCap: 10 << 20}, nil)
 	committed[0] = 2 // 400 KiB are uncommitted, although the file keeps its size

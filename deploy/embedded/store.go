@@ -111,7 +111,7 @@ func startStoreOnce(ctx context.Context, cfg Config, keys rootKeys, port int) (*
 func runStore(ctx context.Context, files backend.Backend, keys rootKeys, addr string, listens chan struct{}) error {
 	ended := embedgw.RunVersityGW(ctx, files, &embedgw.Config{
 		RootUserAccess: keys.Access, RootUserSecret: keys.Secret,
-		IAMService:     auth.NewIAMServiceSingle(auth.Account{Access: keys.Access, Secret: keys.Secret, Role: auth.RoleAdmin}),
+		IAMService:     oneUser{auth.NewIAMServiceSingle(auth.Account{Access: keys.Access, Secret: keys.Secret, Role: auth.RoleAdmin})},
 		Ports:          []string{addr},
 		MaxConnections: maxConns, MaxRequests: maxConns,
 		MultipartMaxParts: maxParts,
@@ -121,6 +121,19 @@ func runStore(ctx context.Context, files backend.Backend, keys rootKeys, addr st
 		S3Options:         []s3api.Option{s3api.WithOnListen(func() { close(listens) })},
 	})
 	return fmt.Errorf("embedded store ended by itself: %w", cmp.Or(ended, io.EOF))
+}
+
+// oneUser knows the root keys only.
+type oneUser struct{ auth.IAMService }
+
+// GetUserAccount says of an unknown key what makes the answer S3's 403
+// InvalidAccessKeyId. The error of the service below is a 404.
+func (u oneUser) GetUserAccount(access string) (auth.Account, error) {
+	account, err := u.IAMService.GetUserAccount(access)
+	if err != nil {
+		return auth.Account{}, auth.ErrNoSuchUser
+	}
+	return account, nil
 }
 
 func (s *store) close() {
@@ -218,22 +231,28 @@ type rootKeys struct {
 }
 
 func storeKeys(path string) (rootKeys, error) {
-	var keys rootKeys
+	return fileOnce(path, func() rootKeys { return rootKeys{Access: "weir" + randomHex(8), Secret: randomHex(32)} })
+}
+
+// fileOnce returns the content of a JSON file of secrets. Where there is none it
+// writes what generate returns, for the owner of the folder alone.
+func fileOnce[T any](path string, generate func() T) (T, error) {
+	var content T
 	text, err := os.ReadFile(path) //nolint:gosec // the operator names the folder
 	if err == nil {
-		if err := json.Unmarshal(text, &keys); err != nil {
-			return keys, fmt.Errorf("read %s: %w", path, err)
+		if err := json.Unmarshal(text, &content); err != nil {
+			return content, fmt.Errorf("read %s: %w", path, err)
 		}
-		return keys, nil
+		return content, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return keys, fmt.Errorf("read %s: %w", path, err)
+		return content, fmt.Errorf("read %s: %w", path, err)
 	}
-	keys = rootKeys{Access: "weir" + randomHex(8), Secret: randomHex(32)}
-	if text, err = json.Marshal(keys); err != nil { //nolint:gosec // the file exists to store the keys
-		return keys, fmt.Errorf("write %s: %w", path, err)
+	content = generate()
+	if text, err = json.Marshal(content); err != nil {
+		return content, fmt.Errorf("write %s: %w", path, err)
 	}
-	return keys, WriteFile(path, text, 0o600)
+	return content, WriteFile(path, text, 0o600)
 }
 
 func randomHex(n int) string {

@@ -74,7 +74,8 @@ func runAll(ctx context.Context, p *process, args []string) (err error) {
 
 	log := p.logger(cfg.Log)
 	parts, err := embedded.Open(ctx, embedded.Config{
-		Dir: cfg.Data, ListenKafka: cfg.Embedded.KafkaListen, ListenS3: cfg.Embedded.S3Listen, Log: log,
+		Dir: cfg.Data, ListenKafka: cfg.Embedded.KafkaListen, ListenS3: cfg.Embedded.S3Listen,
+		LoginTimeout: cfg.Embedded.LoginTimeout, MaxLogins: cfg.Embedded.MaxLogins, Log: log,
 	})
 	if err != nil {
 		return err
@@ -83,7 +84,7 @@ func runAll(ctx context.Context, p *process, args []string) (err error) {
 
 	// From here on the process is like one of a cluster: its services know the
 	// embedded parts by their addresses only.
-	cfg = withEmbeddedParts(cfg, cfg.Data, runInfo{Kafka: parts.Kafka, S3: parts.S3})
+	cfg = withEmbeddedParts(cfg, cfg.Data, runInfo{Kafka: parts.Kafka, Login: parts.Login, S3: parts.S3})
 	a := p.newApp(cfg, roles{ingest: true, processor: true, query: true})
 	defer func() { err = errors.Join(err, a.close()) }()
 	return p.serveAll(ctx, a, parts)
@@ -103,6 +104,9 @@ func (p *process) loadAll(args []string) (Config, error) {
 		if set {
 			foreign = append(foreign, fmt.Errorf("%s is set, but weir all brings its own: run weir ingest, processor and query instead", key))
 		}
+	}
+	if cfg.Topic.Shards > embedded.MaxShards {
+		foreign = append(foreign, fmt.Errorf("topic.shards is %d, the embedded broker takes up to %d", cfg.Topic.Shards, embedded.MaxShards))
 	}
 	if err := errors.Join(append(foreign, cfg.validate(), noArguments(rest))...); err != nil {
 		return cfg, usageError{err}
@@ -137,6 +141,7 @@ func (p *process) serveAll(ctx context.Context, a *app, parts *embedded.Parts) e
 	if err := a.addJanitor(parts); err != nil {
 		return err
 	}
+	a.metrics.MustRegister(parts.Metrics())
 	a.add("embedded store", func(ctx context.Context) error {
 		select {
 		case err := <-parts.Failed():
@@ -156,7 +161,7 @@ func (p *process) serveAll(ctx context.Context, a *app, parts *embedded.Parts) e
 	})
 	// Written last: admin and check connect as soon as they find the file.
 	if err := writeRunFile(a.cfg.Data, runInfo{
-		PID: os.Getpid(), Version: version(), URL: a.url(), Admin: a.admin.Addr().String(), Kafka: parts.Kafka, S3: parts.S3,
+		PID: os.Getpid(), Version: version(), URL: a.url(), Admin: a.admin.Addr().String(), Kafka: parts.Kafka, Login: parts.Login, S3: parts.S3,
 	}); err != nil {
 		return err
 	}

@@ -20,9 +20,10 @@ type runInfo struct {
 	PID     int            `json:"pid"`
 	Version string         `json:"version"`
 	URL     string         `json:"url"`
-	Admin   string         `json:"admin"` // host:port of metrics, profiles and the balance
-	Kafka   string         `json:"kafka"` // host:port of the embedded broker
-	S3      objects.Config `json:"s3"`    // the embedded store, keys included
+	Admin   string         `json:"admin"`       // host:port of metrics, profiles and the balance
+	Kafka   string         `json:"kafka"`       // host:port of the embedded broker
+	Login   embedded.Login `json:"kafka_login"` // of the embedded broker; empty if the server is of a version without
+	S3      objects.Config `json:"s3"`          // the embedded store, keys included
 }
 
 // writeRunFile writes run.json after every listener is open, so that a command
@@ -69,7 +70,7 @@ func attach(ctx context.Context, cfg Config, log *slog.Logger) (_ Config, done f
 		return cfg, nil, errors.Join(err, unlock())
 	}
 	done = func() error { parts.Close(); return unlock() }
-	return withEmbeddedParts(cfg, cfg.Data, runInfo{Kafka: parts.Kafka, S3: parts.S3}), done, nil
+	return withEmbeddedParts(cfg, cfg.Data, runInfo{Kafka: parts.Kafka, Login: parts.Login, S3: parts.S3}), done, nil
 }
 
 // connectOrLock returns how to reach the server on dir. When no server runs it
@@ -103,6 +104,9 @@ func connectOrLock(ctx context.Context, dir string) (r runInfo, unlock func() er
 // r and with the database of dir. Replication is 1, since there is one broker.
 func withEmbeddedParts(cfg Config, dir string, r runInfo) Config {
 	cfg.Kafka = kafkaConfig{Brokers: []string{r.Kafka}, SASL: "none"}
+	if r.Login != (embedded.Login{}) {
+		cfg.Kafka.SASL, cfg.Kafka.User, cfg.Kafka.Password = "scram-sha-256", r.Login.User, r.Login.Password
+	}
 	cfg.S3.Endpoint, cfg.S3.Region, cfg.S3.PathStyle = r.S3.Endpoint, r.S3.Region, true
 	cfg.S3.AccessKey, cfg.S3.SecretKey = r.S3.AccessKey, r.S3.SecretKey
 	cfg.Database.URL = databaseURL(dir)

@@ -36,6 +36,7 @@ func newCluster(t *testing.T) *cluster {
 	c := &cluster{t: t, parts: parts, flags: []string{
 		"--database.url", "sqlite:" + filepath.Join(dir, "registry.db"),
 		"--kafka.brokers", parts.Kafka,
+		"--kafka.sasl", "scram-sha-256", "--kafka.user", parts.Login.User, "--kafka.password", parts.Login.Password,
 		"--s3.endpoint", parts.S3.Endpoint, "--s3.access-key", parts.S3.AccessKey, "--s3.secret-key", parts.S3.SecretKey,
 		"--topic.replication", "1", "--topic.min-isr", "1",
 		"--cluster.secret", "sixteen characters and more",

@@ -81,10 +81,12 @@ type memoryConfig struct {
 
 // embeddedConfig configures the parts of package embedded. Only weir all has them.
 type embeddedConfig struct {
-	KafkaListen string   `key:"kafka_listen" default:"127.0.0.1:0" help:"loopback host:port of the broker; port 0 picks a free one"`
-	S3Listen    string   `key:"s3_listen" default:"127.0.0.1:0" help:"loopback host:port of the object store; port 0 picks a free one"`
-	LogCap      bytesize `key:"log_cap" default:"512MiB" help:"bytes of events not in the lake yet at which ingest answers 503; a restart after a crash reads them into memory"`
-	MinFree     bytesize `key:"min_free" default:"256MiB" help:"free space on the disk below which ingest answers 503"`
+	KafkaListen  string        `key:"kafka_listen" default:"127.0.0.1:0" help:"loopback host:port of the broker; port 0 picks a free one"`
+	S3Listen     string        `key:"s3_listen" default:"127.0.0.1:0" help:"loopback host:port of the object store; port 0 picks a free one"`
+	LoginTimeout time.Duration `key:"login_timeout" default:"10s" help:"time for a connection to the broker to log in, with what kafka.json of the folder says"`
+	MaxLogins    int           `key:"max_logins" default:"256" help:"connections to the broker that have not logged in; the oldest of more is closed"`
+	LogCap       bytesize      `key:"log_cap" default:"512MiB" help:"bytes of events not in the lake yet at which ingest answers 503; a restart after a crash reads them into memory"`
+	MinFree      bytesize      `key:"min_free" default:"256MiB" help:"free space on the disk below which ingest answers 503"`
 }
 
 // kafkaConfig is the Kafka cluster. weir all refuses kafka.brokers, so that events
@@ -288,7 +290,9 @@ func (c *Config) validate() error {
 		"query.report_bytes": int64(c.Query.ReportBytes),
 		"query.max_counts":   c.Query.MaxCounts, "query.max_series": c.Query.MaxSeries, "query.max_answer_bytes": int64(c.Query.MaxAnswer),
 		"query.max_conditions": c.Query.MaxConditions, "query.max_pattern_bytes": c.Query.MaxPattern, "query.max_pattern_size": c.Query.MaxProgram,
-		"query.builds": int64(c.Query.Builds), "http.max_header_bytes": int64(c.HTTP.MaxHeaderBytes),
+		"query.max_match_time": int64(c.Query.MaxMatchTime),
+		"query.builds":         int64(c.Query.Builds), "http.max_header_bytes": int64(c.HTTP.MaxHeaderBytes),
+		"embedded.login_timeout": int64(c.Embedded.LoginTimeout), "embedded.max_logins": int64(c.Embedded.MaxLogins),
 		"processor.cut_age": int64(c.Processor.CutAge), "processor.lease_ttl": int64(c.Processor.LeaseTTL),
 	} {
 		if n <= 0 {

@@ -116,7 +116,7 @@ func randomRawEvent(r *rand.Rand, n int) string {
 		}
 	}
 	some(2, `"$category":%s`, pick(r, `"File"`, `"File"`, `""`, `null`, `"Bearbeiten, é"`))
-	some(3, `"$value":%s`, pick(r, "1", "1.50", "-0.25", "123456789012345678901234567.123456789", "2e3", "0.0000000005", "0"))
+	some(3, `"$value":%s`, pick(r, "1", "1.50", "-0.25", "123456789012345678.123456789", "2e3", "0.0000000005", "0"))
 	some(2, `"$session_id":"s-%d"`, r.IntN(90))
 	if name == "session_stop" {
 		some(1, `"$runtime":%s`, pick(r, "1800", "0", "330.5", "0.001"))

@@ -6,8 +6,9 @@ import (
 	"math/bits"
 	"slices"
 
-	"github.com/apache/arrow/go/v17/arrow/decimal128"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"weir/schemas/rollup"
 )
 
 // basicEvents is what both basic reports gather: the totals of every event by
@@ -131,6 +132,7 @@ func (t *eventTable) category(keys []event) Object {
 // usage encodes the occurrences of an event or a category, and their averages.
 func (t *eventTable) usage(total *eventTotals) Object {
 	all := &t.buckets[0]
+	t.q.overflowed = t.q.overflowed || all.runtimeMS == rollup.OverflowedRuntime
 	return Object{
 		{"cumulativeUsageCount", total.count},
 		{"averageCountPerUser", per(total.count, all.users)},
@@ -146,12 +148,13 @@ func (t *eventTable) values(total *eventTotals) Object {
 		return Object{}
 	}
 	all := &t.buckets[0]
+	t.q.overflowed = t.q.overflowed || total.valueSum.overflowed()
 	return Object{
-		{"cumulativeValue", exact(total.valueSum)},
-		{"averageValuePerUser", valuePer(total.valueSum, all.users)},
-		{"averageValuePerSession", valuePer(total.valueSum, all.sessions)},
-		{"averageValuePerRuntimeHour", valuePerHour(total.valueSum, all.runtimeMS)},
-		{"averageValuePerUsageCount", valuePer(total.valueSum, total.count)},
+		{"cumulativeValue", total.valueSum.exact()},
+		{"averageValuePerUser", total.valueSum.per(all.users)},
+		{"averageValuePerSession", total.valueSum.per(all.sessions)},
+		{"averageValuePerRuntimeHour", total.valueSum.perHour(all.runtimeMS)},
+		{"averageValuePerUsageCount", total.valueSum.per(total.count)},
 	}
 }
 
@@ -230,17 +233,18 @@ func (t *eventTimeline) result() Answer {
 func (t *eventTimeline) value(total *eventTotals, in *bucketTotals) jsontext.Value {
 	sum := total.valueSum
 	if !t.values {
-		sum = decimal128.FromI64(total.count).Mul(decimal128.FromI64(valueUnit))
+		sum = sumOfCount(total.count)
 	}
+	t.q.overflowed = t.q.overflowed || sum.overflowed() || t.divisor == "runtime" && in.runtimeMS == rollup.OverflowedRuntime
 	switch t.divisor {
 	case "users":
-		return valuePer(sum, in.users)
+		return sum.per(in.users)
 	case "sessions":
-		return valuePer(sum, in.sessions)
+		return sum.per(in.sessions)
 	case "runtime":
-		return valuePerHour(sum, in.runtimeMS)
+		return sum.perHour(in.runtimeMS)
 	case "usageCounts":
-		return valuePer(sum, total.count)
+		return sum.per(total.count)
 	}
-	return exact(sum)
+	return sum.exact()
 }

@@ -33,7 +33,7 @@ func NewChurnHistogram(name string) func(b *Body, params Params) (*Question, err
 		all := []clientMetric{
 			{name: "days", scale: dayScale(), value: func(cs *clientStats, u int32) int64 { return cs.activeDays[u].len() }},
 			{name: "sessions", scale: sessionScale(), value: func(cs *clientStats, u int32) int64 { return cs.units[u].sessions }},
-			{name: "runtime", scale: runtimeScale(), value: func(cs *clientStats, u int32) int64 { return begunMinutes(cs.units[u].runtimeMS) }},
+			{name: "runtime", scale: runtimeScale(), value: func(cs *clientStats, u int32) int64 { return begunMinutes(cs, cs.units[u].runtimeMS) }},
 		}
 		r.metric = all[slices.IndexFunc(all, func(m clientMetric) bool { return m.name == name })]
 		r.ends = r.metric.scale.binEnds()

@@ -189,7 +189,7 @@ func (l *clientList) run(ctx context.Context, src Source) (Answer, error) {
 	if found.rows == nil {
 		found.rows = []Object{}
 	}
-	return Answer{Result: found.rows, More: more}, nil
+	return Answer{Result: found.rows, More: append(more, l.q.overflowMember()...)}, nil
 }
 
 // page is the rows of a page so far.

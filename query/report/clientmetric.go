@@ -1,5 +1,7 @@
 package report
 
+import "weir/schemas/rollup"
+
 // clientMetric is a number that clients are binned by.
 type clientMetric struct {
 	name  string
@@ -9,7 +11,14 @@ type clientMetric struct {
 
 // begunMinutes rounds up to whole minutes, so that a runtime over 0:05 is in no
 // bin up to 0:05.
-func begunMinutes(ms int64) int64 { return (ms + minuteMS - 1) / minuteMS }
+func begunMinutes(cs *clientStats, ms int64) int64 {
+	cs.q.overflowed = cs.q.overflowed || ms == rollup.OverflowedRuntime
+	minutes := ms / minuteMS
+	if ms%minuteMS > 0 {
+		minutes++
+	}
+	return minutes
+}
 
 // minuteMS is a minute in milliseconds.
 const minuteMS = 60_000

@@ -161,7 +161,7 @@ func (cs *clientStats) addClients(b *rollup.ClientBatch) error {
 		u.first, u.last = min(u.first, b.First[i]), max(u.last, b.Last[i])
 		if b.Sessions != nil {
 			u.sessions += b.Sessions[i]
-			u.runtimeMS += b.RuntimeMS[i]
+			u.runtimeMS = rollup.AddRuntime(u.runtimeMS, b.RuntimeMS[i])
 		}
 		if len(cs.q.props.reported) == 0 {
 			continue
@@ -317,7 +317,7 @@ func (cs *clientStats) addInRange(b *rollup.DayBatch, units []int32) {
 func (cs *clientStats) addSums(u *unit, b *rollup.DayBatch, i, bucket int, active bool) {
 	if active {
 		u.rangeSessions += b.Sessions[i]
-		u.rangeRuntimeMS += b.RuntimeMS[i]
+		u.rangeRuntimeMS = rollup.AddRuntime(u.rangeRuntimeMS, b.RuntimeMS[i])
 	}
 	if cs.q.needs.bucketTotals {
 		cs.bucketTotals[bucket].add(b.Sessions[i], b.RuntimeMS[i])
@@ -372,5 +372,5 @@ type bucketTotals struct{ users, sessions, runtimeMS int64 }
 // once.
 func (t *bucketTotals) add(sessions, runtimeMS int64) {
 	t.sessions += sessions
-	t.runtimeMS += runtimeMS
+	t.runtimeMS = rollup.AddRuntime(t.runtimeMS, runtimeMS)
 }

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"weir/schemas/property"
+	"weir/schemas/rollup"
 )
 
 // reportedCode returns the code of the last value of a slot that was reported
@@ -65,6 +66,7 @@ func (cs *clientStats) value(u int32, at int, before Day) Value {
 	case property.SessionCount:
 		return textValue(strconv.FormatInt(client.sessions, 10))
 	case property.RuntimeMinutes:
+		cs.q.overflowed = cs.q.overflowed || client.runtimeMS == rollup.OverflowedRuntime
 		return textValue(strconv.FormatInt(client.runtimeMS/minuteMS, 10))
 	case property.EventUsage:
 	}

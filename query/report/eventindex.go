@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/apache/arrow/go/v17/arrow/decimal128"
-
 	"weir/schemas/rollup"
 )
 
@@ -28,14 +26,14 @@ type indexedEvent struct {
 // eventTotals is what all clients sent of one event in one bucket.
 type eventTotals struct {
 	count      int64
-	valueSum   decimal128.Num // in units of 10⁻⁹
+	valueSum   valueSum
 	valueCount int64
 }
 
 // add adds other totals.
 func (t *eventTotals) add(o *eventTotals) {
 	t.count += o.count
-	t.valueSum = t.valueSum.Add(o.valueSum)
+	t.valueSum.add(&o.valueSum)
 	t.valueCount += o.valueCount
 }
 
@@ -43,7 +41,7 @@ func (t *eventTotals) add(o *eventTotals) {
 func (t *eventTotals) addRow(b *rollup.EventBatch, i int) {
 	t.count += b.Count[i]
 	if b.ValueCount != nil {
-		t.valueSum = t.valueSum.Add(b.ValueSum[i])
+		t.valueSum.addRow(b.ValueSum[i])
 		t.valueCount += b.ValueCount[i]
 	}
 }

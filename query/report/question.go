@@ -111,6 +111,8 @@ type base struct {
 
 	clients      []int64 // only these are looked at; nil is all
 	advancedOnly bool    // combinations count only events that are collected as advanced
+
+	overflowed bool // a number of the answer is of a sum that overflowed
 }
 
 // asOf is the time as of which daily properties are read. The published
@@ -270,7 +272,18 @@ func (q *Question) answer(ctx context.Context, src Source) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	return q.result(), nil
+	answer := q.result()
+	answer.More = append(answer.More, q.overflowMember()...)
+	return answer, nil
+}
+
+// overflowMember is the member of an answer that says that a sum is larger than its
+// column, so that a number of the answer is null, or the largest there is.
+func (q *base) overflowMember() Object {
+	if !q.overflowed {
+		return nil
+	}
+	return Object{{"overflow", true}}
 }
 
 // pass gathers the stats of one pass. It repeats the pass with unmerged

@@ -3,10 +3,9 @@ package report
 import (
 	"math/big"
 
-	"github.com/apache/arrow/go/v17/arrow/decimal128"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"weir/schemas"
+	"weir/schemas/rollup"
 )
 
 // ratio returns n ÷ d as a JSON number, rounded to two decimals with halves
@@ -28,24 +27,12 @@ var nothing = jsontext.Value("null")
 // per returns the ratio of two whole numbers.
 func per(n, d int64) jsontext.Value { return ratio(big.NewInt(n), big.NewInt(d)) }
 
-// perHour returns n ÷ hours of runtime.
+// perHour returns n ÷ hours of runtime; null if the runtime overflowed.
 func perHour(n *big.Int, runtimeMS int64) jsontext.Value {
+	if runtimeMS == rollup.OverflowedRuntime {
+		return nothing
+	}
 	return ratio(new(big.Int).Mul(n, big.NewInt(hourMS)), big.NewInt(runtimeMS))
-}
-
-// valuePer returns a sum of values ÷ d.
-func valuePer(sum decimal128.Num, d int64) jsontext.Value {
-	return ratio(sum.BigInt(), new(big.Int).Mul(big.NewInt(d), big.NewInt(valueUnit)))
-}
-
-// valuePerHour returns a sum of values ÷ hours of runtime.
-func valuePerHour(sum decimal128.Num, runtimeMS int64) jsontext.Value {
-	return ratio(new(big.Int).Mul(sum.BigInt(), big.NewInt(hourMS)), new(big.Int).Mul(big.NewInt(runtimeMS), big.NewInt(valueUnit)))
-}
-
-// exact returns a sum of values as a decimal without rounding.
-func exact(sum decimal128.Num) jsontext.Value {
-	return schemas.AppendDecimal(nil, sum, schemas.ValueScale)
 }
 
 // hourMS is an hour in milliseconds.

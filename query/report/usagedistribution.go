@@ -30,7 +30,7 @@ func NewUsageDistribution(b *Body, params Params) (*Question, error) {
 	u := &usageDistribution{cells: map[usageCell]int64{}, metrics: []clientMetric{
 		{name: "activeDays", scale: dayScale(), value: (*clientStats).activeDaysInRange},
 		{name: "sessions", scale: sessionScale(), value: func(cs *clientStats, u int32) int64 { return cs.units[u].rangeSessions }},
-		{name: "runtime", scale: runtimeScale(), value: func(cs *clientStats, u int32) int64 { return begunMinutes(cs.units[u].rangeRuntimeMS) }},
+		{name: "runtime", scale: runtimeScale(), value: func(cs *clientStats, u int32) int64 { return begunMinutes(cs, cs.units[u].rangeRuntimeMS) }},
 	}}
 	for i := range u.metrics {
 		u.ends = append(u.ends, u.metrics[i].scale.binEnds())

@@ -5,13 +5,16 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
 
+	"github.com/apache/arrow/go/v17/arrow/decimal128"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/google/go-cmp/cmp"
 
+	"weir/schemas"
 	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/lake/laketest"
@@ -155,6 +158,77 @@ func TestScanAndMergeRollups(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("merged: (-want +got)\n%s", diff)
 	}
+}
+
+// TestStoredSumsFitTheirColumns writes and merges rollups of records of versions before,
+// whose values have up to 38 digits and whose runtimes 64 bits: no sum in a data file
+// has more digits than decimal(38,9), which other engines refuse to read, or is negative.
+func TestStoredSumsFitTheirColumns(t *testing.T) {
+	l := laketest.Lake(t, lake.Config{})
+	files := map[lake.Table][]lake.DataFile{}
+	for cut := range 3 {
+		var events []schemas.Event
+		for i := range 40 {
+			value := decimal128.GetMaxValue(int32(30 + i%9))
+			events = append(events, schemas.Event{
+				Product: 1, Client: int64(1 + i%20), Time: 1_700_000_000_000, Name: "session_stop", RandomID: "r",
+				Value: &value, RuntimeMS: new(int64(math.MaxInt64 - int64(i))),
+			})
+		}
+		set := rollup.NewSet()
+		for _, rec := range buildBatches(t, memory.DefaultAllocator, 0, int64(cut)*40, 40, events) {
+			if err := set.AddBatch(rec); err != nil {
+				t.Fatal(err)
+			}
+		}
+		made, err := l.WriteRollups(t.Context(), 0, set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for table, more := range made {
+			files[table] = append(files[table], more...)
+		}
+	}
+	check := func(what string) {
+		t.Helper()
+		sums := 0
+		for b, err := range l.EventBatches(t.Context(), files[lake.EventDays], columns.Filter{}, rollup.WantAll) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, sum := range b.ValueSum {
+				if sums++; !sum.FitsInPrecision(38) || sum.Sign() < 0 {
+					t.Errorf("%s: a sum of values is %s", what, sum.ToString(9))
+				}
+			}
+		}
+		for b, err := range l.ClientBatches(t.Context(), files[lake.Clients], columns.Filter{}, rollup.WantAll) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, sum := range b.RuntimeMS {
+				if sums++; sum != rollup.OverflowedRuntime {
+					t.Errorf("%s: a runtime is %d", what, sum)
+				}
+			}
+		}
+		if sums < 40 {
+			t.Errorf("%s: %d sums", what, sums)
+		}
+	}
+	check("written")
+	for table, all := range files {
+		var merged []lake.DataFile
+		for _, part := range byPartition(all) {
+			one, err := l.Merge(t.Context(), table, part)
+			if err != nil {
+				t.Fatal(err)
+			}
+			merged = append(merged, one...)
+		}
+		files[table] = merged
+	}
+	check("merged")
 }
 
 func TestWriteSomeRollups(t *testing.T) {

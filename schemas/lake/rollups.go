@@ -90,7 +90,7 @@ func readClientDays(rec arrow.Record) func(int, *rollup.ClientDay) error {
 	return func(i int, r *rollup.ClientDay) (err error) {
 		*r = rollup.ClientDay{
 			Product: product.Value(i), Client: client.Value(i), Day: int32(day.Value(i)),
-			Events: events.Value(i), Sessions: sessions.Value(i), RuntimeMS: runtime.Value(i),
+			Events: events.Value(i), Sessions: sessions.Value(i), RuntimeMS: rollup.AddRuntime(0, runtime.Value(i)),
 			First: toMillis(first.Value(i)), Last: toMillis(last.Value(i)),
 		}
 		r.Properties, err = propertiesAt(properties, i)
@@ -129,6 +129,9 @@ func readEventDays(rec arrow.Record) func(int, *rollup.EventDay) error {
 			Product: product.Value(i), Client: client.Value(i), Day: int32(day.Value(i)),
 			Count: count.Value(i), ValueSum: sum.Value(i), ValueCount: values.Value(i), First: toMillis(first.Value(i)),
 		}
+		if rollup.IsOverflowed(r.ValueSum) {
+			r.ValueSum = rollup.OverflowedValues() // a version before may have written more digits than the column has
+		}
 		r.Category, r.HasCategory = category.at(i)
 		r.Name, _ = name.at(i)
 		return nil
@@ -166,7 +169,7 @@ func readClients(rec arrow.Record) func(int, *rollup.Client) error {
 	return func(i int, r *rollup.Client) (err error) {
 		*r = rollup.Client{
 			Product: product.Value(i), Client: client.Value(i),
-			Events: events.Value(i), Sessions: sessions.Value(i), RuntimeMS: runtime.Value(i),
+			Events: events.Value(i), Sessions: sessions.Value(i), RuntimeMS: rollup.AddRuntime(0, runtime.Value(i)),
 			First: toMillis(first.Value(i)), Last: toMillis(last.Value(i)),
 		}
 		r.Properties, err = propertiesAt(properties, i)

@@ -168,7 +168,7 @@ func model(events []schemas.Event) []string {
 			row.HasCategory, row.Category = true, *e.Category
 		}
 		if e.Value != nil {
-			row.ValueSum, row.ValueCount = *e.Value, 1
+			row.ValueSum, row.ValueCount = addValue(decimal128.Num{}, *e.Value), 1
 		}
 		id := fmt.Sprintf("%v %v %q %q", key, row.HasCategory, row.Category, row.Name)
 		if have := rows[id]; have != nil {

@@ -33,7 +33,7 @@ type ClientDay struct {
 	Day             int32 // days since 1970
 	Events          int64 // all events of the day
 	Sessions        int64 // session_start events
-	RuntimeMS       int64 // sum of $runtime of session_stop events
+	RuntimeMS       int64 // sum of $runtime of session_stop events, or OverflowedRuntime
 	First, Last     int64 // event times; epoch milliseconds
 	Properties      Properties
 }
@@ -42,7 +42,7 @@ type ClientDay struct {
 func (d *ClientDay) Merge(o *ClientDay) {
 	d.Events += o.Events
 	d.Sessions += o.Sessions
-	d.RuntimeMS += o.RuntimeMS
+	d.RuntimeMS = AddRuntime(d.RuntimeMS, o.RuntimeMS)
 	d.First, d.Last = min(d.First, o.First), max(d.Last, o.Last)
 	d.Properties = d.Properties.Merge(o.Properties)
 }
@@ -61,7 +61,7 @@ type EventDay struct {
 	HasCategory     bool  // false if the events have no category; an empty category counts as one
 	Category, Name  string
 	Count           int64
-	ValueSum        decimal128.Num // of $value, in units of 10^-9
+	ValueSum        decimal128.Num // of $value, in units of 10^-9, or OverflowedValues
 	ValueCount      int64          // events that have a $value
 	First           int64          // earliest event time; epoch milliseconds
 }
@@ -69,7 +69,7 @@ type EventDay struct {
 // Merge adds o, a row of the same client, day, category and name, to d.
 func (d *EventDay) Merge(o *EventDay) {
 	d.Count += o.Count
-	d.ValueSum = d.ValueSum.Add(o.ValueSum)
+	d.ValueSum = addValues(d.ValueSum, o.ValueSum)
 	d.ValueCount += o.ValueCount
 	d.First = min(d.First, o.First)
 }
@@ -94,7 +94,7 @@ type Client struct {
 	Product, Client int64
 	Events          int64
 	Sessions        int64
-	RuntimeMS       int64
+	RuntimeMS       int64      // sum, or OverflowedRuntime
 	First, Last     int64      // event times; epoch milliseconds
 	Properties      Properties // current ones
 }
@@ -107,7 +107,7 @@ func (c *Client) InstallDay() int32 { return Day(c.First) }
 func (c *Client) Merge(o *Client) {
 	c.Events += o.Events
 	c.Sessions += o.Sessions
-	c.RuntimeMS += o.RuntimeMS
+	c.RuntimeMS = AddRuntime(c.RuntimeMS, o.RuntimeMS)
 	c.First, c.Last = min(c.First, o.First), max(c.Last, o.Last)
 	c.Properties = c.Properties.Merge(o.Properties)
 }

@@ -160,7 +160,7 @@ func (s *Set) addRow(v *columns.View, i int) {
 		d.row.Sessions++
 	case s.sessionStop:
 		if !v.Runtime.Null(i) {
-			d.row.RuntimeMS += v.Runtime.At(i)
+			d.row.RuntimeMS = AddRuntime(d.row.RuntimeMS, v.Runtime.At(i))
 		}
 	}
 	if id := s.propertiesID(&v.ClientProps, i); id != noID {
@@ -171,7 +171,7 @@ func (s *Set) addRow(v *columns.View, i int) {
 	r.count++
 	r.first = min(r.first, at)
 	if !v.Value.Null(i) {
-		r.valueSum = r.valueSum.Add(v.Value.At(i))
+		r.valueSum = addValue(r.valueSum, v.Value.At(i))
 		r.valueCount++
 	}
 	s.events++
@@ -288,7 +288,7 @@ func (s *Set) Merge(o *Set) {
 		r := s.row(key)
 		r.count += from.count
 		r.first = min(r.first, from.first)
-		r.valueSum = r.valueSum.Add(from.valueSum)
+		r.valueSum = addValues(r.valueSum, from.valueSum)
 		r.valueCount += from.valueCount
 	}
 	s.events += o.events
