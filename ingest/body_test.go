@@ -60,8 +60,8 @@ func TestCompressedBodies(t *testing.T) {
 			t.Errorf("%s: code %d with status %d", c.name, got.Code, w.Code)
 		}
 	}
-	if held := e.heldBytes.Load(); held != 0 {
-		t.Errorf("%d bytes are still counted in heldBytes", held)
+	if held := e.memory.held.Load(); held != 0 {
+		t.Errorf("%d bytes are still charged", held)
 	}
 }
 
@@ -94,7 +94,7 @@ func corrupt(b []byte) []byte {
 
 func TestMemoryIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newTestEdge(t, Config{MaxHeldBytes: 1 << 20})
+		e := newTestEdge(t, Config{MaxHeldBytes: 1 << 20, MaxSourceBytes: 1 << 20, MaxAccountBytes: 1 << 20})
 		pad := strings.Repeat(" ", 2<<20)
 		if w := e.report(`{"data":[` + pad + goodItem + `]}`); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 			t.Errorf("%d %s", w.Code, w.Body)
@@ -102,8 +102,8 @@ func TestMemoryIsBounded(t *testing.T) {
 		if w := e.report(oneEventPerShard("a")); w.Code != http.StatusOK {
 			t.Errorf("a small one: %d %s", w.Code, w.Body)
 		}
-		if held := e.heldBytes.Load(); held != 0 {
-			t.Errorf("%d bytes are still counted in heldBytes", held)
+		if held := e.memory.held.Load(); held != 0 {
+			t.Errorf("%d bytes are still charged", held)
 		}
 	})
 }

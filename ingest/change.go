@@ -15,18 +15,18 @@ import (
 
 // property stores one change of a client's properties. A nil error means that
 // Kafka has acknowledged it.
-func (s *Service) property(ctx context.Context, in request) (any, error) {
+func (s *Service) property(ctx context.Context, in *request) (any, error) {
 	return s.change(ctx, in, schemas.PropertyChange)
 }
 
 // contact stores one change of a client's contacts. They are personal data: no
 // log, answer or metric may hold a value, nor a name that the request gives,
 // which may be an address by mistake.
-func (s *Service) contact(ctx context.Context, in request) (any, error) {
+func (s *Service) contact(ctx context.Context, in *request) (any, error) {
 	return s.change(ctx, in, schemas.ContactChange)
 }
 
-func (s *Service) change(ctx context.Context, in request, kind schemas.ChangeKind) (any, error) {
+func (s *Service) change(ctx context.Context, in *request, kind schemas.ChangeKind) (any, error) {
 	c, err := in.decodeChange(kind)
 	if err != nil {
 		return nil, err
@@ -35,7 +35,7 @@ func (s *Service) change(ctx context.Context, in request, kind schemas.ChangeKin
 		return nil, err
 	}
 	c.Time = s.now().UnixMilli()
-	if err := s.publishChange(ctx, &c); err != nil {
+	if err := s.publishChange(ctx, in, &c); err != nil {
 		return nil, err
 	}
 	s.metrics.changes.WithLabelValues(string(kind)).Inc()

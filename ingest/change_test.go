@@ -127,8 +127,8 @@ func TestChangeLimits(t *testing.T) {
 		if events, changes := e.storedRecords(); len(events) != 0 || len(changes) != good {
 			t.Errorf("%d events and %d changes are stored, want %d changes", len(events), len(changes), good)
 		}
-		if held := e.heldBytes.Load(); held != 0 {
-			t.Errorf("%d bytes are still counted in heldBytes", held)
+		if held := e.memory.held.Load(); held != 0 {
+			t.Errorf("%d bytes are still charged", held)
 		}
 	})
 }

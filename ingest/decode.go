@@ -24,11 +24,11 @@ import (
 // read such a body differently. Names are case-sensitive; unknown members are
 // skipped.
 type decoder struct {
-	product   int64
-	maxTime   int64             // event times up to this one are taken; epoch milliseconds
-	geoDB     *maxminddb.Reader // nil disables the country look-up
-	body      []byte
-	heldBytes int // capacity of body that is counted in Service.heldBytes
+	product int64
+	maxTime int64             // event times up to this one are taken; epoch milliseconds
+	geoDB   *maxminddb.Reader // nil disables the country look-up
+	body    []byte
+	memory  decoderMemory
 
 	buffer bytes.Buffer
 	json   jsontext.Decoder
@@ -57,7 +57,7 @@ type optionalFields struct {
 }
 
 func (d *decoder) reset(product, latest int64) {
-	d.product, d.maxTime, d.heldBytes = product, latest, 0
+	d.product, d.maxTime = product, latest
 	clear(d.events)
 	d.events, d.scratch, d.propertyBuf = d.events[:0], d.scratch[:0], d.propertyBuf[:0]
 	d.optional.categories, d.optional.values, d.optional.runtimes = d.optional.categories[:0], d.optional.values[:0], d.optional.runtimes[:0]
@@ -166,6 +166,9 @@ func (d *decoder) readData() error {
 		if err := d.readEvent(); err != nil {
 			return err
 		}
+		if err := d.memory.chargeGrowth(d); err != nil {
+			return err
+		}
 	}
 	_, err := d.json.ReadToken()
 	return err
@@ -198,6 +201,7 @@ func (d *decoder) stringValue(v jsontext.Value) string {
 	if bytes.IndexByte(inner, '\\') < 0 {
 		return unsafeString(inner)
 	}
+	reserveScratch(d, len(v))
 	start := len(d.scratch)
 	// The JSON decoder has validated the value, so this cannot fail.
 	d.scratch, _ = jsontext.AppendUnquote(d.scratch, v)
@@ -239,7 +243,7 @@ func (d *decoder) itemsError() error {
 // syntaxError returns a 400 that names the position of the first JSON error.
 func syntaxError(err error) error {
 	if _, ok := errors.AsType[*schemas.RequestError](err); ok {
-		return err
+		return err // also an overError
 	}
 	se, ok := errors.AsType[*jsontext.SyntacticError](err)
 	if !ok {

@@ -107,8 +107,8 @@ func TestMalformed(t *testing.T) {
 		if got := e.storedEvents(); len(got) != 0 {
 			t.Errorf("%d events of bad requests are stored", len(got))
 		}
-		if held := e.heldBytes.Load(); held != 0 {
-			t.Errorf("%d bytes are still counted in heldBytes", held)
+		if held := e.memory.held.Load(); held != 0 {
+			t.Errorf("%d bytes are still charged", held)
 		}
 		if e.log.Len() > 0 {
 			t.Errorf("a client's mistake was logged as a warning: %.500s", e.log)

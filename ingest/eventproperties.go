@@ -44,6 +44,9 @@ func (d *decoder) readProperties(e *schemas.Event) error {
 	if _, err := d.json.ReadToken(); err != nil {
 		return err
 	}
+	if len(d.propertyBuf) == 0 && cap(d.propertyBuf) < len(d.body) {
+		d.propertyBuf = make([]byte, 0, len(d.body)) // enough for all: growing would keep the old arrays, which events alias
+	}
 	for d.json.PeekKind() != '}' {
 		quoted, err := d.json.ReadValue()
 		if err != nil {

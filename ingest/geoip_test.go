@@ -156,8 +156,8 @@ func TestGeoIPHasToOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := s.newDecoder(1001); d.geoDB == nil {
-		t.Error("the decoder has no GeoIP database")
+	if s.geoDB == nil {
+		t.Error("the service has no GeoIP database")
 	}
 }
 

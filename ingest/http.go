@@ -27,9 +27,8 @@ func (s *Service) Handler() http.Handler {
 		r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
 
 		s.metrics.inFlight.Inc()
-		err := s.route(sw, r)
-		if err != nil {
-			s.writeError(sw, r, err)
+		if err := s.route(sw, r); err != nil {
+			s.writeError(sw, r, s.countOver(r.Context(), err))
 		}
 		s.metrics.inFlight.Dec()
 		s.observe(r, sw.status, s.now().Sub(start))

@@ -40,11 +40,12 @@ func (e *conflictError) Unwrap() error { return e.RequestError }
 // linkIdentities gives clients their names, all of the request or none. The values
 // may be personal data, so the log has numbers and no value; a request that
 // changes nothing is not logged.
-func linkIdentities(ctx context.Context, s *Service, in request) (any, error) {
+func linkIdentities(ctx context.Context, s *Service, in *request) (any, error) {
 	items, err := decodeIdentities(in.decoder)
 	if err != nil {
 		return nil, err
 	}
+	in.turn.end() // the names alias the body, which stays until the answer
 	linked, err := s.deps.Registry.LinkIdentities(ctx, in.source.Product, items)
 	if err != nil {
 		return nil, linkError(ctx, s, in.source.Product, err)

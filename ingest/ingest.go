@@ -12,9 +12,9 @@
 //     checked before the first one is published, and the answer names every
 //     bad event by its index and field.
 //   - Memory is bounded. schemas.MaxBodyBytes limits one body after
-//     decompression, Config.MaxHeldBytes all bodies together, and KafkaOpts the
-//     records that wait for Kafka. Beyond a limit the answer is 429 or 503 with
-//     Retry-After.
+//     decompression, Config.MaxHeldBytes all that requests hold until Kafka has
+//     acknowledged them, of which no account can take the part of the others
+//     (budget). Beyond a limit the answer is 429 or 503 with Retry-After.
 //   - Contacts are personal data. Their names and values are written to no log,
 //     no answer and no metric.
 //   - Every answer, also an error, is {"code":int,"message":string}; envelope.go
@@ -30,6 +30,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,17 +45,26 @@ import (
 
 // Config sets the limits of the service. The zero value works.
 type Config struct {
-	MaxInFlight    int           // requests that one key may have in flight; 0 means 64
-	MaxHeldBytes   int64         // bytes of bodies that all requests together may hold in memory; 0 means 256 MiB
-	ReadTimeout    time.Duration // for the body of one request to arrive; 0 means 30s
-	PublishTimeout time.Duration // for Kafka to acknowledge one request; 0 means 10s
-	AllowedOrigins []string      // origins from which browsers may send, "*" for all; none by default
-	GeoIP          string        // path of the MaxMind DB that maps an event's $ip to a country; "" disables the look-up
+	MaxInFlight                     int           // requests that one key may have in flight; 0 means 64
+	MaxHeldBytes                    int64         // memory that all requests together may hold until they are acknowledged; 0 means 256 MiB
+	ReadTimeout                     time.Duration // for the body of one request to arrive; 0 means 30s
+	PublishTimeout                  time.Duration // for Kafka to acknowledge one request; 0 means 10s
+	AllowedOrigins                  []string      // origins from which browsers may send, "*" for all; none by default
+	MaxSourceBytes, MaxAccountBytes int64         // parts of MaxHeldBytes that one data source and one account may hold once half of it is held; 0 means an eighth and a quarter
+	MaxUnackedBytes                 int64         // of records that are with Kafka at once; 0 means 8 MiB
+	Decoders                        int           // bodies that are decoded at once, of which a quarter may be large; 0 means two for each CPU
+	QueueWait                       time.Duration // for a turn to decode, and then to publish; 0 means 5s
+	GeoIP                           string        // path of the MaxMind DB that maps an event's $ip to a country; "" disables the look-up
 }
 
 func (c Config) withDefaults() Config {
 	c.MaxInFlight = cmp.Or(c.MaxInFlight, 64)
 	c.MaxHeldBytes = cmp.Or(c.MaxHeldBytes, 256<<20)
+	c.MaxSourceBytes = cmp.Or(c.MaxSourceBytes, c.MaxHeldBytes/8)
+	c.MaxAccountBytes = cmp.Or(c.MaxAccountBytes, c.MaxHeldBytes/4)
+	c.MaxUnackedBytes = cmp.Or(c.MaxUnackedBytes, 8<<20)
+	c.Decoders = cmp.Or(c.Decoders, 2*runtime.GOMAXPROCS(0))
+	c.QueueWait = cmp.Or(c.QueueWait, 5*time.Second)
 	c.ReadTimeout = cmp.Or(c.ReadTimeout, 30*time.Second)
 	c.PublishTimeout = cmp.Or(c.PublishTimeout, 10*time.Second)
 	return c
@@ -88,16 +98,16 @@ type Service struct {
 	geoDB   *maxminddb.Reader // nil without Config.GeoIP
 
 	limiters        keyLimiters
-	heldBytes       atomic.Int64 // capacity of all body buffers in use
+	memory          *budget
 	timedOutBatches atomic.Int64 // batches whose request gave up before Kafka decided; see wait
 
 	lastWarning atomic.Int64 // when unavailable last wrote to the log; Unix nanoseconds
 	suppressed  atomic.Int64 // 503 answers since then
 
-	decoders sync.Pool // of *decoder
-	batches  sync.Pool // of *batch
-	gzips    sync.Pool // of *gzip.Reader
-	zstds    sync.Pool // of *zstd.Decoder
+	decoders      sync.Pool // of *decoder
+	batches       sync.Pool // of *batch
+	buffers       bufferPool
+	decompressors decompressors
 }
 
 // New returns a service that is ready to serve, or an error when a dependency
@@ -113,11 +123,12 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		deps.Full = func() error { return nil }
 	}
 	s := &Service{cfg: cfg.withDefaults(), deps: deps, now: time.Now}
+	s.memory = newBudget(s.cfg)
 	var err error
 	if s.geoDB, err = openGeoDB(cfg.GeoIP, deps.Log); err != nil {
 		return nil, err
 	}
-	s.metrics, err = newMetrics(deps.Metrics, func() float64 { return float64(s.heldBytes.Load()) })
+	s.metrics, err = newMetrics(deps.Metrics, s.memory)
 	if err != nil {
 		return nil, err
 	}

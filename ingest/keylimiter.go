@@ -33,6 +33,7 @@ func (l *keyLimiters) get(key string) *keyLimiter {
 // key. Each process counts for itself.
 type keyLimiter struct {
 	inFlight atomic.Int64
+	share    share // of the memory, what its requests hold
 
 	mu      sync.Mutex
 	limiter *rate.Limiter // nil until the key has a rate

@@ -18,9 +18,11 @@ type metrics struct {
 	publish  prometheus.Histogram
 	inFlight prometheus.Gauge
 	held     prometheus.GaugeFunc
+	waiting  prometheus.GaugeFunc
+	over     *prometheus.CounterVec
 }
 
-func newMetrics(reg prometheus.Registerer, held func() float64) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer, memory *budget) (*metrics, error) {
 	buckets := []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -48,13 +50,21 @@ func newMetrics(reg prometheus.Registerer, held func() float64) (*metrics, error
 			Name: "weir_ingest_in_flight_requests", Help: "Requests to the Ingestion API that are being handled.",
 		}),
 		held: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "weir_ingest_held_bytes", Help: "Bytes of request bodies that are held in memory.",
-		}, held),
+			Name: "weir_ingest_held_bytes", Help: "Bytes of memory that requests to the Ingestion API hold: bodies as they arrive, decoded events, and records until Kafka has acknowledged them.",
+		}, func() float64 { return float64(memory.held.Load()) }),
+		waiting: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "weir_ingest_waiting_requests", Help: "Requests to the Ingestion API that wait for their turn to be decoded or published.",
+		}, func() float64 {
+			return float64(memory.large.waiting() + memory.decoders.waiting() + memory.records.waiting())
+		}),
+		over: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_ingest_over_share_total", Help: "Requests refused because their data source, their account or all requests together were over their part: of memory, or of turns.",
+		}, []string{"who", "what"}),
 	}
 	if reg == nil {
 		return m, nil
 	}
-	all := []prometheus.Collector{m.requests, m.duration, m.events, m.changes, m.badItems, m.bytes, m.publish, m.inFlight, m.held}
+	all := []prometheus.Collector{m.requests, m.duration, m.events, m.changes, m.badItems, m.bytes, m.publish, m.inFlight, m.held, m.waiting, m.over}
 	var errs []error
 	for _, c := range all {
 		errs = append(errs, reg.Register(c))

@@ -37,6 +37,11 @@ func (d *decoder) clientObject(e *schemas.Event) error {
 // clientProps writes the canonical object of d.client.
 func (d *decoder) clientProps(e *schemas.Event) {
 	slices.SortFunc(d.client, func(a, b clientProp) int { return strings.Compare(a.name, b.name) })
+	size := 2
+	for _, p := range d.client {
+		size += len(p.name) + len(p.value) + len(`"":,`)
+	}
+	reserveScratch(d, size)
 	start := len(d.scratch)
 	for i, p := range d.client {
 		if i > 0 && p.name == d.client[i-1].name {

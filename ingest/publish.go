@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -21,20 +23,33 @@ import (
 // The records do not follow the context of the request. The Kafka client fails
 // all buffered records of a partition together with a cancelled one, to keep
 // their order, so a client that hangs up would fail the events of others.
-func (s *Service) publish(ctx context.Context, events []schemas.Event) error {
-	b := s.newBatch()
-	if err := b.load(events, s.deps.Layout.Shards); err != nil {
-		s.batches.Put(b)
+func (s *Service) publish(ctx context.Context, in *request, events []schemas.Event) error {
+	b := s.newBatch(in)
+	err := b.reserve(events)
+	if err == nil {
+		err = b.load(events, s.deps.Layout.Shards)
+	}
+	s.decoded(in)
+	if err != nil {
+		b.free()
 		return err
 	}
 	return s.produce(ctx, b)
 }
 
 // publishChange is publish for one change of a client.
-func (s *Service) publishChange(ctx context.Context, c *schemas.Change) error {
-	b := s.newBatch()
+func (s *Service) publishChange(ctx context.Context, in *request, c *schemas.Change) error {
+	b := s.newBatch(in)
 	b.reset()
-	b.add(c.Product, c.Client, s.deps.Layout.Shards, func(dst []byte) []byte { return topic.AppendChange(dst, c) })
+	err := b.charge.add(int64(len(c.Values)) + recordBytes)
+	if err == nil {
+		b.add(c.Product, c.Client, s.deps.Layout.Shards, func(dst []byte) []byte { return topic.AppendChange(dst, c) })
+	}
+	s.decoded(in)
+	if err != nil {
+		b.free()
+		return err
+	}
 	return s.produce(ctx, b)
 }
 
@@ -44,7 +59,14 @@ func (s *Service) publishChange(ctx context.Context, c *schemas.Change) error {
 // Nothing may be answered with 200 before it returns nil: up to here the
 // events exist in this process's memory alone.
 func (s *Service) produce(ctx context.Context, b *batch) error {
-	start, n := s.now(), len(b.records)
+	n := len(b.records)
+	places, err := s.memory.records.acquire(ctx, b.charge.account, int64(len(b.bytes))+int64(n)*recordBytes, s.cfg.QueueWait)
+	if err != nil {
+		b.free()
+		return err
+	}
+	b.places = places
+	start := s.now()
 	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.PublishTimeout)
 	defer cancel()
 	b.send(deadline, s.deps.Kafka)
@@ -74,9 +96,10 @@ func (s *Service) wait(ctx context.Context, b *batch) error {
 		s.timedOutBatches.Add(-1)
 		<-b.done // the last acknowledgement came in this moment
 	}
-	defer s.batches.Put(b)
-	if err := b.failure.Load(); err != nil {
-		return *err
+	failure := b.failure.Load()
+	b.free()
+	if failure != nil {
+		return *failure
 	}
 	return nil
 }
@@ -89,6 +112,10 @@ const (
 	batchAbandoned        // the request timed out; the last onAck frees the batch
 )
 
+// recordBytes is what a record holds beside its key and value: itself, and its
+// places in the Kafka client's queues.
+const recordBytes = int64(unsafe.Sizeof(kgo.Record{})) + 128
+
 // batch holds the records of one request from encoding to acknowledgement. It
 // must not return to the pool before the Kafka client has called onAck for
 // every record, since the client reads the records until then.
@@ -96,6 +123,8 @@ type batch struct {
 	s       *Service
 	records []kgo.Record
 	bytes   []byte // keys and values of all records; the records alias it
+	charge  charge // of bytes and records, until the last acknowledgement
+	places  int64  // in budget.records
 
 	unacked atomic.Int64          // records without an onAck yet
 	failure atomic.Pointer[error] // of the first record that failed
@@ -103,14 +132,62 @@ type batch struct {
 	done    chan struct{} // receives one value when the batch completes while the request waits
 }
 
-func (s *Service) newBatch() *batch {
+func (s *Service) newBatch(in *request) *batch {
 	b, ok := s.batches.Get().(*batch)
 	if !ok {
 		b = &batch{s: s, done: make(chan struct{}, 1)}
 	}
 	b.failure.Store(nil)
 	b.state.Store(batchWaiting)
+	b.charge = charge{budget: in.charge.budget, source: in.charge.source, account: in.charge.account}
 	return b
+}
+
+// free gives back all memory of the batch. Small buffers stay with it in the pool.
+func (b *batch) free() {
+	b.charge.release()
+	if b.places > 0 {
+		b.s.memory.records.release(b.places)
+		b.places = 0
+	}
+	if cap(b.bytes) > maxPooledBytes {
+		b.bytes = nil
+	}
+	if cap(b.records) > maxPooledEvents {
+		b.records = nil
+	}
+	b.s.batches.Put(b)
+}
+
+// reserve makes room for the records of events, so that bytes need not grow, and
+// charges it. Growing would keep the old arrays, which the records before alias.
+func (b *batch) reserve(events []schemas.Event) error {
+	size := 0
+	for i := range events {
+		size += recordSize(&events[i])
+	}
+	if err := b.charge.add(int64(max(size, cap(b.bytes))) + int64(max(len(events), cap(b.records)))*recordBytes); err != nil {
+		return err
+	}
+	if size > cap(b.bytes) {
+		b.bytes = make([]byte, 0, size)
+	}
+	b.records = slices.Grow(b.records[:0], len(events))
+	return nil
+}
+
+// recordSize returns how long the key and value of an event are at most.
+func recordSize(e *schemas.Event) int {
+	const numbersAndTags = 192 // key, varints, a tag and a length for each text
+	n := numbersAndTags + len(e.Name) + len(e.RandomID) + len(e.SessionID) + len(e.AppKey) + len(e.AppName) + len(e.AppVersion) +
+		len(e.ContentLocale) + len(e.UILocale) + len(e.UserAgent) + len(e.IP) + len(e.User) + len(e.ClientProps) + len(e.ValueText) + len(e.Properties)
+	if e.Category != nil {
+		n += len(*e.Category)
+	}
+	if x := e.Exception; x != nil {
+		n += len(x.Class) + len(x.Method) + len(x.Message) + len(x.Stack)
+	}
+	return n
 }
 
 func (b *batch) reset() {
@@ -177,7 +254,7 @@ func (b *batch) onAck(_ *kgo.Record, err error) {
 		return
 	}
 	b.s.timedOutBatches.Add(-1) // the request timed out; this was its last record
-	b.s.batches.Put(b)
+	b.free()
 }
 
 // KafkaOpts returns the client options on which the guarantees of the package

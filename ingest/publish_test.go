@@ -168,8 +168,14 @@ func TestSilentBroker(t *testing.T) {
 		if err := e.Ready(t.Context()); err == nil {
 			t.Error("ready while a batch is undecided")
 		}
+		if held := e.memory.held.Load(); held < 4*recordBytes || e.memory.records.inside == 0 {
+			t.Errorf("%d bytes are charged for records that Kafka may still have", held)
+		}
 		close(release)
 		time.Sleep(time.Minute)
+		if held := e.memory.held.Load(); held != 0 || e.memory.records.inside != 0 {
+			t.Errorf("%d bytes are charged after the last acknowledgement", held)
+		}
 		if n := e.timedOutBatches.Load(); n != 0 {
 			t.Errorf("%d batches still count as timed out after the broker has answered", n)
 		}

@@ -30,11 +30,12 @@ type registration struct {
 
 // register returns the EUID of each value, in the order of the request, and
 // allocates those that are new. A repeated value is answered repeatedly.
-func (s *Service) register(ctx context.Context, in request) (any, error) {
-	want, err := decodeRegistration(in.body)
+func (s *Service) register(ctx context.Context, in *request) (any, error) {
+	want, err := decodeRegistration(in.decoder.body)
 	if err != nil {
 		return nil, err
 	}
+	s.decoded(in) // the values are copies
 	ids, err := s.deps.Registry.RegisterIdentities(ctx, in.source.Product, want.Name, want.Values)
 	if errors.Is(err, registry.ErrInvalid) {
 		return nil, badRequest("identity_values: %v", err)

@@ -44,10 +44,10 @@ func newFakeRegistry(t testing.TB) *fakeRegistry {
 	return &fakeRegistry{
 		t: t,
 		sources: map[string]registry.Source{
-			"key1":  {Key: "key1", Product: 1001},
-			"key2":  {Key: "key2", Product: 2002}, // of another account
-			"slow":  {Key: "slow", Product: 1001, RatePerSecond: 10},
-			"limit": {Key: "limit", Product: 1001},
+			"key1":  {Key: "key1", Product: 1001, Account: "A"},
+			"key2":  {Key: "key2", Product: 2002, Account: "B"},
+			"slow":  {Key: "slow", Product: 1001, Account: "A", RatePerSecond: 10},
+			"limit": {Key: "limit", Product: 1001, Account: "A"},
 		},
 		euids: make(map[string]int64),
 	}

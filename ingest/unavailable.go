@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -24,4 +25,19 @@ func (s *Service) unavailable(ctx context.Context, cause error) error {
 		Detail: "events cannot be kept just now, send the request again; " +
 			"what was kept of it already counts once only if the event carries a random_id",
 	}
+}
+
+// countOver counts a request that was refused for the memory or the turns of
+// others. Over the whole is the fault of no single sender: it is a 503, and a line
+// in the log.
+func (s *Service) countOver(ctx context.Context, err error) error {
+	over, ok := errors.AsType[*overError](err)
+	if !ok {
+		return err
+	}
+	s.metrics.over.WithLabelValues(over.who, over.what).Inc()
+	if over.who == overWhole {
+		return s.unavailable(ctx, err)
+	}
+	return err
 }

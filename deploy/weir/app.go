@@ -307,7 +307,8 @@ func (a *app) buildIngest(context.Context) error {
 	a.onClose(func() error { client.Close(); return nil })
 	c := a.cfg.Ingest
 	svc, err := ingest.New(ingest.Config{
-		MaxInFlight: c.MaxInFlight, MaxHeldBytes: int64(c.MaxHeldBytes),
+		MaxInFlight: c.MaxInFlight, MaxHeldBytes: int64(c.MaxHeldBytes), MaxSourceBytes: int64(c.MaxSourceBytes),
+		MaxAccountBytes: int64(c.MaxAccountBytes), MaxUnackedBytes: int64(c.MaxUnackedBytes), Decoders: c.Decoders, QueueWait: c.QueueWait,
 		ReadTimeout: c.ReadTimeout, PublishTimeout: c.PublishTimeout, AllowedOrigins: c.AllowedOrigins,
 		GeoIP: c.GeoIP,
 	}, ingest.Deps{

@@ -140,12 +140,17 @@ type lakeConfig struct {
 
 // ingestConfig is ingest.Config, as settings.
 type ingestConfig struct {
-	MaxInFlight    int           `key:"max_in_flight" default:"64" help:"requests that one key may have in flight"`
-	MaxHeldBytes   bytesize      `key:"max_held_bytes" default:"256MiB" help:"bytes of bodies that all requests together may hold in memory"`
-	ReadTimeout    time.Duration `key:"read_timeout" default:"30s" help:"time for the body of a request to arrive"`
-	PublishTimeout time.Duration `key:"publish_timeout" default:"10s" help:"time for Kafka to acknowledge a request"`
-	AllowedOrigins []string      `key:"allowed_origins" help:"origins that browsers may send events from, * for all"`
-	GeoIP          string        `key:"geoip" help:"path of a MaxMind DB (.mmdb) of countries or cities that maps the $ip of events to a country; opened at the start. Empty disables the look-up"`
+	MaxInFlight     int           `key:"max_in_flight" default:"64" help:"requests that one key may have in flight"`
+	MaxHeldBytes    bytesize      `key:"max_held_bytes" default:"256MiB" help:"memory that all requests together may hold, from the first byte of a body until Kafka has acknowledged the last record; then 503"`
+	MaxSourceBytes  bytesize      `key:"max_source_bytes" default:"0" help:"part of max_held_bytes that one data source may hold once half of it is held, then 429; 0 means an eighth"`
+	MaxAccountBytes bytesize      `key:"max_account_bytes" default:"0" help:"part of max_held_bytes that all data sources of one account may hold once half of it is held, then 429; 0 means a quarter"`
+	MaxUnackedBytes bytesize      `key:"max_unacked_bytes" default:"8MiB" help:"records that wait for Kafka at once; the requests of accounts take turns"`
+	Decoders        int           `key:"decoders" default:"0" help:"bodies that are decoded at once, a quarter of them larger than 256 KiB; the requests of accounts take turns. 0 means two for each CPU"`
+	QueueWait       time.Duration `key:"queue_wait" default:"5s" help:"time that a request waits for its turn, then 429 where the same account has more that wait, else 503"`
+	ReadTimeout     time.Duration `key:"read_timeout" default:"30s" help:"time for the body of a request to arrive"`
+	PublishTimeout  time.Duration `key:"publish_timeout" default:"10s" help:"time for Kafka to acknowledge a request"`
+	AllowedOrigins  []string      `key:"allowed_origins" help:"origins that browsers may send events from, * for all"`
+	GeoIP           string        `key:"geoip" help:"path of a MaxMind DB (.mmdb) of countries or cities that maps the $ip of events to a country; opened at the start. Empty disables the look-up"`
 }
 
 // processorConfig is processor.Config, as settings, with the address of the tail
@@ -286,6 +291,7 @@ func (c *Config) validate() error {
 	}
 	for key, n := range map[string]int64{
 		"ingest.max_in_flight": int64(c.Ingest.MaxInFlight), "ingest.max_held_bytes": int64(c.Ingest.MaxHeldBytes),
+		"ingest.max_unacked_bytes": int64(c.Ingest.MaxUnackedBytes), "ingest.queue_wait": int64(c.Ingest.QueueWait),
 		"processor.gather_bytes": int64(c.Processor.GatherBytes), "query.max_scans": int64(c.Query.MaxScans),
 		"query.report_bytes": int64(c.Query.ReportBytes),
 		"query.max_counts":   c.Query.MaxCounts, "query.max_series": c.Query.MaxSeries, "query.max_answer_bytes": int64(c.Query.MaxAnswer),

@@ -16,6 +16,7 @@ import (
 type Source struct {
 	Key           string
 	Product       int64
+	Account       string // of the product; only AuthenticateSource sets it
 	Name          string
 	RatePerSecond float64 // allowed events per second; 0 means no limit
 	Created       time.Time
@@ -81,10 +82,10 @@ func (r *Registry) loadSource(ctx context.Context, key string) (sourceWithHash, 
 	s := sourceWithHash{Source: Source{Key: key}}
 	var hash string
 	var created int64
-	err := r.db.QueryRowContext(ctx, `SELECT s.product_id, s.name, s.rate, s.created, s.secret_hash FROM sources s
+	err := r.db.QueryRowContext(ctx, `SELECT s.product_id, p.account_id, s.name, s.rate, s.created, s.secret_hash FROM sources s
 		JOIN products p ON p.id = s.product_id JOIN accounts a ON a.id = p.account_id
 		WHERE s.key = $1 AND s.revoked = 0 AND p.revoked = 0 AND a.revoked = 0`, key).
-		Scan(&s.Product, &s.Name, &s.RatePerSecond, &created, &hash)
+		Scan(&s.Product, &s.Account, &s.Name, &s.RatePerSecond, &created, &hash)
 	if errors.Is(err, sql.ErrNoRows) {
 		return s, ErrUnauthorized
 	}
