@@ -170,6 +170,7 @@ func TestStrangersAreBounded(t *testing.T) {
 		if err := logInByHand(known, Login{"u", "p"}); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait() // until the server knows it, too
 		var ends []chan error
 		for range 5 {
 			_, ended := enter()

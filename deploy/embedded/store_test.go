@@ -216,3 +216,43 @@ func TestEmptyBucketIsRemovedAtStart(t *testing.T) {
 		t.Errorf("bucket with files: %v, want it left alone", err)
 	}
 }
+
+// TestStrangersOfTheStore: whoever is not signed in with the store's keys gets
+// S3's answers, and none of an object.
+func TestStrangersOfTheStore(t *testing.T) {
+	b := bucket(t, "strange")
+	if err := b.Put(t.Context(), "secret", []byte("of an account")); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(c objects.Config) error {
+		client, err := objects.Open(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		_, err = client.Bucket("strange").Get(t.Context(), "secret")
+		return err
+	}
+	unknown, wrong := parts.S3, parts.S3
+	unknown.AccessKey, wrong.SecretKey = "AKIAIOSFODNN7EXAMPLE", "wrong"
+	for name, c := range map[string]struct {
+		cfg  objects.Config
+		code string
+	}{"unknown key": {unknown, "InvalidAccessKeyId"}, "wrong secret": {wrong, "SignatureDoesNotMatch"}} {
+		err := ask(c.cfg)
+		if err == nil || !strings.Contains(err.Error(), c.code) || !strings.Contains(err.Error(), "403") {
+			t.Errorf("%s: %v, want 403 %s", name, err, c.code)
+		}
+	}
+	for _, path := range []string{"/", "/strange", "/strange/secret", "/strange/secret?X-Amz-Signature=x", "/strange/secret?AWSAccessKeyId=x&Signature=y&Expires=9"} {
+		resp, err := http.Get(parts.S3.Endpoint + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode < 400 || resp.StatusCode >= 500 || bytes.Contains(text, []byte("of an account")) {
+			t.Errorf("%s without a signature: %d %s, %v", path, resp.StatusCode, text, err)
+		}
+	}
+}

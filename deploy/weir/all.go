@@ -161,7 +161,7 @@ func (p *process) serveAll(ctx context.Context, a *app, parts *embedded.Parts) e
 	})
 	// Written last: admin and check connect as soon as they find the file.
 	if err := writeRunFile(a.cfg.Data, runInfo{
-		PID: os.Getpid(), Version: version(), URL: a.url(), Admin: a.admin.Addr().String(), Kafka: parts.Kafka, Login: parts.Login, S3: parts.S3,
+		PID: os.Getpid(), Version: version(), URL: a.url(), Admin: adminAddress(a.admin), Kafka: parts.Kafka, Login: parts.Login, S3: parts.S3,
 	}); err != nil {
 		return err
 	}
@@ -202,7 +202,7 @@ func (a *app) addJanitor(parts *embedded.Parts) error {
 // printBannerWhenReady prints the banner once every service is ready. Secrets go
 // to the terminal and to demo.json, never to the log.
 func (a *app) printBannerWhenReady(ctx context.Context, p *process, made *demo) {
-	p.print("weir is starting on %s, data in %s\nmetrics and profiles on http://%s\n", a.url(), a.cfg.Data, a.admin.Addr())
+	p.print("weir is starting on %s, data in %s\nmetrics and profiles on %s\n", a.url(), a.cfg.Data, adminURL(a.admin))
 	started := time.Now()
 	for {
 		if _, why := readiness(ctx, a.probes); why == nil {
@@ -214,7 +214,7 @@ func (a *app) printBannerWhenReady(ctx context.Context, p *process, made *demo) 
 			return
 		}
 	}
-	a.log.InfoContext(ctx, "server ready", "url", a.url(), "admin", a.admin.Addr().String(), "waited", time.Since(started).Round(time.Millisecond), "version", version())
+	a.log.InfoContext(ctx, "server ready", "url", a.url(), "admin", adminAddress(a.admin), "waited", time.Since(started).Round(time.Millisecond), "version", version())
 	banner := demoHint(a.cfg.Data, a.url())
 	if made != nil {
 		banner = made.banner(a.cfg.Data, isTerminal(p.stdout))

@@ -129,7 +129,7 @@ func (a *app) connect(ctx context.Context) error {
 
 // takeAddresses opens all listeners and reports every address that is in use.
 func (a *app) takeAddresses(ctx context.Context) (err error) {
-	take := func(setting, addr string) net.Listener {
+	take := func(setting, addr string, listen func(ctx context.Context, setting, addr string) (net.Listener, error)) net.Listener {
 		l, e := listen(ctx, setting, addr)
 		if e != nil {
 			err = errors.Join(err, e)
@@ -139,10 +139,10 @@ func (a *app) takeAddresses(ctx context.Context) (err error) {
 		a.onClose(func() error { _ = l.Close(); return nil })
 		return l
 	}
-	a.main = take("listen", a.cfg.Listen)
-	a.admin = take("admin.listen", a.cfg.Admin.Listen)
+	a.main = take("listen", a.cfg.Listen, listen)
+	a.admin = take("admin.listen", a.cfg.Admin.Listen, listenAdmin)
 	if a.roles.processor {
-		a.tail = take("processor.listen", a.cfg.Processor.Listen)
+		a.tail = take("processor.listen", a.cfg.Processor.Listen, listen)
 	}
 	return err
 }
@@ -209,7 +209,7 @@ func (a *app) openLake(ctx context.Context) error {
 // the main server comes last.
 func (a *app) build(ctx context.Context) error {
 	a.operators = adminMux(a.metrics, nil, a.log)
-	a.add("admin server", httpServer{name: "admin", listener: a.admin, handler: a.operators, cfg: a.cfg.HTTP, log: a.log}.run)
+	a.add("admin server", httpServer{name: "admin", listener: a.admin, handler: newAdminGuard(a.cfg.Admin, a.operators, a.metrics), cfg: a.cfg.HTTP, log: a.log}.run)
 	for _, step := range []struct {
 		wanted bool
 		build  func(context.Context) error

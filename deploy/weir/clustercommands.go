@@ -85,6 +85,6 @@ func (p *process) runService(ctx context.Context, args []string, r roles, needs 
 	if err := a.build(ctx); err != nil {
 		return err
 	}
-	a.log.InfoContext(ctx, "server listening", "url", a.url(), "admin", a.admin.Addr().String(), "version", version())
+	a.log.InfoContext(ctx, "server listening", "url", a.url(), "admin", adminAddress(a.admin), "version", version())
 	return a.services.run(ctx)
 }

@@ -66,10 +66,10 @@ type httpConfig struct {
 	TrustedProxies []string      `key:"trusted_proxies" help:"addresses and networks (10.0.0.0/8) of the proxies that set X-Forwarded-For and X-Forwarded-Proto; every limit per address then counts the address that the first of them saw"`
 }
 
-// adminConfig is the address for operators. It has no authentication, so its
-// default is loopback.
+// adminConfig is the address for operators. Its default is loopback; see adminGuard.
 type adminConfig struct {
-	Listen string `key:"listen" default:"127.0.0.1:0" help:"host:port of /metrics, /debug/pprof and /check; port 0 picks a free one, which is printed"`
+	Listen string `key:"listen" default:"127.0.0.1:0" help:"host:port of /metrics, /debug/pprof and /check, or unix:/path of a socket; port 0 picks a free one, which is printed"`
+	Token  string `key:"token" help:"text that requests there bring as Authorization: Bearer; at least 16 characters. Required where other machines can reach admin.listen"`
 }
 
 // memoryConfig sets the soft limit of the Go runtime. It makes the collector work
@@ -256,7 +256,7 @@ func (c *Config) makePathsAbsolute() error {
 		}
 		*path = whole
 	}
-	return nil
+	return c.Admin.makePathAbsolute()
 }
 
 // validate returns every setting that cannot work in any process.
@@ -285,6 +285,9 @@ func (c *Config) validate() error {
 	}
 	if slices.Contains([]string{"v1", "v3", "api", "analytics", "healthz", "readyz"}, c.S3.ExportBucket) {
 		bad("s3.export_bucket", "is %q, which is a path of the API", c.S3.ExportBucket)
+	}
+	if err := c.Admin.check(); err != nil {
+		errs = append(errs, err)
 	}
 	if l := c.Query.DeflateLevel; l < 1 || l > 9 {
 		bad("query.deflate_level", "is %d, want 1 to 9", l)
