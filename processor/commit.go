@@ -2,6 +2,7 @@ package processor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -17,6 +18,7 @@ import (
 type committer struct {
 	lake    *lake.Lake
 	queue   chan *submission
+	timeout time.Duration // of one commit to one table
 	metrics *metrics
 	log     *slog.Logger
 
@@ -30,6 +32,9 @@ type submission struct {
 	files  map[lake.Table][]lake.DataFile
 	result chan error // capacity 1, so that the committer never waits for a caller that has left
 }
+
+// errCommitTimeout is the reason of a commit that took longer than Config.CommitTimeout.
+var errCommitTimeout = errors.New("commit took longer than processor.commit_timeout")
 
 // commit has the cut committed to every table. It returns nil when all tables have
 // it, and errConflict when one of them never will. After any other error the
@@ -111,7 +116,7 @@ func (c *committer) commitTable(ctx context.Context, t lake.Table, subs []*submi
 		return nil
 	}
 	began := time.Now()
-	outcomes, err := c.lake.Commit(ctx, t, cutsFor(t, subs))
+	outcomes, err := c.commitOnce(ctx, t, subs)
 	c.metrics.commitSeconds.WithLabelValues(string(t)).Observe(time.Since(began).Seconds())
 	if err != nil && len(subs) > 1 {
 		c.log.WarnContext(ctx, "commit failed, trying each cut alone", "table", t, "cuts", len(subs), "err", err)
@@ -136,6 +141,18 @@ func (c *committer) commitTable(ctx context.Context, t lake.Table, subs []*submi
 		passed = append(passed, s)
 	}
 	return passed
+}
+
+// commitOnce commits subs to t within the timeout: every shard of the process waits for
+// this one goroutine. After the timeout the result is unknown, as after any error.
+func (c *committer) commitOnce(ctx context.Context, t lake.Table, subs []*submission) ([]lake.Outcome, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, errCommitTimeout)
+	defer cancel()
+	outcomes, err := c.lake.Commit(ctx, t, cutsFor(t, subs))
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
+	}
+	return outcomes, err
 }
 
 // mayProceed reports whether the cut goes on to the next table after outcome o at

@@ -81,6 +81,8 @@ type Config struct {
 	DrainTimeout time.Duration // for the last cut when the process ends or releases a shard; 0 means 30s
 	CompactEvery time.Duration // how often small data files are merged; 0 means 5m, negative means never
 
+	CommitTimeout time.Duration // of one commit to one table, whose result is then unknown until it is tried again; 0 means 2m
+	MaxCutWait    time.Duration // how long a sealed cut may take to reach all tables until Ready says so; 0 means 5m
 	KeepSnapshots time.Duration // how long a scan or another engine may use an old snapshot of a table; commits get slower with each that is kept; 0 means 15m
 
 	Adopt      bool   // a shard that is not in the lake may start from a log that does not start at offset 0
@@ -95,6 +97,8 @@ func (c Config) withDefaults() Config {
 	c.LeaseTTL = cmp.Or(c.LeaseTTL, 10*time.Second)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 30*time.Second)
 	c.CompactEvery = cmp.Or(c.CompactEvery, 5*time.Minute)
+	c.CommitTimeout = cmp.Or(c.CommitTimeout, 2*time.Minute)
+	c.MaxCutWait = cmp.Or(c.MaxCutWait, 5*time.Minute)
 	c.KeepSnapshots = cmp.Or(c.KeepSnapshots, 15*time.Minute)
 	c.ID = cmp.Or(c.ID, "processor-"+uuid.NewString())
 	c.Scratch = cmp.Or(c.Scratch, os.TempDir())
@@ -159,12 +163,16 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	log := deps.Log.With("processor", cfg.ID)
-	return &Service{
+	s := &Service{
 		cfg: cfg, deps: deps, log: log, metrics: m, accepted: accepted,
-		commits:        &committer{lake: deps.Lake, queue: make(chan *submission), metrics: m, log: log, committed: map[int32]int64{}},
+		commits:        &committer{lake: deps.Lake, queue: make(chan *submission), timeout: cfg.CommitTimeout, metrics: m, log: log, committed: map[int32]int64{}},
 		encodeSlots:    make(chan struct{}, runtime.GOMAXPROCS(0)),
 		workerReturned: make(chan struct{}, 1), shards: map[int32]*ownership{}, leaseErr: errors.New("leases not claimed yet"),
-	}, nil
+	}
+	if err := exportCutWait(s, deps.Metrics); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	return s, nil
 }
 
 // Run owns shards until ctx ends; then it commits what they have gathered,

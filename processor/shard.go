@@ -52,7 +52,8 @@ type worker struct {
 	metrics      *shardMetrics
 	log          *slog.Logger
 
-	buffer *tailBuffer
+	buffer  *tailBuffer
+	cutWait cutWait
 
 	mu    sync.Mutex // guards what follows
 	state error      // nil while an assignment runs, else why none does
@@ -107,11 +108,12 @@ func (w *worker) setState(state error) {
 	w.state = state
 }
 
-// ready returns nil while an assignment runs, else why none does.
+// ready returns nil while an assignment runs and its cuts are committed, else why not.
 func (w *worker) ready() error {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.state
+	state := w.state
+	w.mu.Unlock()
+	return errors.Join(state, w.lateCut())
 }
 
 // runAssignment takes the shard over and processes its records until ctx ends or
@@ -126,6 +128,7 @@ func (w *worker) runAssignment(ctx context.Context) (err error) {
 	w.buffer.start(w.memory, g.state)
 	w.buffer.setLogEnd(g.log.end, g.logReadAt)
 	defer w.buffer.stop()
+	defer w.cutWait.end() // of a cut whose result nobody waits for any more
 
 	// Deferred calls run last to first: no more fetches, no more commits, wait for
 	// both to return, and only then release the rows and fingerprints they used.
@@ -282,6 +285,7 @@ func (a *assignment) cutDue() bool {
 func (a *assignment) startCut() {
 	c := a.g.seal(time.Now())
 	a.inFlight = c
+	a.cutWait.begin(c.sealedAt)
 	a.wait.Go(func() {
 		began := time.Now()
 		err := a.writeAndCommit(a.cutCtx, c)
@@ -296,6 +300,7 @@ func (a *assignment) startCut() {
 func (a *assignment) finishCut(ctx context.Context, r cutResult) error {
 	c := a.inFlight
 	a.inFlight = nil
+	a.cutWait.end()
 	a.metrics.observeCut(c, r)
 	if r.err != nil {
 		return fmt.Errorf("cut %s of shard %d from %d to %d: %w", c.id, c.shard, c.from, c.to.Next, r.err)

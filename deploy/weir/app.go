@@ -150,11 +150,12 @@ func (a *app) takeAddresses(ctx context.Context) (err error) {
 // openRegistry opens the database and migrates its schema. It fails when a newer
 // binary has migrated it further.
 func (a *app) openRegistry(ctx context.Context) (err error) {
-	a.registry, err = registry.Open(ctx, a.cfg.Database.URL, a.log)
+	a.registry, err = registry.Connect(ctx, registry.Config{URL: a.cfg.Database.URL, CallTimeout: a.cfg.Database.CallTimeout}, a.log)
 	if err != nil {
 		return fmt.Errorf("open the registry: %w", err)
 	}
 	a.onClose(a.registry.Close)
+	a.metrics.MustRegister(callsTimedOut(a.registry))
 	if !a.roles.query {
 		return nil
 	}
@@ -201,6 +202,7 @@ func (a *app) openLake(ctx context.Context) error {
 	}
 	a.lake, a.exports = opened.lake, opened.exports
 	a.onClose(func() error { opened.close(); return nil })
+	a.metrics.MustRegister(storeStalls(opened))
 	return nil
 }
 
@@ -244,7 +246,7 @@ func (a *app) buildProcessor(context.Context) error {
 		ID: c.ID, Address: cmp.Or(c.Advertise, a.tail.Addr().String()), Secret: a.cfg.Cluster.Secret,
 		CutAge: c.CutAge, GatherBytes: int64(c.GatherBytes),
 		DedupeWindow: c.DedupeWindow, DedupeBytes: int64(c.DedupeBytes), Scratch: c.Scratch,
-		LeaseTTL: c.LeaseTTL, DrainTimeout: c.DrainTimeout, CompactEvery: c.CompactEvery, KeepSnapshots: c.KeepSnapshots,
+		LeaseTTL: c.LeaseTTL, DrainTimeout: c.DrainTimeout, CompactEvery: c.CompactEvery, CommitTimeout: c.CommitTimeout, MaxCutWait: c.MaxCutWait, KeepSnapshots: c.KeepSnapshots,
 		Adopt: c.Adopt, AcceptLoss: c.AcceptLoss,
 	}, processor.Deps{
 		Registry: a.registry, Lake: a.lake, Kafka: a.kafka, Layout: a.layout, Log: a.log, Metrics: a.metrics,

@@ -97,6 +97,8 @@ type kafkaConfig struct {
 	SASL     string   `key:"sasl" default:"none" only:"none,plain,scram-sha-256,scram-sha-512" help:"how to log in to the brokers"`
 	User     string   `key:"user" help:"user of the log-in"`
 	Password string   `key:"password" help:"password of the log-in"`
+
+	RequestTimeout time.Duration `key:"request_timeout" default:"10s" help:"time for a broker to answer one attempt of a request, besides what the request itself lets it wait"`
 }
 
 // topicConfig is used when the topic is created. A process refuses to start when
@@ -118,12 +120,17 @@ type s3Config struct {
 	PathStyle    bool   `key:"path_style" default:"true" help:"bucket in the path and not in the host name; most servers other than AWS need it"`
 	LakeBucket   string `key:"lake_bucket" default:"weir-lake" help:"bucket of the Iceberg tables; created if missing"`
 	ExportBucket string `key:"export_bucket" default:"weir-exports" help:"bucket of the downloads; created if missing"`
+
+	StallTimeout time.Duration `key:"stall_timeout" default:"30s" help:"time in which the body of a request or answer must move on by min_rate; then the request is ended and repeated"`
+	MinRate      bytesize      `key:"min_rate" default:"4KiB" help:"bytes a second that a body must move on average over stall_timeout"`
 }
 
 // databaseConfig is the SQL database of the registry, the leases of shards and
 // the Iceberg catalog.
 type databaseConfig struct {
 	URL string `key:"url" help:"postgres://… for a cluster, sqlite:/absolute/path for processes on one machine; weir all has its own"`
+
+	CallTimeout time.Duration `key:"call_timeout" default:"30s" help:"time for one call: connecting, a statement with its rows, a transaction; migrations have none"`
 }
 
 // clusterConfig is the same in every process of a cluster.
@@ -167,6 +174,8 @@ type processorConfig struct {
 	LeaseTTL      time.Duration `key:"lease_ttl" default:"10s" help:"time after which the shards of a process that does not respond get another owner"`
 	DrainTimeout  time.Duration `key:"drain_timeout" default:"30s" help:"time for the last cut when the process stops"`
 	CompactEvery  time.Duration `key:"compact_every" default:"5m" help:"how often small data files are merged"`
+	CommitTimeout time.Duration `key:"commit_timeout" default:"2m" help:"time for one commit to one table; it is then tried again, after the commits of other shards"`
+	MaxCutWait    time.Duration `key:"max_cut_wait" default:"5m" help:"time for a sealed cut to reach all tables, after which /readyz answers 503"`
 	KeepSnapshots time.Duration `key:"keep_snapshots" default:"15m" help:"how long a scan or another engine may use a snapshot of a table; commits slow down with the number of snapshots"`
 	Adopt         bool          `key:"adopt" default:"false" help:"allow a shard that is not in the lake to start from a log that does not begin at offset 0"`
 	AcceptLoss    string        `key:"accept_loss" help:"records of the log that the operator gives up, as shard@next:offset,… from the error message"`
@@ -302,6 +311,9 @@ func (c *Config) validate() error {
 		"query.max_match_time": int64(c.Query.MaxMatchTime),
 		"query.builds":         int64(c.Query.Builds), "http.max_header_bytes": int64(c.HTTP.MaxHeaderBytes),
 		"embedded.login_timeout": int64(c.Embedded.LoginTimeout), "embedded.max_logins": int64(c.Embedded.MaxLogins),
+		"processor.commit_timeout": int64(c.Processor.CommitTimeout), "processor.max_cut_wait": int64(c.Processor.MaxCutWait),
+		"s3.stall_timeout": int64(c.S3.StallTimeout), "s3.min_rate": int64(c.S3.MinRate),
+		"database.call_timeout": int64(c.Database.CallTimeout), "kafka.request_timeout": int64(c.Kafka.RequestTimeout),
 		"processor.cut_age": int64(c.Processor.CutAge), "processor.lease_ttl": int64(c.Processor.LeaseTTL),
 	} {
 		if n <= 0 {

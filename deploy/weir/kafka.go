@@ -27,6 +27,8 @@ func kafkaClient(cfg kafkaConfig, log *slog.Logger, opts ...kgo.Opt) (*kgo.Clien
 		kgo.SeedBrokers(cfg.Brokers...),
 		kgo.ClientID("weir"),
 		kgo.BrokerMaxWriteBytes(maxProduce),
+		kgo.DialTimeout(cfg.RequestTimeout),
+		kgo.RequestTimeoutOverhead(cfg.RequestTimeout),
 		kgo.WithLogger(kafkaLog{log}),
 	}
 	if cfg.TLS {

@@ -18,7 +18,7 @@ func openRegistry(ctx context.Context, cfg Config, log *slog.Logger) (*registry.
 		}
 		url = databaseURL(cfg.Data)
 	}
-	return registry.Open(ctx, url, log)
+	return registry.Connect(ctx, registry.Config{URL: url, CallTimeout: cfg.Database.CallTimeout}, log)
 }
 
 // databaseURL is the SQLite database of a data folder, for server and commands

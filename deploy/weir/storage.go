@@ -15,6 +15,7 @@ import (
 type storage struct {
 	lake    *lake.Lake
 	exports *objects.Bucket
+	client  *objects.Client
 	close   func()
 }
 
@@ -24,6 +25,7 @@ func openStorage(ctx context.Context, cfg Config, reg *registry.Registry) (stora
 	client, err := objects.Open(ctx, objects.Config{
 		Endpoint: cfg.S3.Endpoint, Region: cfg.S3.Region,
 		AccessKey: cfg.S3.AccessKey, SecretKey: cfg.S3.SecretKey, PathStyle: cfg.S3.PathStyle,
+		StallTimeout: cfg.S3.StallTimeout, MinRate: int64(cfg.S3.MinRate),
 	})
 	if err != nil {
 		return storage{}, err
@@ -42,7 +44,7 @@ func openStorage(ctx context.Context, cfg Config, reg *registry.Registry) (stora
 	if err != nil {
 		return storage{}, fmt.Errorf("open the lake: %w", err)
 	}
-	return storage{l, exports, client.Close}, nil
+	return storage{l, exports, client, client.Close}, nil
 }
 
 // withLake calls use with the settings, the registry and the storage of a data

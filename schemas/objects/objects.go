@@ -40,14 +40,21 @@ type Config struct {
 	AccessKey string // empty uses the SDK's default chain: environment, profile, instance role
 	SecretKey string // of AccessKey
 	PathStyle bool   // bucket in the path instead of the host name, as most servers except AWS expect
+
+	StallTimeout time.Duration // in which a body must move on by MinRate, or its request is ended and repeated; 0 means 30s
+	MinRate      int64         // bytes a second; 0 means 4 KiB
 }
 
 // Client is a client of one store, shared by all its buckets.
 type Client struct {
-	api    *s3.Client
-	http   *http.Client
-	region string
+	api      *s3.Client
+	http     *http.Client
+	progress *progress
+	region   string
 }
+
+// Stalls returns how many requests were ended because their body stood still.
+func (c *Client) Stalls() int64 { return c.progress.stalls.Load() }
 
 // Close closes idle connections, for which a server that shuts down would wait.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
@@ -70,10 +77,12 @@ func Open(ctx context.Context, cfg Config) (*Client, error) {
 	}
 	// The client is replaced only after loading: AWS_CA_BUNDLE needs the SDK's own
 	// client, which offers no way to close its idle connections.
-	caller := &http.Client{Transport: http.DefaultTransport, CheckRedirect: followSameMethod}
+	transport := http.DefaultTransport
 	if b, ok := loaded.HTTPClient.(*awshttp.BuildableClient); ok {
-		caller.Transport = b.GetTransport()
+		transport = b.GetTransport()
 	}
+	moving := newProgress(transport, cfg)
+	caller := &http.Client{Transport: moving, CheckRedirect: followSameMethod}
 	loaded.HTTPClient = caller
 	api := s3.NewFromConfig(loaded, func(o *s3.Options) {
 		o.UsePathStyle = cfg.PathStyle
@@ -86,7 +95,7 @@ func Open(ctx context.Context, cfg Config) (*Client, error) {
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		o.DisableLogOutputChecksumValidationSkipped = true
 	})
-	return &Client{api: api, http: caller, region: region}, nil
+	return &Client{api: api, http: caller, progress: moving, region: region}, nil
 }
 
 // newRetryer backs off with jitter, and slows down all calls when the store

@@ -13,7 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
-	"modernc.org/sqlite" // registers the driver "sqlite"
+	"modernc.org/sqlite"
 )
 
 const (
@@ -26,13 +26,13 @@ const (
 
 // open opens the pool; apart from creating an SQLite file it does not contact the
 // database. The URL may contain a password, so no error quotes it.
-func open(address string) (*Registry, error) {
+func open(address string, d *deadlines) (*Registry, error) {
 	scheme, rest, _ := strings.Cut(address, ":")
 	switch scheme {
 	case "sqlite":
-		return connectSQLite(rest)
+		return connectSQLite(rest, d)
 	case "postgres", "postgresql":
-		return connectPostgres(address)
+		return connectPostgres(address, d)
 	}
 	return nil, errors.New(`open registry: the URL begins with neither "sqlite:" nor "postgres://"`)
 }
@@ -41,7 +41,7 @@ func open(address string) (*Registry, error) {
 // WAL inherits the mode. Transactions begin IMMEDIATE, because SQLite fails a
 // transaction that reads first and writes later instead of letting it wait for
 // another writer.
-func connectSQLite(path string) (*Registry, error) {
+func connectSQLite(path string, d *deadlines) (*Registry, error) {
 	if !filepath.IsAbs(path) {
 		return nil, fmt.Errorf("open registry: path %q is not absolute", path)
 	}
@@ -59,13 +59,14 @@ func connectSQLite(path string) (*Registry, error) {
 		"_foreign_keys": {"1"},
 		"_txlock":       {"immediate"},
 	}.Encode()}
-	db, err := sql.Open("sqlite", dsn.String())
+	file, err := sqlite.NewConnector(dsn.String())
 	if err != nil {
 		return nil, fmt.Errorf("open registry: %w", err)
 	}
+	db := sql.OpenDB(connector{file, d})
 	db.SetMaxOpenConns(sqliteConns)
 	db.SetMaxIdleConns(sqliteConns)
-	return &Registry{db: db, dialect: "sqlite", clock: localClock}, nil
+	return &Registry{db: db, dialect: "sqlite", clock: localClock, deadlines: d}, nil
 }
 
 // waitUntilReachable makes the first connection. SQLite waits for all locks except the
@@ -88,17 +89,17 @@ func (r *Registry) waitUntilReachable(ctx context.Context) error {
 
 // connectPostgres opens a pool. The error of pgx would quote the URL with its password,
 // so it is replaced.
-func connectPostgres(address string) (*Registry, error) {
+func connectPostgres(address string, d *deadlines) (*Registry, error) {
 	cfg, err := pgx.ParseConfig(address)
 	if err != nil {
 		return nil, errors.New("open registry: the PostgreSQL URL cannot be parsed: " +
 			"write postgres://user:password@host:port/database?sslmode=…, with special characters escaped")
 	}
-	db := stdlib.OpenDB(*cfg)
+	db := sql.OpenDB(connector{stdlib.GetConnector(*cfg), d})
 	db.SetMaxOpenConns(postgresConns)
 	db.SetMaxIdleConns(postgresConns)
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	return &Registry{db: db, dialect: "postgres", clock: databaseClock}, nil
+	return &Registry{db: db, dialect: "postgres", clock: databaseClock, deadlines: d}, nil
 }
 
 // localClock serves SQLite: its processes share the clock of one machine.

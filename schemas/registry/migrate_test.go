@@ -21,7 +21,7 @@ func TestMigrateFromEveryFormerVersion(t *testing.T) {
 				if former > 0 && strings.HasPrefix(db.url, "postgres") {
 					db.url = postgresSchema(t)
 				}
-				old := must[*Registry](t)(open(db.url))
+				old := must[*Registry](t)(open(db.url, testDeadlines()))
 				old.log = slog.New(slog.DiscardHandler)
 				if err := old.migrate(t.Context(), list[:former]); err != nil {
 					t.Fatal(err)

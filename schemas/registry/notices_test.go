@@ -51,7 +51,7 @@ func forgetNotice(t *testing.T, r *Registry) {
 
 func TestNoticesWithoutProducts(t *testing.T) {
 	onEach(t, func(t *testing.T, db database) {
-		r := must[*Registry](t)(open(db.url))
+		r := must[*Registry](t)(open(db.url, testDeadlines()))
 		defer r.Close()
 		r.log = slog.New(slog.DiscardHandler)
 		list := must[[]migration](t)(migrations())

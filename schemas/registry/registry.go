@@ -20,6 +20,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -45,6 +46,7 @@ type Registry struct {
 	dialect   string
 	log       *slog.Logger
 	clock     clock
+	deadlines *deadlines
 	sources   cache[sourceWithHash] // by key
 	tokens    cache[Principal]      // by hash of the token
 	sessions  cache[Principal]      // by hash of the session id
@@ -61,10 +63,21 @@ type querier interface {
 // clock returns the time by which leases expire.
 type clock func(ctx context.Context, q querier) (time.Time, error)
 
-// Open connects to url, "sqlite:/abs/path.db" or "postgres://…", and migrates the
-// schema to this version. It returns ErrNewer if a newer version has migrated it.
+// Config says which database to use, and how long it may take.
+type Config struct {
+	URL         string        // "sqlite:/abs/path.db" or "postgres://…"
+	CallTimeout time.Duration // of one call: connecting, a statement with its rows, a transaction; 0 means 30s
+}
+
+// Open is Connect with the defaults of Config.
 func Open(ctx context.Context, url string, log *slog.Logger) (*Registry, error) {
-	r, err := open(url)
+	return Connect(ctx, Config{URL: url}, log)
+}
+
+// Connect connects to the database and migrates the schema to this version. It
+// returns ErrNewer if a newer version has migrated it.
+func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Registry, error) {
+	r, err := open(cfg.URL, &deadlines{within: cmp.Or(cfg.CallTimeout, defaultCallTimeout)})
 	if err != nil {
 		return nil, err
 	}
@@ -83,8 +96,12 @@ func (r *Registry) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.migrate(ctx, list)
+	return r.migrate(withoutDeadline(ctx), list)
 }
+
+// CallsTimedOut returns how many calls were given up since r was opened, because the
+// database did not answer within Config.CallTimeout.
+func CallsTimedOut(r *Registry) int64 { return r.deadlines.exceeded.Load() }
 
 // Close closes the database.
 func (r *Registry) Close() error { return r.db.Close() }
