@@ -24,6 +24,8 @@ type sealedCut struct {
 	sealedAt        time.Time     // its age counts from here
 	openedAt        time.Time     // when it got its first record
 	counts          lake.Counters // of this cut alone
+
+	propertiesLeftOut int64 // client properties that stay in its events alone; known once its files are written
 }
 
 // seal closes the open cut and opens the next. The id is unique for each attempt:

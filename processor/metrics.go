@@ -17,6 +17,7 @@ type metrics struct {
 	cutSeconds, cutWaited, cutRows, commitSeconds *prometheus.HistogramVec
 	commits                                       *prometheus.CounterVec
 	compacted                                     *prometheus.CounterVec
+	propertiesLeftOut                             *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -45,12 +46,14 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		commits:       counter("commits_total", "Cuts by outcome of their commit to a table: committed, already_applied (the table was at the end of the cut already), conflict (another owner has moved the shard) or unknown.", "table", "outcome"),
 		compacted:     counter("compacted_files_total", "Data files that compaction has replaced with larger ones.", "table"),
 	}
+	m.propertiesLeftOut = counter("client_properties_left_out_total",
+		"Client properties that rollups did not take, since their clients have more outside the catalogue than a row keeps; each text of $client and each row counts them once a cut. They stay in the events.", "shard")
 	if reg == nil {
 		return m, nil
 	}
 	for _, c := range []prometheus.Collector{
 		m.lag, m.logTimeAge, m.records, m.cuts, m.restarts, m.retries, m.cutSeconds, m.cutWaited, m.cutRows,
-		m.commitSeconds, m.commits, m.compacted,
+		m.commitSeconds, m.commits, m.compacted, m.propertiesLeftOut,
 	} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
@@ -95,6 +98,7 @@ func (m *shardMetrics) observeCut(c *sealedCut, r cutResult) {
 	m.cutSeconds.WithLabelValues(m.name).Observe(r.took.Seconds())
 	m.cutWaited.WithLabelValues(m.name).Observe(c.sealedAt.Sub(c.openedAt).Seconds())
 	m.cutRows.WithLabelValues(m.name).Observe(float64(c.counts.Stored))
+	m.propertiesLeftOut.WithLabelValues(m.name).Add(float64(c.propertiesLeftOut))
 	for verdict, n := range map[string]int64{
 		"stored": c.counts.Stored, "duplicate": c.counts.Duplicates, "dead": c.counts.Dead,
 		"control": c.counts.Control, "lost": c.counts.Lost,

@@ -91,6 +91,7 @@ func (w *worker) writeFiles(ctx context.Context, c *sealedCut, files map[lake.Ta
 		return err
 	}
 	maps.Copy(files, made)
+	c.propertiesLeftOut = rollup.PropertiesLeftOut(set)
 	return nil
 }
 

@@ -38,6 +38,9 @@ type clientObjects struct {
 	shapeIDs map[string]int32
 	shapeOps map[shapeOp]int32
 
+	boundedShapes map[int32]int32    // by shape: its bounded one
+	restricted    map[[2]int32]int32 // by object and shape: the object's values of the shape
+
 	propertySets     map[string]*propertySet
 	propertySetBytes int
 
@@ -72,6 +75,7 @@ func newClientObjects(all bool) *clientObjects {
 		all: all, nameIDs: map[string]int32{}, values: []string{"null"}, valueIDs: map[string]int32{"null": 0},
 		objects: []clientObject{{}}, objectIDs: map[string]int32{"": 0}, overlays: map[[2]int32]int32{},
 		shapes: [][]int32{nil}, shapeIDs: map[string]int32{"": 0}, shapeOps: map[shapeOp]int32{}, propertySets: map[string]*propertySet{},
+		boundedShapes: map[int32]int32{}, restricted: map[[2]int32]int32{},
 	}
 	if !all {
 		for _, name := range clientKeys() {

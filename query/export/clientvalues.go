@@ -36,6 +36,7 @@ type rowClient struct {
 	self         int32 // shape: the properties that each of its rows reports itself
 	ever         int32 // shape: the properties that it reported at any time
 	need         int32 // shape: ever without self; what observations are kept for
+	over         bool  // ever is bounded: there were more properties
 	reduceAt     int32 // number of observations at which reduce is tried
 	observations []observation
 }
@@ -148,7 +149,9 @@ func (v *clientValues) addDay(day int32, id int64) {
 // learn adds an observation of c from before it is known what is needed: one of
 // the rollup of clients, or of the events that it lacks.
 func (v *clientValues) learn(c *rowClient, at stamp, s *propertySet) {
-	c.ever = v.objects.union(c.ever, s.shape)
+	ever := v.objects.union(c.ever, s.shape)
+	c.ever = v.objects.bounded(ever)
+	c.over = c.over || c.ever != ever
 	if v.objects.without(s.shape, c.self) != 0 {
 		v.keep(c, at, s)
 	}
@@ -180,7 +183,11 @@ func (v *clientValues) keep(c *rowClient, at stamp, s *propertySet) {
 	if at.compare(c.last) > 0 {
 		return
 	}
-	c.observations = append(c.observations, observation{at, v.objects.objectOf(s)})
+	object := v.objects.objectOf(s)
+	if c.over {
+		object = v.objects.restrict(object, c.ever)
+	}
+	c.observations = append(c.observations, observation{at, object})
 	v.bytes += observationBytes
 	if len(c.observations) >= int(c.reduceAt) {
 		v.reduce(c)
@@ -232,6 +239,9 @@ func (v *clientValues) seal() error {
 		v.reduce(c)
 		state, known := int32(0), c.observations[:0]
 		for _, o := range c.observations {
+			if c.over {
+				o.object = v.objects.restrict(o.object, c.ever)
+			}
 			next := v.objects.overlay(state, o.object)
 			if next == state {
 				continue

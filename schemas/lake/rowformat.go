@@ -106,7 +106,8 @@ func propertiesAt(a *array.String, i int) (rollup.Properties, error) {
 	if a.IsNull(i) {
 		return nil, nil
 	}
-	return rollup.ParseProperties(strings.Clone(a.Value(i)))
+	p, err := rollup.ParseProperties(strings.Clone(a.Value(i)))
+	return p.Bounded(), err // a version before wrote every property
 }
 
 // toMillis converts microseconds to milliseconds, rounding towards the past.

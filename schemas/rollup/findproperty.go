@@ -1,6 +1,9 @@
 package rollup
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // FindProperty finds one property in raw, as AppendJSON writes it, without
 // parsing the others. It also finds a cleared one. The result shares memory with
@@ -13,16 +16,8 @@ func FindProperty(raw, name string) (Property, bool, error) {
 	if p, found, ok := findUnescaped(raw, name); ok {
 		return p, found, nil
 	}
-	all, err := ParseProperties(raw)
-	if err != nil {
-		return Property{}, false, err
-	}
-	for i := range all {
-		if all[i].Name == name {
-			return all[i], true, nil
-		}
-	}
-	return Property{}, false, nil
+	p, _, err := findParsed(raw, name, nil)
+	return p, p.Value != "", err
 }
 
 // FindProperties is FindProperty of several names at once. Names must need no
@@ -31,6 +26,7 @@ func FindProperty(raw, name string) (Property, bool, error) {
 // event, as in most rows, are parsed once.
 func FindProperties(raw string, names []string, into []Property) error {
 	at, values, plain := parseSingleStamp(raw)
+	var all Properties // parsed once, if text search does not find what some name has
 	for i, name := range names {
 		if plain {
 			if value, _, has, ok := findValue(values, name); ok {
@@ -41,13 +37,30 @@ func FindProperties(raw string, names []string, into []Property) error {
 				continue
 			}
 		}
-		p, _, err := FindProperty(raw, name)
-		if err != nil {
-			return err
+		p, _, ok := findUnescaped(raw, name)
+		if !ok {
+			var err error
+			if p, all, err = findParsed(raw, name, all); err != nil {
+				return err
+			}
 		}
 		into[i] = p
 	}
 	return nil
+}
+
+// findParsed finds a property by parsing raw, unless it is parsed: all is nil then.
+func findParsed(raw, name string, all Properties) (Property, Properties, error) {
+	if all == nil {
+		var err error
+		if all, err = ParseProperties(raw); err != nil {
+			return Property{}, nil, err
+		}
+	}
+	if i, found := slices.BinarySearchFunc(all, name, func(p Property, name string) int { return strings.Compare(p.Name, name) }); found {
+		return all[i], all, nil
+	}
+	return Property{}, all, nil
 }
 
 // parseSingleStamp returns the time and offset of a row whose properties all come

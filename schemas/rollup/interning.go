@@ -29,9 +29,10 @@ func (t *stringTable) add(s string) int32 {
 // text is parsed once.
 type propertyTable struct {
 	ids        map[string]int32
-	properties []Properties // Time and Offset are 0
+	properties []Properties // Bounded; Time and Offset are 0
 	scratch    Properties
 	bytes      int64
+	dropped    int64 // properties that Bounded left out
 }
 
 // add returns the id of raw; noID if it has no properties.
@@ -40,7 +41,9 @@ func (p *propertyTable) add(raw string) int32 {
 		return id
 	}
 	own := strings.Clone(raw)
-	parsed := ParseClientProperties(own)
+	all := ParseClientProperties(own)
+	parsed := all.Bounded()
+	p.dropped += int64(len(all) - len(parsed))
 	id := int32(noID)
 	if len(parsed) > 0 {
 		id = int32(len(p.properties))
@@ -51,14 +54,14 @@ func (p *propertyTable) add(raw string) int32 {
 	return id
 }
 
-// stamped returns the properties of id with a time and offset. The slice is reused
-// by the next call.
-func (p *propertyTable) stamped(id int32, time, offset int64) Properties {
-	p.scratch = append(p.scratch[:0], p.properties[id]...)
-	for i := range p.scratch {
-		p.scratch[i].Time, p.scratch[i].Offset = time, offset
+// appendStamped appends the properties of id with a time and offset.
+func (p *propertyTable) appendStamped(to Properties, id int32, time, offset int64) Properties {
+	from := len(to)
+	to = append(to, p.properties[id]...)
+	for i := range to[from:] {
+		to[from+i].Time, to[from+i].Offset = time, offset
 	}
-	return p.scratch
+	return to
 }
 
 // ParseClientProperties parses the client properties of an event ($client), which

@@ -44,9 +44,12 @@ func (p *Property) newer(o *Property) bool {
 	return p.Value > o.Value
 }
 
-// Merge returns the newer value of each property of p and o. The result may be p
-// itself, and never shares the array of o.
-func (p Properties) Merge(o Properties) Properties {
+// Merge returns the newer value of each property of p and o, of those that a row may
+// have: see Bounded. The result may be p itself, and never shares the array of o.
+func (p Properties) Merge(o Properties) Properties { return p.union(o).Bounded() }
+
+// union returns the newer value of each property of p and o.
+func (p Properties) union(o Properties) Properties {
 	if len(o) == 0 {
 		return p
 	}
@@ -72,43 +75,51 @@ func (p Properties) Merge(o Properties) Properties {
 // send all their properties with each event, so there is mostly one group.
 func (p Properties) AppendJSON(to []byte) []byte {
 	to = append(to, '[')
-	for n, at := range p.stamps() {
-		if n > 0 {
+	var group *Property // of whose event the open group is
+	for _, at := range p.byStamp() {
+		one := &p[at]
+		switch {
+		case group == nil:
+			to = appendStamp(to, one)
+		case one.Time != group.Time || one.Offset != group.Offset:
+			to = appendStamp(append(to, "}},"...), one)
+		default:
 			to = append(to, ',')
 		}
-		to = strconv.AppendInt(append(to, `{"t":`...), at.time, 10)
-		to = strconv.AppendInt(append(to, `,"o":`...), at.offset, 10)
-		to = append(to, `,"v":{`...)
-		comma := false
-		for i := range p {
-			if p[i].Time != at.time || p[i].Offset != at.offset {
-				continue
-			}
-			if comma {
-				to = append(to, ',')
-			}
-			comma = true
-			to, _ = jsontext.AppendQuote(to, p[i].Name) // invalid UTF-8 becomes U+FFFD: JSON cannot express it
-			to = append(append(to, ':'), p[i].Value...)
-		}
+		group = one
+		to, _ = jsontext.AppendQuote(to, one.Name) // invalid UTF-8 becomes U+FFFD: JSON cannot express it
+		to = append(append(to, ':'), one.Value...)
+	}
+	if group != nil {
 		to = append(to, "}}"...)
 	}
 	return append(to, ']')
 }
 
+// appendStamp opens the group of the event that set p.
+func appendStamp(to []byte, p *Property) []byte {
+	to = strconv.AppendInt(append(to, `{"t":`...), p.Time, 10)
+	to = strconv.AppendInt(append(to, `,"o":`...), p.Offset, 10)
+	return append(to, `,"v":{`...)
+}
+
 // stamp is the time and offset of an event that set properties.
 type stamp struct{ time, offset int64 }
 
-// stamps returns the distinct stamps of p, the latest first.
-func (p Properties) stamps() []stamp {
-	var all []stamp
+// byStamp returns the indexes of p, those that the latest event set first, each event's
+// by name. Most rows are of one event and need no sorting.
+func (p Properties) byStamp() []int32 {
+	order, one := make([]int32, len(p)), true
 	for i := range p {
-		if at := (stamp{p[i].Time, p[i].Offset}); !slices.Contains(all, at) {
-			all = append(all, at)
-		}
+		order[i] = int32(i)
+		one = one && p[i].Time == p[0].Time && p[i].Offset == p[0].Offset
 	}
-	slices.SortFunc(all, func(a, b stamp) int { return cmp.Or(cmp.Compare(b.time, a.time), cmp.Compare(b.offset, a.offset)) })
-	return all
+	if !one {
+		slices.SortFunc(order, func(a, b int32) int {
+			return cmp.Or(cmp.Compare(p[b].Time, p[a].Time), cmp.Compare(p[b].Offset, p[a].Offset), cmp.Compare(a, b))
+		})
+	}
+	return order
 }
 
 // ParseProperties parses what AppendJSON wrote. The result shares memory with

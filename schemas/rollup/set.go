@@ -54,6 +54,16 @@ type Set struct {
 	propertyIDs               []int32 // of the batch being added: dictionary code → id in props, or unseen
 	sessionStart, sessionStop int32   // ids of session_start and session_stop
 	propertyCount             int64   // properties held by all days; for Bytes
+
+	sent      []sentProperties // not yet merged into the rows of their days
+	sentNames int64            // of all of them
+	dropped   int64            // properties that Bounded left out when rows were merged
+}
+
+// sentProperties are properties that events of a day sent.
+type sentProperties struct {
+	day, id      int32 // index in days; id in props
+	time, offset int64 // of the latest of these events
 }
 
 type dayKey struct {
@@ -62,9 +72,9 @@ type dayKey struct {
 }
 
 // day is a client's day being aggregated. The properties of its latest events are
-// kept as a reference to the interned ones; they are merged into the row only when
-// an event with other properties comes. Most clients send the same ones with every
-// event, so most days merge once.
+// kept as a reference to the interned ones. When an event with other properties
+// comes, the reference goes to Set.sent, and many of those are merged at once. Most
+// clients send the same ones with every event, so most days merge once.
 type day struct {
 	row     ClientDay
 	pending int32 // id in props of properties not yet merged; noID if there are none
@@ -164,7 +174,7 @@ func (s *Set) addRow(v *columns.View, i int) {
 		}
 	}
 	if id := s.propertiesID(&v.ClientProps, i); id != noID {
-		s.setProperties(d, id, at, v.Offset[i])
+		s.setProperties(in, id, at, v.Offset[i])
 	}
 
 	r := s.row(eventKey{day: in, category: s.stringID(&v.Category, s.categoryIDs, i), name: name})
@@ -244,9 +254,10 @@ func (s *Set) propertiesID(col *columns.Strings, i int) int32 {
 
 // setProperties records that an event sent these properties. Sending the same ones
 // again only moves their time.
-func (s *Set) setProperties(d *day, id int32, at, offset int64) {
+func (s *Set) setProperties(in, id int32, at, offset int64) {
+	d := &s.days[in]
 	if d.pending != id {
-		s.mergePending(d)
+		s.queuePending(in, d)
 		d.pending, d.time, d.offset = id, at, offset
 		return
 	}
@@ -255,19 +266,74 @@ func (s *Set) setProperties(d *day, id int32, at, offset int64) {
 	}
 }
 
+// minSentNames is how many names Set.sent takes at least before they are merged.
+const minSentNames = 4096
+
+// queuePending moves the pending properties of a day to sent. These are merged when
+// they have twice as many names as all rows: each name is then merged a bounded number
+// of times, however often the clients of the set change what they send.
+func (s *Set) queuePending(in int32, d *day) {
+	if d.pending == noID {
+		return
+	}
+	s.sent = append(s.sent, sentProperties{in, d.pending, d.time, d.offset})
+	s.sentNames += int64(len(s.props.properties[d.pending]))
+	d.pending = noID
+	if s.sentNames > max(minSentNames, 2*s.propertyCount) {
+		s.mergeSent()
+	}
+}
+
+// mergeSent merges sent into the rows, those of each day at once.
+func (s *Set) mergeSent() {
+	slices.SortFunc(s.sent, func(a, b sentProperties) int { return cmp.Compare(a.day, b.day) })
+	for rest := s.sent; len(rest) > 0; {
+		in, all := rest[0].day, s.props.scratch[:0]
+		for len(rest) > 0 && rest[0].day == in {
+			all = s.props.appendStamped(all, rest[0].id, rest[0].time, rest[0].offset)
+			rest = rest[1:]
+		}
+		s.props.scratch = all
+		mergeInto(s, &s.days[in], latestOfEach(all))
+	}
+	s.sent, s.sentNames = s.sent[:0], 0
+}
+
+// latestOfEach sorts p by name and keeps the latest observation of each.
+func latestOfEach(p Properties) Properties {
+	slices.SortFunc(p, func(a, b Property) int {
+		if c := strings.Compare(a.Name, b.Name); c != 0 {
+			return c
+		}
+		if a.newer(&b) {
+			return -1
+		}
+		return 1
+	})
+	return slices.CompactFunc(p, func(a, b Property) bool { return a.Name == b.Name })
+}
+
 // mergePending merges the pending properties into the row's.
 func (s *Set) mergePending(d *day) {
 	if d.pending == noID {
 		return
 	}
-	before := len(d.row.Properties)
-	d.row.Properties = d.row.Properties.Merge(s.props.stamped(d.pending, d.time, d.offset))
-	s.propertyCount += int64(len(d.row.Properties) - before)
+	s.props.scratch = s.props.appendStamped(s.props.scratch[:0], d.pending, d.time, d.offset)
+	mergeInto(s, d, s.props.scratch)
 	d.pending = noID
+}
+
+// mergeInto merges properties into the row of a day.
+func mergeInto(s *Set, d *day, p Properties) {
+	before, all := len(d.row.Properties), d.row.Properties.union(p)
+	d.row.Properties = all.Bounded()
+	s.dropped += int64(len(all) - len(d.row.Properties))
+	s.propertyCount += int64(len(d.row.Properties) - before)
 }
 
 // Merge adds everything that was added to o. The rows of o do not change.
 func (s *Set) Merge(o *Set) {
+	o.mergeSent()
 	to := make([]int32, len(o.days)) // index in o.days → in s.days
 	for i := range o.days {
 		from := &o.days[i]
@@ -294,6 +360,10 @@ func (s *Set) Merge(o *Set) {
 	s.events += o.events
 }
 
+// PropertiesLeftOut returns how many properties Bounded has left out: of each text of
+// $client, and of each row that texts were merged into. Read it after the rows.
+func PropertiesLeftOut(s *Set) int64 { return s.props.dropped + s.dropped }
+
 // Events returns the number of events added.
 func (s *Set) Events() int64 { return s.events }
 
@@ -302,9 +372,9 @@ func (s *Set) Len() int { return len(s.days) + len(s.rows) }
 
 // Bytes estimates the memory of the set.
 func (s *Set) Bytes() int64 {
-	const dayBytes, rowBytes, propertyBytes = 176 + 48, 72 + 32, 64 // each with its entry in a map
+	const dayBytes, rowBytes, propertyBytes, sentBytes = 176 + 48, 72 + 32, 64, 24 // with entries in maps
 	return int64(len(s.days))*dayBytes + int64(len(s.rows))*rowBytes +
-		s.propertyCount*propertyBytes + s.strings.bytes + s.props.bytes
+		s.propertyCount*propertyBytes + int64(len(s.sent))*sentBytes + s.strings.bytes + s.props.bytes
 }
 
 // ClientDays yields the rows in the order of Compare. A row belongs to the set and
@@ -321,6 +391,7 @@ func (s *Set) ClientDays() iter.Seq[*ClientDay] {
 
 // sortedDays returns the indexes of all days in order, and leaves nothing pending.
 func (s *Set) sortedDays(compare func(a, b *ClientDay) int) []int32 {
+	s.mergeSent()
 	order := make([]int32, len(s.days))
 	for i := range s.days {
 		s.mergePending(&s.days[i])
