@@ -156,7 +156,7 @@ func (et eventTracking) update(w http.ResponseWriter, r *http.Request, q product
 	if err := et.registry.UpdateEventFlags(r.Context(), q.product.ID, updates); err != nil {
 		return err
 	}
-	return et.writeAnswer(w, enveloped(struct {
+	return et.writeAnswer(r.Context(), w, enveloped(struct {
 		Updated int `json:"updated"`
 	}{len(updates)}))
 }

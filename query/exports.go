@@ -102,7 +102,7 @@ func (e exportFiles) list(w http.ResponseWriter, r *http.Request, q export.Quest
 		answer.MonthlyFiles = append(answer.MonthlyFiles, monthlyFile{name, csv, zip, c.File.First, c.File.Last})
 	}
 	setCoverage(w.Header(), coverage)
-	return e.writeAnswer(w, answer)
+	return e.writeAnswer(r.Context(), w, answer)
 }
 
 // listRaw answers with the files of all events, newest first. The size of an
@@ -127,7 +127,7 @@ func (e exportFiles) listRaw(w http.ResponseWriter, r *http.Request, q export.Qu
 		answer.FileList = append(answer.FileList, rawFile{q.Kind.FileName(q.Product, c.Period), c.File.First, kilobytes(c.File.ZipBytes)})
 	}
 	setCoverage(w.Header(), coverage)
-	return e.writeAnswer(w, answer)
+	return e.writeAnswer(r.Context(), w, answer)
 }
 
 // kilobytes is n in units of 1024 bytes, to three digits.
@@ -152,7 +152,7 @@ func (e exportFiles) downloadURL(w http.ResponseWriter, r *http.Request, q expor
 		return err
 	}
 	setCoverage(w.Header(), coverage)
-	return e.writeAnswer(w, struct {
+	return e.writeAnswer(r.Context(), w, struct {
 		DownloadURL string `json:"downloadUrl"`
 	}{link})
 }

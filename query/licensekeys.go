@@ -229,7 +229,7 @@ func (lk licenseKeys) update(w http.ResponseWriter, r *http.Request, q productQu
 	if err != nil {
 		return err
 	}
-	return lk.writeAnswer(w, enveloped(struct {
+	return lk.writeAnswer(r.Context(), w, enveloped(struct {
 		Inserted int `json:"inserted"`
 		Updated  int `json:"updated"`
 	}{inserted, len(updates) - inserted}))

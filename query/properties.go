@@ -94,5 +94,5 @@ func (p properties) listAny(w http.ResponseWriter, r *http.Request) error {
 		return p.list(w, r, productQuestion{product: registry.Product{ID: principal.Products[0]}})
 	}
 	all := allProperties(nil)
-	return p.writeAnswer(w, enveloped(slices.DeleteFunc(all, func(c propertyCategory) bool { return c.Category == property.CustomCategory })))
+	return p.writeAnswer(r.Context(), w, enveloped(slices.DeleteFunc(all, func(c propertyCategory) bool { return c.Category == property.CustomCategory })))
 }

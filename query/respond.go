@@ -127,14 +127,30 @@ func (rs responder) answerFromView(
 		return err
 	}
 	setCoverage(w.Header(), v.Coverage())
-	return rs.writeAnswer(w, body)
+	return rs.writeAnswer(ctx, w, body)
 }
 
 // writeAnswer sends v as JSON with status 200.
-func (rs responder) writeAnswer(w http.ResponseWriter, v any) error {
-	rs.extendWriteDeadline(w)
+func (rs responder) writeAnswer(ctx context.Context, w http.ResponseWriter, v any) error {
 	w.Header().Set("Content-Type", "application/json")
-	return json.MarshalWrite(w, v, json.Deterministic(true))
+	return json.MarshalWrite(&answerWriter{limits: rs.limits, to: w, ended: ctx.Err}, v, json.Deterministic(true))
+}
+
+// answerWriter passes an answer on in the pieces in which the encoder yields it,
+// so that a large one is never held whole. The client has the time of a stall for
+// each piece.
+type answerWriter struct {
+	limits
+	to    http.ResponseWriter
+	ended func() error // an error if nobody waits for the answer any more
+}
+
+func (w *answerWriter) Write(p []byte) (int, error) {
+	if err := w.ended(); err != nil {
+		return 0, err
+	}
+	w.extendWriteDeadline(w.to)
+	return w.to.Write(p)
 }
 
 // writeJSON sends a small body whole.

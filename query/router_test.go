@@ -98,7 +98,7 @@ func TestReadDeadlineEndsWithTheBody(t *testing.T) {
 				if r.Context().Err() != nil {
 					return r.Context().Err()
 				}
-				return w.reporting.reports.writeAnswer(rw, "done")
+				return w.reporting.reports.writeAnswer(r.Context(), rw, "done")
 			},
 		}))
 		r, err := http.NewRequestWithContext(t.Context(), method, s.URL, strings.NewReader(body))

@@ -159,7 +159,7 @@ func (s *sessions) beginSession(w http.ResponseWriter, r *http.Request, principa
 	}
 	s.setCookie(w, r, cookieCsrf, session.Csrf)
 	s.setCookie(w, r, cookieSession, session.ID)
-	return s.writeAnswer(w, accountDocument(profile))
+	return s.writeAnswer(r.Context(), w, accountDocument(profile))
 }
 
 // document is the body that answers a login. The published API shows the names

@@ -213,19 +213,46 @@ func NewEventTimeline(b *Body, params Params) (*Question, error) {
 
 // result lists for each bucket the events in the order of the request.
 func (t *eventTimeline) result() Answer {
+	t.q.overflowed = t.overflows()
 	var out Object
 	for i := range t.q.days.Buckets {
-		row := make([]Object, len(t.events))
-		for n := range t.events {
-			var total eventTotals
-			if all := t.totals[t.events[n].event]; all != nil {
-				total = all[i]
-			}
-			row[n] = t.events[n].encode(Member{"value", t.value(&total, &t.buckets[i])})
-		}
-		out = append(out, Member{t.q.days.Buckets[i].Key.String(), row})
+		out = append(out, Member{t.q.days.Buckets[i].Key.String(), lazy(func() any { return t.row(i) })})
 	}
 	return Answer{Result: out}
+}
+
+// row encodes the events in one bucket.
+func (t *eventTimeline) row(bucket int) []Object {
+	row := make([]Object, len(t.events))
+	for n := range t.events {
+		total := t.total(n, bucket)
+		row[n] = t.events[n].encode(Member{"value", t.value(&total, &t.buckets[bucket])})
+	}
+	return row
+}
+
+// total returns the totals of a requested event in a bucket.
+func (t *eventTimeline) total(n, bucket int) eventTotals {
+	if all := t.totals[t.events[n].event]; all != nil {
+		return all[bucket]
+	}
+	return eventTotals{}
+}
+
+// overflows reports whether a sum of the answer overflowed. It is known before
+// the answer is written, which makes its rows one by one.
+func (t *eventTimeline) overflows() bool {
+	for i := range t.buckets {
+		if t.divisor == "runtime" && t.buckets[i].runtimeMS == rollup.OverflowedRuntime {
+			return true
+		}
+		for n := range t.events {
+			if total := t.total(n, i); t.values && total.valueSum.overflowed() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // value is the number of one event in one bucket; null where there is nothing to
@@ -235,7 +262,6 @@ func (t *eventTimeline) value(total *eventTotals, in *bucketTotals) jsontext.Val
 	if !t.values {
 		sum = sumOfCount(total.count)
 	}
-	t.q.overflowed = t.q.overflowed || sum.overflowed() || t.divisor == "runtime" && in.runtimeMS == rollup.OverflowedRuntime
 	switch t.divisor {
 	case "users":
 		return sum.per(in.users)

@@ -14,9 +14,14 @@ type bin struct {
 	label     string
 }
 
-// binOf returns the index of the bin of a number; −1 if it is in none.
+// binOf returns the index of the bin of a number; −1 if it is in none. Bins
+// ascend.
 func binOf(bins []bin, n int64) int {
-	return slices.IndexFunc(bins, func(b bin) bool { return n >= b.low && (b.open || n <= b.high) })
+	i := sort.Search(len(bins), func(i int) bool { return bins[i].open || n <= bins[i].high })
+	if i == len(bins) || n < bins[i].low {
+		return -1
+	}
+	return i
 }
 
 // scale says how numbers of one kind are cut into bins and labelled.

@@ -7,6 +7,8 @@ import (
 	"math/bits"
 	"slices"
 	"strconv"
+
+	"weir/query/cost"
 )
 
 // clientCounts is the reports generic/dateRange and generic/current: how many
@@ -295,18 +297,36 @@ func (c *clientCounts) add(cs *clientStats, n *seriesNode, levels []level, u int
 // dateSplit, with and without levels.
 func (c *clientCounts) result() Answer {
 	c.addFixedSeries(c.root, c.levels)
+	c.checkSize()
 	if c.split == NoSplit {
-		return Answer{Result: c.encodeSeries(c.root, 0, 0)}
+		return Answer{Result: lazy(func() any { return c.encodeSeries(c.root, 0, 0) })}
 	}
 	var out Object
 	for i := range c.q.days.Buckets {
-		var in any = c.totals(c.root, i)
-		if len(c.levels) > 0 {
-			in = c.encodeSeries(c.root, i, 0)
-		}
-		out = append(out, Member{c.q.days.Buckets[i].Key.String(), in})
+		out = append(out, Member{c.q.days.Buckets[i].Key.String(), lazy(func() any {
+			if len(c.levels) > 0 {
+				return c.encodeSeries(c.root, i, 0)
+			}
+			return c.totals(c.root, i)
+		})})
 	}
 	return Answer{Result: out}
+}
+
+// checkSize refuses an answer that its labels, which the data decides where a
+// segment is split, make too large.
+func (c *clientCounts) checkSize() {
+	a := cost.Answer{Field: "levels", Buckets: int64(len(c.q.days.Buckets)), Numbers: c.wanted()}
+	var add func(n *seriesNode)
+	add = func(n *seriesNode) {
+		for label, child := range n.children {
+			a.Series, a.Bytes = a.Series+1, a.Bytes+int64(len(label))
+			add(child)
+		}
+	}
+	add(c.root)
+	a.Bytes = cost.Mul(a.Buckets, a.Bytes+a.Series*(seriesBytes+a.Numbers*numberBytes))
+	_ = c.q.params.Cost.Check(a) // the context says it
 }
 
 // addFixedSeries adds the series that are shown even if they are empty, and
@@ -366,7 +386,7 @@ func (c *clientCounts) encodeSeries(n *seriesNode, bucket, depth int) Object {
 	}
 	children := Object{}
 	for _, label := range slices.Sorted(maps.Keys(n.children)) {
-		children = append(children, Member{label, c.encodeSeries(n.children[label], bucket, depth+1)})
+		children = append(children, Member{label, lazy(func() any { return c.encodeSeries(n.children[label], bucket, depth+1) })})
 	}
 	return append(out, Member{fmt.Sprintf("level%d", depth+1), children})
 }

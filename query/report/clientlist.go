@@ -296,16 +296,20 @@ func (l *clientList) addPage(ctx context.Context, src Source, ids []int64, found
 			row = append(row, Member{entry.name, l.value(cs, int32(u), entry)})
 		}
 		found.ids, found.rows = append(found.ids, id), append(found.rows, row)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 	}
 	return nil
 }
 
 // value is a listed property of a client.
-func (*clientList) value(cs *clientStats, u int32, entry listedProperty) any {
+func (l *clientList) value(cs *clientStats, u int32, entry listedProperty) any {
 	if entry.property < 0 {
 		return []Object{} // addUsage fills in lifetimeEventUsage
 	}
 	v := cs.value(u, entry.property, maxDay)
+	l.q.params.Cost.AddCounts("properties", 1, numberBytes+len(v.Text))
 	return v.typed(&cs.q.props.all[entry.property])
 }
 
@@ -352,7 +356,7 @@ func (l *clientList) details(ctx context.Context, src Source, found *page) error
 	}
 	cs := workers[0]
 	for u := range found.ids {
-		found.rows[u] = append(found.rows[u], Member{"dailyData", l.dailyRows(cs, int32(u))})
+		found.rows[u] = append(found.rows[u], Member{"dailyData", l.dailyRows(ctx, cs, int32(u))})
 	}
 	return nil
 }
@@ -363,16 +367,20 @@ const unbounded = 1 << 60
 
 // dailyRows returns an element for each day of the range on which a client was
 // active.
-func (l *clientList) dailyRows(cs *clientStats, u int32) []Object {
+func (l *clientList) dailyRows(ctx context.Context, cs *clientStats, u int32) []Object {
 	out := []Object{}
 	for bucket := range l.daily.days.Buckets {
 		if !cs.activeIn(u, bucket) {
 			continue
 		}
+		if ctx.Err() != nil {
+			break // over the limit, or the client has gone: Answer says which
+		}
 		day := &l.daily.days.Buckets[bucket]
 		row := Object{{"date", day.Key.String()}}
 		for _, entry := range l.byDay {
 			v := cs.value(u, entry.property, day.To)
+			l.q.params.Cost.AddCounts("retDailyData", 1, numberBytes+len(v.Text))
 			row = append(row, Member{entry.name, v.typed(&cs.q.props.all[entry.property])})
 		}
 		out = append(out, row)
@@ -391,11 +399,15 @@ func (l *clientList) addUsage(ctx context.Context, src Source, found *page) erro
 	cs := workers[0]
 	at := 1 + slices.IndexFunc(l.listed, func(entry listedProperty) bool { return entry.name == property.NameEventUsage })
 	for u := range found.ids {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		all := slices.Clone(cs.eventCounts.of(int32(u)))
 		slices.SortFunc(all, func(a, b countCell) int { return cs.eventIndex.all[a.event].compare(cs.eventIndex.all[b.event].event) })
 		rows := []Object{}
 		for _, p := range all {
 			e := &cs.eventIndex.all[p.event]
+			l.q.params.Cost.AddCounts("properties", 1, seriesBytes+len(e.category)+len(e.name))
 			rows = append(rows, Object{{"eventCategory", categoryName(e.category)}, {"eventName", e.name}, {"eventCount", p.count}})
 		}
 		found.rows[u][at].Value = rows

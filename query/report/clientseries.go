@@ -36,6 +36,10 @@ func (cs *clientStats) findSeries(l *level, u int32, before Day) []seriesKey {
 			out = append(out, seriesKey{label: label, segment: i})
 		}
 	}
+	var v Value
+	if l.property >= 0 {
+		v = cs.value(u, l.property, before)
+	}
 	for i := range l.segments {
 		s := &l.segments[i]
 		if s.condition == nil {
@@ -44,7 +48,6 @@ func (cs *clientStats) findSeries(l *level, u int32, before Day) []seriesKey {
 			}
 			continue
 		}
-		v := cs.value(u, l.property, before)
 		switch {
 		case v.Null && s.nulls:
 			add(NullLabel, i)

@@ -158,7 +158,7 @@ func (r *cohorts) seriesAt(n int) *cohortSeries {
 // result encodes a cohort for each series, or "totals" without segments.
 func (r *cohorts) result() Answer {
 	if !r.segmented {
-		return Answer{Result: Object{{"totals", r.encodeCohort(0, r.q.days.From)}}}
+		return Answer{Result: Object{{"totals", lazy(func() any { return r.encodeCohort(0, r.q.days.From) })}}}
 	}
 	out := Object{}
 	for _, n := range r.series.selected() {
@@ -166,7 +166,7 @@ func (r *cohorts) result() Answer {
 		if first, ok := dateOf(r.series.keys[n].label); ok && r.byMonth {
 			from = max(from, first)
 		}
-		out = append(out, Member{r.series.keys[n].label, r.encodeCohort(n, from)})
+		out = append(out, Member{r.series.keys[n].label, lazy(func() any { return r.encodeCohort(n, from) })})
 	}
 	return Answer{Result: out}
 }

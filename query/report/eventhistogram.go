@@ -231,7 +231,7 @@ func (r *eventHistogram) result() Answer {
 			counts[n] = histogram(bins, m.numbers[n])
 		}
 		for b := range bins {
-			rows = append(rows, Member{bins[b].label, list(func(n int) int64 { return counts[n][b] })})
+			rows = append(rows, Member{bins[b].label, lazy(func() any { return list(func(n int) int64 { return counts[n][b] }) })})
 		}
 		histograms = append(histograms, Member{m.name, rows})
 	}

@@ -101,11 +101,11 @@ func (r *fullReport) seriesAt(n int) *fullSeries {
 // result encodes the events of each series, or of all clients without segments.
 func (r *fullReport) result() Answer {
 	if !r.segmented {
-		return Answer{Result: r.encodeSeries(0)}
+		return Answer{Result: lazy(func() any { return r.encodeSeries(0) })}
 	}
 	out := Object{}
 	for _, n := range r.series.selected() {
-		out = append(out, Member{r.series.keys[n].label, r.encodeSeries(n)})
+		out = append(out, Member{r.series.keys[n].label, lazy(func() any { return r.encodeSeries(n) })})
 	}
 	return Answer{Result: out}
 }

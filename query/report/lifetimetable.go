@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"weir/query/cost"
 )
 
 // lifetimeTable is the reports eventTracking/lifetime/dataTable and
@@ -17,6 +19,7 @@ type lifetimeTable struct {
 	q               *base
 	population      population
 	series          *series
+	selected        []int // series of the answer, by number
 	units           int64
 	rows            map[event]*tableRow // by event, if no events were requested
 	requested       []*tableRow
@@ -178,9 +181,13 @@ func (t *lifetimeTable) result() Answer {
 	for _, row := range t.rows {
 		rows = append(rows, row)
 	}
+	if t.series != nil {
+		t.selected = t.series.selected()
+	}
 	slices.SortFunc(rows, t.sorting.events)
 	from := min(t.firstRow, int64(len(rows)))
 	to := min(from+t.limit, int64(len(rows)))
+	t.checkSize(rows[from:to])
 	more := Object{{"reachedEnd", to == int64(len(rows))}}
 	if to < int64(len(rows)) {
 		more = append(more, Member{"nextRow", to})
@@ -188,27 +195,40 @@ func (t *lifetimeTable) result() Answer {
 	return Answer{Result: t.encodeRows(rows[from:to]), More: more}
 }
 
+// checkSize refuses a page that its rows and segments make too large.
+func (t *lifetimeTable) checkSize(rows []*tableRow) {
+	a := cost.Answer{Field: "segments", Series: max(1, int64(len(t.selected))), Buckets: int64(len(rows)), Numbers: tableNumbers}
+	for _, n := range t.selected {
+		a.Bytes += int64(len(t.series.keys[n].label))
+	}
+	a.Bytes = cost.Mul(a.Buckets, a.Bytes+2*tableNumbers*numberBytes*a.Series) // its names are long
+	_ = t.q.params.Cost.Check(a)                                               // the context says it
+}
+
 // encodeRows encodes rows, by category if requested: categories in the order of
 // their first row, combinations last.
-func (t *lifetimeTable) encodeRows(rows []*tableRow) []Object {
-	out := []Object{}
+func (t *lifetimeTable) encodeRows(rows []*tableRow) []any {
+	encode := func(row *tableRow, category bool) any {
+		return lazy(func() any { return append(row.title(category), t.cells(row)...) })
+	}
+	out := []any{}
 	if !t.categorize {
 		for _, row := range rows {
-			out = append(out, append(row.title(true), t.cells(row)...))
+			out = append(out, encode(row, true))
 		}
 		return out
 	}
 	var order []string
-	cells, combinations := map[string][]Object{}, []Object{}
+	cells, combinations := map[string][]any{}, []any{}
 	for _, row := range rows {
 		if row.combination != nil {
-			combinations = append(combinations, append(row.title(true), t.cells(row)...))
+			combinations = append(combinations, encode(row, true))
 			continue
 		}
 		if cells[row.category] == nil {
 			order = append(order, row.category)
 		}
-		cells[row.category] = append(cells[row.category], append(row.title(false), t.cells(row)...))
+		cells[row.category] = append(cells[row.category], encode(row, false))
 	}
 	for _, category := range order {
 		out = append(out, Object{{"eventCategory", categoryName(category)}, {"categoryData", cells[category]}})
@@ -238,7 +258,7 @@ func (t *lifetimeTable) cells(r *tableRow) Object {
 		}
 		return &tableCell{}
 	}
-	numbers := t.series.selected()
+	numbers := slices.Clone(t.selected)
 	slices.SortFunc(numbers, func(a, b int) int {
 		return t.sorting.segments(t.series, a, b, cell(a), cell(b))
 	})

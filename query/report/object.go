@@ -15,6 +15,13 @@ type Member struct {
 	Value any
 }
 
+// lazy is a part of an answer that is made when it is written, so that a large
+// answer is never held whole.
+type lazy func() any
+
+// MarshalJSONTo makes the part and writes it.
+func (l lazy) MarshalJSONTo(enc *jsontext.Encoder) error { return json.MarshalEncode(enc, l()) }
+
 // MarshalJSONTo writes the members in their order.
 func (o Object) MarshalJSONTo(enc *jsontext.Encoder) error {
 	if err := enc.WriteToken(jsontext.BeginObject); err != nil {
