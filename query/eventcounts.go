@@ -35,7 +35,7 @@ const maxCountedNames = 100_000
 // zones, and what rollups cannot tell come from the events, at the same position of
 // each shard: see wholeDays.
 func (a *eventsAPI) answerCounts(w http.ResponseWriter, r *http.Request) error {
-	products, err := a.products(r)
+	principal, err := a.principal(r)
 	if err != nil {
 		return err
 	}
@@ -46,16 +46,16 @@ func (a *eventsAPI) answerCounts(w http.ResponseWriter, r *http.Request) error {
 	if ask.watermark, err = requestedWatermark(r); err != nil {
 		return err
 	}
-	ask.products = products
+	ask.products = principal.Products
 	counts, err := newEventCounts(ask)
 	if err != nil {
 		return err
 	}
-	release, err := a.views.AcquireScan(r.Context())
+	place, err := a.views.AcquireScan(r.Context(), principal.Account)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer place.Release()
 	v, err := a.views.Plan(r.Context(), ask.countsRequest())
 	if err != nil {
 		return err
@@ -66,7 +66,9 @@ func (a *eventsAPI) answerCounts(w http.ResponseWriter, r *http.Request) error {
 	}
 	setCoverage(w.Header(), v.Coverage())
 	w.Header().Set("Content-Type", "application/json")
-	return counts.write(&streamWriter{limits: a.limits, to: w})
+	v.Close()
+	place.Leave()
+	return counts.write(&streamWriter{to: &answerWriter{limits: a.limits, to: w}})
 }
 
 // countsRequest asks for the rollups if there are whole days, else for events

@@ -129,7 +129,7 @@ func TestUnknownPaths(t *testing.T) {
 // Retry-After.
 func TestScansAreLimited(t *testing.T) {
 	w := newListWorld(t, Config{MaxScans: 1, ScanWait: time.Millisecond})
-	done, err := w.views.AcquireScan(t.Context())
+	place, err := w.views.AcquireScan(t.Context(), "another")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestScansAreLimited(t *testing.T) {
 	if rec.Code != http.StatusServiceUnavailable || rec.Header().Get("Retry-After") == "" {
 		t.Errorf("%d %v", rec.Code, rec.Header())
 	}
-	done()
+	place.Release()
 	if rec := w.post(eventsPath, "Bearer "+w.tokens["A"], everything().body()); rec.Code != http.StatusOK {
 		t.Errorf("after that: %d", rec.Code)
 	}

@@ -11,6 +11,7 @@ import (
 	"weir/query/view"
 	"weir/schemas"
 	"weir/schemas/columns"
+	"weir/schemas/registry"
 )
 
 // eventsAPI answers the Events API.
@@ -40,7 +41,7 @@ func (a *eventsAPI) mount(mux *http.ServeMux, rt *router) {
 // exact reverse. No two events are equal in that order, so pages never overlap
 // under one watermark.
 func (a *eventsAPI) answer(w http.ResponseWriter, r *http.Request) error {
-	products, err := a.products(r)
+	principal, err := a.principal(r)
 	if err != nil {
 		return err
 	}
@@ -51,32 +52,37 @@ func (a *eventsAPI) answer(w http.ResponseWriter, r *http.Request) error {
 	if ask.watermark, err = requestedWatermark(r); err != nil {
 		return err
 	}
-	ask.products = products
-	release, err := a.views.AcquireScan(r.Context())
+	ask.products = principal.Products
+	place, err := a.views.AcquireScan(r.Context(), principal.Account)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer place.Release()
 	p, err := a.plan(r.Context(), ask)
 	if err != nil {
 		return err
 	}
 	defer p.view.Close()
 	setCoverage(w.Header(), p.view.Coverage())
+	if p.rows.complete == len(p.rows.keys) { // nothing is read any more while the client reads
+		p.view.Close()
+		place.Leave()
+	}
 	w.Header().Set("Content-Type", "application/json")
-	return a.write(w, r, p)
+	return a.write(&answerWriter{limits: a.limits, to: w, place: place}, r, p)
 }
 
-// products returns those that the credentials of r see; there is one at least.
-func (a *eventsAPI) products(r *http.Request) ([]int64, error) {
+// principal returns who asks, by the credentials of r, which see one product at
+// least.
+func (a *eventsAPI) principal(r *http.Request) (registry.Principal, error) {
 	principal, err := a.bearerOrBasic(r)
 	if err != nil {
-		return nil, err
+		return principal, err
 	}
 	if len(principal.Products) == 0 {
-		return nil, &schemas.RequestError{Status: http.StatusForbidden, Code: "forbidden", Detail: "No product may be seen with these credentials"}
+		return principal, &schemas.RequestError{Status: http.StatusForbidden, Code: "forbidden", Detail: "No product may be seen with these credentials"}
 	}
-	return principal.Products, nil
+	return principal, nil
 }
 
 // plan does everything that may have to be planned anew, up to the first rows of
@@ -173,8 +179,8 @@ func (p *eventsPage) last() bool {
 }
 
 // write writes the answer, and loads rows as it reaches them.
-func (a *eventsAPI) write(w http.ResponseWriter, r *http.Request, p *eventsPage) error {
-	out := &streamWriter{limits: a.limits, to: w}
+func (a *eventsAPI) write(w *answerWriter, r *http.Request, p *eventsPage) error {
+	out := &streamWriter{to: w}
 	out.buf = append(out.buf, `{"startDate":"`...)
 	out.buf = time.UnixMilli(p.ask.from).UTC().AppendFormat(out.buf, secondLayout)
 	out.buf = append(out.buf, `","endDate":"`...)

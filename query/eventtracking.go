@@ -47,7 +47,7 @@ type trackedEvent struct {
 // name, those without a category first. Starts and stops of sessions are not
 // listed.
 func (et eventTracking) list(w http.ResponseWriter, r *http.Request, q productQuestion) error {
-	return et.answerFromView(w, r, func(ctx context.Context) (*view.View, error) {
+	return et.answerFromView(w, r, q.product.Account, func(ctx context.Context) (*view.View, error) {
 		return et.views.PlanRollups(ctx, q.product.ID, q.watermark, rollup.WantFirst, lake.EventDays)
 	}, func(ctx context.Context, v *view.View) (any, error) {
 		seen, err := firstSeenTimes(ctx, v, q.product.ID, maxListedEvents)

@@ -33,7 +33,7 @@ type exportFiles struct {
 // ofKind makes a question about a product one about its exports of one kind.
 func ofKind(kind export.Kind, answer func(http.ResponseWriter, *http.Request, export.Question) error) func(http.ResponseWriter, *http.Request, productQuestion) error {
 	return func(w http.ResponseWriter, r *http.Request, q productQuestion) error {
-		return answer(w, r, export.Question{Kind: kind, Product: q.product.ID, Watermark: q.watermark})
+		return answer(w, r, export.Question{Kind: kind, Account: q.product.Account, Product: q.product.ID, Watermark: q.watermark})
 	}
 }
 
@@ -183,11 +183,11 @@ func (e exportFiles) lastLines(w http.ResponseWriter, r *http.Request, q export.
 	if err != nil {
 		return err
 	}
-	release, err := e.views.AcquireScan(r.Context())
+	place, err := e.views.AcquireScan(r.Context(), q.Account)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer place.Release()
 	lines, coverage, err := e.files.LastLines(r.Context(), q, count)
 	if errors.Is(err, export.ErrLinesTooLarge) {
 		return badField("lineCount", "is too large for events of this size, ask for fewer")
@@ -196,6 +196,7 @@ func (e exportFiles) lastLines(w http.ResponseWriter, r *http.Request, q export.
 		return err
 	}
 	setCoverage(w.Header(), coverage)
+	place.Leave()
 	return e.writeLines(w, q.Kind, lines)
 }
 
@@ -223,8 +224,7 @@ func (e exportFiles) writeLines(w http.ResponseWriter, k export.Kind, lines [][]
 		answer = append(answer, line...)
 	}
 	answer = append(answer, "]}\n"...)
-	e.extendWriteDeadline(w)
 	w.Header().Set("Content-Type", "application/json")
-	_, err := w.Write(answer)
+	_, err := (&answerWriter{limits: e.limits, to: w}).Write(answer)
 	return err
 }

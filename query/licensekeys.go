@@ -90,7 +90,7 @@ func (lk licenseKeys) list(w http.ResponseWriter, r *http.Request, q productQues
 	if page.limit < 1 || page.limit > licensePage {
 		return badField("limit", "must be a whole number from 1 to "+strconv.Itoa(licensePage))
 	}
-	return lk.answerFromView(w, r, func(ctx context.Context) (*view.View, error) {
+	return lk.answerFromView(w, r, q.product.Account, func(ctx context.Context) (*view.View, error) {
 		return lk.views.PlanRollups(ctx, q.product.ID, q.watermark, rollup.WantProperties, lake.Clients)
 	}, func(ctx context.Context, v *view.View) (any, error) {
 		ctx, end := budget.Begin(ctx)

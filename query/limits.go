@@ -7,6 +7,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"weir/schemas"
 )
 
@@ -15,6 +17,8 @@ import (
 type limits struct {
 	maxBody    int64         // bytes of a body
 	writeStall time.Duration // see Config.WriteStall
+	readRate   int64         // see Config.ReadRate
+	slow       prometheus.Counter
 }
 
 // withReadDeadline gives the client writeStall to send its request. The deadline
@@ -27,12 +31,6 @@ func (l limits) withReadDeadline(w http.ResponseWriter, r *http.Request) {
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(l.writeStall)) // only a test's writer has no deadlines
 	r.Body = &deadlineBody{r.Body, control}
-}
-
-// extendWriteDeadline gives the client another writeStall to read what is
-// written next.
-func (l limits) extendWriteDeadline(w http.ResponseWriter) {
-	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(l.writeStall)) //nolint:errcheck // only a test's writer has no deadlines
 }
 
 // body returns the body of r, which fails with a MaxBytesError beyond maxBody.

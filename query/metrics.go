@@ -12,6 +12,7 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	refused  *prometheus.CounterVec
+	slow     prometheus.Counter
 }
 
 // newMetrics registers the figures with reg, unless that is nil.
@@ -27,11 +28,14 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_query_refused_total", Help: "Questions answered 400 because they would cost more than they may, by limit, which is a setting below query.",
 		}, []string{"limit"}),
+		slow: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_query_slow_readers_total", Help: "Answers that were cut off because their client read too slowly, or not at all.",
+		}),
 	}
 	if reg == nil {
 		return m, nil
 	}
-	if err := errors.Join(reg.Register(m.requests), reg.Register(m.duration), reg.Register(m.refused)); err != nil {
+	if err := errors.Join(reg.Register(m.requests), reg.Register(m.duration), reg.Register(m.refused), reg.Register(m.slow)); err != nil {
 		return nil, fmt.Errorf("register query metrics: %w", err)
 	}
 	return m, nil

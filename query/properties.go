@@ -71,7 +71,7 @@ func (p properties) list(w http.ResponseWriter, r *http.Request, q productQuesti
 		return err
 	}
 	filter := columns.Filter{Products: []int64{q.product.ID}}
-	return p.answerFromView(w, r, func(ctx context.Context) (*view.View, error) {
+	return p.answerFromView(w, r, q.product.Account, func(ctx context.Context) (*view.View, error) {
 		return p.views.Plan(ctx, view.Request{Columns: []string{columns.Client}, Filter: filter, Watermark: q.watermark, Changes: true})
 	}, func(ctx context.Context, v *view.View) (any, error) {
 		names, err := userAttributeNames(ctx, v, filter)
@@ -91,7 +91,7 @@ func (p properties) listAny(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if len(principal.Products) == 1 {
-		return p.list(w, r, productQuestion{product: registry.Product{ID: principal.Products[0]}})
+		return p.list(w, r, productQuestion{product: registry.Product{ID: principal.Products[0], Account: principal.Account}})
 	}
 	all := allProperties(nil)
 	return p.writeAnswer(r.Context(), w, enveloped(slices.DeleteFunc(all, func(c propertyCategory) bool { return c.Category == property.CustomCategory })))

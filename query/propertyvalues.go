@@ -62,7 +62,7 @@ func (p properties) values(w http.ResponseWriter, r *http.Request, q productQues
 		seen.after = *body.StartAfter
 	}
 	filter := columns.Filter{Products: []int64{q.product.ID}}
-	return p.answerFromView(w, r, func(ctx context.Context) (*view.View, error) {
+	return p.answerFromView(w, r, q.product.Account, func(ctx context.Context) (*view.View, error) {
 		return p.views.Plan(ctx, view.Request{Columns: []string{columns.Client}, Filter: filter, Watermark: q.watermark})
 	}, func(ctx context.Context, v *view.View) (any, error) {
 		ctx, end := budget.Begin(ctx)

@@ -71,8 +71,10 @@ type Config struct {
 	ReachWait   time.Duration // how long a question waits for a watermark that is not reached yet; 0 means 2s
 	Cost        CostLimits    // what one question may cost
 	MaxScans    int           // questions that scan at once; 0 means 16, more wait for ScanWait
+	MaxAnswers  int           // answers that scan or wait for their client to read; 0 means 2·MaxScans
 	ScanWait    time.Duration // how long a question waits for a scan, or a download for a build, before 503; 0 means 10s
 	WriteStall  time.Duration // how long a client may read nothing of its answer, or may take to send its question; 0 means 30s
+	ReadRate    int64         // bytes a second that a client reads of its answer on average, after the first WriteStall; 0 means 32 KiB
 	MaxBody     int64         // bytes of a question; 0 means 1 MiB
 	ReportBytes int64         // of memory for the clients of one report or export file; more clients are read in several passes; 0 means 128 MiB
 	DownloadTTL time.Duration // how long a presigned download URL works; 0 means 15m
@@ -93,8 +95,10 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	c.ReachWait = cmp.Or(c.ReachWait, 2*time.Second)
 	c.MaxScans = cmp.Or(c.MaxScans, 16)
+	c.MaxAnswers = cmp.Or(c.MaxAnswers, 2*c.MaxScans)
 	c.ScanWait = cmp.Or(c.ScanWait, 10*time.Second)
 	c.WriteStall = cmp.Or(c.WriteStall, 30*time.Second)
+	c.ReadRate = cmp.Or(c.ReadRate, 32<<10)
 	c.MaxBody = cmp.Or(c.MaxBody, 1<<20)
 	c.ReportBytes = cmp.Or(c.ReportBytes, 128<<20)
 	c.DownloadTTL = cmp.Or(c.DownloadTTL, 15*time.Minute)
@@ -154,7 +158,7 @@ func newService(cfg Config, deps Deps, bucket export.Bucket) (*Service, error) {
 		return nil, err
 	}
 	s.views, err = view.NewReader(
-		view.Config{ReachWait: cfg.ReachWait, MaxScans: cfg.MaxScans, ScanWait: cfg.ScanWait},
+		view.Config{ReachWait: cfg.ReachWait, MaxScans: cfg.MaxScans, MaxAnswers: cfg.MaxAnswers, ScanWait: cfg.ScanWait},
 		view.Deps{Lake: deps.Lake, Tail: deps.Tail, Owners: s.owners, Log: deps.Log, Metrics: deps.Metrics})
 	if err != nil {
 		return nil, err
@@ -168,7 +172,10 @@ func newService(cfg Config, deps Deps, bucket export.Bucket) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	respond := responder{cost: cfg.Cost.WithDefaults(), limits: limits{maxBody: cfg.MaxBody, writeStall: cfg.WriteStall}, views: s.views}
+	respond := responder{
+		cost: cfg.Cost.WithDefaults(), views: s.views,
+		limits: limits{maxBody: cfg.MaxBody, writeStall: cfg.WriteStall, readRate: cfg.ReadRate, slow: m.slow},
+	}
 	passwords := newPasswords(deps.Registry, cfg.Proxies)
 	tokens := credentials{registry: deps.Registry, passwords: passwords}
 	s.router = &router{limits: respond.limits, log: deps.Log, metrics: m}

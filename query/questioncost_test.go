@@ -33,12 +33,12 @@ func costlyLevels(levels, n int) map[string]any {
 // all the same was refused before it scanned.
 func (w *reportWorld) occupyScans() {
 	w.t.Helper()
-	for range w.cfg.MaxScans {
-		release, err := w.views.AcquireScan(w.t.Context())
+	for n := range w.cfg.MaxScans {
+		place, err := w.views.AcquireScan(w.t.Context(), fmt.Sprint("account ", n))
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		w.t.Cleanup(release)
+		w.t.Cleanup(place.Release)
 	}
 }
 

@@ -75,7 +75,7 @@ func (rp *reports) answer(e reportEndpoint) func(http.ResponseWriter, *http.Requ
 		if err != nil {
 			return requestErrorOf(err)
 		}
-		return rp.answerFromView(w, r, func(ctx context.Context) (*view.View, error) {
+		return rp.answerFromView(w, r, ask.product.Account, func(ctx context.Context) (*view.View, error) {
 			return rp.plan(ctx, ask, q)
 		}, func(ctx context.Context, v *view.View) (any, error) {
 			answer, err := q.Answer(ctx, newReportSource(v, q, ask.product.ID))
@@ -90,11 +90,11 @@ func (rp *reports) answer(e reportEndpoint) func(http.ResponseWriter, *http.Requ
 // everyProperty names the properties that an export of everything lists: those of
 // the catalogue, and the user attributes that the product's clients have.
 func (rp *reports) everyProperty(ctx context.Context, ask productQuestion) ([]string, error) {
-	release, err := rp.views.AcquireScan(ctx)
+	place, err := rp.views.AcquireScan(ctx, ask.product.Account)
 	if err != nil {
 		return nil, err
 	}
-	defer release()
+	defer place.Release()
 	filter := columns.Filter{Products: []int64{ask.product.ID}}
 	v, err := rp.views.Plan(ctx, view.Request{Columns: []string{columns.Offset}, Filter: filter, Watermark: ask.watermark, Changes: true})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -75,10 +76,10 @@ func TestReportEndsWhenTheClientDisconnects(t *testing.T) {
 	if rec.Body.Len() > 0 {
 		t.Errorf("answer %s, want none", rec.Body)
 	}
-	for range w.cfg.MaxScans { // all slots are free: none is waited for
+	for n := range w.cfg.MaxScans { // all slots are free: none is waited for
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := w.views.AcquireScan(ctx); err != nil {
+		if _, err := w.views.AcquireScan(ctx, strconv.Itoa(n)); err != nil {
 			t.Errorf("a scan still runs: %v", err)
 		}
 	}

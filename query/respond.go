@@ -105,18 +105,19 @@ func fieldError(code, field, reason string) error {
 	}
 }
 
-// answerFromView waits until the question may scan, and writes what answer makes
-// of the view that plan returns.
+// answerFromView waits until the question of the account may scan, and writes what
+// answer makes of the view that plan returns. Nothing of either is needed while the
+// client reads.
 func (rs responder) answerFromView(
 	w http.ResponseWriter, r *http.Request,
-	plan func(context.Context) (*view.View, error), answer func(context.Context, *view.View) (any, error),
+	account string, plan func(context.Context) (*view.View, error), answer func(context.Context, *view.View) (any, error),
 ) error {
 	ctx := r.Context()
-	release, err := rs.views.AcquireScan(ctx)
+	place, err := rs.views.AcquireScan(ctx, account)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer place.Release()
 	v, err := plan(ctx)
 	if err != nil {
 		return err
@@ -127,6 +128,8 @@ func (rs responder) answerFromView(
 		return err
 	}
 	setCoverage(w.Header(), v.Coverage())
+	v.Close()
+	place.Leave()
 	return rs.writeAnswer(ctx, w, body)
 }
 
@@ -134,23 +137,6 @@ func (rs responder) answerFromView(
 func (rs responder) writeAnswer(ctx context.Context, w http.ResponseWriter, v any) error {
 	w.Header().Set("Content-Type", "application/json")
 	return json.MarshalWrite(&answerWriter{limits: rs.limits, to: w, ended: ctx.Err}, v, json.Deterministic(true))
-}
-
-// answerWriter passes an answer on in the pieces in which the encoder yields it,
-// so that a large one is never held whole. The client has the time of a stall for
-// each piece.
-type answerWriter struct {
-	limits
-	to    http.ResponseWriter
-	ended func() error // an error if nobody waits for the answer any more
-}
-
-func (w *answerWriter) Write(p []byte) (int, error) {
-	if err := w.ended(); err != nil {
-		return 0, err
-	}
-	w.extendWriteDeadline(w.to)
-	return w.to.Write(p)
 }
 
 // writeJSON sends a small body whole.
@@ -165,8 +151,7 @@ const streamBytes = 64 << 10
 
 // streamWriter buffers a streamed answer.
 type streamWriter struct {
-	limits
-	to    http.ResponseWriter
+	to    *answerWriter
 	buf   []byte
 	items int // of the array being written
 }
@@ -184,7 +169,6 @@ func (w *streamWriter) flush(atLeast int) error {
 	if len(w.buf) < atLeast {
 		return nil
 	}
-	w.extendWriteDeadline(w.to)
 	_, err := w.to.Write(w.buf)
 	w.buf = w.buf[:0]
 	if err != nil {

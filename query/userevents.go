@@ -64,11 +64,11 @@ func (a *userEventsAPI) answer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	release, err := a.views.AcquireScan(r.Context())
+	place, err := a.views.AcquireScan(r.Context(), principal.Account)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer place.Release()
 	users, err := a.findUsers(r.Context(), principal, ask)
 	if err != nil {
 		return err
@@ -82,7 +82,7 @@ func (a *userEventsAPI) answer(w http.ResponseWriter, r *http.Request) error {
 	if err := found.find(r.Context(), v, ask.from, ask.to); err != nil {
 		return err
 	}
-	return a.stream(w, r, &view.OrderedScan{
+	return a.stream(&answerWriter{limits: a.limits, to: w, place: place}, r, &view.OrderedScan{
 		View: v, From: ask.from, To: ask.to, Filter: users.filter(), Columns: usesColumns(), Wants: found.has, MaxKeys: a.maxKeys,
 	})
 }
@@ -299,14 +299,14 @@ func (us users) request(ask userEventsQuestion, want view.Watermark) view.Reques
 
 // stream writes the array, piece by piece. It writes nothing before the first
 // scan has succeeded, so that most errors still get a status.
-func (a *userEventsAPI) stream(w http.ResponseWriter, r *http.Request, scan *view.OrderedScan) error {
+func (a *userEventsAPI) stream(w *answerWriter, r *http.Request, scan *view.OrderedScan) error {
 	all, err := scan.Count(r.Context())
 	if err != nil {
 		return err
 	}
-	setCoverage(w.Header(), scan.View.Coverage())
-	w.Header().Set("Content-Type", "application/json")
-	out := &streamWriter{limits: a.limits, to: w, buf: []byte{'['}}
+	setCoverage(w.to.Header(), scan.View.Coverage())
+	w.to.Header().Set("Content-Type", "application/json")
+	out := &streamWriter{to: w, buf: []byte{'['}}
 	for keys, err := range scan.SelectRanks(r.Context(), all, 0, all.Total) {
 		if err != nil {
 			return err

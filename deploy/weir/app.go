@@ -269,7 +269,7 @@ func (a *app) buildQuery(context.Context) error {
 	tailClient := tail.NewClient(tail.Config{Secret: a.cfg.Cluster.Secret})
 	a.onClose(func() error { tailClient.Close(); return nil })
 	svc, err := query.New(query.Config{
-		Lookback: c.Lookback, ReachWait: c.ReachWait, MaxScans: c.MaxScans, ScanWait: c.ScanWait,
+		Lookback: c.Lookback, ReachWait: c.ReachWait, MaxScans: c.MaxScans, MaxAnswers: c.MaxAnswers, ScanWait: c.ScanWait, ReadRate: int64(c.ReadRate),
 		Cost: query.CostLimits{
 			Counts: c.MaxCounts, Series: c.MaxSeries, AnswerBytes: int64(c.MaxAnswer), Conditions: c.MaxConditions, PatternBytes: c.MaxPattern,
 		},

@@ -186,6 +186,7 @@ type queryConfig struct {
 	Lookback       time.Duration `key:"lookback" default:"8760h" help:"how far back startDate of the Events API may lie; 0 is no limit"`
 	ReachWait      time.Duration `key:"reach_wait" default:"2s" help:"how long a request waits for its Weir-Watermark to be reached"`
 	MaxScans       int           `key:"max_scans" default:"16" help:"requests that scan at the same time; others wait up to scan_wait"`
+	MaxAnswers     int           `key:"max_answers" default:"0" help:"answers that scan or wait for their client to read; 0 means twice max_scans. One account has at most a quarter of these and of max_scans while others wait"`
 	ScanWait       time.Duration `key:"scan_wait" default:"10s" help:"how long a request waits to scan before it gets 503"`
 	MaxCounts      int64         `key:"max_counts" default:"3000000" help:"numbers that an answer of a report may have: buckets x series x numbers of each"`
 	MaxSeries      int64         `key:"max_series" default:"100000" help:"series that an answer of a report may have, those of all levels together"`
@@ -196,6 +197,7 @@ type queryConfig struct {
 	MaxMatchTime   time.Duration `key:"max_match_time" default:"10s" help:"time that a question may spend on matching its regular expressions"`
 	ReportBytes    bytesize      `key:"report_bytes" default:"128MiB" help:"memory for the clients of one report or export file; more clients are processed in several passes"`
 	WriteStall     time.Duration `key:"write_stall" default:"30s" help:"time after which an answer is aborted when the client reads nothing of it"`
+	ReadRate       bytesize      `key:"read_rate" default:"32KiB" help:"bytes a second that a client must read of an answer on average, after the first write_stall"`
 	DownloadTTL    time.Duration `key:"download_ttl" default:"15m" help:"how long a download link works"`
 	PublicEndpoint string        `key:"public_endpoint" help:"URL of the object store as clients see it; empty serves downloads through the address of the request, or, when s3.endpoint is empty, links to AWS"`
 	Origins        []string      `key:"origins" default:"https://analytics.revenera.com" help:"values of Origin that the Reporting API accepts besides its own"`
@@ -305,8 +307,8 @@ func (c *Config) validate() error {
 		"ingest.max_in_flight": int64(c.Ingest.MaxInFlight), "ingest.max_held_bytes": int64(c.Ingest.MaxHeldBytes),
 		"ingest.max_unacked_bytes": int64(c.Ingest.MaxUnackedBytes), "ingest.queue_wait": int64(c.Ingest.QueueWait),
 		"processor.gather_bytes": int64(c.Processor.GatherBytes), "query.max_scans": int64(c.Query.MaxScans),
-		"query.report_bytes": int64(c.Query.ReportBytes),
-		"query.max_counts":   c.Query.MaxCounts, "query.max_series": c.Query.MaxSeries, "query.max_answer_bytes": int64(c.Query.MaxAnswer),
+		"query.report_bytes": int64(c.Query.ReportBytes), "query.read_rate": int64(c.Query.ReadRate),
+		"query.max_counts": c.Query.MaxCounts, "query.max_series": c.Query.MaxSeries, "query.max_answer_bytes": int64(c.Query.MaxAnswer),
 		"query.max_conditions": c.Query.MaxConditions, "query.max_pattern_bytes": c.Query.MaxPattern, "query.max_pattern_size": c.Query.MaxProgram,
 		"query.max_match_time": int64(c.Query.MaxMatchTime),
 		"query.builds":         int64(c.Query.Builds), "http.max_header_bytes": int64(c.HTTP.MaxHeaderBytes),

@@ -2,7 +2,7 @@ package export
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -12,6 +12,7 @@ import (
 	"weir/schemas"
 	"weir/schemas/columns"
 	"weir/schemas/objects"
+	"weir/schemas/places"
 	"weir/schemas/registry"
 )
 
@@ -78,11 +79,11 @@ func (f *Files) file(ctx context.Context, q Question, period Period) (registry.E
 // buildOpen builds the file of an open day, unless last, the build before, has
 // exactly the events of now and what this version writes of them.
 func (f *Files) buildOpen(ctx context.Context, q Question, last registry.ExportFile, day Period) (registry.ExportFile, view.Coverage, error) {
-	release, err := f.acquireBuild(ctx)
+	place, err := f.acquireBuild(ctx, q.Account)
 	if err != nil {
 		return last, view.Coverage{}, err
 	}
-	defer release()
+	defer place.Release()
 	v, err := f.views.Plan(ctx, view.Request{
 		Columns: tailColumns(q.Kind.Columns), Filter: columns.Filter{Products: []int64{q.Product}}, Watermark: q.Watermark, Rollups: valueTables(),
 	})
@@ -104,20 +105,16 @@ func (f *Files) buildOpen(ctx context.Context, q Question, last registry.ExportF
 	return file, coverage, f.registry.SaveTemporaryExport(ctx, file, 2*f.cfg.DownloadTTL+expiryMargin)
 }
 
-// acquireBuild waits until the client may have a file built, at most
-// Config.BuildWait; then it fails with a 503. The caller calls release when it
+// acquireBuild waits until a client of the account may have a file built, at most
+// Config.BuildWait; then it fails with a 503. The caller releases the place when it
 // has built.
-func (f *Files) acquireBuild(ctx context.Context) (release func(), err error) {
-	wait := time.NewTimer(f.cfg.BuildWait)
-	defer wait.Stop()
-	select {
-	case f.buildSlots <- struct{}{}:
-		return func() { <-f.buildSlots }, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("wait for a build: %w", ctx.Err())
-	case <-wait.C:
+func (f *Files) acquireBuild(ctx context.Context, account string) (*places.Place, error) {
+	place, err := f.builds.Acquire(ctx, account)
+	if errors.Is(err, places.ErrBusy) {
+		f.metrics.rejected.WithLabelValues("busy").Inc()
 		return nil, &schemas.RequestError{
 			Status: http.StatusServiceUnavailable, Code: "busy", Detail: "too many files are being built, try again", RetryAfter: 15,
 		}
 	}
+	return place, err
 }

@@ -36,6 +36,7 @@ import (
 	"weir/query/view"
 	"weir/schemas/lake"
 	"weir/schemas/objects"
+	"weir/schemas/places"
 	"weir/schemas/registry"
 )
 
@@ -85,28 +86,30 @@ type Files struct {
 	log      *slog.Logger
 	metrics  *metrics
 
-	lockOwner  string        // this process, in the registry's lock
-	buildSlots chan struct{} // holds one element for each build that a client waits for
-	deflaters  int           // in each build
+	lockOwner string         // this process, in the registry's lock
+	builds    *places.Places // of builds that a client waits for
+	deflaters int            // in each build
 }
 
 // Question asks for files or lines of one kind and product. The asker is
 // allowed to see the product.
 type Question struct {
 	Kind      Kind
+	Account   string // whose product it is
 	Product   int64
 	Watermark view.Watermark // the answer includes at least that; nil is the newest there is
 }
 
 // New returns Files. It reads nothing yet.
 func New(cfg Config, deps Deps) (*Files, error) {
-	m, err := newMetrics(deps.Metrics)
+	builds := places.New(places.Config{Places: cfg.Builds, Wait: cfg.BuildWait})
+	m, err := newMetrics(deps.Metrics, builds.Usage)
 	if err != nil {
 		return nil, err
 	}
 	return &Files{
 		cfg: cfg, registry: deps.Registry, lake: deps.Lake, owners: deps.Owners, views: deps.Views, bucket: deps.Bucket,
 		log: deps.Log, metrics: m, lockOwner: rand.Text(),
-		buildSlots: make(chan struct{}, cfg.Builds), deflaters: min(runtime.GOMAXPROCS(0), maxDeflaters),
+		builds: builds, deflaters: min(runtime.GOMAXPROCS(0), maxDeflaters),
 	}, nil
 }

@@ -75,11 +75,11 @@ func (f *Files) List(ctx context.Context, q Question) (Listing, view.Coverage, e
 
 // openDays counts the events of the days whose files are not all built yet.
 func (f *Files) openDays(ctx context.Context, q Question) ([]OpenDay, view.Coverage, error) {
-	release, err := f.views.AcquireScan(ctx)
+	place, err := f.views.AcquireScan(ctx, q.Account)
 	if err != nil {
 		return nil, view.Coverage{}, err
 	}
-	defer release()
+	defer place.Release()
 	state, err := f.closeState(ctx)
 	if err != nil {
 		return nil, view.Coverage{}, err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"weir/schemas/places"
 	"weir/schemas/registry"
 )
 
@@ -17,10 +18,13 @@ type metrics struct {
 	bytes   *prometheus.CounterVec
 	seconds prometheus.Histogram
 	through prometheus.Gauge
+
+	building, waiting prometheus.GaugeFunc
+	rejected          *prometheus.CounterVec
 }
 
 // newMetrics registers the figures with reg, unless that is nil.
-func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer, builds func() places.Usage) (*metrics, error) {
 	m := &metrics{
 		files: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_query_export_files_total", Help: "Export files built, by kind.",
@@ -39,12 +43,21 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "weir_query_export_closed_through_timestamp_seconds",
 			Help: "End of the last day whose export files this process has built, in seconds since 1970.",
 		}),
+		building: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "weir_query_export_builds", Help: "Files of open days that are being built for a client that waits.",
+		}, func() float64 { return float64(builds().Taken) }),
+		waiting: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "weir_query_export_builds_waiting", Help: "Downloads that wait for a place to build their file.",
+		}, func() float64 { return float64(builds().Waiting) }),
+		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_query_export_turned_away_total", Help: "Downloads of open days that were refused, by reason: busy (503) or quota (429).",
+		}, []string{"reason"}),
 	}
 	if reg == nil {
 		return m, nil
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.files, m.rows, m.bytes, m.seconds, m.through} {
+	for _, c := range []prometheus.Collector{m.files, m.rows, m.bytes, m.seconds, m.through, m.building, m.waiting, m.rejected} {
 		errs = append(errs, reg.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"weir/schemas/places"
 )
 
 // metrics are the figures of one Reader.
@@ -12,12 +14,14 @@ type metrics struct {
 	scanned  *prometheus.CounterVec
 	fetched  *prometheus.CounterVec
 	replans  prometheus.Counter
-	scanning prometheus.Gauge
+	scanning prometheus.GaugeFunc
+	open     prometheus.GaugeFunc
+	waiting  prometheus.GaugeFunc
 	rejected prometheus.Counter
 }
 
 // newMetrics registers the figures with reg, unless that is nil.
-func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer, scans func() places.Usage) (*metrics, error) {
 	m := &metrics{
 		scanned: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_query_scanned_rows_total", Help: "Rows that scans yielded to queries, by source: lake or tail.",
@@ -30,9 +34,15 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "weir_query_replans_total",
 			Help: "Plans made again because an owner had committed and dropped the rows, or had lost its shard.",
 		}),
-		scanning: prometheus.NewGauge(prometheus.GaugeOpts{
+		scanning: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "weir_query_scans", Help: "Queries that are scanning now.",
-		}),
+		}, func() float64 { return float64(scans().Taken) }),
+		open: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "weir_query_open_answers", Help: "Queries that are scanning or wait for their client to read.",
+		}, func() float64 { return float64(scans().Open) }),
+		waiting: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "weir_query_waiting", Help: "Queries that wait for a place to scan.",
+		}, func() float64 { return float64(scans().Waiting) }),
 		rejected: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_query_turned_away_total", Help: "Queries answered 503 because too many were scanning.",
 		}),
@@ -41,7 +51,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		return m, nil
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.scanned, m.fetched, m.replans, m.scanning, m.rejected} {
+	for _, c := range []prometheus.Collector{m.scanned, m.fetched, m.replans, m.scanning, m.open, m.waiting, m.rejected} {
 		errs = append(errs, reg.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -30,7 +30,6 @@ package view
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -39,6 +38,7 @@ import (
 
 	"weir/schemas"
 	"weir/schemas/lake"
+	"weir/schemas/places"
 	"weir/schemas/tail"
 )
 
@@ -51,9 +51,10 @@ const moveAttempts = 3
 
 // Config bounds what plans wait for. All fields are required.
 type Config struct {
-	ReachWait time.Duration // how long Plan waits for a watermark that is not reached yet
-	MaxScans  int           // scans that run at once
-	ScanWait  time.Duration // how long AcquireScan waits for one of them to end
+	ReachWait  time.Duration // how long Plan waits for a watermark that is not reached yet
+	MaxScans   int           // scans that run at once
+	MaxAnswers int           // answers that scan or wait for their client
+	ScanWait   time.Duration // how long AcquireScan waits for one of them to end
 }
 
 // Deps are what a Reader reads from. All but Metrics are required.
@@ -67,45 +68,38 @@ type Deps struct {
 
 // Reader makes views. It is safe for concurrent use.
 type Reader struct {
-	cfg       Config
-	lake      *lake.Lake
-	tail      *tail.Client
-	owners    *Owners
-	log       *slog.Logger
-	metrics   *metrics
-	optOuts   optOutFacts
-	scanSlots chan struct{} // holds one element for each scan that runs
+	cfg     Config
+	lake    *lake.Lake
+	tail    *tail.Client
+	owners  *Owners
+	log     *slog.Logger
+	metrics *metrics
+	optOuts optOutFacts
+	scans   *places.Places
 }
 
 // NewReader returns a Reader. It reads nothing yet.
 func NewReader(cfg Config, deps Deps) (*Reader, error) {
-	m, err := newMetrics(deps.Metrics)
+	scans := places.New(places.Config{Places: cfg.MaxScans, Open: cfg.MaxAnswers, Wait: cfg.ScanWait})
+	m, err := newMetrics(deps.Metrics, scans.Usage)
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{
-		cfg: cfg, lake: deps.Lake, tail: deps.Tail, owners: deps.Owners, log: deps.Log,
-		metrics: m, scanSlots: make(chan struct{}, cfg.MaxScans),
-	}, nil
+	return &Reader{cfg: cfg, lake: deps.Lake, tail: deps.Tail, owners: deps.Owners, log: deps.Log, metrics: m, scans: scans}, nil
 }
 
-// AcquireScan waits until the question may scan, at most Config.ScanWait; then
-// it fails with a 503. The caller calls release when it has scanned.
-func (r *Reader) AcquireScan(ctx context.Context) (release func(), err error) {
-	wait := time.NewTimer(r.cfg.ScanWait)
-	defer wait.Stop()
-	select {
-	case r.scanSlots <- struct{}{}:
-		r.metrics.scanning.Inc()
-		return func() { <-r.scanSlots; r.metrics.scanning.Dec() }, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("wait for a scan: %w", ctx.Err())
-	case <-wait.C:
+// AcquireScan waits until a question of the account may scan, at most
+// Config.ScanWait; then it fails with a 503. The caller releases the place when it
+// has answered, and lends it while it waits for the client.
+func (r *Reader) AcquireScan(ctx context.Context, account string) (*places.Place, error) {
+	place, err := r.scans.Acquire(ctx, account)
+	if errors.Is(err, places.ErrBusy) {
 		r.metrics.rejected.Inc()
 		return nil, &schemas.RequestError{
 			Status: http.StatusServiceUnavailable, Code: "busy", Detail: "Too many questions at once", RetryAfter: 5,
 		}
 	}
+	return place, err
 }
 
 // Retry runs fn, which plans a question and reads its view, again while it
