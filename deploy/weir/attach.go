@@ -103,7 +103,7 @@ func connectOrLock(ctx context.Context, dir string) (r runInfo, unlock func() er
 // withEmbeddedParts returns cfg with the broker and the store at the addresses of
 // r and with the database of dir. Replication is 1, since there is one broker.
 func withEmbeddedParts(cfg Config, dir string, r runInfo) Config {
-	cfg.Kafka = kafkaConfig{Brokers: []string{r.Kafka}, SASL: "none"}
+	cfg.Kafka = kafkaConfig{Brokers: []string{r.Kafka}, SASL: "none", RequestTimeout: cfg.Kafka.RequestTimeout}
 	if r.Login != (embedded.Login{}) {
 		cfg.Kafka.SASL, cfg.Kafka.User, cfg.Kafka.Password = "scram-sha-256", r.Login.User, r.Login.Password
 	}
