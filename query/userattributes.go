@@ -3,7 +3,7 @@ package query
 import (
 	"context"
 	"iter"
-	"slices"
+	"strings"
 
 	"weir/query/report"
 	"weir/query/view"
@@ -51,9 +51,15 @@ func userAttributes(ctx context.Context, v *view.View, product int64, scan repor
 // removals since a property was last set; it fails with report.ErrFull beyond
 // scan.Bytes.
 func changedClients(ctx context.Context, v *view.View, product int64, scan report.UserAttributeScan) (*changes.Set, error) {
-	set := &changes.Set{Keep: func(kind schemas.ChangeKind, name string) bool {
-		return slices.Contains(scan.Names, attributePrefix(kind)+name)
-	}}
+	wanted := map[schemas.ChangeKind]map[string]bool{schemas.PropertyChange: {}, schemas.ContactChange: {}}
+	for kind, names := range wanted {
+		for _, name := range scan.Names {
+			if own, is := strings.CutPrefix(name, attributePrefix(kind)); is {
+				names[own] = true
+			}
+		}
+	}
+	set := &changes.Set{Keep: func(kind schemas.ChangeKind, name string) bool { return wanted[kind][name] }}
 	for c, err := range v.Changes(ctx, columns.Filter{Products: []int64{product}}) {
 		if err != nil {
 			return nil, err

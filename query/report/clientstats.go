@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"math"
-	"slices"
 	"strings"
 
 	"weir/schemas/rollup"
@@ -188,9 +187,9 @@ func (cs *clientStats) has(client int64) bool {
 
 // addUserAttribute adds a value that the product's owner set for a user.
 func (cs *clientStats) addUserAttribute(t *UserAttribute) error {
-	slot := slices.Index(cs.q.props.userAttributes, t.Name)
+	slot, wanted := cs.q.props.attributeSlots[t.Name]
 	at, ok := cs.unitIndex.find(t.Client)
-	if slot < 0 || !ok {
+	if !wanted || !ok {
 		return nil
 	}
 	observed := observation{code: cs.codeOf(t.Value), time: t.Time, offset: t.Offset}

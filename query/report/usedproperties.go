@@ -25,6 +25,7 @@ type usedProperties struct {
 	reported       []string // names by slot
 	daily          []bool   // by slot of reported
 	userAttributes []string // names by slot
+	attributeSlots map[string]int
 	usages         []usageFilter
 	conditions     int // the number compiled so far
 	levels         int // the number compiled so far
@@ -53,6 +54,10 @@ func (p *usedProperties) use(field, name string) (int, error) {
 	case property.UserAttribute:
 		next.slot = len(p.userAttributes)
 		p.userAttributes = append(p.userAttributes, name)
+		if p.attributeSlots == nil {
+			p.attributeSlots = map[string]int{}
+		}
+		p.attributeSlots[name] = next.slot
 	default: // computed from the rows of each client
 	}
 	p.all = append(p.all, next)

@@ -6,7 +6,8 @@
 //
 //	set        overwrites the value, also one of another type; "" clears a contact
 //	increase   adds a number to a number, exactly; a missing value counts as 0
-//	add        appends the strings that a list of strings lacks; a missing value counts as an empty list
+//	add        appends the strings that a list of strings lacks, as long as it has room: see MaxListMembers;
+//	           a missing value counts as an empty list
 //	remove     removes all equal strings from a list of strings, which may become empty
 //	delete     removes the property
 //
@@ -69,7 +70,11 @@ type propertyKey struct {
 // history holds the operations on one property, without those that a later set or
 // delete has overwritten.
 type history struct {
-	steps []step // ascending by offset
+	steps   []step
+	ordered bool  // steps ascend by offset, each once, and none is overwritten
+	last    int64 // largest offset of steps
+	floor   int64 // offset of the latest set or delete; −1 if there is none
+	sortAt  int   // number of steps at which they are ordered again
 }
 
 type step struct {
@@ -101,7 +106,7 @@ func (s *Set) Add(c *schemas.Change, offset int64) {
 		at := propertyKey{kind: c.Kind, name: of}
 		h := s.clients[c.Client][at]
 		if h == nil {
-			h = &history{}
+			h = &history{ordered: true, floor: -1}
 			s.clients[c.Client][at] = h
 			s.bytes += nameBytes + int64(len(of))
 		}
@@ -119,21 +124,57 @@ func ParseValues(c *schemas.Change) map[string]jsontext.Value {
 	return values
 }
 
-// add returns by how many bytes the history grew.
+// minSortedSteps is the number of steps that a history takes at least, in the order in
+// which they come, before it orders them.
+const minSortedSteps = 64
+
+// add returns by how many bytes the history grew. Steps mostly come in order; others
+// are appended all the same and ordered once they have doubled, since to insert each
+// in its place would move all later ones.
 func (h *history) add(s step) (grown int64) {
-	i, twice := slices.BinarySearchFunc(h.steps, s.offset, func(s step, offset int64) int { return cmp.Compare(s.offset, offset) })
-	switch {
-	case twice, i < len(h.steps) && h.steps[0].overwrites() && i == 0:
-		return 0 // repeated, or overwritten
-	case s.overwrites():
-		for _, old := range h.steps[:i] {
-			grown -= old.bytes()
-		}
-		h.steps = slices.Delete(h.steps, 0, i)
-		i = 0
+	if s.offset < h.floor || s.offset == h.floor || len(h.steps) > 0 && s.offset == h.last {
+		return 0 // overwritten, or repeated
 	}
-	h.steps = slices.Insert(h.steps, i, s)
-	return grown + s.bytes()
+	if s.overwrites() {
+		h.floor = s.offset
+	}
+	switch {
+	case len(h.steps) == 0 || s.offset > h.last:
+		if s.overwrites() {
+			grown, h.steps, h.ordered = -h.bytes(), h.steps[:0], true
+		}
+		h.last = s.offset
+	default:
+		h.ordered = false
+	}
+	h.steps = append(h.steps, s)
+	grown += s.bytes()
+	if !h.ordered && len(h.steps) >= max(h.sortAt, minSortedSteps) {
+		grown += h.order()
+		h.sortAt = 2 * len(h.steps)
+	}
+	return grown
+}
+
+// order puts the steps in order, and returns by how many bytes the history grew: it
+// drops those that are overwritten or repeated.
+func (h *history) order() (grown int64) {
+	if h.ordered {
+		return 0
+	}
+	grown = -h.bytes()
+	h.steps = slices.DeleteFunc(h.steps, func(s step) bool { return s.offset < h.floor })
+	slices.SortFunc(h.steps, func(a, b step) int { return cmp.Compare(a.offset, b.offset) })
+	h.steps = slices.CompactFunc(h.steps, func(a, b step) bool { return a.offset == b.offset })
+	h.ordered = true
+	return grown + h.bytes()
+}
+
+func (h *history) bytes() (n int64) {
+	for i := range h.steps {
+		n += h.steps[i].bytes()
+	}
+	return n
 }
 
 func (s *step) bytes() int64 { return stepBytes + int64(len(s.value)) }
@@ -179,8 +220,20 @@ func put(to *map[string]Value, name string, v Value) {
 
 // value applies the steps in order; nil means that there is no value.
 func (h *history) value() jsontext.Value {
+	h.order()
 	var v jsontext.Value
+	var list *stringList // the value while it is a list that members are added to and removed from; v is not up to date then
 	for _, s := range h.steps {
+		if s.operation == schemas.OpAdd || s.operation == schemas.OpRemove {
+			if list == nil {
+				list = newStringList(v)
+			}
+			list.apply(s.operation, s.value)
+			continue
+		}
+		if list != nil {
+			v, list = list.value(v), nil
+		}
 		switch s.operation {
 		case schemas.OpSet:
 			v = compact(s.value)
@@ -188,11 +241,10 @@ func (h *history) value() jsontext.Value {
 			v = nil
 		case schemas.OpIncrease:
 			v = increase(v, s.value)
-		case schemas.OpAdd:
-			v = addMembers(v, s.value)
-		case schemas.OpRemove:
-			v = removeMembers(v, s.value)
 		}
+	}
+	if list != nil {
+		v = list.value(v)
 	}
 	return v
 }
@@ -216,31 +268,6 @@ func increase(v, by jsontext.Value) jsontext.Value {
 		return sum
 	}
 	return v
-}
-
-// addMembers appends the strings that a list lacks.
-func addMembers(v, members jsontext.Value) jsontext.Value {
-	list, ok1 := stringsOf(v)
-	more, ok2 := Members(members)
-	if !ok1 || !ok2 {
-		return v
-	}
-	for _, m := range more {
-		if !slices.Contains(list, m) {
-			list = append(list, m)
-		}
-	}
-	return encodeStrings(list)
-}
-
-// removeMembers removes strings from a list.
-func removeMembers(v, members jsontext.Value) jsontext.Value {
-	list, ok1 := stringsOf(v)
-	less, ok2 := Members(members)
-	if v == nil || !ok1 || !ok2 {
-		return v
-	}
-	return encodeStrings(slices.DeleteFunc(list, func(m string) bool { return slices.Contains(less, m) }))
 }
 
 // Members parses the operand of add and remove: a list of strings or a single
@@ -274,15 +301,4 @@ func stringsOf(v jsontext.Value) (texts []string, ok bool) {
 		texts = append(texts, text)
 	}
 	return texts, true
-}
-
-func encodeStrings(list []string) jsontext.Value {
-	out := jsontext.Value("[")
-	for i, m := range list {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out, _ = jsontext.AppendQuote(out, m) // never fails: the strings are valid UTF-8
-	}
-	return append(out, ']')
 }
