@@ -271,8 +271,11 @@ func (a *assignment) process() error {
 	}
 }
 
-// full reports whether the open cut takes no more records.
-func (a *assignment) full() bool { return a.g.atCutLimit() || a.g.bytes() >= a.gatherBudget() }
+// full reports whether the open cut takes no more records. An empty one takes some,
+// however small the budget is beside what builders keep.
+func (a *assignment) full() bool {
+	return a.g.atCutLimit() || a.g.pending() && a.g.bytes() >= a.gatherBudget()
+}
 
 // cutDue reports whether the open cut should be sealed.
 func (a *assignment) cutDue() bool {

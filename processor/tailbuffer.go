@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	publishRows   = 8192                   // rows that become a batch although no request needs them
-	publishEvery  = 100 * time.Millisecond // how old the position of an answer may be; batches of a few rows would cost more than they hold
-	batchOverhead = 16 << 10               // bytes of a batch beside its rows
+	batchRows    = 8192                       // rows of a batch at most: builders grow by doubling, and one row more would hold twice as much
+	publishRows  = batchRows - recordsPerStep // rows that become a batch although no request needs them
+	publishEvery = 100 * time.Millisecond     // how old the position of an answer may be; batches of a few rows would cost more than they hold
 )
 
 // tailBuffer holds the rows of one shard that an answer may need: those gathered
@@ -127,7 +127,7 @@ func (b *tailBuffer) updateReadAt() {
 func (b *tailBuffer) advanceTo(next, logTime int64) {
 	b.gathered.next, b.gathered.logTime = next, logTime
 	b.updateReadAt()
-	if b.rows.Len() >= publishRows || b.changes.Len() >= publishRows {
+	if b.rows.Len() > publishRows || b.changes.Len() > publishRows {
 		b.publish()
 	}
 }
@@ -138,12 +138,12 @@ func (b *tailBuffer) advanceTo(next, logTime int64) {
 func (b *tailBuffer) publish() {
 	open := &b.cuts[len(b.cuts)-1]
 	if b.rows.Len() > 0 {
-		open.bytes += b.rows.Bytes() + batchOverhead
+		open.bytes += b.rows.BatchBytes()
 		open.batches = append(open.batches, b.rows.Batch())
 		b.publishedAt = time.Now()
 	}
 	if b.changes.Len() > 0 {
-		open.bytes += b.changes.Bytes() + batchOverhead
+		open.bytes += b.changes.BatchBytes()
 		open.changes = append(open.changes, b.changes.Batch())
 		b.publishedAt = time.Now()
 	}

@@ -8,15 +8,15 @@ import (
 	"weir/schemas"
 )
 
-// rowBytes estimates the memory of a row without its strings: numbers, codes,
-// offsets and validity bits of all columns.
-const rowBytes = 160
+// arrayBytes is what the arrays of a column of a batch take beside their values.
+const arrayBytes = 512
 
 // Builder builds batches of events. It belongs to one goroutine.
 type Builder struct {
 	schema *arrow.Schema
+	memory *countingAllocator
 	rows   int
-	bytes  int64
+	copies int64 // bytes of values that the dictionaries keep beside the arrays
 
 	product, client, offset, runtime *array.Int64Builder
 	time, arrival                    *array.TimestampBuilder
@@ -38,12 +38,13 @@ type Position struct {
 }
 
 // NewBuilder returns an empty builder; the caller ends it by Release.
-func NewBuilder(mem memory.Allocator) *Builder {
+func NewBuilder(allocator memory.Allocator) *Builder {
+	mem := &countingAllocator{Allocator: allocator}
 	newInstant := func() *array.TimestampBuilder {
 		return array.NewTimestampBuilder(mem, &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "UTC"})
 	}
 	return &Builder{
-		schema:  Schema(),
+		schema: Schema(), memory: mem,
 		product: array.NewInt64Builder(mem), client: array.NewInt64Builder(mem),
 		offset: array.NewInt64Builder(mem), runtime: array.NewInt64Builder(mem),
 		time: newInstant(), arrival: newInstant(),
@@ -65,7 +66,6 @@ func NewBuilder(mem memory.Allocator) *Builder {
 // clamped to ±MaxTimeMS.
 func (b *Builder) Append(e *schemas.Event, at Position) {
 	b.rows++
-	b.bytes += rowBytes
 	b.product.Append(e.Product)
 	b.client.Append(e.Client)
 	b.time.Append(ToTimestamp(e.Time))
@@ -106,7 +106,6 @@ func (b *Builder) appendStrings(e *schemas.Event) {
 	}
 	b.appendPlain(b.sessionID, e.SessionID)
 	b.randomID.Append(e.RandomID)
-	b.bytes += int64(len(e.RandomID))
 	b.appendCodedOrNull(b.appKey, e.AppKey)
 	b.appendCodedOrNull(b.appName, e.AppName)
 	b.appendCodedOrNull(b.appVersion, e.AppVersion)
@@ -122,7 +121,6 @@ func (b *Builder) appendStrings(e *schemas.Event) {
 		return
 	}
 	b.properties.BinaryBuilder.Append(e.Properties)
-	b.bytes += int64(len(e.Properties))
 }
 
 // appendException stores the class of every exception, even if it is empty: a row
@@ -147,17 +145,16 @@ func (b *Builder) appendPlain(to *array.StringBuilder, s string) {
 		return
 	}
 	to.Append(s)
-	b.bytes += int64(len(s))
 }
 
-func (b *Builder) appendCoded(to *DictionaryBuilder, s string) { b.bytes += to.Append(s) }
+func (b *Builder) appendCoded(to *DictionaryBuilder, s string) { b.copies += to.Append(s) }
 
 func (b *Builder) appendCodedOrNull(to *DictionaryBuilder, s string) {
 	if s == "" {
 		to.AppendNull()
 		return
 	}
-	b.bytes += to.Append(s)
+	b.copies += to.Append(s)
 }
 
 func (b *Builder) appendCodedJSON(to *DictionaryBuilder, raw []byte) {
@@ -165,14 +162,31 @@ func (b *Builder) appendCodedJSON(to *DictionaryBuilder, raw []byte) {
 		to.AppendNull()
 		return
 	}
-	b.bytes += to.AppendBytes(raw)
+	b.copies += to.AppendBytes(raw)
 }
 
 // Len returns the number of rows since the last Batch.
 func (b *Builder) Len() int { return b.rows }
 
-// Bytes estimates the memory of the rows since the last Batch.
-func (b *Builder) Bytes() int64 { return b.bytes }
+// BatchBytes returns the memory that Batch would hand over.
+func (b *Builder) BatchBytes() int64 { return b.memory.held + int64(len(b.schema.Fields()))*arrayBytes }
+
+// Bytes returns the memory that the builder holds: the rows since the last Batch,
+// and what its dictionaries keep.
+func (b *Builder) Bytes() int64 {
+	n := b.memory.held + b.copies
+	for _, c := range b.dictionaries() {
+		n += c.kept()
+	}
+	return n
+}
+
+func (b *Builder) dictionaries() [13]*DictionaryBuilder {
+	return [...]*DictionaryBuilder{
+		b.name, b.category, b.appKey, b.appName, b.appVersion, b.contentLocale, b.uiLocale, b.userAgent, b.ip,
+		b.user, b.clientProps, b.exceptionClass, b.exceptionMethod,
+	}
+}
 
 // Batch returns the rows appended so far and resets the builder. The caller
 // releases the batch.
@@ -189,7 +203,7 @@ func (b *Builder) Batch() arrow.Record {
 	for _, c := range cols {
 		c.Release()
 	}
-	b.rows, b.bytes = 0, 0
+	b.rows, b.copies, b.memory.held = 0, 0, 0
 	return rec
 }
 
@@ -201,10 +215,7 @@ func (b *Builder) Release() {
 	} {
 		c.Release()
 	}
-	for _, c := range []*DictionaryBuilder{
-		b.name, b.category, b.appKey, b.appName, b.appVersion, b.contentLocale, b.uiLocale, b.userAgent, b.ip,
-		b.user, b.clientProps, b.exceptionClass, b.exceptionMethod,
-	} {
+	for _, c := range b.dictionaries() {
 		c.Release()
 	}
 }

@@ -14,9 +14,6 @@ const (
 	Operation = "operation" // schemas.OpSet and so on
 )
 
-// changeBytes estimates the memory of a change without its values.
-const changeBytes = 64
-
 // ChangeSchema returns the schema of a batch of changes; Properties holds the
 // operands of the operation. The position of a column plus 1 is its field id in
 // Iceberg and Parquet, so columns are only ever appended.
@@ -37,8 +34,8 @@ func ChangeSchema() *arrow.Schema {
 // ChangeBuilder builds batches of changes. It belongs to one goroutine.
 type ChangeBuilder struct {
 	schema *arrow.Schema
+	memory *countingAllocator
 	rows   int
-	bytes  int64
 
 	product, client, offset *array.Int64Builder
 	time, arrival           *array.TimestampBuilder
@@ -48,12 +45,13 @@ type ChangeBuilder struct {
 }
 
 // NewChangeBuilder returns an empty builder; the caller ends it by Release.
-func NewChangeBuilder(mem memory.Allocator) *ChangeBuilder {
+func NewChangeBuilder(allocator memory.Allocator) *ChangeBuilder {
+	mem := &countingAllocator{Allocator: allocator}
 	newInstant := func() *array.TimestampBuilder {
 		return array.NewTimestampBuilder(mem, &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "UTC"})
 	}
 	return &ChangeBuilder{
-		schema:  ChangeSchema(),
+		schema: ChangeSchema(), memory: mem,
 		product: array.NewInt64Builder(mem), client: array.NewInt64Builder(mem), offset: array.NewInt64Builder(mem),
 		time: newInstant(), arrival: newInstant(), shard: array.NewInt32Builder(mem), values: array.NewStringBuilder(mem),
 		kind: NewDictionaryBuilder(mem), operation: NewDictionaryBuilder(mem),
@@ -63,11 +61,11 @@ func NewChangeBuilder(mem memory.Allocator) *ChangeBuilder {
 // Append adds c and copies everything it needs, so c may be reused.
 func (b *ChangeBuilder) Append(c *schemas.Change, at Position) {
 	b.rows++
-	b.bytes += changeBytes + int64(len(c.Values))
 	b.product.Append(c.Product)
 	b.client.Append(c.Client)
 	b.time.Append(ToTimestamp(c.Time))
-	b.bytes += b.kind.Append(string(c.Kind)) + b.operation.Append(c.Operation)
+	b.kind.Append(string(c.Kind)) // of these two there are few values
+	b.operation.Append(c.Operation)
 	b.values.BinaryBuilder.Append(c.Values)
 	b.shard.Append(at.Shard)
 	b.offset.Append(at.Offset)
@@ -77,8 +75,13 @@ func (b *ChangeBuilder) Append(c *schemas.Change, at Position) {
 // Len returns the number of rows since the last Batch.
 func (b *ChangeBuilder) Len() int { return b.rows }
 
-// Bytes estimates the memory of the rows since the last Batch.
-func (b *ChangeBuilder) Bytes() int64 { return b.bytes }
+// BatchBytes returns the memory that Batch would hand over.
+func (b *ChangeBuilder) BatchBytes() int64 {
+	return b.memory.held + int64(len(b.schema.Fields()))*arrayBytes
+}
+
+// Bytes returns the memory that the builder holds.
+func (b *ChangeBuilder) Bytes() int64 { return b.memory.held }
 
 // Batch returns the rows appended so far and resets the builder. The caller
 // releases the batch.
@@ -91,7 +94,7 @@ func (b *ChangeBuilder) Batch() arrow.Record {
 	for _, c := range cols {
 		c.Release()
 	}
-	b.rows, b.bytes = 0, 0
+	b.rows, b.memory.held = 0, 0
 	return rec
 }
 

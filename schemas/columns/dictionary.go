@@ -30,7 +30,7 @@ func NewDictionaryBuilder(mem memory.Allocator) *DictionaryBuilder {
 	}
 }
 
-// Append appends a row and returns by how many bytes the dictionary grew.
+// Append appends a row and returns the bytes of the copy that it keeps of a new value.
 func (c *DictionaryBuilder) Append(s string) int64 {
 	if c.lastCode >= 0 && s == c.lastValue {
 		c.codes.Append(c.lastCode)
@@ -66,8 +66,12 @@ func (c *DictionaryBuilder) appendNew(own string) int64 {
 	c.dictionary.Append(own)
 	c.codes.Append(code)
 	c.lastValue, c.lastCode = own, code
-	return int64(2*len(own) + 48) // the value is both in the array and in the map
+	return int64(len(own) + 8) // the copy in the map; the one in the array is of the allocator
 }
+
+// kept returns the memory of the map and the list of its keys, which stays when
+// the rows have gone.
+func (c *DictionaryBuilder) kept() int64 { return int64(cap(c.valueByCode)) * 64 }
 
 // AppendNull appends a null row.
 func (c *DictionaryBuilder) AppendNull() { c.codes.AppendNull() }
