@@ -30,7 +30,7 @@ func (l limits) withReadDeadline(w http.ResponseWriter, r *http.Request) {
 	}
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(l.writeStall)) // only a test's writer has no deadlines
-	r.Body = &deadlineBody{r.Body, control}
+	r.Body = &deadlineBody{ReadCloser: r.Body, control: control}
 }
 
 // body returns the body of r, which fails with a MaxBytesError beyond maxBody.
@@ -43,6 +43,7 @@ func (l limits) body(w http.ResponseWriter, r *http.Request) io.ReadCloser {
 type deadlineBody struct {
 	io.ReadCloser
 	control *http.ResponseController
+	late    bool
 }
 
 func (b *deadlineBody) Read(p []byte) (int, error) {
@@ -51,6 +52,7 @@ func (b *deadlineBody) Read(p []byte) (int, error) {
 	case err == io.EOF: // a reader returns it unwrapped
 		_ = b.control.SetReadDeadline(time.Time{}) // only a test's writer has no deadlines
 	case errors.Is(err, os.ErrDeadlineExceeded):
+		b.late = true
 		err = &lateBodyError{err}
 	}
 	return n, err
@@ -65,5 +67,9 @@ func (e *lateBodyError) Unwrap() error { return e.error }
 // and how that is answered.
 func lateBody(err error) (*schemas.RequestError, bool) {
 	_, late := errors.AsType[*lateBodyError](err)
-	return &schemas.RequestError{Status: http.StatusRequestTimeout, Code: "body_timeout", Detail: "The body did not arrive in time"}, late
+	return errLateBody(), late
+}
+
+func errLateBody() *schemas.RequestError {
+	return &schemas.RequestError{Status: http.StatusRequestTimeout, Code: "body_timeout", Detail: "The body did not arrive in time"}
 }

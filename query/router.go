@@ -112,6 +112,9 @@ func (rt *router) fail(w *response, r *http.Request, e endpoint, err error) int 
 		rt.metrics.refused.WithLabelValues(string(refusal.Limit)).Inc()
 		err = tooCostly(refusal)
 	}
+	if b, ok := r.Body.(*deadlineBody); ok && b.late {
+		err = errLateBody() // whatever a decoder makes of the part that came
+	}
 	re, ok := errors.AsType[*schemas.RequestError](err)
 	late := ok && re.Status == http.StatusRequestTimeout // net/http then cancels the context, but the client still waits
 	if r.Context().Err() != nil && !late {

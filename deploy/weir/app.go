@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"weir/deploy/conns"
 	"weir/ingest"
 	"weir/processor"
 	"weir/query"
@@ -45,7 +46,8 @@ type app struct {
 	lake     *lake.Lake
 	exports  *objects.Bucket
 	proxies  clientaddr.Proxies // whose X-Forwarded-For is believed
-	full     func() error       // why ingest cannot take more, or nil; a nil func means never full
+	conns    *conns.Set
+	full     func() error // why ingest cannot take more, or nil; a nil func means never full
 
 	main, tail, admin net.Listener
 	probes            []probe
@@ -59,6 +61,10 @@ type app struct {
 func (p *process) newApp(cfg Config, r roles) *app {
 	a := &app{cfg: cfg, roles: r, log: p.logger(cfg.Log), metrics: prometheus.NewRegistry(), mux: http.NewServeMux()}
 	a.proxies, _ = cfg.trustedProxies() // validate has reported its error
+	a.conns = conns.New(conns.Config{
+		MaxOpen: cfg.HTTP.MaxConnections, MaxPerAddress: cfg.HTTP.MaxPerAddress, MaxRequests: cfg.HTTP.MaxRequests, MaxAge: cfg.HTTP.MaxAge,
+		MinRate: int64(cfg.HTTP.MinRate), RateGrace: cfg.HTTP.RateGrace, IdleTimeout: cfg.HTTP.IdleTimeout, Proxies: a.proxies,
+	}, a.log, a.metrics)
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
 	if p.getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(cfg.memoryLimit(r))
@@ -211,7 +217,7 @@ func (a *app) openLake(ctx context.Context) error {
 // the main server comes last.
 func (a *app) build(ctx context.Context) error {
 	a.operators = adminMux(a.metrics, nil, a.log)
-	a.add("admin server", httpServer{name: "admin", listener: a.admin, handler: newAdminGuard(a.cfg.Admin, a.operators, a.metrics), cfg: a.cfg.HTTP, log: a.log}.run)
+	a.add("admin server", httpServer{name: "admin", listener: a.admin, handler: newAdminGuard(a.cfg.Admin, a.operators, a.metrics), cfg: a.cfg.HTTP, conns: a.conns, log: a.log}.run)
 	for _, step := range []struct {
 		wanted bool
 		build  func(context.Context) error
@@ -229,7 +235,7 @@ func (a *app) build(ctx context.Context) error {
 	addHealth(a.mux, a.probes, a.log)
 	a.add("main server", httpServer{
 		name: "main", listener: a.main, handler: a.mux,
-		cert: a.cfg.TLS.Cert, key: a.cfg.TLS.Key, cfg: a.cfg.HTTP, log: a.log,
+		cert: a.cfg.TLS.Cert, key: a.cfg.TLS.Key, cfg: a.cfg.HTTP, conns: a.conns, log: a.log,
 	}.run)
 	return nil
 }
@@ -256,7 +262,7 @@ func (a *app) buildProcessor(context.Context) error {
 	}
 	// Added before the processor, so stopped after it: query processes fetch the
 	// tail until the last cut is in the lake.
-	a.add("tail server", httpServer{name: "tail", listener: a.tail, handler: svc.Handler(), cfg: a.cfg.HTTP, log: a.log}.run)
+	a.add("tail server", httpServer{name: "tail", listener: a.tail, handler: svc.Handler(), cfg: a.cfg.HTTP, conns: a.conns, log: a.log}.run)
 	a.add("processor", svc.Run)
 	a.probes = append(a.probes, probe{"processor", func(context.Context) error { return svc.Ready() }})
 	return nil

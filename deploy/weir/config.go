@@ -63,6 +63,12 @@ type httpConfig struct {
 	IdleTimeout    time.Duration `key:"idle_timeout" default:"2m" help:"time after which an idle connection is closed"`
 	MaxHeaderBytes bytesize      `key:"max_header_bytes" default:"64KiB" help:"size of the header of one request"`
 	DrainTimeout   time.Duration `key:"drain_timeout" default:"30s" help:"time for requests in flight to end when the process stops"`
+	MinRate        bytesize      `key:"min_rate" default:"4KiB" help:"bytes per second at which a client must send a body and read an answer; whoever is slower is cut off after rate_grace"`
+	RateGrace      time.Duration `key:"rate_grace" default:"30s" help:"how long a client may be slower than min_rate, or do nothing; of the bodies of ingest it is ingest.read_timeout, of what query reads and writes query.write_stall"`
+	MaxConnections int           `key:"max_connections" default:"0" help:"connections that all listeners together may have; 0 means half of the files that the process may open. Half of them are the main address's"`
+	MaxPerAddress  int           `key:"max_per_address" default:"0" help:"connections of one address, IPv6 by /64, and requests in flight of one that a trusted proxy names; 0 means an eighth of the files that the process may open"`
+	MaxRequests    int           `key:"max_requests" default:"10000" help:"requests of one connection, which then ends with its answer"`
+	MaxAge         time.Duration `key:"max_age" default:"1h" help:"age at which a connection ends with its next answer"`
 	TrustedProxies []string      `key:"trusted_proxies" help:"addresses and networks (10.0.0.0/8) of the proxies that set X-Forwarded-For and X-Forwarded-Proto; every limit per address then counts the address that the first of them saw"`
 }
 
@@ -154,7 +160,7 @@ type ingestConfig struct {
 	MaxUnackedBytes bytesize      `key:"max_unacked_bytes" default:"8MiB" help:"records that wait for Kafka at once; the requests of accounts take turns"`
 	Decoders        int           `key:"decoders" default:"0" help:"bodies that are decoded at once, a quarter of them larger than 256 KiB; the requests of accounts take turns. 0 means two for each CPU"`
 	QueueWait       time.Duration `key:"queue_wait" default:"5s" help:"time that a request waits for its turn, then 429 where the same account has more that wait, else 503"`
-	ReadTimeout     time.Duration `key:"read_timeout" default:"30s" help:"time for the body of a request to arrive"`
+	ReadTimeout     time.Duration `key:"read_timeout" default:"30s" help:"how long the body of a request may be slower than http.min_rate, or stop, before 408"`
 	PublishTimeout  time.Duration `key:"publish_timeout" default:"10s" help:"time for Kafka to acknowledge a request"`
 	AllowedOrigins  []string      `key:"allowed_origins" help:"origins that browsers may send events from, * for all"`
 	GeoIP           string        `key:"geoip" help:"path of a MaxMind DB (.mmdb) of countries or cities that maps the $ip of events to a country; opened at the start. Empty disables the look-up"`
@@ -196,7 +202,7 @@ type queryConfig struct {
 	MaxProgram     int64         `key:"max_pattern_size" default:"1000" help:"instructions of a regular expression with its repetitions written out; all of a question may have ten times as many"`
 	MaxMatchTime   time.Duration `key:"max_match_time" default:"10s" help:"time that a question may spend on matching its regular expressions"`
 	ReportBytes    bytesize      `key:"report_bytes" default:"128MiB" help:"memory for the clients of one report or export file; more clients are processed in several passes"`
-	WriteStall     time.Duration `key:"write_stall" default:"30s" help:"time after which an answer is aborted when the client reads nothing of it"`
+	WriteStall     time.Duration `key:"write_stall" default:"30s" help:"how long a client may be slower than http.min_rate, or stop, in sending its question and in reading the answer"`
 	ReadRate       bytesize      `key:"read_rate" default:"32KiB" help:"bytes a second that a client must read of an answer on average, after the first write_stall"`
 	DownloadTTL    time.Duration `key:"download_ttl" default:"15m" help:"how long a download link works"`
 	PublicEndpoint string        `key:"public_endpoint" help:"URL of the object store as clients see it; empty serves downloads through the address of the request, or, when s3.endpoint is empty, links to AWS"`
@@ -312,6 +318,7 @@ func (c *Config) validate() error {
 		"query.max_conditions": c.Query.MaxConditions, "query.max_pattern_bytes": c.Query.MaxPattern, "query.max_pattern_size": c.Query.MaxProgram,
 		"query.max_match_time": int64(c.Query.MaxMatchTime),
 		"query.builds":         int64(c.Query.Builds), "http.max_header_bytes": int64(c.HTTP.MaxHeaderBytes),
+		"http.min_rate": int64(c.HTTP.MinRate), "http.rate_grace": int64(c.HTTP.RateGrace), "http.max_requests": int64(c.HTTP.MaxRequests), "http.max_age": int64(c.HTTP.MaxAge),
 		"embedded.login_timeout": int64(c.Embedded.LoginTimeout), "embedded.max_logins": int64(c.Embedded.MaxLogins),
 		"processor.commit_timeout": int64(c.Processor.CommitTimeout), "processor.max_cut_wait": int64(c.Processor.MaxCutWait),
 		"s3.stall_timeout": int64(c.S3.StallTimeout), "s3.min_rate": int64(c.S3.MinRate),
@@ -320,6 +327,11 @@ func (c *Config) validate() error {
 	} {
 		if n <= 0 {
 			bad(key, "must be more than 0")
+		}
+	}
+	for key, n := range map[string]int{"http.max_connections": c.HTTP.MaxConnections, "http.max_per_address": c.HTTP.MaxPerAddress} {
+		if n < 0 {
+			bad(key, "is %d, want 0 or more", n)
 		}
 	}
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })

@@ -11,6 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"weir/deploy/conns"
 )
 
 // httpServer is one HTTP server with its listener and handler.
@@ -21,6 +23,7 @@ type httpServer struct {
 	cert     string // path of the certificate; empty serves plain HTTP
 	key      string
 	cfg      httpConfig
+	conns    *conns.Set // nil: a set of its own
 	log      *slog.Logger
 }
 
@@ -38,25 +41,30 @@ func listen(ctx context.Context, setting, addr string) (net.Listener, error) {
 // run serves until ctx ends. Then it accepts no more requests and waits up to
 // cfg.DrainTimeout for those in flight.
 func (s httpServer) run(ctx context.Context) error {
+	if s.conns == nil {
+		s.conns = conns.New(conns.Config{}, s.log, nil)
+	}
+	listener := s.conns.HTTP(s.name, s.listener, s.cert != "")
 	var h1 http.Protocols
 	h1.SetHTTP1(true)
 	server := &http.Server{
-		Handler:           drainTooLarge(s.handler),
+		Handler:           listener.Handler(s.handler),
+		ConnContext:       conns.ConnContext,
 		ReadHeaderTimeout: s.cfg.HeaderTimeout,
 		IdleTimeout:       s.cfg.IdleTimeout,
 		MaxHeaderBytes:    int(s.cfg.MaxHeaderBytes),
 		Protocols:         &h1,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-		// No write timeout: downloads take as long as they take. Handlers set the
-		// deadlines of bodies and answers, since only they know the progress.
+		// No timeouts of whole bodies and answers: uploads and downloads take as long
+		// as they take, while they go on.
 	}
 	ended := make(chan error, 1)
 	go func() {
 		if s.cert != "" {
-			ended <- server.ServeTLS(s.listener, s.cert, s.key)
+			ended <- server.ServeTLS(listener, s.cert, s.key)
 			return
 		}
-		ended <- server.Serve(s.listener)
+		ended <- server.Serve(listener)
 	}()
 	select {
 	case err := <-ended:
@@ -65,6 +73,7 @@ func (s httpServer) run(ctx context.Context) error {
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainTimeout)
 	defer cancel()
+	listener.Drain()
 	err := server.Shutdown(drain)
 	if errors.Is(err, context.DeadlineExceeded) {
 		s.log.WarnContext(ctx, "requests still in flight after the drain timeout, closing their connections", "server", s.name, "timeout", s.cfg.DrainTimeout)
