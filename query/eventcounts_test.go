@@ -16,6 +16,7 @@ import (
 	"weir/schemas"
 	"weir/schemas/lake"
 	"weir/schemas/lake/laketest"
+	"weir/schemas/values"
 )
 
 const eventCountsPath = "/analytics/api/v1/traffic/event-counts"
@@ -51,7 +52,7 @@ func (q naiveCounts) next(date string) string {
 	for q.group == "week" && end.Weekday() != time.Monday || q.group == "month" && end.Day() != 1 {
 		end = end.AddDate(0, 0, 1)
 	}
-	return end.Format(secondLayout)
+	return end.Format(values.SecondLayout)
 }
 
 func (q naiveCounts) answer(t testing.TB, all []stored, products []int64) map[string]any {
@@ -104,7 +105,7 @@ func (q naiveCounts) answer(t testing.TB, all []stored, products []int64) map[st
 // changed in each zone.
 func randomCounts(r *rand.Rand) naiveCounts {
 	pick := func(of ...string) string { return of[r.IntN(len(of))] }
-	layout := func() string { return pick(time.DateOnly, time.DateOnly, minuteLayout, secondLayout) }
+	layout := func() string { return pick(time.DateOnly, time.DateOnly, values.MinuteLayout, values.SecondLayout) }
 	to := time.UnixMilli(listNow).UTC().Add(time.Duration(r.IntN(48)-24*r.IntN(80)) * time.Hour)
 	from := to.Add(-time.Duration(1+[]int{r.IntN(60), r.IntN(48 * 3600), r.IntN(100 * 24 * 3600)}[r.IntN(3)]) * time.Second)
 	q := naiveCounts{

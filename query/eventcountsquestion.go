@@ -11,6 +11,7 @@ import (
 
 	"weir/query/report"
 	"weir/schemas/rollup"
+	"weir/schemas/values"
 )
 
 // countsQuestion is a question for event counts, checked. Its dates are what
@@ -75,7 +76,7 @@ func (q *countsQuestion) setPeriod(in *countsBody, now time.Time, lookback time.
 		if date.text == nil {
 			return fieldError("missing_field", date.field, "is required")
 		}
-		t, ok := parseDate(*date.text)
+		t, ok := values.DateTime(*date.text)
 		if !ok {
 			return fieldError("bad_date", date.field, badDate)
 		}
@@ -149,7 +150,7 @@ func (q *countsQuestion) appendPeriod(dst []byte, period report.Bucket) []byte {
 // appendWall appends a wall time as a date of the API: without a time if it is
 // midnight, as the published samples are.
 func appendWall(dst []byte, wall int64) []byte {
-	layout := secondLayout
+	layout := values.SecondLayout
 	if wall%dayMS == 0 {
 		layout = time.DateOnly
 	}

@@ -15,6 +15,7 @@ import (
 	"weir/schemas"
 	"weir/schemas/clientaddr"
 	"weir/schemas/registry"
+	"weir/schemas/values"
 )
 
 func basic(email, password string) string {
@@ -165,7 +166,7 @@ func TestLookback(t *testing.T) {
 		{"2024-03-10T15:04:05", 0, "2024-03-10T15:04:05", true},
 		{"2024-03-10T15:04:05", 0, "2024-03-10T15:04:06", false},
 	} {
-		now, err := time.Parse(secondLayout, c.now)
+		now, err := time.Parse(values.SecondLayout, c.now)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 	"weir/schemas"
 	"weir/schemas/columns"
 	"weir/schemas/registry"
+	"weir/schemas/values"
 )
 
 // eventsAPI answers the Events API.
@@ -182,9 +183,9 @@ func (p *eventsPage) last() bool {
 func (a *eventsAPI) write(w *answerWriter, r *http.Request, p *eventsPage) error {
 	out := &streamWriter{to: w}
 	out.buf = append(out.buf, `{"startDate":"`...)
-	out.buf = time.UnixMilli(p.ask.from).UTC().AppendFormat(out.buf, secondLayout)
+	out.buf = time.UnixMilli(p.ask.from).UTC().AppendFormat(out.buf, values.SecondLayout)
 	out.buf = append(out.buf, `","endDate":"`...)
-	out.buf = time.UnixMilli(p.ask.to).UTC().AppendFormat(out.buf, secondLayout)
+	out.buf = time.UnixMilli(p.ask.to).UTC().AppendFormat(out.buf, values.SecondLayout)
 	out.buf = append(out.buf, `","paging":{"page":`...)
 	out.buf = strconv.AppendInt(out.buf, p.ask.page, 10)
 	out.buf = append(out.buf, `,"perPage":`...)

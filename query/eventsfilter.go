@@ -8,6 +8,7 @@ import (
 
 	"weir/query/view"
 	"weir/schemas/columns"
+	"weir/schemas/values"
 )
 
 // userFilter selects events by their user, who must match every list, and matches
@@ -88,10 +89,10 @@ func once[T any](col *columns.Strings, f func(string) T) func(int) T {
 
 // eventUser has the members of `$user` that filters read.
 type eventUser struct {
-	ID     oneOrMany `json:"id"`
-	Realm  oneOrMany `json:"realm"`
-	Groups oneOrMany `json:"groups"`
-	Roles  oneOrMany `json:"roles"`
+	ID     values.OneOrMany `json:"id"`
+	Realm  values.OneOrMany `json:"realm"`
+	Groups values.OneOrMany `json:"groups"`
+	Roles  values.OneOrMany `json:"roles"`
 }
 
 // verdict is what `$user` alone decides about a row.

@@ -11,13 +11,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"weir/query/view"
+	"weir/schemas/values"
 )
 
 const (
 	maxPerPage     = 1000
 	defaultPerPage = 10
-	secondLayout   = "2006-01-02T15:04:05"
-	minuteLayout   = "2006-01-02T15:04"
 )
 
 // eventsQuestion is a question of the Events API, checked and with its defaults.
@@ -46,44 +45,34 @@ type eventsBody struct {
 
 // eventsFilters is the published member filters.
 //
-// ID and RandomID are additions of Weir: they find an event again by the id of an
+// ID and RandomID, each a list or one string as the documents show user.id, are additions of Weir: they find an event again by the id of an
 // answer, and by that of its producer.
 type eventsFilters struct {
-	Name     []string          `json:"name"`
-	ID       oneOrMany         `json:"id"`
-	RandomID oneOrMany         `json:"randomId"`
+	Name     values.Strings    `json:"name"`
+	ID       values.OneOrMany  `json:"id"`
+	RandomID values.OneOrMany  `json:"randomId"`
 	User     *eventsUserFilter `json:"user"`
 }
 
 // eventsUserFilter is the published member filters.user.
 type eventsUserFilter struct {
-	ID    oneOrMany `json:"id"`
-	Realm []string  `json:"realm"`
-	Group []string  `json:"group"`
-	Role  []string  `json:"role"`
+	ID    values.OneOrMany `json:"id"`
+	Realm values.Strings   `json:"realm"`
+	Group values.Strings   `json:"group"`
+	Role  values.Strings   `json:"role"`
+}
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom. Members with other names are
+// refused, those of user too: a misspelled filter would filter nothing.
+func (f *eventsFilters) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	type plain eventsFilters
+	return json.UnmarshalDecode(dec, (*plain)(f), json.RejectUnknownMembers(true))
 }
 
 // eventsPaging is the published member paging, of which both members are required.
 type eventsPaging struct {
-	Page    *int64 `json:"page"`
-	PerPage *int64 `json:"perPage"`
-}
-
-// oneOrMany is a string or a list of strings: the published documents show both
-// for user.id.
-type oneOrMany []string
-
-// UnmarshalJSONFrom implements json.UnmarshalerFrom.
-func (l *oneOrMany) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	if dec.PeekKind() == '"' {
-		var one string
-		if err := json.UnmarshalDecode(dec, &one); err != nil {
-			return err
-		}
-		*l = []string{one}
-		return nil
-	}
-	return json.UnmarshalDecode(dec, (*[]string)(l))
+	Page    *values.Int `json:"page"`
+	PerPage *values.Int `json:"perPage"`
 }
 
 // decodeEventsQuestion reads and checks a question.
@@ -142,13 +131,13 @@ func (q *eventsQuestion) setPeriod(in *eventsBody, now time.Time, lookback time.
 	if in.StartDate == nil {
 		return fieldError("missing_field", "startDate", "is required")
 	}
-	start, ok := parseDate(*in.StartDate)
+	start, ok := values.DateTime(*in.StartDate)
 	if !ok {
 		return fieldError("bad_date", "startDate", badDate)
 	}
 	end := now.UTC().Truncate(time.Second).Add(time.Second)
 	if in.EndDate != nil {
-		if end, ok = parseDate(*in.EndDate); !ok {
+		if end, ok = values.DateTime(*in.EndDate); !ok {
 			return fieldError("bad_date", "endDate", badDate)
 		}
 	}
@@ -176,7 +165,7 @@ func (p interval) narrow(from, to int64) interval {
 	return shared
 }
 
-// badDate is what is wrong with a date that parseDate does not read.
+// badDate is what is wrong with a date that values.DateTime does not read.
 const badDate = "must be YYYY-mm-dd, YYYY-mm-ddTHH:MM or YYYY-mm-ddTHH:MM:SS, without a time zone"
 
 // checkStart keeps startDate within the past year, as published, or what else the
@@ -186,7 +175,7 @@ func checkStart(start, now time.Time, lookback time.Duration) error {
 		return fieldError("bad_period", "startDate", "must not lie in the future")
 	}
 	if first := earliest(now, lookback); lookback > 0 && start.Before(first) {
-		return fieldError("bad_period", "startDate", "must not lie before "+first.Format(secondLayout)+", the earliest date that is answered")
+		return fieldError("bad_period", "startDate", "must not lie before "+first.Format(values.SecondLayout)+", the earliest date that is answered")
 	}
 	return nil
 }
@@ -201,19 +190,6 @@ func earliest(now time.Time, lookback time.Duration) time.Time {
 		first = year
 	}
 	return first.UTC().Truncate(24 * time.Hour)
-}
-
-// parseDate reads the three published forms and nothing else: package time
-// would also take a fraction.
-func parseDate(text string) (time.Time, bool) {
-	for _, layout := range []string{time.DateOnly, minuteLayout, secondLayout} {
-		if len(text) != len(layout) {
-			continue
-		}
-		t, err := time.Parse(layout, text)
-		return t, err == nil
-	}
-	return time.Time{}, false
 }
 
 // setPaging checks the page and its size; without paging the defaults stay.
@@ -231,7 +207,7 @@ func (q *eventsQuestion) setPaging(in *eventsPaging) error {
 	case *in.PerPage < 1 || *in.PerPage > maxPerPage:
 		return fieldError("bad_value", "paging.perPage", fmt.Sprintf("must be from 1 to %d", maxPerPage))
 	}
-	q.page, q.perPage = *in.Page, *in.PerPage
+	q.page, q.perPage = int64(*in.Page), int64(*in.PerPage)
 	return nil
 }
 

@@ -1,19 +1,20 @@
 package query
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"weir/query/export"
 	"weir/schemas"
 	"weir/schemas/clientaddr"
+	"weir/schemas/values"
 )
 
 const (
@@ -206,11 +207,11 @@ func lineCount(v jsontext.Value) (int, error) {
 	if v == nil || v.Kind() == 'n' {
 		return defaultLines, nil
 	}
-	n, err := strconv.Atoi(strings.Trim(string(v), `"`))
-	if err != nil || n < 1 || n > maxLines {
+	n, whole := values.Whole(bytes.Trim(v, `"`))
+	if !whole || n < 1 || n > maxLines {
 		return 0, badField("lineCount", "must be a whole number from 1 to "+strconv.Itoa(maxLines))
 	}
-	return n, nil
+	return int(n), nil
 }
 
 // writeLines writes the answer, members in the order of the columns.

@@ -91,7 +91,7 @@ func (s *valueStory) randomClient() []byte {
 		{"geography.country", []string{`"IT"`, `"DE"`, "null"}},
 		{"licenseStatus.allowed", []string{"true", "false", "1", `"Y"`, `"yes"`, `"YES"`, `"no"`, "null", `""`}},
 		{"licenseStatus.activated", []string{"true", `"true"`, "0"}},
-		{"ram", []string{"8192", "1.50", "null"}},
+		{"ram", []string{"8192", "8192.0", `" 8192"`, "1.50", `"much"`, "null"}},
 		{"resolutionWidth", []string{"800", "null"}},
 		{"resolutionHeight", []string{"600"}},
 		{"resolution", []string{`"1920x1080"`, "null"}},
@@ -249,13 +249,16 @@ func (s *valueStory) line(kind string, row arrived, w view.Watermark) string {
 		}
 		return "N"
 	}
+	number := func(text string) string {
+		return strings.TrimSuffix(strings.TrimSpace(strings.Replace(text, "1.50", "1.5", 1)), ".0")
+	}
 	resolution := known["resolution"]
 	if width, height := known["resolutionWidth"], known["resolutionHeight"]; resolution == "" && width != "" && height != "" {
 		resolution = width + "x" + height
 	}
 	return strings.Join([]string{
 		row.Name, time.UnixMilli(row.Time).UTC().Format("2006-01-02T15:04:05"), strconv.FormatInt(row.Client, 10), known["prodVersion"],
-		known["geography.country"], flag("licenseStatus.allowed"), flag("licenseStatus.blocked"), flag("licenseStatus.activated"), known["ram"], resolution,
+		known["geography.country"], flag("licenseStatus.allowed"), flag("licenseStatus.blocked"), flag("licenseStatus.activated"), number(known["ram"]), resolution,
 	}, "|")
 }
 

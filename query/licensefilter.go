@@ -1,6 +1,7 @@
 package query
 
 import (
+	"errors"
 	"maps"
 	"math"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"weir/query/cost"
+	"weir/schemas/values"
 )
 
 // listFilter is one filter of a list, as it is in the body.
@@ -46,9 +48,9 @@ func parseLicenseFilter(name string, raw jsontext.Value, budget *cost.Question) 
 	case "licenseStatus":
 		return wantStatus(field, raw)
 	}
-	f := listFilter{field: field}
-	if err := json.Unmarshal(raw, &f); err != nil {
-		return nil, badField(field, "is not a filter")
+	f, err := readListFilter(field, raw)
+	if err != nil {
+		return nil, err
 	}
 	switch name {
 	case "licenseKey":
@@ -76,6 +78,20 @@ func parseLicenseFilter(name string, raw jsontext.Value, budget *cost.Question) 
 	return func(l *license) bool { return want(float64(number(l))) }, err
 }
 
+// readListFilter reads a filter. A member with another name is refused: a
+// misspelled one would change the question.
+func readListFilter(field string, raw jsontext.Value) (listFilter, error) {
+	f := listFilter{field: field}
+	err := json.Unmarshal(raw, &f, json.RejectUnknownMembers(true))
+	if wrong, ok := errors.AsType[*json.SemanticError](err); ok && errors.Is(err, json.ErrUnknownName) {
+		return f, badField(field+"."+fieldOf(wrong.JSONPointer), "is not known here, but includeNull, max, min, type, value")
+	}
+	if err != nil {
+		return f, badField(field, "is not a filter")
+	}
+	return f, nil
+}
+
 // text reads a filter of type string, stringArray or regex.
 func (f *listFilter) text(budget *cost.Question) (func(string) bool, error) {
 	switch f.Type {
@@ -93,7 +109,7 @@ func (f *listFilter) text(budget *cost.Question) (func(string) bool, error) {
 		}
 		return pattern.MatchString, nil
 	case "stringArray":
-		var texts []string
+		var texts values.Strings
 		if json.Unmarshal(f.Value, &texts) != nil {
 			return nil, badField(f.field+".value", "must be an array of strings")
 		}
@@ -114,7 +130,10 @@ func (f *listFilter) day() (func(string) bool, error) {
 			return open, nil
 		}
 		var day string
-		if json.Unmarshal(v, &day) != nil || !isDay(day) {
+		if json.Unmarshal(v, &day) != nil {
+			day = ""
+		}
+		if _, ok := values.Day(day); !ok {
 			return "", badField(f.field+"."+member, "must be a date, YYYY-MM-DD")
 		}
 		return day, nil
@@ -167,8 +186,11 @@ func (f *listFilter) number() (func(float64) bool, error) {
 // wantBool reads true or false, either alone or as a filter of type boolean.
 func wantBool(field string, raw jsontext.Value) (want bool, err error) {
 	if raw.Kind() == '{' {
-		var f listFilter
-		if json.Unmarshal(raw, &f) != nil || f.Type != "boolean" {
+		f, err := readListFilter(field, raw)
+		if err != nil {
+			return false, err
+		}
+		if f.Type != "boolean" {
 			return false, badField(field+".type", "must be boolean")
 		}
 		field, raw = field+".value", f.Value

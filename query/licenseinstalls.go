@@ -12,6 +12,7 @@ import (
 	"weir/schemas/property"
 	"weir/schemas/registry"
 	"weir/schemas/rollup"
+	"weir/schemas/values"
 )
 
 // installBytes bounds what counting license keys holds at once: of clients whose
@@ -136,6 +137,6 @@ func (p *clientRange) add(client int64, reported rollup.Property) {
 // propertyText returns the text of a client property as a rollup keeps it, and ""
 // for null, empty and <NULL>. It shares no memory with value.
 func propertyText(value string) string {
-	text, _ := property.TextOf(value)
+	text, _ := values.Text(value)
 	return strings.Clone(text)
 }

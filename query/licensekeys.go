@@ -17,6 +17,7 @@ import (
 	"weir/schemas/lake"
 	"weir/schemas/registry"
 	"weir/schemas/rollup"
+	"weir/schemas/values"
 )
 
 const (
@@ -70,7 +71,7 @@ func (lk licenseKeys) list(w http.ResponseWriter, r *http.Request, q productQues
 	var body struct {
 		Filters map[string]jsontext.Value `json:"filters"`
 		StartAt *string                   `json:"startAtLicenseKey"`
-		Limit   *int                      `json:"limit"`
+		Limit   *values.Int               `json:"limit"`
 	}
 	if err := lk.readBody(w, r, &body); err != nil {
 		return err
@@ -85,10 +86,9 @@ func (lk licenseKeys) list(w http.ResponseWriter, r *http.Request, q productQues
 		page.next = *body.StartAt
 	}
 	if body.Limit != nil {
-		page.limit = *body.Limit
-	}
-	if page.limit < 1 || page.limit > licensePage {
-		return badField("limit", "must be a whole number from 1 to "+strconv.Itoa(licensePage))
+		if page.limit = int(*body.Limit); page.limit < 1 || page.limit > licensePage {
+			return badField("limit", "must be a whole number from 1 to "+strconv.Itoa(licensePage))
+		}
 	}
 	return lk.answerFromView(w, r, q.product.Account, func(ctx context.Context) (*view.View, error) {
 		return lk.views.PlanRollups(ctx, q.product.ID, q.watermark, rollup.WantProperties, lake.Clients)
@@ -197,7 +197,7 @@ type keyUpdate struct {
 		Whitelisted *bool `json:"whitelisted"` // the older name of allowed
 	} `json:"licenseStatus"`
 	Expiry jsontext.Value `json:"expiryDate"` // null: never
-	Quota  *int64         `json:"installQuota"`
+	Quota  *values.Int    `json:"installQuota"`
 }
 
 // update inserts the keys that do not exist and changes those that do, all of a
@@ -238,7 +238,7 @@ func (lk licenseKeys) update(w http.ResponseWriter, r *http.Request, q productQu
 // checked returns u as the registry takes it, or an error that names the bad
 // field; at is the path of u in the body.
 func (u *keyUpdate) checked(at string) (registry.LicenseKeyUpdate, error) {
-	out := registry.LicenseKeyUpdate{Type: u.Type, Quota: u.Quota}
+	out := registry.LicenseKeyUpdate{Type: u.Type, Quota: (*int64)(u.Quota)}
 	if u.Key == nil {
 		return out, badField(at+".licenseKey", "is missing")
 	}
@@ -294,15 +294,10 @@ func (u *keyUpdate) expiry(at string, out *registry.LicenseKeyUpdate) error {
 	}
 	out.Expiry = new("")
 	if day != nil {
-		if !isDay(*day) {
+		if _, ok := values.Day(*day); !ok {
 			return badField(at+".expiryDate", "must be a date, YYYY-MM-DD, or null")
 		}
 		out.Expiry = day
 	}
 	return nil
-}
-
-func isDay(text string) bool {
-	_, err := time.Parse(time.DateOnly, text)
-	return err == nil
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"weir/query/cost"
@@ -32,13 +33,24 @@ type propertyValue struct {
 
 // valuesBody is a question for the values of a property.
 type valuesBody struct {
-	Property    *string `json:"property"`
-	Granularity *string `json:"granularity"`
-	Filter      *struct {
-		Type  string `json:"type"`
-		Value string `json:"value"`
-	} `json:"filter"`
-	StartAfter *string `json:"startAfter"`
+	Property    *string       `json:"property"`
+	Granularity *string       `json:"granularity"`
+	Filter      *valuesFilter `json:"filter"`
+	StartAfter  *string       `json:"startAfter"`
+	FullList    *bool         `json:"getFullList"` // means nothing
+}
+
+// valuesFilter says which values are listed.
+type valuesFilter struct {
+	Type  string `json:"type"`
+	Value string `json:"value"`
+}
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom. Members with other names are
+// refused: a misspelled one would filter nothing.
+func (f *valuesFilter) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	type plain valuesFilter
+	return json.UnmarshalDecode(dec, (*plain)(f), json.RejectUnknownMembers(true))
 }
 
 // values answers with the values of a property that clients of a product ever

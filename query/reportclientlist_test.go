@@ -85,7 +85,9 @@ func (u *naiveUnit) listed(name string, before time.Time) any {
 	case v == nil:
 		return "<NULL>"
 	case name == "touchScreen":
-		return naiveTrue(v)
+		if naiveTrue(v) || naiveFalse(v) {
+			return naiveTrue(v)
+		}
 	case slices.Contains(naiveNumbers, name):
 		if _, ok := naiveNumber(v); ok {
 			return json.Number(naiveText(v))

@@ -204,13 +204,13 @@ func randomClientProps(r *rand.Rand, n int64) []byte {
 	add("os.platform", `"Linux"`, `"Windows"`)
 	add("os.version", `"Linux 6"`, `"Windows 11"`, `null`)
 	add("geography.continent", `"EU"`, `"NA"`, `"ZZ"`, `null`)
-	add("geography.country", `"DE"`, `"MT"`, `"US"`, `"NZ"`, `"NP"`, `"XX"`, `"Germany"`, `null`)
+	add("geography.country", `"DE"`, `"MT"`, `"US"`, `"NZ"`, `"NP"`, `"XX"`, `"Germany"`, `"UK"`, `"de"`, `null`)
 	add("geography.usState", `"US-NY"`, `null`)
-	add("licenseStatus.activated", `true`, `false`, `"Y"`, `null`)
+	add("licenseStatus.activated", `true`, `false`, `"Y"`, `"TRUE"`, `" yes"`, `"maybe"`, `null`)
 	add("licenseStatus.expired", `true`, `false`)
-	add("ram", `4096`, `8192`, `16384.5`, `"8192"`, `"much"`)
-	add("cpuCores", `2`, `4`, `"8"`, `null`)
-	add("touchScreen", `true`, `false`, `null`)
+	add("ram", `4096`, `8192`, `8192.0`, `16384.5`, `"8192"`, `" 8192"`, `8.192e3`, `"0x2000"`, `"much"`)
+	add("cpuCores", `2`, `4`, `"8"`, `"+4"`, `1e400`, `null`)
+	add("touchScreen", `true`, `false`, `"TRUE"`, `"n"`, `0`, `"maybe"`, `null`)
 	add("gpu.vendor", `"A"`, `"N"`)
 	add("gpu.model", `"A1"`, `"N1"`, `null`)
 	add("optOut.current", `true`, `false`)
@@ -234,10 +234,10 @@ func randomEventProps(r *rand.Rand) []byte {
 		}
 	}
 	add("plan", `"free"`, `"pro"`, `"pro"`, `""`, `null`, `{"name":"pro"}`)
-	add("seats", `1`, `2`, `3.5`, `"3"`, `"many"`, `[3]`)
-	add("beta", `true`, `false`, `"yes"`, `null`)
+	add("seats", `1`, `2`, `3.5`, `"3"`, `" 3.0"`, `"0x3"`, `"many"`, `[3]`)
+	add("beta", `true`, `false`, `"yes"`, `"No"`, `"maybe"`, `null`)
 	add("since", `"2024-05-01T10:00:00Z"`, `"2024-06-01"`, `"soon"`)
-	add("deep", `{"plan":"pro"}`, `"flat"`)
+	add("deep", `{"plan":"pro"}`, `"flat"`, `["flat","pro"]`)
 	if len(props) == 0 {
 		return nil
 	}

@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"math"
 	"math/big"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -181,8 +181,7 @@ func (u *naiveUnit) outNow() bool { return u.events[len(u.events)-1].out }
 func naiveEventFilter(filters, own map[string]any) bool {
 	for name, f := range filters {
 		v := own[name]
-		switch v.(type) {
-		case map[string]any, []any:
+		if _, object := v.(map[string]any); object {
 			v = nil
 		}
 		if v == "" || v == "<NULL>" {
@@ -264,7 +263,7 @@ func naiveStandard(name string) bool {
 	return len(name) == 3 && name[0] == 'C' && name >= "C01" && name <= "C20"
 }
 
-var naiveContinents = map[string]string{"DE": "EU", "MT": "EU", "US": "NA", "NZ": "OC", "NP": "AS", "BR": "SA", "ZA": "AF", "AQ": "AN"}
+var naiveContinents = map[string]string{"DE": "EU", "MT": "EU", "US": "NA", "NZ": "OC", "NP": "AS", "BR": "SA", "ZA": "AF", "AQ": "AN", "UK": "EU", "GERMANY": "EU"}
 
 // value returns a property as known before a day; nil is null.
 func (u *naiveUnit) value(name string, before time.Time) any {
@@ -280,8 +279,8 @@ func (u *naiveUnit) value(name string, before time.Time) any {
 	case "lifetimeRuntimeMinutes":
 		return naiveWhole(u.lifetime.ms / 60_000)
 	case "geography.continent":
-		if country := u.value("geography.country", before); country != nil && naiveContinents[naiveText(country)] != "" {
-			return naiveContinents[naiveText(country)]
+		if country := u.value("geography.country", before); country != nil && naiveContinents[strings.ToUpper(naiveText(country))] != "" {
+			return naiveContinents[strings.ToUpper(naiveText(country))]
 		}
 	}
 	var value any
@@ -297,18 +296,50 @@ func (u *naiveUnit) value(name string, before time.Time) any {
 	case "licenseStatus", "optOut", "backOff":
 		return fmt.Sprint(value != nil && naiveTrue(value)) // a flag is never null
 	}
+	return naiveSpelled(name, value)
+}
+
+// naiveSpelled returns a value of a property of numbers or booleans in its one
+// spelling, and any other as it is.
+func naiveSpelled(name string, value any) any {
+	if value == nil {
+		return nil
+	}
+	if slices.Contains(naiveNumbers, name) {
+		if n, ok := naiveNumber(value); ok {
+			text, _ := json.Marshal(n)
+			return json.Number(text)
+		}
+	}
+	group, _, _ := strings.Cut(name, ".")
+	if slices.Contains([]string{"touchScreen", "licenseStatus", "optOut", "backOff"}, group) && (naiveTrue(value) || naiveFalse(value)) {
+		return fmt.Sprint(naiveTrue(value))
+	}
 	return value
 }
 
-func naiveText(v any) string { return fmt.Sprint(v) }
+func naiveText(v any) string {
+	if list, ok := v.([]any); ok {
+		text, _ := json.Marshal(list)
+		return string(text)
+	}
+	return fmt.Sprint(v)
+}
+
+var naiveNumberPattern = regexp.MustCompile(`^[ \t\r\n]*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t\r\n]*$`)
 
 func naiveNumber(v any) (float64, bool) {
-	n, err := strconv.ParseFloat(naiveText(v), 64)
-	return n, err == nil && !math.IsNaN(n) && !math.IsInf(n, 0)
+	text := naiveText(v)
+	n, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	return n, err == nil && naiveNumberPattern.MatchString(text)
 }
 
 func naiveTrue(v any) bool {
-	return slices.Contains([]string{"true", "1", "y", "yes"}, strings.ToLower(naiveText(v)))
+	return slices.Contains([]string{"true", "1", "y", "yes"}, strings.ToLower(strings.TrimSpace(naiveText(v))))
+}
+
+func naiveFalse(v any) bool {
+	return slices.Contains([]string{"false", "0", "n", "no"}, strings.ToLower(strings.TrimSpace(naiveText(v))))
 }
 
 // activeUsage is usage on the days on which the unit was not opted out.

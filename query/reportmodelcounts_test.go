@@ -2,6 +2,7 @@ package query
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"sort"
@@ -38,7 +39,7 @@ func naiveTest(f map[string]any, v any) bool {
 		}
 		return (f["min"] == nil || day >= f["min"].(string)) && (f["max"] == nil || day <= f["max"].(string))
 	case "boolean":
-		return naiveTrue(v) == f["value"]
+		return naiveTrue(v) && f["value"] == true || naiveFalse(v) && f["value"] == false
 	}
 	return false
 }
@@ -75,7 +76,24 @@ func (u *naiveUnit) matches(name string, f any, before time.Time) bool {
 	case "lifetimeEventUsage":
 		return u.used(f.(map[string]any))
 	}
-	return naiveMatch(f.(map[string]any), u.value(name, before))
+	return naiveMatch(naiveWanted(name, f.(map[string]any)), u.value(name, before))
+}
+
+// naiveWanted returns a filter or a segment with its texts as the values of the
+// property are spelled.
+func naiveWanted(name string, f map[string]any) map[string]any {
+	f = maps.Clone(f)
+	switch f["type"] {
+	case "string":
+		f["value"] = naiveText(naiveSpelled(name, f["value"]))
+	case "stringArray":
+		var texts []any
+		for _, text := range f["value"].([]any) {
+			texts = append(texts, naiveText(naiveSpelled(name, text)))
+		}
+		f["value"] = texts
+	}
+	return f
 }
 
 // flagged reports whether all flags that f names have the values it gives.
@@ -174,9 +192,9 @@ func (u *naiveUnit) seriesOf(name string, s map[string]any, before time.Time) (l
 	case v == nil:
 		return "<NULL>", s["includeNull"] == true
 	case s["split"] == true:
-		return naiveText(v), naiveTest(s, v)
+		return naiveText(v), naiveTest(naiveWanted(name, s), v)
 	}
-	return naiveLabel(s), naiveTest(s, v)
+	return naiveLabel(s), naiveTest(naiveWanted(name, s), v)
 }
 
 func naiveLabel(s map[string]any) string {

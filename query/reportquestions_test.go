@@ -103,7 +103,7 @@ func (g *questionGenerator) eventPropertyFilter() (string, any) {
 	case 8:
 		return g.pick("plan", "seats", "deep", "never").(string), map[string]any{"includeNull": true}
 	}
-	return "deep", g.valueFilter("string", g.pick("flat", "pro"))
+	return "deep", g.valueFilter("string", g.pick("flat", "pro", `["flat","pro"]`))
 }
 
 // valueFilter returns a filter with a value.
@@ -138,8 +138,8 @@ func (g *questionGenerator) filters() any {
 var textValues = map[string][]any{
 	"prodVersion": {"1.0", "1.1", "2.0"}, "prodEdition": {"Pro", "Lite"}, "licenseType": {"purchased", "freeware"}, "C01": {"a", "b", "7"},
 	"C02": {"x", "7", "1.0"}, "machineId": {"m1", "m2", "m3"}, "licenseKey": {"K-1", "K-2"}, "os.platform": {"Linux", "Windows"},
-	"os.version": {"Linux 6", "Windows 11"}, "geography.country": {"DE", "NZ", "XX"}, "geography.continent": {"EU", "OC", "AS", "ZZ"},
-	"licenseStatus.activated": {"true", "false"}, "geography.usState": {"US-NY"}, "gpu.vendor": {"A", "N"}, "gpu.model": {"A1", "N1"}, "javaVendor": {"never"}, "user.never": {"x"},
+	"os.version": {"Linux 6", "Windows 11"}, "geography.country": {"DE", "NZ", "XX", "UK"}, "geography.continent": {"EU", "OC", "AS", "ZZ"},
+	"licenseStatus.activated": {"true", "FALSE"}, "ram": {"8192", "16384.50", "0x2000"}, "touchScreen": {"yes", "false", "maybe"}, "geography.usState": {"US-NY"}, "gpu.vendor": {"A", "N"}, "gpu.model": {"A1", "N1"}, "javaVendor": {"never"}, "user.never": {"x"},
 }
 
 // textProperty picks one of textValues.

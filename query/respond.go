@@ -47,6 +47,9 @@ func (rs responder) readBody(w http.ResponseWriter, r *http.Request, into any) e
 		}
 	}
 	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
+		if errors.Is(err, json.ErrUnknownName) {
+			return badField(fieldOf(semantic.JSONPointer), "is not known here")
+		}
 		return badField(fieldOf(semantic.JSONPointer), "is not of the type it must have")
 	}
 	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
@@ -93,6 +96,9 @@ func badBody(err error) error {
 		return &schemas.RequestError{Status: http.StatusBadRequest, Code: "bad_json", Detail: "The body is not valid JSON: " + reason}
 	case semantic.JSONPointer == "":
 		return &schemas.RequestError{Status: http.StatusBadRequest, Code: "bad_type", Detail: "The body must be a JSON object"}
+	}
+	if errors.Is(err, json.ErrUnknownName) {
+		return fieldError("bad_value", fieldOf(semantic.JSONPointer), "is no filter")
 	}
 	return fieldError("bad_type", fieldOf(semantic.JSONPointer), "has the wrong type")
 }

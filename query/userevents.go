@@ -18,6 +18,7 @@ import (
 	"weir/schemas"
 	"weir/schemas/columns"
 	"weir/schemas/registry"
+	"weir/schemas/values"
 )
 
 // userEventsAPI answers the User Events API.
@@ -98,10 +99,10 @@ type userEventsQuestion struct {
 // published text; the header Weir-Error says what it is.
 func decodeUserEvents(body io.Reader) (userEventsQuestion, error) {
 	var in struct {
-		CustomerID *int64 `json:"customerId"`
-		RefID      string `json:"refId"`
-		From       string `json:"from"`
-		Until      string `json:"until"`
+		CustomerID *values.Int `json:"customerId"`
+		RefID      string      `json:"refId"`
+		From       string      `json:"from"`
+		Until      string      `json:"until"`
 	}
 	if err := json.UnmarshalRead(body, &in); err != nil {
 		return userEventsQuestion{}, badBody(err)
@@ -109,11 +110,11 @@ func decodeUserEvents(body io.Reader) (userEventsQuestion, error) {
 	if in.RefID == "" {
 		return userEventsQuestion{}, fieldError("bad_range", "refId", "is missing")
 	}
-	from, wrong := parseInstant(in.From)
+	from, wrong := values.Instant(in.From)
 	if wrong != "" {
 		return userEventsQuestion{}, fieldError("bad_range", "from", wrong)
 	}
-	until, wrong := parseInstant(in.Until)
+	until, wrong := values.Instant(in.Until)
 	if wrong != "" {
 		return userEventsQuestion{}, fieldError("bad_range", "until", wrong)
 	}
@@ -126,7 +127,7 @@ func decodeUserEvents(body io.Reader) (userEventsQuestion, error) {
 	if from.Nanosecond()%int(time.Millisecond) != 0 {
 		first++
 	}
-	return userEventsQuestion{customer: in.CustomerID, ref: in.RefID, from: first, to: until.UnixMilli() + 1}, nil
+	return userEventsQuestion{customer: (*int64)(in.CustomerID), ref: in.RefID, from: first, to: until.UnixMilli() + 1}, nil
 }
 
 // user is one client of one product.

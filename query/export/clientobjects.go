@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"weir/schemas/property"
 	"weir/schemas/rollup"
+	"weir/schemas/values"
 )
 
 const (
@@ -122,7 +122,7 @@ func (o *clientObjects) parse(text string) *propertySet {
 			}
 			name = o.addName(strings.Clone(p.Name))
 		}
-		if _, has := property.TextOf(p.Value); !has {
+		if _, has := values.Text(p.Value); !has {
 			p.Value = o.values[0]
 		}
 		s.names, reported[name] = append(s.names, name), p.Value

@@ -80,7 +80,7 @@ func (v *clientValues) render(key renderKey) *rendered {
 	}
 	texts := make([]string, len(v.objects.names))
 	for name, value := range values {
-		texts[name], _ = property.TextOf(value)
+		texts[name], _ = property.Find(v.objects.names[name]).Type.Read(value)
 	}
 	return &rendered{texts: texts}
 }

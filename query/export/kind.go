@@ -7,6 +7,7 @@ import (
 	"weir/schemas"
 	"weir/schemas/columns"
 	"weir/schemas/property"
+	"weir/schemas/values"
 )
 
 // Kind is one kind of export: the events that it has, and its columns. Its files
@@ -135,7 +136,7 @@ func propField(key string) Field {
 func flagField(key string) Field {
 	slot := slices.Index(clientKeys(), key)
 	return clientField(key, func(dst []byte, r *Rows, _ int) []byte {
-		if property.IsTrue(r.prop(slot)) {
+		if values.IsTrue(r.prop(slot)) {
 			return append(dst, 'Y')
 		}
 		return append(dst, 'N')

@@ -40,7 +40,7 @@ func (cs *clientStats) matchesCondition(at int, c *condition, u int32, before Da
 	}
 	if held[code] == 0 {
 		held[code] = 2
-		if v := p.read(&cs.values[code]); c.holds(&v) {
+		if c.holds(&cs.values[code]) {
 			held[code] = 1
 		}
 	}

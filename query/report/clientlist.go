@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"weir/schemas/property"
+	"weir/schemas/values"
 )
 
 // clientList is the report clientPropertyList: a page of the clients of a
@@ -107,7 +108,7 @@ func (l *clientList) readDaily(b *Body, params Params) error {
 		return err
 	}
 	var dates Body
-	var names []string
+	var names values.Strings
 	for _, member := range []struct {
 		name string
 		into any
@@ -314,21 +315,21 @@ func (l *clientList) value(cs *clientStats, u int32, entry listedProperty) any {
 }
 
 // typed is a value as lists have it: a number, a boolean or a text, by the type
-// of the property. Null is "<NULL>", and a flag that was never reported is
-// false.
+// of the property; a value that the type cannot be read from is a text. Null is
+// "<NULL>", and a flag that was never reported is false.
 func (v *Value) typed(p *usedProperty) any {
 	switch {
-	case p.typ == property.Flag:
-		return v.truth()
 	case v.Null:
 		return NullLabel
 	case p.source == property.UserAttribute:
 		return jsontext.Value(v.raw)
-	case p.typ == property.Boolean:
-		return v.truth()
+	case p.typ == property.Boolean || p.typ == property.Flag:
+		if set, known := values.Flag(v.Text); known {
+			return set
+		}
 	case p.typ == property.Number:
-		if number := jsontext.Value(v.Text); number.Kind() == '0' && number.IsValid() {
-			return number
+		if _, ok := values.Number(v.Text); ok {
+			return jsontext.Value(v.Text)
 		}
 	}
 	return v.Text

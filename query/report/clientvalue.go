@@ -21,10 +21,37 @@ func (cs *clientStats) reportedCode(u int32, slot int, before Day) int32 {
 	return codeBefore(cs.history[at], before)
 }
 
-// valueCode returns the code of a coded property before a day. The continent is
-// that of the reported country, and the reported one only where the country has
-// none or is unknown.
+// valueCode returns the code of a coded property before a day, as values of its
+// type are spelled.
 func (cs *clientStats) valueCode(u int32, p *usedProperty, before Day) int32 {
+	code := sentCode(cs, u, p, before)
+	if p.spelling == 0 {
+		return code
+	}
+	known := cs.spelled[p.spelling-1]
+	if int(code) >= len(known) {
+		known = append(known, make([]int32, len(cs.values)-len(known))...)
+		cs.spelled[p.spelling-1] = known
+	}
+	if known[code] == 0 {
+		known[code] = 1 + spelledCode(cs, code, p.typ)
+	}
+	return known[code] - 1
+}
+
+// spelledCode returns the code of the text that stands for a value of a type.
+func spelledCode(cs *clientStats, code int32, t property.Type) int32 {
+	text, has := t.Read(cs.values[code].raw)
+	if !has || text == cs.values[code].Text {
+		return code
+	}
+	return cs.codeOf(text) // a number, true or false, which is its own JSON
+}
+
+// sentCode returns the code of a coded property before a day as it was sent. The
+// continent is that of the reported country, and the reported one only where the
+// country has none or is unknown.
+func sentCode(cs *clientStats, u int32, p *usedProperty, before Day) int32 {
 	switch p.source {
 	case property.UserAttribute:
 		return cs.attributes[int(u)*len(cs.q.props.userAttributes)+p.slot].code
@@ -56,7 +83,7 @@ func (cs *clientStats) value(u int32, at int, before Day) Value {
 	p, client := &cs.q.props.all[at], &cs.units[u]
 	switch p.source {
 	case property.Reported, property.UserAttribute, property.Continent:
-		return p.read(&cs.values[cs.valueCode(u, p, before)])
+		return cs.values[cs.valueCode(u, p, before)]
 	case property.ClientID:
 		return textValue(strconv.FormatInt(client.id, 10))
 	case property.FirstSeen:
@@ -71,15 +98,6 @@ func (cs *clientStats) value(u int32, at int, before Day) Value {
 	case property.EventUsage:
 	}
 	return textValue(strconv.FormatInt(cs.usages[int(u)*len(cs.q.props.usages)+p.slot], 10))
-}
-
-// read returns a coded value as the property has it. A flag is true or false,
-// whatever clients report for it, and false where they report nothing.
-func (p *usedProperty) read(v *Value) Value {
-	if p.typ == property.Flag {
-		return textValue(strconv.FormatBool(v.truth()))
-	}
-	return *v
 }
 
 // mayVary reports whether a daily property of a unit may have had another value

@@ -8,6 +8,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"weir/query/cost"
+	"weir/schemas/property"
+	"weir/schemas/values"
 )
 
 // Types of filters and segments, as published. The type says how a value is
@@ -43,8 +45,9 @@ type condition struct {
 }
 
 // newCondition compiles the members type, value, min, max and includeNull of a
-// filter or a segment.
-func newCondition(field string, m members, p *usedProperties) (*condition, error) {
+// filter or a segment. A member that is neither one of them nor of more is
+// refused: a misspelled one would change the question.
+func newCondition(field string, m members, p *usedProperties, more ...string) (*condition, error) {
 	c, err := p.addCondition(field)
 	if err != nil {
 		return nil, err
@@ -59,15 +62,34 @@ func newCondition(field string, m members, p *usedProperties) (*condition, error
 		if m.has("value") || !c.nulls {
 			return nil, fieldErrorf(field+".type", "is missing")
 		}
-		return c, nil
+		return c, m.only(field, append(more, "includeNull")...)
 	}
 	if c.ranged() && m.has("value") {
 		return nil, fieldErrorf(field+".value", "a range has min and max instead")
+	}
+	if err := m.only(field, append(more, c.members()...)...); err != nil {
+		return nil, err
 	}
 	if !c.ranged() && !m.has("value") {
 		return nil, fieldErrorf(field+".value", "is missing")
 	}
 	return c, c.compile(field, m, p.cost)
+}
+
+// members are the names of the members of a condition.
+func (c *condition) members() []string {
+	if c.ranged() {
+		return []string{"type", "min", "max", "includeNull"}
+	}
+	return []string{"type", "value", "includeNull"}
+}
+
+// spell brings the texts that are wanted into the form that values of a type have.
+func (c *condition) spell(t property.Type) {
+	for i, text := range c.texts.list {
+		c.texts.list[i] = t.Spell(text)
+	}
+	c.texts = newTextSet(c.texts.list)
 }
 
 // addCondition returns an empty condition with the next id of the question.
@@ -93,7 +115,7 @@ func (c *condition) compile(field string, m members, budget *cost.Question) erro
 		c.texts = newTextSet([]string{text})
 		return err
 	case typeStringArray:
-		var texts []string
+		var texts values.Strings
 		err := m.read(field, "value", &texts, "an array of strings")
 		c.texts = newTextSet(texts)
 		return err
@@ -211,13 +233,14 @@ func (c *condition) test(v *Value) bool {
 	case typeRegex:
 		return c.regex.MatchString(v.Text)
 	case typeNumber, typeNumberRange:
-		n, ok := v.number()
+		n, ok := values.Number(v.Text)
 		return ok && c.low <= n && n <= c.high
 	case typeDate, typeDateRange:
 		d, ok := dateIn(v.Text)
 		return ok && c.from <= d && d <= c.to
 	case typeBoolean:
-		return v.truth() == c.truth
+		set, known := values.Flag(v.Text)
+		return known && set == c.truth
 	}
 	return false
 }

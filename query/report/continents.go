@@ -1,6 +1,10 @@
 package report
 
-import "strings"
+import (
+	"strings"
+
+	"weir/schemas/values"
+)
 
 // countries lists the countries of each continent by their ISO 3166-1 alpha-2
 // codes. The continents are those of GeoNames, which the databases for the
@@ -36,7 +40,11 @@ func invert(countries map[string]string) map[string]string {
 	return continents
 }
 
-// ContinentOf returns the continent of a country by its ISO 3166-1 alpha-2
-// code, which is in capitals: AF, AN, AS, EU, NA, OC or SA; "" if no country
-// has the code.
-func ContinentOf(country string) string { return continents[country] }
+// ContinentOf returns the continent of a country, however it is spelled (see
+// values.Country): AF, AN, AS, EU, NA, OC or SA; "" if no country is meant.
+func ContinentOf(country string) string {
+	if continent, ok := continents[country]; ok {
+		return continent
+	}
+	return continents[values.Country(country)]
+}

@@ -46,9 +46,14 @@ func TestEveryCountry(t *testing.T) {
 }
 
 func TestUnknownCountriesHaveNoContinent(t *testing.T) {
-	for _, code := range []string{"", "XX", "de", "EU", "DEU", "D", "<NULL>", "UK"} {
+	for _, code := range []string{"", "XX", "EU", "D", "<NULL>", "nowhere"} {
 		if got := ContinentOf(code); got != "" {
 			t.Errorf("continent of %q = %q, want none", code, got)
+		}
+	}
+	for spelling, want := range map[string]string{"UK": "EU", "gb": "EU", "germany": "EU", "DEU": "EU", "usa": "NA", "Brazil": "SA"} {
+		if got := ContinentOf(spelling); got != want {
+			t.Errorf("continent of %q = %q, want %s", spelling, got, want)
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"weir/schemas/values"
 )
 
 const (
@@ -90,17 +92,14 @@ func ParseDay(field, text string, today Day) (Day, error) {
 
 // dateOf reads YYYY-MM-DD.
 func dateOf(text string) (Day, bool) {
-	t, err := time.Parse(time.DateOnly, text)
-	return DayOf(t), err == nil
+	t, ok := values.Day(text)
+	return DayOf(t), ok
 }
 
 // dateIn reads the date that an ISO 8601 text begins with.
 func dateIn(text string) (Day, bool) {
-	const n = len("2006-01-02")
-	if len(text) < n || (len(text) > n && text[n] != 'T' && text[n] != ' ') {
-		return 0, false
-	}
-	return dateOf(text[:n])
+	t, ok := values.DayIn(text)
+	return DayOf(t), ok
 }
 
 // Split is what a range is cut into.

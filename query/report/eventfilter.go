@@ -45,7 +45,7 @@ func newEventFilter(raw jsontext.Value, p *usedProperties) ([]eventPropertyFilte
 func (q *Question) FiltersEvents() bool { return len(q.eventFilter) > 0 }
 
 // MatchesEvent reports whether the question is about an event with these
-// properties, which are a JSON object or "". Objects and arrays count as null.
+// properties, which are a JSON object or "". An object counts as null.
 func (q *Question) MatchesEvent(properties string) bool {
 	found := make([]Value, len(q.eventFilter))
 	for i := range found {
@@ -53,7 +53,7 @@ func (q *Question) MatchesEvent(properties string) bool {
 	}
 	forEachMember(properties, func(name string, value jsontext.Value) {
 		for i := range q.eventFilter {
-			if kind := value.Kind(); q.eventFilter[i].name == name && kind != '{' && kind != '[' {
+			if q.eventFilter[i].name == name && value.Kind() != '{' {
 				found[i] = valueOf(string(value))
 			}
 		}

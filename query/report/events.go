@@ -139,6 +139,18 @@ func (p *usedProperties) readEvent(field string, raw jsontext.Value, combination
 		}
 		return p.newCombination(field, m)
 	}
+	if err := m.only(field, "category", "name", "categoryType", "nameType"); err != nil {
+		return a, err
+	}
+	for _, member := range []string{"categoryType", "nameType"} {
+		var kind string
+		if err := m.read(field, member, &kind, "a string"); err != nil {
+			return a, err
+		}
+		if kind != "" && kind != typeString {
+			return a, fieldErrorf(field+"."+member, "must be string: only a combination has other types")
+		}
+	}
 	if !m.has("name") {
 		return a, fieldErrorf(field+".name", "is missing")
 	}
@@ -150,6 +162,9 @@ func (p *usedProperties) readEvent(field string, raw jsontext.Value, combination
 
 // newCombination reads {"combiLabel", "combiArray"}.
 func (p *usedProperties) newCombination(field string, m members) (a requestedEvent, err error) {
+	if err := m.only(field, "combiLabel", "combiArray"); err != nil {
+		return a, err
+	}
 	if err := m.read(field, "combiLabel", &a.label, "a string"); err != nil {
 		return a, err
 	}
@@ -174,10 +189,13 @@ func (p *usedProperties) newCombination(field string, m members) (a requestedEve
 }
 
 // newEventMatch reads {"category", "name"} with the optional categoryType and
-// nameType.
-func (p *usedProperties) newEventMatch(field string, raw jsontext.Value) (e eventMatch, err error) {
+// nameType; more are further members that the object may have.
+func (p *usedProperties) newEventMatch(field string, raw jsontext.Value, more ...string) (e eventMatch, err error) {
 	m, err := objectOf(field, raw)
 	if err != nil {
+		return e, err
+	}
+	if err := m.only(field, append(more, "category", "name", "categoryType", "nameType")...); err != nil {
 		return e, err
 	}
 	if !m.has("name") {

@@ -28,13 +28,16 @@ func flagClause(field, name string, raw jsontext.Value, p *usedProperties) (clau
 	return out, nil
 }
 
-// flagTests compiles one object of flags.
-func flagTests(field, name string, raw jsontext.Value, p *usedProperties) ([]test, error) {
+// flagTests compiles one object of flags, which may have the members more too.
+func flagTests(field, name string, raw jsontext.Value, p *usedProperties, more ...string) ([]test, error) {
 	m, err := objectOf(field, raw)
 	if err != nil {
 		return nil, err
 	}
 	flags, _ := property.Levels(name)
+	if err := m.only(field, append(more, flags...)...); err != nil {
+		return nil, err
+	}
 	var out []test
 	for _, flag := range flags {
 		if !m.has(flag) {

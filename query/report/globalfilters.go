@@ -77,6 +77,9 @@ func newTest(field, name string, m members, p *usedProperties) (test, error) {
 		return test{}, err
 	}
 	at, err := p.use(field, name)
+	if err == nil {
+		c.spell(p.all[at].typ)
+	}
 	return test{property: at, condition: c}, err
 }
 
@@ -85,6 +88,9 @@ func newTest(field, name string, m members, p *usedProperties) (test, error) {
 func levelClause(field, name string, levels []string, m members, p *usedProperties) (clause, error) {
 	var kind string
 	if err := m.read(field, "type", &kind, "a string"); err != nil {
+		return nil, err
+	}
+	if err := m.only(field, append([]string{"type"}, levels...)...); err != nil {
 		return nil, err
 	}
 	if name == "geography" && kind == typeRegex {
@@ -102,6 +108,9 @@ func levelClause(field, name string, levels []string, m members, p *usedProperti
 		if m[level].Kind() == '{' {
 			var err error
 			if member, err = objectOf(field+"."+level, m[level]); err != nil {
+				return nil, err
+			}
+			if err := member.only(field+"."+level, "value", "includeNull"); err != nil {
 				return nil, err
 			}
 		}
@@ -131,32 +140,36 @@ func usageClause(field string, raw jsontext.Value, p *usedProperties) (clause, e
 	if err != nil {
 		return nil, err
 	}
-	events := []jsontext.Value{raw}
+	events, bounds := []jsontext.Value{raw}, []string{"min", "max"}
 	if m.has("combiArray") {
+		if err := m.only(field, append(bounds, "combiArray")...); err != nil {
+			return nil, err
+		}
 		if err := m.read(field, "combiArray", &events, "an array of events"); err != nil {
 			return nil, err
 		}
+		bounds = nil
 	}
 	if len(events) > maxEvents {
 		return nil, fieldErrorf(field+".combiArray", "must have 1 to %d events", maxEvents)
 	}
 	var u usageFilter
 	for _, raw := range events {
-		e, err := p.newEventMatch(field, raw)
+		e, err := p.newEventMatch(field, raw, bounds...)
 		if err != nil {
 			return nil, err
 		}
 		u.combination = append(u.combination, e)
 	}
-	bounds := members{"type": jsontext.Value(`"numberRange"`), "min": m["min"], "max": m["max"]}
+	count := members{"type": jsontext.Value(`"numberRange"`), "min": m["min"], "max": m["max"]}
 	if !m.has("min") && !m.has("max") {
-		bounds["min"] = jsontext.Value("1")
+		count["min"] = jsontext.Value("1")
 	}
-	for name, v := range bounds {
+	for name, v := range count {
 		if v == nil {
-			delete(bounds, name)
+			delete(count, name)
 		}
 	}
-	c, err := newCondition(field, bounds, p)
+	c, err := newCondition(field, count, p)
 	return clause{{{property: p.useUsage(u), condition: c}}}, err
 }

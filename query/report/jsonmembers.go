@@ -1,6 +1,8 @@
 package report
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -23,6 +25,17 @@ func objectOf(field string, raw jsontext.Value) (members, error) {
 func (m members) has(name string) bool {
 	v, there := m[name]
 	return there && v.Kind() != 'n'
+}
+
+// only refuses a member of another name; null is as good as absent.
+func (m members) only(field string, names ...string) error {
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		if m.has(name) && !slices.Contains(names, name) {
+			slices.Sort(names)
+			return fieldErrorf(field+"."+name, "is not known here, but %s", strings.Join(names, ", "))
+		}
+	}
+	return nil
 }
 
 // read decodes a member if it is there. want describes its type in the error.

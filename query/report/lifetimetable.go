@@ -112,12 +112,12 @@ func (t *lifetimeTable) readEvents(b *Body) (err error) {
 func (t *lifetimeTable) readPage(b *Body) error {
 	t.limit = maxPageRows
 	if b.StartAtRow != nil {
-		if t.firstRow = *b.StartAtRow; t.firstRow < 0 {
+		if t.firstRow = int64(*b.StartAtRow); t.firstRow < 0 {
 			return fieldErrorf("startAtRow", "must be 0 or more")
 		}
 	}
 	if b.Limit != nil {
-		if t.limit = *b.Limit; t.limit < 1 || t.limit > maxPageRows {
+		if t.limit = int64(*b.Limit); t.limit < 1 || t.limit > maxPageRows {
 			return fieldErrorf("limit", "must be 1 to %d", maxPageRows)
 		}
 	}

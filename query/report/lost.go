@@ -1,6 +1,6 @@
 package report
 
-import "strconv"
+import "weir/schemas/values"
 
 // lossRule says when a client is lost. The published document defines a client
 // as lost after daysUntilDeclaredLost days without contact, and
@@ -54,10 +54,14 @@ func (b *Body) readLossPeriod(today Day) (lossRule, error) {
 	if b.DaysUntilLost == nil || b.DaysUntilLost.Kind() == 'n' {
 		return l, fieldErrorf("daysUntilDeclaredLost", "is missing")
 	}
-	n, err := strconv.Atoi(string(b.DaysUntilLost))
-	if err != nil || n < 1 || n > maxLostAfter {
-		return l, fieldErrorf("daysUntilDeclaredLost", "must be a whole number from 1 to %d", maxLostAfter)
+	n, whole := values.Whole(b.DaysUntilLost)
+	if !whole || n < 1 || n > maxLostAfter {
+		return l, errDaysUntilLost()
 	}
 	l.after = Day(n)
 	return l, nil
+}
+
+func errDaysUntilLost() error {
+	return fieldErrorf("daysUntilDeclaredLost", "must be a whole number from 1 to %d", maxLostAfter)
 }

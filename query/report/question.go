@@ -155,7 +155,10 @@ func newBase(b *Body, params Params) (base, error) {
 		q.params.Cost = cost.Limits{}.Question()
 	}
 	q.props.cost = q.params.Cost
-	var err error
+	err := b.checkTypes()
+	if err != nil {
+		return q, err
+	}
 	if q.zone, err = b.readZone(); err != nil {
 		return q, err
 	}

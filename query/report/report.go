@@ -26,7 +26,7 @@ package report
 import (
 	"fmt"
 
-	"weir/schemas/property"
+	"weir/schemas/values"
 )
 
 // FieldError is a request that is refused: it names the field that is wrong and
@@ -45,4 +45,4 @@ func fieldErrorf(field, format string, args ...any) error {
 
 // NullLabel stands for null in answers, and is read as null where a client
 // sends it, as published.
-const NullLabel = property.NullText
+const NullLabel = values.NullText

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"weir/schemas/property"
+	"weir/schemas/values"
 )
 
 // level is one level of a segmentation: a property and its segments.
@@ -80,6 +81,9 @@ func newLevel(field string, raw jsontext.Value, p *usedProperties) (l level, err
 	if err := m.read(field, "property", &name, "a string"); err != nil {
 		return l, err
 	}
+	if err := m.only(field, "property", "segments"); err != nil {
+		return l, err
+	}
 	return levelOf(field+".property", name, field+".segments", m["segments"], p)
 }
 
@@ -121,6 +125,9 @@ func levelOf(field, name, segments string, raw jsontext.Value, p *usedProperties
 		if err != nil {
 			return l, err
 		}
+		if s.condition != nil {
+			s.condition.spell(p.all[l.property].typ)
+		}
 		l.segments = append(l.segments, s)
 	}
 	return l, l.distinct(segments)
@@ -153,10 +160,10 @@ func newSegment(field, name string, raw jsontext.Value, p *usedProperties) (s se
 		if s.label == "" {
 			return s, fieldErrorf(field+".segmentLabel", "is missing")
 		}
-		s.flags, err = flagTests(field, name, raw, p)
+		s.flags, err = flagTests(field, name, raw, p, "segmentLabel")
 		return s, err
 	}
-	if s.condition, err = newCondition(field, m, p); err != nil {
+	if s.condition, err = newCondition(field, m, p, "segmentLabel", "split", "limit"); err != nil {
 		return s, err
 	}
 	s.nulls, s.condition.nulls = s.condition.nulls, false
@@ -170,9 +177,11 @@ func (s *segment) readSeries(field string, m members) error {
 	if err := m.read(field, "split", &s.split, "true or false"); err != nil {
 		return err
 	}
-	if err := m.read(field, "limit", &s.limit, "a whole number"); err != nil {
+	var limit values.Int
+	if err := m.read(field, "limit", &limit, "a whole number"); err != nil {
 		return err
 	}
+	s.limit = int(limit)
 	switch {
 	case s.split && !s.condition.canSplit():
 		return fieldErrorf(field+".split", "only stringArray and regex can be split")

@@ -14,7 +14,12 @@ type usedProperty struct {
 	typ     property.Type
 	slot    int // of reported properties, user attributes and usages, in the order in which the question reads them
 	country int // slot of geography.country; of Continent alone
+
+	spelling int // 0 if values stay as they are; else the index in clientStats.spelled
 }
+
+// spelledTypes are the types whose values have one text each, whatever was sent.
+var spelledTypes = []property.Type{property.Number, property.Boolean, property.Flag}
 
 // coded reports whether the values of the property have codes.
 func (p *usedProperty) coded() bool { return p.source <= property.UserAttribute }
@@ -75,7 +80,9 @@ func propertyOf(name string) (p usedProperty, daily, known bool) {
 	if row == nil || row.Category == "" || row.Source == property.EventUsage {
 		return usedProperty{}, false, false
 	}
-	return usedProperty{name: name, source: row.Source, typ: row.Type}, row.Daily, true
+	p = usedProperty{name: name, source: row.Source, typ: row.Type}
+	p.spelling = 1 + slices.Index(spelledTypes, row.Type)
+	return p, row.Daily, true
 }
 
 // reportedSlot returns the slot of a property that events report, and adds one

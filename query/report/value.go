@@ -1,9 +1,7 @@
 package report
 
 import (
-	"strconv"
-
-	"weir/schemas/property"
+	"weir/schemas/values"
 )
 
 // Value is the value of a property of a client.
@@ -15,7 +13,7 @@ type Value struct {
 
 // valueOf reads the JSON of a property as rollups store it.
 func valueOf(raw string) Value {
-	text, has := property.TextOf(raw)
+	text, has := values.Text(raw)
 	if !has {
 		return Value{Null: true}
 	}
@@ -32,15 +30,3 @@ func (v *Value) label() string {
 	}
 	return v.Text
 }
-
-// number reads the value as a finite number.
-func (v *Value) number() (float64, bool) {
-	if v.Null {
-		return 0, false
-	}
-	n, err := strconv.ParseFloat(v.Text, 64)
-	return n, err == nil && n-n == 0
-}
-
-// truth reads the value as a boolean; null is false.
-func (v *Value) truth() bool { return property.IsTrue(v.Text) }

@@ -1,42 +1,36 @@
 package property
 
 import (
-	"strings"
+	"strconv"
 
-	"github.com/go-json-experiment/json/jsontext"
+	"weir/schemas/values"
 )
 
-// NullText is how answers spell a value that is missing; a client that sends it
-// means the same, as published.
-const NullText = "<NULL>"
-
-// TextOf reads the JSON of a value of a property, as events and rollups have it:
-// null, "" and "<NULL>" are no value, and neither is text that is not JSON. A
-// string is returned without its quotes, anything else as it is.
-func TextOf(raw string) (text string, has bool) {
-	text = raw
-	if strings.HasPrefix(raw, `"`) {
-		plain, err := jsontext.AppendUnquote(nil, raw)
-		if err != nil {
-			return "", false
-		}
-		text = string(plain)
-	} else if raw == "null" {
-		return "", false
+// Read reads the JSON of a value of a property of the type as reports, lists and
+// export files spell it. A flag is true or false, whatever is there; has is false
+// where any other type has no value.
+func (t Type) Read(raw string) (text string, has bool) {
+	text, has = values.Text(raw)
+	if t == Flag {
+		return strconv.FormatBool(values.IsTrue(text)), true
 	}
-	if text == "" || text == NullText {
-		return "", false
-	}
-	return text, true
+	return t.Spell(text), has
 }
 
-// IsTrue reports whether the text of a boolean or a flag means true: true, 1, Y
-// or yes, in any case. Everything else is false, and so is a flag without a value:
-// reports, lists and export files decide by this alone.
-func IsTrue(text string) bool {
-	switch strings.ToLower(text) {
-	case "true", "1", "y", "yes":
-		return true
+// Spell returns the one text of a value of the type: a number without what does
+// not count in it, true or false for a boolean or a flag. A text that is no number
+// or no boolean, and any other type's, stays as it is.
+func (t Type) Spell(text string) string {
+	switch t {
+	case Number:
+		if n, ok := values.Number(text); ok {
+			return values.NumberText(n)
+		}
+	case Boolean, Flag:
+		if set, known := values.Flag(text); known {
+			return strconv.FormatBool(set)
+		}
+	case Text, Date:
 	}
-	return false
+	return text
 }

@@ -2,31 +2,35 @@ package property
 
 import "testing"
 
-func TestTextOf(t *testing.T) {
-	check := func(raw, want string, has bool) {
-		t.Helper()
-		if text, ok := TextOf(raw); text != want || ok != has {
-			t.Errorf("%s = %q, %v, want %q, %v", raw, text, ok, want, has)
-		}
-	}
-	check(`"3.0"`, "3.0", true)
-	check(`"\u00e4 \"x\""`, `ä "x"`, true)
-	check("8192", "8192", true)
-	check("true", "true", true)
-	check("null", "", false)
-	check(`""`, "", false)
-	check(`"<NULL>"`, "", false)
-	check(`"null"`, "null", true)
-	check(`"\x"`, "", false)
-}
-
-func TestIsTrue(t *testing.T) {
-	for text, want := range map[string]bool{
-		"true": true, "True": true, "1": true, "Y": true, "y": true, "yes": true, "YES": true,
-		"": false, "false": false, "0": false, "N": false, "no": false, "2": false, "on": false,
+func TestReadByType(t *testing.T) {
+	for _, c := range []struct {
+		typ  Type
+		raw  string
+		want string
+		has  bool
+	}{
+		{Text, "8192.0", "8192.0", true},
+		{Text, `" 8192"`, " 8192", true},
+		{Text, "true", "true", true},
+		{Text, `"<NULL>"`, "", false},
+		{Number, "8192.0", "8192", true},
+		{Number, `" 8192"`, "8192", true},
+		{Number, `"+5"`, "5", true},
+		{Number, "-0", "0", true},
+		{Number, "1.5e3", "1500", true},
+		{Number, `"0x1p4"`, "0x1p4", true},
+		{Number, "1e400", "1e400", true},
+		{Number, "null", "", false},
+		{Boolean, `"True"`, "true", true},
+		{Boolean, "0", "false", true},
+		{Boolean, `"maybe"`, "maybe", true},
+		{Boolean, `""`, "", false},
+		{Flag, `"TRUE"`, "true", true},
+		{Flag, `"maybe"`, "false", true},
+		{Flag, "null", "false", true},
 	} {
-		if IsTrue(text) != want {
-			t.Errorf("IsTrue(%q) = %v, want %v", text, !want, want)
+		if text, has := c.typ.Read(c.raw); text != c.want || has != c.has {
+			t.Errorf("%s %s is read as %q, %v, want %q, %v", c.typ, c.raw, text, has, c.want, c.has)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"weir/schemas/property"
+	"weir/schemas/values"
 )
 
 // OptOut is one observation of the flag optOut.current, which a client reports
@@ -28,8 +29,8 @@ func FindOptOut(client int64, properties string) (OptOut, bool, error) {
 
 // optOut reads the property as the observation that it is. Cleared is not out.
 func (p *Property) optOut(client int64) OptOut {
-	text, _ := property.TextOf(p.Value)
-	return OptOut{Client: client, Time: p.Time, Offset: p.Offset, Out: property.IsTrue(text)}
+	text, _ := values.Text(p.Value)
+	return OptOut{Client: client, Time: p.Time, Offset: p.Offset, Out: values.IsTrue(text)}
 }
 
 // ReportsOptOut reports whether an event that was added to s has optOut.current.

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import bins
 import sql
-from conditions import FLAGS
+from conditions import FLAGS, TRUE
 
 NULL = "<NULL>"
 NUMBERS = {"cpuCores", "displayCount", "ram", "resolutionWidth", "resolutionHeight", "screenPpi", "javaVmRam",
@@ -387,11 +387,11 @@ def periods(rows, last):
 
 def value_of(name, text):
     if name in FLAG_NAMES:
-        return (text or "").lower() in ("true", "1", "y", "yes")
+        return (text or "").strip().lower() in TRUE
     if text is None:
         return NULL
-    if name == "touchScreen":
-        return text.lower() in ("true", "1", "y", "yes")
+    if name == "touchScreen" and text in ("true", "false"):
+        return text == "true"
     if name in NUMBERS:
         try:
             return Decimal(text)

@@ -4,6 +4,8 @@ Every condition is an expression that is true or false, never NULL. A property
 is read through a Reader, which remembers what the question has to look up.
 """
 
+import re
+
 STANDARD = (
     ["prodVersion", "prodEdition", "prodBuild", "prodLanguage", "licenseType", "osLanguage"]
     + ["licenseStatus." + f for f in ("activated", "blocked", "expired", "allowed")]
@@ -24,10 +26,14 @@ OF_LIFE = {
     "lifetimeSessionCount": "CAST(life.sessions AS VARCHAR)",
     "lifetimeRuntimeMinutes": "CAST(life.runtime // 60000 AS VARCHAR)",
 }
-# Continents of the countries that the generator knows.
-CONTINENTS = {"DE": "EU", "MT": "EU", "US": "NA", "JP": "AS", "BR": "SA", "ZA": "AF", "AU": "OC", "AQ": "AN"}
-NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+# Properties whose values have one spelling each.
+NUMBERS = ["cpuCores", "displayCount", "ram", "resolutionWidth", "resolutionHeight", "screenPpi", "javaVmRam"]
+BOOLEANS = ["touchScreen"]
+# Continents of the countries that the generator knows, in capitals.
+CONTINENTS = {"DE": "EU", "GERMANY": "EU", "UK": "EU", "MT": "EU", "US": "NA", "JP": "AS", "BR": "SA", "ZA": "AF", "AU": "OC", "AQ": "AN"}
+NUMBER = r"^[ \t\r\n]*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t\r\n]*$"
 DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}($|[T ])"
+TRUE, FALSE = ("true", "1", "y", "yes"), ("false", "0", "n", "no")
 NULL = "<NULL>"
 
 
@@ -45,6 +51,31 @@ def sure(condition):
     return f"coalesce({condition}, false)"
 
 
+def number_of(column):
+    return f"CASE WHEN regexp_matches({column}, '{NUMBER}') THEN TRY_CAST(trim({column}, E' \\t\\r\\n') AS DOUBLE) END"
+
+
+def is_one_of(column, words):
+    return f"coalesce(lower(trim({column}, E' \\t\\r\\n')) IN {words}, false)"
+
+
+def wanted(name, f):
+    """A filter or a segment with its texts as the values of the property are spelled."""
+    if f.get("type") == "string":
+        return dict(f, value=spelled(name, f["value"]))
+    if f.get("type") == "stringArray":
+        return dict(f, value=[spelled(name, v) for v in f["value"]])
+    return f
+
+
+def spelled(name, text):
+    if name in NUMBERS and re.match(NUMBER, text):
+        return re.sub(r"\.0$", "", repr(float(text)))
+    if name in BOOLEANS and text.strip().lower() in TRUE + FALSE:
+        return "true" if text.strip().lower() in TRUE else "false"
+    return text
+
+
 class Reader:
     """The properties and the lifetime events that a request uses."""
 
@@ -60,7 +91,13 @@ class Reader:
             return f"CAST({true_text(self.of(name))} AS VARCHAR)"
         if name == "geography.continent":
             cases = " ".join(f"WHEN {literal(c)} THEN {literal(k)}" for c, k in CONTINENTS.items())
-            return f"(CASE {self.of('geography.country')} {cases} ELSE {self.of(name)} END)"
+            return f"(CASE upper({self.of('geography.country')}) {cases} ELSE {self.of(name)} END)"
+        if name in NUMBERS:
+            text = f"regexp_replace(CAST({number_of(self.of(name))} AS VARCHAR), '\\.0$', '')"
+            return f"coalesce({text}, {self.of(name)})"
+        if name in BOOLEANS:
+            cases = f"WHEN {is_one_of(self.of(name), TRUE)} THEN 'true' WHEN {is_one_of(self.of(name), FALSE)} THEN 'false'"
+            return f"(CASE {cases} ELSE {self.of(name)} END)"
         return self.of(name)
 
     def of(self, name):
@@ -81,7 +118,7 @@ def holds(column, f):
 
 
 def typed(column, kind, f):
-    number = f"CASE WHEN regexp_matches({column}, '{NUMBER}') THEN TRY_CAST({column} AS DOUBLE) END"
+    number = number_of(column)
     date = f"CASE WHEN regexp_matches({column}, '{DATE}') THEN TRY_CAST(left({column}, 10) AS DATE) END"
     if kind == "string":
         return f"{column} = {literal(f['value'])}"
@@ -98,7 +135,7 @@ def typed(column, kind, f):
     if kind == "dateRange":
         return within(date, f, lambda v: f"DATE {literal(v[:10])}")
     if kind == "boolean":
-        return f"{column} IS NOT NULL AND {flag(column, f['value'])}"
+        return is_one_of(column, TRUE if f["value"] else FALSE)
     raise ValueError(kind)
 
 
@@ -121,7 +158,7 @@ def all_of(conditions):
 
 def true_text(column):
     """A flag that was never reported is false."""
-    return f"coalesce(lower({column}) IN ('true', '1', 'y', 'yes'), false)"
+    return is_one_of(column, TRUE)
 
 
 def flag(column, want):
@@ -146,7 +183,7 @@ def one_filter(reader, name, f):
         return any_of(flags(reader, name, one) for one in (f if isinstance(f, list) else [f]))
     if name in LEVELS:
         return any_of(level_filter(reader, name, level, f) for level in LEVELS[name] if f.get(level) is not None)
-    return holds(reader.column(name), f)
+    return holds(reader.column(name), wanted(name, f))
 
 
 def level_filter(reader, name, level, f):
@@ -204,7 +241,7 @@ def series(reader, level):
             fixed.append((NULL, k))
         if s.get("type") is None:
             continue
-        test = holds(column, {m: v for m, v in s.items() if m != "includeNull"})
+        test = holds(column, wanted(name, {m: v for m, v in s.items() if m != "includeNull"}))
         if s.get("split"):
             members.append((test, column, k))
         else:

@@ -2,7 +2,7 @@
 
     events(product, seq, client, ms, name, category, value, runtime)
     reported(seq, name, text)      properties in $client of an event; text is NULL where it clears one
-    own(seq, name, text)       the event's own properties that are no objects or lists
+    own(seq, name, text)       the event's own properties that are no objects
     users(seq, member, text)   members of $user of an event, a row for each element of a list
     user_attributes(product, client, name, text)   current values that were set for clients outside events: user.NAME, contact.NAME
 
@@ -84,7 +84,7 @@ class Raw:
         for member, v in (props.get("$user") or {}).items():
             rows["users"] += [(seq, member, text) for text in (v if isinstance(v, list) else [v])]
         for name, v in props.items():
-            if not name.startswith("$") and not isinstance(v, (dict, list)):
+            if not name.startswith("$") and not isinstance(v, dict):
                 rows["own"].append((product, seq, name, plain(v)))
 
     def copy(self, table, rows):
@@ -138,4 +138,6 @@ def plain(v):
         return None
     if isinstance(v, bool):
         return "true" if v else "false"
+    if isinstance(v, list):
+        return json.dumps(v, ensure_ascii=False, separators=(",", ":"))
     return str(v)

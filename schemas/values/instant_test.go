@@ -1,4 +1,4 @@
-package query
+package values
 
 import (
 	"regexp"
@@ -16,7 +16,7 @@ func TestParseInstant(t *testing.T) {
 		"20250604T205833Z", "20250604t205833z", "2025-06-04t20:58:33z", "20250604T205833", "20250604T225833+02", "20250604T225833+0200",
 		"20250604T225833.000000000000+02:00", "2025-06-04T205833Z", "20250604T20:58:33Z", "2025-06-05T00:58:33+04:00",
 	} {
-		if got, wrong := parseInstant(text); wrong != "" || !got.Equal(want) {
+		if got, wrong := Instant(text); wrong != "" || !got.Equal(want) {
 			t.Errorf("%s: %v %s", text, got, wrong)
 		}
 	}
@@ -25,7 +25,7 @@ func TestParseInstant(t *testing.T) {
 		"2024-03-01", "20240301", "2024-03-01T00", "20240301T0000", "2024-02-29T24:00:00", "20240229T240000Z", "2024-02-29T24:00:00.000Z",
 		"2024-02-29T24Z", "2024-02-29T24:00+00:00", "2024-03-01T02:00+02",
 	} {
-		if got, wrong := parseInstant(text); wrong != "" || !got.Equal(midnight) {
+		if got, wrong := Instant(text); wrong != "" || !got.Equal(midnight) {
 			t.Errorf("%s: %v %s", text, got, wrong)
 		}
 	}
@@ -37,7 +37,7 @@ func TestParseInstant(t *testing.T) {
 		"2025-06-04T20:58:33+25:00": "offset", "2025-06-04T20:58:33+02:": "offset", "2025-06-04T20:58:33+2": "offset", "2025-06-04T20:58:33.Z": "offset",
 		"2025-W23-3": "week date", "2025W233T10:00Z": "week date", "2025-155": "ordinal date", "2025155": "ordinal date", "2025-155T10:00:00Z": "ordinal date",
 	} {
-		if got, wrong := parseInstant(text); !strings.Contains(wrong, want) || wrong == "" {
+		if got, wrong := Instant(text); !strings.Contains(wrong, want) || wrong == "" {
 			t.Errorf("%q was read as %v, %s; want one about %s", text, got, wrong, want)
 		}
 	}
@@ -47,7 +47,7 @@ func TestParseInstant(t *testing.T) {
 var instantPattern = regexp.MustCompile(`^(\d{4})(?:-(\d\d)-(\d\d)|(\d\d)(\d\d))` +
 	`(?:[Tt](\d\d)(?::(\d\d)(?::(\d\d)(?:[.,](\d+))?)?|(\d\d)(?:(\d\d)(?:[.,](\d+))?)?)?(?:[Zz]|([+-])(\d\d)(?::?(\d\d))?)?)?$`)
 
-// FuzzInstant compares parseInstant with instantPattern and package time.
+// FuzzInstant compares Instant with instantPattern and package time.
 func FuzzInstant(f *testing.F) {
 	for _, text := range []string{
 		"2025-06-04T20:58:33.000Z", "20250604T205833,5+0200", "2025-W23-3", "2025-155", "2024-02-29T24:00:00Z", "2024-02-29t24:00z", "0000-01-01T00-23:59",
@@ -56,7 +56,7 @@ func FuzzInstant(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		got, wrong := parseInstant(text)
+		got, wrong := Instant(text)
 		want, ok := naiveInstant(text)
 		if (wrong == "") != ok || ok && !got.Equal(want) {
 			t.Errorf("%q: %v %q, want %v %v", text, got, wrong, want, ok)

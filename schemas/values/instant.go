@@ -1,8 +1,8 @@
-package query
+package values
 
 import "time"
 
-// parseInstant reads an ISO 8601 date, or date and time, as far as people use
+// Instant reads an ISO 8601 date, or date and time, as far as people use
 // it: YYYY-MM-DD or YYYYMMDD; then, after T or t, HH, HH:MM or HHMM, HH:MM:SS or
 // HHMMSS, with a fraction of the second after a point or a comma, 24:00:00 being
 // the end of the day; then Z, z or an offset ±HH, ±HHMM or ±HH:MM. Without an
@@ -11,7 +11,7 @@ import "time"
 //
 // It returns what is wrong with a text that it cannot read, for the person who
 // sent it; "" is nothing.
-func parseInstant(text string) (time.Time, string) {
+func Instant(text string) (time.Time, string) {
 	if text == "" {
 		return time.Time{}, "is missing"
 	}
