@@ -29,12 +29,15 @@ func (s *Service) readBody(w http.ResponseWriter, r *http.Request, in *request) 
 	if r.ContentLength > schemas.MaxBodyBytes {
 		return errBodyTooLarge()
 	}
+	if err := in.charge.expect(r.ContentLength); err != nil {
+		return err
+	}
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(s.now().Add(s.cfg.ReadTimeout)) // fails only in tests, where there is no connection
 
 	// The limit on raw bytes holds too: a compressed body may be longer than what it decompresses to.
 	raw := http.MaxBytesReader(w, r.Body, schemas.MaxBodyBytes)
-	if err := in.body.readAll(raw, r.ContentLength, func() error { return nil }); err != nil {
+	if err := in.body.readAll(raw, r.ContentLength, func() error { return in.charge.expect(schemas.MaxBodyBytes) }); err != nil {
 		return bodyError(err) // the deadline stays: the answer must not wait for the rest of the body
 	}
 	// The server reads on, to notice a client that hangs up.

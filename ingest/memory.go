@@ -18,18 +18,23 @@ import (
 // data source may hold no more than an eighth of the limit, and all sources of one
 // account a quarter. So one account alone is fast, and can never keep another one
 // from half of the memory.
+//
+// What has been let in must not be refused half-way, or a crowd of large bodies
+// would refuse one another and none arrive. So a large body is let in by the length
+// that it declares, by the same rule, but counted apart: others lose nothing by it.
 type budget struct {
 	limit, source, account int64 // bytes: of all, of a data source and of an account
 	held                   atomic.Int64
-	accounts               sync.Map // account id → *share; bounded by the number of accounts
-	large                  gate     // turns of large bodies, see turn
-	decoders               gate     // turns of all bodies
-	records                gate     // bytes of records that wait for Kafka
+	expected               atomic.Int64 // declared lengths of the large bodies that were let in
+	accounts               sync.Map     // account id → *share; bounded by the number of accounts
+	large                  gate         // turns of large bodies, see turn
+	decoders               gate         // turns of all bodies
+	records                gate         // bytes of records that wait for Kafka
 }
 
 // share is what the requests of one data source, or of one account, hold.
 type share struct {
-	held atomic.Int64
+	held, expected atomic.Int64
 }
 
 // newBudget returns a budget for a configuration that has its defaults.
@@ -55,6 +60,42 @@ type charge struct {
 	budget          *budget
 	source, account *share
 	bytes           int64
+	expected        int64
+	letIn           bool // a large body, or a request that has its turn: only the whole limits it
+}
+
+// expect lets in a large body of n bytes, or returns an overError.
+func (c *charge) expect(n int64) error {
+	b := c.budget
+	if n <= largeBody || c.letIn {
+		return nil
+	}
+	c.expected += n
+	all, source, account := b.expected.Add(n), c.source.expected.Add(n), c.account.expected.Add(n)
+	who := ""
+	switch {
+	case all <= b.limit/2, all == n: // one body may always try
+	case source > b.source:
+		who = overSource
+	case account > b.account:
+		who = overAccount
+	}
+	if who != "" {
+		c.arrived()
+		return &overError{who: who, what: "memory"}
+	}
+	c.letIn = true
+	return nil
+}
+
+// arrived ends what expect has begun.
+func (c *charge) arrived() {
+	if n := c.expected; n != 0 {
+		c.expected = 0
+		c.budget.expected.Add(-n)
+		c.source.expected.Add(-n)
+		c.account.expected.Add(-n)
+	}
 }
 
 // add charges n more bytes, or returns an overError and charges nothing.
@@ -72,6 +113,8 @@ func (c *charge) add(n int64) error {
 	switch {
 	case held > b.limit:
 		who = overWhole
+	case c.letIn && c.bytes <= b.account:
+		return nil
 	case source > b.source:
 		who = overSource
 	case account > b.account:
@@ -95,7 +138,10 @@ func (c *charge) sub(n int64) {
 }
 
 // release gives all bytes back.
-func (c *charge) release() { c.sub(c.bytes) }
+func (c *charge) release() {
+	c.sub(c.bytes)
+	c.arrived()
+}
 
 // Who is over its part: values of overError.who and labels of the metric.
 const (

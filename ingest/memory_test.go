@@ -227,6 +227,39 @@ func TestNeighbourHasRoom(t *testing.T) {
 	}
 }
 
+// TestBodiesThatAreLetInArrive sends more large bodies at once than have room. Some
+// are refused at once; none is refused half-way for the others.
+func TestBodiesThatAreLetInArrive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newTestEdge(t, Config{MaxHeldBytes: 64 << 20})
+		body := `{"data":[` + strings.Repeat(" ", 3<<20) + goodItem + `]}`
+		var mu sync.Mutex
+		var wait sync.WaitGroup
+		answers := map[int]int{}
+		begin := make(chan struct{})
+		for range 60 {
+			wait.Go(func() {
+				<-begin
+				w := e.report(body)
+				mu.Lock()
+				defer mu.Unlock()
+				answers[w.Code]++
+			})
+		}
+		close(begin)
+		wait.Wait()
+		if n := int(e.counter("weir_ingest_over_share_total", "who", overSource)); answers[200] == 0 || answers[429] != n || answers[200]+n != 60 {
+			t.Errorf("answers %v, %d were over their share", answers, n)
+		}
+		if got := e.counter("weir_ingest_body_bytes_total"); got != float64(answers[200]*len(body)) {
+			t.Errorf("%v bytes of bodies arrived, %d bodies of %d were taken", got, answers[200], len(body))
+		}
+		if held := e.memory.held.Load() + e.memory.expected.Load(); held != 0 {
+			t.Errorf("%d bytes are still charged", held)
+		}
+	})
+}
+
 // memoryBodies are bodies of about 4 MiB that hold much memory in different ways.
 func memoryBodies() map[string][]byte {
 	fill := func(head, item, tail string) []byte {

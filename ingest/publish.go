@@ -29,6 +29,9 @@ func (s *Service) publish(ctx context.Context, in *request, events []schemas.Eve
 	if err == nil {
 		err = b.load(events, s.deps.Layout.Shards)
 	}
+	if err == nil {
+		err = b.takePlaces(ctx, s)
+	}
 	s.decoded(in)
 	if err != nil {
 		b.free()
@@ -44,6 +47,7 @@ func (s *Service) publishChange(ctx context.Context, in *request, c *schemas.Cha
 	err := b.charge.add(int64(len(c.Values)) + recordBytes)
 	if err == nil {
 		b.add(c.Product, c.Client, s.deps.Layout.Shards, func(dst []byte) []byte { return topic.AppendChange(dst, c) })
+		err = b.takePlaces(ctx, s)
 	}
 	s.decoded(in)
 	if err != nil {
@@ -59,14 +63,7 @@ func (s *Service) publishChange(ctx context.Context, in *request, c *schemas.Cha
 // Nothing may be answered with 200 before it returns nil: up to here the
 // events exist in this process's memory alone.
 func (s *Service) produce(ctx context.Context, b *batch) error {
-	n := len(b.records)
-	places, err := s.memory.records.acquire(ctx, b.charge.account, int64(len(b.bytes))+int64(n)*recordBytes, s.cfg.QueueWait)
-	if err != nil {
-		b.free()
-		return err
-	}
-	b.places = places
-	start := s.now()
+	start, n := s.now(), len(b.records)
 	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.PublishTimeout)
 	defer cancel()
 	b.send(deadline, s.deps.Kafka)
@@ -139,8 +136,16 @@ func (s *Service) newBatch(in *request) *batch {
 	}
 	b.failure.Store(nil)
 	b.state.Store(batchWaiting)
-	b.charge = charge{budget: in.charge.budget, source: in.charge.source, account: in.charge.account}
+	b.charge = charge{budget: in.charge.budget, source: in.charge.source, account: in.charge.account, letIn: in.charge.letIn}
 	return b
+}
+
+// takePlaces waits until the batch may go to Kafka. The request keeps its turn so
+// long: encoded batches that pile up would hold more than bodies that wait.
+func (b *batch) takePlaces(ctx context.Context, s *Service) (err error) {
+	size := int64(len(b.bytes)) + int64(len(b.records))*recordBytes
+	b.places, err = s.memory.records.acquire(ctx, b.charge.account, size, s.cfg.QueueWait)
+	return err
 }
 
 // free gives back all memory of the batch. Small buffers stay with it in the pool.

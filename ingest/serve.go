@@ -100,6 +100,7 @@ func (s *Service) startDecoding(ctx context.Context, in *request) error {
 	if err := in.turn.begin(ctx, len(in.body.bytes)); err != nil {
 		return err
 	}
+	in.charge.letIn = true
 	if err := s.decompressBody(ctx, in); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/bits"
 	"slices"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -38,6 +39,8 @@ type CompactResult struct {
 	Written int   // data files that replaced them
 	Bytes   int64 // of the files written
 	Skipped int   // groups whose files another writer had replaced meanwhile
+
+	Unreadable []string // data files that cannot be read and so were left alone; at most maxUnreadable a table
 }
 
 // Compact merges the small data files of l. It may run beside processors and beside
@@ -51,30 +54,47 @@ type CompactResult struct {
 // concurrently and replaced by one commit, since a commit reads all manifests of
 // the table; a large group is merged alone, so that memory is that of one large
 // merge.
+//
+// What fails is left as it is, and everything else is compacted all the same: one
+// unreadable data file must not stop what lies behind it. The error joins all of them.
 func Compact(ctx context.Context, l *lake.Lake, opts CompactOptions) (CompactResult, error) {
 	var sum CompactResult
 	tables := opts.Tables
 	if tables == nil {
 		tables = lake.Tables()
 	}
+	var errs []error
 	for _, t := range tables {
-		for again := true; again; {
-			before := sum
-			var err error
-			if again, err = sum.compactOnce(ctx, l, t, opts); err != nil {
-				return sum, err
-			}
-			// Files that another writer replaces, or that are too large to become fewer,
-			// would otherwise be tried for ever.
-			again = again && sum.Merged-before.Merged > sum.Written-before.Written
+		if err := sum.compactTable(ctx, l, t, opts); err != nil {
+			errs = append(errs, fmt.Errorf("compact %s: %w", t, err))
+		}
+		if ctx.Err() != nil {
+			break
 		}
 	}
-	return sum, nil
+	return sum, errors.Join(errs...)
+}
+
+// compactTable merges the groups of t until that makes no fewer files.
+func (r *CompactResult) compactTable(ctx context.Context, l *lake.Lake, t lake.Table, opts CompactOptions) error {
+	found := &unreadable{}
+	defer func() { r.Unreadable = append(r.Unreadable, found.paths...) }()
+	for again := true; again; {
+		before := *r
+		var err error
+		if again, err = r.compactOnce(ctx, l, t, opts, found); err != nil {
+			return errors.Join(append(found.errs, err)...)
+		}
+		// Files that another writer replaces, or that are too large to become fewer,
+		// would otherwise be tried for ever.
+		again = again && r.Merged-before.Merged > r.Written-before.Written
+	}
+	return errors.Join(found.errs...)
 }
 
 // compactOnce merges the groups of t once. It reports whether a group had more
 // files than one merge takes, so that the files made are to be merged too.
-func (r *CompactResult) compactOnce(ctx context.Context, l *lake.Lake, t lake.Table, opts CompactOptions) (again bool, err error) {
+func (r *CompactResult) compactOnce(ctx context.Context, l *lake.Lake, t lake.Table, opts CompactOptions, found *unreadable) (again bool, err error) {
 	s, err := l.Load(ctx, t)
 	if err != nil {
 		return false, err
@@ -83,17 +103,19 @@ func (r *CompactResult) compactOnce(ctx context.Context, l *lake.Lake, t lake.Ta
 	if err != nil {
 		return false, err
 	}
-	groups, again := opts.groups(files)
+	groups, again := opts.groups(slices.DeleteFunc(slices.Clone(files), func(f lake.DataFile) bool { return found.has(f.Path) }))
+	var errs []error
 	for _, batch := range commitBatches(groups) {
-		merged, err := mergeAll(ctx, l, t, batch)
-		if err == nil {
-			err = r.replace(ctx, l, t, merged)
+		merged, err := mergeAll(ctx, l, t, batch, found)
+		errs = append(errs, err)
+		if len(merged) > 0 {
+			errs = append(errs, r.replace(ctx, l, t, merged))
 		}
-		if err != nil {
-			return false, fmt.Errorf("compact %s: %w", t, err)
+		if ctx.Err() != nil || found.many() {
+			break
 		}
 	}
-	return again, nil
+	return again && !found.many(), errors.Join(errs...)
 }
 
 // replacement is a group of data files and the files that replace them.
@@ -123,19 +145,69 @@ func totalBytes(files []lake.DataFile) (bytes int64) {
 	return bytes
 }
 
-// mergeAll merges each group into one data file.
-func mergeAll(ctx context.Context, l *lake.Lake, t lake.Table, groups [][]lake.DataFile) ([]replacement, error) {
-	out := make([]replacement, len(groups))
-	g, ctx := errgroup.WithContext(ctx)
+// mergeAll merges each group into one data file, and returns those that it could merge.
+func mergeAll(ctx context.Context, l *lake.Lake, t lake.Table, groups [][]lake.DataFile, found *unreadable) ([]replacement, error) {
+	out, errs := make([]replacement, len(groups)), make([]error, len(groups))
+	var g errgroup.Group
 	g.SetLimit(mergesAtOnce)
 	for i, group := range groups {
 		g.Go(func() error {
-			made, err := l.Merge(ctx, t, group)
-			out[i] = replacement{old: group, made: made}
-			return err
+			out[i], errs[i] = mergeReadable(ctx, l, t, group, found)
+			return nil
 		})
 	}
-	return out, g.Wait()
+	_ = g.Wait() // no merge returns an error: a failed one must not end the others
+	return slices.DeleteFunc(out, func(r replacement) bool { return len(r.old) == 0 }), errors.Join(errs...)
+}
+
+// mergeReadable merges the files of a group that can be read. It returns the zero
+// replacement when fewer than two are left.
+func mergeReadable(ctx context.Context, l *lake.Lake, t lake.Table, group []lake.DataFile, found *unreadable) (replacement, error) {
+	group = slices.Clone(group)
+	for len(group) > 1 && !found.many() {
+		made, err := l.Merge(ctx, t, group)
+		if err == nil {
+			return replacement{old: group, made: made}, nil
+		}
+		bad, ok := errors.AsType[*lake.FileError](err)
+		if !ok || ctx.Err() != nil {
+			return replacement{}, err
+		}
+		found.add(bad)
+		group = slices.DeleteFunc(group, func(f lake.DataFile) bool { return f.Path == bad.Path })
+	}
+	return replacement{}, nil
+}
+
+// maxUnreadable is how many data files of a table may be unreadable until a compaction
+// gives up: then it is the store that cannot be read.
+const maxUnreadable = 20
+
+// unreadable collects the data files of one table that cannot be read.
+type unreadable struct {
+	mu    sync.Mutex // guards what follows
+	paths []string
+	errs  []error
+}
+
+func (u *unreadable) add(e *lake.FileError) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.paths) < maxUnreadable && !slices.Contains(u.paths, e.Path) {
+		u.paths, u.errs = append(u.paths, e.Path), append(u.errs, e)
+	}
+}
+
+func (u *unreadable) has(path string) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Contains(u.paths, path)
+}
+
+func (u *unreadable) many() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.paths) >= maxUnreadable
 }
 
 // replace commits the replacement of all groups at once, or, if another writer has

@@ -2,10 +2,14 @@ package processor
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"weir/schemas/lake"
 	"weir/schemas/lake/laketest"
@@ -152,5 +156,51 @@ func TestProcessorCompactsItsShards(t *testing.T) {
 			t.Errorf("events has %d data files after 20 cuts, want fewer", n)
 		}
 		w.checkDone()
+	})
+}
+
+// TestUnreadableFileStopsNothingElse deletes one data file of the first and of a later
+// table behind the lake's back. Everything else is compacted, the error and the metric
+// name the files.
+func TestUnreadableFileStopsNothingElse(t *testing.T) {
+	withHarness(t, 2, func(t *testing.T, w *harness) {
+		w.fillCuts(5)
+		tables := []lake.Table{lake.DeadLetters, lake.Events}
+		var lost []string
+		for _, table := range tables {
+			path := w.files(table)[1].Path
+			w.must(w.backend.Store.Delete(t.Context(), path))
+			lost = append(lost, path)
+		}
+		did, err := Compact(t.Context(), w.openLake(), CompactOptions{})
+		if diff := cmp.Diff(lost, did.Unreadable); diff != "" {
+			t.Errorf("unreadable files (-want +got):\n%s", diff)
+		}
+		for _, path := range lost {
+			if err == nil || !strings.Contains(err.Error(), path[strings.LastIndex(path, "/")+1:]) {
+				t.Errorf("compact = %v, want an error that names %s", err, path)
+			}
+		}
+		for _, table := range lake.Tables() {
+			want := 1
+			if slices.Contains(tables, table) {
+				want = 2
+			}
+			if n := len(w.files(table)); n != want {
+				t.Errorf("%s has %d data files, want %d", table, n, want)
+			}
+		}
+		reg := prometheus.NewRegistry()
+		m, err := newMetrics(reg)
+		w.must(err)
+		m.observeUnreadable(lake.Events, lost)
+		m.observeUnreadable(lake.DeadLetters, lost[:1])
+		m.observeUnreadable(lake.Events, nil) // the next compaction could read all of them
+		families, err := reg.Gather()
+		w.must(err)
+		i := slices.IndexFunc(families, func(f *dto.MetricFamily) bool { return f.GetName() == "weir_processor_unreadable_files" })
+		if i < 0 || len(families[i].GetMetric()) != 1 {
+			t.Errorf("the metric shows %v, want one file", families)
+		}
 	})
 }

@@ -60,6 +60,9 @@ func (s *Service) compact(ctx context.Context) {
 			Tables: []lake.Table{t}, Owned: s.owns, MinFiles: minFilesToMerge, MaxBytes: maxFileToMerge, Tiered: true,
 		})
 		s.metrics.compacted.WithLabelValues(string(t)).Add(float64(did.Merged))
+		if ctx.Err() == nil {
+			s.metrics.observeUnreadable(t, did.Unreadable)
+		}
 		if did.Merged > 0 {
 			s.log.InfoContext(ctx, "data files compacted", "table", t, "merged", did.Merged, "made", did.Written,
 				"bytes", did.Bytes, "gone", did.Skipped, "took", time.Since(began))

@@ -18,6 +18,7 @@ type metrics struct {
 	commits                                       *prometheus.CounterVec
 	compacted                                     *prometheus.CounterVec
 	propertiesLeftOut                             *prometheus.CounterVec
+	unreadable                                    *prometheus.GaugeVec
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -44,6 +45,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		cutRows:       histogram("cut_rows", "Rows of a cut: events and client changes.", 10, "shard"),
 		commitSeconds: histogram("commit_seconds", "Duration of one commit to one table, successful or not.", 0.002, "table"),
 		commits:       counter("commits_total", "Cuts by outcome of their commit to a table: committed, already_applied (the table was at the end of the cut already), conflict (another owner has moved the shard) or unknown.", "table", "outcome"),
+		unreadable:    gauge("unreadable_files", "Data files that the last compaction could not read, 1 for each, at most 20 a table.", "table", "file"),
 		compacted:     counter("compacted_files_total", "Data files that compaction has replaced with larger ones.", "table"),
 	}
 	m.propertiesLeftOut = counter("client_properties_left_out_total",
@@ -53,7 +55,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	}
 	for _, c := range []prometheus.Collector{
 		m.lag, m.logTimeAge, m.records, m.cuts, m.restarts, m.retries, m.cutSeconds, m.cutWaited, m.cutRows,
-		m.commitSeconds, m.commits, m.compacted, m.propertiesLeftOut,
+		m.commitSeconds, m.commits, m.compacted, m.propertiesLeftOut, m.unreadable,
 	} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
@@ -80,6 +82,15 @@ func (m *metrics) deleteShard(shard int32) {
 	name := strconv.Itoa(int(shard))
 	m.lag.DeleteLabelValues(name)
 	m.logTimeAge.DeleteLabelValues(name)
+}
+
+// observeUnreadable shows the data files that the last compaction of t could not read,
+// and no longer those of the one before.
+func (m *metrics) observeUnreadable(t lake.Table, paths []string) {
+	m.unreadable.DeletePartialMatch(prometheus.Labels{"table": string(t)})
+	for _, path := range paths {
+		m.unreadable.WithLabelValues(string(t), path).Set(1)
+	}
 }
 
 func (m *shardMetrics) observeGathered(s *lake.ShardState, end int64) {

@@ -62,9 +62,27 @@ func (l *Lake) fileBatches(ctx context.Context, t Table, file DataFile, n int) i
 			return
 		}
 		s.bytes = max(64<<10, mergeBytes/int64(n))
-		s.run(ctx, []DataFile{file}, yield)
+		s.run(ctx, []DataFile{file}, func(batch arrow.Record, err error) bool {
+			if err != nil && ctx.Err() == nil {
+				err = &FileError{Path: file.Path, Err: err}
+			}
+			return yield(batch, err)
+		})
 	}
 }
+
+// FileError is returned by Merge for a data file that cannot be read. The other files
+// may be merged without it.
+type FileError struct {
+	Path string
+	Err  error
+}
+
+// Error implements error. The text of Err names the file already.
+func (e *FileError) Error() string { return e.Err.Error() }
+
+// Unwrap returns why the file cannot be read.
+func (e *FileError) Unwrap() error { return e.Err }
 
 // sortedInputs returns the rows of each file, in the order of the file.
 func sortedInputs[R any](ctx context.Context, l *Lake, t Table, files []DataFile, bind func(arrow.Record) func(int, *R) error) []iter.Seq2[*R, error] {

@@ -134,8 +134,13 @@ func TestDecodeRefusesDamage(t *testing.T) {
 		}
 	}
 	check("empty", "kind 0 is unknown", nil)
-	check("cut short", "damaged at byte", record[:len(record)-1])
-	check("text", "damaged at byte", []byte("hello"))
+	check("cut short", "it ends in the middle of a field", record[:len(record)-1])
+	check("text", "a wire type is unknown", []byte("oops"))
+	check("field 0", "a field number is not valid", []byte{0, 0})
+	check("long number", "a number is too long", append([]byte{8}, bytes.Repeat([]byte{0xff}, 11)...))
+	check("wire type 6", "a wire type is unknown", []byte{14, 0})
+	check("end of a group", "a group ends that has not begun", []byte{12})
+	check("deep groups", "groups are nested too deep", bytes.Repeat([]byte{11}, 20_000))
 	check("not UTF-8", "field 5 is not UTF-8", bytes.Replace(record, []byte("exception"), []byte("exc\xffption"), 1))
 	check("exception not UTF-8", "field 21 is not UTF-8", bytes.Replace(record, []byte("fix typos"), []byte("fix\xfftypos"), 1))
 }

@@ -38,8 +38,8 @@ func (k Kind) Change(e *schemas.Event) schemas.Change {
 
 // Decode decodes the value of a record into `into` and overwrites it. The strings
 // and byte slices of the event alias value and stay valid as long as value is not
-// modified. An error means that the record can never be stored; its text becomes the
-// reason of the dead letter. Decode skips fields that a later version added. A change
+// modified. An error means that the record can never be stored; its text, of a
+// fixed set of our own words, becomes the reason of the dead letter. Decode skips fields that a later version added. A change
 // uses fields of the event; Kind.Change extracts it.
 //
 // The decoder is written by hand because the generated one allocates a message and a
@@ -216,7 +216,7 @@ func forEachField(b []byte, set func(protowire.Number, field) error) error {
 	for rest := b; len(rest) > 0; {
 		num, wire, n := protowire.ConsumeTag(rest)
 		if n < 0 {
-			return damagedError(b, rest, n)
+			return damagedError(n)
 		}
 		rest = rest[n:]
 		f := field{wire: wire}
@@ -231,7 +231,7 @@ func forEachField(b []byte, set func(protowire.Number, field) error) error {
 			n = protowire.ConsumeFieldValue(num, wire, rest)
 		}
 		if n < 0 {
-			return damagedError(b, rest, n)
+			return damagedError(n)
 		}
 		rest = rest[n:]
 		if err := set(num, f); err != nil {
@@ -241,8 +241,27 @@ func forEachField(b []byte, set func(protowire.Number, field) error) error {
 	return nil
 }
 
-func damagedError(whole, rest []byte, code int) error {
-	return fmt.Errorf("record is damaged at byte %d: %w", len(whole)-len(rest), protowire.ParseError(code))
+// damages says in words of our own what protowire found, by the negative of its code.
+// Those of the library differ between builds (it varies its spaces on purpose), and
+// with the place of the damage hardly two records would have one reason.
+var damages = [...]error{
+	1: errors.New("record is damaged: it ends in the middle of a field"),
+	2: errors.New("record is damaged: a field number is not valid"),
+	3: errors.New("record is damaged: a number is too long"),
+	4: errors.New("record is damaged: a wire type is unknown"),
+	5: errors.New("record is damaged: a group ends that has not begun"),
+	6: errors.New("record is damaged: groups are nested too deep"),
+}
+
+// errDamaged is the reason of a code that damages does not know.
+var errDamaged = errors.New("record is damaged")
+
+// damagedError returns the reason of a negative length that protowire has returned.
+func damagedError(code int) error {
+	if i := -code; i > 0 && i < len(damages) {
+		return damages[i]
+	}
+	return errDamaged
 }
 
 // Reasons why a record that is valid protobuf cannot be stored.

@@ -39,7 +39,12 @@ type account struct {
 	Token    string `json:"token"`
 	Email    string `json:"email"`
 	Password string `json:"password"`
+
+	MoreKeys [][2]string `json:"more_keys"` // keys and secrets of more data sources; the attacker's alone
 }
+
+// moreKeys is how many more data sources the attacker has.
+const moreKeys = 8
 
 // sampleDays and sampleEvents are the size of the history that each account has.
 const (
@@ -140,6 +145,16 @@ func (acc *account) create(ctx context.Context, weir, dir, name string) error {
 		acc.ID, acc.Product = got["account_id"], orElse(got["product_id"], acc.Product)
 	}
 	acc.Key, acc.Secret, acc.Token = got["key"], got["secret"], got["token"]
+	for i := range moreKeys {
+		if name != "attacker" {
+			break
+		}
+		var more map[string]string
+		if err := admin(&more, "", "source", "create", "--product", acc.Product, "--name", fmt.Sprint(name, i)); err != nil {
+			return err
+		}
+		acc.MoreKeys = append(acc.MoreKeys, [2]string{more["key"], more["secret"]})
+	}
 	return nil
 }
 
