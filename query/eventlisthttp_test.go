@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"weir/schemas"
-	"weir/schemas/clientaddr"
 	"weir/schemas/registry"
 	"weir/schemas/values"
 )
@@ -59,16 +58,23 @@ func TestCredentials(t *testing.T) {
 // TestWrongPasswordsAreThrottled: a client that sends many wrong passwords must
 // wait, and no other client must.
 func TestWrongPasswordsAreThrottled(t *testing.T) {
-	b := newPasswords(nil, clientaddr.Proxies{})
-	ann, bob := [32]byte{1}, [32]byte{2}
-	for range attemptBurst {
-		if !b.mayTry(ann) {
-			t.Fatal("throttled too soon")
-		}
-		b.countWrong(ann)
+	w := newListWorld(t, Config{Logins: LoginLimits{Tries: 2}})
+	if _, err := w.deps.Registry.CreateUser(t.Context(), registry.User{Account: w.account, Email: "ann@example.org"}, listPassword); err != nil {
+		t.Fatal(err)
 	}
-	if b.mayTry(ann) || !b.mayTry(bob) {
-		t.Error("ann is not throttled, or bob is")
+	for i, c := range []struct {
+		email, password string
+		want            int
+	}{
+		{"ann@example.org", "wrong", 401},
+		{"ann@example.org", "wrong", 401},
+		{"ann@example.org", listPassword, 429},
+		{"bob@example.org", "wrong", 401},
+	} {
+		rec := w.post(eventsPath, basic(c.email, c.password), everything().body())
+		if rec.Code != c.want || (rec.Header().Get("Retry-After") == "12") != (c.want == 429) {
+			t.Errorf("request %d, %s: %d %v, want %d", i, c.email, rec.Code, rec.Header(), c.want)
+		}
 	}
 }
 

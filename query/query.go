@@ -50,6 +50,7 @@ import (
 
 	"weir/query/cost"
 	"weir/query/export"
+	"weir/query/logins"
 	"weir/query/view"
 	"weir/schemas/clientaddr"
 	"weir/schemas/lake"
@@ -65,11 +66,15 @@ const DefaultLookback = 8760 * time.Hour
 // CostLimits bound what one question may cost; see package cost.
 type CostLimits = cost.Limits
 
+// LoginLimits bound guesses of passwords and their cost; see package logins.
+type LoginLimits = logins.Config
+
 // Config says how questions are answered. The zero value works.
 type Config struct {
 	Lookback    time.Duration // how far back the day of startDate of the Events API may lie; 0 is no limit, DefaultLookback is as published
 	ReachWait   time.Duration // how long a question waits for a watermark that is not reached yet; 0 means 2s
 	Cost        CostLimits    // what one question may cost
+	Logins      LoginLimits   // how much may be guessed, and how long a login waits
 	MaxScans    int           // questions that scan at once; 0 means 16, more wait for ScanWait
 	MaxAnswers  int           // answers that scan or wait for their client to read; 0 means 2·MaxScans
 	ScanWait    time.Duration // how long a question waits for a scan, or a download for a build, before 503; 0 means 10s
@@ -176,7 +181,10 @@ func newService(cfg Config, deps Deps, bucket export.Bucket) (*Service, error) {
 		cost: cfg.Cost.WithDefaults(), views: s.views,
 		limits: limits{maxBody: cfg.MaxBody, writeStall: cfg.WriteStall, readRate: cfg.ReadRate, slow: m.slow},
 	}
-	passwords := newPasswords(deps.Registry, cfg.Proxies)
+	passwords, err := newPasswords(cfg, deps)
+	if err != nil {
+		return nil, err
+	}
 	tokens := credentials{registry: deps.Registry, passwords: passwords}
 	s.router = &router{limits: respond.limits, log: deps.Log, metrics: m}
 	s.userEvents = userEventsAPI{responder: respond, registry: deps.Registry, credentials: tokens, cors: listCORS(cfg.AllowedOrigins)}

@@ -126,7 +126,7 @@ func formatAnswer(out *httptest.ResponseRecorder) string {
 }
 
 func mask(text string) string {
-	text = regexp.MustCompile(`(RUI-[A-Za-z-]+)=[^;]+`).ReplaceAllString(text, "$1=RANDOM")
+	text = regexp.MustCompile(`(RUI-[A-Za-z-]+|Weir-Device)=[^;]+`).ReplaceAllString(text, "$1=RANDOM")
 	text = regexp.MustCompile(`(acc|usr)_[a-z2-7]{26}`).ReplaceAllString(text, "${1}_RANDOM")
 	return regexp.MustCompile(`/[A-Z2-7]{26}/`).ReplaceAllString(text, "/RANDOM/")
 }

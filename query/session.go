@@ -133,6 +133,7 @@ func (s *sessions) login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return loginError(err)
 	}
+	s.setDevice(w, r, *body.UserName)
 	return s.beginSession(w, r, principal)
 }
 

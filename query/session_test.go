@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"crypto/tls"
 	"net/http"
 	"net/http/httptest"
@@ -24,14 +25,14 @@ func TestLoginIsThrottled(t *testing.T) {
 			w.Handler().ServeHTTP(out, r)
 			return out
 		}
-		for range attemptBurst {
+		for range 10 {
 			if out := login("guess", "192.0.2.1"); out.Code != http.StatusUnauthorized {
 				t.Fatalf("guess: %d %s", out.Code, out.Body)
 			}
 		}
 		out := login(worldPassword, "192.0.2.1")
 		if out.Code != http.StatusTooManyRequests || out.Header().Get("Retry-After") == "" {
-			t.Errorf("after %d guesses: %d, Retry-After %q", attemptBurst, out.Code, out.Header().Get("Retry-After"))
+			t.Errorf("after 10 guesses: %d, Retry-After %q", out.Code, out.Header().Get("Retry-After"))
 		}
 		if !strings.Contains(out.Body.String(), `"status":"AUTH ERROR"`) {
 			t.Errorf("body = %s", out.Body)
@@ -59,7 +60,7 @@ func TestLoginsBehindProxies(t *testing.T) {
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil)
 		r.Header.Set("X-Forwarded-For", c.forwarded)
-		if got := newPasswords(nil, trusted(t, c.trusted...)).clientAddr(r); got.String() != c.want {
+		if got := clientaddr.Group(trusted(t, c.trusted...).Client(r)); got.String() != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
 	}
@@ -95,11 +96,12 @@ func TestCookies(t *testing.T) {
 			out := httptest.NewRecorder()
 			w.Handler().ServeHTTP(out, r)
 			cookies := out.Result().Cookies()
-			if len(cookies) != 2 {
+			if len(cookies) != 3 {
 				t.Fatalf("%d: cookies = %v", out.Code, cookies)
 			}
 			for _, k := range cookies {
-				if k.Secure != c.secure || k.Path != "/" || k.SameSite != http.SameSiteLaxMode || k.HttpOnly != (k.Name == cookieSession) {
+				path := map[string]string{cookieDevice: "/v3/auth"}[k.Name]
+				if k.Secure != c.secure || k.Path != cmp.Or(path, "/") || k.SameSite != http.SameSiteLaxMode || k.HttpOnly != (k.Name != cookieCsrf) {
 					t.Errorf("cookie = %v, want secure %v", k, c.secure)
 				}
 			}

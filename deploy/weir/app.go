@@ -279,6 +279,9 @@ func (a *app) buildQuery(context.Context) error {
 		Cost: query.CostLimits{
 			Counts: c.MaxCounts, Series: c.MaxSeries, AnswerBytes: int64(c.MaxAnswer), Conditions: c.MaxConditions, PatternBytes: c.MaxPattern,
 		},
+		Logins: query.LoginLimits{
+			Tries: c.LoginTries, TriesName: c.LoginTriesName, TriesAddress: c.LoginTriesAddress, Wait: c.LoginWait, Waiting: c.LoginWaiting,
+		},
 		ReportBytes: int64(c.ReportBytes), WriteStall: c.WriteStall, DownloadTTL: c.DownloadTTL, PublicEndpoint: c.PublicEndpoint,
 		DirectLinks:    a.cfg.S3.Endpoint == "", // clients reach AWS themselves, so no proxy is mounted
 		AllowedOrigins: c.AllowedOrigins,

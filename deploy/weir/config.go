@@ -212,6 +212,12 @@ type queryConfig struct {
 	Builds         int           `key:"builds" default:"2" help:"download files that are built at the same time"`
 	DeflateLevel   int           `key:"deflate_level" default:"1" help:"compression of download files; 1 is fast, 9 is small"`
 	CloseEvery     time.Duration `key:"close_every" default:"1m" help:"how often to check for days that have closed"`
+
+	LoginTries        int           `key:"login_tries" default:"10" help:"wrong passwords for one user name from one address, or from one device that it logged in from; one more every 12 s, else 429"`
+	LoginTriesName    int           `key:"login_tries_name" default:"50" help:"wrong passwords for one user name from all addresses that it did not log in from before; one more every 12 s, else 429"`
+	LoginTriesAddress int           `key:"login_tries_address" default:"100" help:"wrong passwords from one address for all user names that did not log in from it before; one more every 6 s, else 429"`
+	LoginWait         time.Duration `key:"login_wait" default:"5s" help:"how long a login waits for its password to be hashed, two at a time, before it gets 503"`
+	LoginWaiting      int           `key:"login_waiting" default:"256" help:"logins that wait for that, a quarter of them from one address; more get 503"`
 }
 
 // load reads the settings from args, variables and the file, and the flags of
@@ -317,7 +323,10 @@ func (c *Config) validate() error {
 		"query.max_counts": c.Query.MaxCounts, "query.max_series": c.Query.MaxSeries, "query.max_answer_bytes": int64(c.Query.MaxAnswer),
 		"query.max_conditions": c.Query.MaxConditions, "query.max_pattern_bytes": c.Query.MaxPattern, "query.max_pattern_size": c.Query.MaxProgram,
 		"query.max_match_time": int64(c.Query.MaxMatchTime),
-		"query.builds":         int64(c.Query.Builds), "http.max_header_bytes": int64(c.HTTP.MaxHeaderBytes),
+		"query.login_tries":    int64(c.Query.LoginTries), "query.login_tries_name": int64(c.Query.LoginTriesName),
+		"query.login_tries_address": int64(c.Query.LoginTriesAddress), "query.login_wait": int64(c.Query.LoginWait),
+		"query.login_waiting": int64(c.Query.LoginWaiting),
+		"query.builds":        int64(c.Query.Builds), "http.max_header_bytes": int64(c.HTTP.MaxHeaderBytes),
 		"http.min_rate": int64(c.HTTP.MinRate), "http.rate_grace": int64(c.HTTP.RateGrace), "http.max_requests": int64(c.HTTP.MaxRequests), "http.max_age": int64(c.HTTP.MaxAge),
 		"embedded.login_timeout": int64(c.Embedded.LoginTimeout), "embedded.max_logins": int64(c.Embedded.MaxLogins),
 		"processor.commit_timeout": int64(c.Processor.CommitTimeout), "processor.max_cut_wait": int64(c.Processor.MaxCutWait),

@@ -21,9 +21,11 @@ const (
 	argonThreads = 4
 	argonSalt    = 16 // bytes
 	argonKey     = 32 // bytes
-	maxPasswords = 2  // hashes computed at once
 	maxPassword  = 1024
 )
+
+// PasswordHashes is how many are computed at once; the next wait.
+const PasswordHashes = 2
 
 // unmatchablePassword is compared when no user has the email, so that the response
 // takes the same time. No password hashes to its zeroes.
@@ -68,7 +70,7 @@ func (r *Registry) matchPassword(ctx context.Context, stored, password string) (
 	return subtle.ConstantTimeCompare(key, a.key) == 1, nil
 }
 
-// derive computes the key after waiting for one of the maxPasswords slots.
+// derive computes the key after waiting for one of the PasswordHashes slots.
 func (r *Registry) derive(ctx context.Context, a argon, password string) ([]byte, error) {
 	select {
 	case r.passwords <- struct{}{}:

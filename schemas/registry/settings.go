@@ -32,6 +32,16 @@ func (r *Registry) SettingOnce(ctx context.Context, key, value string) (string, 
 	return r.Setting(ctx, key)
 }
 
+// SecretOnce returns the secret that is kept under key, the same in all processes. The
+// first call makes it.
+func SecretOnce(ctx context.Context, r *Registry, key string) (string, error) {
+	secret, err := r.Setting(ctx, key)
+	if errors.Is(err, ErrNotFound) {
+		return r.SettingOnce(ctx, key, newSecret())
+	}
+	return secret, err
+}
+
 // TopicLayout returns the recorded layout of the events topic; "" if there is none.
 func (r *Registry) TopicLayout(ctx context.Context) (string, error) {
 	layout, err := r.Setting(ctx, topicLayout)

@@ -44,7 +44,7 @@ func (r *Registry) CreateUser(ctx context.Context, u User, password string) (Use
 
 // AuthenticateUser returns the principal with this email and password, or
 // ErrUnauthorized. It is slow on purpose, takes the same time for an unknown email, and
-// runs at most maxPasswords times at once; the caller must throttle attempts.
+// runs at most PasswordHashes times at once; the caller must throttle attempts.
 func (r *Registry) AuthenticateUser(ctx context.Context, email, password string) (Principal, error) {
 	var id, hash string
 	err := r.db.QueryRowContext(ctx, `SELECT u.id, u.password_hash FROM users u JOIN accounts a ON a.id = u.account_id
