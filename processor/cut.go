@@ -46,6 +46,6 @@ func (g *gatherer) seal(now time.Time) *sealedCut {
 func minus(a, b lake.Counters) lake.Counters {
 	return lake.Counters{
 		Stored: a.Stored - b.Stored, Changes: a.Changes - b.Changes, Duplicates: a.Duplicates - b.Duplicates, Dead: a.Dead - b.Dead,
-		Control: a.Control - b.Control, Lost: a.Lost - b.Lost,
+		Control: a.Control - b.Control, Lost: a.Lost - b.Lost, Holes: a.Holes - b.Holes,
 	}
 }

@@ -24,7 +24,7 @@ import (
 const maxClockLead = 5 * time.Minute
 
 // gatherer classifies every record of one shard, in order: stored, duplicate, dead
-// or control. It belongs to the shard's worker. Its result is a function of the
+// or control; what is missing between them is lost or a hole. It belongs to the shard's worker. Its result is a function of the
 // log from state.Next on, of the rows in the lake, and of the clock that log time
 // is limited by. So another owner that starts at the same offset comes to the
 // same rows.
@@ -180,15 +180,16 @@ func (g *gatherer) deadLetter(r *kgo.Record, offset int64, reason error) error {
 }
 
 // skipTo moves to an offset over offsets that have no record. Below lostBelow they
-// were lost, as an operator accepted; above they are counted as control records,
-// such as the markers that Kafka writes itself.
+// were lost, as an operator accepted; above they are holes. Weir's producers leave none
+// and are not transactional, so a hole is a record that somebody deleted, and counts
+// by itself: taken for control records, as ticks are, nobody would ever see it.
 func (g *gatherer) skipTo(to int64) {
 	if to <= g.state.Next {
 		return
 	}
 	c, lostTo := &g.state.Counters, min(max(g.lostBelow, g.state.Next), to)
 	c.Lost += lostTo - g.state.Next
-	c.Control += to - lostTo
+	c.Holes += to - lostTo
 	// Where dead_letters or client_changes already holds such an offset, its verdict
 	// is known although its record is gone.
 	for _, passed := range []struct {
@@ -202,7 +203,7 @@ func (g *gatherer) skipTo(to int64) {
 			case offset < lostTo:
 				c.Lost--
 			default:
-				c.Control--
+				c.Holes--
 			}
 			for _, count := range passed.counts {
 				*count++

@@ -57,7 +57,7 @@ func TestGatherVerdicts(t *testing.T) {
 		t.Fatalf("gather = %d, %v; want all 7", n, err)
 	}
 	c := g.seal(noon)
-	want := lake.Counters{Stored: 4, Duplicates: 1, Dead: 1, Control: 4}
+	want := lake.Counters{Stored: 4, Duplicates: 1, Dead: 1, Control: 1, Holes: 3}
 	if c.to.Counters != want || c.to.Next != 10 || want.Sum() != 10 {
 		t.Errorf("counters = %+v at %d, want %+v at 10", c.to.Counters, c.to.Next, want)
 	}
@@ -137,7 +137,7 @@ func TestGapAcrossCutLimit(t *testing.T) {
 		t.Fatalf("gather = %d, %v; want 1", n, err)
 	}
 	c = g.seal(noon)
-	if want := (lake.Counters{Lost: 2, Control: 2, Stored: 1}); c.counts != want || c.to.Next != 8 || c.to.Counters.Sum() != 8 {
+	if want := (lake.Counters{Lost: 2, Holes: 2, Stored: 1}); c.counts != want || c.to.Next != 8 || c.to.Counters.Sum() != 8 {
 		t.Errorf("past the cut limit: %+v at %d, want %+v at 8", c.counts, c.to.Next, want)
 	}
 	release(c.rows)

@@ -36,7 +36,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		lag:           gauge("lag_records", "Records of a shard that are in the log but not gathered yet.", "shard"),
 		logTimeAge:    gauge("log_time_age_seconds", "How far the log time of a shard was behind the clock when its records were last gathered.", "shard"),
-		records:       counter("records_total", "Records by verdict (stored, duplicate, dead, control or lost), counted when their cut is committed.", "shard", "verdict"),
+		records:       counter("records_total", "Records by verdict (stored, duplicate, dead, control, lost or hole: a record that is missing in the log), counted when their cut is committed.", "shard", "verdict"),
 		cuts:          counter("cuts_total", "Cuts by outcome: committed to all tables, or dropped to be gathered again.", "shard", "outcome"),
 		restarts:      counter("shard_restarts_total", "How often a shard was taken over again after an error or a conflict.", "shard"),
 		retries:       counter("cut_retries_total", "How often writing or committing a cut was retried.", "shard"),
@@ -112,7 +112,7 @@ func (m *shardMetrics) observeCut(c *sealedCut, r cutResult) {
 	m.propertiesLeftOut.WithLabelValues(m.name).Add(float64(c.propertiesLeftOut))
 	for verdict, n := range map[string]int64{
 		"stored": c.counts.Stored, "duplicate": c.counts.Duplicates, "dead": c.counts.Dead,
-		"control": c.counts.Control, "lost": c.counts.Lost,
+		"control": c.counts.Control, "lost": c.counts.Lost, "hole": c.counts.Holes,
 	} {
 		m.records.WithLabelValues(m.name, verdict).Add(float64(n))
 	}

@@ -309,9 +309,12 @@ func (a *assignment) finishCut(ctx context.Context, r cutResult) error {
 		return fmt.Errorf("cut %s of shard %d from %d to %d: %w", c.id, c.shard, c.from, c.to.Next, r.err)
 	}
 	a.buffer.dropCommitted()
+	if c.counts.Holes > 0 {
+		a.log.ErrorContext(ctx, "records are missing in the log, the balance does not close until that is accepted", "missing", c.counts.Holes, "from", c.from, "to", c.to.Next)
+	}
 	a.log.InfoContext(ctx, "cut committed", "cut", c.id, "from", c.from, "to", c.to.Next,
 		"stored", c.counts.Stored, "changes", c.counts.Changes, "duplicates", c.counts.Duplicates, "dead", c.counts.Dead, "control", c.counts.Control,
-		"lost", c.counts.Lost, "waited", c.sealedAt.Sub(c.openedAt), "took", r.took)
+		"lost", c.counts.Lost, "holes", c.counts.Holes, "waited", c.sealedAt.Sub(c.openedAt), "took", r.took)
 	return nil
 }
 

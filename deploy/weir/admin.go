@@ -60,7 +60,11 @@ type productIDs []int64
 // adminTasks are the commands of `weir admin` that work on the lake and not on
 // the registry.
 func adminTasks() []command {
-	return []command{{"compact", "merge small data files", helpCompact, runCompact}}
+	return []command{
+		{"compact", "merge small data files", helpCompact, runCompact},
+		{"trim", "delete from the log what the lake has", helpTrim, runTrim},
+		{"accept-holes", "accept that records are missing in the log", helpAcceptHoles, runAcceptHoles},
+	}
 }
 
 // runAdmin runs one command on the registry. It needs no server: with or without

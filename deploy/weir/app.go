@@ -197,6 +197,13 @@ func (a *app) ensureTopic(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("prepare the topic: %w", err)
 	}
+	warnings, err := topic.CheckRetention(ctx, client)
+	if err != nil {
+		return fmt.Errorf("check the topic: %w", err)
+	}
+	for _, w := range warnings {
+		a.log.WarnContext(ctx, "topic may lose records", "why", w)
+	}
 	return nil
 }
 

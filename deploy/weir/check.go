@@ -21,8 +21,11 @@ import (
 const helpCheck = `usage: weir check [--data DIR] [--json] [--deep] [--SETTING VALUE]...
 
 Prints, for every shard, whether each offset of the log is accounted for in the
-lake: committed − first = stored + duplicates + dead + control + lost.
-in_flight is what the log has and the lake does not have yet.
+lake: committed − first = stored + duplicates + dead + control + lost + holes.
+in_flight is what the log has and the lake does not have yet. A hole is a record
+that is missing between others in the log: it is accounted for once an operator
+has accepted it (weir admin accept-holes). All offsets are those of the lake;
+weir admin trim --dry-run prints those of the log.
 
 Works while a server runs, on a stopped folder (then it starts the embedded
 parts itself), and on a cluster (--database.url, --kafka.brokers,
@@ -57,6 +60,9 @@ type shardBalance struct {
 	Dead       int64  `json:"dead"`
 	Control    int64  `json:"control"`
 	Lost       int64  `json:"lost"`
+	Holes      int64  `json:"holes"`          // records that are missing between others in the log
+	Accepted   int64  `json:"accepted_holes"` // how many of them an operator has accepted
+	Base       int64  `json:"base"`           // offset of the lake minus offset of the log
 	Erased     int64  `json:"erased"`
 	InFlight   int64  `json:"in_flight"`
 	Closes     bool   `json:"closes"`
@@ -133,7 +139,11 @@ func audit(ctx context.Context, cfg Config, reg *registry.Registry, store storag
 		return balance{}, err
 	}
 	defer client.Close()
-	return auditor{lake: store.lake, layout: layout, admin: kadm.NewClient(client), log: log}.audit(ctx, deep)
+	accepted, err := registry.AcceptedHoles(ctx, reg)
+	if err != nil {
+		return balance{}, err
+	}
+	return auditor{lake: store.lake, layout: layout, accepted: accepted, admin: kadm.NewClient(client), log: log}.audit(ctx, deep)
 }
 
 // write prints the balance as JSON or as a table.
@@ -142,10 +152,10 @@ func (b balance) write(w io.Writer, asJSON bool) error {
 		return json.NewEncoder(w).Encode(b)
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight) // errors are returned by Flush
-	_, _ = fmt.Fprintln(t, "shard\tfirst\tcommitted\tend\tin flight\tstored\tchanges\tduplicates\tdead\tcontrol\tlost\terased\tcloses\t")
+	_, _ = fmt.Fprintln(t, "shard\tfirst\tcommitted\tend\tin flight\tstored\tchanges\tduplicates\tdead\tcontrol\tlost\tholes\terased\tcloses\t")
 	for _, s := range b.Shards {
-		_, _ = fmt.Fprintf(t, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%t\t%s\n", s.Shard, s.First, s.Committed, s.End,
-			s.InFlight, s.Stored, s.Changes, s.Duplicates, s.Dead, s.Control, s.Lost, s.Erased, s.Closes, s.Why)
+		_, _ = fmt.Fprintf(t, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%t\t%s\n", s.Shard, s.First, s.Committed, s.End,
+			s.InFlight, s.Stored, s.Changes, s.Duplicates, s.Dead, s.Control, s.Lost, s.Holes, s.Erased, s.Closes, s.Why)
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -160,6 +170,8 @@ type auditor struct {
 	layout topic.Layout
 	admin  *kadm.Client
 	log    *slog.Logger
+
+	accepted map[int32]int64 // by shard, holes that an operator has accepted
 }
 
 // audit computes the balance of every shard. It reads the lake before the log, so
@@ -209,11 +221,16 @@ func (a auditor) auditShard(shard int32, state lake.ShardState, started bool, st
 	c := state.Counters
 	s := shardBalance{
 		Shard: shard, First: state.First, Committed: state.Next, End: end, InFlight: end - state.Next,
-		Stored: c.Stored, Changes: c.Changes, Duplicates: c.Duplicates, Dead: c.Dead, Control: c.Control, Lost: c.Lost, Erased: c.Erased,
+		Stored: c.Stored, Changes: c.Changes, Duplicates: c.Duplicates, Dead: c.Dead, Control: c.Control, Lost: c.Lost, Holes: c.Holes, Erased: c.Erased,
+		Accepted: a.accepted[shard], Base: state.Position.Base,
 		Closes: true,
 	}
 	if moved := state.Next - state.First; c.Sum() != moved {
 		s.addProblem("%d offsets are committed and %d accounted for", moved, c.Sum())
+	}
+	if c.Holes > s.Accepted {
+		s.addProblem("%d records are missing between others in the log, %d of them accepted: find out who deletes records, "+
+			"then weir admin accept-holes --shard %d --count %d", c.Holes, s.Accepted, shard, c.Holes)
 	}
 	if !started {
 		return s
@@ -235,8 +252,14 @@ func (a *app) serveBalance(w http.ResponseWriter, r *http.Request) {
 	client, err := a.kafka()
 	if err == nil {
 		defer client.Close()
+		var accepted map[int32]int64
+		if accepted, err = registry.AcceptedHoles(r.Context(), a.registry); err != nil {
+			a.log.ErrorContext(r.Context(), "check failed, /check answered 500", "err", err)
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
 		var b balance
-		b, err = auditor{lake: a.lake, layout: a.layout, admin: kadm.NewClient(client), log: a.log}.audit(r.Context(), r.FormValue("deep") == "1")
+		b, err = auditor{lake: a.lake, layout: a.layout, accepted: accepted, admin: kadm.NewClient(client), log: a.log}.audit(r.Context(), r.FormValue("deep") == "1")
 		if err == nil {
 			w.Header().Set("Content-Type", "application/json")
 			if !b.Closes {

@@ -71,6 +71,12 @@ func Ensure(ctx context.Context, cl *kgo.Client, store LayoutStore, opts Options
 	return recorded, verifyLayout(recorded, found, opts)
 }
 
+// Recorded returns the layout that was recorded when the topic was made; the zero Layout
+// if there is none.
+func Recorded(ctx context.Context, store LayoutStore) (Layout, error) {
+	return loadRecorded(ctx, store)
+}
+
 // loadRecorded returns the recorded layout; the zero Layout if there is none.
 func loadRecorded(ctx context.Context, store LayoutStore) (Layout, error) {
 	text, err := store.TopicLayout(ctx)

@@ -114,3 +114,38 @@ func TestEnsureTogether(t *testing.T) {
 		}
 	})
 }
+
+// TestCheckRetention sets what deletes records of the topic, as an operator may.
+func TestCheckRetention(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cl := t.Context(), broker(t)
+		if _, err := Ensure(ctx, cl, new(memory), Options{}); err != nil {
+			t.Fatal(err)
+		}
+		set := func(key, value string) {
+			t.Helper()
+			done, err := kadm.NewClient(cl).AlterTopicConfigs(ctx, []kadm.AlterConfig{{Name: key, Value: &value}}, Name)
+			if err == nil {
+				_, err = done.On(Name, func(r *kadm.AlterConfigsResponse) error { return r.Err })
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if warnings, err := CheckRetention(ctx, cl); len(warnings) != 0 || err != nil {
+			t.Errorf("a new topic: %v, %v; want nothing", warnings, err)
+		}
+		set("retention.ms", "604800000")
+		set("retention.bytes", "1000")
+		warnings, err := CheckRetention(ctx, cl)
+		if err != nil || len(warnings) != 2 || !strings.Contains(strings.Join(warnings, " "), "set retention.ms=-1") {
+			t.Errorf("finite retention: %v, %v; want a warning for each setting", warnings, err)
+		}
+		for _, policy := range []string{"compact", "delete,compact"} {
+			set("cleanup.policy", policy)
+			if _, err := CheckRetention(ctx, cl); !errors.Is(err, ErrLayout) || !strings.Contains(err.Error(), "cleanup.policy=delete") {
+				t.Errorf("cleanup.policy=%s: %v, want %v", policy, err, ErrLayout)
+			}
+		}
+	})
+}
