@@ -68,6 +68,7 @@ func newNeighbour(ctx context.Context, w *world, rate int) (*neighbour, error) {
 			_, err := answer(query, acc.request(ctx, http.MethodPost, w.URL+"/v3/reporting/generic/dateRange/"+acc.Product, question))
 			return err
 		}},
+		{"fresh", time.Second, func(ctx context.Context) error { return fresh(ctx, query, acc, w.URL) }},
 		{"login", 500 * time.Millisecond, func(ctx context.Context) error {
 			return acc.login(ctx, newClient(1, from(neighbourAddr)), w.URL)
 		}},
