@@ -1,7 +1,9 @@
 package query
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -10,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"weir/query/report"
 	"weir/query/view"
 	"weir/schemas"
 	"weir/schemas/columns"
@@ -18,10 +21,8 @@ import (
 	"weir/schemas/rollup"
 )
 
-const (
-	maxListedEvents = 100_000 // different events of a product that are listed
-	maxUpdates      = 1000    // events or license keys that one request changes
-)
+// maxUpdates is how many events or license keys one request changes.
+const maxUpdates = 1000
 
 // eventTracking answers for the events of a product: which there are, and how
 // each is collected.
@@ -50,7 +51,7 @@ func (et eventTracking) list(w http.ResponseWriter, r *http.Request, q productQu
 	return et.answerFromView(w, r, q.product.Account, func(ctx context.Context) (*view.View, error) {
 		return et.views.PlanRollups(ctx, q.product.ID, q.watermark, rollup.WantFirst, lake.EventDays)
 	}, func(ctx context.Context, v *view.View) (any, error) {
-		seen, err := firstSeenTimes(ctx, v, q.product.ID, maxListedEvents)
+		seen, others, err := firstSeenTimes(ctx, v, q.product.ID, et.cost.EventNames)
 		if err != nil {
 			return nil, err
 		}
@@ -58,35 +59,44 @@ func (et eventTracking) list(w http.ResponseWriter, r *http.Request, q productQu
 		if err != nil {
 			return nil, err
 		}
-		return enveloped(trackedEvents(seen, flags)), nil
+		answer := trackedAnswer{envelope: enveloped(trackedEvents(seen, flags)), More: others}
+		if others {
+			et.manyEvents.Inc()
+		}
+		return answer, nil
 	})
 }
 
+// trackedAnswer is the published envelope, and whether there are more events
+// than it names.
+type trackedAnswer struct {
+	envelope[[]trackedCategory]
+	More bool `json:"moreEvents,omitzero"`
+}
+
 // firstSeenTimes returns when each event was first seen, in epoch milliseconds.
-// An empty category counts as no category.
-func firstSeenTimes(ctx context.Context, v *view.View, product int64, most int) (map[registry.EventName]int64, error) {
-	seen := map[registry.EventName]int64{}
+// An empty category counts as no category. Of more events than are named, those
+// that were seen first are, and the others are one: see report.OtherEvents.
+func firstSeenTimes(ctx context.Context, v *view.View, product int64, most int) (seen map[registry.EventName]int64, others bool, err error) {
+	first := report.NewFirstEvents(most)
 	for b, err := range v.EventBatches(ctx, columns.Filter{Products: []int64{product}}, rollup.WantFirst) {
-		if err != nil {
-			return nil, err
+		if err = cmp.Or(err, ctx.Err()); err != nil {
+			return nil, false, err
 		}
-		for i, first := range b.First {
-			e := registry.EventName{Name: b.Name.Values[b.Name.Codes[i]]}
-			if code := b.Category.Codes[i]; code >= 0 {
-				e.Category = b.Category.Values[code]
-				e.HasCategory = e.Category != ""
-			}
-			before, known := seen[e]
-			if known && before <= first || e.Name == schemas.SessionStart || e.Name == schemas.SessionStop {
-				continue
-			}
-			e.Category, e.Name = strings.Clone(e.Category), strings.Clone(e.Name) // their bytes are valid until the next batch only
-			if seen[e] = first; len(seen) > most {
-				return nil, badField("product_id", "has more than "+strconv.Itoa(most)+" different events, too many to list")
-			}
+		first.AddBatch(b)
+	}
+	named, other := first.Named()
+	if other != nil {
+		named = append(named, *other)
+	}
+	seen = make(map[registry.EventName]int64, len(named))
+	for _, e := range named {
+		name := registry.EventName{HasCategory: e.Category != "", Category: e.Category, Name: e.Name}
+		if before, known := seen[name]; !known || e.First < before { // a real event may be called as the others are
+			seen[name] = e.First
 		}
 	}
-	return seen, nil
+	return seen, other != nil, nil
 }
 
 // trackedEvents groups the events by category, in the order of EventName.Compare:
@@ -153,7 +163,11 @@ func (et eventTracking) update(w http.ResponseWriter, r *http.Request, q product
 		at[e] = i
 		updates[i] = registry.EventFlagsUpdate{Event: e, Basic: u.Basic, Advanced: u.Advanced}
 	}
-	if err := et.registry.UpdateEventFlags(r.Context(), q.product.ID, updates); err != nil {
+	err := et.registry.UpdateEventFlags(r.Context(), q.product.ID, updates, et.cost.EventNames)
+	if errors.Is(err, registry.ErrTooMany) {
+		return badField("eventUpdates", "would make more than "+strconv.Itoa(et.cost.EventNames)+" events that are not collected both ways (query.max_event_names)")
+	}
+	if err != nil {
 		return err
 	}
 	return et.writeAnswer(r.Context(), w, enveloped(struct {

@@ -13,6 +13,8 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 	refused  *prometheus.CounterVec
 	slow     prometheus.Counter
+
+	manyEvents prometheus.Counter
 }
 
 // newMetrics registers the figures with reg, unless that is nil.
@@ -31,11 +33,14 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		slow: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_query_slow_readers_total", Help: "Answers that were cut off because their client read too slowly, or not at all.",
 		}),
+		manyEvents: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_query_many_events_total", Help: "Answers that counted events together as <OTHER>, because their product has more than query.max_event_names.",
+		}),
 	}
 	if reg == nil {
 		return m, nil
 	}
-	if err := errors.Join(reg.Register(m.requests), reg.Register(m.duration), reg.Register(m.refused), reg.Register(m.slow)); err != nil {
+	if err := errors.Join(reg.Register(m.requests), reg.Register(m.duration), reg.Register(m.refused), reg.Register(m.slow), reg.Register(m.manyEvents)); err != nil {
 		return nil, fmt.Errorf("register query metrics: %w", err)
 	}
 	return m, nil

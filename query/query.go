@@ -178,7 +178,7 @@ func newService(cfg Config, deps Deps, bucket export.Bucket) (*Service, error) {
 		return nil, err
 	}
 	respond := responder{
-		cost: cfg.Cost.WithDefaults(), views: s.views,
+		cost: cfg.Cost.WithDefaults(), manyEvents: m.manyEvents, views: s.views,
 		limits: limits{maxBody: cfg.MaxBody, writeStall: cfg.WriteStall, readRate: cfg.ReadRate, slow: m.slow},
 	}
 	passwords, err := newPasswords(cfg, deps)

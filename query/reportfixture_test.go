@@ -258,7 +258,7 @@ func (w *reportWorld) setEventFlags() {
 		name := registry.EventName{HasCategory: key.category != "", Category: key.category, Name: key.name}
 		updates = append(updates, registry.EventFlagsUpdate{Event: name, Basic: new(!f.notBasic), Advanced: new(!f.notAdvanced)})
 	}
-	if err := w.deps.Registry.UpdateEventFlags(w.t.Context(), 1, updates); err != nil {
+	if err := w.deps.Registry.UpdateEventFlags(w.t.Context(), 1, updates, 100); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -82,6 +82,9 @@ func (rp *reports) answer(e reportEndpoint) func(http.ResponseWriter, *http.Requ
 			if err != nil {
 				return nil, requestErrorOf(err)
 			}
+			if answer.ManyEvents {
+				rp.manyEvents.Inc()
+			}
 			return append(report.Object{{Name: "status", Value: "OK"}, {Name: "result", Value: answer.Result}}, answer.More...), nil
 		})
 	}

@@ -144,6 +144,17 @@ func (g *questionGenerator) check(path string, body map[string]any) {
 	g.checkAnswer(path, body)
 }
 
+// checkWith is check of an answer that has further members.
+func (g *questionGenerator) checkWith(path string, body, more map[string]any) {
+	g.t.Helper()
+	want := g.naive.answer(path, decoded(g.t, body), time.Now())
+	maps.Copy(want, more)
+	if diff := cmp.Diff(encodedAnswer(g.t, want), g.w.envelope(path+"/1", body)); diff != "" {
+		text, _ := json.Marshal(body)
+		g.t.Errorf("%s %s\n(-want +got):\n%s", path, text, diff)
+	}
+}
+
 // checkAnswer is check and returns the answer. If the date changes while the
 // question is answered, it asks again.
 func (g *questionGenerator) checkAnswer(path string, body map[string]any) map[string]any {

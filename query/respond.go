@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"weir/query/cost"
 	"weir/query/view"
@@ -22,8 +23,9 @@ import (
 // responder reads requests and writes answers. Each endpoint family has one.
 type responder struct {
 	limits
-	views *view.Reader
-	cost  cost.Limits
+	views      *view.Reader
+	cost       cost.Limits
+	manyEvents prometheus.Counter // answers that counted events together as report.OtherEvents
 }
 
 // readBody decodes a JSON body. Unknown members are ignored. An empty body is {}:

@@ -285,6 +285,7 @@ func (a *app) buildQuery(context.Context) error {
 		Lookback: c.Lookback, ReachWait: c.ReachWait, MaxScans: c.MaxScans, MaxAnswers: c.MaxAnswers, ScanWait: c.ScanWait, ReadRate: int64(c.ReadRate),
 		Cost: query.CostLimits{
 			Counts: c.MaxCounts, Series: c.MaxSeries, AnswerBytes: int64(c.MaxAnswer), Conditions: c.MaxConditions, PatternBytes: c.MaxPattern,
+			PatternSize: c.MaxProgram, MatchTime: c.MaxMatchTime, EventNames: c.MaxEventNames,
 		},
 		Logins: query.LoginLimits{
 			Tries: c.LoginTries, TriesName: c.LoginTriesName, TriesAddress: c.LoginTriesAddress, Wait: c.LoginWait, Waiting: c.LoginWaiting,

@@ -201,6 +201,7 @@ type queryConfig struct {
 	MaxPattern     int64         `key:"max_pattern_bytes" default:"2000" help:"length of a regular expression in a question"`
 	MaxProgram     int64         `key:"max_pattern_size" default:"1000" help:"instructions of a regular expression with its repetitions written out; all of a question may have ten times as many"`
 	MaxMatchTime   time.Duration `key:"max_match_time" default:"10s" help:"time that a question may spend on matching its regular expressions"`
+	MaxEventNames  int           `key:"max_event_names" default:"20000" help:"events of a product that an answer lists by name, and whose tracking may be changed; those first seen later are counted together as <OTHER>"`
 	ReportBytes    bytesize      `key:"report_bytes" default:"128MiB" help:"memory for the clients of one report or export file; more clients are processed in several passes"`
 	WriteStall     time.Duration `key:"write_stall" default:"30s" help:"how long a client may be slower than http.min_rate, or stop, in sending its question and in reading the answer"`
 	ReadRate       bytesize      `key:"read_rate" default:"32KiB" help:"bytes a second that a client must read of an answer on average, after the first write_stall"`
@@ -328,6 +329,7 @@ func (c *Config) validate() error {
 		"query.login_waiting": int64(c.Query.LoginWaiting),
 		"query.builds":        int64(c.Query.Builds), "http.max_header_bytes": int64(c.HTTP.MaxHeaderBytes),
 		"http.min_rate": int64(c.HTTP.MinRate), "http.rate_grace": int64(c.HTTP.RateGrace), "http.max_requests": int64(c.HTTP.MaxRequests), "http.max_age": int64(c.HTTP.MaxAge),
+		"query.max_event_names":  int64(c.Query.MaxEventNames),
 		"embedded.login_timeout": int64(c.Embedded.LoginTimeout), "embedded.max_logins": int64(c.Embedded.MaxLogins),
 		"processor.commit_timeout": int64(c.Processor.CommitTimeout), "processor.max_cut_wait": int64(c.Processor.MaxCutWait),
 		"s3.stall_timeout": int64(c.S3.StallTimeout), "s3.min_rate": int64(c.S3.MinRate),

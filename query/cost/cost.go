@@ -194,6 +194,13 @@ func (q *Question) AddCounts(field string, numbers, bytes int) {
 	}
 }
 
+// Restart forgets what was found in the data.
+func (q *Question) Restart() {
+	q.series.Store(0)
+	q.counts.Store(0)
+	q.labels.Store(0)
+}
+
 // most is a number that no limit allows, and of which two can be added.
 const most = 1 << 62
 

@@ -33,6 +33,9 @@ func (r *basicEvents) begin(q *base) {
 	r.q, r.totals, r.buckets = q, map[event][]eventTotals{}, make([]bucketTotals, len(q.days.Buckets))
 }
 
+// restart forgets what was added.
+func (r *basicEvents) restart() { r.begin(r.q) }
+
 // aggregate adds the buckets and the event totals of one pass.
 func (r *basicEvents) aggregate(ctx context.Context, cs *clientStats) {
 	for i := range r.buckets {
@@ -53,7 +56,7 @@ func (r *basicEvents) aggregate(ctx context.Context, cs *clientStats) {
 // addEvent adds the totals of an event that is collected as basic and occurred
 // in the range.
 func (r *basicEvents) addEvent(e *indexedEvent) {
-	if e.totals == nil || !r.q.isBasic(e.event) {
+	if e.totals == nil || e.other || !r.q.isBasic(e.event) {
 		return
 	}
 	sent := false

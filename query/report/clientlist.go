@@ -187,6 +187,9 @@ func (l *clientList) run(ctx context.Context, src Source) (Answer, error) {
 	if found.next != 0 {
 		more = append(more, Member{"nextClientId", strconv.FormatInt(found.next, 10)})
 	}
+	if found.manyEvents {
+		more = append(more, Member{"moreEvents", true})
+	}
 	if found.rows == nil {
 		found.rows = []Object{}
 	}
@@ -195,9 +198,10 @@ func (l *clientList) run(ctx context.Context, src Source) (Answer, error) {
 
 // page is the rows of a page so far.
 type page struct {
-	ids  []int64
-	rows []Object
-	next int64 // the client that the next page starts at; 0 if this page is the last
+	ids        []int64
+	rows       []Object
+	manyEvents bool
+	next       int64 // the client that the next page starts at; 0 if this page is the last
 }
 
 // idBound is where the ids of a window begin. Clients send it as a text that
@@ -393,7 +397,14 @@ func (l *clientList) dailyRows(ctx context.Context, cs *clientStats, u int32) []
 func (l *clientList) addUsage(ctx context.Context, src Source, found *page) error {
 	q := base{params: l.q.params, zone: l.q.zone, days: OpenRange(minDay), asOf: asOfNow, everyEvent: true, clients: found.ids}
 	q.params.Bytes = unbounded // bounded by the page
-	workers, err := q.pass(ctx, src, func() []*clientStats { return statsOf(&q, found.ids) })
+	begin := func() []*clientStats { return statsOf(&q, found.ids) }
+	workers, err := q.pass(ctx, src, begin)
+	if errors.Is(err, errManyEvents) {
+		if err = q.nameEvents(ctx, src); err == nil {
+			found.manyEvents = true
+			workers, err = q.pass(ctx, src, begin)
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -329,8 +329,14 @@ func (cs *clientStats) addSums(u *unit, b *rollup.DayBatch, i, bucket int, activ
 // them.
 func (cs *clientStats) addEvents(b *rollup.EventBatch) error {
 	rows := cs.eventIndex.bind(b)
+	if cs.q.listsEvents() && cs.q.named == nil && cs.eventIndex.listed > cs.q.params.Cost.Limits().EventNames {
+		return errManyEvents
+	}
 	if cs.rows.workers > 0 && !cs.q.countsEvents() {
 		for i, to := cs.rows.bounds(len(b.Day)); i < to; i++ {
+			if day := Day(b.Day[i]); day < cs.q.days.From || day >= cs.q.days.To {
+				continue // names of other days are not listed
+			}
 			cs.addEvent(&cs.eventIndex.all[rows.at(i)], noUnit, b, i)
 		}
 		return cs.checkMemory()

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -11,8 +12,11 @@ import (
 // computes from each.
 type eventIndex struct {
 	q       *base
-	numbers map[event]int32 // index in all, by event
+	numbers map[event]int32  // index in all, by event
+	shared  map[string]int32 // index in all of events that no answer names, by what they count for
 	all     []indexedEvent
+	listed  int   // events that the answer lists
+	others  int32 // index in all of OtherEvents; −1 before there are any
 }
 
 // indexedEvent is an event and what the question computes from it.
@@ -21,6 +25,8 @@ type indexedEvent struct {
 	numbers []int32       // numbers under which it is counted for each client
 	usages  []int32       // slots of the lifetimeEventUsage filters that count it
 	totals  []eventTotals // by bucket; nil if they are not needed
+	listed  bool          // the answer lists the event because it is there
+	other   bool          // the totals are those of OtherEvents
 }
 
 // eventTotals is what all clients sent of one event in one bucket.
@@ -47,7 +53,9 @@ func (t *eventTotals) addRow(b *rollup.EventBatch, i int) {
 }
 
 // newEventIndex returns an index without events.
-func newEventIndex(q *base) eventIndex { return eventIndex{q: q, numbers: map[event]int32{}} }
+func newEventIndex(q *base) eventIndex {
+	return eventIndex{q: q, numbers: map[event]int32{}, shared: map[string]int32{}, others: -1}
+}
 
 // number returns the index of an event in all, and adds the event if it is new.
 // It copies the names, which belong to a batch.
@@ -56,20 +64,80 @@ func (x *eventIndex) number(category, name string) int32 {
 		return i
 	}
 	e := indexedEvent{event: event{strings.Clone(category), strings.Clone(name)}}
-	i := int32(len(x.all))
-	if tracked(name) {
-		x.plan(&e, i)
+	own := tracked(name) && x.plan(&e)
+	i := x.place(&e, own)
+	if own || len(x.numbers) < maxIndexed {
+		x.numbers[event{strings.Clone(category), strings.Clone(name)}] = i
 	}
-	x.numbers[e.event] = i
-	x.all = append(x.all, e)
 	return i
 }
 
-// plan decides once for each event what it is counted for, so that adding a row
-// compares no names.
-func (x *eventIndex) plan(e *indexedEvent, i int32) {
+// maxIndexed is how many events are remembered although no answer names them.
+// Others are looked at again in each batch.
+const maxIndexed = 1 << 16
+
+// place returns the index of an event in all. Events that no answer names share
+// a place with those that count for the same.
+func (x *eventIndex) place(e *indexedEvent, own bool) int32 {
+	i := int32(len(x.all))
+	if !own {
+		e.event = event{}
+		key := fmt.Sprint(e.numbers, e.usages, e.totals != nil)
+		if at, known := x.shared[key]; known {
+			return at
+		}
+		x.shared[key] = i
+	}
+	if e.listed && x.q.everyEvent {
+		e.numbers = append(e.numbers, i)
+	}
+	x.all = append(x.all, *e)
+	return i
+}
+
+// otherEvents returns the place of the events that are counted together.
+func (x *eventIndex) otherEvents() int32 {
+	if x.others < 0 {
+		e := indexedEvent{event: event{name: OtherEvents}}
+		x.others = int32(len(x.all))
+		if x.q.everyEvent {
+			e.numbers = []int32{x.others}
+		}
+		if x.q.needs.eventTotals {
+			e.totals = make([]eventTotals, len(x.q.days.Buckets))
+		}
+		x.numbers[e.event], x.all = x.others, append(x.all, e)
+	}
+	return x.others
+}
+
+// planListed decides what an event counts for in an answer that lists all
+// events: for itself, or for OtherEvents if the answer does not name it.
+func (x *eventIndex) planListed(e *indexedEvent) {
+	if x.q.needs.eventTotals && !x.q.isBasic(e.event) {
+		return
+	}
+	if _, named := x.q.named[e.event]; x.q.named == nil || named {
+		x.listed++
+		e.listed = true
+		if x.q.needs.eventTotals {
+			e.totals = make([]eventTotals, len(x.q.days.Buckets))
+		}
+		return
+	}
+	other := x.otherEvents()
+	e.other, e.totals = true, x.all[other].totals
 	if x.q.everyEvent {
-		e.numbers = []int32{i}
+		e.numbers = []int32{other}
+	}
+}
+
+// plan decides once for each event what it is counted for, so that adding a row
+// compares no names. It reports whether the answer names the event.
+func (x *eventIndex) plan(e *indexedEvent) (own bool) {
+	if x.q.listsEvents() {
+		x.planListed(e)
+		own = e.listed
 	}
 	for n := range x.q.events {
 		a := &x.q.events[n]
@@ -82,9 +150,10 @@ func (x *eventIndex) plan(e *indexedEvent, i int32) {
 			e.usages = append(e.usages, int32(slot))
 		}
 	}
-	if x.q.needs.eventTotals && (x.q.totalEvents == nil || slices.Contains(x.q.totalEvents, e.event)) {
-		e.totals = make([]eventTotals, len(x.q.days.Buckets))
+	if x.q.needs.eventTotals && slices.Contains(x.q.totalEvents, e.event) {
+		own, e.totals = true, make([]eventTotals, len(x.q.days.Buckets))
 	}
+	return own
 }
 
 // batchEvents finds the events of the rows of one batch by the codes of their

@@ -151,6 +151,15 @@ func (t *lifetimeTable) aggregate(ctx context.Context, cs *clientStats) {
 	}
 }
 
+// restart forgets what was added.
+func (t *lifetimeTable) restart() {
+	t.rows, t.units = map[event]*tableRow{}, 0
+	if t.series != nil {
+		t.series = newSeries(t.series.level)
+		t.series.countTo(t.q.params.Cost, 0)
+	}
+}
+
 // row returns the row of an event, and adds it if it is new.
 func (t *lifetimeTable) row(e event) *tableRow {
 	row := t.rows[e]

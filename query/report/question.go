@@ -73,6 +73,8 @@ type UserAttribute struct {
 type Answer struct {
 	Result any
 	More   Object // further members of the envelope
+
+	ManyEvents bool // events are counted together as OtherEvents
 }
 
 // Question is a compiled report. It can be answered once, because aggregation
@@ -111,6 +113,9 @@ type base struct {
 
 	clients      []int64 // only these are looked at; nil is all
 	advancedOnly bool    // combinations count only events that are collected as advanced
+
+	named map[event]struct{} // events that an answer with too many lists by name; nil lists all
+	found map[event]struct{} // events that the answer lists, while they are not too many
 
 	overflowed bool // a number of the answer is of a sum that overflowed
 }
@@ -245,10 +250,28 @@ func (q *Question) Answer(ctx context.Context, src Source) (Answer, error) {
 	ctx, end := q.params.Cost.Begin(ctx)
 	defer end()
 	answer, err := q.answer(ctx, src)
+	if errors.Is(err, errManyEvents) {
+		answer, err = q.answerNamed(ctx, src)
+	}
 	if err == nil {
 		err = ctx.Err() // a limit was passed, or the client has gone
 	}
 	return answer, cost.Cause(ctx, err)
+}
+
+// answerNamed begins again, with the events that the answer lists by name.
+func (q *Question) answerNamed(ctx context.Context, src Source) (Answer, error) {
+	if err := q.nameEvents(ctx, src); err != nil {
+		return Answer{}, err
+	}
+	q.params.Cost.Restart()
+	if listed, ok := q.report.(interface{ restart() }); ok {
+		listed.restart()
+	}
+	answer, err := q.answer(ctx, src)
+	answer.More = append(answer.More, Member{"moreEvents", true})
+	answer.ManyEvents = true
+	return answer, err
 }
 
 // answer computes the answer of Answer.
@@ -301,6 +324,9 @@ func (q *base) pass(ctx context.Context, src Source, begin func() []*clientStats
 			cs.unmerged = true
 		}
 		err = q.gather(ctx, src, workers)
+	}
+	if err == nil {
+		err = q.checkNames(workers)
 	}
 	return workers, err
 }

@@ -49,8 +49,9 @@ func (r *Registry) EventFlags(ctx context.Context, product int64) (map[EventName
 }
 
 // UpdateEventFlags changes the flags of events of a product in one transaction. The
-// events need not exist yet.
-func (r *Registry) UpdateEventFlags(ctx context.Context, product int64, updates []EventFlagsUpdate) error {
+// events need not exist yet. Events whose flags are both set take no room, and no
+// more than most others are kept: then the error is ErrTooMany, and nothing changes.
+func (r *Registry) UpdateEventFlags(ctx context.Context, product int64, updates []EventFlagsUpdate, most int) error {
 	updates = slices.SortedFunc(slices.Values(updates), func(a, b EventFlagsUpdate) int { return a.Event.Compare(b.Event) })
 	err := r.inTransaction(ctx, func(tx *sql.Tx) error {
 		for _, u := range updates { // in a fixed order, so that two transactions cannot deadlock
@@ -64,10 +65,26 @@ func (r *Registry) UpdateEventFlags(ctx context.Context, product int64, updates 
 				return err
 			}
 		}
-		return nil
+		return keepAtMost(ctx, tx, product, most)
 	})
 	if err != nil {
 		return fmt.Errorf("update event flags of product %d: %w", product, err)
+	}
+	return nil
+}
+
+// keepAtMost forgets the events of a product whose flags are both set, which is
+// what events are without a row, and checks how many are left.
+func keepAtMost(ctx context.Context, tx *sql.Tx, product int64, most int) error {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM event_flags WHERE product_id = $1 AND basic = 1 AND advanced = 1`, product); err != nil {
+		return err
+	}
+	var kept int
+	if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM event_flags WHERE product_id = $1`, product).Scan(&kept); err != nil {
+		return err
+	}
+	if kept > most {
+		return ErrTooMany
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ func TestEventFlags(t *testing.T) {
 		none, empty, file := EventName{Name: "Open"}, EventName{HasCategory: true, Name: "Open"}, EventName{true, "File", "Open"}
 		set := func(updates ...EventFlagsUpdate) {
 			t.Helper()
-			if err := r.UpdateEventFlags(ctx, 1001, updates); err != nil {
+			if err := r.UpdateEventFlags(ctx, 1001, updates, 100); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -33,10 +33,10 @@ func TestEventFlags(t *testing.T) {
 		if got := must[map[EventName]EventFlags](t)(r.EventFlags(ctx, 2001)); len(got) != 0 {
 			t.Errorf("another product has %v", got)
 		}
-		if err := r.UpdateEventFlags(ctx, 1001, []EventFlagsUpdate{{empty, new(false), nil}, {EventName{Name: "x"}, new(false), nil}}); err != nil {
+		if err := r.UpdateEventFlags(ctx, 1001, []EventFlagsUpdate{{empty, new(false), nil}, {EventName{Name: "x"}, new(false), nil}}, 100); err != nil {
 			t.Error(err)
 		}
-		if err := r.UpdateEventFlags(ctx, 4711, []EventFlagsUpdate{{none, nil, nil}}); err == nil {
+		if err := r.UpdateEventFlags(ctx, 4711, []EventFlagsUpdate{{none, nil, nil}}, 100); err == nil {
 			t.Error("an unknown product accepted flags")
 		}
 	})

@@ -32,6 +32,7 @@ import (
 // Errors that callers can branch on.
 var (
 	ErrNotFound     = errors.New("not found")
+	ErrTooMany      = errors.New("more than are allowed")
 	ErrExists       = errors.New("exists already")
 	ErrInvalid      = errors.New("not valid")
 	ErrUnauthorized = errors.New("unauthorized")
