@@ -62,6 +62,7 @@ func (c cors) wrap(methods string, answer http.Handler) http.Handler {
 			answer.ServeHTTP(w, r)
 			return
 		}
+		header.Set(headerRequestID, requestID(r))
 		header.Set("Access-Control-Allow-Methods", methods)
 		header.Set("Access-Control-Allow-Headers", c.headers)
 		header.Set("Access-Control-Max-Age", "600")

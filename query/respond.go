@@ -137,8 +137,8 @@ func (rs responder) answerFromView(
 	}
 	setCoverage(w.Header(), v.Coverage())
 	v.Close()
-	place.Leave()
-	return rs.writeAnswer(ctx, w, body)
+	w.Header().Set("Content-Type", "application/json")
+	return json.MarshalWrite(&answerWriter{limits: rs.limits, to: w, place: place, ended: ctx.Err}, body, json.Deterministic(true))
 }
 
 // writeAnswer sends v as JSON with status 200.

@@ -80,17 +80,28 @@ func (s *sessions) product(r *http.Request, principal registry.Principal) (regis
 }
 
 // authenticate returns the user of r's session. Only the cookie counts; Basic
-// credentials beside it are ignored.
-func (s *sessions) authenticate(r *http.Request) (registry.Principal, error) {
-	c, err := r.Cookie(cookieSession)
-	if err != nil {
-		return registry.Principal{}, noSession()
-	}
-	principal, err := s.registry.Session(r.Context(), c.Value)
-	if errors.Is(err, registry.ErrUnauthorized) {
-		return registry.Principal{}, noSession()
-	}
+// credentials beside it are ignored. A browser may send a stale cookie of another
+// path or domain before the valid one, so each is tried.
+func (s *sessions) authenticate(r *http.Request) (principal registry.Principal, err error) {
+	err = eachSession(r, func(id string) error {
+		principal, err = s.registry.Session(r.Context(), id)
+		return err
+	})
 	return principal, err
+}
+
+// maxSessionCookies bounds the session cookies of a request that are tried.
+const maxSessionCookies = 8
+
+// eachSession calls try with the session cookies of r, until one is a session.
+func eachSession(r *http.Request, try func(id string) error) error {
+	cookies := r.CookiesNamed(cookieSession)
+	for _, c := range cookies[:min(len(cookies), maxSessionCookies)] {
+		if err := try(c.Value); !errors.Is(err, registry.ErrUnauthorized) {
+			return err
+		}
+	}
+	return noSession()
 }
 
 // noSession is the same 401 for a missing, an unknown and an ended session.
@@ -207,8 +218,7 @@ func accountDocument(p registry.Profile) document {
 // of its user. So does a second logout with the same cookie. Any other body is
 // ignored.
 func (s *sessions) logout(w http.ResponseWriter, r *http.Request) error {
-	c, err := r.Cookie(cookieSession)
-	if err != nil {
+	if len(r.CookiesNamed(cookieSession)) == 0 {
 		return noSession()
 	}
 	text, err := io.ReadAll(s.body(w, r))
@@ -224,10 +234,7 @@ func (s *sessions) logout(w http.ResponseWriter, r *http.Request) error {
 	if json.Unmarshal(text, &body) != nil {
 		body.All = false
 	}
-	err = s.registry.Logout(r.Context(), c.Value, body.All)
-	if errors.Is(err, registry.ErrUnauthorized) {
-		return noSession()
-	}
+	err = eachSession(r, func(id string) error { return s.registry.Logout(r.Context(), id, body.All) })
 	if err != nil {
 		return err
 	}
