@@ -217,7 +217,7 @@ type queryConfig struct {
 	LoginTries        int           `key:"login_tries" default:"10" help:"wrong passwords for one user name from one address, or from one device that it logged in from; one more every 12 s, else 429"`
 	LoginTriesName    int           `key:"login_tries_name" default:"50" help:"wrong passwords for one user name from all addresses that it did not log in from before; one more every 12 s, else 429"`
 	LoginTriesAddress int           `key:"login_tries_address" default:"100" help:"wrong passwords from one address for all user names that did not log in from it before; one more every 6 s, else 429"`
-	LoginWait         time.Duration `key:"login_wait" default:"5s" help:"how long a login waits for its password to be hashed, two at a time, before it gets 503"`
+	LoginWait         time.Duration `key:"login_wait" default:"5s" help:"how long a login waits for its password to be hashed before it gets 503"`
 	LoginWaiting      int           `key:"login_waiting" default:"256" help:"logins that wait for that, a quarter of them from one address; more get 503"`
 }
 

@@ -18,7 +18,7 @@
 // lock a user out, except from an address that both use, without the cookie.
 //
 // All memory is bounded. A key is forgotten only when its tries are back, or when
-// more than maxKeys others were used since; at two hashes at once that takes
+// more than maxKeys others were used since; at a few hashes a second that takes
 // longer than a refill. Each process counts for itself.
 package logins
 
@@ -62,6 +62,7 @@ type Config struct {
 	TriesName    int           // wrong passwords for one name from all addresses that are not known to it, one more every 12 s; 0 means 50
 	TriesAddress int           // wrong passwords from one address for all names that it is not known to, one more every 6 s; 0 means 100
 	Wait         time.Duration // how long a login waits for its hash, then 503; 0 means 5s
+	Hashes       int           // passwords that are hashed at once; 0 means registry.PasswordHashes
 	Waiting      int           // logins that wait, a quarter of them from one address; 0 means 256
 }
 
@@ -70,6 +71,7 @@ func (c Config) withDefaults() Config {
 	c.TriesName = cmp.Or(c.TriesName, 50)
 	c.TriesAddress = cmp.Or(c.TriesAddress, 100)
 	c.Wait = cmp.Or(c.Wait, 5*time.Second)
+	c.Hashes = cmp.Or(c.Hashes, registry.PasswordHashes())
 	c.Waiting = cmp.Or(c.Waiting, 256)
 	return c
 }
@@ -129,7 +131,7 @@ func New(cfg Config, deps Deps) (*Guard, error) {
 	cfg = cfg.withDefaults()
 	g := &Guard{
 		cfg: cfg, deps: deps,
-		gate:      &gate{wait: cfg.Wait, waiting: cfg.Waiting, perAddr: max(1, cfg.Waiting/4), free: registry.PasswordHashes},
+		gate:      &gate{wait: cfg.Wait, waiting: cfg.Waiting, perAddr: max(1, cfg.Waiting/4), free: cfg.Hashes},
 		devices:   devices{load: deps.DeviceKey},
 		byPlace:   newTries(cfg.Tries, refill, maxKeys),
 		byName:    newTries(cfg.TriesName, refill, maxKeys),

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 
 	"golang.org/x/crypto/argon2"
@@ -24,8 +25,10 @@ const (
 	maxPassword  = 1024
 )
 
-// PasswordHashes is how many are computed at once; the next wait.
-const PasswordHashes = 2
+// PasswordHashes is how many are computed at once, one or two; the next wait. One
+// keeps four processors busy, so that more would not be faster, and would leave
+// less to the rest of the process.
+func PasswordHashes() int { return min(max(runtime.GOMAXPROCS(0)/argonThreads, 1), 2) }
 
 // unmatchablePassword is compared when no user has the email, so that the response
 // takes the same time. No password hashes to its zeroes.

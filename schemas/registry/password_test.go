@@ -6,8 +6,8 @@ import (
 )
 
 func TestPasswordHashesAreLimited(t *testing.T) {
-	r := &Registry{passwords: make(chan struct{}, PasswordHashes)}
-	for range PasswordHashes {
+	r := &Registry{passwords: make(chan struct{}, PasswordHashes())}
+	for range PasswordHashes() {
 		r.passwords <- struct{}{}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -18,8 +18,8 @@ func TestPasswordHashesAreLimited(t *testing.T) {
 	if _, err := r.hashPassword(t.Context(), "pw"); err != nil {
 		t.Errorf("with a free slot: %v", err)
 	}
-	if len(r.passwords) != PasswordHashes-1 {
-		t.Errorf("%d slots are taken, want %d", len(r.passwords), PasswordHashes-1)
+	if len(r.passwords) != PasswordHashes()-1 {
+		t.Errorf("%d slots are taken, want %d", len(r.passwords), PasswordHashes()-1)
 	}
 }
 

@@ -82,7 +82,7 @@ func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Registry, erro
 	if err != nil {
 		return nil, err
 	}
-	r.log, r.passwords = log, make(chan struct{}, PasswordHashes)
+	r.log, r.passwords = log, make(chan struct{}, PasswordHashes())
 	if err := r.start(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open registry: %w", err), r.db.Close())
 	}
