@@ -72,7 +72,7 @@ type Config struct {
 	Secret  string // of the cluster; a client that has it may read the tail
 
 	CutAge       time.Duration // a cut is sealed when its first record has waited this long; 0 means 60s
-	GatherBytes  int64         // memory for gathered rows of all shards of the process: gathering, being committed, kept for the tail; 0 means 192 MiB
+	GatherBytes  int64         // memory for gathered rows of all shards of the process: gathering, being committed, kept for the tail; 0 means 144 MiB
 	DedupeWindow time.Duration // of log time, in which a random id is stored once; 0 means 24h; 1h to 30 days
 	DedupeBytes  int64         // memory for fingerprints of all shards of the process; 0 means 64 MiB. Older ones are in files below Scratch
 	Scratch      string        // folder on a local disk for fingerprints, which may be lost at any time; "" means the system's temporary folder
@@ -91,7 +91,7 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	c.CutAge = cmp.Or(c.CutAge, time.Minute)
-	c.GatherBytes = cmp.Or(c.GatherBytes, 192<<20)
+	c.GatherBytes = cmp.Or(c.GatherBytes, 144<<20)
 	c.DedupeWindow = cmp.Or(c.DedupeWindow, 24*time.Hour)
 	c.DedupeBytes = cmp.Or(c.DedupeBytes, 64<<20)
 	c.LeaseTTL = cmp.Or(c.LeaseTTL, 10*time.Second)

@@ -173,7 +173,7 @@ type processorConfig struct {
 	Listen        string        `key:"listen" default:"127.0.0.1:0" help:"host:port on which query processes fetch the tail; not for clients"`
 	Advertise     string        `key:"advertise" help:"host:port under which other processes reach processor.listen; empty means that address itself"`
 	CutAge        time.Duration `key:"cut_age" default:"60s" help:"age of the oldest gathered event at which a shard is cut to Parquet files"`
-	GatherBytes   bytesize      `key:"gather_bytes" default:"192MiB" help:"memory for rows that are not in the lake yet, all shards of the process together"`
+	GatherBytes   bytesize      `key:"gather_bytes" default:"144MiB" help:"memory for rows that are not in the lake yet, all shards of the process together"`
 	DedupeWindow  time.Duration `key:"dedupe_window" default:"24h" help:"time within which the same random_id counts once; 1h to 720h"`
 	DedupeBytes   bytesize      `key:"dedupe_bytes" default:"64MiB" help:"memory for fingerprints of events; older ones are in scratch"`
 	Scratch       string        `key:"scratch" help:"folder for fingerprint files, a cache that may be deleted while the process is stopped; empty means the temporary folder of the system"`
