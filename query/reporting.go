@@ -107,6 +107,7 @@ func (a *reportingAPI) mount(mux *http.ServeMux, rt *router) {
 		route{http.MethodPatch, "event_tracking_update", product(a.tracking.update)})
 	at("/v3/meta/productProperties", route{http.MethodGet, "product_properties", a.properties.listAny})
 	at("/v3/meta/productProperties/{product_id}", route{http.MethodGet, "product_properties", product(a.properties.list)})
+	at("/v3/meta/limits/{product_id}", route{http.MethodGet, "product_limits", product(overLimits{a.properties.responder}.list)})
 	at("/v3/meta/propertyValues/{product_id}", route{http.MethodPost, "property_values", product(a.properties.values)})
 	rt.handleUnknown(mux, "/v3/", "reporting_unknown", encodeReportingError)
 }
