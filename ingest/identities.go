@@ -46,6 +46,11 @@ func linkIdentities(ctx context.Context, s *Service, in *request) (any, error) {
 		return nil, err
 	}
 	in.turn.end() // the names alias the body, which stays until the answer
+	place, err := s.registrations.begin(ctx, in, s.now(), countNames(items))
+	if err != nil {
+		return nil, err
+	}
+	defer place.Release()
 	linked, err := s.deps.Registry.LinkIdentities(ctx, in.source.Product, items)
 	if err != nil {
 		return nil, linkError(ctx, s, in.source.Product, err)
@@ -61,6 +66,13 @@ func linkIdentities(ctx context.Context, s *Service, in *request) (any, error) {
 	return answer, nil
 }
 
+func countNames(items []registry.ClientNames) (n int) {
+	for _, item := range items {
+		n += len(item.Names)
+	}
+	return n
+}
+
 // linkError returns what the client may know of an error of the registry.
 func linkError(ctx context.Context, s *Service, product int64, err error) error {
 	if conflict, ok := errors.AsType[*registry.ConflictError](err); ok {
@@ -71,6 +83,9 @@ func linkError(ctx context.Context, s *Service, product int64, err error) error 
 	}
 	if errors.Is(err, registry.ErrInvalid) {
 		return badRequest("identities: %v", err)
+	}
+	if over := s.registrations.overQuota(err); over != nil {
+		return over
 	}
 	return s.unavailable(ctx, fmt.Errorf("link identities of product %d: %w", product, err))
 }

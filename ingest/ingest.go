@@ -53,6 +53,7 @@ type Config struct {
 	MaxSourceBytes, MaxAccountBytes int64         // parts of MaxHeldBytes that one data source and one account may hold once half of it is held; 0 means an eighth and a quarter
 	MaxUnackedBytes                 int64         // of records that are with Kafka at once; 0 means 8 MiB
 	Decoders                        int           // bodies that are decoded at once, of which a quarter may be large; 0 means two for each CPU
+	MaxRegistrations                int           // requests that register names that are with the database at once; 0 means 4
 	QueueWait                       time.Duration // for a turn to decode, and then to publish; 0 means 5s
 	GeoIP                           string        // path of the MaxMind DB that maps an event's $ip to a country; "" disables the look-up
 }
@@ -64,6 +65,7 @@ func (c Config) withDefaults() Config {
 	c.MaxAccountBytes = cmp.Or(c.MaxAccountBytes, c.MaxHeldBytes/4)
 	c.MaxUnackedBytes = cmp.Or(c.MaxUnackedBytes, 8<<20)
 	c.Decoders = cmp.Or(c.Decoders, 2*runtime.GOMAXPROCS(0))
+	c.MaxRegistrations = cmp.Or(c.MaxRegistrations, 4)
 	c.QueueWait = cmp.Or(c.QueueWait, 5*time.Second)
 	c.ReadTimeout = cmp.Or(c.ReadTimeout, 30*time.Second)
 	c.PublishTimeout = cmp.Or(c.PublishTimeout, 10*time.Second)
@@ -99,6 +101,7 @@ type Service struct {
 
 	limiters        keyLimiters
 	memory          *budget
+	registrations   *registrations
 	timedOutBatches atomic.Int64 // batches whose request gave up before Kafka decided; see wait
 
 	lastWarning atomic.Int64 // when unavailable last wrote to the log; Unix nanoseconds
@@ -126,6 +129,9 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	s.memory = newBudget(s.cfg)
 	var err error
 	if s.geoDB, err = openGeoDB(cfg.GeoIP, deps.Log); err != nil {
+		return nil, err
+	}
+	if s.registrations, err = newRegistrations(s.cfg.MaxRegistrations, s.cfg.QueueWait, deps.Metrics); err != nil {
 		return nil, err
 	}
 	s.metrics, err = newMetrics(deps.Metrics, s.memory)

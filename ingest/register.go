@@ -36,9 +36,17 @@ func (s *Service) register(ctx context.Context, in *request) (any, error) {
 		return nil, err
 	}
 	s.decoded(in) // the values are copies
+	place, err := s.registrations.begin(ctx, in, s.now(), len(want.Values))
+	if err != nil {
+		return nil, err
+	}
+	defer place.Release()
 	ids, err := s.deps.Registry.RegisterIdentities(ctx, in.source.Product, want.Name, want.Values)
 	if errors.Is(err, registry.ErrInvalid) {
 		return nil, badRequest("identity_values: %v", err)
+	}
+	if over := s.registrations.overQuota(err); over != nil {
+		return nil, over
 	}
 	if err != nil {
 		return nil, s.unavailable(ctx, fmt.Errorf("register %d identities of product %d: %w", len(want.Values), in.source.Product, err))

@@ -156,7 +156,7 @@ func (a *app) takeAddresses(ctx context.Context) (err error) {
 // openRegistry opens the database and migrates its schema. It fails when a newer
 // binary has migrated it further.
 func (a *app) openRegistry(ctx context.Context) (err error) {
-	a.registry, err = registry.Connect(ctx, registry.Config{URL: a.cfg.Database.URL, CallTimeout: a.cfg.Database.CallTimeout}, a.log)
+	a.registry, err = registry.Connect(ctx, registry.Config{URL: a.cfg.Database.URL, CallTimeout: a.cfg.Database.CallTimeout, MaxNames: a.cfg.Ingest.MaxNames}, a.log)
 	if err != nil {
 		return fmt.Errorf("open the registry: %w", err)
 	}
@@ -327,7 +327,7 @@ func (a *app) buildIngest(context.Context) error {
 	c := a.cfg.Ingest
 	svc, err := ingest.New(ingest.Config{
 		MaxInFlight: c.MaxInFlight, MaxHeldBytes: int64(c.MaxHeldBytes), MaxSourceBytes: int64(c.MaxSourceBytes),
-		MaxAccountBytes: int64(c.MaxAccountBytes), MaxUnackedBytes: int64(c.MaxUnackedBytes), Decoders: c.Decoders, QueueWait: c.QueueWait,
+		MaxAccountBytes: int64(c.MaxAccountBytes), MaxUnackedBytes: int64(c.MaxUnackedBytes), Decoders: c.Decoders, QueueWait: c.QueueWait, MaxRegistrations: c.Registrations,
 		ReadTimeout: c.ReadTimeout, PublishTimeout: c.PublishTimeout, AllowedOrigins: c.AllowedOrigins,
 		GeoIP: c.GeoIP,
 	}, ingest.Deps{

@@ -160,6 +160,8 @@ type ingestConfig struct {
 	MaxUnackedBytes bytesize      `key:"max_unacked_bytes" default:"8MiB" help:"records that wait for Kafka at once; the requests of accounts take turns"`
 	Decoders        int           `key:"decoders" default:"0" help:"bodies that are decoded at once, a quarter of them larger than 256 KiB; the requests of accounts take turns. 0 means two for each CPU"`
 	QueueWait       time.Duration `key:"queue_wait" default:"5s" help:"time that a request waits for its turn, then 429 where the same account has more that wait, else 503"`
+	Registrations   int           `key:"max_registrations" default:"4" help:"requests to register names of clients that are with the database at once; others wait up to queue_wait, then 503. One account has a quarter while others wait"`
+	MaxNames        int64         `key:"max_names" default:"10000000" help:"names of clients (user_id, ref_id, …) that one product may have, then 429; 0 is no limit"`
 	ReadTimeout     time.Duration `key:"read_timeout" default:"30s" help:"how long the body of a request may be slower than http.min_rate, or stop, before 408"`
 	PublishTimeout  time.Duration `key:"publish_timeout" default:"10s" help:"time for Kafka to acknowledge a request"`
 	AllowedOrigins  []string      `key:"allowed_origins" help:"origins that browsers may send events from, * for all"`
@@ -317,7 +319,7 @@ func (c *Config) validate() error {
 		bad("query.deflate_level", "is %d, want 1 to 9", l)
 	}
 	for key, n := range map[string]int64{
-		"ingest.max_in_flight": int64(c.Ingest.MaxInFlight), "ingest.max_held_bytes": int64(c.Ingest.MaxHeldBytes),
+		"ingest.max_in_flight": int64(c.Ingest.MaxInFlight), "ingest.max_registrations": int64(c.Ingest.Registrations), "ingest.max_held_bytes": int64(c.Ingest.MaxHeldBytes),
 		"ingest.max_unacked_bytes": int64(c.Ingest.MaxUnackedBytes), "ingest.queue_wait": int64(c.Ingest.QueueWait),
 		"processor.gather_bytes": int64(c.Processor.GatherBytes), "query.max_scans": int64(c.Query.MaxScans),
 		"query.report_bytes": int64(c.Query.ReportBytes), "query.read_rate": int64(c.Query.ReadRate),

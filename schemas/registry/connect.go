@@ -66,7 +66,7 @@ func connectSQLite(path string, d *deadlines) (*Registry, error) {
 	db := sql.OpenDB(connector{file, d})
 	db.SetMaxOpenConns(sqliteConns)
 	db.SetMaxIdleConns(sqliteConns)
-	return &Registry{db: db, dialect: "sqlite", clock: localClock, deadlines: d}, nil
+	return &Registry{db: db, dialect: "sqlite", clock: localClock, deadlines: d, names: newNamesLane(sql.OpenDB(connector{file, d}), 1, true)}, nil
 }
 
 // waitUntilReachable makes the first connection. SQLite waits for all locks except the
@@ -99,7 +99,7 @@ func connectPostgres(address string, d *deadlines) (*Registry, error) {
 	db.SetMaxOpenConns(postgresConns)
 	db.SetMaxIdleConns(postgresConns)
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	return &Registry{db: db, dialect: "postgres", clock: databaseClock, deadlines: d}, nil
+	return &Registry{db: db, dialect: "postgres", clock: databaseClock, deadlines: d, names: newNamesLane(sql.OpenDB(connector{stdlib.GetConnector(*cfg), d}), nameWriters, false)}, nil
 }
 
 // localClock serves SQLite: its processes share the clock of one machine.

@@ -82,7 +82,7 @@ func register(ctx context.Context, r *Registry, k identityKey, values []string, 
 	if len(found) == len(values) {
 		return nil
 	}
-	return r.inTransaction(ctx, func(tx *sql.Tx) error {
+	return r.names.write(ctx, k.product, len(values)-len(found), func(tx *sql.Tx) error {
 		found, err := allocate(ctx, tx, k, unknownValues(values, found))
 		maps.Copy(known, found)
 		return err

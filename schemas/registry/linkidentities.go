@@ -67,7 +67,7 @@ func (r *Registry) LinkIdentities(ctx context.Context, product int64, items []Cl
 	}
 	err = l.resolve(ctx, r.db) // which suffices when all is linked already, and for a conflict
 	if err == nil && len(l.missing) > 0 {
-		err = r.inTransaction(ctx, func(tx *sql.Tx) error { return l.write(ctx, tx) })
+		err = r.names.write(ctx, product, len(l.missing), func(tx *sql.Tx) error { return l.write(ctx, tx) })
 	}
 	if err != nil {
 		return Linked{}, fmt.Errorf("link %d identities of product %d: %w", len(items), product, err)

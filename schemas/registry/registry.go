@@ -51,7 +51,8 @@ type Registry struct {
 	sources   cache[sourceWithHash] // by key
 	tokens    cache[Principal]      // by hash of the token
 	sessions  cache[Principal]      // by hash of the session id
-	passwords chan struct{}         // a slot for each argon2id computation
+	names     *namesLane
+	passwords chan struct{} // a slot for each argon2id computation
 }
 
 // querier runs statements: the database or a transaction.
@@ -68,6 +69,7 @@ type clock func(ctx context.Context, q querier) (time.Time, error)
 type Config struct {
 	URL         string        // "sqlite:/abs/path.db" or "postgres://…"
 	CallTimeout time.Duration // of one call: connecting, a statement with its rows, a transaction; 0 means 30s
+	MaxNames    int64         // of the clients of one product that are registered or linked; 0 is no limit
 }
 
 // Open is Connect with the defaults of Config.
@@ -83,8 +85,9 @@ func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Registry, erro
 		return nil, err
 	}
 	r.log, r.passwords = log, make(chan struct{}, PasswordHashes())
+	r.names.most = cfg.MaxNames
 	if err := r.start(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open registry: %w", err), r.db.Close())
+		return nil, errors.Join(fmt.Errorf("open registry: %w", err), r.Close())
 	}
 	return r, nil
 }
@@ -105,7 +108,7 @@ func (r *Registry) start(ctx context.Context) error {
 func CallsTimedOut(r *Registry) int64 { return r.deadlines.exceeded.Load() }
 
 // Close closes the database.
-func (r *Registry) Close() error { return r.db.Close() }
+func (r *Registry) Close() error { return errors.Join(r.names.db.Close(), r.db.Close()) }
 
 // DB returns the database, which also holds the Iceberg catalog.
 func (r *Registry) DB() *sql.DB { return r.db }
@@ -118,17 +121,7 @@ func (r *Registry) Ping(ctx context.Context) error { return r.db.PingContext(ctx
 
 // inTransaction runs fn in a transaction, which it commits unless fn fails.
 func (r *Registry) inTransaction(ctx context.Context, fn func(tx *sql.Tx) error) error {
-	tx, err := r.db.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
-	if err := fn(tx); err != nil {
-		return errors.Join(err, tx.Rollback())
-	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	return nil
+	return transact(ctx, r.db, fn)
 }
 
 // queryAll runs a query and returns one value for each row.
