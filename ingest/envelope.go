@@ -30,7 +30,7 @@ import (
 //	90409  409     on /weir/v1/identities, a name belongs to another client: see conflicts
 //	90413  413     too large; send smaller requests
 //	90415  415     not application/json, or an encoding other than gzip and zstd
-//	90429  429     too many requests in flight or too fast; see Retry-After
+//	90429  429     too many requests in flight, too fast, or too much memory held; see Retry-After
 //	90500  500     an unexpected fault of the server; the log has it
 //	90503  503     Kafka, the registry or space is missing; see Retry-After
 //

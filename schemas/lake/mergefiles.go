@@ -16,7 +16,7 @@ import (
 const (
 	mergeTarget    = 512 << 20 // size at which a data file ends and the next begins
 	mergeBatchRows = 64 << 10  // events that go to the encoder at once
-	mergeBytes     = 64 << 20  // of the batches of all files together, about
+	mergeBytes     = 32 << 20  // of the batches of all files of a merge together, about; four merges run at once
 )
 
 // Merge puts the rows of files, all of one shard and one partition of t, as one
