@@ -61,7 +61,10 @@ func startBroker(dir string, cfg Config) (*broker, error) {
 	return &broker{dir: dir, cluster: cluster, addr: cluster.ListenAddrs()[0], login: login, door: door}, nil
 }
 
-func (b *broker) close() { b.cluster.Close() }
+func (b *broker) close() {
+	b.door.closed.Store(true)
+	b.cluster.Close()
+}
 
 // kfakeLogger writes the broker's messages to our log.
 type kfakeLogger struct{ log *slog.Logger }

@@ -11,12 +11,14 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"weir/schemas/topic"
+
+	"weir/deploy/conns"
 )
 
 // openBroker starts a broker on dir for one test.
 func openBroker(t *testing.T, dir string) *broker {
 	t.Helper()
-	b, err := startBroker(dir, Config{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+	b, err := startBroker(dir, Config{Dir: t.TempDir(), Conns: conns.New(conns.Config{}, nil, nil), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

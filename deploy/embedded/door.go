@@ -12,12 +12,15 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/time/rate"
+
+	"weir/deploy/conns"
 )
 
 const (
@@ -68,6 +71,10 @@ type door struct {
 	before  requestSet // served before the login
 	after   requestSet
 
+	conns  *conns.Set
+	failed chan error  // receives the error when the broker's loop of Accept ends without close
+	closed atomic.Bool // the broker is being closed
+
 	mu      sync.Mutex     // protects waiting
 	waiting []*guardedConn // connections without a login, oldest first
 }
@@ -78,6 +85,7 @@ func newDoor(cfg Config, login Login) (*door, error) {
 		return nil, fmt.Errorf("derive the keys of the embedded broker's login: %w", err)
 	}
 	return &door{
+		conns: cfg.Conns, failed: make(chan error, 1),
 		keys: keys, timeout: cmp.Or(cfg.LoginTimeout, loginTimeout), most: cmp.Or(cfg.MaxLogins, maxLogins), log: cfg.Log,
 		warn:   rate.Sometimes{Interval: time.Minute},
 		before: newRequestSet(loginRequests()), after: newRequestSet(served()),
@@ -86,6 +94,17 @@ func newDoor(cfg Config, login Login) (*door, error) {
 			Help: "Connections that the embedded broker closed: without a login, with a wrong one, or for a request that it does not serve.",
 		}, []string{"reason"}),
 	}, nil
+}
+
+// fail tells that the broker is at its end: kfake accepts no more after an error.
+func (d *door) fail(err error) {
+	if d.closed.Load() {
+		return
+	}
+	select {
+	case d.failed <- err:
+	default: // told already
+	}
 }
 
 // enter registers a new connection. Where too many have not logged in, the oldest

@@ -23,6 +23,8 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"weir/deploy/conns"
 )
 
 // ask sends a request and decodes its answer.
@@ -150,7 +152,7 @@ func TestServedRequestsAreThoseOfTheBroker(t *testing.T) {
 // them, whoever has logged in stays, and who says nothing is closed in time.
 func TestStrangersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, err := newDoor(Config{MaxLogins: 3, Log: slog.New(slog.DiscardHandler)}, Login{"u", "p"})
+		d, err := newDoor(Config{MaxLogins: 3, Conns: conns.New(conns.Config{}, nil, nil), Log: slog.New(slog.DiscardHandler)}, Login{"u", "p"})
 		if err != nil {
 			t.Fatal(err)
 		}

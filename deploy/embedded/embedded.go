@@ -33,10 +33,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"weir/deploy/conns"
 	"weir/schemas/objects"
 )
 
@@ -56,6 +58,7 @@ type Config struct {
 	ListenS3     string        // host:port of the store, loopback only; empty or port 0 picks a free one
 	LoginTimeout time.Duration // time for a connection to the broker to log in; 0 means 10s
 	MaxLogins    int           // connections to the broker that have not logged in; 0 means 256
+	Conns        *conns.Set    // limits of connections; nil: a set of its own
 	Log          *slog.Logger  // nil discards
 }
 
@@ -68,6 +71,7 @@ type Parts struct {
 
 	broker *broker
 	store  *store
+	ended  atomic.Pointer[error]
 }
 
 // Open starts the broker and the store. After success Close must be called. Only
@@ -80,6 +84,9 @@ func Open(ctx context.Context, cfg Config) (*Parts, error) {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Conns == nil {
+		cfg.Conns = conns.New(conns.Config{}, cfg.Log, nil)
 	}
 	cfg.Dir = dir
 	b, err := startBroker(filepath.Join(dir, logFolder), cfg)
@@ -94,8 +101,27 @@ func Open(ctx context.Context, cfg Config) (*Parts, error) {
 	return &Parts{Kafka: b.addr, Login: b.login, S3: s.clientConfig, LogDir: filepath.Join(dir, logFolder), broker: b, store: s}, nil
 }
 
-// Failed receives an error when the store stops without Close.
-func (p *Parts) Failed() <-chan error { return p.store.failed }
+// Wait returns the error of the first part that stops without Close, or nil when ctx
+// ends.
+func (p *Parts) Wait(ctx context.Context) error {
+	var err error
+	select {
+	case err = <-p.store.failed:
+	case err = <-p.broker.door.failed:
+	case <-ctx.Done():
+		return nil
+	}
+	p.ended.Store(&err)
+	return err
+}
+
+// Ready returns why the parts do not serve, or nil. It knows what Wait has seen.
+func (p *Parts) Ready() error {
+	if err := p.ended.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
 
 // Metrics are those of the broker's door.
 func (p *Parts) Metrics() prometheus.Collector { return p.broker.door.refused }

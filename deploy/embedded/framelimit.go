@@ -7,6 +7,8 @@ import (
 	"net"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"weir/deploy/conns"
 )
 
 const (
@@ -22,7 +24,7 @@ func (d *door) listen(network, address string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return guardedListener{l, d}, nil
+	return guardedListener{d.conns.Raw(conns.Broker, l), d}, nil
 }
 
 type guardedListener struct {
@@ -34,6 +36,7 @@ type guardedListener struct {
 func (l guardedListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
+		l.door.fail(fmt.Errorf("embedded broker accepts no more connections: %w", err))
 		return nil, err
 	}
 	guarded := &guardedConn{Conn: c, door: l.door}

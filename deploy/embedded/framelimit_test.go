@@ -14,6 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"weir/schemas/topic"
+
+	"weir/deploy/conns"
 )
 
 // dial connects to the broker, closes the connection at the end of the test, and
@@ -131,7 +133,7 @@ func FuzzGuard(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 8, 0, 3, 0, 0, 0, 0, 0, 1, 0, 0, 0, 8, 0, 18, 0, 0, 0, 0, 0, 2}, uint8(3))
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0, 3}, uint8(1))
 	f.Add(frameOf(kmsg.NewPtrCreateTopicsRequest()), uint8(9))
-	d, err := newDoor(Config{Log: slog.New(slog.DiscardHandler)}, Login{"u", "p"})
+	d, err := newDoor(Config{Conns: conns.New(conns.Config{}, nil, nil), Log: slog.New(slog.DiscardHandler)}, Login{"u", "p"})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -175,7 +177,7 @@ func FuzzLogin(f *testing.F) {
 	first := kmsg.NewPtrSASLAuthenticateRequest()
 	first.Version, first.SASLAuthBytes = 1, []byte("n,,n=u,r=nonce")
 	f.Add(append(frameOf(hello), frameOf(first)...))
-	d, err := newDoor(Config{Log: slog.New(slog.DiscardHandler)}, Login{"u", "p"})
+	d, err := newDoor(Config{Conns: conns.New(conns.Config{}, nil, nil), Log: slog.New(slog.DiscardHandler)}, Login{"u", "p"})
 	if err != nil {
 		f.Fatal(err)
 	}

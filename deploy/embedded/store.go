@@ -16,19 +16,17 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/versity/versitygw/auth"
+	"github.com/gofiber/fiber/v3"
 	"github.com/versity/versitygw/backend"
 	"github.com/versity/versitygw/backend/meta"
 	"github.com/versity/versitygw/backend/posix"
-	"github.com/versity/versitygw/embedgw"
-	"github.com/versity/versitygw/s3api"
 
+	"weir/deploy/conns"
 	"weir/schemas/objects"
 )
 
 const (
 	storeStart   = 10 * time.Second // to listen
-	storeTries   = 5                // attempts to listen: another process may take the port between our search and its use
 	maxConns     = 4096             // concurrent connections and requests; the clients are our own services
 	ioBuffer     = 256 << 10        // bytes per running put or get
 	copyLimit    = 5 << 30          // bytes of one copied object: S3's own limit; 0 would refuse every copy
@@ -55,85 +53,78 @@ func startStore(ctx context.Context, cfg Config) (*store, error) {
 	if err != nil {
 		return nil, err
 	}
-	for range storeTries {
-		var s *store
-		if s, err = startStoreOnce(ctx, cfg, keys, port); err == nil {
-			return s, nil
-		}
-		if port != 0 || ctx.Err() != nil {
-			break // the port is configured: another one would not be found by clients
-		}
+	s, err := startStoreAt(ctx, cfg, keys, port)
+	if err != nil {
+		return nil, fmt.Errorf("start the embedded store on %s: %w", cfg.Dir, err)
 	}
-	return nil, fmt.Errorf("start the embedded store on %s: %w", cfg.Dir, err)
+	return s, nil
 }
 
-func startStoreOnce(ctx context.Context, cfg Config, keys rootKeys, port int) (*store, error) {
+func startStoreAt(ctx context.Context, cfg Config, keys rootKeys, port int) (*store, error) {
 	files, err := openFiles(cfg.Dir)
 	if err != nil {
 		return nil, err
 	}
-	if port, err = freePort(ctx, port); err != nil {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
 		return nil, err
 	}
-	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	// The server does not end with ctx: the processor writes its last cut after that.
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s := &store{
-		dir:          cfg.Dir,
-		clientConfig: objects.Config{Endpoint: "http://" + addr, AccessKey: keys.Access, SecretKey: keys.Secret, PathStyle: true},
-		failed:       make(chan error, 1),
-		stop:         stop,
-		ended:        make(chan struct{}),
+		dir: cfg.Dir,
+		clientConfig: objects.Config{
+			Endpoint: "http://" + l.Addr().String(), AccessKey: keys.Access, SecretKey: keys.Secret, PathStyle: true,
+		},
+		failed: make(chan error, 1),
+		stop:   stop,
+		ended:  make(chan struct{}),
 	}
-	listens := make(chan struct{})
+	gateway := gateway{keys: keys, listens: make(chan struct{}), app: make(chan *fiber.App, 1)}
 	go func() {
 		defer close(s.ended)
-		err := runStore(running, files, keys, addr, listens)
-		if running.Err() == nil { // close was not called
-			s.failed <- err
-		}
+		s.fail(running, fmt.Errorf("embedded store ended by itself: %w", cmp.Or(gateway.run(running, files), io.EOF)))
 	}()
+	if err := s.serve(ctx, running, &gateway, cfg.Conns.Raw(conns.Store, l)); err != nil {
+		_ = l.Close() // nobody has it
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// serve lets the gateway serve connections of l too.
+func (s *store) serve(ctx, running context.Context, g *gateway, l net.Listener) error {
+	ctx, cancel := context.WithTimeout(ctx, storeStart)
+	defer cancel()
 	select {
-	case <-listens:
-		return s, nil
-	case err = <-s.failed:
+	case <-g.listens:
+	case err := <-s.failed:
+		return err
 	case <-ctx.Done():
-		err = ctx.Err()
-	case <-time.After(storeStart):
-		err = fmt.Errorf("not listening after %s", storeStart)
+		return fmt.Errorf("wait for it to listen: %w", ctx.Err())
 	}
-	s.close()
-	return nil, err
-}
-
-// runStore serves until ctx ends. The error it returns matters only when ctx has
-// not ended.
-func runStore(ctx context.Context, files backend.Backend, keys rootKeys, addr string, listens chan struct{}) error {
-	ended := embedgw.RunVersityGW(ctx, files, &embedgw.Config{
-		RootUserAccess: keys.Access, RootUserSecret: keys.Secret,
-		IAMService:     oneUser{auth.NewIAMServiceSingle(auth.Account{Access: keys.Access, Secret: keys.Secret, Role: auth.RoleAdmin})},
-		Ports:          []string{addr},
-		MaxConnections: maxConns, MaxRequests: maxConns,
-		MultipartMaxParts: maxParts,
-		Quiet:             true,
-		KeepAlive:         true,
-		DisableACLs:       true,
-		S3Options:         []s3api.Option{s3api.WithOnListen(func() { close(listens) })},
-	})
-	return fmt.Errorf("embedded store ended by itself: %w", cmp.Or(ended, io.EOF))
-}
-
-// oneUser knows the root keys only.
-type oneUser struct{ auth.IAMService }
-
-// GetUserAccount says of an unknown key what makes the answer S3's 403
-// InvalidAccessKeyId. The error of the service below is a 404.
-func (u oneUser) GetUserAccount(access string) (auth.Account, error) {
-	account, err := u.IAMService.GetUserAccount(access)
+	app, err := g.reach(ctx)
 	if err != nil {
-		return auth.Account{}, auth.ErrNoSuchUser
+		return err
 	}
-	return account, nil
+	go func() {
+		// The gateway closes l when it ends, and waits for its connections.
+		s.fail(running, fmt.Errorf("embedded store accepts no more connections: %w", cmp.Or(app.Server().Serve(l), io.EOF)))
+	}()
+	return nil
+}
+
+// fail tells that the store has ended, unless close was called.
+func (s *store) fail(running context.Context, err error) {
+	if running.Err() != nil {
+		return
+	}
+	select {
+	case s.failed <- err:
+	default: // told already
+	}
 }
 
 func (s *store) close() {
@@ -204,23 +195,6 @@ func removeEmptyBuckets(root string) error {
 		}
 	}
 	return nil
-}
-
-// freePort returns port, or a free one for 0.
-func freePort(ctx context.Context, port int) (int, error) {
-	if port != 0 {
-		return port, nil
-	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("look for a free port: %w", err)
-	}
-	addr, ok := l.Addr().(*net.TCPAddr)
-	if !ok {
-		return 0, errors.Join(fmt.Errorf("no port in %s", l.Addr()), l.Close())
-	}
-	return addr.Port, l.Close()
 }
 
 // rootKeys are the access keys of the store. They are generated at the first

@@ -72,10 +72,10 @@ func runAll(ctx context.Context, p *process, args []string) (err error) {
 		return err
 	}
 
-	log := p.logger(cfg.Log)
+	a := p.newApp(cfg, roles{ingest: true, processor: true, query: true})
 	parts, err := embedded.Open(ctx, embedded.Config{
 		Dir: cfg.Data, ListenKafka: cfg.Embedded.KafkaListen, ListenS3: cfg.Embedded.S3Listen,
-		LoginTimeout: cfg.Embedded.LoginTimeout, MaxLogins: cfg.Embedded.MaxLogins, Log: log,
+		LoginTimeout: cfg.Embedded.LoginTimeout, MaxLogins: cfg.Embedded.MaxLogins, Conns: a.conns, Log: a.log,
 	})
 	if err != nil {
 		return err
@@ -84,8 +84,8 @@ func runAll(ctx context.Context, p *process, args []string) (err error) {
 
 	// From here on the process is like one of a cluster: its services know the
 	// embedded parts by their addresses only.
-	cfg = withEmbeddedParts(cfg, cfg.Data, runInfo{Kafka: parts.Kafka, Login: parts.Login, S3: parts.S3})
-	a := p.newApp(cfg, roles{ingest: true, processor: true, query: true})
+	a.cfg = withEmbeddedParts(cfg, cfg.Data, runInfo{Kafka: parts.Kafka, Login: parts.Login, S3: parts.S3})
+	a.dial = a.conns.Dial
 	defer func() { err = errors.Join(err, a.close()) }()
 	return p.serveAll(ctx, a, parts)
 }
@@ -142,14 +142,14 @@ func (p *process) serveAll(ctx context.Context, a *app, parts *embedded.Parts) e
 		return err
 	}
 	a.metrics.MustRegister(parts.Metrics())
-	a.add("embedded store", func(ctx context.Context) error {
-		select {
-		case err := <-parts.Failed():
-			return err
-		case <-ctx.Done():
-			return nil
+	a.add("embedded parts", func(ctx context.Context) error {
+		err := parts.Wait(ctx)
+		if err != nil {
+			a.log.ErrorContext(ctx, "an embedded part has ended, the process ends too", "err", err)
 		}
+		return err
 	})
+	a.probes = append(a.probes, probe{"embedded parts", func(context.Context) error { return parts.Ready() }})
 	if err := a.build(ctx); err != nil {
 		return err
 	}

@@ -47,6 +47,7 @@ type app struct {
 	exports  *objects.Bucket
 	proxies  clientaddr.Proxies // whose X-Forwarded-For is believed
 	conns    *conns.Set
+	dial     dialFunc     // of weir all, whose parts are this process
 	full     func() error // why ingest cannot take more, or nil; a nil func means never full
 
 	main, tail, admin net.Listener
@@ -209,7 +210,7 @@ func (a *app) ensureTopic(ctx context.Context) error {
 
 // openLake opens the lake for the services of this process.
 func (a *app) openLake(ctx context.Context) error {
-	opened, err := openStorage(ctx, a.cfg, a.registry)
+	opened, err := openStorage(ctx, a.cfg, a.registry, a.dial)
 	if err != nil {
 		return err
 	}
@@ -279,7 +280,7 @@ func (a *app) buildProcessor(context.Context) error {
 // the object store themselves, it also mounts the proxy for downloads.
 func (a *app) buildQuery(context.Context) error {
 	c := a.cfg.Query
-	tailClient := tail.NewClient(tail.Config{Secret: a.cfg.Cluster.Secret})
+	tailClient := tail.NewClient(tail.Config{Secret: a.cfg.Cluster.Secret, Dial: a.dial})
 	a.onClose(func() error { tailClient.Close(); return nil })
 	svc, err := query.New(query.Config{
 		Lookback: c.Lookback, ReachWait: c.ReachWait, MaxScans: c.MaxScans, MaxAnswers: c.MaxAnswers, ScanWait: c.ScanWait, ReadRate: int64(c.ReadRate),
@@ -304,7 +305,7 @@ func (a *app) buildQuery(context.Context) error {
 		a.mux.Handle(prefix, svc.Handler())
 	}
 	if a.cfg.S3.Endpoint != "" && c.PublicEndpoint == "" {
-		proxy, err := newDownloadProxy(a.cfg.S3.ExportBucket, a.cfg.S3.Endpoint, a.log)
+		proxy, err := newDownloadProxy(a.cfg.S3.ExportBucket, a.cfg.S3.Endpoint, a.dial, a.log)
 		if err != nil {
 			return err
 		}

@@ -10,6 +10,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -110,24 +113,120 @@ func TestStalledConnectionsEndWithTheProcess(t *testing.T) {
 	}
 }
 
+// TestFloodsLeavePlaces: connections to every address, as many as there are descriptors
+// and more, leave those that the process needs, and none of its parts has to be
+// restarted afterwards. That holds, too, when the limits are set too high and the
+// descriptors run out.
+func TestFloodsLeavePlaces(t *testing.T) {
+	for name, args := range map[string][]string{
+		"within limits":       nil,
+		"without descriptors": {"--http.max-connections", "100000", "--http.max-per-address", "100000"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := newTestServer(t, append(args, "--processor.cut-age", "200ms")...)
+			server.limitFiles(320)
+			server.start()
+			d := server.demo()
+			run := server.run()
+			store, err := url.Parse(run.S3.Endpoint)
+			if err != nil {
+				t.Fatal(err)
+			}
+			send := func(i int) {
+				server.postEvents(d.Key, d.Secret, fmt.Sprintf(`{"data":[{"euid":%d,"event_name":"flood","itime":%d}]}`, 1001+i, time.Now().UnixMilli()))
+			}
+			send(0)
+			kept := http.Client{Transport: &http.Transport{}}
+			ready := func() (string, error) {
+				resp, err := kept.Get(server.url() + "/readyz")
+				if err != nil {
+					return "", err
+				}
+				defer resp.Body.Close()
+				text, err := io.ReadAll(resp.Body)
+				return string(text), err
+			}
+			if text, err := ready(); text != "ready\n" {
+				t.Fatal(text, err)
+			}
+			var flood []net.Conn
+			for _, addr := range []string{server.addr, run.Kafka, store.Host, run.Admin} {
+				for range 400 {
+					conn, err := net.DialTimeout("tcp", addr, 10*time.Second)
+					if err != nil {
+						break // the queue of connections to accept is full
+					}
+					flood = append(flood, conn)
+				}
+			}
+			if args == nil {
+				if text, err := ready(); text != "ready\n" {
+					t.Errorf("a connection of before, during the flood: %s, %v", text, err)
+				}
+			}
+			for _, conn := range flood {
+				conn.Close()
+			}
+			server.waitFor("serving as before", func() error {
+				text, err := ready()
+				if text != "ready\n" {
+					return fmt.Errorf("%s, %w", text, err)
+				}
+				return nil
+			})
+			send(1)
+			server.waitFor("both events and none else", func() error {
+				n, err := server.count(time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly))
+				if err == nil && n != 2 {
+					err = fmt.Errorf("%d events", n)
+				}
+				return err
+			})
+			if code := server.end(syscall.SIGTERM); code != exitDone {
+				t.Errorf("exit code %d", code)
+			}
+		})
+	}
+}
+
+// limitFiles lets the server have so many files and connections open.
+func (s *testServer) limitFiles(n int) {
+	s.t.Helper()
+	own, err := os.Executable()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	script := fmt.Sprintf("#!/bin/bash\nulimit -n %d\nexec -a weir %q \"$@\"\n", n, own)
+	s.path = filepath.Join(s.t.TempDir(), "weir")
+	if err := os.WriteFile(s.path, []byte(script), 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// run returns how other processes reach the server.
+func (s *testServer) run() (r runInfo) {
+	s.t.Helper()
+	text, err := readFolderFile(s.dir, runFile)
+	if err == nil {
+		err = json.Unmarshal(text, &r)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return r
+}
+
 // metric waits until a line is in the metrics.
 func (s *testServer) metric(line string) {
 	s.t.Helper()
 	s.waitFor(line, func() error {
-		var r runInfo
-		text, err := readFolderFile(s.dir, runFile)
-		if err != nil {
-			return err
-		}
-		if err := json.Unmarshal(text, &r); err != nil {
-			return err
-		}
-		resp, err := http.Get("http://" + r.Admin + "/metrics")
+		resp, err := http.Get("http://" + s.run().Admin + "/metrics")
 		if err != nil {
 			return err
 		}
 		defer resp.Body.Close()
-		if text, err = io.ReadAll(resp.Body); err == nil && !strings.Contains(string(text), "\n"+line+"\n") {
+		text, err := io.ReadAll(resp.Body)
+		if err == nil && !strings.Contains(string(text), "\n"+line+"\n") {
 			err = errors.New("not in the metrics")
 		}
 		return err

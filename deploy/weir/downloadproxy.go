@@ -33,12 +33,12 @@ type downloadProxy struct {
 }
 
 // newDownloadProxy returns a proxy for one bucket of the store at endpoint.
-func newDownloadProxy(bucket, endpoint string, log *slog.Logger) (*downloadProxy, error) {
+func newDownloadProxy(bucket, endpoint string, dial dialFunc, log *slog.Logger) (*downloadProxy, error) {
 	store, err := url.Parse(endpoint)
 	if err != nil || store.Host == "" {
 		return nil, fmt.Errorf("s3.endpoint %q is not a URL", endpoint)
 	}
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true}
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DialContext: dial, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true}
 	return &downloadProxy{prefix: "/" + bucket + "/", store: store, transport: transport, log: log}, nil
 }
 

@@ -18,7 +18,7 @@ func TestDownloadProxyForwardsSignedLinksOnly(t *testing.T) {
 		_, _ = io.WriteString(w, "zip")
 	}))
 	defer store.Close()
-	proxy, err := newDownloadProxy("weir-exports", store.URL, slog.New(slog.DiscardHandler))
+	proxy, err := newDownloadProxy("weir-exports", store.URL, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,9 @@ const maxProduce = 15 << 20
 
 // kafka returns a new client of the cluster, with opts added.
 func (a *app) kafka(opts ...kgo.Opt) (*kgo.Client, error) {
+	if a.dial != nil {
+		opts = append(opts, kgo.Dialer(a.dial))
+	}
 	return kafkaClient(a.cfg.Kafka, a.log, opts...)
 }
 

@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 
 	"weir/schemas/lake"
 	"weir/schemas/objects"
 	"weir/schemas/registry"
 )
+
+// dialFunc makes connections; nil is the usual way.
+type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
 // storage is what the services use of the object store.
 type storage struct {
@@ -21,11 +25,11 @@ type storage struct {
 
 // openStorage opens the lake and the export bucket. It creates buckets and tables
 // that are missing.
-func openStorage(ctx context.Context, cfg Config, reg *registry.Registry) (storage, error) {
+func openStorage(ctx context.Context, cfg Config, reg *registry.Registry, dial dialFunc) (storage, error) {
 	client, err := objects.Open(ctx, objects.Config{
 		Endpoint: cfg.S3.Endpoint, Region: cfg.S3.Region,
 		AccessKey: cfg.S3.AccessKey, SecretKey: cfg.S3.SecretKey, PathStyle: cfg.S3.PathStyle,
-		StallTimeout: cfg.S3.StallTimeout, MinRate: int64(cfg.S3.MinRate),
+		StallTimeout: cfg.S3.StallTimeout, MinRate: int64(cfg.S3.MinRate), Dial: dial,
 	})
 	if err != nil {
 		return storage{}, err
@@ -61,7 +65,7 @@ func withLake(ctx context.Context, cfg Config, log *slog.Logger, use func(Config
 		return err
 	}
 	defer func() { err = errors.Join(err, reg.Close()) }()
-	store, err := openStorage(ctx, cfg, reg)
+	store, err := openStorage(ctx, cfg, reg, nil)
 	if err != nil {
 		return err
 	}

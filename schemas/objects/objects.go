@@ -43,6 +43,8 @@ type Config struct {
 
 	StallTimeout time.Duration // in which a body must move on by MinRate, or its request is ended and repeated; 0 means 30s
 	MinRate      int64         // bytes a second; 0 means 4 KiB
+
+	Dial func(ctx context.Context, network, address string) (net.Conn, error) `json:"-"` // makes connections; nil is the usual way
 }
 
 // Client is a client of one store, shared by all its buckets.
@@ -64,7 +66,7 @@ func Open(ctx context.Context, cfg Config) (*Client, error) {
 	region := cmp.Or(cfg.Region, "us-east-1")
 	opts := []func(*config.LoadOptions) error{
 		config.WithRegion(region),
-		config.WithHTTPClient(httpClient()),
+		config.WithHTTPClient(httpClient(cfg)),
 		config.WithRetryer(newRetryer),
 	}
 	if cfg.AccessKey != "" {
@@ -111,7 +113,7 @@ func newRetryer() aws.Retryer {
 
 // httpClient keeps enough idle connections for parallel calls; the SDK's default
 // keeps ten.
-func httpClient() *awshttp.BuildableClient {
+func httpClient(cfg Config) *awshttp.BuildableClient {
 	return awshttp.NewBuildableClient().
 		WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout }).
 		WithTransportOptions(func(t *http.Transport) {
@@ -119,6 +121,9 @@ func httpClient() *awshttp.BuildableClient {
 			t.MaxIdleConnsPerHost = maxIdlePerHost
 			t.ResponseHeaderTimeout = responseHeaderTimeout
 			t.WriteBufferSize, t.ReadBufferSize = 32<<10, 32<<10
+			if cfg.Dial != nil {
+				t.DialContext = cfg.Dial
+			}
 		})
 }
 

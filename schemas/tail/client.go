@@ -23,6 +23,8 @@ type Config struct {
 	Timeout     time.Duration    // for a whole response; 0 means 10s
 	MaxBytes    int64            // of batches in one response; 0 means 256 MiB
 	Allocator   memory.Allocator // for the batches; nil means Go's heap
+
+	Dial func(ctx context.Context, network, address string) (net.Conn, error) // makes connections; nil is the usual way
 }
 
 func (c Config) withDefaults() Config {
@@ -44,10 +46,12 @@ type Client struct {
 // NewClient returns a client that keeps connections to owners open.
 func NewClient(cfg Config) *Client {
 	cfg = cfg.withDefaults()
-	dialer := &net.Dialer{Timeout: cfg.DialTimeout}
+	if cfg.Dial == nil {
+		cfg.Dial = (&net.Dialer{Timeout: cfg.DialTimeout}).DialContext
+	}
 	return &Client{cfg: cfg, http: &http.Client{
 		Transport: &http.Transport{
-			DialContext:           dialer.DialContext,
+			DialContext:           cfg.Dial,
 			MaxIdleConnsPerHost:   16,
 			IdleConnTimeout:       time.Minute,
 			ResponseHeaderTimeout: cfg.Timeout,

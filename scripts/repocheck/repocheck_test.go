@@ -110,6 +110,7 @@ var homes = map[string][]string{
 	"github.com/apache/iceberg-go":                 {"schemas/lake"},
 	"github.com/parquet-go/parquet-go":             {"schemas/lake"},
 	"github.com/versity/versitygw":                 {"deploy/embedded"},
+	"github.com/gofiber/fiber":                     {"deploy/embedded"}, // versitygw is made of it
 	"github.com/twmb/franz-go/pkg/kfake":           {"deploy/embedded"},
 	"github.com/jackc/pgx":                         {"schemas/registry"},
 	"modernc.org/sqlite":                           {"schemas/registry"},
