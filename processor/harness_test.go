@@ -38,6 +38,7 @@ type harness struct {
 	reader   *lake.Lake    // a process that only reads
 	window   time.Duration // of every processor
 	log      *slog.Logger
+	clocks   Clocks // of every processor
 }
 
 // withHarness runs story in a synctest bubble of its own, in which it is noon.
@@ -210,7 +211,7 @@ func (w *harness) start(id string, cfg Config) *process {
 	}
 	p := &process{w: w, lake: w.openLake(), leases: &fakeLeases{Leases: w.registry}, done: make(chan error, 1)}
 	var err error
-	p.service, err = New(cfg, Deps{Registry: p.leases, Lake: p.lake, Kafka: w.kafka, Layout: w.layout, Log: w.log})
+	p.service, err = New(cfg, Deps{Registry: p.leases, Lake: p.lake, Kafka: w.kafka, Layout: w.layout, Log: w.log, Clocks: w.clocks})
 	w.must(err)
 	ctx, stop := context.WithCancel(w.t.Context())
 	p.stop = stop

@@ -36,6 +36,9 @@ func (s *Service) maintain(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
+		if _, err := s.clock.now(); err != nil {
+			continue // by such a clock files that were just put are old enough to be deleted
+		}
 		s.compact(ctx)
 		if !s.owns(maintenanceShard) {
 			continue

@@ -82,6 +82,7 @@ type Config struct {
 	CompactEvery time.Duration // how often small data files are merged; 0 means 5m, negative means never
 
 	CommitTimeout time.Duration // of one commit to one table, whose result is then unknown until it is tried again; 0 means 2m
+	MaxClockJump  time.Duration // how far the clock may gain on the clock since boot, and log time may move at a start unseen; 0 means 1h
 	MaxCutWait    time.Duration // how long a sealed cut may take to reach all tables until Ready says so; 0 means 5m
 	KeepSnapshots time.Duration // how long a scan or another engine may use an old snapshot of a table; commits get slower with each that is kept; 0 means 15m
 
@@ -98,6 +99,7 @@ func (c Config) withDefaults() Config {
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 30*time.Second)
 	c.CompactEvery = cmp.Or(c.CompactEvery, 5*time.Minute)
 	c.CommitTimeout = cmp.Or(c.CommitTimeout, 2*time.Minute)
+	c.MaxClockJump = cmp.Or(c.MaxClockJump, time.Hour)
 	c.MaxCutWait = cmp.Or(c.MaxCutWait, 5*time.Minute)
 	c.KeepSnapshots = cmp.Or(c.KeepSnapshots, 15*time.Minute)
 	c.ID = cmp.Or(c.ID, "processor-"+uuid.NewString())
@@ -105,7 +107,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Deps are what a processor works with. All but Metrics are required.
+// Deps are what a processor works with. All but Metrics and Clocks are required.
 type Deps struct {
 	Registry Leases
 	Lake     *lake.Lake
@@ -113,6 +115,7 @@ type Deps struct {
 	Layout   topic.Layout
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer // nil registers nothing
+	Clocks   Clocks                // what the clock of this machine is judged by; the zero value judges nothing
 }
 
 // Leases is the part of the registry that records which process owns which shard.
@@ -133,6 +136,7 @@ type Service struct {
 	deps           Deps
 	log            *slog.Logger
 	metrics        *metrics
+	clock          *clockGuard
 	accepted       map[int32]acceptedLoss
 	commits        *committer
 	encodeSlots    chan struct{} // one slot for each cut that may be encoded at once
@@ -164,12 +168,12 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	}
 	log := deps.Log.With("processor", cfg.ID)
 	s := &Service{
-		cfg: cfg, deps: deps, log: log, metrics: m, accepted: accepted,
+		cfg: cfg, deps: deps, log: log, metrics: m, clock: newClockGuard(cfg, deps.Clocks, log), accepted: accepted,
 		commits:        &committer{lake: deps.Lake, queue: make(chan *submission), timeout: cfg.CommitTimeout, metrics: m, log: log, committed: map[int32]int64{}},
 		encodeSlots:    make(chan struct{}, runtime.GOMAXPROCS(0)),
 		workerReturned: make(chan struct{}, 1), shards: map[int32]*ownership{}, leaseErr: errors.New("leases not claimed yet"),
 	}
-	if err := exportCutWait(s, deps.Metrics); err != nil {
+	if err := errors.Join(exportCutWait(s, deps.Metrics), exportClock(s.clock, deps.Metrics)); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	return s, nil
@@ -257,9 +261,9 @@ func (s *Service) newWorker(shard int32, epoch int64) *worker {
 		commits: s.commits, encodeSlots: s.encodeSlots, memory: memory.DefaultAllocator,
 		gatherBudget: func() int64 { return s.perShard(s.cfg.GatherBytes) / cutsInMemory },
 		dedupeBudget: func() int64 { return s.perShard(s.cfg.DedupeBytes) },
-		metrics:      s.metrics.shard(shard),
-		log:          s.log.With("shard", shard),
-		buffer:       &tailBuffer{shard: shard, epoch: epoch},
+		metrics:      s.metrics.shard(shard), clock: s.clock,
+		log:    s.log.With("shard", shard),
+		buffer: &tailBuffer{shard: shard, epoch: epoch},
 	}
 }
 

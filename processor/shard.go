@@ -50,6 +50,7 @@ type worker struct {
 	gatherBudget func() int64 // bytes of memory a cut may take now
 	dedupeBudget func() int64 // bytes of memory the fingerprints may take now
 	metrics      *shardMetrics
+	clock        *clockGuard // of the process
 	log          *slog.Logger
 
 	buffer  *tailBuffer
@@ -120,6 +121,9 @@ func (w *worker) ready() error {
 // an error occurs. It has released all memory and files when it returns.
 func (w *worker) runAssignment(ctx context.Context) (err error) {
 	began := time.Now()
+	if err := w.clock.check(ctx); err != nil {
+		return err
+	}
 	g, err := w.takeOver(ctx)
 	if err != nil {
 		return err
@@ -263,7 +267,11 @@ func (a *assignment) process() error {
 			a.metrics.observeGathered(&a.g.state, a.logEnd)
 			return nil
 		}
-		n, err := a.g.gather(a.backlog[:min(recordsPerStep, len(a.backlog))], time.Now())
+		now, err := a.clock.now()
+		if err != nil {
+			return err
+		}
+		n, err := a.g.gather(a.backlog[:min(recordsPerStep, len(a.backlog))], now)
 		if err != nil {
 			return err
 		}

@@ -65,6 +65,9 @@ func (w *worker) takeOver(ctx context.Context) (*gatherer, error) {
 	if st.changesAhead, err = w.readChangesAhead(ctx, changes, st); err != nil {
 		return nil, err
 	}
+	if err := w.clock.compare(ctx, st.state.LogTime); err != nil {
+		return nil, err
+	}
 	d, err := w.rebuildDedupe(ctx, events, st.state.LogTime)
 	if err != nil {
 		return nil, err

@@ -31,6 +31,9 @@ func (s *Service) writeTicks(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
+		if _, err := s.clock.now(); err != nil {
+			continue // a tick would move log time to a day that has not begun
+		}
 		today := time.Now().Add(-tickAfter).UnixMilli() / dayMS
 		for _, o := range s.owned() {
 			shard := o.worker.shard

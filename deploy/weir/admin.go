@@ -63,6 +63,7 @@ func adminTasks() []command {
 	return []command{
 		{"compact", "merge small data files", helpCompact, runCompact},
 		{"trim", "delete from the log what the lake has", helpTrim, runTrim},
+		{"accept-clock", "accept a clock that has jumped", helpAcceptClock, runAcceptClock},
 		{"accept-holes", "accept that records are missing in the log", helpAcceptHoles, runAcceptHoles},
 	}
 }

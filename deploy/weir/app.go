@@ -260,10 +260,10 @@ func (a *app) buildProcessor(context.Context) error {
 		ID: c.ID, Address: cmp.Or(c.Advertise, a.tail.Addr().String()), Secret: a.cfg.Cluster.Secret,
 		CutAge: c.CutAge, GatherBytes: int64(c.GatherBytes),
 		DedupeWindow: c.DedupeWindow, DedupeBytes: int64(c.DedupeBytes), Scratch: c.Scratch,
-		LeaseTTL: c.LeaseTTL, DrainTimeout: c.DrainTimeout, CompactEvery: c.CompactEvery, CommitTimeout: c.CommitTimeout, MaxCutWait: c.MaxCutWait, KeepSnapshots: c.KeepSnapshots,
+		LeaseTTL: c.LeaseTTL, DrainTimeout: c.DrainTimeout, CompactEvery: c.CompactEvery, CommitTimeout: c.CommitTimeout, MaxCutWait: c.MaxCutWait, MaxClockJump: c.MaxClockJump, KeepSnapshots: c.KeepSnapshots,
 		Adopt: c.Adopt, AcceptLoss: c.AcceptLoss,
 	}, processor.Deps{
-		Registry: a.registry, Lake: a.lake, Kafka: a.kafka, Layout: a.layout, Log: a.log, Metrics: a.metrics,
+		Registry: a.registry, Lake: a.lake, Kafka: a.kafka, Layout: a.layout, Log: a.log, Metrics: a.metrics, Clocks: a.clocks(),
 	})
 	if err != nil {
 		return err

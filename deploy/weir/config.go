@@ -184,6 +184,7 @@ type processorConfig struct {
 	CompactEvery  time.Duration `key:"compact_every" default:"5m" help:"how often small data files are merged"`
 	CommitTimeout time.Duration `key:"commit_timeout" default:"2m" help:"time for one commit to one table; it is then tried again, after the commits of other shards"`
 	MaxCutWait    time.Duration `key:"max_cut_wait" default:"5m" help:"time for a sealed cut to reach all tables, after which /readyz answers 503"`
+	MaxClockJump  time.Duration `key:"max_clock_jump" default:"1h" help:"how far the clock may jump ahead while the process runs, or log time move at a start without another machine's word; then shards stop until weir admin accept-clock"`
 	KeepSnapshots time.Duration `key:"keep_snapshots" default:"15m" help:"how long a scan or another engine may use a snapshot of a table; commits slow down with the number of snapshots"`
 	Adopt         bool          `key:"adopt" default:"false" help:"allow a shard that is not in the lake to start from a log that does not begin at offset 0"`
 	AcceptLoss    string        `key:"accept_loss" help:"records of the log that the operator gives up, as shard@next:offset,… from the error message"`
@@ -333,7 +334,7 @@ func (c *Config) validate() error {
 		"http.min_rate": int64(c.HTTP.MinRate), "http.rate_grace": int64(c.HTTP.RateGrace), "http.max_requests": int64(c.HTTP.MaxRequests), "http.max_age": int64(c.HTTP.MaxAge),
 		"query.max_event_names":  int64(c.Query.MaxEventNames),
 		"embedded.login_timeout": int64(c.Embedded.LoginTimeout), "embedded.max_logins": int64(c.Embedded.MaxLogins),
-		"processor.commit_timeout": int64(c.Processor.CommitTimeout), "processor.max_cut_wait": int64(c.Processor.MaxCutWait),
+		"processor.commit_timeout": int64(c.Processor.CommitTimeout), "processor.max_cut_wait": int64(c.Processor.MaxCutWait), "processor.max_clock_jump": int64(c.Processor.MaxClockJump),
 		"s3.stall_timeout": int64(c.S3.StallTimeout), "s3.min_rate": int64(c.S3.MinRate),
 		"database.call_timeout": int64(c.Database.CallTimeout), "kafka.request_timeout": int64(c.Kafka.RequestTimeout),
 		"processor.cut_age": int64(c.Processor.CutAge), "processor.lease_ttl": int64(c.Processor.LeaseTTL),

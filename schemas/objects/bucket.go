@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"mime"
+	"net/http"
 	"path"
 	"slices"
 	"time"
@@ -138,6 +139,18 @@ func (b *Bucket) Stat(ctx context.Context, key string) (int64, error) {
 		return 0, fmt.Errorf("stat %s: %w", key, withErrNotExist(err))
 	}
 	return aws.ToInt64(out.ContentLength), nil
+}
+
+// ServerTime returns the time of the store, to the second, by the Date of an answer.
+func (b *Bucket) ServerTime(ctx context.Context) (time.Time, error) {
+	if _, err := b.client.api.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &b.name}); err != nil {
+		return time.Time{}, fmt.Errorf("ask bucket %s for the time: %w", b.name, err)
+	}
+	date := b.client.progress.date.Load()
+	if date == nil {
+		return time.Time{}, errors.New("answers of the store have no Date")
+	}
+	return http.ParseTime(*date)
 }
 
 // Delete removes objects. Those that are not there are no error.

@@ -43,6 +43,7 @@ type progress struct {
 	timeout time.Duration
 	bytes   int64
 	stalls  atomic.Int64 // requests that were ended
+	date    atomic.Pointer[string]
 }
 
 func newProgress(next http.RoundTripper, cfg Config) *progress {
@@ -73,6 +74,9 @@ func (p *progress) RoundTrip(r *http.Request) (*http.Response, error) {
 		err = stallOf(ctx, err)
 		cancel(nil)
 		return nil, err
+	}
+	if date := answer.Header.Get("Date"); date != "" {
+		p.date.Store(&date)
 	}
 	answer.Body = &receivedBody{ReadCloser: answer.Body, watch: newWatch(p, cancel), ctx: ctx, cancel: cancel}
 	return answer, nil
