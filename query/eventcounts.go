@@ -102,7 +102,7 @@ type eventCounts struct {
 // says 0 of those that did not happen.
 func newEventCounts(q *countsQuestion) (*eventCounts, error) {
 	c := &eventCounts{countsQuestion: q, rows: map[string]int32{}}
-	for _, name := range q.names {
+	for _, name := range q.names.List {
 		if c.row(name) == tooMany {
 			return nil, errTooManyCounts()
 		}
@@ -211,7 +211,7 @@ func (c *eventCounts) addDays(b *rollup.EventBatch, first, end int32) error {
 
 // wantedRow is row for a name that may not be asked for.
 func (c *eventCounts) wantedRow(name string) int32 {
-	if len(c.names) > 0 && !slices.Contains(c.names, name) {
+	if len(c.names.List) > 0 && !c.names.Has(name) {
 		return notWanted
 	}
 	return c.row(name)

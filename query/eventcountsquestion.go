@@ -120,7 +120,7 @@ func (q *countsQuestion) setPeriods(in *countsBody) error {
 // and end where they end, not at a watermark that was sent back; then there are
 // none.
 func (q *countsQuestion) wholeDays() (first, end int32) {
-	if !q.zone.UTC() || !q.user.empty() || q.ids != nil || len(q.randomIDs) > 0 || q.watermark != nil {
+	if !q.zone.UTC() || !q.user.empty() || q.ids != nil || len(q.randomIDs.List) > 0 || q.watermark != nil {
 		return 0, 0
 	}
 	first, end = rollup.Day(q.wall.from+dayMS-1), rollup.Day(q.wall.to)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"weir/query/cost"
 	"weir/query/view"
 	"weir/schemas/columns"
 	"weir/schemas/values"
@@ -14,26 +15,28 @@ import (
 // userFilter selects events by their user, who must match every list, and matches
 // a list by any of its values. An empty list matches everybody.
 type userFilter struct {
-	ids, realms, groups, roles []string
+	ids, realms, groups, roles cost.Texts
 }
 
 func newUserFilter(in *eventsUserFilter) userFilter {
-	return userFilter{ids: in.ID, realms: in.Realm, groups: in.Group, roles: in.Role}
+	return userFilter{
+		ids: cost.NewTexts(in.ID), realms: cost.NewTexts(in.Realm), groups: cost.NewTexts(in.Group), roles: cost.NewTexts(in.Role),
+	}
 }
 
 // empty reports whether the filter matches everybody, so that the user columns need
 // not be read.
 func (f *userFilter) empty() bool {
-	return len(f.ids) == 0 && len(f.realms) == 0 && len(f.groups) == 0 && len(f.roles) == 0
+	return len(f.ids.List)+len(f.realms.List)+len(f.groups.List)+len(f.roles.List) == 0
 }
 
 // columns are those that wants reads.
 func (q *eventsQuestion) columns() []string {
 	var names []string
-	if len(q.names) > 0 {
+	if len(q.names.List) > 0 {
 		names = append(names, columns.Name)
 	}
-	if len(q.randomIDs) > 0 {
+	if len(q.randomIDs.List) > 0 {
 		names = append(names, columns.RandomID)
 	}
 	if !q.user.empty() {
@@ -45,11 +48,11 @@ func (q *eventsQuestion) columns() []string {
 // wants returns which rows of a batch pass the filters, and nil if all do.
 func (q *eventsQuestion) wants(rows *columns.View) func(int) bool {
 	var tests []func(int) bool
-	if len(q.names) > 0 {
-		tests = append(tests, once(&rows.Name, func(name string) bool { return slices.Contains(q.names, name) }))
+	if len(q.names.List) > 0 {
+		tests = append(tests, once(&rows.Name, q.names.Has))
 	}
-	if len(q.randomIDs) > 0 {
-		tests = append(tests, once(&rows.RandomID, func(id string) bool { return slices.Contains(q.randomIDs, id) }))
+	if len(q.randomIDs.List) > 0 {
+		tests = append(tests, once(&rows.RandomID, q.randomIDs.Has))
 	}
 	if q.ids != nil {
 		tests = append(tests, func(i int) bool { return q.ids[view.RowID{Shard: rows.Shard[i], Offset: rows.Offset[i]}] })
@@ -112,7 +115,7 @@ func (f *userFilter) test(rows *columns.View) func(int) bool {
 		case accepted:
 			return true
 		case byEUID:
-			return slices.Contains(f.ids, strconv.FormatInt(rows.Client[i], 10))
+			return f.ids.Has(strconv.FormatInt(rows.Client[i], 10))
 		default:
 			return false
 		}
@@ -127,20 +130,20 @@ func (f *userFilter) judge(text string) verdict {
 		u = eventUser{}
 	}
 	switch {
-	case !overlaps(f.realms, u.Realm) || !overlaps(f.groups, u.Groups) || !overlaps(f.roles, u.Roles):
+	case !overlaps(&f.realms, u.Realm) || !overlaps(&f.groups, u.Groups) || !overlaps(&f.roles, u.Roles):
 		return refused
-	case len(f.ids) > 0 && len(u.ID) == 0:
+	case len(f.ids.List) > 0 && len(u.ID) == 0:
 		return byEUID
-	case overlaps(f.ids, u.ID):
+	case overlaps(&f.ids, u.ID):
 		return accepted
 	}
 	return refused
 }
 
 // overlaps reports whether one of has is wanted. An empty wanted accepts all.
-func overlaps(wanted, has []string) bool {
-	if len(wanted) == 0 {
+func overlaps(wanted *cost.Texts, has []string) bool {
+	if len(wanted.List) == 0 {
 		return true
 	}
-	return slices.ContainsFunc(has, func(v string) bool { return slices.Contains(wanted, v) })
+	return slices.ContainsFunc(has, wanted.Has)
 }

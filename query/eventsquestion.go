@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"weir/query/cost"
 	"weir/query/view"
 	"weir/schemas/values"
 )
@@ -22,8 +23,8 @@ const (
 // eventsQuestion is a question of the Events API, checked and with its defaults.
 type eventsQuestion struct {
 	from, to      int64 // epoch milliseconds, half-open; whole seconds
-	names         []string
-	randomIDs     []string
+	names         cost.Texts
+	randomIDs     cost.Texts
 	ids           map[view.RowID]bool // nil is every event
 	scanned       interval            // of the period, what a scan has to read: less only if ids are given
 	user          userFilter
@@ -102,7 +103,7 @@ func decodeEventsQuestion(body io.Reader, lookback time.Duration) (*eventsQuesti
 // setFilters reads the filters. The first id that is none is a 400: it can only be
 // a mistake, and most likely it is a random_id.
 func (q *eventsQuestion) setFilters(in *eventsFilters) error {
-	q.names, q.randomIDs = in.Name, in.RandomID
+	q.names, q.randomIDs = cost.NewTexts(in.Name), cost.NewTexts(in.RandomID)
 	if in.User != nil {
 		q.user = newUserFilter(in.User)
 	}

@@ -24,6 +24,8 @@ type clientCounts struct {
 	root   *seriesNode
 	mask   []uint64 // scratch: the buckets in which one unit counts
 	added  int      // counts that were added since the context was looked at
+
+	pending map[seriesSets]*setCounts
 }
 
 // NewDateRange compiles generic/dateRange.
@@ -201,16 +203,17 @@ func (c *clientCounts) aggregate(ctx context.Context, cs *clientStats) {
 					checked, passes = true, cs.matches(u, before)
 				}
 				if passes {
-					c.add(cs, c.root, c.levels, u, bucket, before, is(bucket))
+					c.count(cs, u, bucket, before, is(bucket))
 				}
-				if c.added > addsPerCheck {
-					if c.added = 0; ctx.Err() != nil {
+				if c.added > addsPerCheck || len(c.pending) > maxPending {
+					if c.flush(ctx); ctx.Err() != nil {
 						return
 					}
 				}
 			}
 		}
 	}
+	c.flush(ctx)
 }
 
 // buckets sets the mask to the buckets in which a unit counts, and returns its
@@ -276,8 +279,70 @@ func (c *clientCounts) mark(d Day) int {
 	return bucket
 }
 
-// add counts a unit in a series and, level by level, in the series within it.
-func (c *clientCounts) add(cs *clientStats, n *seriesNode, levels []level, u int32, bucket int, before Day, is [statuses]int64) {
+// seriesSets are the series of each level that units are in together, by the
+// first element of the slice that has them.
+type seriesSets struct {
+	first  [maxLevels]*seriesKey
+	bucket int
+}
+
+// setCounts are the counts of the units in some sets of series.
+type setCounts struct {
+	sets [maxLevels][]seriesKey
+	is   [statuses]int64
+}
+
+// Limits of counting units in the same series together. A unit that is in few
+// series is counted in each at once.
+const (
+	maxDirect  = 4
+	maxPending = 1 << 12
+)
+
+// count counts a unit in the series of all levels. Segments may overlap, so that
+// a unit may be in all series of three levels: such units are counted by the sets
+// of series that they are in, which are few, and each set once for all its units.
+func (c *clientCounts) count(cs *clientStats, u int32, bucket int, before Day, is [statuses]int64) {
+	key, all, product := seriesSets{bucket: bucket}, setCounts{is: is}, 1
+	for i := range c.levels {
+		all.sets[i] = cs.seriesOf(&c.levels[i], u, before)
+		if product *= len(all.sets[i]); product > 0 {
+			key.first[i] = &all.sets[i][0]
+		}
+	}
+	if product <= maxDirect {
+		c.add(c.root, all.sets[:len(c.levels)], c.levels, bucket, is)
+		return
+	}
+	have := c.pending[key]
+	if have == nil {
+		if c.pending == nil {
+			c.pending = map[seriesSets]*setCounts{}
+		}
+		c.pending[key] = &all
+		return
+	}
+	for s := range statuses {
+		have.is[s] += is[s]
+	}
+}
+
+// flush adds what is pending, and less if ctx ends.
+func (c *clientCounts) flush(ctx context.Context) {
+	for key, all := range c.pending {
+		c.add(c.root, all.sets[:len(c.levels)], c.levels, key.bucket, all.is)
+		if c.added > addsPerCheck {
+			if c.added = 0; ctx.Err() != nil {
+				break
+			}
+		}
+	}
+	clear(c.pending)
+	c.added = 0
+}
+
+// add adds counts to a series and, level by level, to the series within it.
+func (c *clientCounts) add(n *seriesNode, sets [][]seriesKey, levels []level, bucket int, is [statuses]int64) {
 	if n.counts == nil {
 		n.counts = make([][statuses]int64, len(c.q.days.Buckets))
 	}
@@ -288,8 +353,8 @@ func (c *clientCounts) add(cs *clientStats, n *seriesNode, levels []level, u int
 	if len(levels) == 0 {
 		return
 	}
-	for _, in := range cs.seriesOf(&levels[0], u, before) {
-		c.add(cs, c.child(n, &levels[0], in), levels[1:], u, bucket, before, is)
+	for _, in := range sets[0] {
+		c.add(c.child(n, &levels[0], in), sets[1:], levels[1:], bucket, is)
 	}
 }
 

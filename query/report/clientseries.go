@@ -1,6 +1,10 @@
 package report
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // seriesKey names a series of a level.
 type seriesKey struct {
@@ -13,7 +17,11 @@ type seriesKey struct {
 // matchesCondition. The caller may not change the slice.
 func (cs *clientStats) seriesOf(l *level, u int32, before Day) []seriesKey {
 	if l.property < 0 || !cs.q.props.all[l.property].coded() {
-		return cs.findSeries(l, u, before)
+		last := &cs.lastSeries[l.id]
+		if last.unit != u+1 || l.property < 0 && cs.mayVary(u) {
+			last.unit, last.series = u+1, sameSeries(cs, cs.findSeries(l, u, before))
+		}
+		return last.series
 	}
 	code := cs.valueCode(u, &cs.q.props.all[l.property], before)
 	known := cs.seriesByCode[l.id]
@@ -23,8 +31,36 @@ func (cs *clientStats) seriesOf(l *level, u int32, before Day) []seriesKey {
 	}
 	if known[code] == nil {
 		known[code] = append([]seriesKey{}, cs.findSeries(l, u, before)...)
+		known[code] = sameSeries(cs, known[code])
 	}
 	return known[code]
+}
+
+// unitSeries is the series of the unit that was looked at last. Computed
+// properties do not vary with the day.
+type unitSeries struct {
+	unit   int32 // + 1; 0 is none
+	series []seriesKey
+}
+
+// sameSeries returns one slice for all equal ones of several series, so that
+// units in the same series are recognised by it.
+func sameSeries(cs *clientStats, in []seriesKey) []seriesKey {
+	const most = 1 << 12
+	if len(in) < 2 {
+		return in
+	}
+	var key strings.Builder
+	for i := range in {
+		fmt.Fprintf(&key, "%d %q ", in[i].segment, in[i].label)
+	}
+	if have, known := cs.sameSeries[key.String()]; known {
+		return have
+	}
+	if len(cs.sameSeries) < most {
+		cs.sameSeries[key.String()] = in
+	}
+	return in
 }
 
 // findSeries tests the segments of a level in order. Where two segments give a

@@ -52,6 +52,8 @@ type clientStats struct {
 	continents   map[int32]int32 // country code → continent code
 	matched      [][]int8        // by condition and code: 0 is unknown, 1 matches, 2 does not
 	seriesByCode [][][]seriesKey // by level and code; nil is unknown
+	lastSeries   []unitSeries    // by level
+	sameSeries   map[string][]seriesKey
 }
 
 // unit is one client, or several that groupBy counts as one.
@@ -84,6 +86,7 @@ func newClientStats(q *base, hashes hashRange) *clientStats {
 		q: q, clients: hashes, maxBytes: q.params.Bytes, bucketWords: (len(q.days.Buckets) + 63) / 64,
 		codes: map[string]int32{}, values: []Value{{Null: true}}, continents: map[int32]int32{},
 		matched: make([][]int8, q.props.conditions), seriesByCode: make([][][]seriesKey, q.props.levels),
+		lastSeries: make([]unitSeries, q.props.levels), sameSeries: map[string][]seriesKey{},
 		eventIndex: newEventIndex(q), lastCode: make([]int32, len(q.props.reported)),
 		found: make([]rollup.Property, len(q.props.reported)), daily: dailySlotsOf(&q.props),
 	}

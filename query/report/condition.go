@@ -3,7 +3,6 @@ package report
 import (
 	"errors"
 	"math"
-	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -35,7 +34,7 @@ const (
 // condition is a compiled filter or segment: a test of one value.
 type condition struct {
 	kind      string // one of the types; "" is null alone
-	texts     textSet
+	texts     cost.Texts
 	regex     *cost.Pattern
 	low, high float64
 	from, to  Day // both included
@@ -86,10 +85,10 @@ func (c *condition) members() []string {
 
 // spell brings the texts that are wanted into the form that values of a type have.
 func (c *condition) spell(t property.Type) {
-	for i, text := range c.texts.list {
-		c.texts.list[i] = t.Spell(text)
+	for i, text := range c.texts.List {
+		c.texts.List[i] = t.Spell(text)
 	}
-	c.texts = newTextSet(c.texts.list)
+	c.texts = cost.NewTexts(c.texts.List)
 }
 
 // addCondition returns an empty condition with the next id of the question.
@@ -112,12 +111,12 @@ func (c *condition) compile(field string, m members, budget *cost.Question) erro
 	case typeString:
 		var text string
 		err := m.read(field, "value", &text, "a string")
-		c.texts = newTextSet([]string{text})
+		c.texts = cost.NewTexts([]string{text})
 		return err
 	case typeStringArray:
 		var texts values.Strings
 		err := m.read(field, "value", &texts, "an array of strings")
-		c.texts = newTextSet(texts)
+		c.texts = cost.NewTexts(texts)
 		return err
 	case typeRegex:
 		return c.compileRegex(field, m, budget)
@@ -189,33 +188,6 @@ func (c *condition) compileDates(field string, m members) error {
 	return read("max", &c.to)
 }
 
-// textSet is the texts that a condition wants. A list may be as long as a body,
-// and is looked at for each value: a long one is a map.
-type textSet struct {
-	list []string
-	set  map[string]struct{} // nil for a short list
-}
-
-func newTextSet(list []string) textSet {
-	const short = 8
-	t := textSet{list: list}
-	if len(list) > short {
-		t.set = make(map[string]struct{}, len(list))
-		for _, text := range list {
-			t.set[text] = struct{}{}
-		}
-	}
-	return t
-}
-
-func (t *textSet) has(text string) bool {
-	if t.set != nil {
-		_, found := t.set[text]
-		return found
-	}
-	return slices.Contains(t.list, text)
-}
-
 // holds reports whether a value passes. Null passes only with includeNull.
 func (c *condition) holds(v *Value) bool {
 	if v.Null {
@@ -229,7 +201,7 @@ func (c *condition) holds(v *Value) bool {
 func (c *condition) test(v *Value) bool {
 	switch c.kind {
 	case typeString, typeStringArray:
-		return c.texts.has(v.Text)
+		return c.texts.Has(v.Text)
 	case typeRegex:
 		return c.regex.MatchString(v.Text)
 	case typeNumber, typeNumberRange:
@@ -270,7 +242,7 @@ func (c *condition) canSplit() bool { return c.kind == typeStringArray || c.kind
 func (c *condition) valueLabel() (string, bool) {
 	switch c.kind {
 	case typeString:
-		return c.texts.list[0], true
+		return c.texts.List[0], true
 	case typeNumber:
 		return jsontext.Float(c.low).String(), true
 	}
