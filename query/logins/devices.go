@@ -84,6 +84,6 @@ func (d *devices) check(ctx context.Context, cookie, name string) (device, bool)
 	if err != nil || !hmac.Equal(text[24:], mac(key, text[:24], name)) {
 		return device{}, false
 	}
-	age := time.Since(time.Unix(int64(binary.BigEndian.Uint64(text)), 0)) //nolint:gosec // it is as issue wrote it
+	age := time.Since(time.Unix(int64(binary.BigEndian.Uint64(text)), 0))
 	return device{[16]byte(text[8:24]), age}, age <= DeviceAge && age > -time.Hour
 }

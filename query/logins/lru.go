@@ -24,17 +24,17 @@ func (l *lru[K, V]) get(key K) (value V, ok bool) {
 		return value, false
 	}
 	l.order.MoveToFront(e)
-	return e.Value.(*pair[K, V]).value, true //nolint:forcetypeassert // put stores nothing else
+	return e.Value.(*pair[K, V]).value, true //nolint:errcheck // put stores nothing else
 }
 
 func (l *lru[K, V]) put(key K, value V) {
 	if e, ok := l.byKey[key]; ok {
-		e.Value.(*pair[K, V]).value = value //nolint:forcetypeassert // as in get
+		e.Value.(*pair[K, V]).value = value //nolint:errcheck // as in get
 		l.order.MoveToFront(e)
 		return
 	}
 	if l.order.Len() >= l.most {
-		l.remove(l.order.Back().Value.(*pair[K, V]).key) //nolint:forcetypeassert // as in get
+		l.remove(l.order.Back().Value.(*pair[K, V]).key) //nolint:errcheck // as in get
 	}
 	l.byKey[key] = l.order.PushFront(&pair[K, V]{key, value})
 }

@@ -44,12 +44,12 @@ func frame(key, version int16, body []byte) []byte {
 	b = binary.BigEndian.AppendUint32(b, 7)      // correlation id
 	b = binary.BigEndian.AppendUint16(b, 0xffff) // no client id
 	b = append(b, body...)
-	return append(binary.BigEndian.AppendUint32(nil, uint32(len(b))), b...) //nolint:gosec // a few bytes
+	return append(binary.BigEndian.AppendUint32(nil, uint32(len(b))), b...)
 }
 
 // kafkaText writes a string as requests of the first versions have it.
 func kafkaText(s string) []byte {
-	return append(binary.BigEndian.AppendUint16(nil, uint16(len(s))), s...) //nolint:gosec // a few bytes
+	return append(binary.BigEndian.AppendUint16(nil, uint16(len(s))), s...)
 }
 
 // errTold means that the broker answered a stranger.

@@ -51,7 +51,7 @@ const guesses = 5000
 // whom. It is an error if a stranger got in, or if as many passwords were checked
 // as were sent.
 func guessAll(ctx context.Context, t *target, who func(i int) (from, name string)) error {
-	var clients sync.Map // by address
+	clients := map[string]*http.Client{} // by address
 	var mu sync.Mutex
 	var i int
 	var open error
@@ -60,14 +60,14 @@ func guessAll(ctx context.Context, t *target, who func(i int) (from, name string
 			mu.Lock()
 			n := i
 			i++
+			from, name := who(n)
+			if clients[from] == nil {
+				clients[from] = t.clientFrom(100, from)
+			}
+			c := clients[from]
 			mu.Unlock()
 			if n >= guesses {
 				return
-			}
-			from, name := who(n)
-			c, ok := clients.Load(from)
-			if !ok {
-				c, _ = clients.LoadOrStore(from, t.clientFrom(100, from))
 			}
 			password := fmt.Sprintf("guess %d", n)
 			if n%100 == 99 && n > 200 && name == t.World.Neighbour.Email {
@@ -75,7 +75,7 @@ func guessAll(ctx context.Context, t *target, who func(i int) (from, name string
 			}
 			req := account{}.request(ctx, http.MethodPost, t.World.URL+"/v3/auth/web", fmt.Appendf(nil, `{"userName":%q,"password":%q}`, name, password))
 			req.AddCookie(&http.Cookie{Name: "RUI-Csrf", Value: "any"})
-			status, _, err := t.do(c.(*http.Client), req, 1<<16)
+			status, _, err := t.do(c, req, 1<<16)
 			if err == nil && status == http.StatusOK {
 				mu.Lock()
 				open = errors.New("the right one of hundreds of guesses got in")
