@@ -114,7 +114,7 @@ func BenchmarkCompact(b *testing.B) {
 	b.Run("appendCompact", func(b *testing.B) {
 		b.SetBytes(int64(len(value)))
 		for b.Loop() {
-			buf, _ = appendCompact(buf[:0], value)
+			buf, _, _ = appendCompact(buf[:0], value)
 		}
 	})
 	b.Run("jsontext", func(b *testing.B) {

@@ -71,10 +71,12 @@ func checkContentType(value string) error {
 			Detail: fmt.Sprintf("Content-Type %q is not application/json", value),
 		}
 	}
-	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
+	switch charset := strings.ToLower(params["charset"]); charset {
+	case "", "utf-8", "utf8", "us-ascii", "ascii": // ASCII is UTF-8 too, and JSON that is neither is refused as it is read
+	default:
 		return &schemas.RequestError{
 			Status: http.StatusUnsupportedMediaType, Code: codeMediaType,
-			Detail: fmt.Sprintf("charset %q is not utf-8", charset),
+			Detail: fmt.Sprintf("charset %q is not utf-8", params["charset"]),
 		}
 	}
 	return nil

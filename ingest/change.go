@@ -11,6 +11,7 @@ import (
 
 	"weir/schemas"
 	"weir/schemas/changes"
+	"weir/schemas/values"
 )
 
 // property stores one change of a client's properties. A nil error means that
@@ -47,8 +48,8 @@ func (s *Service) change(ctx context.Context, in *request, kind schemas.ChangeKi
 //
 //	euid         as in an event
 //	type         set, increase, add, remove or delete; contacts have none
-//	properties   1 to 500, names of 1 to 256 bytes without a leading $; see checkOperand
-//	contacts     1 to 4 of ContactNames, strings of up to 256 bytes
+//	properties   1 to 500, names of 1 to 256 characters without a leading $; see checkOperand
+//	contacts     1 to 4 of ContactNames, strings of up to 256 characters
 func (d *decoder) decodeChange(kind schemas.ChangeKind) (schemas.Change, error) {
 	c := schemas.Change{Product: d.product, Kind: kind}
 	d.index, d.item, d.client = 0, item{}, d.client[:0]
@@ -150,7 +151,7 @@ func (d *decoder) finishChange(c *schemas.Change, field string) {
 			d.propertyBuf = append(d.propertyBuf, "null"...)
 			continue
 		}
-		d.propertyBuf, _ = appendCompact(d.propertyBuf, p.value)
+		d.propertyBuf, _, _ = appendCompact(d.propertyBuf, p.value)
 	}
 	d.propertyBuf = append(d.propertyBuf, '}')
 	if len(d.propertyBuf) > maxChangeBytes {
@@ -175,17 +176,19 @@ func (d *decoder) checkContact(p clientProp) {
 		}
 	case p.value.Kind() != '"':
 		d.reject("contacts."+p.name, "must be a string, not "+kindName(p.value))
-	case len(d.stringValue(p.value)) > schemas.MaxNameBytes:
-		d.reject("contacts."+p.name, fmt.Sprintf("is longer than %d bytes", schemas.MaxNameBytes))
+	case values.LongerThan(d.stringValue(p.value), schemas.MaxNameChars):
+		d.reject("contacts."+p.name, fmt.Sprintf("is longer than %d characters", schemas.MaxNameChars))
 	}
 }
 
 func (d *decoder) checkProperty(operation string, p clientProp) {
 	switch {
-	case p.name == "" || len(p.name) > schemas.MaxNameBytes:
-		d.reject("properties", fmt.Sprintf("has a name that is empty or longer than %d bytes", schemas.MaxNameBytes))
+	case p.name == "" || values.LongerThan(p.name, schemas.MaxNameChars):
+		d.reject("properties", fmt.Sprintf("has a name that is empty or longer than %d characters", schemas.MaxNameChars))
 	case p.name[0] == '$':
 		d.reject("properties."+p.name, "has a name that begins with $, which is reserved")
+	case operation == schemas.OpSet && p.value.Kind() != '[' && tooLong(d, p.value, schemas.MaxTextChars):
+		d.reject("properties."+p.name, fmt.Sprintf("is longer than %d characters", schemas.MaxTextChars))
 	default:
 		if reason := checkOperand(operation, p.value); reason != "" {
 			d.reject("properties."+p.name, reason)
@@ -197,7 +200,7 @@ func (d *decoder) checkProperty(operation string, p clientProp) {
 // be applied to what the client has is not checked: the stored value is not known
 // here.
 //
-//	set           a string or number of up to 8 KiB, a boolean, or a list of strings
+//	set           a string or number of up to 8192 characters, a boolean, or a list of strings
 //	increase      a number of at most 100 digits before and after its point
 //	add, remove   a list of strings, or a single one
 //	delete        anything; the value is ignored
@@ -221,8 +224,8 @@ func checkOperand(operation string, v jsontext.Value) string {
 			}
 			return ""
 		}
-		if len(v) > schemas.MaxTextBytes {
-			return fmt.Sprintf("is longer than %d bytes", schemas.MaxTextBytes)
+		if v.Kind() == '0' && !values.Finite(v) {
+			return notFinite
 		}
 	}
 	return ""

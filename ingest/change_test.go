@@ -81,10 +81,10 @@ func TestChangeLimits(t *testing.T) {
 	property := func(op, values string) string {
 		return `{"euid":1,"type":"` + op + `","properties":{` + values + `}}`
 	}
-	long := strings.Repeat("x", schemas.MaxNameBytes+1)
+	long := strings.Repeat("x", schemas.MaxNameChars+1)
 	var texts []string
 	for range 70 {
-		texts = append(texts, `"`+strings.Repeat("x", schemas.MaxTextBytes)+`"`)
+		texts = append(texts, `"`+strings.Repeat("x", schemas.MaxTextChars)+`"`)
 	}
 	cases := []struct {
 		name, path, body string
@@ -93,14 +93,14 @@ func TestChangeLimits(t *testing.T) {
 	}{
 		{"500 properties", pathProperty, property("set", numberedMembers(schemas.MaxProperties)), 200, 0, "success"},
 		{"501 properties", pathProperty, property("set", numberedMembers(schemas.MaxProperties+1)), 400, 55102, "properties has more than 500"},
-		{"a name of 256 bytes", pathProperty, property("set", `"`+long[1:]+`":1`), 200, 0, "success"},
-		{"a name of 257 bytes", pathProperty, property("set", `"`+long+`":1`), 400, 55102, "longer than 256"},
-		{"a text too long", pathProperty, property("set", `"a":"`+strings.Repeat("x", schemas.MaxTextBytes)+`"`), 400, 55102, "properties.a is longer than 8192"},
+		{"a name of 256 characters", pathProperty, property("set", `"`+long[1:]+`":1`), 200, 0, "success"},
+		{"a name of 257 characters", pathProperty, property("set", `"`+long+`":1`), 400, 55102, "longer than 256"},
+		{"a text too long", pathProperty, property("set", `"a":"`+strings.Repeat("x", schemas.MaxTextChars+1)+`"`), 400, 55102, "properties.a is longer than 8192"},
 		{"too much together", pathProperty, property("add", `"a":[`+strings.Join(texts, ",")+`]`), 400, 55102, "properties is longer than"},
 		{"a number too large", pathProperty, property("increase", `"a":1e101`), 400, 55102, "100 digits"},
 		{"a large number", pathProperty, property("increase", `"a":1e99`), 200, 0, "success"},
-		{"a contact of 256 bytes", pathContact, `{"euid":1,"contacts":{"email":"` + long[1:] + `"}}`, 200, 0, "success"},
-		{"a contact of 257 bytes", pathContact, `{"euid":1,"contacts":{"email":"` + long + `"}}`, 400, 90400, "contacts.email is longer than 256"},
+		{"a contact of 256 characters", pathContact, `{"euid":1,"contacts":{"email":"` + long[1:] + `"}}`, 200, 0, "success"},
+		{"a contact of 257 characters", pathContact, `{"euid":1,"contacts":{"email":"` + long + `"}}`, 400, 90400, "contacts.email is longer than 256"},
 		{"a fraction of a client", pathProperty, `{"euid":1.5,"type":"set","properties":{"a":1}}`, 400, 90400, "euid must be a whole number"},
 		{"the largest client", pathProperty, `{"euid":9223372036854775807,"type":"set","properties":{"a":1}}`, 200, 0, "success"},
 		{"null is absent", pathProperty, `{"euid":null,"type":null,"properties":null}`, 400, 40007, "euid is empty (and 2 more)"},

@@ -13,6 +13,7 @@ import (
 	"github.com/oschwald/maxminddb-golang/v2"
 
 	"weir/schemas"
+	"weir/schemas/values"
 )
 
 // decoder parses one body into events, token by token and without intermediate
@@ -139,10 +140,12 @@ func (d *decoder) readAppKey() (string, error) {
 		return "", nil
 	case v.Kind() != '"':
 		return "", badRequest("app_key must be a string, not %s", kindName(v))
-	case len(v)-2 > schemas.MaxNameBytes:
-		return "", badRequest("app_key is longer than %d bytes", schemas.MaxNameBytes)
 	}
-	return d.stringValue(v), nil
+	key := d.stringValue(v)
+	if values.LongerThan(key, schemas.MaxNameChars) {
+		return "", badRequest("app_key is longer than %d characters", schemas.MaxNameChars)
+	}
+	return key, nil
 }
 
 func (d *decoder) readData() error {
@@ -206,6 +209,15 @@ func (d *decoder) stringValue(v jsontext.Value) string {
 	// The JSON decoder has validated the value, so this cannot fail.
 	d.scratch, _ = jsontext.AppendUnquote(d.scratch, v)
 	return unsafeString(d.scratch[start:])
+}
+
+// tooLong reports whether a scalar has more characters than limit: those of a text
+// itself, however it was escaped.
+func tooLong(d *decoder, v jsontext.Value, limit int) bool {
+	if len(v) <= limit {
+		return false
+	}
+	return v.Kind() != '"' || values.LongerThan(d.stringValue(v), limit)
 }
 
 func unsafeString(b []byte) string {

@@ -21,7 +21,7 @@ func itemWith(members string) string {
 
 // TestMalformed lists bodies that are refused. No event of them may be stored.
 func TestMalformed(t *testing.T) {
-	long := strings.Repeat("x", schemas.MaxNameBytes+1)
+	long := strings.Repeat("x", schemas.MaxNameChars+1)
 	items := func(n int) string {
 		return `{"data":[` + strings.TrimSuffix(strings.Repeat(goodItem+",", n), ",") + `]}`
 	}
@@ -72,8 +72,8 @@ func TestMalformed(t *testing.T) {
 		{"name too long", `{"data":[{"euid":1,"event_name":"` + long + `","itime":1700000000001}]}`, 400, 90400, "data[0].event_name is longer than 256"},
 		{"random_id too long", itemWith(`"random_id":"` + long + `"`), 400, 90400, "data[0].random_id is longer than 256"},
 		{"category too long", itemWith(`"properties":{"$category":"` + long + `"}`), 400, 90400, "$category is longer than 256"},
-		{"version too long", itemWith(`"properties":{"$app_version":"` + strings.Repeat("x", schemas.MaxTextBytes+1) + `"}`), 400, 90400, "longer than 8192"},
-		{"client property too long", itemWith(`"properties":{"$client":{"C01":"` + strings.Repeat("x", schemas.MaxTextBytes+1) + `"}}`), 400, 90400, "C01 is longer than 8192"},
+		{"version too long", itemWith(`"properties":{"$app_version":"` + strings.Repeat("x", schemas.MaxTextChars+1) + `"}`), 400, 90400, "longer than 8192"},
+		{"client property too long", itemWith(`"properties":{"$client":{"C01":"` + strings.Repeat("x", schemas.MaxTextChars+1) + `"}}`), 400, 90400, "C01 is longer than 8192"},
 		{"huge number", itemWith(`"properties":{"$value":1e999999999}`), 400, 90400, "too many digits"},
 		{"value of 10^18", itemWith(`"properties":{"$value":1e18}`), 400, 90400, "data[0].properties.$value has too many digits before the point: at most 18 are kept"},
 		{"value of -10^18", itemWith(`"properties":{"$value":-1000000000000000000.0}`), 400, 90400, "$value has too many digits"},

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"weir/schemas"
+	"weir/schemas/values"
 )
 
 // item is the state of the item being read.
@@ -23,9 +24,9 @@ type item struct {
 // readEvent parses one item of data[] and appends it to d.events.
 //
 //	euid         a positive int64, as a number or as a string of its digits
-//	event_name   1 to 256 bytes
+//	event_name   1 to 256 characters
 //	itime        milliseconds since 1970, from schemas.MinSentTimeMS up to an hour ahead of our clock
-//	random_id    up to 256 bytes; a random UUID when absent, null or ""
+//	random_id    up to 256 characters; a random UUID when absent, null or ""
 //	properties   an object; see readProperties
 func (d *decoder) readEvent() error {
 	d.item, d.client = item{propertyStart: len(d.propertyBuf)}, d.client[:0]
@@ -108,7 +109,7 @@ func (d *decoder) emptyEUID() {
 
 // euid parses a client's id. A string is accepted because JavaScript cannot hold
 // numbers beyond 2^53; it must be the canonical decimal form, so that
-// an id has one spelling.
+// an id has one spelling. A number is whole as JSON Schema's integer is: 5.0 is 5.
 func (d *decoder) euid(v jsontext.Value) int64 {
 	digits := unsafeString(v)
 	if v.Kind() == '"' {
@@ -119,8 +120,12 @@ func (d *decoder) euid(v jsontext.Value) int64 {
 		}
 	}
 	id, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || id <= 0 || digits[0] == '0' || digits[0] == '+' {
-		d.reject("euid", "must be a whole number from 1 to 9223372036854775807, without fraction or exponent")
+	whole := err == nil && digits[0] != '0' && digits[0] != '+'
+	if !whole && v.Kind() == '0' {
+		id, whole = values.Whole(v)
+	}
+	if !whole || id <= 0 {
+		d.reject("euid", "must be a whole number from 1 to 9223372036854775807")
 		return 0
 	}
 	return id
@@ -132,9 +137,13 @@ func (d *decoder) euid(v jsontext.Value) int64 {
 // shows (10^11 s is the year 5138).
 func (d *decoder) itime(v jsontext.Value) int64 {
 	ms, err := strconv.ParseInt(unsafeString(v), 10, 64)
+	whole := err == nil
+	if !whole && v.Kind() == '0' {
+		ms, whole = values.Whole(v)
+	}
 	switch {
-	case err != nil:
-		d.reject("itime", "must be whole milliseconds since 1970 as a number, without fraction or exponent")
+	case !whole:
+		d.reject("itime", "must be whole milliseconds since 1970 as a number")
 	case ms < schemas.MinSentTimeMS:
 		d.reject("itime", "is below 100000000000 (1973-03-03T09:46:40Z): it must be in milliseconds since 1970, not in seconds")
 	case ms > d.maxTime:
@@ -143,12 +152,12 @@ func (d *decoder) itime(v jsontext.Value) int64 {
 	return ms
 }
 
-// nameString returns a string of at most MaxNameBytes.
+// nameString returns a string of at most MaxNameChars.
 func (d *decoder) nameString(field string, v jsontext.Value) string {
-	return d.boundedString(field, v, schemas.MaxNameBytes)
+	return d.boundedString(field, v, schemas.MaxNameChars)
 }
 
-// boundedString returns a string of at most limit bytes. It rejects the field and
+// boundedString returns a string of at most limit characters. It rejects the field and
 // returns "" when v is longer or no string.
 func (d *decoder) boundedString(field string, v jsontext.Value, limit int) string {
 	if v.Kind() != '"' {
@@ -156,8 +165,8 @@ func (d *decoder) boundedString(field string, v jsontext.Value, limit int) strin
 		return ""
 	}
 	s := d.stringValue(v)
-	if len(s) > limit {
-		d.reject(field, fmt.Sprintf("is longer than %d bytes", limit))
+	if values.LongerThan(s, limit) {
+		d.reject(field, fmt.Sprintf("is longer than %d characters", limit))
 		return ""
 	}
 	return s

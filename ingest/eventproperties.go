@@ -6,14 +6,15 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"weir/schemas"
+	"weir/schemas/values"
 )
 
 // readProperties parses the properties of an event. Reserved properties go to the
 // fields of the event, all others are stored as they are.
 //
-//	$category, $session_id                       up to 256 bytes
+//	$category, $session_id                       up to 256 characters
 //	$app_name, $app_version, $content_locale,
-//	$ui_locale, $user_agent, $ip                 up to 8 KiB
+//	$ui_locale, $user_agent, $ip                 up to 8192 characters
 //	$value                                       a number of at most 18 digits before the point;
 //	                                             more than 9 after it are rounded half to even;
 //	                                             its text is kept when it is not the shortest
@@ -111,28 +112,28 @@ func (d *decoder) reservedScalar(e *schemas.Event, name string, v jsontext.Value
 	case "$value":
 		d.value(e, v)
 	case "$session_id":
-		e.SessionID = d.boundedString("properties.$session_id", v, schemas.MaxNameBytes)
+		e.SessionID = d.boundedString("properties.$session_id", v, schemas.MaxNameChars)
 	case "$runtime":
 		d.runtime(e, v)
 	case "$offline":
 		d.offline(e, v)
 	case "$app_name":
-		e.AppName = d.boundedString("properties.$app_name", v, schemas.MaxTextBytes)
+		e.AppName = d.boundedString("properties.$app_name", v, schemas.MaxTextChars)
 	case "$app_version":
-		e.AppVersion = d.boundedString("properties.$app_version", v, schemas.MaxTextBytes)
+		e.AppVersion = d.boundedString("properties.$app_version", v, schemas.MaxTextChars)
 	case "$content_locale":
-		e.ContentLocale = d.boundedString("properties.$content_locale", v, schemas.MaxTextBytes)
+		e.ContentLocale = d.boundedString("properties.$content_locale", v, schemas.MaxTextChars)
 	case "$ui_locale":
-		e.UILocale = d.boundedString("properties.$ui_locale", v, schemas.MaxTextBytes)
+		e.UILocale = d.boundedString("properties.$ui_locale", v, schemas.MaxTextChars)
 	case "$user_agent":
-		e.UserAgent = d.boundedString("properties.$user_agent", v, schemas.MaxTextBytes)
+		e.UserAgent = d.boundedString("properties.$user_agent", v, schemas.MaxTextChars)
 	case "$ip":
-		e.IP = d.boundedString("properties.$ip", v, schemas.MaxTextBytes)
+		e.IP = d.boundedString("properties.$ip", v, schemas.MaxTextChars)
 	}
 }
 
 func (d *decoder) category(e *schemas.Event, v jsontext.Value) {
-	s := d.boundedString("properties.$category", v, schemas.MaxNameBytes)
+	s := d.boundedString("properties.$category", v, schemas.MaxNameChars)
 	if s == "" {
 		return
 	}
@@ -153,7 +154,7 @@ func (d *decoder) value(e *schemas.Event, v jsontext.Value) {
 	default:
 		d.optional.values = append(d.optional.values, n)
 		e.Value = &d.optional.values[len(d.optional.values)-1]
-		if !schemas.IsShortest(v, schemas.ValueScale) && len(v) <= schemas.MaxTextBytes {
+		if !schemas.IsShortest(v, schemas.ValueScale) && len(v) <= schemas.MaxTextChars {
 			e.ValueText = unsafeString(v)
 		}
 	}
@@ -216,13 +217,23 @@ func (d *decoder) appendProperty(quoted, v jsontext.Value) {
 	d.propertyBuf = append(d.propertyBuf, ':')
 	if k := v.Kind(); k != '{' && k != '[' {
 		d.propertyBuf = append(d.propertyBuf, v...)
+		if k == '0' && !values.Finite(v) {
+			d.reject("properties."+d.stringValue(quoted), notFinite)
+		}
 		return
 	}
-	var depth int
-	if d.propertyBuf, depth = appendCompact(d.propertyBuf, v); depth > schemas.MaxNesting {
+	depth, large := 0, false
+	if d.propertyBuf, depth, large = appendCompact(d.propertyBuf, v); depth > schemas.MaxNesting {
 		d.reject("properties."+d.stringValue(quoted), fmt.Sprintf("is nested deeper than %d", schemas.MaxNesting))
 	}
+	if large && !values.FiniteWithin(v) {
+		d.reject("properties."+d.stringValue(quoted), notFinite)
+	}
 }
+
+// notFinite is what is wrong with a number such as 1e400, which most readers of
+// answers could not read.
+const notFinite = "has a number beyond ±1.8e308, which no 64-bit floating-point number holds"
 
 func (d *decoder) finishProperties(e *schemas.Event) {
 	if d.item.propertyCount == 0 {
@@ -233,11 +244,14 @@ func (d *decoder) finishProperties(e *schemas.Event) {
 }
 
 // appendCompact appends valid JSON without the white space between tokens and
-// returns its depth of nesting. jsontext.Value.Compact takes as long (376 to
+// returns its depth of nesting and whether a number in it may be too large for a
+// float: whether it has an exponent, or is that long. jsontext.Value.Compact takes as long (376 to
 // 364 ns, BenchmarkCompact) and the depth would need a second pass. FuzzCompact
 // compares the two.
-func appendCompact(dst []byte, v jsontext.Value) (_ []byte, deepest int) {
+func appendCompact(dst []byte, v jsontext.Value) (_ []byte, deepest int, large bool) {
+	const digits = 308
 	depth, quoted := 0, false
+	large = len(v) > digits && values.HasDigits(v, digits)
 	for i := 0; i < len(v); i++ {
 		c := v[i]
 		switch {
@@ -255,8 +269,10 @@ func appendCompact(dst []byte, v jsontext.Value) (_ []byte, deepest int) {
 			deepest = max(deepest, depth)
 		case c == '}' || c == ']':
 			depth--
+		case c|0x20 == 'e' && '0' <= v[i-1] && v[i-1] <= '9': // no container begins with it
+			large = true
 		}
 		dst = append(dst, c)
 	}
-	return dst, deepest
+	return dst, deepest, large
 }

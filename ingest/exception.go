@@ -15,9 +15,9 @@ func (d *decoder) exceptionObject(e *schemas.Event) error {
 	return d.eachMember(func(name string) (err error) {
 		switch name {
 		case "className":
-			x.Class, err = d.optionalString("properties.$exception.className", schemas.MaxTextBytes)
+			x.Class, err = d.optionalString("properties.$exception.className", schemas.MaxTextChars)
 		case "methodName":
-			x.Method, err = d.optionalString("properties.$exception.methodName", schemas.MaxTextBytes)
+			x.Method, err = d.optionalString("properties.$exception.methodName", schemas.MaxTextChars)
 		case "message":
 			x.Message, err = d.optionalString("properties.$exception.message", schemas.MaxEventBytes)
 		case "stackTrace":
@@ -45,7 +45,7 @@ func (d *decoder) finishException(e *schemas.Event) {
 	}
 	x := d.exception(e)
 	if class != nil && x.Class == "" {
-		x.Class = d.boundedString("properties.$exception_class", class, schemas.MaxTextBytes)
+		x.Class = d.boundedString("properties.$exception_class", class, schemas.MaxTextChars)
 	}
 	if message != nil && x.Message == "" {
 		x.Message = d.boundedString("properties.$exception_message", message, schemas.MaxEventBytes)

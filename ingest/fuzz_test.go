@@ -86,7 +86,7 @@ func FuzzCompact(f *testing.F) {
 		if err := want.Compact(jsontext.AllowDuplicateNames(false)); err != nil {
 			return
 		}
-		got, _ := appendCompact(nil, in)
+		got, _, _ := appendCompact(nil, in)
 		if string(got) != string(want) {
 			t.Fatalf("appendCompact(%q) = %q, want %q", in, got, want)
 		}

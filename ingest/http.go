@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -40,7 +41,7 @@ func (s *Service) route(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	e, found := findEndpoint(r.URL.Path)
+	e, found := findEndpoint(pathOf(r))
 	if !found {
 		return &schemas.RequestError{
 			Status: http.StatusNotFound, Code: codeNotFound,
@@ -51,6 +52,15 @@ func (s *Service) route(w http.ResponseWriter, r *http.Request) error {
 		return &schemas.RequestError{Status: http.StatusMethodNotAllowed, Code: codeMethod, Detail: "only POST is served here"}
 	}
 	return s.serve(w, r, e)
+}
+
+// pathOf returns the path of a request; "" where it has an encoded slash, which
+// separates nothing: /v1/event%2Freport is another path than /v1/event/report.
+func pathOf(r *http.Request) string {
+	if strings.Contains(strings.ToUpper(r.URL.RawPath), "%2F") {
+		return ""
+	}
+	return r.URL.Path
 }
 
 // crossOrigin sets the CORS headers for a configured origin. It reports whether
@@ -77,7 +87,7 @@ func (s *Service) crossOrigin(w http.ResponseWriter, r *http.Request) (preflight
 }
 
 func (s *Service) observe(r *http.Request, status int, took time.Duration) {
-	e, _ := findEndpoint(r.URL.Path)
+	e, _ := findEndpoint(pathOf(r))
 	s.metrics.requests.WithLabelValues(e.name, strconv.Itoa(status)).Inc()
 	s.metrics.duration.WithLabelValues(e.name).Observe(took.Seconds())
 	if ctx := r.Context(); s.deps.Log.Enabled(ctx, slog.LevelDebug) {

@@ -14,6 +14,7 @@ import (
 
 	"weir/schemas"
 	"weir/schemas/registry"
+	"weir/schemas/values"
 )
 
 // linkedNames is one element of the answer of /weir/v1/identities, which has the
@@ -217,9 +218,9 @@ func identityText(d *decoder, name string, v jsontext.Value) string {
 		d.reject(field, "must be a string or a whole number, not "+kindName(v))
 		return ""
 	}
-	n, err := strconv.ParseInt(unsafeString(v), 10, 64)
+	n, whole := values.Whole(v)
 	text := strconv.FormatInt(n, 10)
-	if err != nil || text != string(v) {
+	if !whole {
 		d.reject(field, "is a number that is not whole or is too large; give it as a string")
 	}
 	return text

@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"weir/schemas"
+	"weir/schemas/values"
 )
 
 // clientProp is one property of $client: its dotted name and its scalar value as
@@ -62,8 +63,8 @@ func (d *decoder) flatten(prefix string, depth int) error {
 		if prefix != "" {
 			name = prefix + "." + name
 		}
-		if name == "" || len(name) > schemas.MaxNameBytes {
-			d.reject("properties.$client", fmt.Sprintf("has a name that is empty or longer than %d bytes", schemas.MaxNameBytes))
+		if name == "" || values.LongerThan(name, schemas.MaxNameChars) {
+			d.reject("properties.$client", fmt.Sprintf("has a name that is empty or longer than %d characters", schemas.MaxNameChars))
 			return d.json.SkipValue()
 		}
 		if d.json.PeekKind() == '{' && depth < schemas.MaxNesting {
@@ -76,8 +77,10 @@ func (d *decoder) flatten(prefix string, depth int) error {
 		switch {
 		case v.Kind() == '[' || v.Kind() == '{':
 			d.reject("properties.$client."+name, "must be a string, number, boolean or null, or an object of such")
-		case len(v) > schemas.MaxTextBytes:
-			d.reject("properties.$client."+name, fmt.Sprintf("is longer than %d bytes", schemas.MaxTextBytes))
+		case tooLong(d, v, schemas.MaxTextChars):
+			d.reject("properties.$client."+name, fmt.Sprintf("is longer than %d characters", schemas.MaxTextChars))
+		case v.Kind() == '0' && !values.Finite(v):
+			d.reject("properties.$client."+name, notFinite)
 		case len(d.client) == schemas.MaxProperties:
 			d.reject("properties.$client", fmt.Sprintf("has more than %d properties", schemas.MaxProperties))
 		default:
@@ -98,7 +101,7 @@ func (d *decoder) userObject(e *schemas.Event) error {
 	err := d.eachMember(func(name string) (err error) {
 		switch name {
 		case "id":
-			id, err = d.optionalString("properties.$user.id", schemas.MaxTextBytes)
+			id, err = d.optionalString("properties.$user.id", schemas.MaxTextChars)
 		case "realm":
 			lists[0], err = d.stringList("properties.$user.realm")
 		case "groups":

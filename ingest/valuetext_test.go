@@ -12,7 +12,7 @@ import (
 // TestValueIsKeptAsSent: the text of $value is kept when it is not the shortest one of
 // the number, unless it is very long.
 func TestValueIsKeptAsSent(t *testing.T) {
-	long := "0." + strings.Repeat("1", schemas.MaxTextBytes-2)
+	long := "0." + strings.Repeat("1", schemas.MaxTextChars-2)
 	for text, want := range map[string]string{
 		"1": "", "-2.5": "", "0.000000001": "", "0": "", "-0": "-0", "1.50": "1.50", "2e3": "2e3", "0.0000000005": "0.0000000005", "1.0E+1": "1.0E+1",
 		long: long, long + "1": "", "null": "",

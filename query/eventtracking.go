@@ -19,6 +19,7 @@ import (
 	"weir/schemas/lake"
 	"weir/schemas/registry"
 	"weir/schemas/rollup"
+	"weir/schemas/values"
 )
 
 // maxUpdates is how many events or license keys one request changes.
@@ -186,11 +187,11 @@ func (u *eventUpdate) event(at string) (registry.EventName, error) {
 	}
 	switch {
 	case e.Name == "" || !nameable(e.Name):
-		return e, badField(at+".eventName", "is not a name of 1 to "+strconv.Itoa(schemas.MaxNameBytes)+" bytes")
+		return e, badField(at+".eventName", "is not a name of 1 to "+strconv.Itoa(schemas.MaxNameChars)+" characters")
 	case e.Name == schemas.SessionStart || e.Name == schemas.SessionStop:
 		return e, badField(at+".eventName", "is a session's, which is always counted")
 	case !nameable(e.Category):
-		return e, badField(at+".category", "is longer than "+strconv.Itoa(schemas.MaxNameBytes)+" bytes, or no text")
+		return e, badField(at+".category", "is longer than "+strconv.Itoa(schemas.MaxNameChars)+" characters, or no text")
 	case u.Basic == nil && u.Advanced == nil:
 		return e, badField(at, "needs basic or advanced")
 	}
@@ -199,7 +200,7 @@ func (u *eventUpdate) event(at string) (registry.EventName, error) {
 
 // nameable reports whether an event can have name, and SQL can keep it.
 func nameable(name string) bool {
-	return len(name) <= schemas.MaxNameBytes && utf8.ValidString(name) && !strings.ContainsRune(name, 0)
+	return !values.LongerThan(name, schemas.MaxNameChars) && utf8.ValidString(name) && !strings.ContainsRune(name, 0)
 }
 
 // checkCount checks the number of updates in a request.

@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"weir/query/cost"
 	"weir/schemas"
 	"weir/schemas/objects"
 	"weir/schemas/registry"
+	"weir/schemas/values"
 )
 
 const (
@@ -53,6 +55,9 @@ func (rt *router) handle(e endpoint) http.Handler {
 		out := &response{ResponseWriter: w}
 		rt.withReadDeadline(out, r)
 		err := checkMethod(e, r)
+		if err == nil {
+			err = checkEncoding(r)
+		}
 		if err == nil {
 			err = e.answer(out, r)
 		}
@@ -103,6 +108,23 @@ func checkMethod(e endpoint, r *http.Request) error {
 	}
 	return &schemas.RequestError{Status: http.StatusMethodNotAllowed, Code: "method", Detail: "use " + e.method}
 }
+
+// checkEncoding refuses a body that is compressed, which none of these APIs takes.
+func checkEncoding(r *http.Request) error {
+	encoding := strings.TrimSpace(r.Header.Get("Content-Encoding"))
+	if r.Body == nil || r.Body == http.NoBody || encoding == "" || strings.EqualFold(encoding, "identity") {
+		return nil
+	}
+	return &schemas.RequestError{
+		Status: http.StatusUnsupportedMediaType, Code: codeEncoding,
+		Detail: "Content-Encoding: " + strconv.QuoteToASCII(values.FirstChars(encoding, maxShownEncoding)) + " is not taken here, send the body as it is",
+	}
+}
+
+const (
+	codeEncoding     = "unsupported_encoding"
+	maxShownEncoding = 40 // characters
+)
 
 // fail answers err, if the client may know it and nothing of the answer is
 // written yet, and logs what the client may not know. It returns the status for

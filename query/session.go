@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"weir/query/view"
 	"weir/schemas"
@@ -61,7 +62,7 @@ func (s *sessions) withProduct(answer func(http.ResponseWriter, *http.Request, p
 func (s *sessions) product(r *http.Request, principal registry.Principal) (registry.Product, error) {
 	text := r.PathValue("product_id")
 	id, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || id <= 0 {
+	if err != nil || id <= 0 || strconv.FormatInt(id, 10) != text {
 		return registry.Product{}, badField("product_id", strconv.Quote(text)+" is not a product id")
 	}
 	product, err := s.registry.Product(r.Context(), id)
@@ -216,7 +217,7 @@ func accountDocument(p registry.Profile) document {
 
 // logout ends the session of the cookie, and with {"all": true} every session
 // of its user. So does a second logout with the same cookie. Any other body is
-// ignored.
+// ignored, unless its all is no boolean.
 func (s *sessions) logout(w http.ResponseWriter, r *http.Request) error {
 	if len(r.CookiesNamed(cookieSession)) == 0 {
 		return noSession()
@@ -228,13 +229,11 @@ func (s *sessions) logout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return badField("body", "cannot be read")
 	}
-	var body struct {
-		All bool `json:"all"`
+	all, err := logoutOfAll(text)
+	if err != nil {
+		return err
 	}
-	if json.Unmarshal(text, &body) != nil {
-		body.All = false
-	}
-	err = eachSession(r, func(id string) error { return s.registry.Logout(r.Context(), id, body.All) })
+	err = eachSession(r, func(id string) error { return s.registry.Logout(r.Context(), id, all) })
 	if err != nil {
 		return err
 	}
@@ -242,6 +241,24 @@ func (s *sessions) logout(w http.ResponseWriter, r *http.Request) error {
 	s.dropCookie(w, r, cookieCsrf)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// logoutOfAll reads the body of a logout. What is no JSON object, and every other
+// member, is ignored: the public client sends its password.
+func logoutOfAll(text []byte) (bool, error) {
+	var body struct {
+		All jsontext.Value `json:"all"`
+	}
+	if json.Unmarshal(text, &body) != nil {
+		return false, nil
+	}
+	switch body.All.Kind() {
+	case 't', 'f':
+		return body.All.Kind() == 't', nil
+	case 0, 'n':
+		return false, nil
+	}
+	return false, badField("all", "must be true or false")
 }
 
 // setCookie sets a cookie that lasts until the browser ends. Only the session is

@@ -14,8 +14,8 @@ const (
 	MaxBatchEvents    = 1000            // events in a request
 	MaxBodyBytes      = 4 << 20         // body after decompression
 	MaxEventBytes     = 512 << 10       // one event as a record
-	MaxNameBytes      = 256             // event name, category, session id, random id, app_key, a property's name in $client
-	MaxTextBytes      = 8 << 10         // any other text with a column of its own: versions, locales, user agent, one client property
+	MaxNameChars      = 256             // characters of an event name, category, session id, random id, app_key, a property's name in $client
+	MaxTextChars      = 8 << 10         // any other text with a column of its own: versions, locales, user agent, one client property
 	MaxFutureMS       = 3600_000        // how far an event may lie ahead of the edge's clock; milliseconds
 	MaxProperties     = 500             // own properties of one event
 	MaxNesting        = 64              // depth of a JSON value
@@ -53,7 +53,7 @@ type Event struct {
 	User          []byte          // $user as a JSON object; nil when absent
 	ClientProps   []byte          // $client as a flat JSON object with dotted names; nil when absent
 	Exception     *Exception      // nil when the event reports none
-	ValueText     string          // $value as it was sent, when that is not its shortest form; at most MaxTextBytes
+	ValueText     string          // $value as it was sent, when that is not its shortest form; at most MaxTextChars
 	Properties    []byte          // the event's own properties, a JSON object verbatim; nil when none
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf16"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -313,6 +315,46 @@ func FuzzImportLine(f *testing.F) {
 		for name, value := range was {
 			if name != "random_id" && fmt.Sprint(is[name]) != fmt.Sprint(value) {
 				t.Fatalf("%q became %q", line, event)
+			}
+		}
+	})
+}
+
+// TestSpellingsOfImportedFiles: "10.13 weir import". A byte order mark is skipped in
+// every format, and UTF-16 is named.
+func TestSpellingsOfImportedFiles(t *testing.T) {
+	t.Run("10.13 byte order mark", func(t *testing.T) {
+		var gz bytes.Buffer
+		g := gzip.NewWriter(&gz)
+		_, _ = g.Write(append([]byte(byteOrderMark), lines(2)...))
+		_ = g.Close()
+		e := &fakeIngest{}
+		code, _, stderr, dir := imported(t, e, nil, map[string][]byte{
+			"a.ndjson": append([]byte(byteOrderMark), lines(3)...), "b.gz": gz.Bytes(),
+			"c.csv": []byte(byteOrderMark + rawHeader13 + "\r\n" + row("r-1", rawDay, 1, "a", "", 0, 1)),
+		})
+		if left, _ := filepath.Glob(filepath.Join(dir, "*.rejected")); code != 0 || len(e.got) != 6 || len(left) > 0 {
+			t.Errorf("exit %d, %d events, left %v: %s", code, len(e.got), left, stderr)
+		}
+	})
+	t.Run("10.13 UTF-16", func(t *testing.T) {
+		wide := func(order binary.AppendByteOrder, mark bool, text string) (out []byte) {
+			if mark {
+				out = order.AppendUint16(out, 0xfeff)
+			}
+			for _, unit := range utf16.Encode([]rune(text)) {
+				out = order.AppendUint16(out, unit)
+			}
+			return out
+		}
+		for name, text := range map[string][]byte{
+			"little": wide(binary.LittleEndian, true, string(lines(1))), "big": wide(binary.BigEndian, true, string(lines(1))),
+			"unmarked": wide(binary.LittleEndian, false, string(lines(1))), "csv": wide(binary.LittleEndian, true, rawHeader13),
+		} {
+			e := &fakeIngest{}
+			code, _, stderr, _ := imported(t, e, nil, map[string][]byte{"f": text})
+			if code != 1 || len(e.got) > 0 || !strings.Contains(stderr, "is UTF-16") {
+				t.Errorf("%s: exit %d, %s", name, code, stderr)
 			}
 		}
 	})

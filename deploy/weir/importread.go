@@ -145,6 +145,9 @@ const byteOrderMark = "\xef\xbb\xbf"
 // firstByte skips a byte order mark and returns the first byte that is no white space,
 // or 0 if there is none in a buffer. It reads no further: standard input may be slow.
 func firstByte(text *bufio.Reader) (byte, error) {
+	if start, _ := text.Peek(2); isUTF16(start) { // an empty file has less
+		return 0, errUTF16
+	}
 	for n := 1; n <= text.Size(); n++ {
 		start, err := text.Peek(n)
 		if err != nil {
@@ -159,6 +162,15 @@ func firstByte(text *bufio.Reader) (byte, error) {
 		}
 	}
 	return 0, nil
+}
+
+// errUTF16 is a file as some programs for Windows write it.
+var errUTF16 = errors.New("is UTF-16, and JSON and CSV must be UTF-8: convert it, as with iconv -f UTF-16 -t UTF-8")
+
+// isUTF16 reports whether a text begins as one of UTF-16 or UTF-32: with a byte
+// order mark, or with a character of ASCII in two bytes.
+func isUTF16(start []byte) bool {
+	return len(start) == 2 && (start[0] == 0xff && start[1] == 0xfe || start[0] == 0xfe && start[1] == 0xff || start[0] == 0 || start[1] == 0)
 }
 
 // errEmptyExport is what is left of a download that failed: a raw export has a header

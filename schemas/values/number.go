@@ -1,7 +1,9 @@
 package values
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"math"
 	"strconv"
 
@@ -38,6 +40,36 @@ func Finite(number []byte) bool {
 func hasExponent(number []byte) bool {
 	for _, c := range number {
 		if c|0x20 == 'e' {
+			return true
+		}
+	}
+	return false
+}
+
+// FiniteWithin reports whether every number within a JSON value is Finite.
+func FiniteWithin(v []byte) bool {
+	dec := jsontext.NewDecoder(bytes.NewReader(v), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	for {
+		switch dec.PeekKind() {
+		case '0':
+			if number, err := dec.ReadValue(); err != nil || !Finite(number) {
+				return false
+			}
+		default:
+			if _, err := dec.ReadToken(); err != nil {
+				return errors.Is(err, io.EOF)
+			}
+		}
+	}
+}
+
+// HasDigits reports whether a text has more than n digits in a row.
+func HasDigits(text []byte, n int) bool {
+	run := 0
+	for _, c := range text {
+		if c < '0' || c > '9' {
+			run = 0
+		} else if run++; run > n {
 			return true
 		}
 	}

@@ -180,7 +180,7 @@ func (s scheme) presentIn(r *http.Request) bool {
 func (p param) valueIn(op *operation, r *http.Request) (string, bool) {
 	switch p.in {
 	case "path":
-		parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/"), "/")
+		parts := strings.Split(strings.TrimPrefix(path(r), "/"), "/")
 		for i, part := range op.path {
 			if part == "{"+p.name+"}" {
 				return parts[i], true
@@ -252,4 +252,13 @@ func validateText(schema *jsonschema.Schema, text string) error {
 		return nil
 	}
 	return err
+}
+
+// path returns the path of a request as it was sent where it has an encoded slash,
+// which separates nothing, and decoded elsewhere.
+func path(r *http.Request) string {
+	if strings.Contains(strings.ToUpper(r.URL.RawPath), "%2F") {
+		return r.URL.RawPath
+	}
+	return r.URL.Path
 }

@@ -153,7 +153,7 @@ func (c *Checker) add(name string, tree any) error {
 // find returns the operation of a request, and an operation of the same path with
 // whatever method.
 func (c *Checker) find(r *http.Request) (op, allowed *operation) {
-	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	parts := strings.Split(strings.TrimPrefix(path(r), "/"), "/")
 	for i := range c.operations {
 		candidate := &c.operations[i]
 		if !candidate.matchesPath(parts) {
