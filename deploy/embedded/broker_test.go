@@ -10,9 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
-	"weir/schemas/topic"
-
 	"weir/deploy/conns"
+	"weir/schemas/topic"
 )
 
 // openBroker starts a broker on dir for one test.

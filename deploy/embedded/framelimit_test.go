@@ -13,9 +13,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"weir/schemas/topic"
-
 	"weir/deploy/conns"
+	"weir/schemas/topic"
 )
 
 // dial connects to the broker, closes the connection at the end of the test, and
