@@ -24,6 +24,7 @@ type buildJob struct {
 	kind    Kind
 	product int64
 	period  Period
+	rows    string // identity of the rows of an open day; "" of a closed one
 
 	// write writes the CSV and returns its records without the header, and the
 	// passes over clients that it took.
@@ -84,7 +85,11 @@ const contents = "v2"
 // newKey returns another key each time, so that no build ever overwrites the
 // object of another.
 func (b buildJob) newKey() string {
-	return keyPrefix(b.product, b.kind) + rand.Text() + "/" + b.kind.FileName(b.product, b.period)
+	id := rand.Text()
+	if b.rows != "" {
+		id += "-" + b.rows
+	}
+	return keyPrefix(b.product, b.kind) + id + "/" + b.kind.FileName(b.product, b.period)
 }
 
 // keyPrefix begins the keys of all files of a product and kind that this version

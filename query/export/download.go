@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"weir/query/view"
@@ -52,19 +51,9 @@ func noFile(name string) error {
 // file returns the recorded file of a closed period, or a build of an open day
 // that has all its events as of now.
 func (f *Files) file(ctx context.Context, q Question, period Period) (registry.ExportFile, view.Coverage, error) {
-	files, err := f.registry.Exports(ctx, q.Product, q.Kind.Code)
-	if err != nil {
-		return registry.ExportFile{}, view.Coverage{}, err
-	}
-	var last registry.ExportFile
-	for _, file := range files {
-		if file.First != period.FirstDay() || file.Last != period.LastDay() {
-			continue
-		}
-		if file.Version > 0 {
-			return file, view.Coverage{Watermark: file.Watermark, AsOf: period.End()}, nil
-		}
-		last = file
+	file, closed, err := recorded(ctx, f, q, period)
+	if err != nil || closed {
+		return file, view.Coverage{Watermark: file.Watermark, AsOf: period.End()}, err
 	}
 	state, err := f.closeState(ctx)
 	if err != nil {
@@ -73,36 +62,66 @@ func (f *Files) file(ctx context.Context, q Question, period Period) (registry.E
 	if !period.Daily() || period.First.Before(state.next.First) || period.First.After(state.today.First) {
 		return registry.ExportFile{}, view.Coverage{}, noFile(q.Kind.FileName(q.Product, period))
 	}
-	return f.buildOpen(ctx, q, last, period)
+	return f.buildOpen(ctx, q, period)
 }
 
-// buildOpen builds the file of an open day, unless last, the build before, has
-// exactly the events of now and what this version writes of them.
-func (f *Files) buildOpen(ctx context.Context, q Question, last registry.ExportFile, day Period) (registry.ExportFile, view.Coverage, error) {
+// recorded returns the file of a period, and whether it is closed; else it is the
+// last build of an open day, or zero.
+func recorded(ctx context.Context, f *Files, q Question, period Period) (last registry.ExportFile, closed bool, err error) {
+	files, err := f.registry.Exports(ctx, q.Product, q.Kind.Code)
+	for _, file := range files {
+		if file.First == period.FirstDay() && file.Last == period.LastDay() {
+			return file, file.Version > 0, nil
+		}
+	}
+	return last, false, err
+}
+
+// buildOpen builds the file of an open day, unless the build before has exactly the
+// rows of now and what this version writes of them. One build of a file runs at a
+// time.
+func (f *Files) buildOpen(ctx context.Context, q Question, day Period) (registry.ExportFile, view.Coverage, error) {
+	wait, cancel := context.WithTimeout(ctx, f.cfg.BuildWait)
+	defer cancel()
+	done, err := f.turns.take(wait, q.Kind.FileName(q.Product, day))
+	if err != nil {
+		if ctx.Err() == nil {
+			err = busy(f)
+		}
+		return registry.ExportFile{}, view.Coverage{}, err
+	}
+	defer done()
 	place, err := f.acquireBuild(ctx, q.Account)
 	if err != nil {
-		return last, view.Coverage{}, err
+		return registry.ExportFile{}, view.Coverage{}, err
 	}
 	defer place.Release()
 	v, err := f.views.Plan(ctx, view.Request{
-		Columns: tailColumns(q.Kind.Columns), Filter: columns.Filter{Products: []int64{q.Product}}, Watermark: q.Watermark, Rollups: valueTables(),
+		Columns: withColumns(tailColumns(q.Kind.Columns), identityColumns()...), Filter: columns.Filter{Products: []int64{q.Product}},
+		Watermark: q.Watermark, Rollups: valueTables(),
 	})
+	if err != nil {
+		return registry.ExportFile{}, view.Coverage{}, err
+	}
+	defer v.Close()
+	rows, err := identity(ctx, v, q.Product, day)
+	if err != nil {
+		return registry.ExportFile{}, view.Coverage{}, err
+	}
+	last, _, err := recorded(ctx, f, q, day)
 	if err != nil {
 		return last, view.Coverage{}, err
 	}
-	defer v.Close()
-	coverage := v.Coverage()
-	current := strings.HasPrefix(last.Key, keyPrefix(q.Product, q.Kind))
-	if current && last.Watermark == coverage.Watermark && time.Since(last.Built) < f.cfg.DownloadTTL {
-		return last, coverage, nil
+	if same, err := current(ctx, f, q, last, rows); err != nil || same {
+		return last, v.Coverage(), err
 	}
-	file, err := f.build(ctx, scanJob(v, q.Kind, q.Product, day, f.cfg.ClientBytes), coverage.Watermark)
+	job := scanJob(v, q.Kind, q.Product, day, f.cfg.ClientBytes)
+	job.rows = rows
+	file, err := f.build(ctx, job, v.Coverage().Watermark)
 	if err != nil {
-		return file, coverage, err
+		return file, v.Coverage(), err
 	}
-	// A build is given out for one DownloadTTL, and each link works for another:
-	// its object must outlive both.
-	return file, coverage, f.registry.SaveTemporaryExport(ctx, file, 2*f.cfg.DownloadTTL+expiryMargin)
+	return file, v.Coverage(), f.registry.SaveTemporaryExport(ctx, file, openDayTTL(f))
 }
 
 // acquireBuild waits until a client of the account may have a file built, at most
@@ -111,10 +130,14 @@ func (f *Files) buildOpen(ctx context.Context, q Question, last registry.ExportF
 func (f *Files) acquireBuild(ctx context.Context, account string) (*places.Place, error) {
 	place, err := f.builds.Acquire(ctx, account)
 	if errors.Is(err, places.ErrBusy) {
-		f.metrics.rejected.WithLabelValues("busy").Inc()
-		return nil, &schemas.RequestError{
-			Status: http.StatusServiceUnavailable, Code: "busy", Detail: "too many files are being built, try again", RetryAfter: 15,
-		}
+		return nil, busy(f)
 	}
 	return place, err
+}
+
+func busy(f *Files) error {
+	f.metrics.rejected.WithLabelValues("busy").Inc()
+	return &schemas.RequestError{
+		Status: http.StatusServiceUnavailable, Code: "busy", Detail: "too many files are being built, try again", RetryAfter: 15,
+	}
 }

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -122,6 +123,24 @@ const insertExport = `INSERT INTO export_files (` + exportColumns + `) VALUES ($
 func (f ExportFile) values() []any {
 	return []any{f.Product, f.Kind, f.First, f.Last, f.Version, f.Key, f.Rows, f.CSVBytes, f.ZipBytes, f.Watermark, toMicros(f.Built)}
 }
+
+// KeepExport postpones the deletion of an object until keep from now, and reports
+// whether it will still be there: an object whose deletion is due may be going.
+func KeepExport(ctx context.Context, r *Registry, key string, keep time.Duration) (bool, error) {
+	now, err := r.clock(ctx, r.db)
+	if err != nil {
+		return false, fmt.Errorf("keep export %s: %w", key, err)
+	}
+	err = execRequired(ctx, r.db, ErrNotFound, `UPDATE export_leavings SET delete_after = $1 WHERE object_key = $2 AND delete_after > $3`,
+		toMicros(now.Add(keep)), key, toMicros(now.Add(keepMargin)))
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// keepMargin is how long before its deletion an object is no longer given out.
+const keepMargin = time.Minute
 
 // PendingDeletes lists at most limit objects whose deletion is due.
 func (r *Registry) PendingDeletes(ctx context.Context, limit int) ([]string, error) {

@@ -1,0 +1,103 @@
+package export
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"weir/query/view"
+	"weir/schemas/columns"
+	"weir/schemas/registry"
+)
+
+// identity says which rows of the product a file of an open day is made of. Events
+// never change, and in each shard a view has all below an offset, so how many there
+// are and which is the last is enough. Those of later days count too: they may say
+// what a client had at an earlier event.
+func identity(ctx context.Context, v *view.View, product int64, day Period) (string, error) {
+	type rows struct{ count, last int64 }
+	found := map[int32]rows{}
+	f := columns.Filter{Products: []int64{product}, ArrivalFrom: day.First.UnixMilli()}
+	for rec, err := range v.Events(ctx, identityColumns(), f) {
+		if err != nil {
+			return "", err
+		}
+		b, err := columns.Bind(rec)
+		if err != nil {
+			return "", fmt.Errorf("read events: %w", err)
+		}
+		for i := range b.Rows {
+			r := found[b.Shard[i]]
+			found[b.Shard[i]] = rows{r.count + 1, max(r.last, b.Offset[i])}
+		}
+	}
+	sum := sha256.New()
+	for _, shard := range slices.Sorted(maps.Keys(found)) {
+		fmt.Fprintf(sum, "%d %d %d\n", shard, found[shard].count, found[shard].last) //nolint:errcheck // a hash takes everything
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:16]), nil
+}
+
+func identityColumns() []string { return []string{columns.Shard, columns.Offset} }
+
+// current reports whether last is a file of these rows as this version writes them,
+// whose object can be kept for another link.
+func current(ctx context.Context, f *Files, q Question, last registry.ExportFile, rows string) (bool, error) {
+	made, ok := strings.CutPrefix(last.Key, keyPrefix(q.Product, q.Kind))
+	made, _, _ = strings.Cut(made, "/")
+	if !ok || !strings.HasSuffix(made, "-"+rows) {
+		return false, nil
+	}
+	return registry.KeepExport(ctx, f.registry, last.Key, openDayTTL(f))
+}
+
+// openDayTTL is how long the object of an open day is kept. A build is given out
+// for one DownloadTTL, and each link works for another: its object outlives both.
+func openDayTTL(f *Files) time.Duration { return 2*f.cfg.DownloadTTL + expiryMargin }
+
+// turns lets one at a time work on each file: who comes second finds what the first
+// has built. The zero value works.
+type turns struct {
+	mu    sync.Mutex
+	files map[string]*turn
+}
+
+type turn struct {
+	taken chan struct{}
+	users int // that have it or wait; guarded by turns.mu
+}
+
+// take waits for the turn of a file until ctx ends. The caller calls done.
+func (t *turns) take(ctx context.Context, file string) (done func(), err error) {
+	t.mu.Lock()
+	if t.files == nil {
+		t.files = map[string]*turn{}
+	}
+	one, ok := t.files[file]
+	if !ok {
+		one = &turn{taken: make(chan struct{}, 1)}
+		t.files[file] = one
+	}
+	one.users++
+	t.mu.Unlock()
+	leave := func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if one.users--; one.users == 0 {
+			delete(t.files, file)
+		}
+	}
+	select {
+	case one.taken <- struct{}{}:
+		return func() { <-one.taken; leave() }, nil
+	case <-ctx.Done():
+		leave()
+		return nil, fmt.Errorf("wait for the build of a file: %w", ctx.Err())
+	}
+}
