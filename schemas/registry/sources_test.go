@@ -15,11 +15,12 @@ import (
 func TestAuthenticateSource(t *testing.T) {
 	onEach(t, func(t *testing.T, db database) {
 		r, ctx := db.open(t), t.Context()
-		account(t, r, 1001)
+		owner := account(t, r, 1001)
 		made, secret, err := r.CreateSource(ctx, Source{Product: 1001, Name: "edge", RatePerSecond: 12.5})
 		if err != nil {
 			t.Fatal(err)
 		}
+		made.Account = owner.ID
 		for range 2 { // from the database, then from memory
 			got, err := r.AuthenticateSource(ctx, made.Key, secret)
 			if err != nil {
