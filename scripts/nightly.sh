@@ -19,6 +19,8 @@ attempt "stories: processors, by seeds, 5 minutes" 420 go test -run '^$' -fuzz '
 attempt "stories: kills, 10 of each" 600 go test -count=1 -timeout 2h -run '^(TestKilledServerLosesAndRepeatsNothing|TestStoppedServerLosesAndRepeatsNothing)$' ./deploy/weir -kills 10 -kill-seed "$NIGHTSEED"
 attempt "fuzz, 20 s each" 900 make fuzz FUZZTIME=20s
 attempt "bench" 600 make bench
+attempt "attacks, 10 s each" 900 make attack ARGS="--seconds 10"
+attempt "attacks, all at once for 2 minutes" 300 make attack ARGS="--together --seconds 120 --rate 20000"
 attempt "upgrade from an earlier version" 180 make upgrade
 attempt "e2e" 600 make e2e
 attempt "oracle, 1,000 questions a phase" 1200 make oracle ARGS="--seed $NIGHTSEED --questions 1000"

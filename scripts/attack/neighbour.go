@@ -42,14 +42,17 @@ type neighbour struct {
 }
 
 // inFlight bounds the requests of one use that wait for their answer; what would
-// exceed it counts as failed.
-const inFlight = 64
+// exceed it counts as failed. Of ingest these are the requests of 6 seconds.
+const inFlight = 256
 
-var errWedged = errors.New("64 earlier requests still wait")
+var errWedged = fmt.Errorf("%d earlier requests still wait", inFlight)
+
+// batches is how many requests with events the neighbour sends a second.
+const batches = 40
 
 // newNeighbour logs the neighbour in and prepares its uses. It sends rate events a second.
 func newNeighbour(ctx context.Context, w *world, rate int) (*neighbour, error) {
-	const size = 50
+	size := rate / batches
 	acc, ingest, query := w.Neighbour, newClient(32, from(neighbourAddr)), newClient(16, from(neighbourAddr))
 	if err := acc.login(ctx, query, w.URL); err != nil {
 		return nil, fmt.Errorf("log in: %w", err)
@@ -60,7 +63,7 @@ func newNeighbour(ctx context.Context, w *world, rate int) (*neighbour, error) {
 		return nil, fmt.Errorf("get a download link: %w", err)
 	}
 	return &neighbour{uses: []use{
-		{"ingest", time.Second * size / time.Duration(rate), func(ctx context.Context) error {
+		{"ingest", time.Second / batches, func(ctx context.Context) error {
 			_, err := answer(ingest, acc.report(ctx, w.URL, batch(size, 20_000_000_000, time.Now())))
 			return err
 		}},
