@@ -32,6 +32,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -80,7 +81,9 @@ type Reader struct {
 
 // NewReader returns a Reader. It reads nothing yet.
 func NewReader(cfg Config, deps Deps) (*Reader, error) {
-	scans := places.New(places.Config{Places: cfg.MaxScans, Open: cfg.MaxAnswers, Wait: cfg.ScanWait})
+	// More scans of one account than there are processors would not be faster, and
+	// leave a question of another one a smaller share of them.
+	scans := places.New(places.Config{Places: cfg.MaxScans, Alone: runtime.GOMAXPROCS(0), Open: cfg.MaxAnswers, Wait: cfg.ScanWait})
 	m, err := newMetrics(deps.Metrics, scans.Usage)
 	if err != nil {
 		return nil, err

@@ -6,8 +6,9 @@
 //   - At most Config.Places places are taken at once, and at most Config.Open
 //     are begun and not ended: those that are taken, and those that are lent.
 //   - An account takes more than a quarter of either only while nobody of another
-//     account waits and another quarter stays free. So an account that comes
-//     later finds a place at once.
+//     account waits and another quarter stays free, and of the places never more
+//     than Config.Alone. So an account that comes later finds a place at once, and
+//     what runs already leaves it a share of the processors.
 //   - Of those that wait, the account with the fewest places comes first, and the
 //     one that has waited longest among equals. Within an account it is first
 //     come, first served; who takes back a place that was lent comes before those
@@ -39,6 +40,7 @@ const (
 // Config says how many places there are. Places and Wait are required.
 type Config struct {
 	Places  int           // taken at once
+	Alone   int           // taken by one account while others want none, if more than a quarter; 0 means three quarters
 	Open    int           // taken or lent at once; 0 means Places
 	Wait    time.Duration // how long Acquire waits
 	Waiting int           // of one account; 0 means 16 for each place
@@ -76,6 +78,7 @@ type Usage struct{ Taken, Open, Waiting int }
 
 // New returns places that are all free.
 func New(cfg Config) *Places {
+	cfg.Alone = cmp.Or(cfg.Alone, cfg.Places)
 	cfg.Open = max(cfg.Open, cfg.Places)
 	cfg.Waiting = cmp.Or(cfg.Waiting, 16*cfg.Places)
 	return &Places{cfg: cfg, accounts: map[string]*account{}}
@@ -184,11 +187,15 @@ func (p *Places) mayTake(a *account) bool {
 	others := p.waiting > len(a.back)+len(a.fresh)
 	switch {
 	case len(a.back) > 0:
-		return within(a.taken, p.taken, p.cfg.Places, others)
+		return p.mayTakeMore(a, others)
 	case len(a.fresh) > 0:
-		return within(a.taken, p.taken, p.cfg.Places, others) && within(a.open, p.open, p.cfg.Open, others)
+		return p.mayTakeMore(a, others) && within(a.open, p.open, p.cfg.Open, others)
 	}
 	return false
+}
+
+func (p *Places) mayTakeMore(a *account, others bool) bool {
+	return within(a.taken, p.taken, p.cfg.Places, others || a.taken >= p.cfg.Alone)
 }
 
 // within reports whether an account that has some of all places, of which taken

@@ -73,6 +73,24 @@ func TestNoAccountKeepsAnotherWaiting(t *testing.T) {
 	})
 }
 
+// TestAloneIsBounded: one account alone takes Config.Alone places, and a quarter where
+// that is more.
+func TestAloneIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for alone, want := range map[int]int{0: 12, 2: 4, 6: 6, 100: 12} {
+			p := New(Config{Places: 16, Alone: alone, Wait: time.Millisecond})
+			for range 16 {
+				go p.Acquire(t.Context(), "greedy") //nolint:errcheck // those that wait fail
+			}
+			synctest.Wait()
+			if used := p.Usage(); used.Taken != want {
+				t.Errorf("Alone %d: one account takes %d places, want %d", alone, used.Taken, want)
+			}
+			time.Sleep(time.Second)
+		}
+	})
+}
+
 // TestLentPlaceIsFree: while an answer waits for its client, others have its place;
 // it takes it back before those who begin, and a quick client keeps it.
 func TestLentPlaceIsFree(t *testing.T) {

@@ -21,6 +21,9 @@ type row struct {
 	before, behind int // descriptors of the server
 }
 
+// settleWindow is long enough for an answer of every use.
+const settleWindow = 2 * time.Second
+
 // quietSeconds is how long the neighbour is measured before each attack.
 const quietSeconds = 5
 
@@ -64,14 +67,14 @@ func measure(ctx context.Context, w *world, a attack, o options) (row, error) {
 	return r, ctx.Err()
 }
 
-// settle waits until every use is answered as before for a second, and the
-// server is ready.
+// settle waits until the server is ready and every use is answered as before for
+// settleWindow, and returns when that began.
 func settle(ctx context.Context, w *world, n *neighbour, quiet stats, over time.Time) time.Duration {
 	for time.Since(over) < settleLimit && ctx.Err() == nil && w.server.alive() {
-		from := time.Now()
-		pause(ctx, time.Second)
-		if asBefore(quiet, n.between(from, time.Now().Add(-200*time.Millisecond))) && w.server.ready(ctx) {
-			return max(0, time.Since(over)-time.Second)
+		pause(ctx, 100*time.Millisecond)
+		from := time.Now().Add(-settleWindow)
+		if from.After(over) && asBefore(quiet, n.between(from, time.Now())) && w.server.ready(ctx) {
+			return from.Sub(over)
 		}
 	}
 	return -1
