@@ -7,7 +7,9 @@ import (
 	"encoding/csv"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -300,12 +302,87 @@ func TestOpenFileOfAnotherVersionIsBuiltAnew(t *testing.T) {
 		}
 		older := files[0]
 		older.Key = strings.Replace(older.Key, "/v2/", "/", 1)
-		if err := w.deps.Registry.SaveTemporaryExport(t.Context(), older, time.Hour); err != nil {
+		if err := w.deps.Registry.SaveTemporaryExport(t.Context(), older, time.Hour, time.Hour); err != nil {
 			t.Fatal(err)
 		}
 		w.names(custom, name)
 		if files, err = w.deps.Registry.Exports(t.Context(), 1001, kind.Code); err != nil || files[0].Key == older.Key {
 			t.Errorf("the file of another version was given again: %+v, %v", files, err)
+		}
+	})
+}
+
+// TestReplacedFileGoesWithItsLinks: of a day that is asked for again and again while
+// events arrive, the bucket keeps the last file, and others until their links have
+// run out.
+func TestReplacedFileGoesWithItsLinks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newExportWorld(t, Config{})
+		w.run(w.Service)
+		const name = "1001_cust_2000-01-01.zip"
+		for n := range 10 {
+			w.arrive(0, time.Now(), event(1001, "e"+strconv.Itoa(n)))
+			w.names(custom, name)
+			time.Sleep(time.Second)
+		}
+		time.Sleep(w.cfg.DownloadTTL - 20*time.Second)
+		if got := w.bucket.keys(); len(got) != 10 {
+			t.Errorf("%d objects while the links work, want 10", len(got))
+		}
+		time.Sleep(7 * time.Minute)
+		got := w.bucket.keys()
+		if files, err := w.deps.Registry.Exports(t.Context(), 1001, "cust"); err != nil || len(got) != 1 || files[0].Key != got[0] {
+			t.Errorf("objects %q, want that of the last build alone: %v, %v", got, files, err)
+		}
+	})
+}
+
+// TestFilesOfOpenDaysAreBounded: a product has so many objects of open days, whatever
+// process builds them; more get 429 until one of them goes. What need not be built, and
+// what others ask for, is answered.
+func TestFilesOfOpenDaysAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newExportWorld(t, Config{DayFiles: 3})
+		w.run(w.Service)
+		other, err := newService(Config{DayFiles: 3}, w.deps, w.bucket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask := func(s *Service, user registry.User, product string) *httptest.ResponseRecorder {
+			was := w.Service
+			w.Service = s
+			defer func() { w.Service = was }()
+			return w.ask(user, http.MethodPost, custom+"getDownloadUrl/"+product, `{"fileName":"`+product+`_cust_2000-01-01.zip"}`)
+		}
+		for n := range 3 {
+			w.arrive(0, time.Now(), event(1001, "e"+strconv.Itoa(n)))
+			if out := ask(w.Service, w.userA, "1001"); out.Code != http.StatusOK {
+				t.Fatalf("build %d: %d %s", n, out.Code, out.Body)
+			}
+		}
+		if out := ask(other, w.userA, "1001"); out.Code != http.StatusOK {
+			t.Errorf("what is built already: %d %s", out.Code, out.Body)
+		}
+		w.arrive(0, time.Now(), event(1001, "more"), event(1002, "a"), event(2001, "b"))
+		for _, s := range []*Service{w.Service, other} {
+			out := ask(s, w.userA, "1001")
+			if out.Code != http.StatusTooManyRequests || !strings.Contains(out.Body.String(), "product 1001 has 3 files of open days") {
+				t.Errorf("one more: %d %s, want 429", out.Code, out.Body)
+			}
+		}
+		if out := ask(w.Service, w.userA, "1002"); out.Code != http.StatusOK {
+			t.Errorf("another product of the account: %d %s", out.Code, out.Body)
+		}
+		if out := ask(w.Service, w.userB, "2001"); out.Code != http.StatusOK {
+			t.Errorf("another account: %d %s", out.Code, out.Body)
+		}
+		wait, err := strconv.Atoi(ask(w.Service, w.userA, "1001").Header().Get("Retry-After"))
+		if err != nil || wait < 60 || wait > 25*60 {
+			t.Errorf("Retry-After = %d, %v; want some minutes", wait, err)
+		}
+		time.Sleep(time.Duration(wait) * time.Second)
+		if out := ask(w.Service, w.userA, "1001"); out.Code != http.StatusOK {
+			t.Errorf("after %d s: %d %s", wait, out.Code, out.Body)
 		}
 	})
 }
@@ -328,7 +405,11 @@ func TestDisconnectEndsTheBuild(t *testing.T) {
 		if _, _, err := w.files.DownloadURL(t.Context(), q, name, ""); err != nil {
 			t.Errorf("the place was not given back: %v", err)
 		}
-		time.Sleep(24*time.Hour + time.Minute) // then a build that was not recorded has died
+		time.Sleep(6 * time.Minute)
+		if due, err := w.deps.Registry.PendingDeletes(t.Context(), 10); err != nil || len(due) != 1 {
+			t.Errorf("objects to delete = %q, %v; want that of the build that has failed", due, err)
+		}
+		time.Sleep(2 * time.Hour)
 		if err := w.files.Maintain(t.Context()); err != nil {
 			t.Fatal(err)
 		}

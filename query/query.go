@@ -89,6 +89,7 @@ type Config struct {
 	Origins        []string      // values of Origin that the Reporting API allows besides its own host; nil means https://analytics.revenera.com
 	AllowedOrigins []string      // values of Origin whose pages may read answers of the User Events API and the Events API; "*" is every one, nil none
 	Builds         int           // export files built at once; 0 means 2
+	DayFiles       int           // objects of files of open days that a product may have; 0 means 100
 	DeflateLevel   int           // of export files, 1 (fast) to 9 (small); 0 means 1
 	CloseEvery     time.Duration // how often to look for days that have closed; 0 means 1m
 
@@ -106,6 +107,7 @@ func (c Config) withDefaults() Config {
 	c.ReadRate = cmp.Or(c.ReadRate, 32<<10)
 	c.MaxBody = cmp.Or(c.MaxBody, 1<<20)
 	c.ReportBytes = cmp.Or(c.ReportBytes, 128<<20)
+	c.DayFiles = cmp.Or(c.DayFiles, 100)
 	c.DownloadTTL = cmp.Or(c.DownloadTTL, 15*time.Minute)
 	if c.Origins == nil {
 		c.Origins = []string{publishedOrigin}
@@ -170,7 +172,7 @@ func newService(cfg Config, deps Deps, bucket export.Bucket) (*Service, error) {
 	}
 	s.files, err = export.New(export.Config{
 		Builds: cfg.Builds, BuildWait: cfg.ScanWait, DeflateLevel: cfg.DeflateLevel, DownloadTTL: cfg.DownloadTTL, CloseEvery: cfg.CloseEvery,
-		ClientBytes: cfg.ReportBytes,
+		ClientBytes: cfg.ReportBytes, DayFiles: cfg.DayFiles,
 	}, export.Deps{
 		Registry: deps.Registry, Lake: deps.Lake, Owners: s.owners, Views: s.views, Bucket: bucket, Log: deps.Log, Metrics: deps.Metrics,
 	})

@@ -294,7 +294,7 @@ func (a *app) buildQuery(context.Context) error {
 		ReportBytes: int64(c.ReportBytes), WriteStall: c.WriteStall, DownloadTTL: c.DownloadTTL, PublicEndpoint: c.PublicEndpoint,
 		DirectLinks:    a.cfg.S3.Endpoint == "", // clients reach AWS themselves, so no proxy is mounted
 		AllowedOrigins: c.AllowedOrigins,
-		Origins:        c.Origins, Proxies: a.proxies, Builds: c.Builds, DeflateLevel: c.DeflateLevel, CloseEvery: c.CloseEvery,
+		Origins:        c.Origins, Proxies: a.proxies, Builds: c.Builds, DayFiles: c.DayFiles, DeflateLevel: c.DeflateLevel, CloseEvery: c.CloseEvery,
 	}, query.Deps{
 		Registry: a.registry, Lake: a.lake, Exports: a.exports, Tail: tailClient, Log: a.log, Metrics: a.metrics,
 	})

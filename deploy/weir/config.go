@@ -214,6 +214,7 @@ type queryConfig struct {
 	AllowedOrigins []string      `key:"allowed_origins" help:"origins whose pages may read answers of the User Events API and the Events API in a browser, * for all"`
 	TrustProxy     bool          `key:"trust_proxy" default:"false" help:"as http.trusted_proxies, for whoever connects: only where clients cannot pass the proxy by. Prefer http.trusted_proxies"`
 	Builds         int           `key:"builds" default:"2" help:"download files that are built at the same time"`
+	DayFiles       int           `key:"max_day_files" default:"100" help:"files of open days, older ones included until they are deleted, that the downloads of a product may keep in the bucket; then 429"`
 	DeflateLevel   int           `key:"deflate_level" default:"1" help:"compression of download files; 1 is fast, 9 is small"`
 	CloseEvery     time.Duration `key:"close_every" default:"1m" help:"how often to check for days that have closed"`
 
@@ -332,7 +333,7 @@ func (c *Config) validate() error {
 		"query.login_waiting": int64(c.Query.LoginWaiting),
 		"query.builds":        int64(c.Query.Builds), "http.max_header_bytes": int64(c.HTTP.MaxHeaderBytes),
 		"http.min_rate": int64(c.HTTP.MinRate), "http.rate_grace": int64(c.HTTP.RateGrace), "http.max_requests": int64(c.HTTP.MaxRequests), "http.max_age": int64(c.HTTP.MaxAge),
-		"query.max_event_names":  int64(c.Query.MaxEventNames),
+		"query.max_event_names": int64(c.Query.MaxEventNames), "query.max_day_files": int64(c.Query.DayFiles),
 		"embedded.login_timeout": int64(c.Embedded.LoginTimeout), "embedded.max_logins": int64(c.Embedded.MaxLogins),
 		"processor.commit_timeout": int64(c.Processor.CommitTimeout), "processor.max_cut_wait": int64(c.Processor.MaxCutWait), "processor.max_clock_jump": int64(c.Processor.MaxClockJump),
 		"s3.stall_timeout": int64(c.S3.StallTimeout), "s3.min_rate": int64(c.S3.MinRate),

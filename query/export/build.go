@@ -19,6 +19,9 @@ import (
 // has died, and its object is deleted.
 const abandonedAfter = 24 * time.Hour
 
+// failedAfter is the same for a build that is known to have failed.
+const failedAfter = 5 * time.Minute
+
 // buildJob is a file to be built.
 type buildJob struct {
 	kind    Kind
@@ -68,12 +71,22 @@ func (f *Files) build(ctx context.Context, job buildJob, watermark string) (regi
 	}
 	passes, err := f.stream(ctx, job, &file)
 	if err != nil {
+		abandon(ctx, f, file.Key)
 		return file, fmt.Errorf("build export %s: %w", file.Key, err)
 	}
 	f.metrics.built(file, time.Since(start))
 	f.log.InfoContext(ctx, "export built", "key", file.Key, "rows", file.Rows, "csv_bytes", file.CSVBytes,
 		"zip_bytes", file.ZipBytes, "passes", passes, "duration_ms", time.Since(start).Milliseconds())
 	return file, nil
+}
+
+// abandon schedules the deletion of what a failed build may have put, also when its
+// client has left. The store may still be taking the last bytes, so not at once; and
+// if this fails, abandonedAfter holds.
+func abandon(ctx context.Context, f *Files, key string) {
+	if err := f.registry.BeginExport(context.WithoutCancel(ctx), key, failedAfter); err != nil {
+		f.log.WarnContext(ctx, "failed build is deleted late", "key", key, "err", err)
+	}
 }
 
 // contents numbers what files contain, and stands in the keys of their objects.

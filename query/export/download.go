@@ -115,13 +115,20 @@ func (f *Files) buildOpen(ctx context.Context, q Question, day Period) (registry
 	if same, err := current(ctx, f, q, last, rows); err != nil || same {
 		return last, v.Coverage(), err
 	}
+	if err := room(ctx, f, q.Product); err != nil {
+		return last, v.Coverage(), err
+	}
 	job := scanJob(v, q.Kind, q.Product, day, f.cfg.ClientBytes)
 	job.rows = rows
 	file, err := f.build(ctx, job, v.Coverage().Watermark)
 	if err != nil {
 		return file, v.Coverage(), err
 	}
-	return file, v.Coverage(), f.registry.SaveTemporaryExport(ctx, file, openDayTTL(f))
+	if err := f.registry.SaveTemporaryExport(ctx, file, openDayTTL(f), f.cfg.DownloadTTL+replacedMargin); err != nil {
+		abandon(ctx, f, file.Key)
+		return file, v.Coverage(), err
+	}
+	return file, v.Coverage(), nil
 }
 
 // acquireBuild waits until a client of the account may have a file built, at most

@@ -48,6 +48,7 @@ const maxDeflaters = 8
 type Config struct {
 	Builds       int           // builds of open days that run at once, each for a client that waits
 	BuildWait    time.Duration // how long a client waits for one of them to end
+	DayFiles     int           // objects of open days that a product may have until they are deleted
 	DeflateLevel int           // 1 (fast) to 9 (small)
 	DownloadTTL  time.Duration // how long a link works
 	CloseEvery   time.Duration // how often Run looks for days that have closed

@@ -50,7 +50,7 @@ func newMetrics(reg prometheus.Registerer, builds func() places.Usage) (*metrics
 			Name: "weir_query_export_builds_waiting", Help: "Downloads that wait for a place to build their file.",
 		}, func() float64 { return float64(builds().Waiting) }),
 		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "weir_query_export_turned_away_total", Help: "Downloads of open days that were refused, by reason: busy (503) or quota (429).",
+			Name: "weir_query_export_turned_away_total", Help: "Downloads of open days that were refused, by reason: busy (503), or quota (429) where a product has too many of them.",
 		}, []string{"reason"}),
 	}
 	if reg == nil {

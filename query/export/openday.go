@@ -6,12 +6,15 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"weir/query/view"
+	"weir/schemas"
 	"weir/schemas/columns"
 	"weir/schemas/registry"
 )
@@ -60,6 +63,25 @@ func current(ctx context.Context, f *Files, q Question, last registry.ExportFile
 // openDayTTL is how long the object of an open day is kept. A build is given out
 // for one DownloadTTL, and each link works for another: its object outlives both.
 func openDayTTL(f *Files) time.Duration { return 2*f.cfg.DownloadTTL + expiryMargin }
+
+// replacedMargin is how long the object of an open day outlives its last link when a
+// later build has replaced it. A download that has begun goes on when its object is
+// deleted: stores keep what they are sending.
+const replacedMargin = 5 * time.Minute
+
+// room fails with a 429 while the product has Config.DayFiles objects that are not
+// deleted yet. A little more is possible where several are built at once.
+func room(ctx context.Context, f *Files, product int64) error {
+	objects, due, err := registry.WaitingDeletes(ctx, f.registry, product)
+	if err != nil || objects < f.cfg.DayFiles {
+		return err
+	}
+	f.metrics.rejected.WithLabelValues("quota").Inc()
+	return &schemas.RequestError{
+		Status: http.StatusTooManyRequests, Code: "too_many_files", RetryAfter: int((due + f.cfg.CloseEvery).Seconds()) + 1,
+		Detail: "product " + strconv.FormatInt(product, 10) + " has " + strconv.Itoa(objects) + " files of open days whose links may still work, ask less often",
+	}
+}
 
 // turns lets one at a time work on each file: who comes second finds what the first
 // has built. The zero value works.

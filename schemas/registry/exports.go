@@ -62,7 +62,7 @@ func scanExport(row *sql.Rows) (ExportFile, error) {
 }
 
 // BeginExport records an object before it is uploaded, so that the object is deleted
-// after keep if the build never completes.
+// after keep if the build never completes. Called again, it changes when that is.
 func (r *Registry) BeginExport(ctx context.Context, key string, keep time.Duration) error {
 	return r.scheduleDelete(ctx, r.db, key, keep)
 }
@@ -100,10 +100,14 @@ func (r *Registry) SaveExport(ctx context.Context, f ExportFile) error {
 }
 
 // SaveTemporaryExport records a build of the file of an open day and replaces the
-// previous build. The object is deleted after keep.
-func (r *Registry) SaveTemporaryExport(ctx context.Context, f ExportFile, keep time.Duration) error {
+// previous build. The object is deleted after keep, that of the previous build after
+// replaced, if not before.
+func (r *Registry) SaveTemporaryExport(ctx context.Context, f ExportFile, keep, replaced time.Duration) error {
 	f.Version = 0
 	err := r.inTransaction(ctx, func(tx *sql.Tx) error {
+		if err := hastenDelete(ctx, r, tx, f, replaced); err != nil {
+			return err
+		}
 		_, err := tx.ExecContext(ctx, insertExport+` ON CONFLICT (product_id, kind, first_day, last_day, version)
 			DO UPDATE SET object_key = excluded.object_key, row_count = excluded.row_count, csv_bytes = excluded.csv_bytes,
 				zip_bytes = excluded.zip_bytes, watermark = excluded.watermark, built = excluded.built`, f.values()...)
@@ -116,6 +120,36 @@ func (r *Registry) SaveTemporaryExport(ctx context.Context, f ExportFile, keep t
 		return fmt.Errorf("record export %s: %w", f.Key, err)
 	}
 	return nil
+}
+
+// hastenDelete schedules the deletion of the build that f is about to replace.
+func hastenDelete(ctx context.Context, r *Registry, tx *sql.Tx, f ExportFile, after time.Duration) error {
+	now, err := r.clock(ctx, tx)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE export_leavings SET delete_after = $1 WHERE delete_after > $2 AND object_key <> $3
+		AND object_key IN (SELECT object_key FROM export_files
+			WHERE product_id = $4 AND kind = $5 AND first_day = $6 AND last_day = $7 AND version = 0)`,
+		toMicros(now.Add(after)), toMicros(now.Add(after)), f.Key, f.Product, f.Kind, f.First, f.Last)
+	return err
+}
+
+// WaitingDeletes counts the objects of a product that are to be deleted, which are
+// those of open days and of builds, and says in how long the first one is due; if that
+// has passed, 0. The keys of a product's objects begin with its id.
+func WaitingDeletes(ctx context.Context, r *Registry, product int64) (objects int, due time.Duration, err error) {
+	now, err := r.clock(ctx, r.db)
+	if err != nil {
+		return 0, 0, fmt.Errorf("count objects of product %d: %w", product, err)
+	}
+	var first int64
+	err = r.db.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(MIN(delete_after), 0) FROM export_leavings WHERE object_key LIKE $1`,
+		fmt.Sprintf("%d/%%", product)).Scan(&objects, &first)
+	if err != nil {
+		return 0, 0, fmt.Errorf("count objects of product %d: %w", product, err)
+	}
+	return objects, max(0, fromMicros(first).Sub(now)), nil
 }
 
 const insertExport = `INSERT INTO export_files (` + exportColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -87,13 +88,24 @@ func TestOpenExportIsReplacedAndDeleted(t *testing.T) {
 	r, ctx := openTemporary(t), t.Context()
 	one := exportOf("exc", "2024-03-03", "2024-03-03", 0, "one")
 	two := exportOf("exc", "2024-03-03", "2024-03-03", 0, "two")
-	if err := r.SaveTemporaryExport(ctx, one, 0); err != nil {
+	if err := r.SaveTemporaryExport(ctx, one, time.Hour, 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.SaveTemporaryExport(ctx, two, time.Hour); err != nil {
+	if err := r.SaveTemporaryExport(ctx, two, time.Hour, 0); err != nil {
 		t.Fatal(err)
 	}
 	checkExports(t, r, "exc", two)
+	other := exportOf("exc", "2024-03-03", "2024-03-03", 0, "other")
+	other.Product, other.Key = two.Product*10, fmt.Sprintf("%d/exc/x", two.Product*10)
+	if err := r.SaveTemporaryExport(ctx, other, time.Hour, 0); err != nil {
+		t.Fatal(err)
+	}
+	if n, due, err := WaitingDeletes(ctx, r, other.Product); err != nil || n != 1 || due <= 59*time.Minute || due > time.Hour {
+		t.Errorf("%d objects of product %d wait, the first %v, %v; want 1 and an hour", n, other.Product, due, err)
+	}
+	if n, _, err := WaitingDeletes(ctx, r, two.Product); err != nil || n != 0 {
+		t.Errorf("%d objects of product %d wait, %v; want none whose key begins with its id", n, two.Product, err)
+	}
 	if got, _ := r.PendingDeletes(ctx, 10); !cmp.Equal(got, []string{"one"}) {
 		t.Errorf("pending deletions = %q, want the replaced build", got)
 	}
