@@ -3,7 +3,6 @@ package report
 import (
 	"context"
 	"math/big"
-	"math/bits"
 	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -42,10 +41,9 @@ func (r *basicEvents) aggregate(ctx context.Context, cs *clientStats) {
 		r.buckets[i].add(cs.bucketTotals[i].sessions, cs.bucketTotals[i].runtimeMS)
 	}
 	for u := range eachUnit(ctx, cs) {
-		for i, word := range cs.activeBuckets(u) {
-			for ; word != 0; word &= word - 1 {
-				r.buckets[i*64+bits.TrailingZeros64(word)].users++
-			}
+		active := cs.activeBuckets(u)
+		for bucket := range active.all {
+			r.buckets[bucket].users++
 		}
 	}
 	for i := range cs.eventIndex.all {

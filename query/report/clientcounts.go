@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"math/bits"
 	"slices"
 	"strconv"
 
@@ -21,11 +20,9 @@ type clientCounts struct {
 	lost   lossRule
 	gone   *lossRule // of generic/current: who is lost by it is not active; nil is nobody
 	levels []level
-	root   *seriesNode
-	mask   []uint64 // scratch: the buckets in which one unit counts
-	added  int      // counts that were added since the context was looked at
 
-	pending map[seriesSets]*setCounts
+	counted *seriesCounts
+	root    *seriesNode // of the answer
 }
 
 // NewDateRange compiles generic/dateRange.
@@ -113,7 +110,7 @@ func newClientCounts(b *Body, q base, split Split) (*Question, error) {
 	if c.levels, err = newLevels("levels", b.Levels, maxDepth, &c.q.props); err != nil {
 		return nil, err
 	}
-	c.root = &seriesNode{}
+	c.counted = newSeriesCounts(c.q, c.levels)
 	c.q.needs.rangeDays = c.want[isActive] && !q.days.Open
 	c.q.needs.clients = c.want[isNew] || c.want[isLost] || q.days.Open
 	return question, nil
@@ -158,100 +155,110 @@ func (b *Body) readStatuses(today Day) (want [statuses]bool, lost lossRule, err 
 	return want, lost, err
 }
 
-// seriesNode is one series: its counts by bucket, and the series of the next
-// level within it.
-type seriesNode struct {
-	seriesKey
-
-	counts   [][statuses]int64 // by bucket; nil while all are 0
-	children map[string]*seriesNode
-}
-
-// child returns the series within n that a key of a level names, and adds it if
-// it is new.
-func (c *clientCounts) child(n *seriesNode, l *level, in seriesKey) *seriesNode {
-	if have := n.children[in.label]; have != nil {
-		have.segment = min(have.segment, in.segment)
-		return have
-	}
-	if n.children == nil {
-		n.children = map[string]*seriesNode{}
-	}
-	made := &seriesNode{seriesKey: in}
-	n.children[in.label] = made
-	c.q.params.Cost.AddSeries(l.field, in.label, len(c.q.days.Buckets)*int(statuses))
-	return made
-}
-
-// addsPerCheck is how many counts are added between two looks at the context.
-const addsPerCheck = 1 << 14
-
 // aggregate adds each client of one pass to its series, in each bucket in which
 // it counts.
 func (c *clientCounts) aggregate(ctx context.Context, cs *clientStats) {
-	c.mask = make([]uint64, max(cs.bucketWords, 1))
+	g := &unitGroup{is: make([][statuses]uint64, len(c.q.days.Buckets))}
 	for u := range eachUnit(ctx, cs) {
-		is := c.buckets(cs, u)
-		// A client whose values did not change is tested in one bucket for all.
-		varies := cs.mayVary(u)
-		checked, passes := false, false
-		for word := range c.mask {
-			for ; c.mask[word] != 0; c.mask[word] &= c.mask[word] - 1 {
-				bucket := word*64 + bits.TrailingZeros64(c.mask[word])
-				before := c.q.days.Buckets[bucket].To
-				if varies || !checked {
-					checked, passes = true, cs.matches(u, before)
-				}
-				if passes {
-					c.count(cs, u, bucket, before, is(bucket))
-				}
-				if c.added > addsPerCheck || len(c.pending) > maxPending {
-					if c.flush(ctx); ctx.Err() != nil {
-						return
-					}
-				}
+		in := c.buckets(cs, u)
+		if cs.mayVary(u) && len(c.q.days.Buckets) > 1 {
+			c.countEach(ctx, cs, u, in)
+			continue
+		}
+		c.group(g, cs, u, in)
+		if g.units == 64 {
+			if c.counted.addGroup(ctx, g); ctx.Err() != nil {
+				return
 			}
 		}
 	}
-	c.flush(ctx)
+	c.counted.addGroup(ctx, g)
 }
 
-// buckets sets the mask to the buckets in which a unit counts, and returns its
-// statuses by bucket.
-func (c *clientCounts) buckets(cs *clientStats, u int32) func(bucket int) [statuses]int64 {
-	clear(c.mask)
-	newIn, lostIn := -1, -1
+// group adds a unit whose values did not change to a group: it is in the same
+// series in all buckets.
+func (c *clientCounts) group(g *unitGroup, cs *clientStats, u int32, in unitBuckets) {
+	first, any := in.first()
+	if !any || !cs.matches(u, c.q.days.Buckets[first].To) {
+		return
+	}
+	for i := range c.levels {
+		g.series(i, cs.seriesOf(&c.levels[i], u, c.q.days.Buckets[first].To))
+	}
+	for s, bucket := range in.one {
+		if bucket >= 0 {
+			g.mark(bucket, status(s))
+		}
+	}
+	for bucket := range in.active.all {
+		g.mark(int(bucket), isActive)
+	}
+	g.units++
+}
+
+// countEach counts a unit whose values changed: its series are those of each
+// bucket. Questions with several buckets have one level at most.
+func (c *clientCounts) countEach(ctx context.Context, cs *clientStats, u int32, in unitBuckets) {
+	one := func(bucket int, is status) {
+		before := c.q.days.Buckets[bucket].To
+		if !cs.matches(u, before) {
+			return
+		}
+		var keys []seriesKey
+		if len(c.levels) > 0 {
+			keys = cs.seriesOf(&c.levels[0], u, before)
+		}
+		c.counted.addUnit(bucket, is, keys)
+	}
+	for s, bucket := range in.one {
+		if bucket >= 0 {
+			one(bucket, status(s))
+		}
+	}
+	for bucket := range in.active.all {
+		if one(int(bucket), isActive); c.counted.due() && ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// unitBuckets is where a unit counts.
+type unitBuckets struct {
+	one    [statuses]int // the bucket in which it has a status; −1 is none
+	active daySet        // further buckets in which it is active
+}
+
+// first returns a bucket in which the unit counts; false for none.
+func (b *unitBuckets) first() (int, bool) {
+	for _, bucket := range b.one {
+		if bucket >= 0 {
+			return bucket, true
+		}
+	}
+	for bucket := range b.active.all {
+		return int(bucket), true
+	}
+	return 0, false
+}
+
+// buckets returns the buckets in which a unit counts.
+func (c *clientCounts) buckets(cs *clientStats, u int32) unitBuckets {
+	in := unitBuckets{one: [statuses]int{-1, -1, -1}}
 	if c.want[isNew] && c.counts(cs, u, cs.firstDay(u)) {
-		newIn = c.mark(cs.firstDay(u))
+		in.one[isNew] = c.bucketOf(cs.firstDay(u))
 	}
 	if c.want[isLost] && !optedOutNow(cs, u) {
 		if on, lost := c.lost.lostOn(cs.lastDay(u)); lost {
-			lostIn = c.mark(on)
+			in.one[isLost] = c.bucketOf(on)
 		}
 	}
-	active := func(int) bool { return false }
 	switch {
 	case c.q.needs.rangeDays:
-		for i, word := range cs.activeBuckets(u) {
-			c.mask[i] |= word
-		}
-		active = func(bucket int) bool { return cs.activeIn(u, bucket) }
+		in.active = cs.activeBuckets(u)
 	case c.want[isActive] && c.counts(cs, u, maxDay):
-		last := c.mark(cs.lastDay(u)) // the range is open: a client counts once
-		active = func(bucket int) bool { return bucket == last }
+		in.one[isActive] = c.bucketOf(cs.lastDay(u)) // the range is open: a client counts once
 	}
-	return func(bucket int) (is [statuses]int64) {
-		if bucket == newIn {
-			is[isNew] = 1
-		}
-		if active(bucket) {
-			is[isActive] = 1
-		}
-		if bucket == lostIn {
-			is[isLost] = 1
-		}
-		return is
-	}
+	return in
 }
 
 // counts reports whether a unit that has an event on a day counts as active on
@@ -268,99 +275,18 @@ func (c *clientCounts) counts(cs *clientStats, u int32, d Day) bool {
 	return !optedOutNow(cs, u)
 }
 
-// mark adds the bucket of a day to the mask and returns it; −1 outside the
-// range.
-func (c *clientCounts) mark(d Day) int {
-	bucket, inside := c.q.days.bucket(d)
-	if !inside {
-		return -1
+// bucketOf returns the bucket of a day; −1 outside the range.
+func (c *clientCounts) bucketOf(d Day) int {
+	if bucket, inside := c.q.days.bucket(d); inside {
+		return bucket
 	}
-	c.mask[bucket/64] |= 1 << (bucket % 64)
-	return bucket
-}
-
-// seriesSets are the series of each level that units are in together, by the
-// first element of the slice that has them.
-type seriesSets struct {
-	first  [maxLevels]*seriesKey
-	bucket int
-}
-
-// setCounts are the counts of the units in some sets of series.
-type setCounts struct {
-	sets [maxLevels][]seriesKey
-	is   [statuses]int64
-}
-
-// Limits of counting units in the same series together. A unit that is in few
-// series is counted in each at once.
-const (
-	maxDirect  = 4
-	maxPending = 1 << 12
-)
-
-// count counts a unit in the series of all levels. Segments may overlap, so that
-// a unit may be in all series of three levels: such units are counted by the sets
-// of series that they are in, which are few, and each set once for all its units.
-func (c *clientCounts) count(cs *clientStats, u int32, bucket int, before Day, is [statuses]int64) {
-	key, all, product := seriesSets{bucket: bucket}, setCounts{is: is}, 1
-	for i := range c.levels {
-		all.sets[i] = cs.seriesOf(&c.levels[i], u, before)
-		if product *= len(all.sets[i]); product > 0 {
-			key.first[i] = &all.sets[i][0]
-		}
-	}
-	if product <= maxDirect {
-		c.add(c.root, all.sets[:len(c.levels)], c.levels, bucket, is)
-		return
-	}
-	have := c.pending[key]
-	if have == nil {
-		if c.pending == nil {
-			c.pending = map[seriesSets]*setCounts{}
-		}
-		c.pending[key] = &all
-		return
-	}
-	for s := range statuses {
-		have.is[s] += is[s]
-	}
-}
-
-// flush adds what is pending, and less if ctx ends.
-func (c *clientCounts) flush(ctx context.Context) {
-	for key, all := range c.pending {
-		c.add(c.root, all.sets[:len(c.levels)], c.levels, key.bucket, all.is)
-		if c.added > addsPerCheck {
-			if c.added = 0; ctx.Err() != nil {
-				break
-			}
-		}
-	}
-	clear(c.pending)
-	c.added = 0
-}
-
-// add adds counts to a series and, level by level, to the series within it.
-func (c *clientCounts) add(n *seriesNode, sets [][]seriesKey, levels []level, bucket int, is [statuses]int64) {
-	if n.counts == nil {
-		n.counts = make([][statuses]int64, len(c.q.days.Buckets))
-	}
-	c.added++
-	for s := range statuses {
-		n.counts[bucket][s] += is[s]
-	}
-	if len(levels) == 0 {
-		return
-	}
-	for _, in := range sets[0] {
-		c.add(c.child(n, &levels[0], in), sets[1:], levels[1:], bucket, is)
-	}
+	return -1
 }
 
 // result has the four shapes of the generic reports: with and without a
 // dateSplit, with and without levels.
 func (c *clientCounts) result() Answer {
+	c.root = c.counted.tree()
 	c.addFixedSeries(c.root, c.levels)
 	c.checkSize()
 	if c.split == NoSplit {
@@ -402,7 +328,8 @@ func (c *clientCounts) addFixedSeries(n *seriesNode, levels []level) {
 	}
 	for _, in := range levels[0].fixedSeries() {
 		if n.children[in.label] == nil {
-			c.child(n, &levels[0], in)
+			n.child(in)
+			c.q.params.Cost.AddSeries(levels[0].field, in.label, len(c.counted.rows))
 		}
 	}
 	n.applyLimits(&levels[0])
@@ -419,7 +346,7 @@ func (n *seriesNode) applyLimits(l *level) {
 	for i := range all {
 		keys[i] = all[i].seriesKey
 	}
-	kept := withinLimits(l, keys, func(i int) int64 { return all[i].sum() })
+	kept := withinLimits(l, keys, func(i int) int64 { return all[i].sum })
 	if len(kept) == len(all) {
 		return
 	}
@@ -427,16 +354,6 @@ func (n *seriesNode) applyLimits(l *level) {
 	for _, i := range kept {
 		n.children[all[i].label] = all[i]
 	}
-}
-
-// sum returns the sum of all counts of a series, over all statuses and buckets.
-func (n *seriesNode) sum() (sum int64) {
-	for i := range n.counts {
-		for _, count := range n.counts[i] {
-			sum += count
-		}
-	}
-	return sum
 }
 
 // encodeSeries encodes one bucket of a series and of the series within it. With
@@ -464,8 +381,8 @@ func (c *clientCounts) totals(n *seriesNode, bucket int) Object {
 			continue
 		}
 		count := int64(0)
-		if n.counts != nil {
-			count = n.counts[bucket][s]
+		for _, id := range n.ids {
+			count += c.counted.count(id, bucket, s)
 		}
 		out = append(out, Member{s.String(), count})
 	}

@@ -1,15 +1,12 @@
 package report
 
-import (
-	"fmt"
-	"slices"
-	"strings"
-)
+import "slices"
 
 // seriesKey names a series of a level.
 type seriesKey struct {
 	label   string
-	segment int // the first segment of the level that has the label
+	segment int   // the first segment of the level that has the label
+	number  int32 // of the label and the segment in the level
 }
 
 // seriesOf returns the series of a level that a unit is in before a day, each
@@ -19,7 +16,7 @@ func (cs *clientStats) seriesOf(l *level, u int32, before Day) []seriesKey {
 	if l.property < 0 || !cs.q.props.all[l.property].coded() {
 		last := &cs.lastSeries[l.id]
 		if last.unit != u+1 || l.property < 0 && cs.mayVary(u) {
-			last.unit, last.series = u+1, sameSeries(cs, cs.findSeries(l, u, before))
+			last.unit, last.series = u+1, cs.findSeries(last.series[:0], l, u, before)
 		}
 		return last.series
 	}
@@ -30,8 +27,7 @@ func (cs *clientStats) seriesOf(l *level, u int32, before Day) []seriesKey {
 		cs.seriesByCode[l.id] = known
 	}
 	if known[code] == nil {
-		known[code] = append([]seriesKey{}, cs.findSeries(l, u, before)...)
-		known[code] = sameSeries(cs, known[code])
+		known[code] = cs.findSeries([]seriesKey{}, l, u, before)
 	}
 	return known[code]
 }
@@ -43,56 +39,80 @@ type unitSeries struct {
 	series []seriesKey
 }
 
-// sameSeries returns one slice for all equal ones of several series, so that
-// units in the same series are recognised by it.
-func sameSeries(cs *clientStats, in []seriesKey) []seriesKey {
-	const most = 1 << 12
-	if len(in) < 2 {
-		return in
+// findSeries tests the segments of a level in order, and appends the series.
+// Where two segments give a unit the same label, the first counts.
+func (cs *clientStats) findSeries(to []seriesKey, l *level, u int32, before Day) []seriesKey {
+	if l.property < 0 {
+		for i := range l.segments {
+			if s := &l.segments[i]; cs.matchesAll(s.flags, u, before) {
+				to = append(to, l.key(s.label, i))
+			}
+		}
+		return to
 	}
-	var key strings.Builder
-	for i := range in {
-		fmt.Fprintf(&key, "%d %q ", in[i].segment, in[i].label)
+	v := cs.value(u, l.property, before)
+	if v.Null {
+		if i := slices.IndexFunc(l.segments, func(s segment) bool { return s.nulls }); i >= 0 {
+			to = append(to, l.key(NullLabel, i))
+		}
+		return to
 	}
-	if have, known := cs.sameSeries[key.String()]; known {
-		return have
-	}
-	if len(cs.sameSeries) < most {
-		cs.sameSeries[key.String()] = in
-	}
-	return in
+	return l.seriesOf(to, &v)
 }
 
-// findSeries tests the segments of a level in order. Where two segments give a
-// unit the same label, the first counts.
-func (cs *clientStats) findSeries(l *level, u int32, before Day) []seriesKey {
-	var out []seriesKey
-	add := func(label string, i int) {
-		if !slices.ContainsFunc(out, func(have seriesKey) bool { return have.label == label }) {
-			out = append(out, seriesKey{label: label, segment: i})
-		}
-	}
-	var v Value
-	if l.property >= 0 {
-		v = cs.value(u, l.property, before)
-	}
+// seriesOf appends the series of a value that is not null. Two segments have one
+// label only where one of them at least is split, and then it is that of the value.
+func (l *level) seriesOf(to []seriesKey, v *Value) []seriesKey {
+	split := false // a series of the value is there
 	for i := range l.segments {
 		s := &l.segments[i]
-		if s.condition == nil {
-			if cs.matchesAll(s.flags, u, before) {
-				add(s.label, i)
-			}
-			continue
-		}
 		switch {
-		case v.Null && s.nulls:
-			add(NullLabel, i)
-		case v.Null || !s.condition.holds(&v):
+		case s.split && split || !s.condition.holds(v):
 		case s.split:
-			add(v.label(), i)
-		default:
-			add(s.label, i)
+			label := v.label()
+			if split = true; !slices.ContainsFunc(to, func(have seriesKey) bool { return have.label == label }) {
+				to = append(to, l.key(label, i))
+			}
+		case !split || s.label != v.label():
+			to = append(to, l.key(s.label, i))
 		}
 	}
-	return out
+	return to
+}
+
+// levelKeys numbers the keys of a level: first those of the series that are shown
+// in any case, then those that are found.
+type levelKeys struct {
+	all     []seriesKey // by number
+	numbers map[seriesKey]int32
+}
+
+// key returns the key of a label of a segment, with its number.
+func (l *level) key(label string, segment int) seriesKey {
+	if segment < len(l.labels) && l.labels[segment] > 0 {
+		if named := l.keys.all[l.labels[segment]-1]; named.label == label {
+			return named
+		}
+	}
+	in := seriesKey{label: label, segment: segment}
+	n, known := l.keys.numbers[in]
+	if !known {
+		n = int32(len(l.keys.all))
+		l.keys.numbers[in] = n
+		in.number = n
+		l.keys.all = append(l.keys.all, in)
+	}
+	return l.keys.all[n]
+}
+
+// nameSeries numbers the series that are shown in any case.
+func (l *level) nameSeries() {
+	l.keys, l.labels = &levelKeys{numbers: map[seriesKey]int32{}}, make([]int32, len(l.segments))
+	for _, in := range l.fixedSeries() {
+		number := l.key(in.label, in.segment).number
+		if l.labels[in.segment] == 0 {
+			l.labels[in.segment] = number + 1
+		}
+	}
+	l.named = len(l.keys.all)
 }

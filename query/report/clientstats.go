@@ -36,6 +36,7 @@ type clientStats struct {
 	usages       []int64      // lifetimeEventUsage, by unit and slot
 	bucketBits   []uint64     // by unit and word: a bit for each bucket with activity
 	bucketWords  int
+	bucketSets   []daySet       // by unit: those buckets, where there are more than denseWords
 	activeDays   []daySet       // all days with activity, by unit
 	bucketTotals []bucketTotals // by bucket; of the clients of this range
 
@@ -53,7 +54,6 @@ type clientStats struct {
 	matched      [][]int8        // by condition and code: 0 is unknown, 1 matches, 2 does not
 	seriesByCode [][][]seriesKey // by level and code; nil is unknown
 	lastSeries   []unitSeries    // by level
-	sameSeries   map[string][]seriesKey
 }
 
 // unit is one client, or several that groupBy counts as one.
@@ -86,7 +86,7 @@ func newClientStats(q *base, hashes hashRange) *clientStats {
 		q: q, clients: hashes, maxBytes: q.params.Bytes, bucketWords: (len(q.days.Buckets) + 63) / 64,
 		codes: map[string]int32{}, values: []Value{{Null: true}}, continents: map[int32]int32{},
 		matched: make([][]int8, q.props.conditions), seriesByCode: make([][][]seriesKey, q.props.levels),
-		lastSeries: make([]unitSeries, q.props.levels), sameSeries: map[string][]seriesKey{},
+		lastSeries: make([]unitSeries, q.props.levels),
 		eventIndex: newEventIndex(q), lastCode: make([]int32, len(q.props.reported)),
 		found: make([]rollup.Property, len(q.props.reported)), daily: dailySlotsOf(&q.props),
 	}
@@ -124,7 +124,9 @@ func (cs *clientStats) addUnit(id int64) int32 {
 	for range cs.q.props.usages {
 		cs.usages = append(cs.usages, 0)
 	}
-	if cs.q.needs.rangeDays {
+	if cs.q.needs.rangeDays && cs.bucketWords > denseWords {
+		cs.bucketSets = append(cs.bucketSets, daySet{})
+	} else if cs.q.needs.rangeDays {
 		for range cs.bucketWords {
 			cs.bucketBits = append(cs.bucketBits, 0)
 		}
@@ -149,7 +151,7 @@ func (cs *clientStats) checkMemory() error {
 func (cs *clientStats) bytesUsed() int64 {
 	const unitBytes, observationBytes = 72, 24
 	return cs.bytes + cs.unitIndex.bytes() + cs.eventCounts.bytes() + int64(cap(cs.units))*unitBytes +
-		int64(cap(cs.current)+cap(cs.attributes))*observationBytes + int64(cap(cs.usages)+cap(cs.bucketBits))*8 + int64(cap(cs.activeDays))*32
+		int64(cap(cs.current)+cap(cs.attributes))*observationBytes + int64(cap(cs.usages)+cap(cs.bucketBits))*8 + int64(cap(cs.activeDays)+cap(cs.bucketSets))*32
 }
 
 // addClients adds rows of the clients rollup: first and last day, sums, and the
@@ -307,7 +309,7 @@ func (cs *clientStats) addInRange(b *rollup.DayBatch, units []int32) {
 		}
 		active := !optedOutOn(cs, at, Day(b.Day[i]))
 		if active {
-			cs.bucketBits[int(at)*cs.bucketWords+bucket/64] |= 1 << (bucket % 64)
+			setActive(cs, at, bucket)
 		}
 		if cs.q.needs.daySums {
 			cs.addSums(&cs.units[at], b, i, bucket, active)

@@ -205,7 +205,7 @@ func (c *condition) test(v *Value) bool {
 	case typeRegex:
 		return c.regex.MatchString(v.Text)
 	case typeNumber, typeNumberRange:
-		n, ok := values.Number(v.Text)
+		n, ok := v.asNumber()
 		return ok && c.low <= n && n <= c.high
 	case typeDate, typeDateRange:
 		d, ok := dateIn(v.Text)

@@ -2,8 +2,9 @@ package report
 
 import "math/bits"
 
-// daySet is a set of days, as bits of consecutive words. Clients are active on
-// days close to each other, so it takes a few words for each client.
+// daySet is a set of days, or of numbers of buckets, as bits of consecutive
+// words. Clients are active on days close to each other, so it takes a few words
+// for each client.
 type daySet struct {
 	first int // number of the first word; word n has the days from 64n on
 	words []uint64
@@ -26,6 +27,12 @@ func (s *daySet) add(d Day) int64 {
 	}
 	s.words[word-s.first] |= 1 << (uint(d) & 63)
 	return int64(grown) * 8
+}
+
+// has reports whether a day is in the set.
+func (s *daySet) has(d Day) bool {
+	word := int(d)>>6 - s.first
+	return word >= 0 && word < len(s.words) && s.words[word]&(1<<(uint(d)&63)) != 0
 }
 
 // len returns the number of days.

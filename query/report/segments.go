@@ -18,6 +18,10 @@ type level struct {
 	field    string // of the segments, in errors
 	property int    // index in usedProperties.all; −1 for flags
 	segments []segment
+
+	keys   *levelKeys
+	named  int     // keys of series that are shown even if no client is in them
+	labels []int32 // 1 + number of the key of a label, by segment; 0 is none
 }
 
 // segment is one segment: one series, or with split one series for each value
@@ -130,6 +134,7 @@ func levelOf(field, name, segments string, raw jsontext.Value, p *usedProperties
 		}
 		l.segments = append(l.segments, s)
 	}
+	l.nameSeries()
 	return l, l.distinct(segments)
 }
 
