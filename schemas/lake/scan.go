@@ -70,6 +70,7 @@ type scanner struct {
 	mem     memory.Allocator
 	table   Table
 	filter  columns.Filter
+	ids     []predicate   // of filter on products and clients, for all row groups
 	columns *arrow.Schema // of the table
 	schema  *arrow.Schema // of the batches
 	fields  []int         // field id of each column of schema
@@ -80,7 +81,8 @@ type scanner struct {
 // newScanner returns a scanner of the named columns, or of all for nil.
 func newScanner(l *Lake, t Table, names []string, f columns.Filter, dictionaries ...string) (*scanner, error) {
 	all := l.tables[t].columns
-	s := &scanner{store: l.cachedStore, mem: l.memory, table: t, columns: all, filter: f, rows: scanRows, bytes: scanBytes}
+	f = ordered(f)
+	s := &scanner{ids: idPredicates(&f, all), store: l.cachedStore, mem: l.memory, table: t, columns: all, filter: f, rows: scanRows, bytes: scanBytes}
 	if names == nil {
 		for _, f := range all.Fields() {
 			names = append(names, f.Name)
@@ -164,7 +166,7 @@ type group struct {
 func (s *scanner) fileGroups(ctx context.Context, file openDataFile, yield func(*group, error) bool) bool {
 	var jobs []func(context.Context) (*group, error)
 	for i := range file.content.RowGroups() {
-		predicates, mayMatch := pruneGroup(file.content, i, predicates(&s.filter, s.columns, file.Shard))
+		predicates, mayMatch := pruneGroup(file.content, i, predicates(&s.filter, s.ids, s.columns, file.Shard))
 		if !mayMatch {
 			continue
 		}

@@ -13,7 +13,7 @@ import (
 type predicate struct {
 	field     int                // Iceberg field id
 	low, high int64              // both inclusive
-	values    []int64            // if not nil, the only values that match
+	values    []int64            // if not nil, the only values that match; ascending
 	set       map[int64]struct{} // of values, where they are many
 	bloom     bloomFilter        // of set
 }
@@ -50,17 +50,26 @@ func (s bloomFilter) mayHave(v int64) bool {
 // a shorter one is searched from end to end.
 const minHashedValues = 8
 
+// idPredicates returns the conditions of f on products and clients, which ascend.
+func idPredicates(f *columns.Filter, schema *arrow.Schema) []predicate {
+	return []predicate{
+		valuesPredicate(fieldID(schema, columns.ProductID), f.Products),
+		valuesPredicate(fieldID(schema, columns.ClientID), f.Clients),
+	}
+}
+
 // predicates returns the conditions of f on the columns of schema, for the rows
-// of one shard.
-func predicates(f *columns.Filter, schema *arrow.Schema, shard int32) []predicate {
+// of one shard: ids, and those on times and offsets.
+func predicates(f *columns.Filter, ids []predicate, schema *arrow.Schema, shard int32) []predicate {
 	var out []predicate
 	add := func(p predicate) {
 		if p.field != 0 && (p.low != math.MinInt64 || p.high != math.MaxInt64 || p.values != nil) {
 			out = append(out, p)
 		}
 	}
-	add(valuesPredicate(fieldID(schema, columns.ProductID), f.Products))
-	add(valuesPredicate(fieldID(schema, columns.ClientID), f.Clients))
+	for _, p := range ids {
+		add(p)
+	}
 	add(timestampPredicate(fieldID(schema, columns.Time), f.TimeFrom, f.TimeTo))
 	add(dayPredicate(fieldID(schema, colDay), f.TimeFrom, f.TimeTo))
 	add(timestampPredicate(fieldID(schema, columns.Arrival), f.ArrivalFrom, f.ArrivalTo))
@@ -72,7 +81,7 @@ func predicates(f *columns.Filter, schema *arrow.Schema, shard int32) []predicat
 	return out
 }
 
-// valuesPredicate matches one of values; nil matches all.
+// valuesPredicate matches one of values, which ascend; nil matches all.
 func valuesPredicate(field int, values []int64) predicate {
 	p := predicate{field: field, low: math.MinInt64, high: math.MaxInt64, values: values}
 	if len(values) >= minHashedValues {
@@ -140,8 +149,7 @@ func (p *predicate) matchRange(low, high int64) (none, all bool) {
 		return true, false
 	}
 	if p.values != nil {
-		within := func(v int64) bool { return low <= v && v <= high }
-		return !slices.ContainsFunc(p.values, within), low == high && p.matches(low)
+		return !anyBetween(p.values, low, high), low == high && p.matches(low)
 	}
 	return false, p.low <= low && high <= p.high
 }
