@@ -71,9 +71,14 @@ def wanted(name, f):
 def spelled(name, text):
     if name in NUMBERS and re.match(NUMBER, text):
         return re.sub(r"\.0$", "", repr(float(text)))
-    if name in BOOLEANS and text.strip().lower() in TRUE + FALSE:
+    if (name in BOOLEANS or is_flag(name)) and text.strip().lower() in TRUE + FALSE:
         return "true" if text.strip().lower() in TRUE else "false"
     return text
+
+
+def is_flag(name):
+    group, _, member = name.partition(".")
+    return member in FLAGS.get(group, [])
 
 
 class Reader:
@@ -87,7 +92,7 @@ class Reader:
         """The expression of a property, text or NULL."""
         if name in OF_LIFE:
             return OF_LIFE[name]
-        if name.partition(".")[2] in FLAGS.get(name.partition(".")[0], []):
+        if is_flag(name):
             return f"CAST({true_text(self.of(name))} AS VARCHAR)"
         if name == "geography.continent":
             cases = " ".join(f"WHEN {literal(c)} THEN {literal(k)}" for c, k in CONTINENTS.items())

@@ -216,7 +216,7 @@ class Generator:
         rnd = self.rnd
         return rnd.choice([
             rnd.randint(-5, 100), Decimal(rnd.randint(-9999, 99999)) / 100, Decimal(rnd.randint(0, 10**12)) / 10**9,
-            Decimal("0.0000000005"), Decimal("0.0000000015"), Decimal("12345678901234567890.123456789"),
+            Decimal("0.0000000005"), Decimal("0.0000000015"), Decimal("123456789012345678.123456789"),
         ])
 
     def in_order_of_sending(self, events):
