@@ -6,6 +6,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"weir/schemas/property"
+	"weir/schemas/values"
 )
 
 // clientKeys returns the properties of clients that tracking files have: those with
@@ -94,14 +95,20 @@ func (j *jsonText) decoder(text string) *jsontext.Decoder {
 }
 
 // appendPlain appends a JSON value as text: a string without its quotes,
-// null as nothing, everything else as compact JSON.
+// null as nothing, a list as every reader of values has it, everything else as
+// compact JSON.
 func appendPlain(dst []byte, v jsontext.Value) ([]byte, error) {
 	switch v.Kind() {
 	case '"':
 		return jsontext.AppendUnquote(dst, v)
 	case 'n':
 		return dst, nil
-	case '{', '[':
+	case '[':
+		if list, ok := values.Text(string(v)); ok {
+			return append(dst, list...), nil
+		}
+		fallthrough
+	case '{':
 		v = v.Clone()
 		if err := v.Compact(); err != nil {
 			return dst, err
