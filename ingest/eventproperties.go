@@ -222,8 +222,9 @@ func (d *decoder) appendProperty(quoted, v jsontext.Value) {
 		}
 		return
 	}
-	depth, large := 0, false
-	if d.propertyBuf, depth, large = appendCompact(d.propertyBuf, v); depth > schemas.MaxNesting {
+	compacted, depth, large := appendCompact(d.propertyBuf, v)
+	d.propertyBuf = compacted
+	if depth > schemas.MaxNesting {
 		d.reject("properties."+d.stringValue(quoted), fmt.Sprintf("is nested deeper than %d", schemas.MaxNesting))
 	}
 	if large && !values.FiniteWithin(v) {
@@ -242,6 +243,9 @@ func (d *decoder) finishProperties(e *schemas.Event) {
 	d.propertyBuf = append(d.propertyBuf, '}')
 	e.Properties = d.propertyBuf[d.item.propertyStart:len(d.propertyBuf):len(d.propertyBuf)]
 }
+
+// isWhitespace reports whether JSON skips c between tokens.
+func isWhitespace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
 
 // appendCompact appends valid JSON without the white space between tokens and
 // returns its depth of nesting and whether a number in it may be too large for a
@@ -262,7 +266,7 @@ func appendCompact(dst []byte, v jsontext.Value) (_ []byte, deepest int, large b
 		case c == '"':
 			quoted = !quoted
 		case quoted:
-		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
+		case isWhitespace(c):
 			continue
 		case c == '{' || c == '[':
 			depth++

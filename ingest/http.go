@@ -25,11 +25,12 @@ func (s *Service) Handler() http.Handler {
 		}
 		w.Header().Set("X-Request-Id", id)
 		sw := &statusWriter{ResponseWriter: w, status: http.StatusOK}
-		r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
+		ctx := context.WithValue(r.Context(), requestIDKey{}, id)
+		r = r.WithContext(ctx)
 
 		s.metrics.inFlight.Inc()
 		if err := s.route(sw, r); err != nil {
-			s.writeError(sw, r, s.countOver(r.Context(), err))
+			s.writeError(sw, r, s.countOver(ctx, err))
 		}
 		s.metrics.inFlight.Dec()
 		s.observe(r, sw.status, s.now().Sub(start))

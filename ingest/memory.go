@@ -27,9 +27,9 @@ type budget struct {
 	held                   atomic.Int64
 	expected               atomic.Int64 // declared lengths of the large bodies that were let in
 	accounts               sync.Map     // account id → *share; bounded by the number of accounts
-	large                  gate         // turns of large bodies, see turn
-	decoders               gate         // turns of all bodies
-	records                gate         // bytes of records that wait for Kafka
+	large                  fairQueue    // turns of large bodies, see turn
+	decoders               fairQueue    // turns of all bodies
+	records                fairQueue    // bytes of records that wait for Kafka
 }
 
 // share is what the requests of one data source, or of one account, hold.

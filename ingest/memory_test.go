@@ -63,15 +63,15 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-// TestGateTakesTurns lets a hundred requests of one account wait ahead of two of
+// TestFairQueueTakesTurns lets a hundred requests of one account wait ahead of two of
 // another one.
-func TestGateTakesTurns(t *testing.T) {
+func TestFairQueueTakesTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g, crowd, few := &gate{capacity: 1}, new(share), new(share)
+		f, crowd, few := &fairQueue{capacity: 1}, new(share), new(share)
 		var mu sync.Mutex
 		var order []*share
-		enter := func(who *share) {
-			n, err := g.acquire(t.Context(), who, 5, time.Hour)
+		pass := func(who *share) {
+			n, err := f.acquire(t.Context(), who, 5, time.Hour)
 			if err != nil || n != 1 {
 				t.Errorf("acquire = %d, %v", n, err)
 			}
@@ -79,28 +79,28 @@ func TestGateTakesTurns(t *testing.T) {
 			order = append(order, who)
 			mu.Unlock()
 			time.Sleep(time.Second)
-			g.release(n)
+			f.release(n)
 		}
 		for i := range 102 {
 			who := crowd
 			if i >= 100 {
 				who = few
 			}
-			go enter(who)
+			go pass(who)
 			synctest.Wait()
 		}
 		time.Sleep(200 * time.Second)
-		if len(order) != 102 || order[2] != few || order[4] != few || g.inside != 0 || len(g.queues) != 0 {
+		if len(order) != 102 || order[2] != few || order[4] != few || f.inside != 0 || len(f.queues) != 0 {
 			t.Errorf("%d came in, few of them third and fifth: %v", len(order), len(order) == 102 && order[2] == few && order[4] == few)
 		}
 	})
 }
 
-// TestGateWaitsBounded checks who is told what when a turn does not come.
-func TestGateWaitsBounded(t *testing.T) {
+// TestFairQueueWaitsBounded checks who is told what when a turn does not come.
+func TestFairQueueWaitsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g, crowd, single := &gate{capacity: 1}, new(share), new(share)
-		if _, err := g.acquire(t.Context(), crowd, 1, time.Second); err != nil {
+		f, crowd, single := &fairQueue{capacity: 1}, new(share), new(share)
+		if _, err := f.acquire(t.Context(), crowd, 1, time.Second); err != nil {
 			t.Fatal(err)
 		}
 		var mu sync.Mutex
@@ -111,7 +111,7 @@ func TestGateWaitsBounded(t *testing.T) {
 				if i == 3 {
 					who = single
 				}
-				_, err := g.acquire(t.Context(), who, 1, time.Second)
+				_, err := f.acquire(t.Context(), who, 1, time.Second)
 				over, _ := errors.AsType[*overError](err)
 				mu.Lock()
 				defer mu.Unlock()
@@ -121,11 +121,11 @@ func TestGateWaitsBounded(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if told[overAccount] < 2 || told[overAccount]+told[overWhole] != 4 || g.waiting() != 0 {
-			t.Errorf("told %v, %d still wait", told, g.waiting())
+		if told[overAccount] < 2 || told[overAccount]+told[overWhole] != 4 || f.waiting() != 0 {
+			t.Errorf("told %v, %d still wait", told, f.waiting())
 		}
-		g.release(1)
-		if n, err := g.acquire(t.Context(), single, 1, 0); n != 1 || err != nil {
+		f.release(1)
+		if n, err := f.acquire(t.Context(), single, 1, 0); n != 1 || err != nil {
 			t.Errorf("after the crowd: %d, %v", n, err)
 		}
 	})
@@ -309,8 +309,10 @@ func TestChargeIsReal(t *testing.T) {
 			if c != uncompressed && name != "1000 events" && name != "100 events as usual" {
 				continue
 			}
-			raw := body
+			var raw []byte
 			switch c {
+			case uncompressed:
+				raw = body
 			case gzipped:
 				raw = gzipCompress(t, body)
 			case zstandard:

@@ -30,7 +30,7 @@ func (s *Service) publish(ctx context.Context, in *request, events []schemas.Eve
 		err = b.load(events, s.deps.Layout.Shards)
 	}
 	if err == nil {
-		err = b.takePlaces(ctx, s)
+		err = b.acquireRecords(ctx, s)
 	}
 	s.decoded(in)
 	if err != nil {
@@ -47,7 +47,7 @@ func (s *Service) publishChange(ctx context.Context, in *request, c *schemas.Cha
 	err := b.charge.add(int64(len(c.Values)) + recordBytes)
 	if err == nil {
 		b.add(c.Product, c.Client, s.deps.Layout.Shards, func(dst []byte) []byte { return topic.AppendChange(dst, c) })
-		err = b.takePlaces(ctx, s)
+		err = b.acquireRecords(ctx, s)
 	}
 	s.decoded(in)
 	if err != nil {
@@ -117,11 +117,11 @@ const recordBytes = int64(unsafe.Sizeof(kgo.Record{})) + 128
 // must not return to the pool before the Kafka client has called onAck for
 // every record, since the client reads the records until then.
 type batch struct {
-	s       *Service
-	records []kgo.Record
-	bytes   []byte // keys and values of all records; the records alias it
-	charge  charge // of bytes and records, until the last acknowledgement
-	places  int64  // in budget.records
+	s        *Service
+	records  []kgo.Record
+	bytes    []byte // keys and values of all records; the records alias it
+	charge   charge // of bytes and records, until the last acknowledgement
+	acquired int64  // of budget.records
 
 	unacked atomic.Int64          // records without an onAck yet
 	failure atomic.Pointer[error] // of the first record that failed
@@ -140,20 +140,20 @@ func (s *Service) newBatch(in *request) *batch {
 	return b
 }
 
-// takePlaces waits until the batch may go to Kafka. The request keeps its turn so
+// acquireRecords waits until the batch may go to Kafka. The request keeps its turn so
 // long: encoded batches that pile up would hold more than bodies that wait.
-func (b *batch) takePlaces(ctx context.Context, s *Service) (err error) {
+func (b *batch) acquireRecords(ctx context.Context, s *Service) (err error) {
 	size := int64(len(b.bytes)) + int64(len(b.records))*recordBytes
-	b.places, err = s.memory.records.acquire(ctx, b.charge.account, size, s.cfg.QueueWait)
+	b.acquired, err = s.memory.records.acquire(ctx, b.charge.account, size, s.cfg.QueueWait)
 	return err
 }
 
 // free gives back all memory of the batch. Small buffers stay with it in the pool.
 func (b *batch) free() {
 	b.charge.release()
-	if b.places > 0 {
-		b.s.memory.records.release(b.places)
-		b.places = 0
+	if b.acquired > 0 {
+		b.s.memory.records.release(b.acquired)
+		b.acquired = 0
 	}
 	if cap(b.bytes) > maxPooledBytes {
 		b.bytes = nil

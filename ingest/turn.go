@@ -33,11 +33,11 @@ func (t *turn) begin(ctx context.Context, n int) error {
 			return err
 		}
 	}
-	return t.enter(ctx)
+	return t.acquire(ctx)
 }
 
-// enter waits for a place among all.
-func (t *turn) enter(ctx context.Context) error {
+// acquire waits for a place among all.
+func (t *turn) acquire(ctx context.Context) error {
 	_, err := t.budget.decoders.acquire(ctx, t.account, 1, t.wait)
 	t.inside = err == nil
 	return err
@@ -61,7 +61,7 @@ func (t *turn) enlarge(ctx context.Context) error {
 	if err := t.beginLarge(ctx); err != nil {
 		return err
 	}
-	return t.enter(ctx)
+	return t.acquire(ctx)
 }
 
 // chargeDecoder charges what the decoder of a body of n bytes holds by itself.

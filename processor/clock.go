@@ -46,8 +46,8 @@ type clockGuard struct {
 	booted   time.Duration
 	loaded   bool                // what an earlier life of the process recorded has been read
 	compared bool                // the clock was compared at this start
-	held     *registry.ClockStop // why the shards are stopped; nil: they are not
-	reason   stopReason          // of held
+	stop     *registry.ClockStop // why the shards are stopped; nil: they are not
+	reason   stopReason          // of stop
 }
 
 // stopReason is why the clock cannot be right, which says when it is right again.
@@ -95,8 +95,8 @@ func (c *clockGuard) now() (time.Time, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
-	if c.held != nil {
-		return now, clockError{c.held.Ahead}
+	if c.stop != nil {
+		return now, clockError{c.stop.Ahead}
 	}
 	if ahead := c.ahead(now); ahead > c.limit {
 		return now, clockError{ahead}
@@ -114,33 +114,46 @@ func (c *clockGuard) check(ctx context.Context) error {
 	if err := c.load(ctx, now); err != nil {
 		return err
 	}
-	if ahead := c.ahead(now); c.held == nil && ahead > c.limit {
+	if ahead := c.ahead(now); c.stop == nil && ahead > c.limit {
 		if err := c.hold(ctx, now, ahead, jumped); err != nil {
 			return err
 		}
 	}
-	if c.held == nil {
+	if c.stop == nil {
 		return nil
 	}
+	return c.resume(ctx, now)
+}
+
+// resume ends the stop if the clock is right again or the operator has accepted it,
+// and returns the stop's error if neither. The caller holds the lock.
+func (c *clockGuard) resume(ctx context.Context, now time.Time) error {
 	recorded, known, err := c.clocks.Stops.Get(ctx, c.id)
 	if err != nil {
 		return err
 	}
-	right := c.reason == jumped && c.ahead(now) <= c.limit || c.reason == earlier && now.Before(c.held.At) ||
-		c.reason != jumped && c.confirmed(ctx, now)
-	if !right && !(known && recorded.Accepted) {
-		return clockError{c.held.Ahead}
+	right, accepted := c.rightAgain(ctx, now), known && recorded.Accepted
+	if !right && !accepted {
+		return clockError{c.stop.Ahead}
 	}
 	if err := c.clocks.Stops.Delete(ctx, c.id); err != nil {
 		return err
 	}
-	c.log.WarnContext(ctx, "clock taken as right, shards go on", "accepted", known && recorded.Accepted, "was_ahead", c.held.Ahead)
+	c.log.WarnContext(ctx, "clock taken as right, shards go on", "accepted", accepted, "was_ahead", c.stop.Ahead)
 	if !right {
 		c.anchor()
 		c.compared = true
 	}
-	c.held = nil
+	c.stop = nil
 	return nil
+}
+
+// rightAgain reports whether what stopped the shards is over. The caller holds the lock.
+func (c *clockGuard) rightAgain(ctx context.Context, now time.Time) bool {
+	if c.reason == jumped {
+		return c.ahead(now) <= c.limit
+	}
+	return c.reason == earlier && now.Before(c.stop.At) || c.confirmed(ctx, now)
 }
 
 // load reads once what an earlier life of the process has recorded: a restart alone
@@ -154,7 +167,7 @@ func (c *clockGuard) load(ctx context.Context, now time.Time) error {
 		return err
 	}
 	if known && !recorded.Accepted && !now.Before(recorded.At) {
-		c.held, c.reason = &recorded, earlier
+		c.stop, c.reason = &recorded, earlier
 	} else if known {
 		if err := c.clocks.Stops.Delete(ctx, c.id); err != nil {
 			return err
@@ -171,7 +184,7 @@ func (c *clockGuard) hold(ctx context.Context, now time.Time, ahead time.Duratio
 	if err := c.clocks.Stops.Put(ctx, stop); err != nil {
 		return err
 	}
-	c.held, c.reason = &stop, reason
+	c.stop, c.reason = &stop, reason
 	c.log.ErrorContext(ctx, "clock cannot be right, shards are stopped", "err", clockError{ahead})
 	return nil
 }

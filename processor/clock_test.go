@@ -36,7 +36,7 @@ func (b *bootClock) jump(d time.Duration) { b.jumps.Add(int64(d)) }
 // the shards are stopped at its end. Log time is that of the begin of the story.
 func TestClockGuard(t *testing.T) {
 	type world struct {
-		ctx    context.Context
+		t      *testing.T
 		boot   *bootClock
 		others []OtherNow
 		guard  *clockGuard
@@ -60,30 +60,30 @@ func TestClockGuard(t *testing.T) {
 		"small steps add up":                  {func(w *world) { w.boot.jump(50 * time.Minute); w.boot.jump(50 * time.Minute) }, true},
 		"a year ahead while running":          {func(w *world) { w.boot.jump(year) }, true},
 		"put back by a year":                  {func(w *world) { w.boot.jump(-year) }, false},
-		"a year ahead, noticed, and put back": {func(w *world) { w.boot.jump(year); _ = w.guard.check(w.ctx); w.boot.jump(-year) }, false},
+		"a year ahead, noticed, and put back": {func(w *world) { w.boot.jump(year); _ = w.guard.check(w.t.Context()); w.boot.jump(-year) }, false},
 		"a year ahead, and accepted": {func(w *world) {
 			w.boot.jump(year)
-			_ = w.guard.check(w.ctx)
-			_, _ = w.stops.Accept(w.ctx)
+			_ = w.guard.check(w.t.Context())
+			_, _ = w.stops.Accept(w.t.Context())
 		}, false},
 		"accepted once, and another jump": {func(w *world) {
 			w.boot.jump(year)
-			_ = w.guard.check(w.ctx)
-			_, _ = w.stops.Accept(w.ctx)
-			_ = w.guard.check(w.ctx)
+			_ = w.guard.check(w.t.Context())
+			_, _ = w.stops.Accept(w.t.Context())
+			_ = w.guard.check(w.t.Context())
 			w.boot.jump(2 * time.Hour)
 		}, true},
 		"a year ahead, and started anew": {func(w *world) {
 			w.boot.jump(year)
-			_ = w.guard.check(w.ctx)
+			_ = w.guard.check(w.t.Context())
 			w.start()
 		}, true},
 		"started anew, and accepted": {func(w *world) {
 			w.boot.jump(year)
-			_ = w.guard.check(w.ctx)
+			_ = w.guard.check(w.t.Context())
 			w.start()
-			_ = w.guard.check(w.ctx)
-			_, _ = w.stops.Accept(w.ctx)
+			_ = w.guard.check(w.t.Context())
+			_, _ = w.stops.Accept(w.t.Context())
 		}, false},
 		"off for a month, all on one machine": {func(w *world) { time.Sleep(30 * 24 * time.Hour); w.start() }, false},
 		"off for a month, others agree": {func(w *world) {
@@ -100,8 +100,8 @@ func TestClockGuard(t *testing.T) {
 			time.Sleep(30 * 24 * time.Hour)
 			elsewhere(w, -year)
 			w.start()
-			_ = w.guard.check(w.ctx)
-			_ = w.guard.compare(w.ctx, 0)
+			_ = w.guard.check(w.t.Context())
+			_ = w.guard.compare(w.t.Context(), 0)
 			elsewhere(w, time.Second)
 		}, false},
 	}
@@ -114,7 +114,7 @@ func TestClockGuard(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer r.Close()
-				w := &world{ctx: t.Context(), boot: newBootClock(), stops: registry.NewClockStops(r)}
+				w := &world{t: t, boot: newBootClock(), stops: registry.NewClockStops(r)}
 				logTime := time.Now().UnixMilli()
 				w.start = func() {
 					w.guard = newClockGuard(Config{ID: "p", MaxClockJump: time.Hour}, Clocks{
@@ -177,7 +177,7 @@ func TestJumpOfTheClockStopsLogTime(t *testing.T) {
 
 // TestOffForAMonth goes on without an operator where all share one machine.
 func TestOffForAMonth(t *testing.T) {
-	withHarness(t, 1, func(t *testing.T, w *harness) {
+	withHarness(t, 1, func(_ *testing.T, w *harness) {
 		w.clocks = Clocks{Boot: newBootClock().read, Stops: registry.NewClockStops(w.registry)}
 		w.start("p", Config{}).stopAfter(func() { w.post(0, "a") })
 		time.Sleep(30 * 24 * time.Hour)

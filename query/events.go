@@ -180,7 +180,7 @@ func (p *eventsPage) last() bool {
 }
 
 // write writes the answer, and loads rows as it reaches them.
-func (a *eventsAPI) write(w *answerWriter, r *http.Request, p *eventsPage) error {
+func (*eventsAPI) write(w *answerWriter, r *http.Request, p *eventsPage) error {
 	out := &streamWriter{to: w}
 	out.buf = append(out.buf, `{"startDate":"`...)
 	out.buf = time.UnixMilli(p.ask.from).UTC().AppendFormat(out.buf, values.SecondLayout)

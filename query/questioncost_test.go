@@ -59,15 +59,18 @@ func TestCostlyQuestionsAreRefusedBeforeTheyScan(t *testing.T) {
 		want string
 	}{
 		{
-			"reporting/generic/dateRange", object{"clientStatus": []any{"active"}, "startDate": "NOW", "stopDate": "NOW", "levels": costlyLevels(3, 150)},
+			"reporting/generic/dateRange",
+			object{"clientStatus": []any{"active"}, "startDate": "NOW", "stopDate": "NOW", "levels": costlyLevels(3, 150)},
 			"levels.level3.segments: the answer would have 3397650 series, and may have 100000 (query.max_series)",
 		},
 		{
-			"reporting/generic/dateRange", object{"clientStatus": []any{"active"}, "startDate": "NOW-3699", "stopDate": "NOW", "dateSplit": "day", "levels": costlyLevels(1, 1000)},
+			"reporting/generic/dateRange",
+			object{"clientStatus": []any{"active"}, "startDate": "NOW-3699", "stopDate": "NOW", "dateSplit": "day", "levels": costlyLevels(1, 1000)},
 			"levels.level1.segments: the answer would have 3700000 numbers (buckets x series x numbers of each), and may have 3000000 (query.max_counts)",
 		},
 		{
-			"reporting/generic/current", object{"clientStatus": []any{"active"}, "levels": costlyLevels(3, 400)},
+			"reporting/generic/current",
+			object{"clientStatus": []any{"active"}, "levels": costlyLevels(3, 400)},
 			"levels.level3.segments.200: is condition number 1001 of the question, which may have 1000 (query.max_conditions)",
 		},
 		{"reporting/generic/current", object{"clientStatus": []any{"active"}, "globalFilters": object{"prodVersion": pattern}}, "globalFilters.prodVersion.value: is a regular expression that comes to 2001 instructions"},

@@ -84,8 +84,9 @@ func (s *sessions) product(r *http.Request, principal registry.Principal) (regis
 // credentials beside it are ignored. A browser may send a stale cookie of another
 // path or domain before the valid one, so each is tried.
 func (s *sessions) authenticate(r *http.Request) (principal registry.Principal, err error) {
+	ctx := r.Context()
 	err = eachSession(r, func(id string) error {
-		principal, err = s.registry.Session(r.Context(), id)
+		principal, err = s.registry.Session(ctx, id)
 		return err
 	})
 	return principal, err
@@ -246,19 +247,25 @@ func (s *sessions) logout(w http.ResponseWriter, r *http.Request) error {
 // logoutOfAll reads the body of a logout. What is no JSON object, and every other
 // member, is ignored: the public client sends its password.
 func logoutOfAll(text []byte) (bool, error) {
+	switch kind := memberAll(text).Kind(); kind {
+	case 't', 'f':
+		return kind == 't', nil
+	case 0, 'n':
+		return false, nil
+	default:
+		return false, badField("all", "must be true or false")
+	}
+}
+
+// memberAll returns the member of that name; nil if there is none.
+func memberAll(text []byte) jsontext.Value {
 	var body struct {
 		All jsontext.Value `json:"all"`
 	}
 	if json.Unmarshal(text, &body) != nil {
-		return false, nil
+		return nil
 	}
-	switch body.All.Kind() {
-	case 't', 'f':
-		return body.All.Kind() == 't', nil
-	case 0, 'n':
-		return false, nil
-	}
-	return false, badField("all", "must be true or false")
+	return body.All
 }
 
 // setCookie sets a cookie that lasts until the browser ends. Only the session is

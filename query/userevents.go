@@ -300,7 +300,7 @@ func (us users) request(ask userEventsQuestion, want view.Watermark) view.Reques
 
 // stream writes the array, piece by piece. It writes nothing before the first
 // scan has succeeded, so that most errors still get a status.
-func (a *userEventsAPI) stream(w *answerWriter, r *http.Request, scan *view.OrderedScan) error {
+func (*userEventsAPI) stream(w *answerWriter, r *http.Request, scan *view.OrderedScan) error {
 	all, err := scan.Count(r.Context())
 	if err != nil {
 		return err

@@ -102,7 +102,8 @@ func (p *Pattern) MatchString(text string) bool {
 	if p.of.stopped() {
 		return false
 	}
-	start, matches := time.Now(), false
+	start := time.Now()
+	var matches bool
 	if steps < uninterrupt {
 		matches = p.regexp.MatchString(text)
 	} else {

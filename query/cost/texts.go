@@ -11,9 +11,9 @@ type Texts struct {
 
 // NewTexts returns the texts of a list.
 func NewTexts(list []string) Texts {
-	const short = 8
+	const scanned = 8
 	t := Texts{List: list}
-	if len(list) > short {
+	if len(list) > scanned {
 		t.set = make(map[string]struct{}, len(list))
 		for _, text := range list {
 			t.set[text] = struct{}{}

@@ -83,14 +83,14 @@ func recorded(ctx context.Context, f *Files, q Question, period Period) (last re
 func (f *Files) buildOpen(ctx context.Context, q Question, day Period) (registry.ExportFile, view.Coverage, error) {
 	wait, cancel := context.WithTimeout(ctx, f.cfg.BuildWait)
 	defer cancel()
-	done, err := f.turns.take(wait, q.Kind.FileName(q.Product, day))
+	unlock, err := f.locks.lock(wait, q.Kind.FileName(q.Product, day))
 	if err != nil {
 		if ctx.Err() == nil {
 			err = busy(f)
 		}
 		return registry.ExportFile{}, view.Coverage{}, err
 	}
-	defer done()
+	defer unlock()
 	place, err := f.acquireBuild(ctx, q.Account)
 	if err != nil {
 		return registry.ExportFile{}, view.Coverage{}, err

@@ -88,7 +88,7 @@ type Files struct {
 	metrics  *metrics
 
 	lockOwner string         // this process, in the registry's lock
-	turns     turns          // of files of open days
+	locks     fileLocks      // of files of open days
 	builds    *places.Places // of builds that a client waits for
 	deflaters int            // in each build
 }

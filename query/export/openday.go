@@ -57,7 +57,7 @@ func current(ctx context.Context, f *Files, q Question, last registry.ExportFile
 	if !ok || !strings.HasSuffix(made, "-"+rows) {
 		return false, nil
 	}
-	return registry.KeepExport(ctx, f.registry, last.Key, openDayTTL(f))
+	return registry.ExtendExport(ctx, f.registry, last.Key, openDayTTL(f))
 }
 
 // openDayTTL is how long the object of an open day is kept. A build is given out
@@ -83,43 +83,43 @@ func room(ctx context.Context, f *Files, product int64) error {
 	}
 }
 
-// turns lets one at a time work on each file: who comes second finds what the first
+// fileLocks let one at a time work on each file: who comes second finds what the first
 // has built. The zero value works.
-type turns struct {
+type fileLocks struct {
 	mu    sync.Mutex
-	files map[string]*turn
+	files map[string]*fileLock
 }
 
-type turn struct {
+type fileLock struct {
 	taken chan struct{}
-	users int // that have it or wait; guarded by turns.mu
+	users int // that have it or wait; guarded by fileLocks.mu
 }
 
-// take waits for the turn of a file until ctx ends. The caller calls done.
-func (t *turns) take(ctx context.Context, file string) (done func(), err error) {
-	t.mu.Lock()
-	if t.files == nil {
-		t.files = map[string]*turn{}
+// lock waits for the lock of a file until ctx ends. The caller calls unlock.
+func (l *fileLocks) lock(ctx context.Context, file string) (unlock func(), err error) {
+	l.mu.Lock()
+	if l.files == nil {
+		l.files = map[string]*fileLock{}
 	}
-	one, ok := t.files[file]
+	one, ok := l.files[file]
 	if !ok {
-		one = &turn{taken: make(chan struct{}, 1)}
-		t.files[file] = one
+		one = &fileLock{taken: make(chan struct{}, 1)}
+		l.files[file] = one
 	}
 	one.users++
-	t.mu.Unlock()
-	leave := func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
+	l.mu.Unlock()
+	drop := func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
 		if one.users--; one.users == 0 {
-			delete(t.files, file)
+			delete(l.files, file)
 		}
 	}
 	select {
 	case one.taken <- struct{}{}:
-		return func() { <-one.taken; leave() }, nil
+		return func() { <-one.taken; drop() }, nil
 	case <-ctx.Done():
-		leave()
+		drop()
 		return nil, fmt.Errorf("wait for the build of a file: %w", ctx.Err())
 	}
 }

@@ -34,12 +34,12 @@ type place struct {
 	known bool
 
 	ahead     [2]int        // of the same name and address, and of the same address, when it came
-	turn      chan struct{} // closed when it may begin
+	ready     chan struct{} // closed when it may begin
 	inherited bool          // it was given its turn; protected by gate.mu
 }
 
-// enter waits for p's turn. After nil the caller must call leave.
-func (g *gate) enter(ctx context.Context, p *place) error {
+// acquire waits for p's turn. After nil the caller must call release.
+func (g *gate) acquire(ctx context.Context, p *place) error {
 	if done, err := g.join(p); done {
 		return err
 	}
@@ -47,7 +47,7 @@ func (g *gate) enter(ctx context.Context, p *place) error {
 	defer timeout.Stop()
 	var err error
 	select {
-	case <-p.turn:
+	case <-p.ready:
 		return nil
 	case <-ctx.Done():
 		err = ctx.Err()
@@ -87,13 +87,13 @@ func (g *gate) join(p *place) (done bool, err error) {
 	if kin >= g.waiting || p.ahead[1] >= g.perAddr && !p.known || p.ahead[0] >= g.perAddr {
 		return true, errBusy
 	}
-	p.turn = make(chan struct{})
+	p.ready = make(chan struct{})
 	g.queue = append(g.queue, p)
 	return false, nil
 }
 
-// leave gives p's hash to who is next.
-func (g *gate) leave(p *place) {
+// release gives p's hash to who is next.
+func (g *gate) release(p *place) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.inUse = slices.DeleteFunc(g.inUse, func(q *place) bool { return q == p })
@@ -105,7 +105,7 @@ func (g *gate) leave(p *place) {
 	g.queue = slices.DeleteFunc(g.queue, func(q *place) bool { return q == next })
 	g.inUse = append(g.inUse, next)
 	next.inherited = true
-	close(next.turn)
+	close(next.ready)
 }
 
 // before orders the queue.

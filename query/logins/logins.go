@@ -168,13 +168,13 @@ func (g *Guard) Authenticate(ctx context.Context, a Attempt) (registry.Principal
 		return registry.Principal{}, g.refuse("throttled", tooMany())
 	}
 	p := &place{name: g.hash("place", a.Name, a.From.String()), addr: a.From, known: b.known}
-	if err := g.gate.enter(ctx, p); err != nil {
+	if err := g.gate.acquire(ctx, p); err != nil {
 		if errors.Is(err, errBusy) {
 			return registry.Principal{}, g.refuse("busy", busy())
 		}
 		return registry.Principal{}, err
 	}
-	defer g.gate.leave(p)
+	defer g.gate.release(p)
 	if principal, ok := g.remembered(remember); ok {
 		return principal, nil // it came meanwhile, from the same client
 	}

@@ -334,9 +334,9 @@ func TestWhoIsNext(t *testing.T) {
 	first, second, third := come(1, 1, false), come(1, 1, false), come(2, 1, false)
 	other, late, known := come(3, 2, false), come(4, 3, false), come(5, 1, true)
 	for i, want := range []*place{known, first, other, late, third, second} {
-		g.leave(&place{})
+		g.release(&place{})
 		select {
-		case <-want.turn:
+		case <-want.ready:
 		default:
 			t.Fatalf("turn %d was not that of %+v; queue %+v", i, want, g.queue)
 		}

@@ -14,9 +14,9 @@ import (
 
 // countedContext ends when it was looked at a number of times.
 type countedContext struct {
-	context.Context
-	looks atomic.Int64
-	after int64 // 0 is never
+	context.Context //nolint:containedctx // it is a context itself
+	looks           atomic.Int64
+	after           int64 // 0 is never
 }
 
 func (c *countedContext) Err() error {

@@ -49,7 +49,7 @@ type clientStats struct {
 	daily        dailySlots
 	codes        map[string]int32
 	values       []Value         // by code; code 0 is null
-	spelled      [3][]int32      // by type of spelledTypes and code: 1 + the code as the type is spelled; 0 is unknown
+	canonical    [3][]int32      // by type of canonicalTypes and code: 1 + the code as its type writes it; 0 is unknown
 	continents   map[int32]int32 // country code → continent code
 	matched      [][]int8        // by condition and code: 0 is unknown, 1 matches, 2 does not
 	seriesByCode [][][]seriesKey // by level and code; nil is unknown

@@ -22,25 +22,25 @@ func (cs *clientStats) reportedCode(u int32, slot int, before Day) int32 {
 }
 
 // valueCode returns the code of a coded property before a day, as values of its
-// type are spelled.
+// type are written.
 func (cs *clientStats) valueCode(u int32, p *usedProperty, before Day) int32 {
 	code := sentCode(cs, u, p, before)
-	if p.spelling == 0 {
+	if p.canonical == 0 {
 		return code
 	}
-	known := cs.spelled[p.spelling-1]
+	known := cs.canonical[p.canonical-1]
 	if int(code) >= len(known) {
 		known = append(known, make([]int32, len(cs.values)-len(known))...)
-		cs.spelled[p.spelling-1] = known
+		cs.canonical[p.canonical-1] = known
 	}
 	if known[code] == 0 {
-		known[code] = 1 + spelledCode(cs, code, p.typ)
+		known[code] = 1 + canonicalCode(cs, code, p.typ)
 	}
 	return known[code] - 1
 }
 
-// spelledCode returns the code of the text that stands for a value of a type.
-func spelledCode(cs *clientStats, code int32, t property.Type) int32 {
+// canonicalCode returns the code of the text that stands for a value of a type.
+func canonicalCode(cs *clientStats, code int32, t property.Type) int32 {
 	text, has := t.Read(cs.values[code].raw)
 	if !has || text == cs.values[code].Text {
 		return code

@@ -83,8 +83,8 @@ func (c *condition) members() []string {
 	return []string{"type", "value", "includeNull"}
 }
 
-// spell brings the texts that are wanted into the form that values of a type have.
-func (c *condition) spell(t property.Type) {
+// canonicalize brings the texts that are wanted into the form that values of a type have.
+func (c *condition) canonicalize(t property.Type) {
 	for i, text := range c.texts.List {
 		c.texts.List[i] = t.Spell(text)
 	}
@@ -153,8 +153,8 @@ func (c *condition) compileRegex(field string, m members, budget *cost.Question)
 // compilePattern compiles a regular expression within what it may cost.
 func compilePattern(budget *cost.Question, field, text string) (*cost.Pattern, error) {
 	pattern, err := budget.Compile(field, text)
-	if wrong, ok := errors.AsType[*cost.PatternError](err); ok {
-		return nil, &FieldError{wrong.Field, wrong.Reason}
+	if refused, ok := errors.AsType[*cost.PatternError](err); ok {
+		return nil, &FieldError{refused.Field, refused.Reason}
 	}
 	return pattern, err
 }

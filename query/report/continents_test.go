@@ -51,9 +51,9 @@ func TestUnknownCountriesHaveNoContinent(t *testing.T) {
 			t.Errorf("continent of %q = %q, want none", code, got)
 		}
 	}
-	for spelling, want := range map[string]string{"UK": "EU", "gb": "EU", "germany": "EU", "DEU": "EU", "usa": "NA", "Brazil": "SA"} {
-		if got := ContinentOf(spelling); got != want {
-			t.Errorf("continent of %q = %q, want %s", spelling, got, want)
+	for name, want := range map[string]string{"UK": "EU", "gb": "EU", "germany": "EU", "DEU": "EU", "usa": "NA", "Brazil": "SA"} {
+		if got := ContinentOf(name); got != want {
+			t.Errorf("continent of %q = %q, want %s", name, got, want)
 		}
 	}
 }

@@ -78,7 +78,7 @@ func newTest(field, name string, m members, p *usedProperties) (test, error) {
 	}
 	at, err := p.use(field, name)
 	if err == nil {
-		c.spell(p.all[at].typ)
+		c.canonicalize(p.all[at].typ)
 	}
 	return test{property: at, condition: c}, err
 }

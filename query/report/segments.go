@@ -130,7 +130,7 @@ func levelOf(field, name, segments string, raw jsontext.Value, p *usedProperties
 			return l, err
 		}
 		if s.condition != nil {
-			s.condition.spell(p.all[l.property].typ)
+			s.condition.canonicalize(p.all[l.property].typ)
 		}
 		l.segments = append(l.segments, s)
 	}

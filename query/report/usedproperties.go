@@ -15,11 +15,11 @@ type usedProperty struct {
 	slot    int // of reported properties, user attributes and usages, in the order in which the question reads them
 	country int // slot of geography.country; of Continent alone
 
-	spelling int // 0 if values stay as they are; else the index in clientStats.spelled
+	canonical int // 0 if values stay as they are; else the index in clientStats.canonical
 }
 
-// spelledTypes are the types whose values have one text each, whatever was sent.
-var spelledTypes = []property.Type{property.Number, property.Boolean, property.Flag}
+// canonicalTypes are the types whose values have one text each, whatever was sent.
+var canonicalTypes = []property.Type{property.Number, property.Boolean, property.Flag}
 
 // coded reports whether the values of the property have codes.
 func (p *usedProperty) coded() bool { return p.source <= property.UserAttribute }
@@ -81,7 +81,7 @@ func propertyOf(name string) (p usedProperty, daily, known bool) {
 		return usedProperty{}, false, false
 	}
 	p = usedProperty{name: name, source: row.Source, typ: row.Type}
-	p.spelling = 1 + slices.Index(spelledTypes, row.Type)
+	p.canonical = 1 + slices.Index(canonicalTypes, row.Type)
 	return p, row.Daily, true
 }
 

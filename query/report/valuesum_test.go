@@ -39,10 +39,10 @@ func TestOverflowedSums(t *testing.T) {
 	check := func(what string, compile func(*Body, Params) (*Question, error), body string, src Source, want ...string) {
 		t.Helper()
 		got := answerOf(t, compile, body, Params{}, src)
-		for _, part := range want {
-			part, absent := strings.CutPrefix(part, "!")
-			if strings.Contains(got, part) == absent {
-				t.Errorf("%s: %s in %s is %v", what, part, got, absent)
+		for _, text := range want {
+			text, absent := strings.CutPrefix(text, "!")
+			if strings.Contains(got, text) == absent {
+				t.Errorf("%s: %s in %s is %v", what, text, got, absent)
 			}
 		}
 	}

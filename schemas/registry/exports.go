@@ -158,9 +158,9 @@ func (f ExportFile) values() []any {
 	return []any{f.Product, f.Kind, f.First, f.Last, f.Version, f.Key, f.Rows, f.CSVBytes, f.ZipBytes, f.Watermark, toMicros(f.Built)}
 }
 
-// KeepExport postpones the deletion of an object until keep from now, and reports
+// ExtendExport postpones the deletion of an object until keep from now, and reports
 // whether it will still be there: an object whose deletion is due may be going.
-func KeepExport(ctx context.Context, r *Registry, key string, keep time.Duration) (bool, error) {
+func ExtendExport(ctx context.Context, r *Registry, key string, keep time.Duration) (bool, error) {
 	now, err := r.clock(ctx, r.db)
 	if err != nil {
 		return false, fmt.Errorf("keep export %s: %w", key, err)
