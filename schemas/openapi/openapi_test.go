@@ -18,8 +18,8 @@ func TestDocumentsAreValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(checker.Operations()); n != 84 {
-		t.Errorf("%d operations, want 84: %q", n, checker.Operations())
+	if n := len(checker.Operations()); n != 86 {
+		t.Errorf("%d operations, want 86: %q", n, checker.Operations())
 	}
 }
 
