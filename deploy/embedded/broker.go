@@ -20,7 +20,7 @@ type broker struct {
 	cluster *kfake.Cluster
 	addr    string
 	login   Login
-	door    *door
+	guard   *guard
 }
 
 // startBroker reads the log in dir and serves it.
@@ -36,13 +36,13 @@ func startBroker(dir string, cfg Config) (*broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	door, err := newDoor(cfg, login)
+	guard, err := newGuard(cfg, login)
 	if err != nil {
 		return nil, err
 	}
 	cluster, err := kfake.NewCluster(
 		kfake.Ports(port), // one broker
-		kfake.ListenFn(door.listen),
+		kfake.ListenFn(guard.listen),
 		kfake.ClusterID("weir"),
 		kfake.DataDir(dir),
 		kfake.SyncWrites(), // fsync before the acknowledgement: ingest answers 200 on its strength
@@ -58,11 +58,11 @@ func startBroker(dir string, cfg Config) (*broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the embedded broker on %s: %w", dir, err)
 	}
-	return &broker{dir: dir, cluster: cluster, addr: cluster.ListenAddrs()[0], login: login, door: door}, nil
+	return &broker{dir: dir, cluster: cluster, addr: cluster.ListenAddrs()[0], login: login, guard: guard}, nil
 }
 
 func (b *broker) close() {
-	b.door.closed.Store(true)
+	b.guard.closed.Store(true)
 	b.cluster.Close()
 }
 

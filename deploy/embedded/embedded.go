@@ -13,7 +13,7 @@
 //     is tested with our clients only; do not connect other tools to it.
 //   - It knows no TLS, so it listens on loopback only. Clients log in by SCRAM-SHA-256
 //     before kfake reads a byte of theirs, and then may send the requests that Weir
-//     sends: see door and served.
+//     sends: see guard and served.
 //   - After a crash it reads the log into memory. The Janitor therefore keeps the
 //     log small.
 //   - It is meant for one process on one machine. A cluster needs a real Kafka:
@@ -107,7 +107,7 @@ func (p *Parts) Wait(ctx context.Context) error {
 	var err error
 	select {
 	case err = <-p.store.failed:
-	case err = <-p.broker.door.failed:
+	case err = <-p.broker.guard.failed:
 	case <-ctx.Done():
 		return nil
 	}
@@ -123,8 +123,8 @@ func (p *Parts) Ready() error {
 	return nil
 }
 
-// Metrics are those of the broker's door.
-func (p *Parts) Metrics() prometheus.Collector { return p.broker.door.refused }
+// Metrics are those of the broker's guard.
+func (p *Parts) Metrics() prometheus.Collector { return p.broker.guard.refused }
 
 // Close stops both. It writes nothing: everything acknowledged is on disk already.
 func (p *Parts) Close() {

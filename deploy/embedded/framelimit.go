@@ -19,28 +19,28 @@ const (
 
 // listen listens for the broker. Each connection logs in before kfake reads from
 // it, and then the length and the kind of each request are checked.
-func (d *door) listen(network, address string) (net.Listener, error) {
+func (g *guard) listen(network, address string) (net.Listener, error) {
 	l, err := net.Listen(network, address) //nolint:noctx // the broker gives no context
 	if err != nil {
 		return nil, err
 	}
-	return guardedListener{d.conns.Raw(conns.Broker, l), d}, nil
+	return guardedListener{g.conns.Raw(conns.Broker, l), g}, nil
 }
 
 type guardedListener struct {
 	net.Listener
-	door *door
+	guard *guard
 }
 
 // Accept returns a guarded connection. It does not wait for the login.
 func (l guardedListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
-		l.door.fail(fmt.Errorf("embedded broker accepts no more connections: %w", err))
+		l.guard.fail(fmt.Errorf("embedded broker accepts no more connections: %w", err))
 		return nil, err
 	}
-	guarded := &guardedConn{Conn: c, door: l.door}
-	l.door.enter(guarded)
+	guarded := &guardedConn{Conn: c, guard: l.guard}
+	l.guard.enter(guarded)
 	return guarded, nil
 }
 
@@ -50,7 +50,7 @@ func (l guardedListener) Accept() (net.Conn, error) {
 // goroutine may read it; nobody writes before the first Read has returned.
 type guardedConn struct {
 	net.Conn
-	door     *door
+	guard    *guard
 	loggedIn bool
 	head     [frameHeader]byte
 	ahead    []byte // beginning of the frame that Read has not returned yet
@@ -59,17 +59,17 @@ type guardedConn struct {
 
 // Close closes the connection.
 func (c *guardedConn) Close() error {
-	c.door.leave(c)
+	c.guard.leave(c)
 	return c.Conn.Close()
 }
 
 // Read returns the stream after the login unchanged, at most to the end of a frame.
 func (c *guardedConn) Read(p []byte) (int, error) {
 	if !c.loggedIn {
-		if err := c.door.login(c.Conn); err != nil {
+		if err := c.guard.login(c.Conn); err != nil {
 			return 0, err
 		}
-		c.door.leave(c)
+		c.guard.leave(c)
 		c.loggedIn = true
 	}
 	if len(c.ahead) == 0 && c.left == 0 {
@@ -93,14 +93,14 @@ func (c *guardedConn) nextFrame() error {
 	}
 	length := binary.BigEndian.Uint32(c.head[:])
 	if length < minFrame || length > maxFrame {
-		return c.door.refuse(reasonFrame, fmt.Errorf("request of %d bytes, want %d to %d", length, minFrame, maxFrame))
+		return c.guard.refuse(reasonFrame, fmt.Errorf("request of %d bytes, want %d to %d", length, minFrame, maxFrame))
 	}
 	if _, err := io.ReadFull(c.Conn, c.head[4:]); err != nil {
 		return err
 	}
 	key, version := int16(binary.BigEndian.Uint16(c.head[4:])), int16(binary.BigEndian.Uint16(c.head[6:]))
-	if err := c.door.after.check(key, version); err != nil {
-		return c.door.refuse(reasonRequest, err)
+	if err := c.guard.after.check(key, version); err != nil {
+		return c.guard.refuse(reasonRequest, err)
 	}
 	c.ahead, c.left = c.head[:], int(length)-(frameHeader-4)
 	if key == int16(kmsg.CreateTopics) {
@@ -112,7 +112,7 @@ func (c *guardedConn) nextFrame() error {
 // readTopics reads a request that creates topics whole, to check what it asks for.
 func (c *guardedConn) readTopics() error {
 	if c.left > maxTopicFrame {
-		return c.door.refuse(reasonFrame, fmt.Errorf("request of %d bytes that creates topics", c.left))
+		return c.guard.refuse(reasonFrame, fmt.Errorf("request of %d bytes that creates topics", c.left))
 	}
 	frame := make([]byte, frameHeader+c.left)
 	copy(frame, c.head[:])
@@ -120,7 +120,7 @@ func (c *guardedConn) readTopics() error {
 		return err
 	}
 	if err := checkTopics(frame[4:]); err != nil {
-		return c.door.refuse(reasonRequest, err)
+		return c.guard.refuse(reasonRequest, err)
 	}
 	c.ahead, c.left = frame, 0
 	return nil

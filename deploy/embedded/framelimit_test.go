@@ -132,7 +132,7 @@ func FuzzGuard(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 8, 0, 3, 0, 0, 0, 0, 0, 1, 0, 0, 0, 8, 0, 18, 0, 0, 0, 0, 0, 2}, uint8(3))
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0, 3}, uint8(1))
 	f.Add(frameOf(kmsg.NewPtrCreateTopicsRequest()), uint8(9))
-	d, err := newDoor(Config{Conns: conns.New(conns.Config{}, nil, nil), Log: slog.New(slog.DiscardHandler)}, Login{"u", "p"})
+	g, err := newGuard(Config{Conns: conns.New(conns.Config{}, nil, nil), Log: slog.New(slog.DiscardHandler)}, Login{"u", "p"})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -142,12 +142,12 @@ func FuzzGuard(f *testing.F) {
 			_, _ = theirs.Write(in)
 			_ = theirs.Close()
 		}()
-		g := &guardedConn{Conn: ours, door: d, loggedIn: true}
+		conn := &guardedConn{Conn: ours, guard: g, loggedIn: true}
 		defer ours.Close()
 		var out []byte
 		buf := make([]byte, int(piece)+1)
 		for {
-			n, err := g.Read(buf)
+			n, err := conn.Read(buf)
 			out = append(out, buf[:n]...)
 			if err != nil {
 				break
@@ -159,7 +159,7 @@ func FuzzGuard(f *testing.F) {
 		for rest := out; len(rest) >= 8; {
 			length := binary.BigEndian.Uint32(rest)
 			key, version := int16(binary.BigEndian.Uint16(rest[4:])), int16(binary.BigEndian.Uint16(rest[6:]))
-			if err := d.after.check(key, version); err != nil || length > maxFrame {
+			if err := g.after.check(key, version); err != nil || length > maxFrame {
 				t.Fatalf("let a frame of %d bytes through: %v", length, err)
 			}
 			rest = rest[min(len(rest), 4+int(length)):]
@@ -176,7 +176,7 @@ func FuzzLogin(f *testing.F) {
 	first := kmsg.NewPtrSASLAuthenticateRequest()
 	first.Version, first.SASLAuthBytes = 1, []byte("n,,n=u,r=nonce")
 	f.Add(append(frameOf(hello), frameOf(first)...))
-	d, err := newDoor(Config{Conns: conns.New(conns.Config{}, nil, nil), Log: slog.New(slog.DiscardHandler)}, Login{"u", "p"})
+	g, err := newGuard(Config{Conns: conns.New(conns.Config{}, nil, nil), Log: slog.New(slog.DiscardHandler)}, Login{"u", "p"})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -187,9 +187,9 @@ func FuzzLogin(f *testing.F) {
 			_, _ = theirs.Write(in)
 			_ = theirs.Close()
 		}()
-		g := &guardedConn{Conn: ours, door: d}
-		defer g.Close()
-		if n, err := g.Read(make([]byte, 64)); n > 0 || err == nil {
+		conn := &guardedConn{Conn: ours, guard: g}
+		defer conn.Close()
+		if n, err := conn.Read(make([]byte, 64)); n > 0 || err == nil {
 			t.Fatalf("%d bytes passed without a login, %v", n, err)
 		}
 	})

@@ -25,7 +25,7 @@ const (
 type servedRequest struct{ key, min, max int16 }
 
 // loginRequests are those that a client may send before its login, and only then.
-// The door answers them itself. Version 2 of SASLAuthenticate is left out because
+// The guard answers them itself. Version 2 of SASLAuthenticate is left out because
 // its decoder counts to any number of tags that a stranger writes down.
 func loginRequests() []servedRequest {
 	return []servedRequest{

@@ -56,12 +56,12 @@ const (
 	reasonRequest    = "request"     // not served, see served
 )
 
-// door lets clients of the broker in that log in by SCRAM-SHA-256. Until then no
+// guard lets clients of the broker in that log in by SCRAM-SHA-256. Until then no
 // byte of theirs reaches kfake, which was made for tests: it decodes in
 // goroutines whose panics end the process, allocates what a frame claims, and
 // handles all requests of all clients one after the other. (It can check SCRAM
 // itself, but only after decoding, and of the users in its own files.)
-type door struct {
+type guard struct {
 	keys    scramKeys
 	timeout time.Duration
 	most    int
@@ -79,12 +79,12 @@ type door struct {
 	waiting []*guardedConn // connections without a login, oldest first
 }
 
-func newDoor(cfg Config, login Login) (*door, error) {
+func newGuard(cfg Config, login Login) (*guard, error) {
 	keys, err := newScramKeys(login)
 	if err != nil {
 		return nil, fmt.Errorf("derive the keys of the embedded broker's login: %w", err)
 	}
-	return &door{
+	return &guard{
 		conns: cfg.Conns, failed: make(chan error, 1),
 		keys: keys, timeout: cmp.Or(cfg.LoginTimeout, loginTimeout), most: cmp.Or(cfg.MaxLogins, maxLogins), log: cfg.Log,
 		warn:   rate.Sometimes{Interval: time.Minute},
@@ -97,71 +97,71 @@ func newDoor(cfg Config, login Login) (*door, error) {
 }
 
 // fail tells that the broker is at its end: kfake accepts no more after an error.
-func (d *door) fail(err error) {
-	if d.closed.Load() {
+func (g *guard) fail(err error) {
+	if g.closed.Load() {
 		return
 	}
 	select {
-	case d.failed <- err:
+	case g.failed <- err:
 	default: // told already
 	}
 }
 
 // enter registers a new connection. Where too many have not logged in, the oldest
 // of them is closed: a flood ends itself, and a client that logs in at once gets in.
-func (d *door) enter(c *guardedConn) {
-	_ = c.SetDeadline(time.Now().Add(d.timeout)) // a connection that is closed already fails at its first read
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.waiting = append(d.waiting, c)
-	if len(d.waiting) > d.most {
-		d.refused.WithLabelValues(reasonCrowded).Inc()
-		_ = d.waiting[0].Conn.Close() // its reader ends; nobody waits for the close
-		d.waiting = slices.Delete(d.waiting, 0, 1)
+func (g *guard) enter(c *guardedConn) {
+	_ = c.SetDeadline(time.Now().Add(g.timeout)) // a connection that is closed already fails at its first read
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting = append(g.waiting, c)
+	if len(g.waiting) > g.most {
+		g.refused.WithLabelValues(reasonCrowded).Inc()
+		_ = g.waiting[0].Conn.Close() // its reader ends; nobody waits for the close
+		g.waiting = slices.Delete(g.waiting, 0, 1)
 	}
 }
 
 // leave forgets a connection that has logged in or is closed.
-func (d *door) leave(c *guardedConn) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.waiting = slices.DeleteFunc(d.waiting, func(w *guardedConn) bool { return w == c })
+func (g *guard) leave(c *guardedConn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting = slices.DeleteFunc(g.waiting, func(w *guardedConn) bool { return w == c })
 }
 
 // refuse counts err, which closes a connection, and returns it.
-func (d *door) refuse(reason string, err error) error {
-	d.refused.WithLabelValues(reason).Inc()
-	d.warn.Do(func() {
-		d.log.Warn("embedded broker refused a connection, weir_embedded_broker_refused_total counts them", "reason", reason, "err", err)
+func (g *guard) refuse(reason string, err error) error {
+	g.refused.WithLabelValues(reason).Inc()
+	g.warn.Do(func() {
+		g.log.Warn("embedded broker refused a connection, weir_embedded_broker_refused_total counts them", "reason", reason, "err", err)
 	})
 	return err
 }
 
 // login talks to a client until it has logged in.
-func (d *door) login(c net.Conn) error {
-	talk := loginTalk{keys: d.keys}
+func (g *guard) login(c net.Conn) error {
+	talk := loginTalk{keys: g.keys}
 	for range maxLoginFrames {
 		frame, err := readLoginFrame(c)
 		if err == nil {
-			err = d.answer(c, &talk, frame)
+			err = g.answer(c, &talk, frame)
 		}
 		if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
 			return err // the client has gone, or enter has closed it
 		}
 		if err != nil {
-			return d.refuse(reasonOf(err), err)
+			return g.refuse(reasonOf(err), err)
 		}
 		if talk.done {
 			return c.SetDeadline(time.Time{})
 		}
 	}
-	return d.refuse(reasonFrame, fmt.Errorf("no login within %d requests", maxLoginFrames))
+	return g.refuse(reasonFrame, fmt.Errorf("no login within %d requests", maxLoginFrames))
 }
 
 // answer answers one request of a client without a login.
-func (d *door) answer(c net.Conn, talk *loginTalk, frame []byte) error {
+func (g *guard) answer(c net.Conn, talk *loginTalk, frame []byte) error {
 	h := parseHeader(frame)
-	if err := d.before.check(h.key, h.version); err != nil {
+	if err := g.before.check(h.key, h.version); err != nil {
 		return fmt.Errorf("%w: %w", errNoLogin, err)
 	}
 	req, err := parseRequest(h, frame)

@@ -152,18 +152,18 @@ func TestServedRequestsAreThoseOfTheBroker(t *testing.T) {
 // them, whoever has logged in stays, and who says nothing is closed in time.
 func TestStrangersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, err := newDoor(Config{MaxLogins: 3, Conns: conns.New(conns.Config{}, nil, nil), Log: slog.New(slog.DiscardHandler)}, Login{"u", "p"})
+		g, err := newGuard(Config{MaxLogins: 3, Conns: conns.New(conns.Config{}, nil, nil), Log: slog.New(slog.DiscardHandler)}, Login{"u", "p"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		enter := func() (net.Conn, chan error) {
 			ours, theirs := net.Pipe()
-			g := &guardedConn{Conn: ours, door: d}
-			d.enter(g)
+			conn := &guardedConn{Conn: ours, guard: g}
+			g.enter(conn)
 			ended := make(chan error, 1)
 			go func() {
-				_, err := g.Read(make([]byte, 1))
-				_ = g.Close()
+				_, err := conn.Read(make([]byte, 1))
+				_ = conn.Close()
 				ended <- err
 			}()
 			return theirs, ended
@@ -191,12 +191,12 @@ func TestStrangersAreBounded(t *testing.T) {
 				t.Errorf("connection %d is open after the time for a login", i)
 			}
 		}
-		if len(d.waiting) != 0 || len(knownEnded) != 0 {
-			t.Errorf("%d connections wait for a login; the known one ended: %d", len(d.waiting), len(knownEnded))
+		if len(g.waiting) != 0 || len(knownEnded) != 0 {
+			t.Errorf("%d connections wait for a login; the known one ended: %d", len(g.waiting), len(knownEnded))
 		}
 		for reason, want := range map[string]float64{reasonCrowded: 2, reasonLate: 3} {
 			var m dto.Metric
-			if err := d.refused.WithLabelValues(reason).Write(&m); err != nil || m.GetCounter().GetValue() != want {
+			if err := g.refused.WithLabelValues(reason).Write(&m); err != nil || m.GetCounter().GetValue() != want {
 				t.Errorf("refused for %s: %v, want %v, %v", reason, m.GetCounter().GetValue(), want, err)
 			}
 		}
