@@ -13,8 +13,8 @@ import (
 // maxWrite is how much is written between two looks at the clock; bytes.
 const maxWrite = 256 << 10
 
-// past is a deadline that has been over for long.
-var past = time.Unix(1, 0)
+// longAgo is a deadline that has been over for long.
+var longAgo = time.Unix(1, 0)
 
 // Conn is a connection of somebody else. Reads have the deadlines that the server
 // sets; a body and an answer must keep the minimum rate besides.

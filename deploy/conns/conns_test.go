@@ -40,8 +40,8 @@ func (p *pipes) Accept() (net.Conn, error) {
 	}
 }
 
-func (p *pipes) Close() error   { p.once.Do(func() { close(p.end) }); return nil }
-func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
+func (p *pipes) Close() error { p.once.Do(func() { close(p.end) }); return nil }
+func (*pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 
 func (p *pipes) dial() net.Conn {
 	near, far := net.Pipe()
@@ -62,20 +62,22 @@ func serve(t *testing.T, cfg Config, handler http.HandlerFunc) (*pipes, *Set) {
 }
 
 // metricValue returns the value of one counter or gauge.
-func metricValue(c prometheus.Collector) float64 {
+func metricValue(t *testing.T, c prometheus.Collector) float64 {
+	t.Helper()
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(c)
 	families, err := reg.Gather()
 	if err != nil {
-		panic(err)
+		t.Fatal(err)
 	}
 	m := families[0].GetMetric()[0]
 	return m.GetCounter().GetValue() + m.GetGauge().GetValue()
 }
 
 // late returns how many connections were cut off at the main listener for a reason.
-func late(s *Set, reason string) float64 {
-	return metricValue(s.metrics.timeouts.WithLabelValues(Main, reason))
+func late(t *testing.T, s *Set, reason string) float64 {
+	t.Helper()
+	return metricValue(t, s.metrics.timeouts.WithLabelValues(Main, reason))
 }
 
 // TestBodiesOfProgress: a body may take any time while it keeps the minimum rate, and
@@ -123,7 +125,7 @@ func TestBodiesOfProgress(t *testing.T) {
 				if took := time.Since(start); took > c.after {
 					t.Errorf("answered after %s, want %s at most", took, c.after)
 				}
-				if n := late(set, lateBody); (n == 1) != (c.want == "408 late") {
+				if n := late(t, set, lateBody); (n == 1) != (c.want == "408 late") {
 					t.Errorf("%v late bodies are counted", n)
 				}
 				conn.Close()
@@ -231,7 +233,7 @@ func TestReadersOfProgress(t *testing.T) {
 				if took := time.Since(start); !c.whole && took > 90*time.Second {
 					t.Errorf("cut off after %s", took)
 				}
-				if n := late(set, lateAnswer); (n == 0) != c.whole {
+				if n := late(t, set, lateAnswer); (n == 0) != c.whole {
 					t.Errorf("%v late answers are counted", n)
 				}
 				conn.Close()
@@ -260,6 +262,7 @@ func TestConnectionsEnd(t *testing.T) {
 						t.Fatal(err)
 					}
 					_, _ = io.Copy(io.Discard, answer.Body)
+					_ = answer.Body.Close()
 					if answer.Close != (i == 3) {
 						t.Errorf("after %d requests close is %v", i, answer.Close)
 					}
@@ -306,7 +309,7 @@ func TestLimitsOfPlaces(t *testing.T) {
 	if got := readAnswer(t, more); got != "429 too many connections from this address\n" {
 		t.Errorf("the sixth connection: %s", got)
 	}
-	if n := metricValue(set.metrics.refused.WithLabelValues(Main, refusedAddress)); n != 1 {
+	if n := metricValue(t, set.metrics.refused.WithLabelValues(Main, refusedAddress)); n != 1 {
 		t.Errorf("%v refusals are counted", n)
 	}
 	own, err := set.Dial(t.Context(), "tcp", inner.Addr().String())
@@ -324,7 +327,7 @@ func TestLimitsOfPlaces(t *testing.T) {
 	for places(set) > 0 { // the server notices
 		time.Sleep(time.Millisecond)
 	}
-	if len(set.addresses)+len(set.own) != 0 || metricValue(set.metrics.open.WithLabelValues(Main)) != 0 {
+	if len(set.addresses)+len(set.own) != 0 || metricValue(t, set.metrics.open.WithLabelValues(Main)) != 0 {
 		t.Errorf("left: %v, %v", set.addresses, set.own)
 	}
 }
@@ -424,7 +427,7 @@ func TestAcceptGoesOn(t *testing.T) {
 		if took := time.Since(start); took < 10*time.Second || took > 20*time.Second {
 			t.Errorf("20 attempts took %s", took)
 		}
-		if n := metricValue(set.metrics.errors.WithLabelValues(Broker)); n != 20 {
+		if n := metricValue(t, set.metrics.errors.WithLabelValues(Broker)); n != 20 {
 			t.Errorf("%v errors are counted", n)
 		}
 		b.left = 1 << 30
@@ -517,6 +520,7 @@ func TestEarlyAnswers(t *testing.T) {
 					if _, err := io.Copy(io.Discard, answer.Body); err != nil {
 						t.Fatal(err)
 					}
+					_ = answer.Body.Close()
 					if took := time.Since(start); took > 2*settleTime {
 						t.Errorf("answered after %s", took)
 					}
@@ -525,9 +529,11 @@ func TestEarlyAnswers(t *testing.T) {
 					}
 					if !answer.Close {
 						go fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: weir\r\n\r\n")
-						if answer, err = http.ReadResponse(in, nil); err != nil {
+						next, err := http.ReadResponse(in, nil)
+						if err != nil {
 							t.Fatalf("the next request: %v", err)
 						}
+						_ = next.Body.Close()
 						return
 					}
 					if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {

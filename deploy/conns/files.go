@@ -16,5 +16,5 @@ func openFiles() int {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return 1024 // the least that is usual
 	}
-	return int(min(max(limit.Cur, minFiles), maxFiles)) //nolint:gosec // within the bounds
+	return int(min(max(limit.Cur, minFiles), maxFiles))
 }

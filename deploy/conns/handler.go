@@ -152,14 +152,14 @@ func (x *exchange) WriteHeader(status int) {
 func (x *exchange) settle() bool {
 	switch {
 	case x.body.err != nil:
-		return x.body.err == io.EOF
+		return errors.Is(x.body.err, io.EOF)
 	case x.expects, x.length >= 0 && x.length-x.body.read > settleBytes:
 		return false
 	}
 	x.body.pace.grace = settleTime
 	x.body.pace.refill()
 	n, err := io.CopyN(io.Discard, settling{&x.body}, settleBytes+1)
-	return err == io.EOF && n <= settleBytes
+	return errors.Is(err, io.EOF) && n <= settleBytes
 }
 
 // settling reads a body without taking part in its count of late ones.
@@ -205,7 +205,7 @@ func (x *exchange) letGo() error {
 // is closed. net/http must not wait for the rest of the body afterwards.
 func (x *exchange) end() {
 	if !x.returned { // the handler has panicked, and the connection ends without an answer
-		_ = x.conn.SetReadDeadline(past) // a closed connection needs none
+		_ = x.conn.SetReadDeadline(longAgo) // a closed connection needs none
 		return
 	}
 	if !x.wrote {
@@ -221,7 +221,7 @@ func (x *exchange) end() {
 	if x.letGo() == nil && http.NewResponseController(x.ResponseWriter).Flush() == nil && whole {
 		x.conn.linger(x.patience())
 	}
-	_ = x.conn.SetReadDeadline(past) // as above
+	_ = x.conn.SetReadDeadline(longAgo) // as above
 }
 
 // patience is how long a client may go on sending a body that nobody wants.

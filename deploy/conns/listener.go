@@ -96,7 +96,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		if wait = min(max(2*wait, minAcceptWait), maxAcceptWait); wait == minAcceptWait {
-			l.set.log.Warn("cannot accept a connection, will retry", "listener", l.name, "err", err) //nolint:noctx // a listener has no context
+			l.set.log.Warn("cannot accept a connection, will retry", "listener", l.name, "err", err)
 		}
 		l.set.metrics.errors.WithLabelValues(l.name).Inc()
 		select {

@@ -22,7 +22,7 @@ func (s *Set) Dial(ctx context.Context, network, address string) (net.Conn, erro
 	dialer := net.Dialer{Timeout: dialTimeout}
 	if to, err := netip.ParseAddrPort(address); err == nil && to.Addr().Is4() && to.Addr().IsLoopback() {
 		dialer.ControlContext = func(_ context.Context, _, _ string, c syscall.RawConn) (err error) {
-			if e := c.Control(func(fd uintptr) { port, err = bindLoopback(int(fd)) }); e != nil { //nolint:gosec // a descriptor is small
+			if e := c.Control(func(fd uintptr) { port, err = bindLoopback(int(fd)) }); e != nil {
 				return e
 			}
 			if err == nil {
@@ -53,7 +53,7 @@ func bindLoopback(fd int) (port uint16, err error) {
 		return 0, err
 	}
 	if inet, ok := at.(*syscall.SockaddrInet4); ok {
-		port = uint16(inet.Port) //nolint:gosec // a port has 16 bits
+		port = uint16(inet.Port)
 	}
 	return port, nil
 }

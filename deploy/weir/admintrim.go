@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -121,7 +123,7 @@ func (t trimmer) plan(ctx context.Context) ([]trimmedShard, error) {
 		start, _ := starts.Lookup(t.layout.Topic, shard)
 		end, known := ends.Lookup(t.layout.Topic, shard)
 		if !known || start.Err != nil || end.Err != nil {
-			return nil, fmt.Errorf("offsets of shard %d are not known: %v, %v", shard, start.Err, end.Err)
+			return nil, fmt.Errorf("offsets of shard %d are not known: %w", shard, cmp.Or(start.Err, end.Err, errors.New("no answer")))
 		}
 		s := trimmedShard{Shard: shard, Start: start.Offset, Committed: committed[shard], End: end.Offset, Below: start.Offset}
 		s.decide(topics[t.layout.Topic].ID.String(), events.ShardStates()[shard].Position.TopicID)

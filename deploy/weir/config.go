@@ -320,6 +320,13 @@ func (c *Config) validate() error {
 	if l := c.Query.DeflateLevel; l < 1 || l > 9 {
 		bad("query.deflate_level", "is %d, want 1 to 9", l)
 	}
+	errs = append(errs, c.badNumbers()...)
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(errs...)
+}
+
+// badNumbers returns the limits that are none.
+func (c *Config) badNumbers() (errs []error) {
 	for key, n := range map[string]int64{
 		"ingest.max_in_flight": int64(c.Ingest.MaxInFlight), "ingest.max_registrations": int64(c.Ingest.Registrations), "ingest.max_held_bytes": int64(c.Ingest.MaxHeldBytes),
 		"ingest.max_unacked_bytes": int64(c.Ingest.MaxUnackedBytes), "ingest.queue_wait": int64(c.Ingest.QueueWait),
@@ -341,16 +348,15 @@ func (c *Config) validate() error {
 		"processor.cut_age": int64(c.Processor.CutAge), "processor.lease_ttl": int64(c.Processor.LeaseTTL),
 	} {
 		if n <= 0 {
-			bad(key, "must be more than 0")
+			errs = append(errs, fmt.Errorf("%s must be more than 0", key))
 		}
 	}
 	for key, n := range map[string]int{"http.max_connections": c.HTTP.MaxConnections, "http.max_per_address": c.HTTP.MaxPerAddress} {
 		if n < 0 {
-			bad(key, "is %d, want 0 or more", n)
+			errs = append(errs, fmt.Errorf("%s is %d, want 0 or more", key, n))
 		}
 	}
-	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return errors.Join(errs...)
+	return errs
 }
 
 // trustedProxies returns the proxies whose headers are believed.

@@ -68,6 +68,7 @@ func TestStalledBodiesAreAnswered(t *testing.T) {
 					t.Fatal(err)
 				}
 				text, err := io.ReadAll(answer.Body)
+				_ = answer.Body.Close()
 				if err != nil || answer.StatusCode != c.status || !answer.Close {
 					t.Errorf("%s, close %v, %s, %v; want %d", answer.Status, answer.Close, text, err, c.status)
 				}

@@ -104,7 +104,7 @@ func (b *Builder) appendStrings(e *schemas.Event) {
 	} else {
 		b.category.AppendNull()
 	}
-	b.appendPlain(b.sessionID, e.SessionID)
+	appendPlain(b.sessionID, e.SessionID)
 	b.randomID.Append(e.RandomID)
 	b.appendCodedOrNull(b.appKey, e.AppKey)
 	b.appendCodedOrNull(b.appName, e.AppName)
@@ -115,7 +115,7 @@ func (b *Builder) appendStrings(e *schemas.Event) {
 	b.appendCodedOrNull(b.ip, e.IP)
 	b.appendCodedJSON(b.user, e.User)
 	b.appendCodedJSON(b.clientProps, e.ClientProps)
-	b.appendPlain(b.valueText, e.ValueText)
+	appendPlain(b.valueText, e.ValueText)
 	if e.Properties == nil {
 		b.properties.AppendNull()
 		return
@@ -135,11 +135,11 @@ func (b *Builder) appendException(x *schemas.Exception) {
 	}
 	b.appendCoded(b.exceptionClass, x.Class)
 	b.appendCodedOrNull(b.exceptionMethod, x.Method)
-	b.appendPlain(b.exceptionMessage, x.Message)
-	b.appendPlain(b.exceptionStack, x.Stack)
+	appendPlain(b.exceptionMessage, x.Message)
+	appendPlain(b.exceptionStack, x.Stack)
 }
 
-func (b *Builder) appendPlain(to *array.StringBuilder, s string) {
+func appendPlain(to *array.StringBuilder, s string) {
 	if s == "" {
 		to.AppendNull()
 		return

@@ -172,7 +172,7 @@ func TestStoredSumsFitTheirColumns(t *testing.T) {
 			value := decimal128.GetMaxValue(int32(30 + i%9))
 			events = append(events, schemas.Event{
 				Product: 1, Client: int64(1 + i%20), Time: 1_700_000_000_000, Name: "session_stop", RandomID: "r",
-				Value: &value, RuntimeMS: new(int64(math.MaxInt64 - int64(i))),
+				Value: &value, RuntimeMS: new(math.MaxInt64 - int64(i)),
 			})
 		}
 		set := rollup.NewSet()

@@ -8,6 +8,8 @@ import (
 	"weir/schemas"
 )
 
+// OverflowedRuntime stands for a sum of runtimes that overflowed; milliseconds.
+//
 // Sums are checked: a sum that its column cannot hold is never wrapped and never has
 // more digits than the column's type. The largest number of the type stands in its
 // place, and every further sum of it is that number again.
@@ -18,7 +20,7 @@ import (
 // negative, so that a sum that stops at the largest number does not depend on the
 // order of adding. Values have signs, so that a single one beyond maxSummand marks its
 // sum as overflowed, whatever else is added; all others fit 100,000 to a row.
-const OverflowedRuntime = math.MaxInt64 // a sum of runtimes that overflowed; milliseconds
+const OverflowedRuntime = math.MaxInt64
 
 // OverflowedValues returns the sum of values that overflowed: 38 nines, in units of
 // 10^-9.

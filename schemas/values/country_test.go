@@ -29,7 +29,7 @@ func TestCountryTableIsUnambiguous(t *testing.T) {
 		if len(two) != 2 || len(three) != 3 || names == "" {
 			t.Errorf("%q is no line of the table", line)
 		}
-		for _, name := range strings.Split(two+"|"+three+"|"+names, "|") {
+		for name := range strings.SplitSeq(two+"|"+three+"|"+names, "|") {
 			if other, known := seen[countryKey(name)]; known {
 				t.Errorf("%q stands for %s and %s", name, other, two)
 			}

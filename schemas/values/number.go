@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -173,10 +174,7 @@ func (n number) whole() (int64, bool) {
 	case n.exponent < 0, len(n.digits)+n.exponent > maxDigits:
 		return 0, false
 	}
-	text := n.digits
-	for range n.exponent {
-		text += "0"
-	}
+	text := n.digits + strings.Repeat("0", n.exponent)
 	u, err := strconv.ParseUint(text, 10, 64)
 	switch {
 	case err != nil:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"sync"
@@ -34,7 +35,9 @@ type attack struct {
 type target struct {
 	World world `json:"world"`
 	cost  cost
-	notes sync.Map // answers by status, for the table
+
+	mu    sync.Mutex       // protects notes
+	notes map[string]int64 // answers by status, for the table
 }
 
 // cost is what an attack cost the attacker.
@@ -57,17 +60,18 @@ func (c *cost) add(o cost) {
 
 // count notes an answer for the table.
 func (t *target) count(answer string) {
-	n, _ := t.notes.LoadOrStore(answer, new(atomic.Int64))
-	n.(*atomic.Int64).Add(1)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.notes == nil {
+		t.notes = map[string]int64{}
+	}
+	t.notes[answer]++
 }
 
 func (t *target) spent() cost {
-	c := cost{Connections: atomic.LoadInt64(&t.cost.Connections), Bytes: atomic.LoadInt64(&t.cost.Bytes), Answers: map[string]int64{}}
-	t.notes.Range(func(key, value any) bool {
-		c.Answers[key.(string)] = value.(*atomic.Int64).Load()
-		return true
-	})
-	return c
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return cost{Connections: atomic.LoadInt64(&t.cost.Connections), Bytes: atomic.LoadInt64(&t.cost.Bytes), Answers: maps.Clone(t.notes)}
 }
 
 // runChild runs one attack for its parent and prints its cost as JSON.

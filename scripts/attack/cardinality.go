@@ -63,7 +63,7 @@ func listAdditions(ctx context.Context, t *target) error {
 	workers(2*connections, func(i int) {
 		repeat(ctx, additions, func() error {
 			if i >= connections {
-				_, _, err := t.do(c, acc.request(ctx, http.MethodPost, t.World.URL+"/v3/reporting/clientPropertyList/"+acc.Product, question), 8<<20)
+				_, _, err := t.do(c, newRequest(ctx, http.MethodPost, t.World.URL+"/v3/reporting/clientPropertyList/"+acc.Product, question), 8<<20)
 				return err
 			}
 			list := make([]string, members)
@@ -74,7 +74,7 @@ func listAdditions(ctx context.Context, t *target) error {
 			if err != nil {
 				return err
 			}
-			_, _, err = t.do(c, acc.basic(acc.request(ctx, http.MethodPost, t.World.URL+"/v1/user/property", text)), 1<<20)
+			_, _, err = t.do(c, acc.basic(newRequest(ctx, http.MethodPost, t.World.URL+"/v1/user/property", text)), 1<<20)
 			return err
 		})
 	})
@@ -112,7 +112,7 @@ func largeNumbers(ctx context.Context, t *target) error {
 		}
 	}
 	question := []byte(`{"startDate":"NOW","stopDate":"NOW"}`)
-	text, err := answer(c, acc.request(ctx, http.MethodPost, t.World.URL+"/v3/reporting/eventTracking/basic/dataTable/"+acc.Product, question))
+	text, err := answer(c, newRequest(ctx, http.MethodPost, t.World.URL+"/v3/reporting/eventTracking/basic/dataTable/"+acc.Product, question))
 	if err != nil {
 		return err
 	}

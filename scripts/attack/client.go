@@ -88,7 +88,7 @@ func (t *target) do(c *http.Client, req *http.Request, limit int64) (int, []byte
 
 // report sends a body to the Ingestion API as acc.
 func (acc account) report(ctx context.Context, url string, body []byte) *http.Request {
-	return acc.basic(acc.request(ctx, http.MethodPost, url+"/v1/event/report", body))
+	return acc.basic(newRequest(ctx, http.MethodPost, url+"/v1/event/report", body))
 }
 
 func (acc account) basic(req *http.Request) *http.Request {
@@ -101,8 +101,8 @@ func (acc account) bearer(req *http.Request) *http.Request {
 	return req
 }
 
-// request returns a request with a JSON body and without credentials.
-func (acc account) request(ctx context.Context, method, url string, body []byte) *http.Request {
+// newRequest returns a request with a JSON body and without credentials.
+func newRequest(ctx context.Context, method, url string, body []byte) *http.Request {
 	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
 		panic(err) // the program's own URL
@@ -114,8 +114,8 @@ func (acc account) request(ctx context.Context, method, url string, body []byte)
 // login logs c in to the Reporting API.
 func (acc account) login(ctx context.Context, c *http.Client, url string) error {
 	for _, req := range []*http.Request{
-		acc.request(ctx, http.MethodGet, url+"/v3/request-csrf", nil),
-		acc.request(ctx, http.MethodPost, url+"/v3/auth/web", fmt.Appendf(nil, `{"userName":%q,"password":%q}`, acc.Email, acc.Password)),
+		newRequest(ctx, http.MethodGet, url+"/v3/request-csrf", nil),
+		newRequest(ctx, http.MethodPost, url+"/v3/auth/web", fmt.Appendf(nil, `{"userName":%q,"password":%q}`, acc.Email, acc.Password)),
 	} {
 		if _, err := answer(c, req); err != nil {
 			return err
@@ -150,8 +150,10 @@ func answer(c *http.Client, req *http.Request) ([]byte, error) {
 // batch returns a body of n believable events of clients that begin at first.
 func batch(n int, first int64, at time.Time) []byte {
 	return batchOf(n, func(i int) item {
-		return item{EUID: first + int64(i%300), Name: []string{"view", "edit", "search"}[i%3], Time: at.UnixMilli(), RandomID: randomID(),
-			Properties: map[string]any{"$category": "docs", "$value": i % 50, "page": i, "$client": map[string]any{"prodVersion": "1.2.0", "geography.country": "DE"}}}
+		return item{
+			EUID: first + int64(i%300), Name: []string{"view", "edit", "search"}[i%3], Time: at.UnixMilli(), RandomID: randomID(),
+			Properties: map[string]any{"$category": "docs", "$value": i % 50, "page": i, "$client": map[string]any{"prodVersion": "1.2.0", "geography.country": "DE"}},
+		}
 	})
 }
 

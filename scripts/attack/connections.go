@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -34,7 +35,7 @@ func (t *target) talk(ctx context.Context, addr, text string, then func(net.Conn
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer conn.Close() //nolint:errcheck // the server may have closed it first
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	if _, err := io.WriteString(conn, text); err != nil {
 		return err
@@ -99,10 +100,7 @@ func idleConnections(ctx context.Context, t *target) error {
 func silentReaders(ctx context.Context, t *target) error {
 	workers(50, func(int) {
 		repeat(ctx, floodTries, func() error {
-			var text string
-			for range 100 {
-				text += "GET /openapi/reporting.yaml HTTP/1.1\r\nHost: weir\r\n\r\n"
-			}
+			text := strings.Repeat("GET /openapi/reporting.yaml HTTP/1.1\r\nHost: weir\r\n\r\n", 100)
 			return t.talk(ctx, t.World.Addr, text, func(net.Conn) { <-ctx.Done() })
 		})
 	})

@@ -124,7 +124,8 @@ func brokerGarbage(ctx context.Context, t *target) error {
 		append(long, frame(0, 3, nil)[4:]...),
 		frame(12345, 0, nil), frame(-1, 0, nil), frame(18, -1, nil), frame(0, 32767, make([]byte, 64)),
 		append([]byte{0, 0x10, 0, 0}, make([]byte, 4096)...),
-		{0, 0, 0, 1, 0}, []byte("GET / HTTP/1.1\r\nHost: weir\r\n\r\n"), tags,
+		{0, 0, 0, 1, 0},
+		[]byte("GET / HTTP/1.1\r\nHost: weir\r\n\r\n"), tags,
 		frame(36, 1, []byte{0xff, 0xff, 0xff, 0xff}),
 		frame(17, 1, []byte{0x7f, 0xff, 'S'}),
 	})
@@ -156,7 +157,7 @@ func storeRequests(ctx context.Context, t *target) error {
 	paths := []string{"/", "/weir-lake", "/weir-lake/metadata", "/weir-exports?list-type=2", "/weir-lake/%2e%2e/%2e%2e/weir.db", "/weir-lake?X-Amz-Signature=1"}
 	var open error
 	for i := 0; i < 3000 && ctx.Err() == nil; i++ {
-		req := account{}.request(ctx, []string{"GET", "PUT", "DELETE"}[i%3], "http://"+t.World.S3+paths[i%len(paths)], nil)
+		req := newRequest(ctx, []string{"GET", "PUT", "DELETE"}[i%3], "http://"+t.World.S3+paths[i%len(paths)], nil)
 		req.Header.Set("X-Amz-Date", time.Now().UTC().Format("20060102T150405Z"))
 		req.Header.Set("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD")
 		switch i / 3 % 3 {
@@ -178,7 +179,7 @@ func adminRequests(ctx context.Context, t *target) error {
 	var open error
 	for i := 0; i < 2000 && ctx.Err() == nil; i++ {
 		path := []string{"/metrics", "/check?deep=1", "/debug/pprof/heap", "/debug/pprof/profile?seconds=5", "/debug/pprof/cmdline"}[i%5]
-		req := account{}.request(ctx, http.MethodGet, "http://"+t.World.Admin+path, nil)
+		req := newRequest(ctx, http.MethodGet, "http://"+t.World.Admin+path, nil)
 		req.Host = []string{"evil.example", "evil.example:" + strconv.Itoa(i), "127.0.0.1.evil.example", "192.0.2.1"}[i%4]
 		status, _, err := t.do(c, req, 1<<20)
 		if err == nil && status < 400 {

@@ -38,7 +38,7 @@ func floodOfReports(ctx context.Context, t *target) error {
 	question := []byte(`{"startDate":"NOW-19","stopDate":"NOW","dateSplit":"day","clientStatus":["new","active"]}`)
 	workers(32, func(int) {
 		repeat(ctx, 2000, func() error {
-			_, _, err := t.do(c, acc.request(ctx, "POST", t.World.URL+"/v3/reporting/generic/dateRange/"+acc.Product, question), 1<<20)
+			_, _, err := t.do(c, newRequest(ctx, "POST", t.World.URL+"/v3/reporting/generic/dateRange/"+acc.Product, question), 1<<20)
 			return err
 		})
 	})

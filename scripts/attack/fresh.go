@@ -18,11 +18,11 @@ const stale = 30 * time.Second
 func fresh(ctx context.Context, c *http.Client, acc account, url string) error {
 	since, question := time.Now(), []byte(`{"startDate":"NOW","stopDate":"NOW","clientStatus":["active"]}`)
 	for {
-		resp, err := c.Do(acc.request(ctx, http.MethodPost, url+"/v3/reporting/generic/dateRange/"+acc.Product, question))
+		resp, err := c.Do(newRequest(ctx, http.MethodPost, url+"/v3/reporting/generic/dateRange/"+acc.Product, question))
 		if err != nil {
 			return err
 		}
-		resp.Body.Close() //nolint:errcheck,gosec // the header says what is asked
+		resp.Body.Close() //nolint:errcheck // the header says what is asked
 		if resp.StatusCode != http.StatusOK {
 			return statusError{status: resp.StatusCode}
 		}

@@ -73,8 +73,8 @@ func guessAll(ctx context.Context, t *target, who func(i int) (from, name string
 			if n%100 == 99 && n > 200 && name == t.World.Neighbour.Email {
 				password = t.World.Neighbour.Password
 			}
-			req := account{}.request(ctx, http.MethodPost, t.World.URL+"/v3/auth/web", fmt.Appendf(nil, `{"userName":%q,"password":%q}`, name, password))
-			req.AddCookie(&http.Cookie{Name: "RUI-Csrf", Value: "any"})
+			req := newRequest(ctx, http.MethodPost, t.World.URL+"/v3/auth/web", fmt.Appendf(nil, `{"userName":%q,"password":%q}`, name, password))
+			req.Header.Set("Cookie", "RUI-Csrf=any")
 			status, _, err := t.do(c, req, 1<<16)
 			if err == nil && status == http.StatusOK {
 				mu.Lock()
@@ -92,8 +92,8 @@ func ownLogins(ctx context.Context, t *target) error {
 	workers(50, func(i int) {
 		c := t.clientFrom(2, fmt.Sprintf("127.8.0.%d", 1+i))
 		repeat(ctx, 100, func() error {
-			req := acc.request(ctx, http.MethodPost, t.World.URL+"/v3/auth/web", fmt.Appendf(nil, `{"userName":%q,"password":%q}`, acc.Email, acc.Password))
-			req.AddCookie(&http.Cookie{Name: "RUI-Csrf", Value: "any"})
+			req := newRequest(ctx, http.MethodPost, t.World.URL+"/v3/auth/web", fmt.Appendf(nil, `{"userName":%q,"password":%q}`, acc.Email, acc.Password))
+			req.Header.Set("Cookie", "RUI-Csrf=any")
 			_, _, err := t.do(c, req, 1<<16)
 			return err
 		})

@@ -118,7 +118,7 @@ type table struct {
 func (t *table) print(r row) {
 	if !t.headed {
 		t.headed = true
-		fmt.Fprintf(t.out, "%-32s %-12s | %-44s | %-51s | %6s | %7s | %7s\n", "attack", "by", "cost to the attacker",
+		t.printf("%-32s %-12s | %-44s | %-51s | %6s | %7s | %7s\n", "attack", "by", "cost to the attacker",
 			"neighbour's p99 during it, ms (quiet); errors", "as b4", "server", "peak")
 	}
 	var uses []string
@@ -134,14 +134,17 @@ func (t *table) print(r row) {
 	if r.settled >= 0 {
 		settled = fmt.Sprintf("%.1fs", r.settled.Seconds())
 	}
-	fmt.Fprintf(t.out, "%-32s %-12s | %-44s | %s; %d | %6s | %6.1fs | %5dMB\n", r.attack.name, r.attack.who, r.cost.text(),
+	t.printf("%-32s %-12s | %-44s | %s; %d | %6s | %6.1fs | %5dMB\n", r.attack.name, r.attack.who, r.cost.text(),
 		strings.Join(uses, " "), r.errors(), settled, r.serverCPU.Seconds(), r.peak>>20)
 	for _, name := range slices.Sorted(maps.Keys(r.during)) {
 		if u := r.during[name]; u.errors > 0 {
-			fmt.Fprintf(t.out, "    %s: %d of %d failed, such as: %v%s\n", name, u.errors, u.count, u.err, r.fault())
+			t.printf("    %s: %d of %d failed, such as: %v%s\n", name, u.errors, u.count, u.err, r.fault())
 		}
 	}
 }
+
+// printf prints to the table. Whoever cannot write to a terminal cannot say so there.
+func (t *table) printf(format string, args ...any) { _, _ = fmt.Fprintf(t.out, format, args...) }
 
 func (r row) fault() string {
 	if r.attack.fault == "" {

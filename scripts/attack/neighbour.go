@@ -13,9 +13,8 @@ import (
 	"time"
 )
 
-// from returns a function that connects from an address of this machine.
-func from(local string) func(ctx context.Context, addr string) (net.Conn, error) {
-	return func(ctx context.Context, addr string) (net.Conn, error) { return dialFrom(ctx, addr, local) }
+func dialAsNeighbour(ctx context.Context, addr string) (net.Conn, error) {
+	return dialFrom(ctx, addr, neighbourAddr)
 }
 
 // use is one thing the neighbour does again and again.
@@ -53,7 +52,7 @@ const batches = 40
 // newNeighbour logs the neighbour in and prepares its uses. It sends rate events a second.
 func newNeighbour(ctx context.Context, w *world, rate int) (*neighbour, error) {
 	size := rate / batches
-	acc, ingest, query := w.Neighbour, newClient(32, from(neighbourAddr)), newClient(16, from(neighbourAddr))
+	acc, ingest, query := w.Neighbour, newClient(32, dialAsNeighbour), newClient(16, dialAsNeighbour)
 	if err := acc.login(ctx, query, w.URL); err != nil {
 		return nil, fmt.Errorf("log in: %w", err)
 	}
@@ -68,12 +67,12 @@ func newNeighbour(ctx context.Context, w *world, rate int) (*neighbour, error) {
 			return err
 		}},
 		{"report", 250 * time.Millisecond, func(ctx context.Context) error {
-			_, err := answer(query, acc.request(ctx, http.MethodPost, w.URL+"/v3/reporting/generic/dateRange/"+acc.Product, question))
+			_, err := answer(query, newRequest(ctx, http.MethodPost, w.URL+"/v3/reporting/generic/dateRange/"+acc.Product, question))
 			return err
 		}},
 		{"fresh", time.Second, func(ctx context.Context) error { return fresh(ctx, query, acc, w.URL) }},
 		{"login", 500 * time.Millisecond, func(ctx context.Context) error {
-			return acc.login(ctx, newClient(1, from(neighbourAddr)), w.URL)
+			return acc.login(ctx, newClient(1, dialAsNeighbour), w.URL)
 		}},
 		{"download", 500 * time.Millisecond, func(ctx context.Context) error {
 			return download(ctx, query, link)
@@ -84,7 +83,7 @@ func newNeighbour(ctx context.Context, w *world, rate int) (*neighbour, error) {
 // downloadLink gets the link of the raw export of today.
 func downloadLink(ctx context.Context, c *http.Client, acc account, url string) (string, error) {
 	file := fmt.Appendf(nil, `{"fileName":"%s_%s.zip"}`, acc.Product, time.Now().UTC().Format(time.DateOnly))
-	text, err := answer(c, acc.request(ctx, http.MethodPost, url+"/v3/rawEvents/download/getDownloadUrl/"+acc.Product, file))
+	text, err := answer(c, newRequest(ctx, http.MethodPost, url+"/v3/rawEvents/download/getDownloadUrl/"+acc.Product, file))
 	if err != nil {
 		return "", err
 	}

@@ -34,7 +34,7 @@ func slowReaders(ctx context.Context, t *target) error {
 	body := fmt.Appendf(nil, `{"startDate":%q,"paging":{"page":1,"perPage":1000}}`, time.Now().UTC().AddDate(0, 0, -sampleDays).Format(time.DateOnly))
 	workers(64, func(int) {
 		repeat(ctx, 200, func() error {
-			resp, err := c.Do(acc.bearer(acc.request(ctx, http.MethodPost, t.World.URL+"/analytics/api/v1/events", body)))
+			resp, err := c.Do(acc.bearer(newRequest(ctx, http.MethodPost, t.World.URL+"/analytics/api/v1/events", body)))
 			if err != nil {
 				t.count("none")
 				return err
@@ -71,7 +71,7 @@ func openDayDownloads(ctx context.Context, t *target) error {
 					return err
 				}
 			}
-			status, _, err := t.do(c, acc.request(ctx, http.MethodPost, t.World.URL+"/v3/"+kind.path+"/getDownloadUrl/"+acc.Product, body), 1<<20)
+			status, _, err := t.do(c, newRequest(ctx, http.MethodPost, t.World.URL+"/v3/"+kind.path+"/getDownloadUrl/"+acc.Product, body), 1<<20)
 			if err == nil && status != http.StatusOK {
 				err = statusError{status: status}
 			}
@@ -91,7 +91,7 @@ func floodOfRegistrations(ctx context.Context, t *target) error {
 				names[i] = `"` + randomID() + strings.Repeat("x", 200) + `"`
 			}
 			body := []byte(`{"identity_name":"user_id","identity_values":[` + strings.Join(names, ",") + `]}`)
-			status, _, err := t.do(c, acc.basic(acc.request(ctx, http.MethodPost, t.World.URL+"/v1/user/register", body)), 1<<20)
+			status, _, err := t.do(c, acc.basic(newRequest(ctx, http.MethodPost, t.World.URL+"/v1/user/register", body)), 1<<20)
 			if err == nil && status != http.StatusOK {
 				err = statusError{status: status}
 			}

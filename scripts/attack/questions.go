@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -61,9 +62,7 @@ func multiplyingQuestions() []costlyQuestion {
 	with := func(more object) costlyQuestion {
 		q := costlyQuestion{path: path, body: object{}}
 		for _, from := range []object{body, more} {
-			for name, v := range from {
-				q.body[name] = v
-			}
+			maps.Copy(q.body, from)
 		}
 		return q
 	}
@@ -98,7 +97,7 @@ func costlyQuestions(ctx context.Context, t *target, questions []costlyQuestion)
 				asked, stop = context.WithTimeout(ctx, time.Second) // the client leaves
 			}
 			defer stop()
-			_, _, err = t.do(c, acc.request(asked, http.MethodPost, t.World.URL+"/v3/reporting/"+q.path+"/"+acc.Product, text), 8<<20)
+			_, _, err = t.do(c, newRequest(asked, http.MethodPost, t.World.URL+"/v3/reporting/"+q.path+"/"+acc.Product, text), 8<<20)
 			if asked.Err() != nil && ctx.Err() == nil {
 				err = nil
 			}
@@ -153,7 +152,8 @@ func eventNames(ctx context.Context, t *target) error {
 	}
 	day := object{"startDate": "NOW-1", "stopDate": "NOW"}
 	return costlyQuestions(ctx, t, []costlyQuestion{
-		{"eventTracking/basic/dataTable", day}, {"eventTracking/lifetime/dataTable", day},
+		{"eventTracking/basic/dataTable", day},
+		{"eventTracking/lifetime/dataTable", day},
 		{"clientPropertyList", object{"properties": []string{"lifetimeEventUsage"}}},
 	})
 }

@@ -58,7 +58,7 @@ func startServer(ctx context.Context, weir, dir string, args []string) (*server,
 }
 
 func (s *server) ready(ctx context.Context) bool {
-	_, err := answer(newClient(1, from(neighbourAddr)), account{}.request(ctx, http.MethodGet, s.url+"/readyz", nil))
+	_, err := answer(newClient(1, dialAsNeighbour), newRequest(ctx, http.MethodGet, s.url+"/readyz", nil))
 	return err == nil
 }
 

@@ -99,7 +99,7 @@ func (w *world) fill(ctx context.Context, weir string) error {
 
 // readAddresses reads run.json, which the server writes into its folder.
 func (w *world) readAddresses() error {
-	text, err := os.ReadFile(filepath.Join(w.Dir, "run.json")) //nolint:gosec // a folder of our own
+	text, err := os.ReadFile(filepath.Join(w.Dir, "run.json"))
 	if err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func orElse(text, otherwise string) string {
 
 // sendHistory sends days of events that end yesterday.
 func (acc *account) sendHistory(ctx context.Context, url string) error {
-	c := newClient(4, from(neighbourAddr))
+	c := newClient(4, dialAsNeighbour)
 	const size = 200
 	for i := range sampleEvents / size {
 		at := time.Now().UTC().AddDate(0, 0, -1-i%sampleDays)
