@@ -21,8 +21,8 @@ type clientCounts struct {
 	gone   *lossRule // of generic/current: who is lost by it is not active; nil is nobody
 	levels []level
 
-	counted *seriesCounts
-	root    *seriesNode // of the answer
+	series *seriesCounts
+	root   *seriesNode // of the answer
 }
 
 // NewDateRange compiles generic/dateRange.
@@ -110,7 +110,7 @@ func newClientCounts(b *Body, q base, split Split) (*Question, error) {
 	if c.levels, err = newLevels("levels", b.Levels, maxDepth, &c.q.props); err != nil {
 		return nil, err
 	}
-	c.counted = newSeriesCounts(c.q, c.levels)
+	c.series = newSeriesCounts(c.q, c.levels)
 	c.q.needs.rangeDays = c.want[isActive] && !q.days.Open
 	c.q.needs.clients = c.want[isNew] || c.want[isLost] || q.days.Open
 	return question, nil
@@ -167,12 +167,12 @@ func (c *clientCounts) aggregate(ctx context.Context, cs *clientStats) {
 		}
 		c.group(g, cs, u, in)
 		if g.units == 64 {
-			if c.counted.addGroup(ctx, g); ctx.Err() != nil {
+			if c.series.addGroup(ctx, g); ctx.Err() != nil {
 				return
 			}
 		}
 	}
-	c.counted.addGroup(ctx, g)
+	c.series.addGroup(ctx, g)
 }
 
 // group adds a unit whose values did not change to a group: it is in the same
@@ -208,7 +208,7 @@ func (c *clientCounts) countEach(ctx context.Context, cs *clientStats, u int32, 
 		if len(c.levels) > 0 {
 			keys = cs.seriesOf(&c.levels[0], u, before)
 		}
-		c.counted.addUnit(bucket, is, keys)
+		c.series.addUnit(bucket, is, keys)
 	}
 	for s, bucket := range in.one {
 		if bucket >= 0 {
@@ -216,7 +216,7 @@ func (c *clientCounts) countEach(ctx context.Context, cs *clientStats, u int32, 
 		}
 	}
 	for bucket := range in.active.all {
-		if one(int(bucket), isActive); c.counted.due() && ctx.Err() != nil {
+		if one(int(bucket), isActive); c.series.due() && ctx.Err() != nil {
 			return
 		}
 	}
@@ -286,7 +286,7 @@ func (c *clientCounts) bucketOf(d Day) int {
 // result has the four shapes of the generic reports: with and without a
 // dateSplit, with and without levels.
 func (c *clientCounts) result() Answer {
-	c.root = c.counted.tree()
+	c.root = c.series.tree()
 	c.addFixedSeries(c.root, c.levels)
 	c.checkSize()
 	if c.split == NoSplit {
@@ -329,7 +329,7 @@ func (c *clientCounts) addFixedSeries(n *seriesNode, levels []level) {
 	for _, in := range levels[0].fixedSeries() {
 		if n.children[in.label] == nil {
 			n.child(in)
-			c.q.params.Cost.AddSeries(levels[0].field, in.label, len(c.counted.rows))
+			c.q.params.Cost.AddSeries(levels[0].field, in.label, len(c.series.rows))
 		}
 	}
 	n.applyLimits(&levels[0])
@@ -382,7 +382,7 @@ func (c *clientCounts) totals(n *seriesNode, bucket int) Object {
 		}
 		count := int64(0)
 		for _, id := range n.ids {
-			count += c.counted.count(id, bucket, s)
+			count += c.series.count(id, bucket, s)
 		}
 		out = append(out, Member{s.String(), count})
 	}
