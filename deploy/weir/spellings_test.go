@@ -261,6 +261,13 @@ func (s *spelledServer) checkReports(row spelledRow, name string, of []spelledCl
 	if name == property.NameLicenseKey {
 		s.result("reporting/generic/current", `{"clientStatus":["active"],"groupBy":"licenseKey",`+only+`}`, &current)
 		s.same(what+", groups", len(values), current.Totals.Active)
+		var keys []struct{ LicenseKey string }
+		s.result("license-key-registry", `{}`, &keys)
+		got := []string{}
+		for _, k := range keys {
+			got = append(got, k.LicenseKey)
+		}
+		s.same(what+", license keys", values, got)
 	}
 	for _, path := range []string{"reporting/clientPropertyList", "export/request/clientPropertyList"} {
 		s.same(what+", "+path, listed, s.list(path, fmt.Sprintf(`{"properties":[%q],%s}`, name, only), name))

@@ -176,6 +176,7 @@ func TestEventData(t *testing.T) {
 	check(`{"k":"v"}`, "(k,v)")
 	check(`{"Key1":"Value1","Key2":"Value2"}`, "(Key1,Value1)&&(Key2,Value2)")
 	check(`{ "a" : 1 , "b" : [ 1, { "c" : "d" } ] }`, `(a,1)&&(b,[1,{"c":"d"}])`)
+	check(`{"a":[ "\u0061\/", 1.0 ],"b":{ "c":"\u0061" }}`, `(a,["a/",1.0])&&(b,{"c":"\u0061"})`)
 	check(`{"quote\"d":"é\n","n":null,"t":true}`, "(quote\"d,é\n)&&(n,)&&(t,true)")
 	check(`{"broken":`, `{"broken":`)
 }
