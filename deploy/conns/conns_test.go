@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -412,6 +413,25 @@ func (b *brokenListener) Accept() (net.Conn, error) {
 	}
 	return b.pipes.Accept()
 }
+
+// TestAcceptEndsWithItsSocket: a socket that can never accept again is no reason to
+// wait, but the end of whoever serves it.
+func TestAcceptEndsWithItsSocket(t *testing.T) {
+	for _, broken := range []error{net.ErrClosed, syscall.EINVAL, syscall.EBADF, syscall.ENOTSOCK} {
+		l := New(Config{}, nil, nil).Raw(Broker, endedListener{newPipes(), &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", broken)}})
+		if _, err := l.Accept(); !errors.Is(err, broken) {
+			t.Errorf("accept: %v, want %v", err, broken)
+		}
+	}
+}
+
+// endedListener fails at once and for good.
+type endedListener struct {
+	*pipes
+	err error
+}
+
+func (e endedListener) Accept() (net.Conn, error) { return nil, e.err }
 
 // TestAcceptGoesOn: no error but that of a closed listener ends accepting.
 func TestAcceptGoesOn(t *testing.T) {

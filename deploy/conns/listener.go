@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,7 +36,7 @@ const (
 )
 
 // Listener accepts connections within the limits of its set. Accept fails only after
-// Close, or when the listener below it has been closed.
+// Close, or when the listener below it has been closed or is broken for good.
 type Listener struct {
 	net.Listener
 	set     *Set
@@ -106,14 +107,20 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// over reports whether err is that of a listener that has been closed.
+// over reports whether err is that of a listener that has been closed, or whose socket
+// takes no connections any more, whatever is done.
 func (l *Listener) over(err error) bool {
 	select {
 	case <-l.closed:
 		return true
 	default:
-		return errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF)
 	}
+	for _, last := range []error{net.ErrClosed, io.EOF, syscall.EINVAL, syscall.EBADF, syscall.ENOTSOCK} {
+		if errors.Is(err, last) {
+			return true
+		}
+	}
+	return false
 }
 
 // admit returns the connection to serve, or nil if it was refused.

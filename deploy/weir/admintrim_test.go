@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -83,4 +84,47 @@ func TestTrimAndHolesOfAServer(t *testing.T) {
 	if diff := cmp.Diff(map[int32]int64{1: 0}, accepted); diff != "" || err != nil {
 		t.Errorf("accepted, %v (-want +got):\n%s", err, diff)
 	}
+}
+
+// TestTrimDeletes deletes what is in the lake from the log of a cluster: the log then
+// begins at the last committed record, a second run finds nothing, and a processor that
+// starts afterwards goes on.
+func TestTrimDeletes(t *testing.T) {
+	c := newCluster(t)
+	ingest, owner := c.start("ingest"), c.start("processor")
+	c.waitReady(ingest, owner)
+	traffic := c.newTraffic()
+	traffic.send(ingest, 500)
+	c.closes(500)
+	owner.end(syscall.SIGTERM) // no more ticks, by which offsets move
+
+	trim := func(args ...string) []trimmedShard {
+		t.Helper()
+		cmd := weir(t.Context(), append(append([]string{"admin", "trim", "--json"}, args...), c.flags...)...)
+		out, err := cmd.Output()
+		var printed struct{ Shards []trimmedShard }
+		if jsonErr := json.Unmarshal(out, &printed); err != nil || jsonErr != nil || len(printed.Shards) != topic.DefaultShards {
+			t.Fatalf("trim %q: %v %s", args, err, out)
+		}
+		return printed.Shards
+	}
+	planned := trim("--dry-run")
+	deleted := trim()
+	if diff := cmp.Diff(planned, deleted); diff != "" {
+		t.Errorf("deleted other than planned (-planned +deleted):\n%s", diff)
+	}
+	records := int64(0)
+	for i, now := range trim("--dry-run") {
+		was := deleted[i]
+		records += was.Records
+		if now.Start != was.Below || now.Start != was.Start+was.Records || now.Records != 0 || now.End != was.End {
+			t.Errorf("after %+v: %+v, want that the log begins at %d", was, now, was.Below)
+		}
+	}
+	if records < 500-topic.DefaultShards {
+		t.Errorf("%d records deleted, want all of 500 but one of each shard", records)
+	}
+	c.waitReady(c.start("processor"))
+	traffic.send(ingest, 100)
+	c.closes(600)
 }

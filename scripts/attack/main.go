@@ -119,7 +119,7 @@ func list(w io.Writer, chosen []attack) error {
 func attacks() []attack {
 	return slices.Concat(
 		floodAttacks(), connectionsAttacks(), memoryAttacks(), questionsAttacks(), placesAttacks(),
-		loginsAttacks(), cardinalityAttacks(), embeddedAttacks(), surroundingsAttacks(),
+		loginsAttacks(), cardinalityAttacks(), embeddedAttacks(),
 	)
 }
 

@@ -1,6 +1,0 @@
-package main
-
-// surroundingsAttacks are surroundings that stall.
-func surroundingsAttacks() []attack {
-	return nil
-}
