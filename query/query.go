@@ -81,7 +81,7 @@ type Config struct {
 	WriteStall  time.Duration // how long a client may read nothing of its answer, or may take to send its question; 0 means 30s
 	ReadRate    int64         // bytes a second that a client reads of its answer on average, after the first WriteStall; 0 means 32 KiB
 	MaxBody     int64         // bytes of a question; 0 means 1 MiB
-	ReportBytes int64         // of memory for the clients of one report or export file; more clients are read in several passes; 0 means 128 MiB
+	ReportBytes int64         // of memory for the clients of one report or export file; more clients are read in several passes; 0 means 48 MiB
 	DownloadTTL time.Duration // how long a presigned download URL works; 0 means 15m
 
 	PublicEndpoint string        // URL of the object store as clients see it; "" means scheme and Host of the request, or see DirectLinks

@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http/httptest"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"weir/query/cost"
+	"weir/query/report"
+	"weir/query/view"
 	"weir/schemas"
 )
 
@@ -46,6 +49,74 @@ func TestAnswerEndsWhileItIsWritten(t *testing.T) {
 	}
 	if rec.Body.Len() > 1<<20 {
 		t.Errorf("%d bytes were written at once, or after the end", rec.Body.Len())
+	}
+}
+
+// endingContext ends when it was looked at a number of times, and with it all that
+// waits for it.
+type endingContext struct {
+	context.Context
+	end   context.CancelFunc
+	looks atomic.Int64
+	after int64 // 0 is never
+}
+
+func endAfter(ctx context.Context, looks int64) *endingContext {
+	c := &endingContext{after: looks}
+	c.Context, c.end = context.WithCancel(ctx)
+	return c
+}
+
+func (c *endingContext) look() {
+	if n := c.looks.Add(1); c.after > 0 && n >= c.after {
+		c.end()
+	}
+}
+
+func (c *endingContext) Err() error {
+	c.look()
+	return c.Context.Err()
+}
+
+func (c *endingContext) Done() <-chan struct{} {
+	c.look()
+	return c.Context.Done()
+}
+
+// TestQuestionEndsWhileItIsPlanned ends the context at each place where a plan
+// looks at it: while it reads the lake, while it asks the owners of shards, and
+// while it waits for a watermark that is not reached.
+func TestQuestionEndsWhileItIsPlanned(t *testing.T) {
+	w := newReportWorld(t)
+	longValues(w, 4)
+	rp := w.reporting.reports
+	product, err := w.deps.Registry.Product(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := productQuestion{product: product, watermark: view.Watermark{0: 1 << 40}}
+	var body report.Body
+	if err := json.Unmarshal([]byte(`{"startDate":"NOW-3","stopDate":"NOW","clientStatus":["active"]}`), &body); err != nil {
+		t.Fatal(err)
+	}
+	q, err := report.NewDateRange(&body, report.Params{Now: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const places = 60 // more than it takes to wait the first time
+	for after := int64(1); after <= places; after++ {
+		ctx := endAfter(t.Context(), after)
+		v, err := rp.plan(ctx, ask, q)
+		ctx.end()
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("ended at look %d: %v", after, err)
+		}
+		if err == nil {
+			v.Close()
+		}
+		if n := ctx.looks.Load(); n > after+places {
+			t.Errorf("ended at look %d, and looked %d times", after, n)
+		}
 	}
 }
 

@@ -205,7 +205,7 @@ type queryConfig struct {
 	MaxProgram     int64         `key:"max_pattern_size" default:"1000" help:"instructions of a regular expression with its repetitions written out; all of a question may have ten times as many"`
 	MaxMatchTime   time.Duration `key:"max_match_time" default:"10s" help:"time that a question may spend on matching its regular expressions"`
 	MaxEventNames  int           `key:"max_event_names" default:"20000" help:"events of a product that an answer lists by name, and whose tracking may be changed; those first seen later are counted together as <OTHER>"`
-	ReportBytes    bytesize      `key:"report_bytes" default:"128MiB" help:"memory for the clients of one report or export file; more clients are processed in several passes"`
+	ReportBytes    bytesize      `key:"report_bytes" default:"48MiB" help:"memory for the clients of one report or export file; more clients are processed in several passes"`
 	WriteStall     time.Duration `key:"write_stall" default:"30s" help:"how long a client may be slower than http.min_rate, or stop, in sending its question and in reading the answer"`
 	ReadRate       bytesize      `key:"read_rate" default:"32KiB" help:"bytes a second that a client must read of an answer on average, after the first write_stall"`
 	DownloadTTL    time.Duration `key:"download_ttl" default:"15m" help:"how long a download link works"`

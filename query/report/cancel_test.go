@@ -35,6 +35,7 @@ type manyClients struct {
 	clients, days int
 	batches       int
 	first         Day
+	scattered     int // if not 0, days are scattered over so many, and clients have different numbers of sessions
 }
 
 const clientsPerBatch = 500
@@ -46,7 +47,7 @@ func (s *manyClients) Clients(context.Context, Scan) iter.Seq2[*rollup.ClientBat
 			for i := range clientsPerBatch {
 				b.Client = append(b.Client, int64(from+i+1))
 				b.First, b.Last = append(b.First, int64(s.first)*dayMS), append(b.Last, int64(int(s.first)+s.days-1)*dayMS)
-				b.Sessions, b.RuntimeMS = append(b.Sessions, 1), append(b.RuntimeMS, 1)
+				b.Sessions, b.RuntimeMS = append(b.Sessions, int64(1+min(s.scattered, 1)*(from+i)%1000)), append(b.RuntimeMS, 1)
 				b.Properties = append(b.Properties, "")
 			}
 			if s.batches++; !yield(b, nil) {
@@ -63,7 +64,7 @@ func (s *manyClients) Days(context.Context, Scan) iter.Seq2[*rollup.DayBatch, er
 			for i := range clientsPerBatch {
 				for day := range s.days {
 					b.Client.Append(int64(from + i + 1))
-					b.Day = append(b.Day, int32(int(s.first)+day))
+					b.Day = append(b.Day, int32(int(s.first)+s.dayOf(from+i, day)))
 					b.Sessions, b.RuntimeMS, b.Properties = append(b.Sessions, 1), append(b.RuntimeMS, 1), append(b.Properties, "")
 				}
 			}

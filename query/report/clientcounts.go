@@ -110,7 +110,7 @@ func newClientCounts(b *Body, q base, split Split) (*Question, error) {
 	if c.levels, err = newLevels("levels", b.Levels, maxDepth, &c.q.props); err != nil {
 		return nil, err
 	}
-	c.series = newSeriesCounts(c.q, c.levels)
+	c.series = newSeriesCounts(c.q, c.levels, len(q.days.Buckets)*int(c.wanted()))
 	c.q.needs.rangeDays = c.want[isActive] && !q.days.Open
 	c.q.needs.clients = c.want[isNew] || c.want[isLost] || q.days.Open
 	return question, nil
@@ -329,7 +329,7 @@ func (c *clientCounts) addFixedSeries(n *seriesNode, levels []level) {
 	for _, in := range levels[0].fixedSeries() {
 		if n.children[in.label] == nil {
 			n.child(in)
-			c.q.params.Cost.AddSeries(levels[0].field, in.label, len(c.series.rows))
+			c.q.params.Cost.AddSeries(levels[0].field, in.label, c.series.numbers)
 		}
 	}
 	n.applyLimits(&levels[0])

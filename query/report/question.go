@@ -18,7 +18,7 @@ type Params struct {
 	Now       time.Time                                          // the server's clock; "today" and NOW derive from it
 	Types     map[string]int                                     // of custom properties, by name; required with groupBy
 	Collected func(category, name string) (basic, advanced bool) // how an event is collected; nil is both ways for all events
-	Bytes     int64                                              // memory for the clients of a pass; 0 means 128 MiB
+	Bytes     int64                                              // memory for the clients of a pass; 0 means 48 MiB
 	Cost      *cost.Question                                     // what the question may cost; nil is the default limits
 	Page      int                                                // clients on a page of a client list; 0 means 200
 }
@@ -154,7 +154,7 @@ type needs struct {
 func newBase(b *Body, params Params) (base, error) {
 	q := base{params: params, needs: needs{optOuts: true}}
 	if q.params.Bytes == 0 {
-		q.params.Bytes = 128 << 20
+		q.params.Bytes = 48 << 20
 	}
 	if q.params.Cost == nil {
 		q.params.Cost = cost.Limits{}.Question()

@@ -14,6 +14,7 @@ import (
 type seriesCounts struct {
 	levels  []level
 	budget  *cost.Question
+	numbers int             // of the answer, of each series
 	nodes   []countedSeries // by id; a series comes after the one that it is in
 	rows    [][]int64       // of a bucket b and a status s at b*statuses+s; counts that are missing at the end are 0
 	charged int64           // series that budget knows
@@ -29,10 +30,11 @@ type countedSeries struct {
 	known  bool            // to budget
 }
 
-// newSeriesCounts returns counts that are all 0.
-func newSeriesCounts(q *base, levels []level) *seriesCounts {
+// newSeriesCounts returns counts that are all 0. numbers is how many the answer has
+// of each series.
+func newSeriesCounts(q *base, levels []level, numbers int) *seriesCounts {
 	return &seriesCounts{
-		levels: levels, budget: q.params.Cost, nodes: []countedSeries{{in: -1, known: true}},
+		levels: levels, budget: q.params.Cost, numbers: numbers, nodes: []countedSeries{{in: -1, known: true}},
 		rows: make([][]int64, len(q.days.Buckets)*int(statuses)),
 	}
 }
@@ -88,7 +90,7 @@ func (t *seriesCounts) charge(id int32, depth int) {
 	n.known = true
 	t.charged++
 	l := &t.levels[depth]
-	t.budget.AddSeries(l.field, l.keys.all[n.number].label, len(t.rows))
+	t.budget.AddSeries(l.field, l.keys.all[n.number].label, t.numbers)
 }
 
 // seriesBits are the units of a group that are in a series.

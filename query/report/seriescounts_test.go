@@ -27,7 +27,7 @@ func TestGroupsCountAsEachUnitByItself(t *testing.T) {
 		}
 		q := &base{days: Range{Buckets: make([]Bucket, buckets)}}
 		q.params.Cost = cost.Limits{Series: limit}.Question()
-		c, g := newSeriesCounts(q, levels), &unitGroup{is: make([][statuses]uint64, buckets)}
+		c, g := newSeriesCounts(q, levels, 1), &unitGroup{is: make([][statuses]uint64, buckets)}
 		c.charged = -1_000_000 // never full
 		want := map[string]int64{}
 		for range 1000 {
