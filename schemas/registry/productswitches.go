@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"slices"
 	"strconv"
 )
 
@@ -71,9 +70,13 @@ func ProductsWithEUIDAsRef(ctx context.Context, r *Registry, products []int64) (
 	if err != nil {
 		return nil, fmt.Errorf("read switch of %d products: %w", len(products), err)
 	}
+	keys := make(map[string]bool, len(on))
+	for _, key := range on {
+		keys[key] = true
+	}
 	var found []int64
 	for _, id := range products {
-		if slices.Contains(on, euidAsRefKey+strconv.FormatInt(id, 10)) {
+		if keys[euidAsRefKey+strconv.FormatInt(id, 10)] {
 			found = append(found, id)
 		}
 	}
