@@ -90,7 +90,7 @@ func BenchmarkLargestQuestions(b *testing.B) {
 }
 
 func drain[B any](all iter.Seq2[*B, error]) {
-	for range all { //nolint:revive // the rows are made for nothing
+	for range all {
 	}
 }
 
