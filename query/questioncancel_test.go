@@ -55,10 +55,10 @@ func TestAnswerEndsWhileItIsWritten(t *testing.T) {
 // endingContext ends when it was looked at a number of times, and with it all that
 // waits for it.
 type endingContext struct {
-	context.Context
-	end   context.CancelFunc
-	looks atomic.Int64
-	after int64 // 0 is never
+	context.Context //nolint:containedctx // it is a context
+	end             context.CancelFunc
+	looks           atomic.Int64
+	after           int64 // 0 is never
 }
 
 func endAfter(ctx context.Context, looks int64) *endingContext {
@@ -67,19 +67,19 @@ func endAfter(ctx context.Context, looks int64) *endingContext {
 	return c
 }
 
-func (c *endingContext) look() {
+func (c *endingContext) check() {
 	if n := c.looks.Add(1); c.after > 0 && n >= c.after {
 		c.end()
 	}
 }
 
 func (c *endingContext) Err() error {
-	c.look()
+	c.check()
 	return c.Context.Err()
 }
 
 func (c *endingContext) Done() <-chan struct{} {
-	c.look()
+	c.check()
 	return c.Context.Done()
 }
 

@@ -290,8 +290,8 @@ func (s *spelledServer) list(path, body, name string) map[string]string {
 
 func (s *spelledServer) values(name string) (out []string) {
 	body := fmt.Sprintf(`{"property":%q}`, name)
-	if parent, member, nested := strings.Cut(name, "."); nested {
-		body = fmt.Sprintf(`{"property":%q,"granularity":%q}`, parent, member)
+	if parent, child, nested := strings.Cut(name, "."); nested {
+		body = fmt.Sprintf(`{"property":%q,"granularity":%q}`, parent, child)
 	}
 	var values []struct{ Value string }
 	s.result("meta/propertyValues", body, &values)
@@ -302,7 +302,7 @@ func (s *spelledServer) values(name string) (out []string) {
 }
 
 // checkFilters asks for the clients of a row that pass its filters.
-func (s *spelledServer) checkFilters(row spelledRow, name, member string, of []spelledClient) {
+func (s *spelledServer) checkFilters(row spelledRow, name, filterList string, of []spelledClient) {
 	for _, f := range row.filters {
 		want := []string{}
 		for _, c := range of {
@@ -311,7 +311,7 @@ func (s *spelledServer) checkFilters(row spelledRow, name, member string, of []s
 			}
 		}
 		filters := map[string]string{"globalFilters": fmt.Sprintf(`"prodEdition":{"type":"string","value":%q}`, row.id()), "eventProperties": ""}
-		filters[member] = strings.TrimPrefix(filters[member]+fmt.Sprintf(`,%q:%s`, name, f.filter), ",")
+		filters[filterList] = strings.TrimPrefix(filters[filterList]+fmt.Sprintf(`,%q:%s`, name, f.filter), ",")
 		body := fmt.Sprintf(`{"clientStatus":["active"],"globalFilters":{%s},"eventProperties":{%s}}`, filters["globalFilters"], filters["eventProperties"])
 		got := slices.Sorted(maps.Keys(s.list("reporting/clientPropertyList", body, "clientId")))
 		s.same(fmt.Sprintf("%s: %s, filter %s", row.id(), name, f.filter), want, append([]string{}, got...))

@@ -80,7 +80,7 @@ func BenchmarkLargestQuestions(b *testing.B) {
 				if _, err := q.Answer(b.Context(), source); err != nil {
 					b.Fatal(err)
 				}
-				source.look()
+				source.check()
 			}
 			b.ReportMetric((cpuSeconds(b)-start)/float64(b.N), "cpu-s/op")
 			b.ReportMetric(float64(source.largest)/(1<<20), "live-MiB")
@@ -112,7 +112,7 @@ type watchedSource struct {
 	scans   int
 }
 
-func (s *watchedSource) look() {
+func (s *watchedSource) check() {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
 	s.largest = max(s.largest, live[0].Value.Uint64())
@@ -122,7 +122,7 @@ func (s *watchedSource) Days(ctx context.Context, scan Scan) iter.Seq2[*rollup.D
 	s.scans++
 	return func(yield func(*rollup.DayBatch, error) bool) {
 		for b, err := range s.Source.Days(ctx, scan) {
-			s.look()
+			s.check()
 			if !yield(b, err) {
 				return
 			}

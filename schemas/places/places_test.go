@@ -80,7 +80,7 @@ func TestAloneIsBounded(t *testing.T) {
 		for alone, want := range map[int]int{0: 12, 2: 4, 6: 6, 100: 12} {
 			p := New(Config{Places: 16, Alone: alone, Wait: time.Millisecond})
 			for range 16 {
-				go p.Acquire(t.Context(), "greedy") //nolint:errcheck // those that wait fail
+				go p.Acquire(t.Context(), "greedy") // those that wait fail
 			}
 			synctest.Wait()
 			if used := p.Usage(); used.Taken != want {
