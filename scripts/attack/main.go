@@ -138,9 +138,12 @@ func runAll(ctx context.Context, o options, chosen []attack, stdout io.Writer) (
 	for _, a := range chosen {
 		row, err := measure(ctx, w, a, o)
 		if err != nil {
-			return fmt.Errorf("%s: %w", a.name, err)
+			row.problem = err
 		}
 		table.print(row)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if row.failed() {
 			failed = append(failed, a.name)
 		}

@@ -18,7 +18,8 @@ type row struct {
 	settled        time.Duration // from the end of the attack until all was as before; -1: not within settleLimit
 	peak           int64         // resident memory of the server; bytes
 	serverCPU      time.Duration
-	before, behind int // descriptors of the server
+	before, behind int   // descriptors of the server
+	problem        error // why the attack could not be carried out, or what it found wrong
 }
 
 // settleWindow is long enough for an answer of every use.
@@ -95,7 +96,7 @@ func tooSlow(quiet, now useStats) bool { return now.p99 > max(tolerance*quiet.p9
 // failed reports whether the attack reached the neighbour: an error of its own, or no
 // end within settleLimit. A slow answer is marked in the table and does not fail: it depends on the machine.
 func (r row) failed() bool {
-	if r.settled < 0 {
+	if r.settled < 0 || r.problem != nil {
 		return true
 	}
 	return r.attack.fault == "" && r.errors() > 0
@@ -136,6 +137,9 @@ func (t *table) print(r row) {
 	}
 	t.printf("%-32s %-12s | %-44s | %s; %d | %6s | %6.1fs | %5dMB\n", r.attack.name, r.attack.who, r.cost.text(),
 		strings.Join(uses, " "), r.errors(), settled, r.serverCPU.Seconds(), r.peak>>20)
+	if r.problem != nil {
+		t.printf("    %v\n", r.problem)
+	}
 	for _, name := range slices.Sorted(maps.Keys(r.during)) {
 		if u := r.during[name]; u.errors > 0 {
 			t.printf("    %s: %d of %d failed, such as: %v%s\n", name, u.errors, u.count, u.err, r.fault())
