@@ -90,6 +90,7 @@ func TestFairQueueTakesTurns(t *testing.T) {
 			synctest.Wait()
 		}
 		time.Sleep(200 * time.Second)
+		synctest.Wait()
 		if len(order) != 102 || order[2] != few || order[4] != few || f.inside != 0 || len(f.queues) != 0 {
 			t.Errorf("%d came in, few of them third and fifth: %v", len(order), len(order) == 102 && order[2] == few && order[4] == few)
 		}
@@ -380,17 +381,28 @@ func TestDecompressorBytes(t *testing.T) {
 		raw      []byte
 		most     int64
 	}{{gzipped, gzipCompress(t, body), gzipBytes}, {zstandard, zstdCompress(t, body), zstdBytes}} {
-		var d decompressors
-		before := liveHeap()
-		out := buffer{pool: new(bufferPool), charge: new(charge)}
-		if err := d.decompress(c.encoding, c.raw, &out, func() error { return nil }); err != nil {
-			t.Fatal(err)
+		var most int64
+		for range 8 { // the race detector makes pools forget some of what they are given
+			most = max(most, decompressorHeap(t, c.encoding, c.raw))
 		}
-		if held := liveHeap() - before - int64(cap(out.bytes)); held > c.most || held < c.most/8 {
-			t.Errorf("encoding %d: %d bytes are held, %d charged", c.encoding, held, c.most)
+		if most > c.most || most < c.most/8 {
+			t.Errorf("encoding %d: %d bytes are held, %d charged", c.encoding, most, c.most)
 		}
-		runtime.KeepAlive(&d)
 	}
+}
+
+// decompressorHeap returns the bytes that a new pool of decompressors holds after one body.
+func decompressorHeap(t *testing.T, c encoding, raw []byte) int64 {
+	t.Helper()
+	var d decompressors
+	before := liveHeap()
+	out := buffer{pool: new(bufferPool), charge: new(charge)}
+	if err := d.decompress(c, raw, &out, func() error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	held := liveHeap() - before - int64(cap(out.bytes))
+	runtime.KeepAlive(&d)
+	return held
 }
 
 // liveHeap returns the bytes of the heap that are in use. Pools keep what they

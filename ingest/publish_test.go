@@ -173,6 +173,7 @@ func TestSilentBroker(t *testing.T) {
 		}
 		close(release)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if held := e.memory.held.Load(); held != 0 || e.memory.records.inside != 0 {
 			t.Errorf("%d bytes are charged after the last acknowledgement", held)
 		}
