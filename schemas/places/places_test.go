@@ -275,6 +275,8 @@ func (w *world) check(before map[string][2]int, timePassed bool) {
 		}
 		return false
 	}
+	w.p.mu.Lock()
+	defer w.p.mu.Unlock()
 	for name, has := range after {
 		a := w.p.accounts[name]
 		entitled := len(a.back) > 0 || len(a.fresh) > 0 && a.open < open && used.Open < w.p.cfg.Open
