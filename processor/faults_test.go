@@ -95,3 +95,48 @@ func TestCrashAtEachCutStep(t *testing.T) {
 		})
 	})
 }
+
+// TestLargerCutAfterCrash crashes the process after each of its commits. Its
+// successor gathers further before it cuts, as after an outage, so that its cut ends
+// elsewhere than that of the process before. No table is ahead of one that comes
+// before it: what dead_letters and client_changes hold is known at the next
+// take-over, while a rollup ahead of events would stay as it is although the next
+// process, of another version, may decode the records otherwise.
+func TestLargerCutAfterCrash(t *testing.T) {
+	for n := range stepsPerCut {
+		t.Run(fmt.Sprintf("after %d commits", n), func(t *testing.T) {
+			withHarness(t, 1, func(t *testing.T, w *harness) {
+				p := w.start("p", Config{CutAge: cutAge})
+				w.postEveryVerdict("1")
+				time.Sleep(time.Second)
+				failed := w.failStep(laketest.Swap, n, laketest.Lost, laketest.Lost)
+				time.Sleep(cutAge)
+				p.crash()
+				if !failed() {
+					t.Fatal("the fault was never met")
+				}
+				w.backend.Faults.Set(nil)
+				w.wantTablesInOrder(lake.DeadLetters, lake.Changes, lake.Events)
+				for _, rollup := range lake.Rollups() {
+					w.wantTablesInOrder(lake.Events, rollup)
+				}
+				w.postEveryVerdict("2")
+				q := w.start("q", Config{CutAge: cutAge})
+				time.Sleep(4 * cutAge)
+				q.stopAndWait()
+				w.wantBothRounds()
+			})
+		})
+	}
+}
+
+// wantTablesInOrder requires that no table is ahead of the one before it.
+func (w *harness) wantTablesInOrder(tables ...lake.Table) {
+	w.t.Helper()
+	for i, t := range tables[1:] {
+		before := tables[i]
+		if at, ahead := w.shardStates(before)[0].Next, w.shardStates(t)[0].Next; ahead > at {
+			w.t.Errorf("%s is at %d, ahead of %s at %d", t, ahead, before, at)
+		}
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"weir/schemas/lake"
 )
 
@@ -55,6 +57,7 @@ func TestTwoProcessesShareAndTakeOver(t *testing.T) {
 		for shard := range int32(4) {
 			w.wantCounters(shard, lake.Counters{Stored: 3, Duplicates: 1})
 		}
+		w.checkDone()
 	})
 }
 
@@ -76,6 +79,7 @@ func TestZombie(t *testing.T) {
 		zombie.stopAndWait()
 		owner.stopAndWait()
 		w.wantCounters(0, lake.Counters{Stored: 4, Duplicates: 1, Control: w.counters(0).Control})
+		w.checkDone()
 	})
 }
 
@@ -96,5 +100,34 @@ func TestZombieAgainstOnlyDuplicates(t *testing.T) {
 		zombie.stopAndWait()
 		owner.stopAndWait()
 		w.wantCounters(0, lake.Counters{Stored: 2, Duplicates: 3})
+		w.checkDone()
+	})
+}
+
+// TestZombieCutEndsBelowTheOwners commits a cut that was sealed before the shard was
+// taken over, when the owner is further on with nothing but duplicates.
+func TestZombieCutEndsBelowTheOwners(t *testing.T) {
+	withHarness(t, 1, func(t *testing.T, w *harness) {
+		w.start("first", Config{}).stopAfter(func() { w.post(0, "a", "b") })
+		w.post(0, "a", "b", "a")
+		g := newTestGatherer(t) // the zombie: without fingerprints, it stores what it reads
+		defer g.dedupe.Close()
+		defer g.buffer.stop()
+		g.state, g.from = w.shardStates(lake.Events)[0], 2
+		_, err := g.gather([]*kgo.Record{eventRecord(2, "a", time.Now())}, time.Now())
+		w.must(err)
+		cut := g.seal(time.Now())
+		defer release(cut.rows)
+		files := map[lake.Table][]lake.DataFile{}
+		files[lake.Events], err = w.reader.WriteEvents(t.Context(), 0, cut.rows)
+		w.must(err)
+
+		w.start("owner", Config{}).stopAfter(func() { time.Sleep(2 * time.Minute) })
+		outcomes, err := w.openLake().Commit(t.Context(), lake.Events, cutsFor(lake.Events, []*submission{{cut: cut, files: files}}))
+		if err != nil || outcomes[0] != lake.AlreadyApplied || cut.mayProceed(lake.Events, outcomes[0]) {
+			t.Errorf("the zombie's cut: %v, %v; want that the table is past it", outcomes, err)
+		}
+		w.wantCounters(0, lake.Counters{Stored: 2, Duplicates: 3})
+		w.checkDone()
 	})
 }

@@ -1,11 +1,13 @@
 package processor
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"weir/schemas/lake"
 	"weir/schemas/topic"
 )
 
@@ -20,5 +22,21 @@ func TestGroupOffsetsAreCommitted(t *testing.T) {
 			t.Errorf("offset of group %s = %+v, %v; want 2", groupID, o, err)
 		}
 		p.stopAndWait()
+	})
+}
+
+// TestGroupOffsetsAreNotReadBack moves the group offset, as a tool of Kafka can do,
+// behind the lake and ahead of it.
+func TestGroupOffsetsAreNotReadBack(t *testing.T) {
+	withHarness(t, 1, func(_ *testing.T, w *harness) {
+		w.start("p", Config{}).stopAfter(func() { w.post(0, "a", "b") })
+		for i, at := range []int64{0, 3, 6} {
+			offsets := kadm.Offsets{}
+			offsets.AddOffset(topic.Name, 0, at, -1)
+			w.must(kadm.NewClient(w.producer).CommitAllOffsets(w.t.Context(), groupID, offsets))
+			w.post(0, fmt.Sprint(i))
+			w.start(fmt.Sprint("q", i), Config{}).stopAfter(func() { time.Sleep(2 * time.Minute) })
+			w.wantCounters(0, lake.Counters{Stored: int64(3 + i)})
+		}
 	})
 }

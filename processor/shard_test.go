@@ -66,6 +66,7 @@ func TestRestartResumesFromLake(t *testing.T) {
 		defer q.stopAndWait()
 		w.waitCommitted()
 		w.wantCounters(0, lake.Counters{Stored: 4, Duplicates: 1})
+		w.checkDone()
 	})
 }
 
@@ -80,11 +81,27 @@ func TestDuplicatesAcrossRestartAndWindow(t *testing.T) {
 			time.Sleep(57 * time.Minute)
 			w.post(0, "a") // 59 minutes later: a duplicate, known from the rows of the lake
 			time.Sleep(2 * time.Minute)
+			w.wantCounters(0, lake.Counters{Stored: 1, Duplicates: 1})
 			w.post(0, "a") // 61 minutes later: stored again
 			time.Sleep(time.Minute)
 			w.post(0, "a")
 		})
 		w.wantCounters(0, lake.Counters{Stored: 2, Duplicates: 2})
+		w.checkDone()
+	})
+}
+
+// TestWindowIsOfTheLog has records read long after they were written, all at once:
+// the time between them in the log decides, whenever they are read.
+func TestWindowIsOfTheLog(t *testing.T) {
+	withHarness(t, 1, func(_ *testing.T, w *harness) {
+		w.window = time.Hour
+		for range 3 {
+			w.post(0, "a")
+			time.Sleep(40 * time.Minute)
+		}
+		w.start("p", Config{}).stopAfter(func() { time.Sleep(time.Minute) })
+		w.wantCounters(0, lake.Counters{Stored: 2, Duplicates: 1})
 	})
 }
 

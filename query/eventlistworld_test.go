@@ -76,6 +76,7 @@ type fakeOwner struct {
 	asked   int
 	kept    arrow.Record // all of the tail, in benchmarks; else nil
 	first   func()       // once, when it is next asked, before it looks
+	after   func()       // once, when it has answered
 }
 
 func newListWorld(t testing.TB, cfg Config) *listWorld {
@@ -242,6 +243,12 @@ func (h *fakeOwner) tail(from int64) (tail.Part, error) {
 		p.Rows = []arrow.Record{rec}
 	}
 	p.Changes = h.changesFrom(from)
+	if after := h.after; after != nil {
+		h.after = nil
+		h.mu.Unlock()
+		after()
+		h.mu.Lock()
+	}
 	return p, nil
 }
 

@@ -21,6 +21,7 @@ import (
 	"weir/schemas/columns"
 	"weir/schemas/lake"
 	"weir/schemas/lake/laketest"
+	"weir/schemas/rollup"
 )
 
 func changeBatch(mem memory.Allocator, rows []lake.Change) []arrow.Record {
@@ -94,12 +95,12 @@ func (w *listWorld) commitChanges(shard int32, to int64) {
 }
 
 // changesBelow are the changes of a product below a watermark, in order.
-func (w *listWorld) changesBelow(product int64, marks view.Watermark) []lake.Change {
+func (w *listWorld) changesBelow(marks view.Watermark) []lake.Change {
 	var rows []lake.Change
 	for _, h := range w.shards {
 		h.mu.Lock()
 		for _, c := range h.changes {
-			if c.Product == product && c.Offset < marks[h.shard] {
+			if c.Product == 1 && c.Offset < marks[h.shard] {
 				rows = append(rows, c)
 			}
 		}
@@ -170,10 +171,10 @@ func TestChangesBelowTheWatermark(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer v.Close()
-			if diff := gocmp.Diff(w.changesBelow(1, v.Watermark()), changesOf(t, v, columns.Filter{Products: []int64{1}})); diff != "" {
+			if diff := gocmp.Diff(w.changesBelow(v.Watermark()), changesOf(t, v, columns.Filter{Products: []int64{1}})); diff != "" {
 				t.Errorf("%+v at %s (-want +got):\n%s", q, v.Watermark(), diff)
 			}
-			some := slices.DeleteFunc(w.changesBelow(1, v.Watermark()), func(c lake.Change) bool { return c.Client != 102 })
+			some := slices.DeleteFunc(w.changesBelow(v.Watermark()), func(c lake.Change) bool { return c.Client != 102 })
 			if len(some) == 0 {
 				some = nil // as the view gives none
 			}
@@ -305,6 +306,22 @@ func (h *hookedPointers) Location(ctx context.Context, name string) (string, err
 	return h.Pointers.Location(ctx, name)
 }
 
+// hookedViews returns a reader of views whose lake is of its own, and the hook of its
+// catalog.
+func (w *listWorld) hookedViews() (*view.Reader, *hookedPointers) {
+	w.t.Helper()
+	h := &hookedPointers{Pointers: w.lake.Pointers, loads: 10}
+	l, err := lake.Open(w.t.Context(), lake.Config{Bucket: laketest.Bucket, Memory: w.mem}, lake.NewCatalog(h, w.lake.Store), w.lake.Store)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	views, err := view.NewReader(view.Config{MaxScans: 1}, view.Deps{Lake: l, Tail: w.deps.Tail, Owners: w.owners, Log: w.deps.Log})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return views, h
+}
+
 // TestCommitBetweenTheLoads: a cut reaches both tables between the load of one
 // and that of the other, while the shard has no owner: nothing is missing below
 // the watermark.
@@ -316,15 +333,7 @@ func TestCommitBetweenTheLoads(t *testing.T) {
 	w.commitChanges(0, listFirst+1)
 	w.commit(0, listFirst+1)
 	w.releaseShard(w.shards[0])
-	h := &hookedPointers{Pointers: w.lake.Pointers, loads: 10}
-	l, err := lake.Open(t.Context(), lake.Config{Bucket: laketest.Bucket, Memory: w.mem}, lake.NewCatalog(h, w.lake.Store), w.lake.Store)
-	if err != nil {
-		t.Fatal(err)
-	}
-	views, err := view.NewReader(view.Config{MaxScans: 1}, view.Deps{Lake: l, Tail: w.deps.Tail, Owners: w.owners, Log: w.deps.Log})
-	if err != nil {
-		t.Fatal(err)
-	}
+	views, h := w.hookedViews()
 	h.loads, h.then = 0, func() {
 		w.commitChanges(0, listFirst+3)
 		w.commit(0, listFirst+3)
@@ -335,8 +344,64 @@ func TestCommitBetweenTheLoads(t *testing.T) {
 	}
 	defer v.Close()
 	got := changesOf(t, v, columns.Filter{Products: []int64{1}})
-	if diff := gocmp.Diff(w.changesBelow(1, v.Watermark()), got); diff != "" || h.loads < 2 {
+	if diff := gocmp.Diff(w.changesBelow(v.Watermark()), got); diff != "" || h.loads < 2 {
 		t.Errorf("at %s (-want +got):\n%s", v.Watermark(), diff)
+	}
+}
+
+// TestRollupsAreLoadedBeforeEvents: a cut reaches `events` and a rollup between the
+// loads of the two. The rollup must not hold what the view knows nothing of.
+func TestRollupsAreLoadedBeforeEvents(t *testing.T) {
+	w := newListWorld(t, Config{})
+	for range 3 {
+		w.append(0, schemas.Event{Product: 1, Client: 5, Time: listNow, Name: "open"})
+	}
+	w.commit(0, listFirst+1)
+	w.rollUp(lake.EventDays, 0, listFirst+1)
+	w.releaseShard(w.shards[0])
+	views, h := w.hookedViews()
+	h.loads, h.then = 0, func() {
+		w.commit(0, listFirst+3)
+		w.rollUp(lake.EventDays, 0, listFirst+3)
+	}
+	v, err := views.PlanRollups(t.Context(), 1, nil, rollup.WantAll, lake.EventDays)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	sum := int64(0)
+	for b, err := range v.EventBatches(t.Context(), columns.Filter{Products: []int64{1}}, rollup.WantAll) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range b.Count {
+			sum += n
+		}
+	}
+	if want := v.Watermark()[0] - listFirst; sum != want || h.loads < 2 {
+		t.Errorf("%d events at %s, want %d", sum, v.Watermark(), want)
+	}
+}
+
+// TestOwnerIsAskedOnceForRowsAndChanges: an owner moves on after it was asked. Rows
+// and changes are still as of one position.
+func TestOwnerIsAskedOnceForRowsAndChanges(t *testing.T) {
+	w := newListWorld(t, Config{})
+	change := schemas.Change{Product: 1, Client: 5, Time: listNow, Kind: schemas.PropertyChange, Operation: schemas.OpSet, Values: []byte(`{"a":1}`)}
+	w.appendChange(0, change)
+	w.append(0, schemas.Event{Product: 1, Client: 5, Time: listNow, Name: "open"})
+	w.shards[0].after = func() { w.appendChange(0, change) }
+	v, err := w.views.Plan(t.Context(), view.Request{Changes: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	got := changesOf(t, v, columns.Filter{Products: []int64{1}})
+	if diff := gocmp.Diff(w.changesBelow(v.Watermark()), got); diff != "" || len(got) != 1 {
+		t.Errorf("%d changes at %s (-want +got):\n%s", len(got), v.Watermark(), diff)
+	}
+	if w.shards[0].asked != 1 {
+		t.Errorf("the owner was asked %d times, want once", w.shards[0].asked)
 	}
 }
 

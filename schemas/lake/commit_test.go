@@ -1,6 +1,7 @@
 package lake_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -277,6 +278,67 @@ func TestCommitMeetsAnotherWriter(t *testing.T) {
 	mustCommit(t, b, []lake.Cut{cut(t, b, 0, 10, 20)}, lake.Committed)
 	if got := load(t, b, lake.Events).ShardStates(); got[0].Next != 20 || got[1].Next != 10 {
 		t.Errorf("shard states = %v, want shard 0 at 20 and shard 1 at 10", got)
+	}
+}
+
+// loadHook is a catalog that calls before, once, ahead of the n-th look at where a
+// table is.
+type loadHook struct {
+	*laketest.Pointers
+	n      int
+	before func()
+}
+
+func (h *loadHook) Location(ctx context.Context, name string) (string, error) {
+	if h.n--; h.n == 0 {
+		h.before()
+	}
+	return h.Pointers.Location(ctx, name)
+}
+
+// Another owner of the same shard commits at any moment of our commit. Ours is then
+// refused, whichever load it was checked on.
+func TestCommitMeetsAnotherOwner(t *testing.T) {
+	story := func(t *testing.T, w *laketest.Backend, hook *loadHook, meet func(before func())) {
+		t.Helper()
+		theirs := open(t, w)
+		ours, err := lake.Open(t.Context(), lake.Config{Bucket: laketest.Bucket, Backoff: time.Nanosecond}, lake.NewCatalog(hook, w.Store), w.Store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustCommit(t, theirs, []lake.Cut{cut(t, theirs, 0, 0, 10)}, lake.Committed)
+		load(t, ours, lake.Events)
+		met := false
+		meet(func() {
+			met = true
+			mustCommit(t, theirs, []lake.Cut{cut(t, theirs, 0, 10, 15)}, lake.Committed)
+		})
+		mustCommit(t, ours, []lake.Cut{cut(t, ours, 0, 10, 20)}, lake.Conflict)
+		want := []string{"shard 0, 5 rows from 10", "shard 0, 10 rows from 0"}
+		if diff := cmp.Diff(want, files(t, load(t, ours, lake.Events))); diff != "" || !met {
+			t.Errorf("met %t; files (-want +got):\n%s", met, diff)
+		}
+	}
+	for n := range 2 {
+		t.Run(fmt.Sprintf("before load %d", n+1), func(t *testing.T) {
+			w := laketest.New()
+			hook := &loadHook{Pointers: w.Pointers}
+			story(t, w, hook, func(before func()) { hook.n, hook.before = n+1, before })
+		})
+	}
+	for _, step := range laketest.Steps()[1:] {
+		t.Run("before "+string(step), func(t *testing.T) {
+			w := laketest.New()
+			story(t, w, &loadHook{Pointers: w.Pointers}, func(before func()) {
+				w.Faults.Set(func(s laketest.Step) laketest.Kind {
+					if s == step {
+						w.Faults.Set(nil)
+						before()
+					}
+					return laketest.None
+				})
+			})
+		})
 	}
 }
 
