@@ -15,7 +15,7 @@ ACTIONLINT := v1.7.12
 DEADCODE   := v0.52.0
 export CGO_ENABLED ?= 0
 
-.PHONY: help run demo build test race fuzz bench bench-reports e2e upgrade oracle lint actionlint check ci nightly slow words comments deadcode attack
+.PHONY: help run demo build test race fuzz bench bench-reports e2e upgrade oracle lint actionlint check ci nightly slow words comments deadcode attack mistakes
 
 help: ## Say what each target does.
 	@awk -F':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ fuzz: ## Run each fuzzer for FUZZTIME; FUZZPART=2/3 runs a third of them.
 
 attack: build ## Attack a server of its own and print what a neighbour notices. (ARGS="--only REGEXP --seconds N")
 	@$(GO) run ./scripts/attack $(ARGS)
+
+mistakes: ## Plant known mistakes into the product: for each, its test must fail. (ARGS="--only REGEXP --part 2/5")
+	@$(GO) run ./scripts/mistakes $(ARGS)
 
 lint: $(TOOLS)/golangci-lint-$(GOLANGCI) actionlint ## Check format and lint. Builds its tools once, into .tools.
 	$< fmt --diff

@@ -18,6 +18,7 @@ attempt "stories: simulation of the protocol, 10,000 seeds" 600 go test -count=1
 attempt "stories: processors, by seeds, 5 minutes" 420 go test -run '^$' -fuzz '^FuzzRun$' -fuzztime 5m ./processor
 attempt "stories: kills, 10 of each" 600 go test -count=1 -timeout 2h -run '^(TestKilledServerLosesAndRepeatsNothing|TestStoppedServerLosesAndRepeatsNothing)$' ./deploy/weir -kills 10 -kill-seed "$NIGHTSEED"
 attempt "fuzz, 20 s each" 900 make fuzz FUZZTIME=20s
+attempt "mistakes" 420 make mistakes
 attempt "bench" 600 make bench
 attempt "attacks, 10 s each" 900 make attack ARGS="--seconds 10"
 attempt "attacks, all at once for 2 minutes" 300 make attack ARGS="--together --seconds 120 --rate 20000"
