@@ -94,7 +94,7 @@ func (w *listWorld) commitChanges(shard int32, to int64) {
 	}
 }
 
-// changesBelow are the changes of a product below a watermark, in order.
+// changesBelow are the changes of product 1 below a watermark, in order.
 func (w *listWorld) changesBelow(marks view.Watermark) []lake.Change {
 	var rows []lake.Change
 	for _, h := range w.shards {
