@@ -25,7 +25,8 @@ type ownership struct {
 }
 
 // manageLeases claims a fair share of the shards, renews the leases and releases
-// what is more than the share, until ctx ends; then it releases all shards.
+// what is more than the share, until ctx ends or processors of a newer version write
+// what this one does not understand; then it releases all shards.
 //
 // Leases share out the work and keep it from being done twice. They do not make
 // commits safe: a process that was paused may commit after its lease has run
@@ -40,6 +41,10 @@ func (s *Service) manageLeases(ctx context.Context) error {
 			s.log.WarnContext(ctx, "lease renewal failed, will retry", "err", err)
 		}
 		s.setLeaseErr(err)
+		if errors.Is(err, registry.ErrNewer) {
+			s.releaseAll(context.WithoutCancel(ctx), tick.C)
+			return err // what newer processors write from now on must not be merged by this one
+		}
 		select {
 		case <-tick.C:
 		case <-s.workerReturned:

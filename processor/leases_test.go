@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"weir/schemas/lake"
+	"weir/schemas/registry"
 )
 
 func TestFairSharesSumToShards(t *testing.T) {
@@ -129,5 +131,24 @@ func TestZombieCutEndsBelowTheOwners(t *testing.T) {
 		}
 		w.wantCounters(0, lake.Counters{Stored: 2, Duplicates: 3})
 		w.checkDone()
+	})
+}
+
+// TestProcessorStopsWhenAFormatIsNewer has a running processor whose cluster begins to
+// write what it does not understand. It commits what it has gathered, and ends.
+func TestProcessorStopsWhenAFormatIsNewer(t *testing.T) {
+	withHarness(t, 1, func(t *testing.T, w *harness) {
+		p := w.start("older", Config{CutAge: time.Hour})
+		time.Sleep(time.Second)
+		w.post(0, "a", "b")
+		time.Sleep(time.Second)
+		_, err := w.registry.DB().ExecContext(t.Context(), `INSERT INTO schema_version (version, applied) VALUES (2000000, 0)`)
+		w.must(err)
+		time.Sleep(time.Minute)
+		p.stop()
+		if err := <-p.done; !errors.Is(err, registry.ErrNewer) {
+			t.Errorf("run: %v, want %v", err, registry.ErrNewer)
+		}
+		w.wantCounters(0, lake.Counters{Stored: 2})
 	})
 }

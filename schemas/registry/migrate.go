@@ -72,6 +72,9 @@ func (r *Registry) migrate(ctx context.Context, list []migration) error {
 		if known := int64(len(list)); have > known {
 			return fmt.Errorf("%w: its schema is version %d, this one knows up to %d", ErrNewer, have, known)
 		}
+		if err := checkFormats(ctx, tx, r.formats); err != nil {
+			return err
+		}
 		for _, m := range list[have:] {
 			if err := m.apply(ctx, tx); err != nil {
 				return fmt.Errorf("migrate to version %d: %w", m.version, err)
@@ -103,7 +106,7 @@ func schemaVersion(ctx context.Context, tx *sql.Tx) (int64, error) {
 		return 0, fmt.Errorf("create schema_version: %w", err)
 	}
 	var have int64
-	if err := tx.QueryRowContext(ctx, `SELECT COALESCE(MAX(version), 0) FROM schema_version`).Scan(&have); err != nil {
+	if err := tx.QueryRowContext(ctx, `SELECT COALESCE(MAX(version), 0) FROM schema_version WHERE version < $1`, int64(firstFormat)).Scan(&have); err != nil {
 		return 0, fmt.Errorf("read schema version: %w", err)
 	}
 	return have, nil

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -10,23 +11,38 @@ import (
 // processorRetention is the time after which an expired processor is deleted.
 const processorRetention = time.Hour
 
-// Heartbeat registers a processor for ttl. It also deletes processors that expired
-// long ago, as every run of a process registers under a new id.
+// Heartbeat registers a processor of this version for ttl, with the formats that it
+// understands. It returns ErrNewer once a format has been adopted that it does not know.
+// It also deletes processors that expired long ago, as every run of a process registers
+// under a new id.
 func (r *Registry) Heartbeat(ctx context.Context, processor string, ttl time.Duration) error {
 	now, err := r.clock(ctx, r.db)
 	if err != nil {
 		return fmt.Errorf("heartbeat of %s: %w", processor, err)
 	}
-	_, err = r.db.ExecContext(ctx, `INSERT INTO processors (id, expires) VALUES ($1, $2)
-		ON CONFLICT (id) DO UPDATE SET expires = excluded.expires`, processor, toMicros(now.Add(ttl)))
+	err = r.inTransaction(ctx, func(tx *sql.Tx) error {
+		if err := checkFormats(ctx, tx, r.formats); err != nil {
+			return err
+		}
+		if err := putProcessor(ctx, tx, processor, toMicros(now.Add(ttl)), r.formats); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `DELETE FROM processors WHERE expires < $1`, toMicros(now.Add(-processorRetention)))
+		return errors.Join(err, forgetFormats(ctx, tx))
+	})
 	if err != nil {
 		return fmt.Errorf("heartbeat of %s: %w", processor, err)
 	}
-	_, err = r.db.ExecContext(ctx, `DELETE FROM processors WHERE expires < $1`, toMicros(now.Add(-processorRetention)))
-	if err != nil {
-		return fmt.Errorf("delete expired processors: %w", err)
-	}
 	return nil
+}
+
+func putProcessor(ctx context.Context, tx *sql.Tx, processor string, expires int64, understood []string) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO processors (id, expires) VALUES ($1, $2)
+		ON CONFLICT (id) DO UPDATE SET expires = excluded.expires`, processor, expires)
+	if err != nil {
+		return err
+	}
+	return stateFormats(ctx, tx, processor, expires, understood)
 }
 
 // DeregisterProcessor removes a processor that shuts down, so that others need not

@@ -53,6 +53,7 @@ type Registry struct {
 	sessions  cache[Principal]      // by hash of the session id
 	names     *namesLane
 	passwords chan struct{} // a slot for each argon2id computation
+	formats   []string      // that this version understands: see formats
 }
 
 // querier runs statements: the database or a transaction.
@@ -78,13 +79,14 @@ func Open(ctx context.Context, url string, log *slog.Logger) (*Registry, error) 
 }
 
 // Connect connects to the database and migrates the schema to this version. It
-// returns ErrNewer if a newer version has migrated it.
+// returns ErrNewer if a newer version has migrated it, or writes what this one does not
+// understand.
 func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Registry, error) {
 	r, err := open(cfg.URL, &deadlines{within: cmp.Or(cfg.CallTimeout, defaultCallTimeout)})
 	if err != nil {
 		return nil, err
 	}
-	r.log, r.passwords = log, make(chan struct{}, PasswordHashes())
+	r.log, r.passwords, r.formats = log, make(chan struct{}, PasswordHashes()), formats()
 	r.names.most = cfg.MaxNames
 	if err := r.start(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open registry: %w", err), r.Close())
