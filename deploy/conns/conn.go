@@ -299,7 +299,8 @@ func (c *Conn) linger(most time.Duration) {
 		}
 		after := time.Now()
 		pause.spend(after.Sub(now), n)
-		now = after
+		time.Sleep(c.l.set.lingering.ReserveN(after, n).Delay()) // the process makes the peer wait, so that no time of its own is spent
+		now = time.Now()
 	}
 }
 
@@ -316,4 +317,5 @@ const (
 	lingerTime   = 10 * time.Second
 	lingerPause  = time.Second // the grace
 	lingerBuffer = 32 << 10
+	lingerRate   = 64 << 20 // bytes per second, of all connections: who sends what nobody wants must not take a processor
 )

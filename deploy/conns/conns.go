@@ -22,6 +22,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"weir/schemas/clientaddr"
 )
 
@@ -55,6 +57,8 @@ type Set struct {
 	cfg     Config
 	log     *slog.Logger
 	metrics *metrics
+
+	lingering *rate.Limiter // of Conn.linger
 
 	mu        sync.Mutex // guards all below, and the counts of the listeners
 	open      int

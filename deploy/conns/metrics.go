@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 )
 
 // Reasons for which a connection is cut off, a label of metrics.
@@ -51,7 +52,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) *Set {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Set{
-		cfg: cfg.withDefaults(), log: log, metrics: newMetrics(reg),
+		cfg: cfg.withDefaults(), log: log, metrics: newMetrics(reg), lingering: rate.NewLimiter(lingerRate, lingerBuffer),
 		addresses: map[netip.Addr]int{}, requests: map[netip.Addr]int{}, own: map[uint16]struct{}{},
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -136,10 +137,9 @@ func (a attack) startOne(ctx context.Context, worldFile string, o options) (cost
 	if err != nil {
 		return cost{}, err
 	}
-	if err := cmd.Start(); err != nil {
+	if err := startIdle(cmd); err != nil {
 		return cost{}, err
 	}
-	_ = syscall.Setpriority(syscall.PRIO_PROCESS, cmd.Process.Pid, 10) // fails only where it is not needed
 	var c cost
 	decodeErr := json.NewDecoder(out).Decode(&c)
 	if err := cmd.Wait(); err != nil {
@@ -147,6 +147,19 @@ func (a attack) startOne(ctx context.Context, worldFile string, o options) (cost
 	}
 	c.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	return c, decodeErr
+}
+
+// startIdle starts a command with the lowest priority. A process takes it from the
+// thread that starts it, and so do all its threads: to lower it afterwards would miss
+// those that it has by then. The thread ends, since it cannot have its own back.
+func startIdle(cmd *exec.Cmd) error {
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, 19) // fails nowhere; the attack would only disturb more
+		started <- cmd.Start()
+	}()
+	return <-started
 }
 
 // workers runs n workers until all have returned.
