@@ -64,7 +64,7 @@ func (c Config) withDefaults() Config {
 	c.MaxSourceBytes = cmp.Or(c.MaxSourceBytes, c.MaxHeldBytes/8)
 	c.MaxAccountBytes = cmp.Or(c.MaxAccountBytes, c.MaxHeldBytes/4)
 	c.MaxUnackedBytes = cmp.Or(c.MaxUnackedBytes, 8<<20)
-	c.Decoders = cmp.Or(c.Decoders, 2*runtime.GOMAXPROCS(0))
+	c.Decoders = cmp.Or(c.Decoders, runtime.GOMAXPROCS(0))
 	c.MaxRegistrations = cmp.Or(c.MaxRegistrations, 4)
 	c.QueueWait = cmp.Or(c.QueueWait, 5*time.Second)
 	c.ReadTimeout = cmp.Or(c.ReadTimeout, 30*time.Second)

@@ -158,7 +158,7 @@ type ingestConfig struct {
 	MaxSourceBytes  bytesize      `key:"max_source_bytes" default:"0" help:"part of max_held_bytes that one data source may hold once half of it is held, then 429; 0 means an eighth"`
 	MaxAccountBytes bytesize      `key:"max_account_bytes" default:"0" help:"part of max_held_bytes that all data sources of one account may hold once half of it is held, then 429; 0 means a quarter"`
 	MaxUnackedBytes bytesize      `key:"max_unacked_bytes" default:"8MiB" help:"records that wait for Kafka at once; the requests of accounts take turns"`
-	Decoders        int           `key:"decoders" default:"0" help:"bodies that are decoded at once, a quarter of them larger than 256 KiB; the requests of accounts take turns. 0 means two for each CPU"`
+	Decoders        int           `key:"decoders" default:"0" help:"bodies that are decoded at once, a quarter of them larger than 256 KiB; the requests of accounts take turns. 0 means one for each CPU"`
 	QueueWait       time.Duration `key:"queue_wait" default:"5s" help:"time that a request waits for its turn, then 429 where the same account has more that wait, else 503"`
 	Registrations   int           `key:"max_registrations" default:"4" help:"requests to register names of clients that are with the database at once; others wait up to queue_wait, then 503. One account has a quarter while others wait"`
 	MaxNames        int64         `key:"max_names" default:"10000000" help:"names of clients (user_id, ref_id, …) that one product may have, then 429; 0 is no limit"`

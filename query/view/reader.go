@@ -82,8 +82,12 @@ type Reader struct {
 // NewReader returns a Reader. It reads nothing yet.
 func NewReader(cfg Config, deps Deps) (*Reader, error) {
 	// More scans of one account than there are processors would not be faster, and
-	// leave a question of another one a smaller share of them.
-	scans := places.New(places.Config{Places: cfg.MaxScans, Alone: runtime.GOMAXPROCS(0), Open: cfg.MaxAnswers, Wait: cfg.ScanWait})
+	// each keeps several of them busy. Half of them is what another account that is
+	// here finds free.
+	processors := runtime.GOMAXPROCS(0)
+	scans := places.New(places.Config{
+		Places: cfg.MaxScans, Alone: processors, Shared: max(1, processors/2), Open: cfg.MaxAnswers, Wait: cfg.ScanWait,
+	})
 	m, err := newMetrics(deps.Metrics, scans.Usage)
 	if err != nil {
 		return nil, err

@@ -7,8 +7,9 @@
 //     are begun and not ended: those that are taken, and those that are lent.
 //   - An account takes more than a quarter of either only while nobody of another
 //     account waits and another quarter stays free, and of the places never more
-//     than Config.Alone. So an account that comes later finds a place at once, and
-//     what runs already leaves it a share of the processors.
+//     than Config.Alone, or Config.Shared where another account was here lately. So
+//     an account that comes later finds a place at once, and what runs already leaves
+//     it a share of the processors.
 //   - Of those that wait, the account with the fewest places comes first, and the
 //     one that has waited longest among equals. Within an account it is first
 //     come, first served; who takes back a place that was lent comes before those
@@ -35,12 +36,14 @@ var ErrBusy = errors.New("no place came free in time")
 const (
 	share     = 4                     // an account takes 1/share of the places while others wait
 	lendAfter = 20 * time.Millisecond // of waiting; a client that reads as fast as we write keeps its place
+	lately    = 10 * time.Second      // who began within it may come again at any time
 )
 
 // Config says how many places there are. Places and Wait are required.
 type Config struct {
 	Places  int           // taken at once
-	Alone   int           // taken by one account while others want none, if more than a quarter; 0 means three quarters
+	Alone   int           // taken by one account; 0 means Places
+	Shared  int           // taken by one account when another one began within the last 10 s; 0 means Alone
 	Open    int           // taken or lent at once; 0 means Places
 	Wait    time.Duration // how long Acquire waits
 	Waiting int           // of one account; 0 means 16 for each place
@@ -55,7 +58,14 @@ type Places struct {
 	open     int // taken or lent
 	waiting  int // of all accounts
 	arrivals int64
+	visits   [2]visit            // the latest of each of the two accounts that came last
 	accounts map[string]*account // that have or want a place
+}
+
+// visit says when an account wanted to begin.
+type visit struct {
+	account string
+	at      time.Time
 }
 
 // account is what one account has and wants.
@@ -79,6 +89,7 @@ type Usage struct{ Taken, Open, Waiting int }
 // New returns places that are all free.
 func New(cfg Config) *Places {
 	cfg.Alone = cmp.Or(cfg.Alone, cfg.Places)
+	cfg.Shared = cmp.Or(cfg.Shared, cfg.Alone)
 	cfg.Open = max(cfg.Open, cfg.Places)
 	cfg.Waiting = cmp.Or(cfg.Waiting, 16*cfg.Places)
 	return &Places{cfg: cfg, accounts: map[string]*account{}}
@@ -95,6 +106,7 @@ func (p *Places) Usage() Usage {
 func (p *Places) Acquire(ctx context.Context, name string) (*Place, error) {
 	pl := &Place{places: p, account: name, gone: ctx.Done()}
 	p.mu.Lock()
+	p.visit(name)
 	a := p.of(name)
 	if len(a.fresh) >= p.cfg.Waiting {
 		p.forget(a)
@@ -195,7 +207,28 @@ func (p *Places) mayTake(a *account) bool {
 }
 
 func (p *Places) mayTakeMore(a *account, others bool) bool {
-	return within(a.taken, p.taken, p.cfg.Places, others || a.taken >= p.cfg.Alone)
+	most := p.cfg.Alone
+	if p.shared(a) {
+		most = p.cfg.Shared
+	}
+	return a.taken < most && within(a.taken, p.taken, p.cfg.Places, others)
+}
+
+// visit notes that an account wants to begin.
+func (p *Places) visit(name string) {
+	if p.visits[0].account != name {
+		p.visits[1] = p.visits[0]
+	}
+	p.visits[0] = visit{account: name, at: time.Now()}
+}
+
+// shared reports whether another account than a was here lately.
+func (p *Places) shared(a *account) bool {
+	other := p.visits[0]
+	if other.account == a.name {
+		other = p.visits[1]
+	}
+	return !other.at.IsZero() && time.Since(other.at) < lately
 }
 
 // within reports whether an account that has some of all places, of which taken

@@ -73,11 +73,10 @@ func TestNoAccountKeepsAnotherWaiting(t *testing.T) {
 	})
 }
 
-// TestAloneIsBounded: one account alone takes Config.Alone places, and a quarter where
-// that is more.
+// TestAloneIsBounded: one account alone takes Config.Alone places.
 func TestAloneIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for alone, want := range map[int]int{0: 12, 2: 4, 6: 6, 100: 12} {
+		for alone, want := range map[int]int{0: 12, 2: 2, 6: 6, 100: 12} {
 			p := New(Config{Places: 16, Alone: alone, Wait: time.Millisecond})
 			for range 16 {
 				go p.Acquire(t.Context(), "greedy") // those that wait fail
@@ -287,4 +286,34 @@ func (w *world) check(before map[string][2]int, timePassed bool) {
 			w.t.Fatalf("%s has %d after %d, while others wait: %v, %v", name, has[0], before[name][0], before, after)
 		}
 	}
+}
+
+// TestSharedIsBounded: while another account was here within 10 s, an account takes
+// Config.Shared places, though nobody waits; also where others of its own came since.
+func TestSharedIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := New(Config{Places: 16, Alone: 6, Shared: 2, Wait: time.Millisecond})
+		takes := func(want int) {
+			t.Helper()
+			var mine []*Place
+			for range 8 {
+				if pl, err := p.Acquire(t.Context(), "mine"); err == nil {
+					mine = append(mine, pl)
+				}
+			}
+			if len(mine) != want {
+				t.Errorf("the account takes %d places, want %d", len(mine), want)
+			}
+			for _, pl := range mine {
+				pl.Release()
+			}
+		}
+		takes(6)
+		take(t, p, "neighbour").Release()
+		takes(2)
+		time.Sleep(9 * time.Second)
+		takes(2)
+		time.Sleep(time.Second)
+		takes(6)
+	})
 }
