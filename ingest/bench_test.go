@@ -76,7 +76,7 @@ func benchmarkRecords(b *testing.B, d *decoder, body []byte) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := recs.load(events, topic.DefaultShards); err != nil {
+		if err := recs.load(events, topic.DefaultShards, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

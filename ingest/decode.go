@@ -172,6 +172,7 @@ func (d *decoder) readData() error {
 		if err := d.memory.chargeGrowth(d); err != nil {
 			return err
 		}
+		letOthersRun(d.body)
 	}
 	_, err := d.json.ReadToken()
 	return err

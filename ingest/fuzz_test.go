@@ -60,7 +60,7 @@ func FuzzBody(f *testing.F) {
 		if len(plain.Data) != len(events) {
 			t.Fatalf("%d events, the body has %d", len(events), len(plain.Data))
 		}
-		if err := recs.load(events, topic.DefaultShards); err != nil {
+		if err := recs.load(events, topic.DefaultShards, nil); err != nil {
 			return // longer than the limit of a record
 		}
 		for i, want := range events {

@@ -331,7 +331,7 @@ func TestChargeIsReal(t *testing.T) {
 			b := e.newBatch(in)
 			events, err := in.decodeEvents()
 			if err == nil {
-				err = errors.Join(b.reserve(events), b.load(events, 4))
+				err = errors.Join(b.reserve(events), b.load(events, 4, nil))
 			}
 			if refused := strings.HasPrefix(name, "refused"); (err != nil) != refused {
 				t.Fatalf("%s: %v", name, err)

@@ -27,7 +27,7 @@ func (s *Service) publish(ctx context.Context, in *request, events []schemas.Eve
 	b := s.newBatch(in)
 	err := b.reserve(events)
 	if err == nil {
-		err = b.load(events, s.deps.Layout.Shards)
+		err = b.load(events, s.deps.Layout.Shards, in.body.bytes)
 	}
 	if err == nil {
 		err = b.acquireRecords(ctx, s)
@@ -202,7 +202,7 @@ func (b *batch) reset() {
 
 // load encodes each event into a record. The error names events that are
 // longer than a record may be.
-func (b *batch) load(events []schemas.Event, shards int) error {
+func (b *batch) load(events []schemas.Event, shards int, body []byte) error {
 	b.reset()
 	var bad []schemas.ItemError
 	for i := range events {
@@ -211,6 +211,7 @@ func (b *batch) load(events []schemas.Event, shards int) error {
 		if size > schemas.MaxEventBytes && len(bad) < maxItemErrors {
 			bad = append(bad, schemas.ItemError{Index: i, Reason: fmt.Sprintf("is longer than %d bytes", schemas.MaxEventBytes)})
 		}
+		letOthersRun(body)
 	}
 	if bad != nil {
 		return &schemas.RequestError{

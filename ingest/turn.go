@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"runtime"
 	"time"
 )
 
@@ -9,6 +10,15 @@ import (
 // large ones, too. There are few such turns, so that the small requests of others
 // always find a decoder and a CPU that is free.
 const largeBody = 256 << 10
+
+// letOthersRun is called after each event of a body. The events of a large one take
+// a processor for longer than the scheduler gives it to one goroutine at a time, and
+// those of others, which need it for microseconds, would wait for each such turn.
+func letOthersRun(body []byte) {
+	if len(body) > largeBody {
+		runtime.Gosched()
+	}
+}
 
 // decoderFactor is how many bytes a decoder may hold by itself for each byte of
 // a body, at worst: names of an object are remembered to find one that is given
