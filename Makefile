@@ -15,7 +15,7 @@ ACTIONLINT := v1.7.12
 DEADCODE   := v0.52.0
 export CGO_ENABLED ?= 0
 
-.PHONY: help run demo build test race fuzz bench bench-reports e2e upgrade oracle lint actionlint check ci nightly slow words comments deadcode attack mistakes
+.PHONY: help run demo build test race fuzz bench bench-reports e2e upgrade oracle lint actionlint check ci nightly slow words comments deadcode attack mistakes mutate
 
 help: ## Say what each target does.
 	@awk -F':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ attack: build ## Attack a server of its own and print what a neighbour notices. 
 
 mistakes: ## Plant known mistakes into the product: for each, its test must fail. (ARGS="--only REGEXP --part 2/5")
 	@$(GO) run ./scripts/mistakes $(ARGS)
+
+mutate: ## Change the product in small ways and count what tests notice, up to 90 minutes. (ARGS="--count 400 --seed N --only PACKAGE --minutes 90")
+	@$(GO) run ./scripts/mutate $(ARGS)
 
 lint: $(TOOLS)/golangci-lint-$(GOLANGCI) actionlint ## Check format and lint. Builds its tools once, into .tools.
 	$< fmt --diff
