@@ -144,11 +144,12 @@ type clusterConfig struct {
 	Secret string `key:"secret" help:"random text with which query processes authenticate to processors; at least 16 characters"`
 }
 
-// lakeConfig sets how new data files are written. Existing files are not
-// rewritten and stay readable.
+// lakeConfig sets how new data files are written, and what is kept of those that
+// are read. Existing files are not rewritten and stay readable.
 type lakeConfig struct {
-	Prefix      string `key:"prefix" help:"folder inside the bucket"`
-	Compression string `key:"compression" default:"zstd" only:"zstd,snappy,none" help:"compression of Parquet pages"`
+	Prefix      string   `key:"prefix" help:"folder inside the bucket"`
+	Compression string   `key:"compression" default:"zstd" only:"zstd,snappy,none" help:"compression of Parquet pages"`
+	FooterBytes bytesize `key:"footer_bytes" default:"64MiB" help:"memory for parsed footers of data files, those used last; others are read again"`
 }
 
 // ingestConfig is ingest.Config, as settings.

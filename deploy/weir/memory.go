@@ -25,7 +25,7 @@ func (c *Config) memoryLimit(r roles) int64 {
 		limit += int64(c.Processor.GatherBytes + c.Processor.DedupeBytes)
 	}
 	if r.query {
-		limit += 4 * int64(c.Query.ReportBytes)
+		limit += 4*int64(c.Query.ReportBytes) + int64(c.Lake.FooterBytes)
 	}
 	return limit
 }

@@ -16,7 +16,7 @@ func TestMemoryLimit(t *testing.T) {
 		{"all", roles{ingest: true, processor: true, query: true}, 448},
 		{"ingest", roles{ingest: true}, 192 + 256},
 		{"processor", roles{processor: true}, 192 + 144 + 64},
-		{"query", roles{query: true}, 192 + 4*48},
+		{"query", roles{query: true}, 192 + 4*48 + 64},
 	} {
 		if got := cfg.memoryLimit(c.r) >> 20; got != c.want {
 			t.Errorf("%s: %d MiB, want %d", c.name, got, c.want)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,6 +45,7 @@ func openStorage(ctx context.Context, cfg Config, reg *registry.Registry, dial d
 	}
 	l, err := lake.Open(ctx, lake.Config{
 		Bucket: cfg.S3.LakeBucket, Prefix: cfg.Lake.Prefix, Compression: cfg.Lake.Compression,
+		FooterBytes: cmp.Or(int64(cfg.Lake.FooterBytes), -1), // 0 keeps none
 	}, cat, tables)
 	if err != nil {
 		return storage{}, fmt.Errorf("open the lake: %w", err)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"weir/schemas/lake"
 	"weir/schemas/places"
 )
 
@@ -18,10 +19,11 @@ type metrics struct {
 	open     prometheus.GaugeFunc
 	waiting  prometheus.GaugeFunc
 	rejected prometheus.Counter
+	footers  []prometheus.Collector
 }
 
 // newMetrics registers the figures with reg, unless that is nil.
-func newMetrics(reg prometheus.Registerer, scans func() places.Usage) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer, scans func() places.Usage, footers func() lake.FooterUse) (*metrics, error) {
 	m := &metrics{
 		scanned: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_query_scanned_rows_total", Help: "Rows that scans yielded to queries, by source: lake or tail.",
@@ -46,16 +48,32 @@ func newMetrics(reg prometheus.Registerer, scans func() places.Usage) (*metrics,
 		rejected: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_query_turned_away_total", Help: "Queries answered 503 because too many were scanning.",
 		}),
+		footers: newFooterMetrics(footers),
 	}
 	if reg == nil {
 		return m, nil
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.scanned, m.fetched, m.replans, m.scanning, m.open, m.waiting, m.rejected} {
+	for _, c := range append(m.footers, m.scanned, m.fetched, m.replans, m.scanning, m.open, m.waiting, m.rejected) {
 		errs = append(errs, reg.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("register view metrics: %w", err)
 	}
 	return m, nil
+}
+
+// newFooterMetrics returns the figures of the footers of data files.
+func newFooterMetrics(use func() lake.FooterUse) []prometheus.Collector {
+	return []prometheus.Collector{
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "weir_query_footers_read_total", Help: "Footers of data files that scans fetched and parsed.",
+		}, func() float64 { return float64(use().Read) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "weir_query_footers_kept_total", Help: "Footers of data files that scans found in memory.",
+		}, func() float64 { return float64(use().Kept) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "weir_query_footer_bytes", Help: "Memory that parsed footers of data files take, at most lake.footer_bytes.",
+		}, func() float64 { return float64(use().Bytes) }),
+	}
 }

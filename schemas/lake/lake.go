@@ -54,6 +54,7 @@ type Config struct {
 	Attempts    int              // how often a commit is tried in all; 0 means 20
 	Memory      memory.Allocator // allocates the batches of scans; nil means Go's heap, and a buffer pool for rollups
 	CacheBytes  int64            // of small data files kept in memory; 0 means 32 MiB, negative keeps none
+	FooterBytes int64            // of parsed footers of data files kept in memory, about; 0 means 64 MiB, negative keeps none
 	Backoff     time.Duration    // longest wait after the first conflict, doubling up to 64 times it; 0 means 5ms
 }
 
@@ -63,6 +64,7 @@ func (c Config) withDefaults() Config {
 	c.MaxCutAge = cmp.Or(c.MaxCutAge, 24*time.Hour)
 	c.Attempts = cmp.Or(c.Attempts, 20)
 	c.CacheBytes = cmp.Or(c.CacheBytes, 32<<20)
+	c.FooterBytes = cmp.Or(c.FooterBytes, 64<<20)
 	c.Backoff = cmp.Or(c.Backoff, 5*time.Millisecond)
 	return c
 }
@@ -72,11 +74,11 @@ func (c Config) withDefaults() Config {
 // second one would commit beside the first, and the two would spend their time
 // on each other's conflicts.
 type Lake struct {
-	cfg         Config
-	cat         Catalog
-	store       ObjectStore
-	cachedStore ObjectStore // store for scans, which keeps small data files in memory
-	tables      map[Table]*tableState
+	cfg    Config
+	cat    Catalog
+	store  ObjectStore
+	files  *dataFiles // for scans
+	tables map[Table]*tableState
 
 	memory, rollupMemory memory.Allocator // allocate the batches of scans
 }
@@ -109,7 +111,7 @@ func Open(ctx context.Context, cfg Config, cat Catalog, store ObjectStore) (*Lak
 // openTables is Open for the tables of rows; tests open those of another version.
 func openTables(ctx context.Context, cfg Config, cat Catalog, store ObjectStore, rows []tableRow) (*Lake, error) {
 	l := &Lake{cfg: cfg.withDefaults(), cat: cat, store: store, tables: map[Table]*tableState{}}
-	l.cachedStore = newObjectCache(store, l.cfg.CacheBytes)
+	l.files = &dataFiles{store: newObjectCache(store, l.cfg.CacheBytes), footers: newLRUCache[*parquet.File](l.cfg.FooterBytes)}
 	if l.memory, l.rollupMemory = cfg.Memory, cfg.Memory; cfg.Memory == nil {
 		l.memory, l.rollupMemory = memory.DefaultAllocator, &bufferPool{Allocator: memory.DefaultAllocator}
 	}

@@ -61,7 +61,7 @@ func (l *Lake) fileBatches(ctx context.Context, t Table, file DataFile, n int) i
 			yield(nil, err)
 			return
 		}
-		s.bytes = max(64<<10, mergeBytes/int64(n))
+		s.open, s.bytes = l.files.openOnce, max(64<<10, mergeBytes/int64(n))
 		s.run(ctx, []DataFile{file}, func(batch arrow.Record, err error) bool {
 			if err != nil && ctx.Err() == nil {
 				err = &FileError{Path: file.Path, Err: err}

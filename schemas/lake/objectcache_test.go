@@ -40,8 +40,8 @@ func TestCacheKeepsSmallObjectsWithinItsLimit(t *testing.T) {
 		if got := store.gets - before; got != want {
 			t.Errorf("Get(%s): %d gets of the store, want %d", key, got, want)
 		}
-		if c.size > max(0, c.limit) || len(c.byKey) != c.recency.Len() {
-			t.Errorf("after %s: %d bytes in %d objects and %d places", key, c.size, len(c.byKey), c.recency.Len())
+		if b := c.bodies; b.size > max(0, b.limit) || len(b.byKey) != b.recency.Len() {
+			t.Errorf("after %s: %d bytes in %d objects and %d places", key, c.bodies.size, len(c.bodies.byKey), c.bodies.recency.Len())
 		}
 	}
 	for _, key := range []string{"1", "2", "3"} {

@@ -66,23 +66,22 @@ func (l *Lake) scan(ctx context.Context, t Table, files []DataFile, names []stri
 
 // scanner reads data files of one table, one after the other.
 type scanner struct {
-	store   ObjectStore
-	mem     memory.Allocator
-	table   Table
-	filter  columns.Filter
-	ids     []predicate   // of filter on products and clients, for all row groups
-	columns *arrow.Schema // of the table
-	schema  *arrow.Schema // of the batches
-	fields  []int         // field id of each column of schema
-	rows    int           // of a batch, at most
-	bytes   int64         // of a batch, about
+	open   func(ctx context.Context, file *DataFile) (*parquet.File, error)
+	mem    memory.Allocator
+	table  Table
+	filter columns.Filter
+	rules  *rules        // of filter
+	schema *arrow.Schema // of the batches
+	fields []int         // field id of each column of schema
+	rows   int           // of a batch, at most
+	bytes  int64         // of a batch, about
 }
 
 // newScanner returns a scanner of the named columns, or of all for nil.
 func newScanner(l *Lake, t Table, names []string, f columns.Filter, dictionaries ...string) (*scanner, error) {
 	all := l.tables[t].columns
 	f = ordered(f)
-	s := &scanner{ids: idPredicates(&f, all), store: l.cachedStore, mem: l.memory, table: t, columns: all, filter: f, rows: scanRows, bytes: scanBytes}
+	s := &scanner{open: l.files.open, rules: newRules(&f, all), mem: l.memory, table: t, filter: f, rows: scanRows, bytes: scanBytes}
 	if names == nil {
 		for _, f := range all.Fields() {
 			names = append(names, f.Name)
@@ -129,7 +128,7 @@ func (s *scanner) groups(ctx context.Context, files []DataFile) iter.Seq2[*group
 		for i := range files {
 			if files[i].Rows > 0 && mayHave(&s.filter, &files[i]) {
 				jobs = append(jobs, func(ctx context.Context) (openDataFile, error) {
-					content, err := parquet.Open(ctx, s.store, files[i].Path, files[i].Bytes)
+					content, err := s.open(ctx, &files[i])
 					return openDataFile{DataFile: &files[i], content: content}, err
 				})
 			}
@@ -153,27 +152,25 @@ type openDataFile struct {
 	content *parquet.File
 }
 
-// group is one row group whose columns have been fetched.
+// group is one row group of which the rows that pass are known, and whose columns
+// have been fetched for them.
 type group struct {
 	*parquet.RowGroup
 
-	path       string      // of the data file
-	predicates []predicate // those that some of its rows may fail
+	path    string          // of the data file
+	ranges  []rowRange      // rows that pass
+	decoded map[int][]int64 // by field: columns whose values in ranges are known already
 }
 
-// fileGroups yields the row groups of one file and reports whether to go on.
-// While one is read the next is fetched.
+// fileGroups yields the row groups of one file that have rows that pass, and
+// reports whether to go on. While one is read the next is fetched.
 func (s *scanner) fileGroups(ctx context.Context, file openDataFile, yield func(*group, error) bool) bool {
 	var jobs []func(context.Context) (*group, error)
+	all := s.rules.ofShard(file.Shard)
 	for i := range file.content.RowGroups() {
-		predicates, mayMatch := pruneGroup(file.content, i, predicates(&s.filter, s.ids, s.columns, file.Shard))
-		if !mayMatch {
-			continue
+		if rest, mayMatch := pruneGroup(file.content, i, all); mayMatch {
+			jobs = append(jobs, func(ctx context.Context) (*group, error) { return s.openGroup(ctx, file, i, rest) })
 		}
-		jobs = append(jobs, func(ctx context.Context) (*group, error) {
-			g, err := file.content.Fetch(ctx, i, s.fieldsToFetch(predicates))
-			return &group{RowGroup: g, path: file.Path, predicates: predicates}, err
-		})
 	}
 	for g, err := range prefetch(ctx, 1, jobs) {
 		if err == nil {
@@ -183,7 +180,7 @@ func (s *scanner) fileGroups(ctx context.Context, file openDataFile, yield func(
 			yield(nil, s.fileError(file.Path, err))
 			return false
 		}
-		if !yield(g, nil) {
+		if g != nil && !yield(g, nil) {
 			return false
 		}
 	}
@@ -195,38 +192,6 @@ func (s *scanner) fileError(path string, err error) error {
 	return fmt.Errorf("scan %s: data file %s: %w", s.table, path, err)
 }
 
-// pruneGroup drops the predicates that all rows of a row group pass by its
-// statistics; mayMatch is false when no row passes.
-func pruneGroup(file *parquet.File, group int, all []predicate) (remaining []predicate, mayMatch bool) {
-	for _, p := range all {
-		if !file.Has(p.field) {
-			return nil, false // the file is older than the column: its rows have no value, and null matches nothing
-		}
-		low, high, known := file.Bounds(group, p.field)
-		if !known {
-			remaining = append(remaining, p)
-			continue
-		}
-		none, all := p.matchRange(low, high)
-		if none {
-			return nil, false
-		}
-		if !all {
-			remaining = append(remaining, p)
-		}
-	}
-	return remaining, true
-}
-
-// fieldsToFetch returns the columns of the batches and those of predicates.
-func (s *scanner) fieldsToFetch(predicates []predicate) []int {
-	fields := slices.Clone(s.fields)
-	for _, p := range predicates {
-		fields = append(fields, p.field)
-	}
-	return fields
-}
-
 // scanGroup yields the rows of one row group and reports whether to go on.
 func (s *scanner) scanGroup(g *group, yield func(arrow.Record, error) bool) (more bool, err error) {
 	more, err = s.readGroup(g, yield)
@@ -236,14 +201,9 @@ func (s *scanner) scanGroup(g *group, yield func(arrow.Record, error) bool) (mor
 	return more, nil
 }
 
-// readGroup first decides which rows pass, reading only the columns of the
-// predicates, and then reads the columns of those rows.
+// readGroup yields the rows of g that pass, in batches.
 func (s *scanner) readGroup(g *group, yield func(arrow.Record, error) bool) (more bool, err error) {
-	ranges, decoded, err := g.filter()
-	if err != nil || len(ranges) == 0 {
-		return true, err
-	}
-	readers, err := s.openColumns(g, decoded, len(ranges) > 1 || int64(ranges[0].n) < g.Rows())
+	readers, err := s.openColumns(g)
 	defer func() {
 		for _, r := range readers {
 			if errClose := r.Close(); err == nil {
@@ -254,7 +214,7 @@ func (s *scanner) readGroup(g *group, yield func(arrow.Record, error) bool) (mor
 	if err != nil {
 		return false, err
 	}
-	for _, some := range split(ranges, s.rowsPerBatch(g)) {
+	for _, some := range split(g.ranges, s.rowsPerBatch(g)) {
 		rec, err := s.batch(readers, some)
 		if err != nil {
 			return false, err
@@ -280,7 +240,7 @@ func (s *scanner) rowsPerBatch(g *group) int {
 func (s *scanner) batch(readers []parquet.ColumnReader, ranges []rowRange) (arrow.Record, error) {
 	rows := 0
 	for _, r := range ranges {
-		rows += r.n
+		rows += r.N
 	}
 	cols := make([]arrow.Array, 0, len(readers))
 	defer func() {
@@ -291,7 +251,7 @@ func (s *scanner) batch(readers []parquet.ColumnReader, ranges []rowRange) (arro
 	for i, reader := range readers {
 		reader.Begin(rows)
 		for _, r := range ranges {
-			if err := reader.Read(int64(r.from), r.n); err != nil {
+			if err := reader.Read(int64(r.From), r.N); err != nil {
 				return nil, fmt.Errorf("column %s: %w", s.schema.Field(i).Name, err)
 			}
 		}
@@ -300,13 +260,12 @@ func (s *scanner) batch(readers []parquet.ColumnReader, ranges []rowRange) (arro
 	return array.NewRecord(s.schema, cols, int64(rows)), nil
 }
 
-// openColumns returns a reader of each column. decoded holds the columns that
-// filter has read in full. With sparse set, readers skip pages of which no row
-// is wanted. The readers must be closed, also after an error.
-func (s *scanner) openColumns(g *group, decoded map[int][]int64, sparse bool) ([]parquet.ColumnReader, error) {
+// openColumns returns a reader of each column. The readers must be closed, also
+// after an error.
+func (s *scanner) openColumns(g *group) ([]parquet.ColumnReader, error) {
 	out := make([]parquet.ColumnReader, 0, len(s.fields))
 	for i, field := range s.fields {
-		r, err := s.openColumn(g, field, s.schema.Field(i), decoded[field], sparse)
+		r, err := s.openColumn(g, field, s.schema.Field(i))
 		if err != nil {
 			return out, fmt.Errorf("column %s: %w", s.schema.Field(i).Name, err)
 		}
@@ -315,11 +274,11 @@ func (s *scanner) openColumns(g *group, decoded map[int][]int64, sparse bool) ([
 	return out, nil
 }
 
-// openColumn returns the reader of one column, which copies values that filter
-// has decoded already.
-func (s *scanner) openColumn(g *group, field int, f arrow.Field, decoded []int64, sparse bool) (parquet.ColumnReader, error) {
-	if decoded != nil && (f.Type.ID() == arrow.INT64 || f.Type.ID() == arrow.TIMESTAMP) {
-		return parquet.NewInt64sReader(f.Type, s.mem, decoded), nil
+// openColumn returns the reader of one column, which copies values that are
+// known already.
+func (s *scanner) openColumn(g *group, field int, f arrow.Field) (parquet.ColumnReader, error) {
+	if known := g.decoded[field]; known != nil {
+		return parquet.NewInt64sReader(f.Type, s.mem, known), nil
 	}
-	return g.OpenColumn(field, f, s.mem, sparse)
+	return g.OpenColumn(field, f, s.mem)
 }

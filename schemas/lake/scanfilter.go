@@ -1,37 +1,33 @@
 package lake
 
-// rowRange is consecutive rows of a row group.
-type rowRange struct{ from, n int }
+import "weir/schemas/lake/parquet"
 
-// filter finds the rows of g that pass, and returns the columns it has read for
-// that by field id, so that nobody decodes them again.
-func (g *group) filter() ([]rowRange, map[int][]int64, error) {
-	if len(g.predicates) == 0 {
-		return []rowRange{{from: 0, n: int(g.Rows())}}, nil, nil
+// rowRange is consecutive rows of a row group. Lists of them ascend.
+type rowRange = parquet.RowRange
+
+// countRows returns how many rows are in ranges.
+func countRows(ranges []rowRange) (n int) {
+	for _, r := range ranges {
+		n += r.N
 	}
-	pass := make([]bool, g.Rows())
-	for i := range pass {
-		pass[i] = true
-	}
-	read := map[int][]int64{}
-	for _, p := range g.predicates {
-		numbers, err := g.ReadInt64s(p.field, pass)
-		if err != nil {
-			return nil, nil, err
+	return n
+}
+
+// common returns the rows that are in both a and b.
+func common(a, b []rowRange) []rowRange {
+	var out []rowRange
+	for i, j := 0, 0; i < len(a) && j < len(b); {
+		from, to := max(a[i].From, b[j].From), min(a[i].From+a[i].N, b[j].From+b[j].N)
+		if from < to {
+			out = append(out, rowRange{From: from, N: to - from})
 		}
-		read[p.field] = numbers
-		some := false
-		for i, v := range numbers {
-			if pass[i] && !p.matches(v) {
-				pass[i] = false
-			}
-			some = some || pass[i]
-		}
-		if !some {
-			return nil, nil, nil
+		if a[i].From+a[i].N < b[j].From+b[j].N {
+			i++
+		} else {
+			j++
 		}
 	}
-	return rowRanges(pass), read, nil
+	return out
 }
 
 // rowRanges returns the rows that pass as ranges.
@@ -45,7 +41,7 @@ func rowRanges(pass []bool) []rowRange {
 		for i < len(pass) && pass[i] {
 			i++
 		}
-		out = append(out, rowRange{from: from, n: i - from})
+		out = append(out, rowRange{From: from, N: i - from})
 	}
 	return out
 }
@@ -56,10 +52,10 @@ func split(ranges []rowRange, rows int) [][]rowRange {
 	var current []rowRange
 	left := rows
 	for _, r := range ranges {
-		for r.n > 0 {
-			n := min(r.n, left)
-			current = append(current, rowRange{from: r.from, n: n})
-			r.from, r.n, left = r.from+n, r.n-n, left-n
+		for r.N > 0 {
+			n := min(r.N, left)
+			current = append(current, rowRange{From: r.From, N: n})
+			r.From, r.N, left = r.From+n, r.N-n, left-n
 			if left == 0 {
 				out, current, left = append(out, current), nil, rows
 			}

@@ -9,9 +9,10 @@ import (
 	"weir/schemas/columns"
 )
 
-// predicate is the condition of a filter on one column of integers.
+// predicate is the condition of a filter on one column of integers, or of texts.
 type predicate struct {
 	field     int                // Iceberg field id
+	text      func(string) bool  // of a column of texts; "" is null. Nothing below is set then
 	low, high int64              // both inclusive
 	values    []int64            // if not nil, the only values that match; ascending
 	set       map[int64]struct{} // of values, where they are many
@@ -50,35 +51,42 @@ func (s bloomFilter) mayHave(v int64) bool {
 // a shorter one is searched from end to end.
 const minHashedValues = 8
 
-// idPredicates returns the conditions of f on products and clients, which ascend.
-func idPredicates(f *columns.Filter, schema *arrow.Schema) []predicate {
-	return []predicate{
-		valuesPredicate(fieldID(schema, columns.ProductID), f.Products),
-		valuesPredicate(fieldID(schema, columns.ClientID), f.Clients),
+// rules are the conditions of one scan. Those on products, clients and texts are
+// made once; offsets depend on the shard.
+type rules struct {
+	filter *columns.Filter
+	same   []predicate // for all shards
+	offset int         // field id of the offset; 0 where the table has none
+}
+
+// newRules returns the conditions of f, whose values ascend, on the columns of
+// schema.
+func newRules(f *columns.Filter, schema *arrow.Schema) *rules {
+	r := &rules{filter: f, offset: fieldID(schema, columns.Offset)}
+	r.add(valuesPredicate(fieldID(schema, columns.ProductID), f.Products))
+	r.add(valuesPredicate(fieldID(schema, columns.ClientID), f.Clients))
+	r.add(timestampPredicate(fieldID(schema, columns.Time), f.TimeFrom, f.TimeTo))
+	r.add(dayPredicate(fieldID(schema, colDay), f.TimeFrom, f.TimeTo))
+	r.add(timestampPredicate(fieldID(schema, columns.Arrival), f.ArrivalFrom, f.ArrivalTo))
+	return r
+}
+
+// add adds p, unless every row passes it or the table has no such column.
+func (r *rules) add(p predicate) {
+	if p.field != 0 && (p.low != math.MinInt64 || p.high != math.MaxInt64 || p.values != nil || p.text != nil) {
+		r.same = append(r.same, p)
 	}
 }
 
-// predicates returns the conditions of f on the columns of schema, for the rows
-// of one shard: ids, and those on times and offsets.
-func predicates(f *columns.Filter, ids []predicate, schema *arrow.Schema, shard int32) []predicate {
-	var out []predicate
-	add := func(p predicate) {
-		if p.field != 0 && (p.low != math.MinInt64 || p.high != math.MaxInt64 || p.values != nil) {
-			out = append(out, p)
-		}
-	}
-	for _, p := range ids {
-		add(p)
-	}
-	add(timestampPredicate(fieldID(schema, columns.Time), f.TimeFrom, f.TimeTo))
-	add(dayPredicate(fieldID(schema, colDay), f.TimeFrom, f.TimeTo))
-	add(timestampPredicate(fieldID(schema, columns.Arrival), f.ArrivalFrom, f.ArrivalTo))
-	from, to := f.OffsetRange(shard)
+// ofShard returns the conditions for the rows of one shard.
+func (r *rules) ofShard(shard int32) []predicate {
+	from, to := r.filter.OffsetRange(shard)
 	if to != math.MaxInt64 {
 		to-- // inclusive
 	}
-	add(predicate{field: fieldID(schema, columns.Offset), low: from, high: to})
-	return out
+	own := rules{same: slices.Clone(r.same)}
+	own.add(predicate{field: r.offset, low: from, high: to})
+	return own.same
 }
 
 // valuesPredicate matches one of values, which ascend; nil matches all.

@@ -290,12 +290,12 @@ func bigEndian(raw []byte) decimal128.Num {
 }
 
 // NewInt64sReader returns a reader of a column of which values are all rows of
-// the row group, as ReadInt64s returns them.
+// the row group, as FilterInt64s returns them.
 func NewInt64sReader(as arrow.DataType, mem memory.Allocator, values []int64) ColumnReader {
 	return &decodedReader{as: as, valid: validity{mem: mem}, values: values}
 }
 
-// decodedReader copies rows of a column that ReadInt64s has decoded.
+// decodedReader copies rows of a column that FilterInt64s has decoded.
 type decodedReader struct {
 	as     arrow.DataType
 	valid  validity

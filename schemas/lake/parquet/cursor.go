@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sort"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/encoding"
@@ -14,7 +15,7 @@ import (
 // at a time.
 type cursor struct {
 	pages    *parquet.FilePages
-	seekable bool // pages can be skipped by the offset index
+	places   *parquet.FileOffsetIndex // by which pages are skipped; nil: they are read one after the other
 	nullable bool
 
 	page      parquet.Page    // nil before the first
@@ -23,32 +24,6 @@ type cursor struct {
 	nextRow   int             // next row, in the page
 	nextValue int             // value of the next row that has one, in the page
 	data      encoding.Values // of the page
-}
-
-// newCursor returns a cursor before the first row of chunk, whose bytes are
-// read from at.
-func newCursor(chunk *parquet.FileColumnChunk, at io.ReaderAt) *cursor {
-	c := &cursor{pages: chunk.PagesFrom(at)}
-	leaf := chunk.Node()
-	c.nullable = leaf.Optional()
-	// A page of booleans that starts in the middle of a byte does not say so.
-	c.seekable = chunk.Type().Kind() != parquet.Boolean
-	return c
-}
-
-// useOffsetIndex makes the cursor skip pages by the offset index at the end of
-// f.
-func (c *cursor) useOffsetIndex(f *File, chunk *parquet.FileColumnChunk) {
-	if !c.seekable {
-		return
-	}
-	var at io.ReaderAt = &f.tail
-	if f.body != nil {
-		at = bytes.NewReader(f.body)
-	}
-	if _, err := chunk.OffsetIndexFrom(at); err != nil {
-		c.seekable = false // the file has none, or it is before the part that was fetched: read page by page
-	}
 }
 
 // pageRows is consecutive rows of the cursor's page.
@@ -103,20 +78,20 @@ func (c *cursor) moveTo(row int64) error {
 	return nil
 }
 
-// nextPage reads the next page. If row lies more than a page further on and the
-// cursor is seekable, it goes straight to the page that has row.
+// nextPage reads the next page, or goes straight to the one that has row: pages
+// in between need not have been fetched.
 func (c *cursor) nextPage(row int64) error {
-	// How many rows the first page has is known only once it is read: until then
-	// it is taken for a full page of 64-bit integers.
-	next, far := int64(0), int64(maxPageBytes/8)
+	next := int64(0)
 	if c.page != nil {
-		next, far = c.firstRow+c.page.NumRows(), c.page.NumRows()
+		next = c.firstRow + c.page.NumRows()
 	}
-	if c.seekable && row-next > far {
-		if err := c.pages.SeekToRow(row); err != nil {
-			return fmt.Errorf("seek to row %d: %w", row, err)
+	if first := c.pageOf(row); first > next {
+		// To the first row of the page, not to row: a page of booleans that is
+		// entered in the middle of a byte does not say so.
+		if err := c.pages.SeekToRow(first); err != nil {
+			return fmt.Errorf("seek to row %d: %w", first, err)
 		}
-		next = row
+		next = first
 	}
 	page, err := c.pages.ReadPage()
 	if errors.Is(err, io.EOF) {
@@ -132,6 +107,15 @@ func (c *cursor) nextPage(row int64) error {
 		c.levels = page.DefinitionLevels()
 	}
 	return nil
+}
+
+// pageOf returns the first row of the page that has row; 0 if that is not known.
+func (c *cursor) pageOf(row int64) int64 {
+	if c.places == nil {
+		return 0
+	}
+	i := sort.Search(c.places.NumPages(), func(i int) bool { return c.places.FirstRowIndex(i) > row })
+	return c.places.FirstRowIndex(max(0, i-1))
 }
 
 // releasePage returns the page's buffers to parquet-go. Slices of them are
