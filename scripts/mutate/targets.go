@@ -31,7 +31,7 @@ func targets() []target {
 		{dir: "schemas/lake", tests: []suite{{pkg: "./schemas/lake"}, {pkg: "./processor"}}},
 		{dir: "schemas/rollup", tests: []suite{{pkg: "./schemas/rollup"}, {pkg: "./schemas/lake"}, {pkg: "./query", files: "view*_test.go"}}},
 		{dir: "processor", tests: []suite{{pkg: "./processor"}}},
-		{dir: "query/view", tests: []suite{{pkg: "./query/view"}, {pkg: "./query", files: "view*_test.go"}, {pkg: "./query", files: "eventlist*_test.go"}}},
+		{dir: "query/view", tests: []suite{{pkg: "./query/view"}, {pkg: "./query", files: "view*_test.go"}, {pkg: "./query", files: "eventlist*_test.go"}, {pkg: "./query", files: "reportoptouts_test.go"}}},
 	}
 }
 
