@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"maps"
 	"os"
 	"os/exec"
@@ -81,6 +82,7 @@ func runChild(ctx context.Context, o options, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
+	log.SetOutput(io.Discard) // net/http reports every connection that the server ends
 	t := new(target)
 	if err := json.Unmarshal(text, &t.World); err != nil {
 		return err

@@ -55,7 +55,7 @@ func newNames(ctx context.Context, t *target) error {
 func listAdditions(ctx context.Context, t *target) error {
 	const connections, additions, members = 2, 20, 20_000
 	c, acc := t.client(2*connections), t.World.Attacker
-	if err := acc.login(ctx, c, t.World.URL); err != nil {
+	if err := t.loginAttacker(ctx, c); err != nil {
 		return err
 	}
 	question := []byte(`{"properties":["user.tags"],"globalFilters":{"user.tags":{"type":"regex","value":"m1","includeNull":true}}}`)
@@ -85,7 +85,7 @@ func listAdditions(ctx context.Context, t *target) error {
 // exact one of those within.
 func largeNumbers(ctx context.Context, t *target) error {
 	c, acc := t.client(4), t.World.Attacker
-	if err := acc.login(ctx, c, t.World.URL); err != nil {
+	if err := t.loginAttacker(ctx, c); err != nil {
 		return err
 	}
 	number := func(properties string) []byte {

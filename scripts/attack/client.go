@@ -124,6 +124,18 @@ func (acc account) login(ctx context.Context, c *http.Client, url string) error 
 	return nil
 }
 
+// loginAttacker logs in and tries again when it is refused, as when other attacks
+// run beside this one.
+func (t *target) loginAttacker(ctx context.Context, c *http.Client) error {
+	for {
+		err := t.World.Attacker.login(ctx, c, t.World.URL)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		pause(ctx, 200*time.Millisecond)
+	}
+}
+
 // statusError is an answer that is not 2xx.
 type statusError struct {
 	status int

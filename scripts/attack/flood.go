@@ -32,7 +32,7 @@ func floodOfEvents(ctx context.Context, t *target) error {
 
 func floodOfReports(ctx context.Context, t *target) error {
 	c, acc := t.client(32), t.World.Attacker
-	if err := acc.login(ctx, c, t.World.URL); err != nil {
+	if err := t.loginAttacker(ctx, c); err != nil {
 		return err
 	}
 	question := []byte(`{"startDate":"NOW-19","stopDate":"NOW","dateSplit":"day","clientStatus":["new","active"]}`)

@@ -56,9 +56,7 @@ func measure(ctx context.Context, w *world, a attack, o options) (row, error) {
 	begun, cpu := time.Now(), w.server.cpu()
 	r.before = w.server.descriptors()
 	r.quiet = n.between(start, begun)
-	if r.cost, err = a.start(ctx, w.file, o); err != nil {
-		return r, err
-	}
+	r.cost, r.problem = a.start(ctx, w.file, o)
 	over := time.Now()
 	r.serverCPU = w.server.cpu() - cpu
 	r.settled = settle(ctx, w, n, r.quiet, over)

@@ -57,7 +57,7 @@ func slowReaders(ctx context.Context, t *target) error {
 // a few events arrive.
 func openDayDownloads(ctx context.Context, t *target) error {
 	c, acc := t.client(24), t.World.Attacker
-	if err := acc.login(ctx, c, t.World.URL); err != nil {
+	if err := t.loginAttacker(ctx, c); err != nil {
 		return err
 	}
 	today := time.Now().UTC().Format(time.DateOnly)

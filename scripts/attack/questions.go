@@ -80,7 +80,7 @@ func multiplyingQuestions() []costlyQuestion {
 func costlyQuestions(ctx context.Context, t *target, questions []costlyQuestion) error {
 	const connections, requests = 32, 200
 	c, acc := t.client(connections), t.World.Attacker
-	if err := acc.login(ctx, c, t.World.URL); err != nil {
+	if err := t.loginAttacker(ctx, c); err != nil {
 		return err
 	}
 	workers(connections, func(i int) {
