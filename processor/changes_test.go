@@ -150,8 +150,8 @@ func TestTablesAtThreeOffsets(t *testing.T) {
 		g := newTestGatherer(t)
 		defer g.dedupe.Close()
 		defer g.buffer.stop()
-		change := schemas.Change{Product: 1, Client: 1, Time: 5, Kind: schemas.PropertyChange, Operation: schemas.OpSet, Values: []byte(`{"plan":"1"}`)}
-		if _, err := g.gather([]*kgo.Record{{Offset: 3, Timestamp: time.UnixMilli(5), Value: topic.AppendChange(nil, &change)}}, noon); err != nil {
+		change := w.sent[logPlace{shard: 0, offset: 3}].change
+		if _, err := g.gather([]*kgo.Record{{Offset: 3, Timestamp: time.UnixMilli(5), Value: topic.AppendChange(nil, change)}}, noon); err != nil {
 			t.Fatal(err)
 		}
 		c := g.seal(noon)

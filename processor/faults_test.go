@@ -49,6 +49,7 @@ func (w *harness) wantBothRounds() {
 func TestEachCutStepFails(t *testing.T) {
 	forEachStep(t, func(t *testing.T, step laketest.Step, n int, kind laketest.Kind) {
 		withHarness(t, 1, func(t *testing.T, w *harness) {
+			w.manyFiles = true
 			p := w.start("p", Config{CutAge: cutAge})
 			w.postEveryVerdict("1")
 			time.Sleep(time.Second)
@@ -73,6 +74,7 @@ func TestEachCutStepFails(t *testing.T) {
 func TestCrashAtEachCutStep(t *testing.T) {
 	forEachStep(t, func(t *testing.T, step laketest.Step, n int, kind laketest.Kind) {
 		withHarness(t, 1, func(t *testing.T, w *harness) {
+			w.manyFiles = true
 			p := w.start("p", Config{CutAge: cutAge})
 			w.postEveryVerdict("1")
 			time.Sleep(time.Second)
@@ -106,6 +108,7 @@ func TestLargerCutAfterCrash(t *testing.T) {
 	for n := range stepsPerCut {
 		t.Run(fmt.Sprintf("after %d commits", n), func(t *testing.T) {
 			withHarness(t, 1, func(t *testing.T, w *harness) {
+				w.manyFiles = true
 				p := w.start("p", Config{CutAge: cutAge})
 				w.postEveryVerdict("1")
 				time.Sleep(time.Second)

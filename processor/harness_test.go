@@ -39,6 +39,22 @@ type harness struct {
 	window   time.Duration // of every processor
 	log      *slog.Logger
 	clocks   Clocks // of every processor
+
+	manyFiles bool // post spreads events over products, clients and days, so that a cut has several data files of a table
+
+	sentMu sync.Mutex
+	sent   map[logPlace]sentRecord // what post and postChange have sent
+}
+
+type logPlace struct {
+	shard  int32
+	offset int64
+}
+
+// sentRecord is an event or a change as it was before it became a record.
+type sentRecord struct {
+	event  *schemas.Event
+	change *schemas.Change
 }
 
 // withHarness runs story in a synctest bubble of its own, in which it is noon.
@@ -47,7 +63,7 @@ func withHarness(t *testing.T, shards int, story func(t *testing.T, w *harness))
 	scratch := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(12 * time.Hour)
-		w := &harness{t: t, window: 24 * time.Hour, backend: laketest.New(), network: &kfake.VirtualNetwork{}, log: slog.New(slog.NewTextHandler(testLogWriter{t}, nil))}
+		w := &harness{t: t, window: 24 * time.Hour, backend: laketest.New(), network: &kfake.VirtualNetwork{}, sent: map[logPlace]sentRecord{}, log: slog.New(slog.NewTextHandler(testLogWriter{t}, nil))}
 		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(w.network.Listen))
 		w.must(err)
 		defer cluster.Close()
@@ -96,40 +112,49 @@ func (w *harness) openLake() *lake.Lake {
 	return l
 }
 
-// post writes events of client 1 to shard, one for each random id.
+// post writes an event to shard for each random id: storyEvent.
 func (w *harness) post(shard int32, ids ...string) {
 	w.t.Helper()
 	for _, id := range ids {
-		e := schemas.Event{Product: 1, Client: 1, Time: time.Now().UnixMilli(), Name: "open", RandomID: id}
-		w.produce(shard, topic.Append(nil, &e))
+		e := storyEvent(id)
+		if !w.manyFiles {
+			e.Product, e.Client, e.Time = 1, 1, time.Now().UnixMilli()
+		}
+		w.produce(shard, topic.Append(nil, e), sentRecord{event: e})
 	}
 	w.must(w.producer.Flush(w.t.Context()))
 }
 
-// postChange writes a change of client 1 to shard.
+// postChange writes a change of a client to shard: storyChange.
 func (w *harness) postChange(shard int32, plan string) {
 	w.t.Helper()
-	c := schemas.Change{
-		Product: 1, Client: 1, Time: time.Now().UnixMilli(), Kind: schemas.PropertyChange, Operation: schemas.OpSet,
-		Values: fmt.Appendf(nil, `{"plan":%q}`, plan),
+	c := storyChange(plan)
+	if !w.manyFiles {
+		c.Product, c.Client = 1, 1
 	}
-	w.record(shard, topic.AppendChange(nil, &c))
+	w.produce(shard, topic.AppendChange(nil, c), sentRecord{change: c})
+	w.must(w.producer.Flush(w.t.Context()))
 }
 
 // record writes one record with any value.
 func (w *harness) record(shard int32, value []byte) {
 	w.t.Helper()
-	w.produce(shard, value)
+	w.produce(shard, value, sentRecord{})
 	w.must(w.producer.Flush(w.t.Context()))
 }
 
-func (w *harness) produce(shard int32, value []byte) {
+// produce sends a record and keeps, under the offset it gets, what it was made from.
+func (w *harness) produce(shard int32, value []byte, of sentRecord) {
 	w.t.Helper()
 	r := &kgo.Record{Topic: topic.Name, Partition: shard, Key: topic.Key(nil, 1, 1), Value: value, Timestamp: time.Now()}
-	w.producer.Produce(w.t.Context(), r, func(_ *kgo.Record, err error) {
+	w.producer.Produce(w.t.Context(), r, func(r *kgo.Record, err error) {
 		if err != nil {
 			w.t.Errorf("produce: %v", err)
+			return
 		}
+		w.sentMu.Lock()
+		defer w.sentMu.Unlock()
+		w.sent[logPlace{r.Partition, r.Offset}] = of
 	})
 }
 

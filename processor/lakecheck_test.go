@@ -45,14 +45,15 @@ func (w *harness) readLog() laketest.Log {
 			if r.Offset != int64(len(log.Shards[r.Partition])) {
 				w.t.Fatalf("log of shard %d has offset %d where %d should be", r.Partition, r.Offset, len(log.Shards[r.Partition]))
 			}
-			log.Shards[r.Partition] = append(log.Shards[r.Partition], recordOf(r))
+			log.Shards[r.Partition] = append(log.Shards[r.Partition], w.recordOf(r))
 			left--
 		}
 	}
 	return log
 }
 
-func recordOf(r *kgo.Record) laketest.Record {
+// recordOf returns a record with what was sent, which is not what Decode makes of it.
+func (w *harness) recordOf(r *kgo.Record) laketest.Record {
 	var e schemas.Event
 	kind, err := topic.Decode(r.Value, &e)
 	content := laketest.Event
@@ -64,5 +65,11 @@ func recordOf(r *kgo.Record) laketest.Record {
 	case kind == topic.Property, kind == topic.Contact:
 		content = laketest.Change
 	}
-	return laketest.Record{Content: content, Product: e.Product, Client: e.Client, RandomID: e.RandomID, Stamp: r.Timestamp.UnixMilli()}
+	w.sentMu.Lock()
+	defer w.sentMu.Unlock()
+	of := w.sent[logPlace{r.Partition, r.Offset}]
+	return laketest.Record{
+		Event: of.event, Change: of.change,
+		Content: content, Product: e.Product, Client: e.Client, RandomID: e.RandomID, Stamp: r.Timestamp.UnixMilli(),
+	}
 }

@@ -37,7 +37,7 @@ func FuzzRun(f *testing.F) {
 // playSeed runs one seed. Every table is compared with the log after every step.
 func playSeed(t *testing.T, seed uint64) {
 	withHarness(t, 3, func(_ *testing.T, w *harness) {
-		w.window = time.Hour
+		w.window, w.manyFiles = time.Hour, true
 		s := &randomRun{harness: w, rnd: rand.New(rand.NewPCG(seed, 7))}
 		for step := range randomSteps {
 			s.step(step)

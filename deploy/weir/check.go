@@ -33,8 +33,8 @@ parts itself), and on a cluster (--database.url, --kafka.brokers,
 
   --json   for scripts
   --deep   read the data files: every stored offset must be there once, as an
-           event or as a change of a client, rows = stored − erased, and rollups
-           must count the same events
+           event or as a change of a client, rows = stored − erased, and every
+           column of every rollup must be what the events give
 
 Exit code 0: the balance closes. 1: it does not, or could not be checked.
 `

@@ -12,7 +12,7 @@ import (
 )
 
 // deep counts the rows in the data files of events and of the tables that must
-// agree with it, shard by shard.
+// agree with it, shard by shard, and aggregates events again to compare the rollups.
 func (a auditor) deep(ctx context.Context, events *lake.Snapshot, shards []shardBalance) error {
 	changes, err := a.lake.Load(ctx, lake.Changes) // after events, so that it is never behind
 	if err != nil {
@@ -26,7 +26,7 @@ func (a auditor) deep(ctx context.Context, events *lake.Snapshot, shards []shard
 	if err := a.countDeadLetters(ctx, shards); err != nil {
 		return err
 	}
-	return a.countRollups(ctx, shards)
+	return a.compareRollups(ctx, shards)
 }
 
 // countRows reads the offsets of all rows of a shard. Each must be committed and
@@ -165,32 +165,27 @@ func (a auditor) countDeadLetters(ctx context.Context, shards []shardBalance) er
 	return nil
 }
 
-// countRollups compares the counts in event_days with the rows, for shards whose
-// event_days is committed to the same offset as events.
-func (a auditor) countRollups(ctx context.Context, shards []shardBalance) error {
-	snapshot, err := a.lake.Load(ctx, lake.EventDays)
-	if err != nil {
-		return fmt.Errorf("load event days: %w", err)
-	}
-	files, err := snapshot.Files(ctx)
-	if err != nil {
-		return fmt.Errorf("list the data files of event days: %w", err)
+// compareRollups compares every column of every row of the rollups with what the rows
+// of events give. Rollups are loaded before events, so that none is ahead of it.
+func (a auditor) compareRollups(ctx context.Context, shards []shardBalance) error {
+	snapshots := map[lake.Table]*lake.Snapshot{}
+	for _, t := range append(lake.Rollups(), lake.Events) {
+		s, err := a.lake.Load(ctx, t)
+		if err != nil {
+			return fmt.Errorf("load %s: %w", t, err)
+		}
+		snapshots[t] = s
 	}
 	for i := range shards {
 		s := &shards[i]
-		if snapshot.ShardStates()[s.Shard].Next != s.Committed {
-			continue // behind or ahead of the snapshot that was counted; it catches up
-		}
-		f := columns.Filter{Shard: &s.Shard}
-		var count int64
-		for row, err := range a.lake.ScanEventDays(ctx, lake.Prune(files, f), f) {
+		for _, t := range lake.Rollups() {
+			differences, err := a.lake.CompareRollups(ctx, snapshots[lake.Events], snapshots[t], t, s.Shard)
 			if err != nil {
-				return fmt.Errorf("scan event days of shard %d: %w", s.Shard, err)
+				return err
 			}
-			count += row.Count
-		}
-		if want := s.Stored - s.Changes - s.Erased; count != want {
-			s.addProblem("event_days counts %d events, want %d", count, want)
+			for _, d := range differences {
+				s.addProblem("%s", d)
+			}
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"time"
 
+	"weir/schemas"
 	"weir/schemas/lake"
 )
 
@@ -19,7 +20,9 @@ type Record struct {
 	Content         Content
 	Product, Client int64
 	RandomID        string
-	Stamp           int64 // Kafka's timestamp, not ahead of the owner's clock; epoch milliseconds
+	Stamp           int64           // Kafka's timestamp, not ahead of the owner's clock; epoch milliseconds
+	Event           *schemas.Event  // what was sent; nil if the test does not say, and for other contents
+	Change          *schemas.Change // the same for a change
 }
 
 // Content is the kind of a record.
