@@ -179,7 +179,7 @@ func (a auditor) compareRollups(ctx context.Context, shards []shardBalance) erro
 	for i := range shards {
 		s := &shards[i]
 		for _, t := range lake.Rollups() {
-			differences, err := a.lake.CompareRollups(ctx, snapshots[lake.Events], snapshots[t], t, s.Shard)
+			differences, err := lake.CompareRollups(ctx, a.lake, snapshots[lake.Events], snapshots[t], t, s.Shard)
 			if err != nil {
 				return err
 			}

@@ -38,7 +38,7 @@ func (d RollupDifference) String() string {
 //
 // The clients of a shard are compared in passes, each of which reads all data files, so
 // that memory stays bounded by compareRows however large the tables are.
-func (l *Lake) CompareRollups(ctx context.Context, events, of *Snapshot, t Table, shard int32) ([]RollupDifference, error) {
+func CompareRollups(ctx context.Context, l *Lake, events, of *Snapshot, t Table, shard int32) ([]RollupDifference, error) {
 	c := rollupComparison{lake: l, table: t, shard: shard, from: of.ShardStates()[shard].Next, to: events.ShardStates()[shard].Next}
 	if c.from > c.to {
 		return nil, nil

@@ -261,7 +261,7 @@ func (c *checker) checkChanges(shard int32) {
 // give.
 func (c *checker) checkRollups(shard int32) {
 	for _, t := range lake.Rollups() {
-		differences, err := c.lake.CompareRollups(c.ctx, c.snapshots[lake.Events], c.snapshots[t], t, shard)
+		differences, err := lake.CompareRollups(c.ctx, c.lake, c.snapshots[lake.Events], c.snapshots[t], t, shard)
 		if err != nil {
 			c.problemf("%w", err)
 		}
