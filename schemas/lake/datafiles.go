@@ -7,8 +7,8 @@ import (
 )
 
 // dataFiles opens data files, and keeps the parsed footers of those that were
-// read last: a footer is 0.3 to 1 ms of parsing and a request to the store, and
-// the next question mostly reads the same files.
+// read last: each costs a request to the store and is parsed whole, and the next
+// question mostly reads the same files.
 type dataFiles struct {
 	store   ObjectStore
 	footers *lruCache[*parquet.File]
