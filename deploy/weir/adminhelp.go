@@ -21,7 +21,8 @@ Where to work, and how to answer:
                    (default $WEIR_DATABASE_URL, which keeps its password out of the
                    list of processes)
   --config FILE    the YAML file that the servers read (default $WEIR_CONFIG)
-  --json           one line of JSON; ids are strings
+  --json           one line of JSON; ids are strings. accept-clock and accept-holes
+                   print text alone, and take --database.url and the other settings
   --help           after a NOUN, explains it
 `
 

@@ -13,6 +13,7 @@ const helpAcceptHoles = `usage: weir admin accept-holes --shard N --count N [--d
 Accepts that records are missing between others in the log of a shard. Weir never
 deletes such records, so find out first who does: weir check prints how many are
 missing and fails until as many are accepted. It fails again if more go missing.
+--count is all that are missing in the shard now, with those accepted before.
 `
 
 // runAcceptHoles records that the holes of a shard are known.

@@ -176,9 +176,9 @@ func printTrimmed(w io.Writer, shards []trimmedShard, asJSON bool) error {
 		}
 	} else {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight) // errors are returned by Flush
-		_, _ = fmt.Fprintln(t, "shard\tstart\tcommitted\tend\tdelete below\trecords\t")
+		_, _ = fmt.Fprintln(t, "shard\tstart\tcommitted\tend\tdelete below\trecords\t  note")
 		for _, s := range shards {
-			_, _ = fmt.Fprintf(t, "%d\t%d\t%d\t%d\t%d\t%d\t%s\n", s.Shard, s.Start, s.Committed, s.End, s.Below, s.Records, s.Why)
+			_, _ = fmt.Fprintf(t, "%d\t%d\t%d\t%d\t%d\t%d\t  %s\n", s.Shard, s.Start, s.Committed, s.End, s.Below, s.Records, s.Why)
 		}
 		if err := t.Flush(); err != nil {
 			return err

@@ -17,7 +17,8 @@ right. A processor stops when its clock jumps ahead by more than
 processor.max_clock_jump while it runs, or at a start when no other machine has
 such a time: log time follows the clock and never goes back, so the random ids and
 days in between would be closed for good. Set a wrong clock right instead; the
-processor then goes on by itself.
+processor then goes on by itself. It cannot be undone. /readyz names the
+processors that have stopped.
 `
 
 // runAcceptClock accepts the clocks of all stopped processors.

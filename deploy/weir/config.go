@@ -315,6 +315,11 @@ func (c *Config) validate() error {
 	if slices.Contains([]string{"v1", "v3", "api", "analytics", "healthz", "readyz"}, c.S3.ExportBucket) {
 		bad("s3.export_bucket", "is %q, which is a path of the API", c.S3.ExportBucket)
 	}
+	for key, n := range map[string]bytesize{"ingest.max_source_bytes": c.Ingest.MaxSourceBytes, "ingest.max_account_bytes": c.Ingest.MaxAccountBytes} {
+		if n > c.Ingest.MaxHeldBytes {
+			bad(key, "is more than ingest.max_held_bytes")
+		}
+	}
 	if err := c.Admin.check(); err != nil {
 		errs = append(errs, err)
 	}

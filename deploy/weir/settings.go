@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -233,9 +234,12 @@ func (s setting) takeValue(args []string) (text string, rest []string, ok bool) 
 	return args[0], args[1:], true
 }
 
-// parseEnviron parses environment variables into settings. It ignores other
-// variables that begin with WEIR_: Kubernetes sets many for a service of that
-// name.
+// ofKubernetes matches what Kubernetes adds to the names of a service's variables.
+var ofKubernetes = regexp.MustCompile(`_(PORT|SERVICE_HOST|SERVICE_PORT)(_|$)`)
+
+// parseEnviron parses environment variables into settings. A name that is almost
+// that of a setting is an error. Others that begin with WEIR_ are ignored:
+// Kubernetes sets many for a service of that name.
 func parseEnviron(environ []string, settings []setting) error {
 	var errs []error
 	for _, entry := range environ {
@@ -245,6 +249,10 @@ func parseEnviron(environ []string, settings []setting) error {
 		}
 		i := slices.IndexFunc(settings, func(s setting) bool { return s.variable() == name })
 		if i < 0 {
+			near := nearest(settings, name, setting.variable)
+			if strings.HasPrefix(name, "WEIR_") && near != "" && !ofKubernetes.MatchString(name) {
+				errs = append(errs, fmt.Errorf("unknown variable %s, do you mean %s?", name, near))
+			}
 			continue
 		}
 		if err := settings[i].set(text); err != nil {
@@ -326,19 +334,26 @@ func (s setting) setNode(value *yaml.Node) error {
 // findSetting returns the setting whose spelling is name. Its error suggests the
 // most similar spelling.
 func findSetting(settings []setting, name string, spelling func(setting) string) (setting, error) {
-	best, distance := "", 4
 	for _, s := range settings {
 		if spelling(s) == name {
 			return s, nil
 		}
+	}
+	if best := nearest(settings, name, spelling); best != "" {
+		return setting{}, fmt.Errorf("%q, do you mean %q?", name, best)
+	}
+	return setting{}, fmt.Errorf("%q", name)
+}
+
+// nearest returns the most similar spelling of a setting, or "" if none is similar.
+func nearest(settings []setting, name string, spelling func(setting) string) string {
+	best, distance := "", 4
+	for _, s := range settings {
 		if d := editDistance(spelling(s), name); d < distance {
 			best, distance = spelling(s), d
 		}
 	}
-	if best == "" {
-		return setting{}, fmt.Errorf("%q", name)
-	}
-	return setting{}, fmt.Errorf("%q, do you mean %q?", name, best)
+	return best
 }
 
 // editDistance returns the Levenshtein distance of a and b in bytes.

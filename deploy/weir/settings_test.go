@@ -79,7 +79,7 @@ func TestListsOfAFile(t *testing.T) {
 
 func TestAllMistakesAreReported(t *testing.T) {
 	_, err := loaded(t, "lissten: x\nprocessor:\n  cut_age: soon\n  cut_age: 1s\n  nonsense: 1\nquery: 5\nlog: {level: loud}\n",
-		[]string{"WEIR_INGEST_MAX_IN_FLIGHT=many", "WEIR_WEIR_SERVICE_HOST=10.0.0.1"},
+		[]string{"WEIR_INGEST_MAX_IN_FLIGHT=many", "WEIR_WEIR_SERVICE_HOST=10.0.0.1", "WEIR_HTTP_MAX_CONECTIONS=5"},
 		[]string{"--embedded.log-cap", "12 parsecs", "--no-such-thing", "x", "--processor.adopt=perhaps", "--data"})
 	if err == nil {
 		t.Fatal("no error")
@@ -89,7 +89,7 @@ func TestAllMistakesAreReported(t *testing.T) {
 		"processor.cut_age is set twice", `unknown setting "processor.nonsense"`, "query is a section",
 		`"loud" is none of debug, info, warn, error`, `WEIR_INGEST_MAX_IN_FLIGHT: "many" is not a number`,
 		`--embedded.log-cap: "12 parsecs" is not a size`, `unknown flag "--no-such-thing"`,
-		`--processor.adopt: "perhaps" is not true or false`, "flag --data needs a value",
+		`--processor.adopt: "perhaps" is not true or false`, "flag --data needs a value", "unknown variable WEIR_HTTP_MAX_CONECTIONS, do you mean WEIR_HTTP_MAX_CONNECTIONS?",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("not reported: %s\nin:\n%v", want, err)

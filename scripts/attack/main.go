@@ -154,6 +154,7 @@ func runAll(ctx context.Context, o options, chosen []attack, stdout io.Writer) (
 	if len(failed) > 0 {
 		return fmt.Errorf("attacks that reached the neighbour: %s", strings.Join(failed, ", "))
 	}
+	table.printf("held: %d of %d attacks, none reached the neighbour\n", len(chosen), len(chosen))
 	return nil
 }
 

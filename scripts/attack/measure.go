@@ -108,6 +108,15 @@ func (r row) errors() int {
 	return n
 }
 
+// legend says how to read the table.
+const legend = `Each row is one attack beside a neighbour, another account on the same server. Its cost: connections, bytes and CPU of
+the attacker, and how often it got which status ("none": no answer). Then the neighbour's p99 in milliseconds during the
+attack, with that of the quiet seconds before it in brackets ("!": more than three times that, and over 50 ms), and how
+many of its requests failed. "as b4": how long after the attack all was as before ("never!": not within a minute).
+"server": CPU of the server during the attack; "peak": its resident memory.
+
+`
+
 // table prints rows.
 type table struct {
 	out    io.Writer
@@ -117,6 +126,7 @@ type table struct {
 func (t *table) print(r row) {
 	if !t.headed {
 		t.headed = true
+		t.printf("%s", legend)
 		t.printf("%-32s %-12s | %-44s | %-51s | %6s | %7s | %7s\n", "attack", "by", "cost to the attacker",
 			"neighbour's p99 during it, ms (quiet); errors", "as b4", "server", "peak")
 	}
