@@ -39,6 +39,11 @@ func (a *eventsAPI) answerCounts(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	large, err := a.beginQuestion(r, principal.Account)
+	if err != nil {
+		return err
+	}
+	defer large.Release()
 	ask, err := decodeCountsQuestion(a.body(w, r), time.Now(), a.lookback)
 	if err != nil {
 		return err

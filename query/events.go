@@ -46,6 +46,11 @@ func (a *eventsAPI) answer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	large, err := a.beginQuestion(r, principal.Account)
+	if err != nil {
+		return err
+	}
+	defer large.Release()
 	ask, err := decodeEventsQuestion(a.body(w, r), a.lookback)
 	if err != nil {
 		return err

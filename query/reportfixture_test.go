@@ -37,8 +37,10 @@ type reportWorld struct {
 var reportZones = []string{"UTC", "Pacific/Auckland", "America/St_Johns", "Asia/Kathmandu"}
 
 // newReportWorld returns a world without events and a session for its user.
-func newReportWorld(t testing.TB) *reportWorld {
-	w := &reportWorld{listWorld: newListWorld(t, Config{}), clients: 24, positions: map[[2]int64]bool{}, latest: map[int64]int64{}}
+func newReportWorld(t testing.TB) *reportWorld { return configuredReportWorld(t, Config{}) }
+
+func configuredReportWorld(t testing.TB, cfg Config) *reportWorld {
+	w := &reportWorld{listWorld: newListWorld(t, cfg), clients: 24, positions: map[[2]int64]bool{}, latest: map[int64]int64{}}
 	user, err := w.deps.Registry.CreateUser(t.Context(), registry.User{Account: w.account, Email: "ann@example.org"}, listPassword)
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"weir/query/cost"
 	"weir/query/view"
 	"weir/schemas"
+	"weir/schemas/places"
 )
 
 // responder reads requests and writes answers. Each endpoint family has one.
@@ -26,6 +27,29 @@ type responder struct {
 	views      *view.Reader
 	cost       cost.Limits
 	manyEvents prometheus.Counter // answers that counted events together as report.OtherEvents
+}
+
+// largeBody is the size of a body from which a question needs a place to be read:
+// decoded and compiled it holds about ten times its size, and a processor for long.
+const largeBody = 8 << 10
+
+// beginQuestion is called before the body of a question is read, and waits for a place
+// if it is large, or of unknown size. The caller releases the place, which may be nil,
+// when it has answered.
+func (rs responder) beginQuestion(r *http.Request, account string) (*places.Place, error) {
+	if r.ContentLength >= 0 && r.ContentLength <= largeBody {
+		return nil, nil
+	}
+	return rs.views.AcquireQuestion(r.Context(), account)
+}
+
+// strangerBody is the longest body that is read before it is known who sends it.
+const strangerBody = 16 << 10
+
+// ofStrangers reads bodies of up to strangerBody alone.
+func (rs responder) ofStrangers() responder {
+	rs.maxBody = min(rs.maxBody, strangerBody)
+	return rs
 }
 
 // readBody decodes a JSON body. Unknown members are ignored. An empty body is {}:

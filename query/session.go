@@ -53,6 +53,11 @@ func (s *sessions) withProduct(answer func(http.ResponseWriter, *http.Request, p
 		if err != nil {
 			return err
 		}
+		large, err := s.beginQuestion(r, product.Account)
+		if err != nil {
+			return err
+		}
+		defer large.Release()
 		return answer(w, r, productQuestion{product: product, watermark: want})
 	}
 }
@@ -133,7 +138,7 @@ func (s *sessions) login(w http.ResponseWriter, r *http.Request) error {
 		UserName *string `json:"userName"`
 		Password *string `json:"password"`
 	}
-	if err := s.readBody(w, r, &body); err != nil {
+	if err := s.ofStrangers().readBody(w, r, &body); err != nil {
 		return err
 	}
 	if body.UserName == nil {
@@ -223,7 +228,7 @@ func (s *sessions) logout(w http.ResponseWriter, r *http.Request) error {
 	if len(r.CookiesNamed(cookieSession)) == 0 {
 		return noSession()
 	}
-	text, err := io.ReadAll(s.body(w, r))
+	text, err := io.ReadAll(s.ofStrangers().body(w, r))
 	if late, ok := lateBody(err); ok {
 		return late
 	}

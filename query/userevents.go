@@ -57,6 +57,11 @@ func (a *userEventsAPI) answer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	large, err := a.beginQuestion(r, principal.Account)
+	if err != nil {
+		return err
+	}
+	defer large.Release()
 	ask, err := decodeUserEvents(a.body(w, r))
 	if err != nil {
 		return err

@@ -315,11 +315,6 @@ func (c *Config) validate() error {
 	if slices.Contains([]string{"v1", "v3", "api", "analytics", "healthz", "readyz"}, c.S3.ExportBucket) {
 		bad("s3.export_bucket", "is %q, which is a path of the API", c.S3.ExportBucket)
 	}
-	for key, n := range map[string]bytesize{"ingest.max_source_bytes": c.Ingest.MaxSourceBytes, "ingest.max_account_bytes": c.Ingest.MaxAccountBytes} {
-		if n > c.Ingest.MaxHeldBytes {
-			bad(key, "is more than ingest.max_held_bytes")
-		}
-	}
 	if err := c.Admin.check(); err != nil {
 		errs = append(errs, err)
 	}
@@ -355,6 +350,11 @@ func (c *Config) badNumbers() (errs []error) {
 	} {
 		if n <= 0 {
 			errs = append(errs, fmt.Errorf("%s must be more than 0", key))
+		}
+	}
+	for key, n := range map[string]bytesize{"ingest.max_source_bytes": c.Ingest.MaxSourceBytes, "ingest.max_account_bytes": c.Ingest.MaxAccountBytes} {
+		if n > c.Ingest.MaxHeldBytes {
+			errs = append(errs, fmt.Errorf("%s is more than ingest.max_held_bytes", key))
 		}
 	}
 	for key, n := range map[string]int{"http.max_connections": c.HTTP.MaxConnections, "http.max_per_address": c.HTTP.MaxPerAddress} {

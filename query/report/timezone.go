@@ -1,6 +1,8 @@
 package report
 
 import (
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,7 +31,7 @@ func ParseZone(name string) (Zone, error) {
 	if name == "" || name == "UTC" {
 		return Zone{}, nil
 	}
-	if name == "Local" {
+	if notIANA(name) {
 		return Zone{}, fieldErrorf("timeZone", "%q is not a time zone like Europe/Malta", name)
 	}
 	loc, err := time.LoadLocation(name)
@@ -37,6 +39,12 @@ func ParseZone(name string) (Zone, error) {
 		return Zone{}, fieldErrorf("timeZone", "%q is not a time zone like Europe/Malta", name)
 	}
 	return Zone{loc: loc, mu: new(sync.Mutex), last: new(offsetInterval)}, nil
+}
+
+// notIANA reports whether a name that the machine may know is none of the published
+// ones: it could mean another zone on another machine, or count leap seconds.
+func notIANA(name string) bool {
+	return slices.Contains([]string{"Local", "localtime", "posixrules"}, name) || strings.HasPrefix(name, "right/") || strings.HasPrefix(name, "posix/")
 }
 
 // UTC reports whether days are those of the rollups.

@@ -77,6 +77,7 @@ type Reader struct {
 	metrics *metrics
 	optOuts optOutFacts
 	scans   *places.Places
+	large   *places.Places // of questions that are read, see AcquireQuestion
 }
 
 // NewReader returns a Reader. It reads nothing yet.
@@ -92,14 +93,30 @@ func NewReader(cfg Config, deps Deps) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{cfg: cfg, lake: deps.Lake, tail: deps.Tail, owners: deps.Owners, log: deps.Log, metrics: m, scans: scans}, nil
+	large := places.New(places.Config{Places: largeQuestions, Alone: processors, Shared: max(1, processors/2), Wait: cfg.ScanWait})
+	return &Reader{cfg: cfg, lake: deps.Lake, tail: deps.Tail, owners: deps.Owners, log: deps.Log, metrics: m, scans: scans, large: large}, nil
+}
+
+// largeQuestions is how many questions of a large body are read, compiled and answered
+// at once. One of 1 MiB holds about ten times that until it is answered.
+const largeQuestions = 8
+
+// AcquireQuestion waits until a question of the account whose body is large may be
+// read, at most Config.ScanWait; then it fails with a 503. The caller releases the
+// place when it has answered.
+func (r *Reader) AcquireQuestion(ctx context.Context, account string) (*places.Place, error) {
+	return r.acquire(ctx, r.large, account)
 }
 
 // AcquireScan waits until a question of the account may scan, at most
 // Config.ScanWait; then it fails with a 503. The caller releases the place when it
 // has answered, and lends it while it waits for the client.
 func (r *Reader) AcquireScan(ctx context.Context, account string) (*places.Place, error) {
-	place, err := r.scans.Acquire(ctx, account)
+	return r.acquire(ctx, r.scans, account)
+}
+
+func (r *Reader) acquire(ctx context.Context, of *places.Places, account string) (*places.Place, error) {
+	place, err := of.Acquire(ctx, account)
 	if errors.Is(err, places.ErrBusy) {
 		r.metrics.rejected.Inc()
 		return nil, &schemas.RequestError{

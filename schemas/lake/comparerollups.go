@@ -127,6 +127,7 @@ func (c *rollupComparison) compareTable(ctx context.Context) error {
 		return compareRollup(c, c.lake.ScanEventDays(ctx, c.files, f), (*rollup.Set).EventDays, want, behind, comparedEventDay())
 	case Clients:
 		return compareRollup(c, c.lake.ScanClients(ctx, c.files, f), (*rollup.Set).Clients, want, behind, comparedClient())
+	case Events, Changes, DeadLetters:
 	}
 	return fmt.Errorf("%s is not a rollup", c.table)
 }

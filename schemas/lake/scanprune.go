@@ -44,7 +44,7 @@ func pruneGroup(file *parquet.File, group int, all []predicate) (remaining []pre
 // the bounds of pages, then dictionaries, then the values of the columns that
 // predicates are on.
 func (s *scanner) openGroup(ctx context.Context, file openDataFile, i int, predicates []predicate) (*group, error) {
-	f, err := s.newGroupFilter(ctx, file.content, i, predicates)
+	f, err := newGroupFilter(ctx, file.content, i, predicates)
 	if err != nil || len(f.rows) == 0 {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ type check struct {
 }
 
 // newGroupFilter narrows the rows of a row group by the bounds of its pages.
-func (s *scanner) newGroupFilter(ctx context.Context, file *parquet.File, index int, predicates []predicate) (*groupFilter, error) {
+func newGroupFilter(ctx context.Context, file *parquet.File, index int, predicates []predicate) (*groupFilter, error) {
 	f := &groupFilter{file: file, index: index, rows: []rowRange{{N: int(file.Rows(index))}}, decoded: map[int][]int64{}}
 	for _, p := range predicates {
 		if p.text != nil {

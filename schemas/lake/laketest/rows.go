@@ -44,17 +44,33 @@ func sentCells(e *schemas.Event) []cell {
 		x = &schemas.Exception{}
 	}
 	cells := []cell{
-		{columns.ProductID, fmt.Sprint(e.Product)}, {columns.ClientID, fmt.Sprint(e.Client)}, {columns.Time, fmt.Sprint(e.Time)},
-		{columns.Value, pointee(e.Value)}, {columns.RuntimeMS, pointee(e.RuntimeMS)}, {columns.Offline, pointee(e.Offline)},
+		{columns.ProductID, fmt.Sprint(e.Product)},
+		{columns.ClientID, fmt.Sprint(e.Client)},
+		{columns.Time, fmt.Sprint(e.Time)},
+		{columns.Value, pointee(e.Value)},
+		{columns.RuntimeMS, pointee(e.RuntimeMS)},
+		{columns.Offline, pointee(e.Offline)},
 		{columns.Category, pointee(e.Category)},
 	}
 	for _, text := range []cell{
-		{columns.Name, e.Name}, {columns.SessionID, e.SessionID}, {columns.RandomID, e.RandomID},
-		{columns.AppKey, e.AppKey}, {columns.AppName, e.AppName}, {columns.AppVersion, e.AppVersion},
-		{columns.ContentLocale, e.ContentLocale}, {columns.UILocale, e.UILocale}, {columns.UserAgent, e.UserAgent}, {columns.IP, e.IP},
-		{columns.User, string(e.User)}, {columns.Client, string(e.ClientProps)},
-		{columns.ExceptionClass, x.Class}, {columns.ExceptionMethod, x.Method}, {columns.ExceptionMessage, x.Message}, {columns.ExceptionStack, x.Stack},
-		{columns.Properties, string(e.Properties)}, {columns.ValueText, e.ValueText},
+		{columns.Name, e.Name},
+		{columns.SessionID, e.SessionID},
+		{columns.RandomID, e.RandomID},
+		{columns.AppKey, e.AppKey},
+		{columns.AppName, e.AppName},
+		{columns.AppVersion, e.AppVersion},
+		{columns.ContentLocale, e.ContentLocale},
+		{columns.UILocale, e.UILocale},
+		{columns.UserAgent, e.UserAgent},
+		{columns.IP, e.IP},
+		{columns.User, string(e.User)},
+		{columns.Client, string(e.ClientProps)},
+		{columns.ExceptionClass, x.Class},
+		{columns.ExceptionMethod, x.Method},
+		{columns.ExceptionMessage, x.Message},
+		{columns.ExceptionStack, x.Stack},
+		{columns.Properties, string(e.Properties)},
+		{columns.ValueText, e.ValueText},
 	} {
 		cells = append(cells, cell{text.column, textOrNull(text.value)})
 	}
@@ -78,8 +94,13 @@ func storedCells(v *columns.View, i int) []cell {
 		category = v.Category.At(i)
 	}
 	cells := []cell{
-		{columns.ProductID, fmt.Sprint(v.Product[i])}, {columns.ClientID, fmt.Sprint(v.Client[i])}, {columns.Time, fmt.Sprint(v.TimeMS(i))},
-		{columns.Value, value}, {columns.RuntimeMS, runtime}, {columns.Offline, offline}, {columns.Category, category},
+		{columns.ProductID, fmt.Sprint(v.Product[i])},
+		{columns.ClientID, fmt.Sprint(v.Client[i])},
+		{columns.Time, fmt.Sprint(v.TimeMS(i))},
+		{columns.Value, value},
+		{columns.RuntimeMS, runtime},
+		{columns.Offline, offline},
+		{columns.Category, category},
 	}
 	for _, text := range storedTexts(v) {
 		cells = append(cells, cell{value: textOrNull(text.At(i))})
@@ -97,8 +118,12 @@ func storedTexts(v *columns.View) []*columns.Strings {
 
 func changeCells(c *schemas.Change) []cell {
 	return []cell{
-		{columns.ProductID, fmt.Sprint(c.Product)}, {columns.ClientID, fmt.Sprint(c.Client)}, {columns.Time, fmt.Sprint(c.Time)},
-		{columns.Kind, string(c.Kind)}, {columns.Operation, c.Operation}, {columns.Properties, string(c.Values)},
+		{columns.ProductID, fmt.Sprint(c.Product)},
+		{columns.ClientID, fmt.Sprint(c.Client)},
+		{columns.Time, fmt.Sprint(c.Time)},
+		{columns.Kind, string(c.Kind)},
+		{columns.Operation, c.Operation},
+		{columns.Properties, string(c.Values)},
 	}
 }
 

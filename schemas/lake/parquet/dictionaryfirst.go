@@ -71,7 +71,7 @@ func hasWholeDictionary(m *format.ColumnMetaData) bool {
 	for _, s := range m.EncodingStats {
 		switch {
 		case s.PageType == format.DictionaryPage:
-		case s.Encoding == format.RLEDictionary || s.Encoding == format.PlainDictionary:
+		case s.Encoding == format.RLEDictionary || s.Encoding == format.PlainDictionary: //nolint:staticcheck // other writers still use it
 			coded = true
 		default:
 			return false
