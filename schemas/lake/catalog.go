@@ -129,7 +129,7 @@ func (c *pointerCatalog) CommitTable(ctx context.Context, ident table.Identifier
 			return nil, "", fmt.Errorf("%w: %w", table.ErrCommitFailed, err)
 		}
 	}
-	next, err := table.UpdateTableMetadata(current.Metadata(), updates, current.MetadataLocation())
+	next, err := updateMetadata(current, updates)
 	if err != nil {
 		return nil, "", fmt.Errorf("update table %s: %w", ident, err)
 	}
@@ -147,6 +147,30 @@ func (c *pointerCatalog) CommitTable(ctx context.Context, ident table.Identifier
 	c.cacheTable(name, table.New(ident, next, location, fileSystem(c.store), c))
 	c.deleteOldMetadata(ctx, current.Metadata(), next)
 	return next, location, nil
+}
+
+// updateMetadata returns the metadata of current after updates.
+func updateMetadata(current *table.Table, updates table.Updates) (table.Metadata, error) {
+	updates, err := detach(updates)
+	if err != nil {
+		return nil, err
+	}
+	return table.UpdateTableMetadata(current.Metadata(), updates, current.MetadataLocation())
+}
+
+// detach returns updates as a catalog behind HTTP would get them. In memory, a
+// new snapshot points into the transaction that made it, that to the metadata it
+// was begun on, and so on: the newest table would keep every commit before it in
+// memory, with all its snapshots and data files.
+func detach(updates table.Updates) (detached table.Updates, err error) {
+	body, err := json.Marshal(updates)
+	if err != nil {
+		return nil, fmt.Errorf("encode updates: %w", err)
+	}
+	if err := json.Unmarshal(body, &detached); err != nil {
+		return nil, fmt.Errorf("decode updates: %w", err)
+	}
+	return detached, nil
 }
 
 // putMetadata writes meta under a unique name and returns its location.

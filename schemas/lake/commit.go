@@ -109,6 +109,9 @@ func checkCuts(cuts []Cut) error {
 			if f.Shard != c.Shard {
 				return fmt.Errorf("cut of shard %d has %s of shard %d", c.Shard, f.Path, f.Shard)
 			}
+			if f.written == nil {
+				return fmt.Errorf("cut of shard %d has %s, which is not new", c.Shard, f.Path)
+			}
 		}
 	}
 	return nil
@@ -274,11 +277,12 @@ func stageAppend(ctx context.Context, tx *table.Transaction, files []DataFile, s
 	return tx.AddDataFiles(ctx, icebergFiles(files), summary, table.WithoutDuplicateCheck(), table.WithoutAutoNameMapping())
 }
 
-// icebergFiles returns files as iceberg-go describes them.
+// icebergFiles returns files that this process has written as iceberg-go
+// describes them.
 func icebergFiles(files []DataFile) []iceberg.DataFile {
 	out := make([]iceberg.DataFile, len(files))
 	for i, f := range files {
-		out[i] = f.file
+		out[i] = f.written.entry
 	}
 	return out
 }

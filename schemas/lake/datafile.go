@@ -16,7 +16,8 @@ const dayMS = 24 * 60 * 60 * 1000
 
 // DataFile is one Parquet file of a table. All its rows are of one shard and
 // one partition, so a conflict of one shard drops only that shard's files, and
-// a shard can be read by itself.
+// a shard can be read by itself. That of a snapshot takes 300 bytes of memory at
+// most, path included.
 type DataFile struct {
 	Path      string // object key
 	Rows      int64
@@ -25,8 +26,15 @@ type DataFile struct {
 	Partition int // value of the partition field: months since January 1970, or a bucket
 	Min, Max  Bounds
 
-	file      iceberg.DataFile
-	writtenAt time.Time // when this process wrote it; zero if it was read from a manifest
+	written *writtenFile // nil if it was read from a manifest
+}
+
+// writtenFile is what a commit needs of a data file that this process has
+// written. It takes about 10 kB, so it is not kept of the files of a snapshot,
+// of which there may be tens of thousands: see Snapshot.entries.
+type writtenFile struct {
+	entry iceberg.DataFile
+	at    time.Time // when it was written
 }
 
 // Bounds are the smallest or largest values of a data file, both inclusive; a
@@ -44,7 +52,7 @@ type Bounds struct {
 // newDataFile describes file, which this process has just written.
 func (c boundColumns) newDataFile(file iceberg.DataFile) (DataFile, error) {
 	f, err := c.dataFile(file)
-	f.writtenAt = time.Now()
+	f.written = &writtenFile{entry: file, at: time.Now()}
 	return f, err
 }
 
@@ -101,7 +109,6 @@ func (c boundColumns) dataFile(file iceberg.DataFile) (DataFile, error) {
 		Shard: int32(parquet.DecodeBound(lower[c.shard])),
 		Min:   c.boundsOf(lower, c.timeMin),
 		Max:   c.boundsOf(upper, c.timeMax),
-		file:  file,
 	}
 	if len(lower[c.shard]) == 0 || f.Shard != int32(parquet.DecodeBound(upper[c.shard])) {
 		return f, fmt.Errorf("data file %s is not of one shard", f.Path)

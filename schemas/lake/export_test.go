@@ -59,7 +59,7 @@ func OpenBefore(ctx context.Context, cfg Config, cat Catalog, store ObjectStore,
 
 // SetWrittenAt says when this process wrote f.
 func SetWrittenAt(f DataFile, at time.Time) DataFile {
-	f.writtenAt = at
+	f.written = &writtenFile{entry: f.written.entry, at: at}
 	return f
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/apache/iceberg-go"
@@ -38,7 +39,7 @@ func (l *Lake) Replace(ctx context.Context, t Table, old, files []DataFile) erro
 			return base.metadataLocation, err
 		}
 		return base.metadataLocation, commitSnapshot(ctx, base, base.shards, func(tx *table.Transaction, summary iceberg.Properties) error {
-			return stageRewrite(ctx, tx, old, files, summary)
+			return base.stageRewrite(ctx, tx, old, files, summary)
 		})
 	})
 	if err != nil {
@@ -65,7 +66,7 @@ func (l *Lake) checkReplacement(t Table, old, files []DataFile) error {
 		if _, ok := before[f.Shard]; !ok {
 			return fmt.Errorf("file %s is of shard %d, which is not replaced", f.Path, f.Shard)
 		}
-		if f.writtenAt.Before(oldest) {
+		if f.written == nil || f.written.at.Before(oldest) {
 			return fmt.Errorf("file %s is too old to be put in place", f.Path)
 		}
 	}
@@ -106,13 +107,56 @@ func (s *Snapshot) checkInputs(ctx context.Context, old, files []DataFile) (done
 
 // stageRewrite stages the replacement as a rewrite, which changes files and no
 // rows.
-func stageRewrite(ctx context.Context, tx *table.Transaction, old, files []DataFile, summary iceberg.Properties) error {
-	rewrite := tx.NewRewrite(summary)
-	for _, f := range old {
-		rewrite.DeleteFile(f.file)
+func (s *Snapshot) stageRewrite(ctx context.Context, tx *table.Transaction, old, files []DataFile, summary iceberg.Properties) error {
+	entries, err := s.entries(ctx, old)
+	if err != nil {
+		return err
 	}
-	for _, f := range files {
-		rewrite.AddDataFile(f.file)
+	rewrite := tx.NewRewrite(summary)
+	for _, e := range entries {
+		rewrite.DeleteFile(e)
+	}
+	for _, e := range icebergFiles(files) {
+		rewrite.AddDataFile(e)
 	}
 	return rewrite.Commit(ctx)
+}
+
+// entries reads again how the manifests describe files, which must be live in s.
+// It leaves out manifests that are known to have none of them.
+func (s *Snapshot) entries(ctx context.Context, files []DataFile) ([]iceberg.DataFile, error) {
+	wanted := make(map[string]bool, len(files))
+	for _, f := range files {
+		wanted[f.Path] = true
+	}
+	manifests, err := s.tbl.CurrentSnapshot().Manifests(fileIO{ctx: ctx, store: s.lake.store})
+	if err != nil {
+		return nil, err
+	}
+	var entries []iceberg.DataFile
+	for _, m := range manifests {
+		if !s.lake.tables[s.table].mayList(m, wanted) {
+			continue
+		}
+		for entry, err := range m.Entries(fileIO{ctx: ctx, store: s.lake.store}, true) {
+			if err != nil {
+				return nil, fmt.Errorf("read manifest %s: %w", m.FilePath(), err)
+			}
+			if wanted[objectKey(entry.DataFile().FilePath())] {
+				entries = append(entries, entry.DataFile())
+			}
+		}
+	}
+	if len(entries) != len(wanted) {
+		return nil, fmt.Errorf("%w: %d of %d are in manifests", ErrInputsGone, len(entries), len(wanted))
+	}
+	return entries, nil
+}
+
+// mayList reports whether m may list a data file of wanted.
+func (st *tableState) mayList(m iceberg.ManifestFile, wanted map[string]bool) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	files, known := st.manifests[m.FilePath()]
+	return !known || slices.ContainsFunc(files, func(f DataFile) bool { return wanted[f.Path] })
 }

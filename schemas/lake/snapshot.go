@@ -148,14 +148,16 @@ func (s *Snapshot) list(ctx context.Context) ([]DataFile, error) {
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	now := make(map[string][]DataFile, len(manifests))
+	files := slices.Concat(lists...)
+	now, from := make(map[string][]DataFile, len(manifests)), 0
 	for i, m := range manifests {
-		now[m.FilePath()] = lists[i]
+		to := from + len(lists[i])
+		now[m.FilePath()], from = files[from:to:to], to // shares files: each is in memory once
 	}
 	st.mu.Lock()
 	st.manifests = now
 	st.mu.Unlock()
-	return slices.Concat(lists...), nil
+	return files, nil
 }
 
 // readManifest lists the live data files of one manifest. It refuses delete
