@@ -19,6 +19,7 @@ type committer struct {
 	lake    *lake.Lake
 	queue   chan *submission
 	timeout time.Duration // of one commit to one table
+	paused  time.Duration // longest pause between commits
 	metrics *metrics
 	log     *slog.Logger
 
@@ -33,8 +34,21 @@ type submission struct {
 	result chan error // capacity 1, so that the committer never waits for a caller that has left
 }
 
+const (
+	manySnapshots    = 100 // live snapshots of a table from which on commits pause
+	pausePerSnapshot = 50 * time.Millisecond
+	maxCommitPause   = 10 * time.Second
+)
+
 // errCommitTimeout is the reason of a commit that took longer than Config.CommitTimeout.
 var errCommitTimeout = errors.New("commit took longer than processor.commit_timeout")
+
+func newCommitter(cfg Config, l *lake.Lake, m *metrics, log *slog.Logger) *committer {
+	return &committer{
+		lake: l, queue: make(chan *submission), timeout: cfg.CommitTimeout, metrics: m, log: log, committed: map[int32]int64{},
+		paused: min(maxCommitPause, cfg.DrainTimeout/3), // a shard that is handed over may have two cuts to commit
+	}
+}
 
 // commit has the cut committed to every table. It returns nil when all tables have
 // it, and errConflict when one of them never will. After any other error the
@@ -55,16 +69,43 @@ func (c *committer) commit(ctx context.Context, cut *sealedCut, files map[lake.T
 	}
 }
 
-// run commits until ctx ends.
-func (c *committer) run(ctx context.Context) error {
+// run commits until ctx ends. It pauses after a commit if there are many snapshots,
+// but no longer once draining is closed.
+func (c *committer) run(ctx context.Context, draining <-chan struct{}) error {
 	for {
 		select {
 		case s := <-c.queue:
 			c.commitAll(ctx, c.takeWaiting(s))
+			c.pause(draining)
 		case <-ctx.Done():
 			return nil
 		}
 	}
+}
+
+// pause waits before the next commit if a table has many live snapshots: each commit
+// writes a list of all of them, and how long they live is a promise to whoever reads
+// them. Cuts that come meanwhile share the next commit; their rows are in the tail.
+func (c *committer) pause(draining <-chan struct{}) {
+	live := 0
+	for _, t := range lake.Tables() {
+		n := lake.LiveSnapshots(c.lake, t)
+		c.metrics.snapshots.WithLabelValues(string(t)).Set(float64(n))
+		live = max(live, n)
+	}
+	timer := time.NewTimer(pauseAt(live, c.paused))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-draining:
+	}
+}
+
+// pauseAt returns the pause between commits to tables with that many live snapshots,
+// at most longest. It rises slowly, so that the number settles where as many expire
+// as are made: near 190 where commits never rest and snapshots live for 15 minutes.
+func pauseAt(live int, longest time.Duration) time.Duration {
+	return min(time.Duration(max(live-manySnapshots, 0))*pausePerSnapshot, longest)
 }
 
 // takeWaiting returns first and all submissions that wait at this moment. A shard

@@ -12,6 +12,7 @@ const (
 	maxFileToMerge   = 128 << 20 // data files of this size are left alone
 	maintenanceShard = 0         // the owner of this shard expires snapshots and deletes orphans for all shards
 	minSnapshots     = 10        // snapshots of a table that are kept, however old they are
+	expireEvery      = time.Minute
 	orphanEvery      = 24 * time.Hour
 
 	// orphanAge must be longer than any writer may still commit a file it has put:
@@ -19,8 +20,8 @@ const (
 	orphanAge = 7 * 24 * time.Hour
 )
 
-// maintain compacts the data files of the owned shards, expires old snapshots and
-// deletes orphan files, every Config.CompactEvery until ctx ends. An error is
+// maintain compacts the data files of the owned shards and, once a day, deletes
+// orphan files, every Config.CompactEvery until ctx ends. An error is
 // logged, and the step is tried again the next time: tables that are not
 // maintained get slower but stay right.
 func (s *Service) maintain(ctx context.Context) error {
@@ -43,7 +44,6 @@ func (s *Service) maintain(ctx context.Context) error {
 		if !s.owns(maintenanceShard) {
 			continue
 		}
-		s.expire(ctx)
 		if time.Since(cleaned) < orphanEvery {
 			continue
 		}
@@ -76,7 +76,25 @@ func (s *Service) compact(ctx context.Context) {
 	}
 }
 
-func (s *Service) expire(ctx context.Context) {
+// expireSnapshots expires what is older than Config.KeepSnapshots, every minute until
+// ctx ends. It waits for no compaction, which may take hours, while each commit
+// writes all live snapshots.
+func (s *Service) expireSnapshots(ctx context.Context) error {
+	every := time.NewTicker(expireEvery)
+	defer every.Stop()
+	for {
+		select {
+		case <-every.C:
+		case <-ctx.Done():
+			return nil
+		}
+		if _, err := s.clock.now(); err == nil && s.owns(maintenanceShard) { // by another clock young snapshots may be old
+			expireTables(ctx, s)
+		}
+	}
+}
+
+func expireTables(ctx context.Context, s *Service) {
 	for _, t := range lake.Tables() {
 		if err := s.deps.Lake.ExpireSnapshots(ctx, t, s.cfg.KeepSnapshots, minSnapshots); err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "expire snapshots failed, will retry", "table", t, "err", err)

@@ -84,7 +84,7 @@ type Config struct {
 	CommitTimeout time.Duration // of one commit to one table, whose result is then unknown until it is tried again; 0 means 2m
 	MaxClockJump  time.Duration // how far the clock may gain on the clock since boot, and log time may move at a start unseen; 0 means 1h
 	MaxCutWait    time.Duration // how long a sealed cut may take to reach all tables until Ready says so; 0 means 5m
-	KeepSnapshots time.Duration // how long a scan or another engine may use an old snapshot of a table; commits get slower with each that is kept; 0 means 15m
+	KeepSnapshots time.Duration // how long a scan or another engine may use an old snapshot of a table; past 100 of a table commits pause, up to 10s; 0 means 15m
 
 	Adopt      bool   // a shard that is not in the lake may start from a log that does not start at offset 0
 	AcceptLoss string // losses that an operator accepts, as "shard@next:offset,…"; the error of a stopped shard has the text. It may stay set: once the shard is past next it has no effect
@@ -169,7 +169,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	log := deps.Log.With("processor", cfg.ID)
 	s := &Service{
 		cfg: cfg, deps: deps, log: log, metrics: m, clock: newClockGuard(cfg, deps.Clocks, log), accepted: accepted,
-		commits:        &committer{lake: deps.Lake, queue: make(chan *submission), timeout: cfg.CommitTimeout, metrics: m, log: log, committed: map[int32]int64{}},
+		commits:        newCommitter(cfg, deps.Lake, m, log),
 		encodeSlots:    make(chan struct{}, runtime.GOMAXPROCS(0)),
 		workerReturned: make(chan struct{}, 1), shards: map[int32]*ownership{}, leaseErr: errors.New("leases not claimed yet"),
 	}
@@ -195,7 +195,7 @@ func (s *Service) Run(ctx context.Context) error {
 	// It stops when manageLeases has returned, which waits for all of them.
 	commits, stop := context.WithCancel(context.WithoutCancel(ctx))
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.commits.run(commits) })
+	g.Go(func() error { return s.commits.run(commits, ctx.Done()) })
 	g.Go(func() error {
 		defer stop()
 		return s.manageLeases(ctx)
@@ -204,6 +204,7 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Go(func() error { return s.commitGroupOffsets(ctx) })
 	g.Go(func() error { return s.watchLogEnds(ctx) })
 	g.Go(func() error { return s.maintain(ctx) })
+	g.Go(func() error { return s.expireSnapshots(ctx) })
 	return g.Wait()
 }
 

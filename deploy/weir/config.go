@@ -186,7 +186,7 @@ type processorConfig struct {
 	CommitTimeout time.Duration `key:"commit_timeout" default:"2m" help:"time for one commit to one table; it is then tried again, after the commits of other shards"`
 	MaxCutWait    time.Duration `key:"max_cut_wait" default:"5m" help:"time for a sealed cut to reach all tables, after which /readyz answers 503"`
 	MaxClockJump  time.Duration `key:"max_clock_jump" default:"1h" help:"how far the clock may jump ahead while the process runs, or log time move at a start without another machine's word; then shards stop until weir admin accept-clock"`
-	KeepSnapshots time.Duration `key:"keep_snapshots" default:"15m" help:"how long a scan or another engine may use a snapshot of a table; commits slow down with the number of snapshots"`
+	KeepSnapshots time.Duration `key:"keep_snapshots" default:"15m" help:"how long a scan or another engine may use a snapshot of a table, and its metadata file; with more than 100 of a table, commits pause up to 10s"`
 	Adopt         bool          `key:"adopt" default:"false" help:"allow a shard that is not in the lake to start from a log that does not begin at offset 0"`
 	AcceptLoss    string        `key:"accept_loss" help:"records of the log that the operator gives up, as shard@next:offset,… from the error message"`
 }

@@ -48,6 +48,27 @@ func addColumns(ctx context.Context, l *Lake, t Table, schema *iceberg.Schema) e
 	return nil
 }
 
+// keepMetadata makes t list its old metadata files as long as a snapshot that they
+// show. Tables of the versions before listed twenty, which was gone in seconds.
+func keepMetadata(ctx context.Context, l *Lake, t Table) error {
+	err := l.retryCommit(ctx, func() (string, error) {
+		tbl, err := l.cat.LoadTable(ctx, ident(t))
+		if err != nil {
+			return "", err
+		}
+		if tbl.Properties()[table.MetadataPreviousVersionsMaxKey] != "20" {
+			return tbl.MetadataLocation(), nil
+		}
+		props := iceberg.Properties{table.MetadataPreviousVersionsMaxKey: maxMetadataFiles}
+		_, _, err = l.cat.CommitTable(ctx, ident(t), nil, []table.Update{table.NewSetPropertiesUpdate(props)})
+		return tbl.MetadataLocation(), err
+	})
+	if err != nil {
+		return fmt.Errorf("keep metadata of table %s: %w", t, err)
+	}
+	return nil
+}
+
 // missingFields returns the fields of want that have lacks. A field id is a position
 // in our schema, so a column that another engine has added under one of them is an
 // error: data files would mean two things.

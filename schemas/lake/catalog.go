@@ -155,7 +155,35 @@ func updateMetadata(current *table.Table, updates table.Updates) (table.Metadata
 	if err != nil {
 		return nil, err
 	}
-	return table.UpdateTableMetadata(current.Metadata(), updates, current.MetadataLocation())
+	b, err := table.MetadataBuilderFromBase(current.Metadata(), current.MetadataLocation())
+	if err != nil {
+		return nil, err
+	}
+	b.TrimMetadataLogs(metadataInUse(current.Metadata()))
+	for _, u := range updates {
+		if err := u.Apply(b); err != nil {
+			return nil, err
+		}
+	}
+	return b.Build()
+}
+
+// metadataInUse returns how many of the metadata files that meta lists, the last
+// ones, were written since its oldest snapshot. Another engine that began on one
+// of them may still open it.
+func metadataInUse(meta table.Metadata) (n int) {
+	oldest := int64(0)
+	for _, s := range meta.Snapshots() {
+		if oldest == 0 || s.TimestampMs < oldest {
+			oldest = s.TimestampMs
+		}
+	}
+	for e := range meta.PreviousFiles() {
+		if e.TimestampMs >= oldest {
+			n++
+		}
+	}
+	return n
 }
 
 // detach returns updates as a catalog behind HTTP would get them. In memory, a
@@ -240,6 +268,11 @@ func metadataVersion(location string) int {
 	return version
 }
 
+// maxMetadataFiles is how many old metadata files a table lists at most. They
+// live as long as its snapshots: see metadataInUse. The limit is for what that
+// does not bound, which is a version that knows the limit alone.
+const maxMetadataFiles = "10000"
+
 // ident returns the name of t in the catalog.
 func ident(t Table) table.Identifier { return table.Identifier{namespace, string(t)} }
 
@@ -256,7 +289,7 @@ func tableProperties(schema *iceberg.Schema) (iceberg.Properties, error) {
 		table.ManifestMinMergeCountKey:            "30",
 		table.ManifestTargetSizeBytesKey:          "1048576", // bytes that one merge of manifests rewrites at most
 		table.MetadataDeleteAfterCommitEnabledKey: "true",
-		table.MetadataPreviousVersionsMaxKey:      "20",
+		table.MetadataPreviousVersionsMaxKey:      maxMetadataFiles,
 		table.DefaultNameMappingKey:               string(names), // set once, so that no commit adds it
 	}, nil
 }

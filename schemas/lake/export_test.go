@@ -9,6 +9,7 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
 	"github.com/google/uuid"
 
 	"weir/schemas/columns"
@@ -57,6 +58,13 @@ func OpenBefore(ctx context.Context, cfg Config, cat Catalog, store ObjectStore,
 	return openTables(ctx, cfg, cat, store, rows)
 }
 
+// SetProperty sets a property of t.
+func (l *Lake) SetProperty(ctx context.Context, t Table, key, value string) error {
+	props := iceberg.Properties{key: value}
+	_, _, err := l.cat.CommitTable(ctx, ident(t), nil, []table.Update{table.NewSetPropertiesUpdate(props)})
+	return err
+}
+
 // SetWrittenAt says when this process wrote f.
 func SetWrittenAt(f DataFile, at time.Time) DataFile {
 	f.written = &writtenFile{entry: f.written.entry, at: at}
@@ -92,3 +100,9 @@ func Layout(t Table) (partition SortKey, sort []SortKey) {
 func (l *Lake) ScanAll(ctx context.Context, t Table, files ...DataFile) iter.Seq2[arrow.Record, error] {
 	return l.scan(ctx, t, files, nil, columns.Filter{})
 }
+
+// Entry returns how Iceberg describes f, which this process has written.
+func (f DataFile) Entry() iceberg.DataFile { return f.written.entry }
+
+// Operation returns the operation that made s.
+func (s *Snapshot) Operation() table.Operation { return s.tbl.CurrentSnapshot().Summary.Operation }

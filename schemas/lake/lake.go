@@ -98,7 +98,7 @@ type tableState struct {
 
 	mu        sync.Mutex            // guards the fields below
 	latest    *Snapshot             // newest snapshot this process has loaded; nil before the first
-	manifests map[string][]DataFile // files of each manifest of the last snapshot listed, by location; a manifest never changes
+	manifests map[string][]DataFile // slices of one slice: files of each manifest of the last snapshot listed, by location; a manifest never changes
 }
 
 // Open creates the namespace and the tables and columns that are missing, and
@@ -143,7 +143,7 @@ func (l *Lake) openTable(ctx context.Context, row tableRow) error {
 	l.tables[t] = st
 	_, err = l.cat.LoadTable(ctx, ident(t))
 	if err == nil {
-		return addColumns(ctx, l, t, schema)
+		return errors.Join(addColumns(ctx, l, t, schema), keepMetadata(ctx, l, t))
 	}
 	if !errors.Is(err, catalog.ErrNoSuchTable) {
 		return fmt.Errorf("open table %s: %w", t, err)

@@ -1,6 +1,7 @@
 package lake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,7 +81,7 @@ func (l *Lake) expireSnapshots(ctx context.Context, t Table, olderThan time.Dura
 // deleteUnreachable deletes the files that can be reached from before and not
 // from after.
 func (l *Lake) deleteUnreachable(ctx context.Context, before, after table.Metadata) error {
-	kept, err := l.reachable(ctx, after.Snapshots(), nil)
+	kept, err := l.reachable(ctx, nearest(after.Snapshots()), nil)
 	if err != nil {
 		return err
 	}
@@ -98,6 +99,21 @@ func (l *Lake) deleteUnreachable(ctx context.Context, before, after table.Metada
 		}
 	}
 	return l.deleteAll(ctx, keys)
+}
+
+// nearest returns those of snapshots that must be looked at to know which files of
+// earlier snapshots are still in use: the oldest alone, if each of the others was
+// built on the one before. A file that has left a table does not come back, since
+// files are added once, under new names; so what the oldest lacks, later ones lack
+// too. If another engine has gone back to an earlier snapshot, it is all of them.
+func nearest(snapshots []table.Snapshot) []table.Snapshot {
+	slices.SortFunc(snapshots, func(a, b table.Snapshot) int { return cmp.Compare(a.SequenceNumber, b.SequenceNumber) })
+	for i := range snapshots {
+		if i > 0 && (snapshots[i].ParentSnapshotID == nil || *snapshots[i].ParentSnapshotID != snapshots[i-1].SnapshotID) {
+			return snapshots
+		}
+	}
+	return snapshots[:min(1, len(snapshots))]
 }
 
 // DeleteOrphans deletes the files of all tables that no snapshot refers to and

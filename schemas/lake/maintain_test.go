@@ -1,6 +1,7 @@
 package lake_test
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/apache/iceberg-go/table"
 	"github.com/google/go-cmp/cmp"
 
 	"weir/schemas/lake"
@@ -80,6 +82,43 @@ func TestExpireSnapshots(t *testing.T) {
 	})
 }
 
+// listCounter is an object store that counts how many manifest lists are read.
+type listCounter struct {
+	lake.ObjectStore
+	lists int
+}
+
+func (s *listCounter) Get(ctx context.Context, key string) ([]byte, error) {
+	if strings.Contains(key, "/snap-") {
+		s.lists++
+	}
+	return s.ObjectStore.Get(ctx, key)
+}
+
+// TestExpireSnapshotsReadsFewLists expires one of many snapshots, as each minute
+// does: it must not read all that are kept.
+func TestExpireSnapshotsReadsFewLists(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := laketest.New()
+		s := &listCounter{ObjectStore: w.Store}
+		l, err := lake.Open(t.Context(), lake.Config{Bucket: laketest.Bucket, Memory: laketest.OverwriteFreed}, lake.NewCatalog(w.Pointers, s), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range int64(30) {
+			mustCommit(t, l, []lake.Cut{cut(t, l, 0, 10*i, 10*i+10)}, lake.Committed)
+			time.Sleep(time.Minute)
+		}
+		s.lists = 0
+		if err := l.ExpireSnapshots(t.Context(), lake.Events, 29*time.Minute+time.Second, 1); err != nil {
+			t.Fatal(err)
+		}
+		if got := lake.LiveSnapshots(l, lake.Events); got != 30 || s.lists > 3 {
+			t.Errorf("%d lists were read to expire one of %d snapshots", s.lists, got)
+		}
+	})
+}
+
 func TestExpireSnapshotsKeepsTheNewest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := laketest.New()
@@ -100,18 +139,44 @@ func TestExpireSnapshotsKeepsTheNewest(t *testing.T) {
 	})
 }
 
-func TestMetadataStaysSmall(t *testing.T) {
+// TestMetadataFilesLiveAsLongAsSnapshots keeps each metadata file while the
+// snapshot that it shows is live, and no longer.
+func TestMetadataFilesLiveAsLongAsSnapshots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := laketest.New()
+		l := open(t, w)
+		const commits, young = 60, 15
+		for i := range int64(commits) {
+			time.Sleep(time.Minute)
+			mustCommit(t, l, []lake.Cut{cut(t, l, 0, 10*i, 10*i+10)}, lake.Committed)
+		}
+		if got := len(eventKeys(t, w, ".metadata.json")); got != commits {
+			t.Errorf("%d metadata files of %d snapshots", got, commits)
+		}
+		if err := l.ExpireSnapshots(t.Context(), lake.Events, young*time.Minute, 1); err != nil {
+			t.Fatal(err)
+		}
+		mustCommit(t, l, []lake.Cut{cut(t, l, 0, 10*commits, 10*commits+10)}, lake.Committed)
+		snapshots, metadata := len(eventKeys(t, w, "/snap-")), len(eventKeys(t, w, ".metadata.json"))
+		if snapshots != young+2 || metadata != snapshots+1 { // and the one that expiry wrote
+			t.Errorf("%d metadata files of %d snapshots, want %d of %d", metadata, snapshots, young+3, young+2)
+		}
+	})
+}
+
+// TestOldTablesKeepTheirMetadata raises the limit of a table of the version before.
+func TestOldTablesKeepTheirMetadata(t *testing.T) {
 	w := laketest.New()
 	l := open(t, w)
-	for i := range int64(60) {
+	if err := l.SetProperty(t.Context(), lake.Events, table.MetadataPreviousVersionsMaxKey, "20"); err != nil {
+		t.Fatal(err)
+	}
+	l = open(t, w)
+	for i := range int64(30) {
 		mustCommit(t, l, []lake.Cut{cut(t, l, 0, 10*i, 10*i+10)}, lake.Committed)
 	}
-	if got := len(eventKeys(t, w, ".metadata.json")); got > 25 {
-		t.Errorf("%d metadata files after 60 commits", got)
-	}
-	s := load(t, l, lake.Events)
-	if got := len(files(t, s)); got != 60 {
-		t.Errorf("%d files, want 60", got)
+	if got := len(eventKeys(t, w, ".metadata.json")); got < 30 {
+		t.Errorf("%d metadata files after 30 commits", got)
 	}
 }
 

@@ -3,6 +3,8 @@ package lake_test
 import (
 	"runtime"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"weir/schemas/lake"
 	"weir/schemas/lake/laketest"
@@ -106,4 +108,38 @@ func commitFiles(t testing.TB, l *lake.Lake, n int64) {
 		c.To = state(at + perCut)
 		mustCommit(t, l, []lake.Cut{c}, lake.Committed)
 	}
+}
+
+// TestMemoryOfADay commits every four minutes for a day and expires what is older
+// than an hour: neither snapshots nor memory may pile up.
+func TestMemoryOfADay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const commits, warm, slack = 24 * 15, 2 * 15, 256 << 10
+		w := laketest.New()
+		l := open(t, w)
+		var begun int64
+		for i := range int64(commits) {
+			time.Sleep(4 * time.Minute)
+			c := cut(t, l, 0, i, i+1)
+			if i%10 > 0 {
+				c.Files = nil
+			}
+			mustCommit(t, l, []lake.Cut{c}, lake.Committed)
+			if err := l.ExpireSnapshots(t.Context(), lake.Events, time.Hour, 10); err != nil {
+				t.Fatal(err)
+			}
+			if got := lake.LiveSnapshots(l, lake.Events); got > 17 {
+				t.Fatalf("%d live snapshots after %d commits", got, i)
+			}
+			if i == warm {
+				stored := storedBytes(t, w)
+				begun = heapBytes() - stored
+			}
+		}
+		stored := storedBytes(t, w)
+		if grown := heapBytes() - stored - begun; grown > slack {
+			t.Errorf("memory has grown by %d bytes from hour 2 to hour 24, want %d at most", grown, slack)
+		}
+		runtime.KeepAlive(l)
+	})
 }

@@ -105,12 +105,16 @@ func (s *Snapshot) checkInputs(ctx context.Context, old, files []DataFile) (done
 	return false, nil
 }
 
-// stageRewrite stages the replacement as a rewrite, which changes files and no
-// rows.
+// stageRewrite stages the replacement. If no row is lost it is a replace, which
+// Iceberg defines to change files and no rows. Rows of rollups merge into fewer;
+// that is an overwrite to whoever reads the changes of the table.
 func (s *Snapshot) stageRewrite(ctx context.Context, tx *table.Transaction, old, files []DataFile, summary iceberg.Properties) error {
 	entries, err := s.entries(ctx, old)
 	if err != nil {
 		return err
+	}
+	if rowsOfFiles(old) != rowsOfFiles(files) {
+		return tx.ReplaceDataFilesWithDataFiles(ctx, entries, icebergFiles(files), summary, table.WithoutAutoNameMapping())
 	}
 	rewrite := tx.NewRewrite(summary)
 	for _, e := range entries {
@@ -120,6 +124,14 @@ func (s *Snapshot) stageRewrite(ctx context.Context, tx *table.Transaction, old,
 		rewrite.AddDataFile(e)
 	}
 	return rewrite.Commit(ctx)
+}
+
+// rowsOfFiles returns how many rows files have together.
+func rowsOfFiles(files []DataFile) (rows int64) {
+	for _, f := range files {
+		rows += f.Rows
+	}
+	return rows
 }
 
 // entries reads again how the manifests describe files, which must be live in s.

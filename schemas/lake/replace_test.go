@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apache/iceberg-go/table"
 	"github.com/google/go-cmp/cmp"
 
 	"weir/schemas/lake"
@@ -64,6 +65,39 @@ func TestReplaceCopiesShardStates(t *testing.T) {
 		t.Errorf("the snapshot before has %d files, want 4", got)
 	}
 	mustCommit(t, l, []lake.Cut{cut(t, l, 0, 30, 40)}, lake.Committed)
+}
+
+// TestReplaceNamesItsOperation: a merge that keeps all rows is a replace, one of
+// rollup rows an overwrite, to whoever reads the changes of the table.
+func TestReplaceNamesItsOperation(t *testing.T) {
+	for rows, want := range map[int64]table.Operation{20: table.OpReplace, 15: table.OpOverwrite} {
+		l := laketest.Lake(t, fastConfig())
+		for i := range int64(2) {
+			f, err := l.MakeFile(lake.ClientDays, 0, 0, 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := lake.Cut{ID: fmt.Sprint(i), From: 10 * i, To: state(10*i + 10), Files: []lake.DataFile{f}, Sealed: time.Now()}
+			if _, err := l.Commit(t.Context(), lake.ClientDays, []lake.Cut{c}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		old, err := load(t, l, lake.ClientDays).Files(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		merged, err := l.MakeFile(lake.ClientDays, 0, 0, rows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Replace(t.Context(), lake.ClientDays, old, []lake.DataFile{merged}); err != nil {
+			t.Fatal(err)
+		}
+		after := load(t, l, lake.ClientDays)
+		if got := after.Operation(); got != want || len(files(t, after)) != 1 {
+			t.Errorf("20 rows become %d by %s of %d files, want %s", rows, got, len(files(t, after)), want)
+		}
+	}
 }
 
 // Each step of a replacement fails, both ways, while a cut is committed in

@@ -25,6 +25,7 @@ type Snapshot struct {
 	id               int64
 	shards           ShardStates
 	committedAt      time.Time
+	live             int // snapshots of the table, this one included
 
 	mu     sync.Mutex // guards the fields below
 	listed bool
@@ -39,6 +40,18 @@ func (s *Snapshot) ShardStates() ShardStates { return s.shards }
 
 // Time returns when the snapshot was committed; zero for a table without one.
 func (s *Snapshot) Time() time.Time { return s.committedAt }
+
+// LiveSnapshots returns how many snapshots t had when this process last loaded it.
+// Each of them is in the metadata that a commit writes.
+func LiveSnapshots(l *Lake, t Table) int {
+	st := l.tables[t]
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.latest == nil {
+		return 0
+	}
+	return st.latest.live
+}
 
 // Load returns the newest snapshot of t. It costs one catalog query when
 // nothing has changed since the last load.
@@ -71,6 +84,7 @@ func (l *Lake) newSnapshot(t Table, tbl *table.Table) (*Snapshot, error) {
 		return s, nil
 	}
 	s.id, s.committedAt = current.SnapshotID, time.UnixMilli(current.TimestampMs)
+	s.live = len(s.tbl.Metadata().Snapshots())
 	v, err := readShardStates(s.tbl.Metadata(), current)
 	if err != nil {
 		return nil, err

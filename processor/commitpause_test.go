@@ -1,0 +1,80 @@
+package processor
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"weir/schemas/lake"
+	"weir/schemas/lake/laketest"
+)
+
+// liveSnapshots returns how many snapshots of events the store of b has, and how
+// old the oldest is.
+func liveSnapshots(t *testing.T, b *laketest.Backend) (n int, oldest time.Duration) {
+	t.Helper()
+	for o, err := range b.Store.List(t.Context(), "events/metadata/snap-") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+		oldest = max(oldest, time.Since(o.Modified))
+	}
+	return n, oldest
+}
+
+// TestCommitsPauseInsteadOfExpiringYoungSnapshots commits a cut a second, as a
+// backfill does. All snapshots of the time that is promised must be there, and
+// they must be few all the same.
+func TestCommitsPauseInsteadOfExpiringYoungSnapshots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := laketest.New()
+		l, err := b.Open(t.Context(), lake.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := newMetrics(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const keep = 150 * time.Second
+		cfg := Config{KeepSnapshots: keep}.withDefaults()
+		log := slog.New(slog.DiscardHandler)
+		s := &Service{cfg: cfg, deps: Deps{Lake: l}, log: log, metrics: m, commits: newCommitter(cfg, l, m, log)}
+		s.clock = newClockGuard(cfg, Clocks{}, log)
+		s.shards = map[int32]*ownership{maintenanceShard: {}}
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go func() { _ = s.commits.run(ctx, ctx.Done()) }()
+		go func() { _ = s.expireSnapshots(ctx) }()
+
+		begun := time.Now()
+		for next := int64(0); time.Since(begun) < keep+2*expireEvery; next++ {
+			time.Sleep(time.Second)
+			c := &sealedCut{id: fmt.Sprint("cut-", next), from: next, to: lake.ShardState{Next: next + 1}, sealedAt: time.Now()}
+			if err := s.commits.commit(ctx, c, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n, oldest := liveSnapshots(t, b)
+		if n <= manySnapshots || n > manySnapshots+30 {
+			t.Errorf("%d live snapshots, want %d and some", n, manySnapshots)
+		}
+		if oldest < keep-maxCommitPause || oldest > keep+2*expireEvery {
+			t.Errorf("the oldest snapshot is %s old, want about %s", oldest, keep)
+		}
+	})
+}
+
+// TestPauseBetweenCommits checks that the pause begins at 100 snapshots and is
+// bounded.
+func TestPauseBetweenCommits(t *testing.T) {
+	for live, want := range map[int]time.Duration{0: 0, 100: 0, 101: 50 * time.Millisecond, 200: 5 * time.Second, 10_000: maxCommitPause} {
+		if got := pauseAt(live, maxCommitPause); got != want {
+			t.Errorf("%d snapshots: pause of %s, want %s", live, got, want)
+		}
+	}
+}
