@@ -139,7 +139,7 @@ func (l *Lake) openTable(ctx context.Context, row tableRow) error {
 	if err != nil {
 		return fmt.Errorf("open table %s: %w", t, err)
 	}
-	st := &tableState{tableRow: row, columns: arrowSchema, layout: columnLayout(arrowSchema), spec: row.partition.spec(arrowSchema), bounds: bounds}
+	st := &tableState{tableRow: row, columns: arrowSchema, layout: columnLayout(arrowSchema, row.sort), spec: row.partition.spec(arrowSchema), bounds: bounds}
 	l.tables[t] = st
 	_, err = l.cat.LoadTable(ctx, ident(t))
 	if err == nil {

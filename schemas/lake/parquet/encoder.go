@@ -45,6 +45,7 @@ type RowRef struct{ Batch, Row uint32 }
 type Encoder struct {
 	emptyFooter format.FileMetaData // the part of a footer that is the same for every file: the schema
 	columns     []columnWriter
+	sorting     []format.SortingColumn
 	pages       pageEncoder    // shared by the columns
 	out         countingWriter // the file being written
 
@@ -74,7 +75,7 @@ func NewEncoder(table string, columns []Column, compression string) (*Encoder, e
 	if err := empty.Close(); err != nil {
 		return nil, fmt.Errorf("make schema of %s: %w", table, err)
 	}
-	e := &Encoder{emptyFooter: *empty.File().Metadata()}
+	e := &Encoder{emptyFooter: *empty.File().Metadata(), sorting: sortingColumns(columns)}
 	for i := range columns {
 		c := columnWriter{field: columns[i].Field, bounds: columns[i].Bounds, encoding: newColumnEncoding(i, schema.Fields()[i], codec)}
 		if c.encoding.dictionary {
@@ -191,7 +192,7 @@ func (e *Encoder) flush() error {
 	if err := e.writeMagic(); err != nil {
 		return err
 	}
-	g := format.RowGroup{NumRows: e.groupRows, FileOffset: e.out.size, Ordinal: int16(len(e.groups))}
+	g := format.RowGroup{NumRows: e.groupRows, FileOffset: e.out.size, Ordinal: int16(len(e.groups)), SortingColumns: e.sorting}
 	var index pageIndex
 	for i := range e.columns {
 		c := &e.columns[i]
@@ -205,6 +206,7 @@ func (e *Encoder) flush() error {
 		g.Columns = append(g.Columns, format.ColumnChunk{MetaData: meta})
 		g.TotalByteSize += meta.TotalUncompressedSize
 		g.TotalCompressedSize += meta.TotalCompressedSize
+		c.chunk.index.BoundaryOrder = boundaryOrder(c.field.Type, &c.chunk.index)
 		index.columns = append(index.columns, c.chunk.index)
 		index.offsets = append(index.offsets, format.OffsetIndex{PageLocations: offsetBy(c.chunk.pages, meta.DataPageOffset)})
 	}

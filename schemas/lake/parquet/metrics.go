@@ -8,15 +8,12 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// maxBoundBytes is the longest string that goes to the manifests as a bound.
-const maxBoundBytes = 64
-
 // Metrics are the counts, sizes and bounds of a data file that Iceberg keeps in
 // its manifests. The keys of maps are field ids.
 type Metrics struct {
 	Rows, Bytes          int64
 	Sizes, Values, Nulls map[int]int64
-	Lower, Upper         map[int][]byte // bounds, as Parquet and Iceberg both write them; only of columns with Bounds
+	Lower, Upper         map[int][]byte // bounds, as Iceberg writes them; only of columns with Bounds
 	Splits               []int64        // where row groups begin
 }
 
@@ -40,11 +37,8 @@ func metricsOf(columns []columnWriter, meta *format.FileMetaData, bytes int64) *
 			}
 		}
 	}
-	for id, v := range m.Lower {
-		if len(v) > maxBoundBytes || len(m.Upper[id]) > maxBoundBytes { // an upper bound that is cut short would be too low
-			delete(m.Lower, id)
-			delete(m.Upper, id)
-		}
+	for i := range columns {
+		m.finishBounds(i+1, columns[i].field.Type)
 	}
 	return m
 }
@@ -62,14 +56,15 @@ func (m *Metrics) widen(id int, t arrow.DataType, s *format.Statistics) {
 	}
 }
 
-// boundLess orders bounds of a column of type t: integers by value, strings by
-// their bytes.
-func boundLess(t arrow.DataType, a, b []byte) bool {
-	switch t.ID() {
-	case arrow.INT64, arrow.INT32, arrow.DATE32, arrow.TIMESTAMP:
-		return DecodeBound(a) < DecodeBound(b)
-	default:
-		return bytes.Compare(a, b) < 0
+// finishBounds turns the bounds of a column into those that Iceberg takes.
+func (m *Metrics) finishBounds(id int, t arrow.DataType) {
+	low, high := m.Lower[id], m.Upper[id]
+	if low == nil || high == nil {
+		return
+	}
+	m.Lower[id], m.Upper[id] = icebergBound(t, low), icebergBound(t, high)
+	if len(high) > maxBoundBytes { // text that could not be cut: see cutHigh
+		delete(m.Upper, id)
 	}
 }
 

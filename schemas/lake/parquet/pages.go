@@ -244,38 +244,3 @@ func (k *columnChunk) addStats(c *columnWriter) {
 		k.stats.MaxValue = high
 	}
 }
-
-// pageBounds returns the smallest and the largest value of c's page, in
-// Parquet's form; nil if the page has no value.
-func (c *columnWriter) pageBounds() (low, high []byte) {
-	p := &c.page
-	if p.rows == p.nulls {
-		return nil, nil
-	}
-	if c.encoding.width == 0 {
-		return c.stringBounds()
-	}
-	for _, v := range p.int64s {
-		p.low, p.high = min(p.low, v), max(p.high, v)
-	}
-	return appendLittleEndian(nil, p.low, c.encoding.width), appendLittleEndian(nil, p.high, c.encoding.width)
-}
-
-// stringBounds compares each distinct string of the page once, by its code.
-func (c *columnWriter) stringBounds() (low, high []byte) {
-	seen := make([]bool, c.dict.size)
-	first, last := c.page.codes[0], c.page.codes[0]
-	for _, code := range c.page.codes {
-		if seen[code] {
-			continue
-		}
-		seen[code] = true
-		if c.dict.keys[code] < c.dict.keys[first] {
-			first = code
-		}
-		if c.dict.keys[code] > c.dict.keys[last] {
-			last = code
-		}
-	}
-	return []byte(c.dict.keys[first]), []byte(c.dict.keys[last])
-}

@@ -2,9 +2,11 @@ package parquet
 
 import (
 	"reflect"
+	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
 )
 
 // Encoding says how the values of a column lie in data pages.
@@ -23,7 +25,20 @@ type Column struct {
 	arrow.Field
 
 	Encoding Encoding
-	Bounds   bool // pages, row groups and files have a smallest and a largest value
+	Bounds   bool // pages, row groups and files have a lower and an upper bound
+	SortKey  int  // 1 of the column that rows are sorted by first, 2 of the next; 0 of all others
+}
+
+// sortingColumns returns the order of rows as a row group declares it.
+func sortingColumns(columns []Column) []format.SortingColumn {
+	var out []format.SortingColumn
+	for {
+		i := slices.IndexFunc(columns, func(c Column) bool { return c.SortKey == len(out)+1 })
+		if i < 0 {
+			return out
+		}
+		out = append(out, format.SortingColumn{ColumnIdx: int32(i), NullsFirst: true})
+	}
 }
 
 // newSchema returns the Parquet schema of a table, with field ids and encodings.
