@@ -80,6 +80,9 @@ func (s *Service) compact(ctx context.Context) {
 // ctx ends. It waits for no compaction, which may take hours, while each commit
 // writes all live snapshots.
 func (s *Service) expireSnapshots(ctx context.Context) error {
+	if s.cfg.CompactEvery < 0 {
+		return nil
+	}
 	every := time.NewTicker(expireEvery)
 	defer every.Stop()
 	for {

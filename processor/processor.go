@@ -79,7 +79,7 @@ type Config struct {
 
 	LeaseTTL     time.Duration // how long a shard is left alone when its owner does not renew its lease; 0 means 10s
 	DrainTimeout time.Duration // for the last cut when the process ends or releases a shard; 0 means 30s
-	CompactEvery time.Duration // how often small data files are merged; 0 means 5m, negative means never
+	CompactEvery time.Duration // how often small data files are merged; 0 means 5m, negative means no maintenance at all
 
 	CommitTimeout time.Duration // of one commit to one table, whose result is then unknown until it is tried again; 0 means 2m
 	MaxClockJump  time.Duration // how far the clock may gain on the clock since boot, and log time may move at a start unseen; 0 means 1h
