@@ -65,6 +65,27 @@ func (l *Lake) SetProperty(ctx context.Context, t Table, key, value string) erro
 	return err
 }
 
+// SetRef makes a branch or a tag of t show a snapshot, as another engine may.
+func (l *Lake) SetRef(ctx context.Context, t Table, name string, snapshot int64, kind table.RefType) error {
+	ref := table.NewSetSnapshotRefUpdate(name, snapshot, kind, 0, 0, 0)
+	_, _, err := l.cat.CommitTable(ctx, ident(t), nil, []table.Update{ref})
+	return err
+}
+
+// AddAgain adds files to t as another engine may: without shard states.
+func (l *Lake) AddAgain(ctx context.Context, t Table, files []DataFile) error {
+	s, err := l.Load(ctx, t)
+	if err != nil {
+		return err
+	}
+	tx := s.tbl.NewTransaction()
+	if err := tx.AddDataFiles(ctx, icebergFiles(files), nil, table.WithoutDuplicateCheck()); err != nil {
+		return err
+	}
+	_, err = tx.Commit(ctx)
+	return err
+}
+
 // SetWrittenAt says when this process wrote f.
 func SetWrittenAt(f DataFile, at time.Time) DataFile {
 	f.written = &writtenFile{entry: f.written.entry, at: at}

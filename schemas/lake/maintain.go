@@ -81,7 +81,7 @@ func (l *Lake) expireSnapshots(ctx context.Context, t Table, olderThan time.Dura
 // deleteUnreachable deletes the files that can be reached from before and not
 // from after.
 func (l *Lake) deleteUnreachable(ctx context.Context, before, after table.Metadata) error {
-	kept, err := l.reachable(ctx, nearest(after.Snapshots()), nil)
+	kept, err := l.reachable(ctx, nearest(before.Snapshots(), after.Snapshots()), nil)
 	if err != nil {
 		return err
 	}
@@ -101,19 +101,38 @@ func (l *Lake) deleteUnreachable(ctx context.Context, before, after table.Metada
 	return l.deleteAll(ctx, keys)
 }
 
-// nearest returns those of snapshots that must be looked at to know which files of
-// earlier snapshots are still in use: the oldest alone, if each of the others was
-// built on the one before. A file that has left a table does not come back, since
-// files are added once, under new names; so what the oldest lacks, later ones lack
-// too. If another engine has gone back to an earlier snapshot, it is all of them.
-func nearest(snapshots []table.Snapshot) []table.Snapshot {
-	slices.SortFunc(snapshots, func(a, b table.Snapshot) int { return cmp.Compare(a.SequenceNumber, b.SequenceNumber) })
-	for i := range snapshots {
-		if i > 0 && (snapshots[i].ParentSnapshotID == nil || *snapshots[i].ParentSnapshotID != snapshots[i-1].SnapshotID) {
-			return snapshots
+// nearest returns those of the kept snapshots after that must be looked at to know
+// which files of the dropped ones of before are still in use. It is the oldest
+// alone, if Weir made each snapshot on the one before and the oldest ones were
+// dropped: Weir adds a file once, so what has left a table does not come back, and
+// what the oldest lacks, later ones lack too. If another engine has gone back to an
+// earlier snapshot, or made a branch, a tag or a snapshot, it is all of them.
+func nearest(before, after []table.Snapshot) []table.Snapshot {
+	before, after = inOrder(before), inOrder(after)
+	if len(after) == 0 || !isChain(before) || !isChain(after) || after[len(after)-1].SnapshotID != before[len(before)-1].SnapshotID {
+		return after
+	}
+	return after[:1]
+}
+
+// inOrder returns snapshots in the order in which they were committed.
+func inOrder(snapshots []table.Snapshot) []table.Snapshot {
+	return slices.SortedStableFunc(slices.Values(snapshots), func(a, b table.Snapshot) int {
+		return cmp.Compare(a.SequenceNumber, b.SequenceNumber)
+	})
+}
+
+// isChain reports whether Weir made all of snapshots, each on the one before.
+func isChain(snapshots []table.Snapshot) bool {
+	for i, s := range snapshots {
+		if s.Summary == nil || s.Summary.Properties[shardStatesProperty] == "" {
+			return false
+		}
+		if i > 0 && (s.ParentSnapshotID == nil || *s.ParentSnapshotID != snapshots[i-1].SnapshotID) {
+			return false
 		}
 	}
-	return snapshots[:min(1, len(snapshots))]
+	return true
 }
 
 // DeleteOrphans deletes the files of all tables that no snapshot refers to and

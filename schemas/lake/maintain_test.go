@@ -119,6 +119,80 @@ func TestExpireSnapshotsReadsFewLists(t *testing.T) {
 	})
 }
 
+// setRef makes a branch or a tag of events show a snapshot, as another engine may.
+func setRef(t *testing.T, l *lake.Lake, name string, snapshot int64, kind table.RefType) {
+	t.Helper()
+	if err := l.SetRef(t.Context(), lake.Events, name, snapshot, kind); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mergeAndAddAgain merges all files of l into one that has no object, and has
+// another engine add f again.
+func mergeAndAddAgain(t *testing.T, l *lake.Lake, f lake.DataFile) {
+	t.Helper()
+	old, merged := replacementOf(t, l)
+	if err := l.Replace(t.Context(), lake.Events, old, merged); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.AddAgain(t.Context(), lake.Events, []lake.DataFile{f}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestExpireSnapshotsAfterAnotherEngine expires a snapshot of a table whose history
+// another engine has changed: what any kept snapshot has must stay.
+func TestExpireSnapshotsAfterAnotherEngine(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(t *testing.T, l *lake.Lake, ids []int64, cuts []lake.Cut)
+		keep   int
+		want   []int // cuts whose file must be left
+	}{
+		"back to an earlier snapshot": {func(t *testing.T, l *lake.Lake, ids []int64, _ []lake.Cut) {
+			setRef(t, l, table.MainBranch, ids[1], table.BranchRef)
+		}, 10, []int{0, 1}},
+		"back, and a cut again": {func(t *testing.T, l *lake.Lake, ids []int64, cuts []lake.Cut) {
+			setRef(t, l, table.MainBranch, ids[2], table.BranchRef)
+			mustCommit(t, l, []lake.Cut{cut(t, l, 1, 0, 5)}, lake.Committed)
+			mustCommit(t, l, cuts[3:], lake.Committed)
+		}, 2, []int{0, 1, 2, 3}},
+		"a tag": {func(t *testing.T, l *lake.Lake, ids []int64, _ []lake.Cut) {
+			setRef(t, l, "first", ids[0], table.TagRef)
+		}, 2, []int{0, 1, 2, 3}},
+		"a file again": {func(t *testing.T, l *lake.Lake, _ []int64, cuts []lake.Cut) {
+			mergeAndAddAgain(t, l, cuts[1].Files[0])
+		}, 2, []int{1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := laketest.New()
+				l := open(t, w)
+				var ids []int64
+				var cuts []lake.Cut
+				for i := range int64(4) {
+					next := cut(t, l, 0, 10*i, 10*i+10)
+					mustCommit(t, l, []lake.Cut{next}, lake.Committed)
+					putData(t, w, next.Files)
+					ids, cuts = append(ids, load(t, l, lake.Events).ID()), append(cuts, next)
+				}
+				c.change(t, l, ids, cuts)
+				time.Sleep(time.Hour)
+				if err := l.ExpireSnapshots(t.Context(), lake.Events, time.Minute, c.keep); err != nil {
+					t.Fatal(err)
+				}
+				var want []string
+				for _, i := range c.want {
+					want = append(want, cuts[i].Files[0].Path)
+				}
+				slices.Sort(want)
+				if diff := cmp.Diff(want, eventKeys(t, w, ".parquet")); diff != "" {
+					t.Errorf("data files (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
 func TestExpireSnapshotsKeepsTheNewest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := laketest.New()
