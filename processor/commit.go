@@ -87,13 +87,13 @@ func (c *committer) run(ctx context.Context, draining <-chan struct{}) error {
 // writes a list of all of them, and how long they live is a promise to whoever reads
 // them. Cuts that come meanwhile share the next commit; their rows are in the tail.
 func (c *committer) pause(draining <-chan struct{}) {
-	live := 0
+	snapshots := 0
 	for _, t := range lake.Tables() {
 		n := lake.LiveSnapshots(c.lake, t)
 		c.metrics.snapshots.WithLabelValues(string(t)).Set(float64(n))
-		live = max(live, n)
+		snapshots = max(snapshots, n)
 	}
-	timer := time.NewTimer(pauseAt(live, c.paused))
+	timer := time.NewTimer(pauseAt(snapshots, c.paused))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -103,9 +103,9 @@ func (c *committer) pause(draining <-chan struct{}) {
 
 // pauseAt returns the pause between commits to tables with that many live snapshots,
 // at most longest. It rises slowly, so that the number settles where as many expire
-// as are made: near 190 where commits never rest and snapshots live for 15 minutes.
-func pauseAt(live int, longest time.Duration) time.Duration {
-	return min(time.Duration(max(live-manySnapshots, 0))*pausePerSnapshot, longest)
+// as are made: near 190 where commits never rest and a snapshot lives for 15 minutes.
+func pauseAt(snapshots int, longest time.Duration) time.Duration {
+	return min(time.Duration(max(snapshots-manySnapshots, 0))*pausePerSnapshot, longest)
 }
 
 // takeWaiting returns first and all submissions that wait at this moment. A shard

@@ -72,9 +72,9 @@ func TestCommitsPauseInsteadOfExpiringYoungSnapshots(t *testing.T) {
 // TestPauseBetweenCommits checks that the pause begins at 100 snapshots and is
 // bounded.
 func TestPauseBetweenCommits(t *testing.T) {
-	for live, want := range map[int]time.Duration{0: 0, 100: 0, 101: 50 * time.Millisecond, 200: 5 * time.Second, 10_000: maxCommitPause} {
-		if got := pauseAt(live, maxCommitPause); got != want {
-			t.Errorf("%d snapshots: pause of %s, want %s", live, got, want)
+	for snapshots, want := range map[int]time.Duration{0: 0, 100: 0, 101: 50 * time.Millisecond, 200: 5 * time.Second, 10_000: maxCommitPause} {
+		if got := pauseAt(snapshots, maxCommitPause); got != want {
+			t.Errorf("%d snapshots: pause of %s, want %s", snapshots, got, want)
 		}
 	}
 }

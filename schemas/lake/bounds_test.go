@@ -182,7 +182,7 @@ func (c *boundsCheck) order(index parquet.ColumnIndex, lows, highs []parquet.Val
 
 // TestBoundsOfLongTextAndDecimals checks the exact bounds in a manifest.
 func TestBoundsOfLongTextAndDecimals(t *testing.T) {
-	long := strings.Repeat("z", 40)
+	text := strings.Repeat("z", 40)
 	last := strings.Repeat("\U0010FFFF", 12)
 	for _, c := range []struct {
 		name      string
@@ -190,7 +190,7 @@ func TestBoundsOfLongTextAndDecimals(t *testing.T) {
 		low, high any // nil: none
 	}{
 		{"short", [2]string{"a", "b"}, "a", "b"},
-		{"long", [2]string{long, long + "1"}, long[:32], long[:31] + "{"},
+		{"long", [2]string{text, text + "1"}, text[:32], text[:31] + "{"},
 		{"cut between characters", [2]string{strings.Repeat("ä", 20), strings.Repeat("aä", 20)}, "aäaäaäaäaäaäaäaäaäaäa", strings.Repeat("ä", 15) + "å"},
 		{"nothing can be raised", [2]string{"a", last}, "a", nil},
 	} {

@@ -67,15 +67,15 @@ func hasWholeDictionary(m *format.ColumnMetaData) bool {
 	if m.DictionaryPageOffset <= 0 || m.DataPageOffset <= m.DictionaryPageOffset {
 		return false
 	}
-	coded := false
+	dictionaryEncoded := false
 	for _, s := range m.EncodingStats {
 		switch {
 		case s.PageType == format.DictionaryPage:
 		case s.Encoding == format.RLEDictionary || s.Encoding == format.PlainDictionary: //nolint:staticcheck // other writers still use it
-			coded = true
+			dictionaryEncoded = true
 		default:
 			return false
 		}
 	}
-	return coded
+	return dictionaryEncoded
 }
