@@ -71,11 +71,14 @@ func (r *Reader) newView(snap *lake.Snapshot, files []lake.DataFile, shards int)
 	}
 	for shard := range shards {
 		v.watermark[int32(shard)] = 0
+		v.known[int32(shard)] = unknown // of what is not in the lake only the owner knows
 	}
 	for shard, state := range snap.ShardStates() {
 		v.watermark[shard] = state.Next
 		v.next[shard] = state.Next
-		v.known[shard] = state.LogTime
+		if v.known[shard] = state.LogTime; state.LogTime == 0 {
+			v.known[shard] = unknown
+		}
 	}
 	return v
 }
@@ -137,8 +140,10 @@ func (v *View) addPart(addr string, p tail.Part, epoch int64) string {
 	v.parts = append(v.parts, p)
 	v.holders[p.Shard] = addr
 	v.watermark[p.Shard] = p.Next
-	v.known[p.Shard] = max(v.known[p.Shard], p.LogTime, p.ReadAt)
 	v.backlog[p.Shard] = p.End > p.Next
+	if known := max(p.LogTime, p.ReadAt); known > 0 || !v.backlog[p.Shard] {
+		v.known[p.Shard] = max(v.known[p.Shard], known)
+	}
 	return "ok"
 }
 
@@ -180,7 +185,8 @@ func (v *View) fix(req Request) {
 	v.asOf = v.oldestKnown()
 }
 
-// unknown marks a shard for which no time is known up to which it is included.
+// unknown marks a shard for which no time is known up to which it is included. 0 marks
+// one whose owner says that its log is empty.
 const unknown = -1
 
 // knownBelow returns a time up to which shard is known to be included below
