@@ -61,7 +61,7 @@ func TestCommitsDoNotKeepTheOnesBefore(t *testing.T) {
 // TestMemoryOfLiveFiles measures what a live data file takes once a snapshot has
 // listed it.
 func TestMemoryOfLiveFiles(t *testing.T) {
-	const n, perFile = 5000, 300
+	const n, perFile = 5000, 300 * laketest.HeapFactor
 	w := laketest.New()
 	commitFiles(t, open(t, w), n)
 	l := open(t, w) // knows nothing of the files yet

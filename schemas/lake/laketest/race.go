@@ -6,3 +6,7 @@ package laketest
 // each about ten times slower, and finds races in the first few; further seeds
 // serve to check results, which is done without it.
 const RepeatDivisor = 5
+
+// HeapFactor is how many times the memory a test may find: under the race
+// detector more values move to the heap.
+const HeapFactor = 2
