@@ -15,7 +15,7 @@ ACTIONLINT := v1.7.12
 DEADCODE   := v0.52.0
 export CGO_ENABLED ?= 0
 
-.PHONY: help run demo build test race fuzz bench bench-reports e2e upgrade oracle lint actionlint check ci nightly slow words comments deadcode attack mistakes mutate
+.PHONY: help run demo build test race fuzz bench bench-sink bench-reports e2e upgrade oracle lint actionlint check ci nightly slow words comments deadcode attack mistakes mutate
 
 help: ## Say what each target does.
 	@awk -F':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ check: lint ## Run format, lint, repocheck and the tests under -race. Needs a C 
 bench: ## Run the benchmarks of the hot paths beside their floors, then bench-reports.
 	$(GO) test -run '^$$' -bench . -skip '^BenchmarkReports$$' -benchtime $(BENCHTIME) ./schemas/... ./ingest/... ./processor/... ./query/...
 	$(MAKE) bench-reports
+
+bench-sink: ## Print what each stage of the sink costs per million events, beside a floor written by hand.
+	$(GO) test -run '^$$' -bench '^BenchmarkSink$$' -benchtime $(or $(SINKTIMES),20)x ./processor | tr '\t' '\n'
 
 bench-reports: ## Run the benchmark of the reports beside DuckDB. Needs Python.
 	@GO=$(GO) scripts/bench/run.sh $(BENCHTIME)
