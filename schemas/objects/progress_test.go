@@ -105,7 +105,9 @@ func TestBodiesMustMove(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newProgress(c.store, Config{StallTimeout: 10 * time.Second, MinRate: 100})
-				r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://store/k", bytes.NewReader(make([]byte, body)))
+				ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour) // so that a body which nobody ends fails the test
+				defer cancel()
+				r, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://store/k", bytes.NewReader(make([]byte, body)))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -3,12 +3,14 @@ package registry
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"log/slog"
 	"net"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -83,6 +85,62 @@ func TestSilentDatabase(t *testing.T) {
 		if n := CallsTimedOut(r); n < 4 {
 			t.Errorf("greeted %t: %d calls counted, want 4 or more", greet, n)
 		}
+	}
+}
+
+// silentConn is a connection to a database that answers nothing.
+type silentConn struct{ fullConn }
+
+func silence(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+
+func (silentConn) Ping(ctx context.Context) error         { return silence(ctx) }
+func (silentConn) ResetSession(ctx context.Context) error { return silence(ctx) }
+func (silentConn) ExecContext(ctx context.Context, _ string, _ []driver.NamedValue) (driver.Result, error) {
+	return nil, silence(ctx)
+}
+
+func (silentConn) QueryContext(ctx context.Context, _ string, _ []driver.NamedValue) (driver.Rows, error) {
+	return nil, silence(ctx)
+}
+
+func (silentConn) BeginTx(ctx context.Context, _ driver.TxOptions) (driver.Tx, error) {
+	return nil, silence(ctx)
+}
+
+// silentConnector connects to nothing.
+type silentConnector struct{ driver.Connector }
+
+func (silentConnector) Connect(ctx context.Context) (driver.Conn, error) { return nil, silence(ctx) }
+
+// TestEveryCallHasADeadline makes each call that database/sql makes to a driver. None
+// lasts longer than the deadline, and only calls that are exempt last as long as their
+// caller waits.
+func TestEveryCallHasADeadline(t *testing.T) {
+	d := &deadlines{within: time.Minute}
+	c := conn{silentConn{}, d}
+	for name, call := range map[string]func(context.Context) error{
+		"connect":       func(ctx context.Context) error { _, err := connector{silentConnector{}, d}.Connect(ctx); return err },
+		"statement":     func(ctx context.Context) error { _, err := c.ExecContext(ctx, "", nil); return err },
+		"query":         func(ctx context.Context) error { _, err := c.QueryContext(ctx, "", nil); return err },
+		"transaction":   func(ctx context.Context) error { _, err := c.BeginTx(ctx, driver.TxOptions{}); return err },
+		"ping":          c.Ping,
+		"reset session": c.ResetSession,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			began := time.Now()
+			if err := call(ctx); !errors.Is(err, errCallTimeout) || time.Since(began) != time.Minute {
+				t.Errorf("%s: %v after %s, want %v after a minute", name, err, time.Since(began), errCallTimeout)
+			}
+			began = time.Now()
+			if err := call(withoutDeadline(ctx)); errors.Is(err, errCallTimeout) || time.Since(began) != 59*time.Minute {
+				t.Errorf("%s without deadline: %v after %s, want it to last until its caller gives up", name, err, time.Since(began))
+			}
+		})
+	}
+	if _, err := c.Prepare("SELECT 1"); !errors.Is(err, errNoStatements) {
+		t.Errorf("prepare: %v, want %v: its calls would have no deadline", err, errNoStatements)
 	}
 }
 
