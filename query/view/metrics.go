@@ -19,11 +19,11 @@ type metrics struct {
 	open     prometheus.GaugeFunc
 	waiting  prometheus.GaugeFunc
 	rejected prometheus.Counter
-	footers  []prometheus.Collector
+	reading  []prometheus.Collector // of data files
 }
 
 // newMetrics registers the figures with reg, unless that is nil.
-func newMetrics(reg prometheus.Registerer, scans func() places.Usage, footers func() lake.FooterUse) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer, scans func() places.Usage, l *lake.Lake) (*metrics, error) {
 	m := &metrics{
 		scanned: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_query_scanned_rows_total", Help: "Rows that scans yielded to queries, by source: lake or tail.",
@@ -48,13 +48,13 @@ func newMetrics(reg prometheus.Registerer, scans func() places.Usage, footers fu
 		rejected: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_query_turned_away_total", Help: "Queries answered 503 because too many were scanning.",
 		}),
-		footers: newFooterMetrics(footers),
+		reading: newReadingMetrics(l),
 	}
 	if reg == nil {
 		return m, nil
 	}
 	var errs []error
-	for _, c := range append(m.footers, m.scanned, m.fetched, m.replans, m.scanning, m.open, m.waiting, m.rejected) {
+	for _, c := range append(m.reading, m.scanned, m.fetched, m.replans, m.scanning, m.open, m.waiting, m.rejected) {
 		errs = append(errs, reg.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -63,9 +63,14 @@ func newMetrics(reg prometheus.Registerer, scans func() places.Usage, footers fu
 	return m, nil
 }
 
-// newFooterMetrics returns the figures of the footers of data files.
-func newFooterMetrics(use func() lake.FooterUse) []prometheus.Collector {
+// newReadingMetrics returns the figures of how data files are read.
+func newReadingMetrics(l *lake.Lake) []prometheus.Collector {
+	use := func() lake.FooterUse { return lake.FooterUseOf(l) }
 	return []prometheus.Collector{
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "weir_query_decoded_rows_total",
+			Help: "Rows of the pages that scans of data files decoded, counted for each column: what pruning by page indexes and dictionaries saves.",
+		}, func() float64 { return float64(lake.DecodedOf(l)) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "weir_query_footers_read_total", Help: "Footers of data files that scans fetched and parsed.",
 		}, func() float64 { return float64(use().Read) }),

@@ -89,7 +89,7 @@ func NewReader(cfg Config, deps Deps) (*Reader, error) {
 	scans := places.New(places.Config{
 		Places: cfg.MaxScans, Alone: processors, Shared: max(1, processors/2), Open: cfg.MaxAnswers, Wait: cfg.ScanWait,
 	})
-	m, err := newMetrics(deps.Metrics, scans.Usage, func() lake.FooterUse { return lake.FooterUseOf(deps.Lake) })
+	m, err := newMetrics(deps.Metrics, scans.Usage, deps.Lake)
 	if err != nil {
 		return nil, err
 	}

@@ -101,6 +101,25 @@ func BenchmarkScan(b *testing.B) {
 	})
 }
 
+// BenchmarkPruning reads one day of a file that has a month of many products, and
+// reports how many rows it decodes for each row of that day.
+func BenchmarkPruning(b *testing.B) {
+	l := laketest.Lake(b, lake.Config{})
+	g := newTraffic(1, 5000)
+	g.start, g.step, g.products = 1_698_796_800_000, 30*testDayMS/benchRows, 12 // all of November
+	files, err := l.WriteEvents(b.Context(), 0, g.batches(b, 0, 0, benchRows, 4096))
+	if err != nil {
+		b.Fatal(err)
+	}
+	day := columns.Filter{TimeFrom: g.start - 10*testDayMS, TimeTo: g.start - 9*testDayMS}
+	b.ReportAllocs()
+	rows, before := 0, lake.DecodedOf(l)
+	for b.Loop() {
+		rows += countRows(b, l.ScanEvents(b.Context(), files, []string{columns.Time}, day))
+	}
+	b.ReportMetric(float64(lake.DecodedOf(l)-before)/float64(rows), "decoded/row")
+}
+
 // readPages reads the pages of some columns and returns how many rows they
 // have.
 func readPages(b *testing.B, body []byte, names []string) (rows int) {

@@ -2,6 +2,7 @@ package lake
 
 import (
 	"context"
+	"sync/atomic"
 
 	"weir/schemas/lake/parquet"
 )
@@ -12,6 +13,7 @@ import (
 type dataFiles struct {
 	store   ObjectStore
 	footers *lruCache[*parquet.File]
+	decoded atomic.Int64 // rows of pages that scans and merges decoded, of each column
 }
 
 // open returns file ready to be read.
@@ -28,7 +30,7 @@ func (d *dataFiles) open(ctx context.Context, file *DataFile) (*parquet.File, er
 
 // openOnce is open for a file that is soon replaced: it is not kept.
 func (d *dataFiles) openOnce(ctx context.Context, file *DataFile) (*parquet.File, error) {
-	return parquet.Open(ctx, d.store, file.Path, file.Bytes)
+	return parquet.Open(ctx, d.store, file.Path, file.Bytes, &d.decoded)
 }
 
 // FooterUse counts what became of the footers of data files that scans wanted.
@@ -44,3 +46,7 @@ func FooterUseOf(l *Lake) FooterUse {
 	defer c.mu.Unlock()
 	return FooterUse{Kept: c.hits, Read: c.misses, Bytes: c.size}
 }
+
+// DecodedOf returns how many rows the pages had that l has decoded since it was
+// opened, counted for each column: what pruning saves.
+func DecodedOf(l *Lake) int64 { return l.files.decoded.Load() }

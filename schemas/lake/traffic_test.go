@@ -19,12 +19,13 @@ const testDayMS = 86_400_000
 // traffic makes events like real ones: clients with sessions, few names, text
 // that repeats.
 type traffic struct {
-	r       *rand.Rand
-	clients int64 // how many
-	start   int64 // of the first event; epoch milliseconds
-	step    int64 // mean milliseconds from one event to the next
-	n       int64
-	seen    map[int64]int64 // events of each client
+	r        *rand.Rand
+	clients  int64 // how many
+	start    int64 // of the first event; epoch milliseconds
+	step     int64 // mean milliseconds from one event to the next
+	n        int64
+	seen     map[int64]int64 // events of each client
+	products int64           // how many
 }
 
 func (g *traffic) event() schemas.Event {
@@ -33,7 +34,7 @@ func (g *traffic) event() schemas.Event {
 	g.n++
 	g.seen[client]++
 	e := schemas.Event{
-		Product: 1001 + client%3, Client: client<<32 + 7, Time: g.start - g.r.Int64N(5000),
+		Product: 1001 + client%g.products, Client: client<<32 + 7, Time: g.start - g.r.Int64N(5000),
 		Name:     []string{"edit", "edit", "edit", "commit", "open", schemas.SessionStart, schemas.SessionStop}[g.r.IntN(7)],
 		RandomID: fmt.Sprintf("%016x-%04x-%012x", g.r.Uint64(), g.n&0xffff, g.n),
 		Category: new([]string{"vcs", "config", "(root)"}[g.r.IntN(3)]), SessionID: fmt.Sprintf("9cc48ec0-8eea-c1e0-%d-%d", client, g.seen[client]/20),
@@ -71,7 +72,7 @@ func (g *traffic) batches(t testing.TB, shard int32, first int64, n, size int) [
 }
 
 func newTraffic(seed uint64, clients int64) *traffic {
-	return &traffic{r: rand.New(rand.NewPCG(seed, 0)), clients: clients, start: 1_700_000_000_000, step: 40, seen: map[int64]int64{}}
+	return &traffic{r: rand.New(rand.NewPCG(seed, 0)), clients: clients, start: 1_700_000_000_000, step: 40, seen: map[int64]int64{}, products: 3}
 }
 
 // randomEvents makes events with every combination of fields and any time.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sort"
+	"sync/atomic"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/encoding"
@@ -17,6 +18,7 @@ type cursor struct {
 	pages    *parquet.FilePages
 	places   *parquet.FileOffsetIndex // by which pages are skipped; nil: they are read one after the other
 	nullable bool
+	decoded  *atomic.Int64 // rows of pages that were read
 
 	page      parquet.Page    // nil before the first
 	firstRow  int64           // first row of the page, in the row group
@@ -101,6 +103,7 @@ func (c *cursor) nextPage(row int64) error {
 		return fmt.Errorf("read page at row %d: %w", next, err)
 	}
 	c.releasePage()
+	c.decoded.Add(page.NumRows())
 	c.page, c.firstRow, c.nextRow, c.nextValue, c.levels = page, next, 0, 0, nil
 	c.data = page.Data()
 	if c.nullable {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/parquet-go/parquet-go"
 )
@@ -25,16 +26,18 @@ type File struct {
 	file        *parquet.File
 	leaf        map[int]int // field id → leaf column
 	footerBytes int64
-	index       byteRange // where the page indexes lie; size 0 if there are none
+	index       byteRange     // where the page indexes lie; size 0 if there are none
+	decoded     *atomic.Int64 // of Open
 
 	mu        sync.Mutex
 	indexBody []byte // of index; nil until it is needed, if the end that Open fetched lacks it
 }
 
 // Open fetches a small data file whole, or the end of a large one, and reads
-// its footer. size is that of the object.
-func Open(ctx context.Context, store Store, key string, size int64) (*File, error) {
-	f := &File{store: store, key: key, size: size}
+// its footer. size is that of the object. To decoded is added how many rows the
+// pages have that are decoded, of each column.
+func Open(ctx context.Context, store Store, key string, size int64, decoded *atomic.Int64) (*File, error) {
+	f := &File{store: store, key: key, size: size, decoded: decoded}
 	end, err := f.fetchEnd(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read data file %s: %w", key, err)

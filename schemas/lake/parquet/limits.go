@@ -9,9 +9,11 @@ const (
 	maxRowGroupBytes = 32 << 20 // of uncompressed strings; other columns are bounded by the rows
 )
 
-// Limits of a page. Readers decode one page of a column at a time, and a sparse
-// scan skips whole pages by the offset index.
+// Limits of a page. Readers decode one page of a column at a time, and a scan
+// skips whole pages by the page index: of a file that spans years, one month's
+// rows lie in short runs, one for each product and day. BenchmarkPruning says
+// what smaller pages save.
 const (
 	maxPageBytes = 128 << 10 // of strings, uncompressed
-	maxPageRows  = 16 << 10
+	maxPageRows  = 4 << 10
 )

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -67,7 +68,7 @@ func TestMemoryOfFooters(t *testing.T) {
 	before := heap()
 	var files []*File
 	for range copies {
-		f, err := Open(t.Context(), oneObject(body.Bytes()), "f", int64(body.Len()))
+		f, err := Open(t.Context(), oneObject(body.Bytes()), "f", int64(body.Len()), new(atomic.Int64))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,7 +27,7 @@ func (g *RowGroup) Rows() int64 { return g.file.Rows(g.index) }
 // cursor returns a cursor before the first row of a leaf column.
 func (g *RowGroup) cursor(leaf int) *cursor {
 	chunk := g.file.chunk(g.index, leaf)
-	return &cursor{pages: chunk.PagesFrom(&g.fetched), places: g.places[leaf], nullable: chunk.Node().Optional()}
+	return &cursor{pages: chunk.PagesFrom(&g.fetched), places: g.places[leaf], nullable: chunk.Node().Optional(), decoded: g.file.decoded}
 }
 
 // OpenColumn returns a reader of a column that was fetched; where the file was
