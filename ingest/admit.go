@@ -33,11 +33,12 @@ func (s *Service) authenticate(r *http.Request) (registry.Source, error) {
 }
 
 // admit checks the limits that do not depend on the body, and counts the
-// request as in flight. The caller must release the returned limiter. An error
+// request as in flight. That Kafka is late with some shards is judged when the shards
+// of the request are known (admitShards). The caller must release the returned limiter. An error
 // is a 429 or a 503: the client may send the same request later.
 func (s *Service) admit(ctx context.Context, source registry.Source) (*keyLimiter, error) {
-	if n := s.timedOutBatches.Load(); n > 0 {
-		return nil, s.unavailable(ctx, fmt.Errorf("%d earlier requests still wait for Kafka", n))
+	if err := s.lateShards.allLate(); err != nil {
+		return nil, s.unavailable(ctx, err)
 	}
 	if err := s.deps.Full(); err != nil {
 		return nil, s.unavailable(ctx, fmt.Errorf("no room for events: %w", err))

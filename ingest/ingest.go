@@ -99,10 +99,10 @@ type Service struct {
 	now     func() time.Time
 	geoDB   *maxminddb.Reader // nil without Config.GeoIP
 
-	limiters        keyLimiters
-	memory          *budget
-	registrations   *registrations
-	timedOutBatches atomic.Int64 // batches whose request gave up before Kafka decided; see wait
+	limiters      keyLimiters
+	memory        *budget
+	registrations *registrations
+	lateShards    *lateShards
 
 	lastWarning atomic.Int64 // when unavailable last wrote to the log; Unix nanoseconds
 	suppressed  atomic.Int64 // 503 answers since then
@@ -125,7 +125,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if deps.Full == nil {
 		deps.Full = func() error { return nil }
 	}
-	s := &Service{cfg: cfg.withDefaults(), deps: deps, now: time.Now}
+	s := &Service{cfg: cfg.withDefaults(), deps: deps, now: time.Now, lateShards: newLateShards(deps.Layout.Shards)}
 	s.memory = newBudget(s.cfg)
 	var err error
 	if s.geoDB, err = openGeoDB(cfg.GeoIP, deps.Log); err != nil {
@@ -134,7 +134,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if s.registrations, err = newRegistrations(s.cfg.MaxRegistrations, s.cfg.QueueWait, deps.Metrics); err != nil {
 		return nil, err
 	}
-	s.metrics, err = newMetrics(deps.Metrics, s.memory)
+	s.metrics, err = newMetrics(deps.Metrics, s.memory, s.lateShards)
 	if err != nil {
 		return nil, err
 	}
@@ -146,8 +146,8 @@ func (s *Service) Ready(ctx context.Context) error {
 	if err := s.deps.Full(); err != nil {
 		return fmt.Errorf("ingest is full: %w", err)
 	}
-	if n := s.timedOutBatches.Load(); n > 0 {
-		return fmt.Errorf("%d requests still wait for kafka", n)
+	if err := s.lateShards.allLate(); err != nil {
+		return err
 	}
 	if err := s.deps.Kafka.Ping(ctx); err != nil {
 		return fmt.Errorf("ping kafka: %w", err)

@@ -20,9 +20,10 @@ type metrics struct {
 	held     prometheus.GaugeFunc
 	waiting  prometheus.GaugeFunc
 	over     *prometheus.CounterVec
+	late     prometheus.GaugeFunc
 }
 
-func newMetrics(reg prometheus.Registerer, memory *budget) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer, memory *budget, late *lateShards) (*metrics, error) {
 	buckets := []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -60,11 +61,14 @@ func newMetrics(reg prometheus.Registerer, memory *budget) (*metrics, error) {
 		over: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_ingest_over_share_total", Help: "Requests refused because their data source, their account or all requests together were over their part: of memory, or of turns.",
 		}, []string{"who", "what"}),
+		late: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "weir_ingest_late_shards", Help: "Shards of which records wait for Kafka although their request has given up: what would go there is answered with 503.",
+		}, func() float64 { return float64(late.late()) }),
 	}
 	if reg == nil {
 		return m, nil
 	}
-	all := []prometheus.Collector{m.requests, m.duration, m.events, m.changes, m.badItems, m.bytes, m.publish, m.inFlight, m.held, m.waiting, m.over}
+	all := []prometheus.Collector{m.requests, m.duration, m.events, m.changes, m.badItems, m.bytes, m.publish, m.inFlight, m.held, m.waiting, m.over, m.late}
 	var errs []error
 	for _, c := range all {
 		errs = append(errs, reg.Register(c))

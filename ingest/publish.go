@@ -30,7 +30,7 @@ func (s *Service) publish(ctx context.Context, in *request, events []schemas.Eve
 		err = b.load(events, s.deps.Layout.Shards, in.body.bytes)
 	}
 	if err == nil {
-		err = b.acquireRecords(ctx, s)
+		err = b.acquireRecords(ctx)
 	}
 	s.decoded(in)
 	if err != nil {
@@ -43,11 +43,11 @@ func (s *Service) publish(ctx context.Context, in *request, events []schemas.Eve
 // publishChange is publish for one change of a client.
 func (s *Service) publishChange(ctx context.Context, in *request, c *schemas.Change) error {
 	b := s.newBatch(in)
-	b.reset()
+	b.reset(s.deps.Layout.Shards)
 	err := b.charge.add(int64(len(c.Values)) + recordBytes)
 	if err == nil {
 		b.add(c.Product, c.Client, s.deps.Layout.Shards, func(dst []byte) []byte { return topic.AppendChange(dst, c) })
-		err = b.acquireRecords(ctx, s)
+		err = b.acquireRecords(ctx)
 	}
 	s.decoded(in)
 	if err != nil {
@@ -67,7 +67,7 @@ func (s *Service) produce(ctx context.Context, b *batch) error {
 	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.PublishTimeout)
 	defer cancel()
 	b.send(deadline, s.deps.Kafka)
-	if err := s.wait(deadline, b); err != nil {
+	if err := b.wait(deadline); err != nil {
 		return s.unavailable(ctx, fmt.Errorf("publish %d records: %w", n, err))
 	}
 	s.metrics.publish.Observe(s.now().Sub(start).Seconds())
@@ -79,19 +79,25 @@ var errAckTimeout = errors.New("no acknowledgement in time")
 
 // wait waits for the last acknowledgement. The records of a batch that is late
 // stay with the Kafka client, which cannot take back what may be on the wire.
-// Such a batch counts as timed out until Kafka has decided on it, and while
-// there is one, admit refuses every request. An unreachable broker so costs one
-// timeout, not one per request.
-func (s *Service) wait(ctx context.Context, b *batch) error {
-	select {
-	case <-b.done:
-	case <-ctx.Done():
-		s.timedOutBatches.Add(1) // before the swap: onAck may subtract right after it
-		if b.state.CompareAndSwap(batchWaiting, batchAbandoned) {
-			return errAckTimeout
+// Its shards count as late until Kafka has decided on it, and what would go to them is
+// refused. A shard that cannot be written to so costs one timeout, not one per request.
+func (b *batch) wait(ctx context.Context) error {
+	slow := time.NewTimer(slowAfter)
+	defer slow.Stop()
+	for decided := false; !decided; {
+		select {
+		case <-b.done:
+			decided = true
+		case <-slow.C:
+			b.markSlow()
+		case <-ctx.Done():
+			b.markLate() // before the swap: after it the batch is no longer ours
+			if b.state.CompareAndSwap(batchWaiting, batchAbandoned) {
+				return errAckTimeout
+			}
+			<-b.done // the last acknowledgement came in this moment
+			decided = true
 		}
-		s.timedOutBatches.Add(-1)
-		<-b.done // the last acknowledgement came in this moment
 	}
 	failure := b.failure.Load()
 	b.free()
@@ -123,7 +129,10 @@ type batch struct {
 	charge   charge // of bytes and records, until the last acknowledgement
 	acquired int64  // of budget.records
 
-	unacked atomic.Int64          // records without an onAck yet
+	unacked   atomic.Int64   // records without an onAck yet
+	unackedOf []atomic.Int64 // those of each shard, and marks; see mark
+	slowBytes int64          // of lateShards.slowBytes
+
 	failure atomic.Pointer[error] // of the first record that failed
 	state   atomic.Int32
 	done    chan struct{} // receives one value when the batch completes while the request waits
@@ -142,11 +151,17 @@ func (s *Service) newBatch(in *request) *batch {
 
 // acquireRecords waits until the batch may go to Kafka. The request keeps its turn so
 // long: encoded batches that pile up would hold more than bodies that wait.
-func (b *batch) acquireRecords(ctx context.Context, s *Service) (err error) {
-	size := int64(len(b.bytes)) + int64(len(b.records))*recordBytes
-	b.acquired, err = s.memory.records.acquire(ctx, b.charge.account, size, s.cfg.QueueWait)
+func (b *batch) acquireRecords(ctx context.Context) error {
+	if err := b.admitShards(ctx); err != nil {
+		return err
+	}
+	var err error
+	b.acquired, err = b.s.memory.records.acquire(ctx, b.charge.account, b.size(), b.s.cfg.QueueWait)
 	return err
 }
+
+// size returns what the records of the batch hold.
+func (b *batch) size() int64 { return int64(len(b.bytes)) + int64(len(b.records))*recordBytes }
 
 // free gives back all memory of the batch. Small buffers stay with it in the pool.
 func (b *batch) free() {
@@ -155,6 +170,8 @@ func (b *batch) free() {
 		b.s.memory.records.release(b.acquired)
 		b.acquired = 0
 	}
+	b.s.lateShards.slowBytes.Add(-b.slowBytes)
+	b.slowBytes = 0
 	if cap(b.bytes) > maxPooledBytes {
 		b.bytes = nil
 	}
@@ -195,15 +212,21 @@ func recordSize(e *schemas.Event) int {
 	return n
 }
 
-func (b *batch) reset() {
+func (b *batch) reset(shards int) {
 	clear(b.records)
 	b.records, b.bytes = b.records[:0], b.bytes[:0]
+	if len(b.unackedOf) != shards {
+		b.unackedOf = make([]atomic.Int64, shards)
+	}
+	for shard := range b.unackedOf {
+		b.unackedOf[shard].Store(0)
+	}
 }
 
 // load encodes each event into a record. The error names events that are
 // longer than a record may be.
 func (b *batch) load(events []schemas.Event, shards int, body []byte) error {
-	b.reset()
+	b.reset(shards)
 	var bad []schemas.ItemError
 	for i := range events {
 		e := &events[i]
@@ -229,9 +252,11 @@ func (b *batch) add(product, client int64, shards int, value func(dst []byte) []
 	b.bytes = topic.Key(b.bytes, product, client)
 	middle := len(b.bytes)
 	b.bytes = value(b.bytes)
+	shard := topic.Shard(product, client, shards)
+	b.unackedOf[shard].Add(1)
 	b.records = append(b.records, kgo.Record{
 		Topic:     topic.Name,
-		Partition: topic.Shard(product, client, shards),
+		Partition: shard,
 		Key:       b.bytes[start:middle:middle],
 		Value:     b.bytes[middle:len(b.bytes):len(b.bytes)],
 	})
@@ -248,10 +273,11 @@ func (b *batch) send(ctx context.Context, kafka *kgo.Client) {
 
 // onAck is called once per record, from goroutines of the Kafka client. A nil
 // error means that all in-sync replicas have the record.
-func (b *batch) onAck(_ *kgo.Record, err error) {
+func (b *batch) onAck(r *kgo.Record, err error) {
 	if err != nil {
 		b.failure.CompareAndSwap(nil, &err)
 	}
+	b.acked(r.Partition)
 	if b.unacked.Add(-1) > 0 {
 		return
 	}
@@ -259,8 +285,7 @@ func (b *batch) onAck(_ *kgo.Record, err error) {
 		b.done <- struct{}{}
 		return
 	}
-	b.s.timedOutBatches.Add(-1) // the request timed out; this was its last record
-	b.free()
+	b.free() // the request timed out; this was its last record
 }
 
 // KafkaOpts returns the client options on which the guarantees of the package

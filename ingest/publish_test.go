@@ -144,8 +144,8 @@ func TestBrokerDown(t *testing.T) {
 	})
 }
 
-// TestSilentBroker has a broker that accepts requests and never answers. While a
-// batch is undecided, all other requests get 503 at once.
+// TestSilentBroker has a broker that accepts requests and never answers. While every
+// shard has an undecided batch, all other requests get 503 at once.
 func TestSilentBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newTestEdge(t, Config{PublishTimeout: 3 * time.Second})
@@ -177,14 +177,126 @@ func TestSilentBroker(t *testing.T) {
 		if held := e.memory.held.Load(); held != 0 || e.memory.records.inside != 0 {
 			t.Errorf("%d bytes are charged after the last acknowledgement", held)
 		}
-		if n := e.timedOutBatches.Load(); n != 0 {
-			t.Errorf("%d batches still count as timed out after the broker has answered", n)
-		}
+		e.wantNoLateShards()
 		if w := e.report(oneEventPerShard("d")); w.Code != http.StatusOK {
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
 		if got := randomIDs(e.storedEvents()); !slices.Contains(got, "d3") || slices.Contains(got, "c0") {
 			t.Errorf("stored %q", got)
+		}
+	})
+}
+
+// wantNoLateShards checks that nothing is counted as slow or late any more.
+func (e *testEdge) wantNoLateShards() {
+	e.t.Helper()
+	for i := range e.lateShards.shards {
+		if slow, late := e.lateShards.shards[i].slow.Load(), e.lateShards.shards[i].late.Load(); slow != 0 || late != 0 {
+			e.t.Errorf("shard %d: %d batches count as slow and %d as late although Kafka has decided on all", i, slow, late)
+		}
+	}
+	if n := e.lateShards.slowBytes.Load(); n != 0 {
+		e.t.Errorf("%d bytes count as waiting for slow shards", n)
+	}
+}
+
+// oneEvent returns a body with one event of a client of the shard, which is padded to
+// about size bytes.
+func oneEvent(shard int32, id string, size int) string {
+	for client := int64(1); ; client++ {
+		if topic.Shard(1001, client, topic.DefaultShards) == shard {
+			return fmt.Sprintf(`{"data":[{"euid":%d,"event_name":"a","itime":1700000000001,"random_id":%q,"properties":{"pad":%q}}]}`,
+				client, id, strings.Repeat("x", size))
+		}
+	}
+}
+
+// TestLateShardCostsNoOther has a partition that acknowledges nothing for two minutes,
+// in which the Kafka client gives records up and begins anew. What goes there alone, or
+// with others, gets 503: after PublishTimeout, and then at once. All else is taken
+// without waiting.
+func TestLateShardCostsNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newTestEdge(t, Config{PublishTimeout: 3 * time.Second})
+		if w := e.report(oneEventPerShard("a")); w.Code != http.StatusOK {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		fault := e.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Partitions: []int32{2}, Err: kerr.NotEnoughReplicas, Count: -1})
+		start := time.Now()
+		if w := e.report(oneEvent(2, "b", 0)); w.Code != http.StatusServiceUnavailable || time.Since(start) != 3*time.Second {
+			t.Errorf("to the late shard: %d %s after %v", w.Code, w.Body, time.Since(start))
+		}
+		if got := e.counter("weir_ingest_late_shards"); got != 1 {
+			t.Errorf("weir_ingest_late_shards = %v, want 1", got)
+		}
+		for _, body := range []string{oneEvent(2, "c", 0), oneEventPerShard("c")} {
+			start = time.Now()
+			if w := e.report(body); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || time.Since(start) != 0 {
+				t.Errorf("while the shard is late: %d %s after %v", w.Code, w.Body, time.Since(start))
+			}
+		}
+		for i := range 120 {
+			for _, shard := range []int32{0, 1, 3} {
+				start := time.Now()
+				if w := e.report(oneEvent(shard, fmt.Sprintf("ok-%d-%03d", shard, i), 0)); w.Code != http.StatusOK || time.Since(start) > time.Second {
+					t.Fatalf("to shard %d after %d s: %d %s after %v", shard, i, w.Code, w.Body, time.Since(start))
+				}
+			}
+			if err := e.Ready(t.Context()); err != nil {
+				t.Errorf("ready = %v although three of four shards are written to", err)
+			}
+			time.Sleep(time.Second)
+		}
+		fault.Remove()
+		time.Sleep(time.Minute)
+		e.wantNoLateShards()
+		if w := e.report(oneEventPerShard("d")); w.Code != http.StatusOK {
+			t.Errorf("afterwards: %d %s", w.Code, w.Body)
+		}
+		got := slices.DeleteFunc(randomIDs(e.storedEvents()), func(id string) bool { return strings.HasPrefix(id, "a") || strings.HasPrefix(id, "d") })
+		if n := len(slices.Compact(slices.Clone(got))); n != len(got) || len(got) < 360 || slices.Contains(got, "c0") {
+			t.Errorf("stored %d events of shards that are not late, %d different ones, want 360 each once, and none of what was refused", len(got), n)
+		}
+	})
+}
+
+// TestSlowShardLeavesPlaces sends to a partition that acknowledges nothing more than
+// may be with Kafka at once, before the first request has given up. Others still find
+// a place, without waiting.
+func TestSlowShardLeavesPlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newTestEdge(t, Config{PublishTimeout: 10 * time.Second, MaxUnackedBytes: 64 << 10})
+		if w := e.report(oneEventPerShard("a")); w.Code != http.StatusOK {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		fault := e.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Partitions: []int32{2}, Err: kerr.NotEnoughReplicas, Count: -1})
+		var wg sync.WaitGroup
+		send := func(i int) {
+			wg.Go(func() {
+				if w := e.report(oneEvent(2, fmt.Sprint(i), 10<<10)); w.Code != http.StatusServiceUnavailable {
+					t.Errorf("to the slow shard: %d %s", w.Code, w.Body)
+				}
+			})
+		}
+		send(0)
+		time.Sleep(slowAfter + time.Millisecond)
+		for i := range 20 {
+			send(1 + i)
+			time.Sleep(100 * time.Millisecond)
+			start := time.Now()
+			if w := e.report(oneEvent(1, fmt.Sprint("ok", i), 10<<10)); w.Code != http.StatusOK || time.Since(start) > time.Second {
+				t.Errorf("to another shard: %d %s after %v", w.Code, w.Body, time.Since(start))
+			}
+		}
+		if inside := e.memory.records.inside; inside < 10<<10 || inside > 32<<10+12<<10 {
+			t.Errorf("records of %d bytes wait for the slow shard, want about half of the places", inside)
+		}
+		wg.Wait()
+		fault.Remove()
+		time.Sleep(time.Minute)
+		e.wantNoLateShards()
+		if w := e.report(oneEventPerShard("d")); w.Code != http.StatusOK {
+			t.Errorf("afterwards: %d %s", w.Code, w.Body)
 		}
 	})
 }

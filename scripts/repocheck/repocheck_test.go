@@ -178,7 +178,6 @@ const maxMethods = 25 // of one type, over all files of its package
 // past which it may not grow.
 var manyMethods = map[string]int{
 	"ingest.decoder":            49, // one method per member of an event; they share buffers that are reused
-	"ingest.Service":            26, // the steps of one request, which share its dependencies
 	"query/report.clientStats":  38, // columns of one pass over clients; each row kind adds to several
 	"schemas/lake.Lake":         41, // the tables as one thing: write, commit, scan, maintain
 	"schemas/registry.Registry": 87, // one method per statement of SQL; callers declare the few they need
