@@ -40,7 +40,8 @@ type gatherer struct {
 	deadLetterBytes int64
 	openedAt        time.Time     // when the open cut got its first record; zero while it has none
 	startCounters   lake.Counters // counters at from
-	event           schemas.Event // scratch
+	decoder         topic.Decoder
+	event           schemas.Event // scratch; of the last record that was decoded
 }
 
 // errVerdict is returned for a record that this version decodes differently from
@@ -125,7 +126,7 @@ func (g *gatherer) classify(r *kgo.Record, offset int64) error {
 		g.state.Counters.Dead++
 		return nil
 	}
-	kind, err := topic.Decode(r.Value, &g.event)
+	kind, err := g.decoder.Decode(r.Value, &g.event)
 	if err != nil {
 		return g.deadLetter(r, offset, err)
 	}

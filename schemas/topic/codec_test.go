@@ -160,6 +160,38 @@ func TestDecodeSkipsUnknownFields(t *testing.T) {
 	}
 }
 
+// TestDecoderForgets decodes records by a Decoder that has decoded others.
+func TestDecoderForgets(t *testing.T) {
+	var d Decoder
+	for range 2 {
+		for name, want := range samples() {
+			var got schemas.Event
+			if kind, err := d.Decode(Append(nil, &want), &got); kind != Event || err != nil {
+				t.Errorf("%s: Decode = %v, %v", name, kind, err)
+			}
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(decimal128.Num{})); diff != "" {
+				t.Errorf("%s: (-want +got):\n%s", name, diff)
+			}
+		}
+	}
+	decode := func(user string) error {
+		e, record := least(), schemas.Event{}
+		e.User = []byte(user)
+		_, err := d.Decode(Append(nil, &e), &record)
+		return err
+	}
+	for range 2 {
+		if err := decode(`{"a":1}`); err != nil {
+			t.Error(err)
+		}
+		for _, broken := range []string{`{"a":1]`, `{"a":1`, `{"a":1}}`, `["a",1]`} {
+			if decode(broken) == nil {
+				t.Errorf("%s is accepted after an object", broken)
+			}
+		}
+	}
+}
+
 func TestTick(t *testing.T) {
 	e := full()
 	if kind, err := Decode(AppendTick(nil), &e); kind != Tick || err != nil {
@@ -180,9 +212,15 @@ func FuzzDecode(f *testing.F) {
 	for _, c := range changeSamples() {
 		f.Add(AppendChange(nil, &c))
 	}
+	other := full()
+	before := Append(nil, &other)
 	f.Fuzz(func(t *testing.T, record []byte) {
+		var d Decoder
+		if _, err := d.Decode(before, new(schemas.Event)); err != nil {
+			t.Fatal(err)
+		}
 		var got schemas.Event
-		kind, err := Decode(record, &got)
+		kind, err := d.Decode(record, &got)
 		var message eventpb.Record
 		theirs := proto.Unmarshal(record, &message)
 		if err != nil {
@@ -223,12 +261,13 @@ func BenchmarkAppend(b *testing.B) {
 }
 
 func BenchmarkDecode(b *testing.B) {
+	var d Decoder
 	e := full()
 	record := Append(nil, &e)
 	b.SetBytes(int64(len(record)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Decode(record, &e); err != nil {
+		if _, err := d.Decode(record, &e); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -256,12 +295,13 @@ func BenchmarkAppendGenerated(b *testing.B) {
 // BenchmarkDecodeFields is BenchmarkDecode without the checks of the decoded
 // event, most of whose time goes into its JSON fields.
 func BenchmarkDecodeFields(b *testing.B) {
+	var d Decoder
 	e := full()
 	record := Append(nil, &e)
 	b.ReportAllocs()
 	for b.Loop() {
 		e = schemas.Event{}
-		if _, err := decodeRecord(record, &e); err != nil {
+		if _, err := d.decodeRecord(record, &e); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -36,18 +36,32 @@ func (k Kind) Change(e *schemas.Event) schemas.Change {
 	return c
 }
 
-// Decode decodes the value of a record into `into` and overwrites it. The strings
-// and byte slices of the event alias value and stay valid as long as value is not
-// modified. An error means that the record can never be stored; its text, of a
+// Decoder decodes records, one after the other. The zero value is ready. It belongs to
+// one goroutine.
+type Decoder struct {
+	category string // what the pointers of the event point to
+	value    decimal128.Num
+	runtime  int64
+	offline  bool
+
+	user, client []byte // copies of the last that were found to be objects: those of one client come again and again
+}
+
+// Decode is Decoder.Decode for a record by itself.
+func Decode(value []byte, into *schemas.Event) (Kind, error) { return new(Decoder).Decode(value, into) }
+
+// Decode decodes the value of a record into `into` and overwrites it. The event is
+// valid until the next Decode, and its strings and byte slices alias value: it must not
+// be modified. An error means that the record can never be stored; its text, of a
 // fixed set of our own words, becomes the reason of the dead letter. Decode skips fields that a later version added. A change
 // uses fields of the event; Kind.Change extracts it.
 //
 // The decoder is written by hand because the generated one allocates a message and a
-// string for each field, 26 allocations an event against 5 (BenchmarkDecodeFields,
+// string for each field, 26 allocations an event against one (BenchmarkDecodeFields,
 // BenchmarkDecodeGenerated).
-func Decode(value []byte, into *schemas.Event) (Kind, error) {
+func (d *Decoder) Decode(value []byte, into *schemas.Event) (Kind, error) {
 	*into = schemas.Event{}
-	kind, err := decodeRecord(value, into)
+	kind, err := d.decodeRecord(value, into)
 	if err != nil {
 		return 0, err
 	}
@@ -55,7 +69,7 @@ func Decode(value []byte, into *schemas.Event) (Kind, error) {
 	case eventpb.Kind_KIND_TICK:
 		return Tick, nil
 	case eventpb.Kind_KIND_EVENT:
-		return Event, validateEvent(into)
+		return Event, d.validateEvent(into)
 	case eventpb.Kind_KIND_PROPERTY:
 		return Property, validateChange(Property.Change(into))
 	case eventpb.Kind_KIND_CONTACT:
@@ -65,26 +79,29 @@ func Decode(value []byte, into *schemas.Event) (Kind, error) {
 	}
 }
 
-func decodeRecord(value []byte, e *schemas.Event) (eventpb.Kind, error) {
-	var kind eventpb.Kind
-	err := forEachField(value, func(num protowire.Number, f field) error {
-		if f.wire == protowire.BytesType {
-			return setBytes(e, num, f.bytes)
+// decodeRecord ignores fields whose wire type is not the expected one.
+func (d *Decoder) decodeRecord(value []byte, e *schemas.Event) (kind eventpb.Kind, err error) {
+	for f := (fieldReader{rest: value}); len(f.rest) > 0; {
+		if err := f.next(); err != nil {
+			return 0, err
 		}
-		if f.wire == protowire.VarintType && num == fieldKind {
+		switch {
+		case f.wire == protowire.BytesType:
+			if err := d.setBytes(e, f.num, f.bytes); err != nil {
+				return 0, err
+			}
+		case f.wire != protowire.VarintType:
+		case f.num == fieldKind:
 			kind = eventpb.Kind(int32(f.varint))
-			return nil
+		default:
+			d.setVarint(e, f.num, f.varint)
 		}
-		if f.wire == protowire.VarintType {
-			setVarint(e, num, f.varint)
-		}
-		return nil
-	})
-	return kind, err
+	}
+	return kind, nil
 }
 
 // setVarint sets the field of e that num denotes; an unknown one is of a later version.
-func setVarint(e *schemas.Event, num protowire.Number, v uint64) {
+func (d *Decoder) setVarint(e *schemas.Event, num protowire.Number, v uint64) {
 	switch num {
 	case fieldProduct:
 		e.Product = int64(v)
@@ -93,18 +110,18 @@ func setVarint(e *schemas.Event, num protowire.Number, v uint64) {
 	case fieldTime:
 		e.Time = int64(v)
 	case fieldRuntime:
-		ms := int64(v)
-		e.RuntimeMS = &ms
+		d.runtime = int64(v)
+		e.RuntimeMS = &d.runtime
 	case fieldOffline:
-		offline := protowire.DecodeBool(v)
-		e.Offline = &offline
+		d.offline = protowire.DecodeBool(v)
+		e.Offline = &d.offline
 	default: // of a later version
 	}
 }
 
 // setBytes sets the string, bytes or message field of e that num denotes. It fails on
 // text that is not UTF-8 and on damaged messages.
-func setBytes(e *schemas.Event, num protowire.Number, b []byte) error {
+func (d *Decoder) setBytes(e *schemas.Event, num protowire.Number, b []byte) error {
 	switch num {
 	case fieldUser:
 		e.User = orNil(b)
@@ -116,11 +133,11 @@ func setBytes(e *schemas.Event, num protowire.Number, b []byte) error {
 		e.Properties = orNil(b)
 		return nil
 	case fieldValue:
-		return setDecimal(e, b)
+		return d.setDecimal(e, b)
 	case fieldException:
 		return setException(e, b)
 	default:
-		if at := stringField(e, num); at != nil {
+		if at := d.stringField(e, num); at != nil {
 			return setString(at, b, num)
 		}
 		return nil // of a later version
@@ -129,14 +146,14 @@ func setBytes(e *schemas.Event, num protowire.Number, b []byte) error {
 
 // stringField returns the string of e that field num decodes into; nil if num is
 // not a string field.
-func stringField(e *schemas.Event, num protowire.Number) *string {
+func (d *Decoder) stringField(e *schemas.Event, num protowire.Number) *string {
 	switch num {
 	case fieldName:
 		return &e.Name
 	case fieldRandomID:
 		return &e.RandomID
 	case fieldCategory:
-		e.Category = new(string)
+		e.Category = &d.category
 		return e.Category
 	case fieldSessionID:
 		return &e.SessionID
@@ -169,23 +186,26 @@ func setString(at *string, b []byte, num protowire.Number) error {
 	return nil
 }
 
-func setDecimal(e *schemas.Event, b []byte) error {
+func (d *Decoder) setDecimal(e *schemas.Event, b []byte) error {
 	var hi int64
 	var lo uint64
 	if e.Value != nil {
 		hi, lo = e.Value.HighBits(), e.Value.LowBits() // protobuf merges a message that occurs twice
 	}
-	err := forEachField(b, func(num protowire.Number, f field) error {
+	var err error
+	for f := (fieldReader{rest: b}); len(f.rest) > 0; {
+		if err = f.next(); err != nil {
+			break
+		}
 		switch {
-		case num == decimalHi && f.wire == protowire.VarintType:
+		case f.num == decimalHi && f.wire == protowire.VarintType:
 			hi = protowire.DecodeZigZag(f.varint)
-		case num == decimalLo && f.wire == protowire.Fixed64Type:
+		case f.num == decimalLo && f.wire == protowire.Fixed64Type:
 			lo = f.varint
 		}
-		return nil
-	})
-	v := decimal128.New(hi, lo)
-	e.Value = &v
+	}
+	d.value = decimal128.New(hi, lo)
+	e.Value = &d.value
 	return err
 }
 
@@ -195,49 +215,71 @@ func setException(e *schemas.Event, b []byte) error {
 	}
 	x := e.Exception
 	at := [...]*string{exceptionClass: &x.Class, exceptionMethod: &x.Method, exceptionMessage: &x.Message, exceptionStack: &x.Stack}
-	return forEachField(b, func(num protowire.Number, f field) error {
-		if f.wire != protowire.BytesType || num > exceptionStack {
-			return nil
+	for f := (fieldReader{rest: b}); len(f.rest) > 0; {
+		if err := f.next(); err != nil {
+			return err
 		}
-		return setString(at[num], f.bytes, fieldException)
-	})
-}
-
-// field is one field of a message. varint also holds a fixed64.
-type field struct {
-	wire   protowire.Type
-	varint uint64
-	bytes  []byte
-}
-
-// forEachField calls set for each field of a message in wire order. Callers ignore
-// fields whose wire type is not the expected one.
-func forEachField(b []byte, set func(protowire.Number, field) error) error {
-	for rest := b; len(rest) > 0; {
-		num, wire, n := protowire.ConsumeTag(rest)
-		if n < 0 {
-			return damagedError(n)
+		if f.wire != protowire.BytesType || f.num > exceptionStack {
+			continue
 		}
-		rest = rest[n:]
-		f := field{wire: wire}
-		switch wire {
-		case protowire.VarintType:
-			f.varint, n = protowire.ConsumeVarint(rest)
-		case protowire.BytesType:
-			f.bytes, n = protowire.ConsumeBytes(rest)
-		case protowire.Fixed64Type:
-			f.varint, n = protowire.ConsumeFixed64(rest)
-		default:
-			n = protowire.ConsumeFieldValue(num, wire, rest)
-		}
-		if n < 0 {
-			return damagedError(n)
-		}
-		rest = rest[n:]
-		if err := set(num, f); err != nil {
+		if err := setString(at[f.num], f.bytes, fieldException); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// fieldReader reads the fields of a message in wire order.
+type fieldReader struct {
+	rest []byte // what is not read yet
+
+	num    protowire.Number
+	wire   protowire.Type
+	varint uint64 // also of a fixed64
+	bytes  []byte
+}
+
+// next reads the next field; rest must not be empty. What most fields are, text of less
+// than 128 bytes, takes no call.
+func (f *fieldReader) next() error {
+	b, n := f.rest, 1
+	tag := uint64(b[0])
+	if tag >= 0x80 && len(b) > 1 {
+		tag, n = tag&0x7f|uint64(b[1])<<7, 2
+	}
+	f.num, f.wire = protowire.Number(tag>>3), protowire.Type(tag&7)
+	if b[n-1] >= 0x80 || f.num < protowire.MinValidNumber || f.wire != protowire.BytesType || n == len(b) {
+		return f.nextAny()
+	}
+	end := n + 1 + int(b[n])
+	if b[n] >= 0x80 || end > len(b) {
+		return f.nextAny()
+	}
+	f.bytes, f.rest = b[n+1:end], b[end:]
+	return nil
+}
+
+// nextAny is next for fields of every kind.
+func (f *fieldReader) nextAny() error {
+	num, wire, n := protowire.ConsumeTag(f.rest)
+	if n < 0 {
+		return damagedError(n)
+	}
+	f.num, f.wire, f.rest = num, wire, f.rest[n:]
+	switch wire {
+	case protowire.VarintType:
+		f.varint, n = protowire.ConsumeVarint(f.rest)
+	case protowire.BytesType:
+		f.bytes, n = protowire.ConsumeBytes(f.rest)
+	case protowire.Fixed64Type:
+		f.varint, n = protowire.ConsumeFixed64(f.rest)
+	default:
+		n = protowire.ConsumeFieldValue(num, wire, f.rest)
+	}
+	if n < 0 {
+		return damagedError(n)
+	}
+	f.rest = f.rest[n:]
 	return nil
 }
 
@@ -279,7 +321,7 @@ var (
 )
 
 // validateEvent checks what the columns of the lake and their readers require.
-func validateEvent(e *schemas.Event) error {
+func (d *Decoder) validateEvent(e *schemas.Event) error {
 	switch {
 	case e.Product <= 0:
 		return errProduct
@@ -296,10 +338,10 @@ func validateEvent(e *schemas.Event) error {
 	case e.RuntimeMS != nil && *e.RuntimeMS < 0:
 		return errRuntime
 	}
-	if err := validateObject("user", e.User); err != nil {
+	if err := validateAgain("user", e.User, &d.user); err != nil {
 		return err
 	}
-	if err := validateObject("client", e.ClientProps); err != nil {
+	if err := validateAgain("client", e.ClientProps, &d.client); err != nil {
 		return err
 	}
 	return validateObject("properties", e.Properties)
@@ -323,10 +365,28 @@ func validateChange(c schemas.Change) error {
 	return validateObject("what the change is applied with", c.Values)
 }
 
+// maxKept is the longest object of which validateAgain keeps a copy.
+const maxKept = 1 << 10
+
+// validateAgain is validateObject for a field that often has the bytes of the one
+// before, of which last is the copy.
+func validateAgain(what string, b []byte, last *[]byte) error {
+	if b == nil || bytes.Equal(b, *last) {
+		return nil
+	}
+	if err := validateObject(what, b); err != nil {
+		return err
+	}
+	if len(b) <= maxKept {
+		*last = append((*last)[:0], b...)
+	}
+	return nil
+}
+
 // validateObject checks that a field is absent or a JSON object. Reports and exports
 // parse these fields much later, when nobody could fix or refuse them.
 func validateObject(what string, b []byte) error {
-	if b == nil {
+	if b == nil || isPlainObject(b) {
 		return nil
 	}
 	if !bytes.HasPrefix(b, []byte("{")) || !jsontext.Value(b).IsValid() {
