@@ -114,7 +114,7 @@ func TestVerdictOnChangesIsGivenOnce(t *testing.T) {
 		g := newTestGatherer(t)
 		g.changesNext, g.changesAhead = 2, map[int64]bool{0: true}
 		if r.Offset == 1 {
-			g.state.Next = 1
+			g.state.Next, g.state.LogTime = 1, noon.UnixMilli()
 		}
 		if _, err := g.gather([]*kgo.Record{r}, noon); !errors.Is(err, errVerdict) {
 			t.Errorf("%s: gather: %v, want %v", name, err, errVerdict)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"weir/schemas/lake"
@@ -23,6 +24,8 @@ type committer struct {
 	metrics *metrics
 	log     *slog.Logger
 
+	waiting atomic.Int64 // data files that wait to be merged, of the table that has most
+
 	mu        sync.Mutex      // guards what follows
 	committed map[int32]int64 // by shard, the offset of the log after its last cut that is in all tables
 }
@@ -36,7 +39,9 @@ type submission struct {
 
 const (
 	manySnapshots    = 100 // live snapshots of a table from which on commits pause
-	pausePerSnapshot = 50 * time.Millisecond
+	pausePerSnapshot = 5 * time.Millisecond
+	manyRuns         = 256 // data files that wait to be merged from which on commits pause
+	pausePerRun      = 50 * time.Millisecond
 	maxCommitPause   = 10 * time.Second
 )
 
@@ -85,7 +90,9 @@ func (c *committer) run(ctx context.Context, draining <-chan struct{}) error {
 
 // pause waits before the next commit if a table has many live snapshots: each commit
 // writes a list of all of them, and how long they live is a promise to whoever reads
-// them. Cuts that come meanwhile share the next commit; their rows are in the tail.
+// them. It also waits if compaction falls behind, so that data files do not grow
+// in number without bound. Cuts that come meanwhile share the next commit; their
+// rows are in the tail, and once that is full the log keeps what comes.
 func (c *committer) pause(draining <-chan struct{}) {
 	snapshots := 0
 	for _, t := range lake.Tables() {
@@ -93,7 +100,7 @@ func (c *committer) pause(draining <-chan struct{}) {
 		c.metrics.snapshots.WithLabelValues(string(t)).Set(float64(n))
 		snapshots = max(snapshots, n)
 	}
-	timer := time.NewTimer(pauseAt(snapshots, c.paused))
+	timer := time.NewTimer(pauseAt(snapshots, int(c.waiting.Load()), c.paused))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -101,11 +108,13 @@ func (c *committer) pause(draining <-chan struct{}) {
 	}
 }
 
-// pauseAt returns the pause between commits to tables with that many live snapshots,
-// at most longest. It rises slowly, so that the number settles where as many expire
-// as are made: near 190 where commits never rest and a snapshot lives for 15 minutes.
-func pauseAt(snapshots int, longest time.Duration) time.Duration {
-	return min(time.Duration(max(snapshots-manySnapshots, 0))*pausePerSnapshot, longest)
+// pauseAt returns the pause between commits to tables with that many live snapshots and
+// data files to be merged, at most longest. It rises slowly, so that the number of
+// snapshots settles where as many expire as are made: near 300 where a commit takes
+// two seconds and a snapshot lives for 15 minutes.
+func pauseAt(snapshots, waiting int, longest time.Duration) time.Duration {
+	pause := max(snapshots-manySnapshots, 0)*int(pausePerSnapshot) + max(waiting-manyRuns, 0)*int(pausePerRun)
+	return min(time.Duration(pause), longest)
 }
 
 // takeWaiting returns first and all submissions that wait at this moment. A shard

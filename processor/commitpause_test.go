@@ -26,8 +26,8 @@ func liveSnapshots(t *testing.T, b *laketest.Backend) (n int, oldest time.Durati
 	return n, oldest
 }
 
-// TestCommitsPauseInsteadOfExpiringYoungSnapshots commits a cut a second, as a
-// backfill does. All snapshots of the time that is promised must be there, and
+// TestCommitsPauseInsteadOfExpiringYoungSnapshots commits three cuts a second,
+// more than a backfill does. All snapshots of the time that is promised must be there, and
 // they must be few all the same.
 func TestCommitsPauseInsteadOfExpiringYoungSnapshots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -53,14 +53,14 @@ func TestCommitsPauseInsteadOfExpiringYoungSnapshots(t *testing.T) {
 
 		begun := time.Now()
 		for next := int64(0); time.Since(begun) < keep+2*expireEvery; next++ {
-			time.Sleep(time.Second)
+			time.Sleep(300 * time.Millisecond)
 			c := &sealedCut{id: fmt.Sprint("cut-", next), from: next, to: lake.ShardState{Next: next + 1}, sealedAt: time.Now()}
 			if err := s.commits.commit(ctx, c, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
 		n, oldest := liveSnapshots(t, b)
-		if n <= manySnapshots || n > manySnapshots+30 {
+		if n <= manySnapshots || n > manySnapshots+200 { // 500 without pauses
 			t.Errorf("%d live snapshots, want %d and some", n, manySnapshots)
 		}
 		if oldest < keep-maxCommitPause || oldest > keep+2*expireEvery {
@@ -69,12 +69,15 @@ func TestCommitsPauseInsteadOfExpiringYoungSnapshots(t *testing.T) {
 	})
 }
 
-// TestPauseBetweenCommits checks that the pause begins at 100 snapshots and is
-// bounded.
+// TestPauseBetweenCommits checks that the pause begins at 100 snapshots or 256 runs that
+// wait, and is bounded.
 func TestPauseBetweenCommits(t *testing.T) {
-	for snapshots, want := range map[int]time.Duration{0: 0, 100: 0, 101: 50 * time.Millisecond, 200: 5 * time.Second, 10_000: maxCommitPause} {
-		if got := pauseAt(snapshots, maxCommitPause); got != want {
-			t.Errorf("%d snapshots: pause of %s, want %s", snapshots, got, want)
+	for at, want := range map[[2]int]time.Duration{
+		{0, 0}: 0, {100, 256}: 0, {101, 0}: 5 * time.Millisecond, {300, 0}: time.Second, {10_000, 0}: maxCommitPause,
+		{0, 257}: 50 * time.Millisecond, {101, 257}: 55 * time.Millisecond, {0, 1000}: maxCommitPause,
+	} {
+		if got := pauseAt(at[0], at[1], maxCommitPause); got != want {
+			t.Errorf("%d snapshots, %d runs: pause of %s, want %s", at[0], at[1], got, want)
 		}
 	}
 }

@@ -1,16 +1,12 @@
 package processor
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"math/bits"
 	"slices"
 	"sync"
-
-	"golang.org/x/sync/errgroup"
+	"time"
 
 	"weir/schemas/lake"
 )
@@ -18,19 +14,15 @@ import (
 const (
 	maxGroupsPerCommit = 256      // groups that one commit replaces
 	maxBytesPerCommit  = 32 << 20 // of the data files of such groups; a larger group is replaced alone
-	mergesAtOnce       = 4
-	maxFilesPerMerge   = 8         // a merge holds a row group of each file; more files take several merges
-	firstTierBytes     = 128 << 10 // a tier spans a factor of four in size, the first one ends at twice this
 )
 
 // CompactOptions limit what Compact merges. The zero value merges all data files to
-// one per shard, partition and table, in rounds of maxFilesPerMerge.
+// one per shard, partition and table, in rounds of runsPerMerge.
 type CompactOptions struct {
-	Tables   []lake.Table           // nil means all
-	Owned    func(shard int32) bool // limits Compact to the shards for which it returns true; nil means all
-	MinFiles int                    // a partition of a shard with fewer small files is left alone; 0 means 2
-	MaxBytes int64                  // data files of this size or larger are left alone; 0 means no limit
-	Tiered   bool                   // only files of about one size are merged, so that a row is rewritten once per tier and not once per cut
+	Tables []lake.Table           // nil means all
+	Owned  func(shard int32) bool // limits Compact to the shards for which it returns true; nil means all
+	Due    bool                   // merges only what runPlan finds due, so that a row is rewritten once per level and not once per cut
+	Now    time.Time              // tells which shards are quiet, if Due
 }
 
 // CompactResult counts what Compact has done.
@@ -40,6 +32,7 @@ type CompactResult struct {
 	Bytes   int64 // of the files written
 	Skipped int   // groups whose files another writer had replaced meanwhile
 
+	Waiting    int      // data files that waited to be merged when Compact began
 	Unreadable []string // data files that cannot be read and so were left alone; at most maxUnreadable a table
 }
 
@@ -50,10 +43,9 @@ type CompactResult struct {
 // compaction or an erasure has rewritten would be in the table twice, or come
 // back.
 //
-// The shard states of the tables do not change. Small groups are merged
-// concurrently and replaced by one commit, since a commit reads all manifests of
-// the table; a large group is merged alone, so that memory is that of one large
-// merge.
+// The shard states of the tables do not change. One group is merged at a time, so that
+// memory is that of one merge. Small groups are replaced by one commit, since a
+// commit reads all manifests of the table.
 //
 // What fails is left as it is, and everything else is compacted all the same: one
 // unreadable data file must not stop what lies behind it. The error joins all of them.
@@ -75,35 +67,31 @@ func Compact(ctx context.Context, l *lake.Lake, opts CompactOptions) (CompactRes
 	return sum, errors.Join(errs...)
 }
 
-// compactTable merges the groups of t until that makes no fewer files.
+// compactTable merges the groups of t, once if only what is due, else until that makes
+// no fewer files.
 func (r *CompactResult) compactTable(ctx context.Context, l *lake.Lake, t lake.Table, opts CompactOptions) error {
 	found := &unreadable{}
 	defer func() { r.Unreadable = append(r.Unreadable, found.paths...) }()
-	for again := true; again; {
+	for round := 0; ; round++ {
 		before := *r
-		var err error
-		if again, err = r.compactOnce(ctx, l, t, opts, found); err != nil {
-			return errors.Join(append(found.errs, err)...)
+		groups, err := opts.groups(ctx, l, t, found)
+		if round == 0 {
+			r.Waiting += countFiles(groups)
+		}
+		if err == nil {
+			err = r.compactGroups(ctx, l, t, groups, found)
 		}
 		// Files that another writer replaces, or that are too large to become fewer,
 		// would otherwise be tried for ever.
-		again = again && r.Merged-before.Merged > r.Written-before.Written
+		fewer := r.Merged-before.Merged > r.Written-before.Written
+		if err != nil || opts.Due || !fewer || found.many() {
+			return errors.Join(append(found.errs, err)...)
+		}
 	}
-	return errors.Join(found.errs...)
 }
 
-// compactOnce merges the groups of t once. It reports whether a group had more
-// files than one merge takes, so that the files made are to be merged too.
-func (r *CompactResult) compactOnce(ctx context.Context, l *lake.Lake, t lake.Table, opts CompactOptions, found *unreadable) (again bool, err error) {
-	s, err := l.Load(ctx, t)
-	if err != nil {
-		return false, err
-	}
-	files, err := s.Files(ctx)
-	if err != nil {
-		return false, err
-	}
-	groups, again := opts.groups(slices.DeleteFunc(slices.Clone(files), func(f lake.DataFile) bool { return found.has(f.Path) }))
+// compactGroups merges groups.
+func (r *CompactResult) compactGroups(ctx context.Context, l *lake.Lake, t lake.Table, groups [][]lake.DataFile, found *unreadable) error {
 	var errs []error
 	for _, batch := range commitBatches(groups) {
 		merged, err := mergeAll(ctx, l, t, batch, found)
@@ -115,7 +103,7 @@ func (r *CompactResult) compactOnce(ctx context.Context, l *lake.Lake, t lake.Ta
 			break
 		}
 	}
-	return again && !found.many(), errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 // replacement is a group of data files and the files that replace them.
@@ -145,26 +133,31 @@ func totalBytes(files []lake.DataFile) (bytes int64) {
 	return bytes
 }
 
-// mergeAll merges each group into one data file, and returns those that it could merge.
-func mergeAll(ctx context.Context, l *lake.Lake, t lake.Table, groups [][]lake.DataFile, found *unreadable) ([]replacement, error) {
-	out, errs := make([]replacement, len(groups)), make([]error, len(groups))
-	var g errgroup.Group
-	g.SetLimit(mergesAtOnce)
-	for i, group := range groups {
-		g.Go(func() error {
-			out[i], errs[i] = mergeReadable(ctx, l, t, group, found)
-			return nil
-		})
+func countFiles(groups [][]lake.DataFile) (n int) {
+	for _, g := range groups {
+		n += len(g)
 	}
-	_ = g.Wait() // no merge returns an error: a failed one must not end the others
-	return slices.DeleteFunc(out, func(r replacement) bool { return len(r.old) == 0 }), errors.Join(errs...)
+	return n
+}
+
+// mergeAll merges each group, and returns those that it could merge.
+func mergeAll(ctx context.Context, l *lake.Lake, t lake.Table, groups [][]lake.DataFile, found *unreadable) ([]replacement, error) {
+	var out []replacement
+	var errs []error
+	for _, group := range groups {
+		r, err := mergeReadable(ctx, l, t, group, found)
+		if len(r.old) > 0 {
+			out = append(out, r)
+		}
+		errs = append(errs, err)
+	}
+	return out, errors.Join(errs...)
 }
 
 // mergeReadable merges the files of a group that can be read. It returns the zero
-// replacement when fewer than two are left.
+// replacement when fewer are left than a merge is for: two, or one of a spec before.
 func mergeReadable(ctx context.Context, l *lake.Lake, t lake.Table, group []lake.DataFile, found *unreadable) (replacement, error) {
-	group = slices.Clone(group)
-	for len(group) > 1 && !found.many() {
+	for least := min(len(group), 2); len(group) >= least && !found.many(); {
 		made, err := l.Merge(ctx, t, group)
 		if err == nil {
 			return replacement{old: group, made: made}, nil
@@ -174,7 +167,10 @@ func mergeReadable(ctx context.Context, l *lake.Lake, t lake.Table, group []lake
 			return replacement{}, err
 		}
 		found.add(bad)
-		group = slices.DeleteFunc(group, func(f lake.DataFile) bool { return f.Path == bad.Path })
+		group = slices.DeleteFunc(slices.Clone(group), func(f lake.DataFile) bool { return f.Path == bad.Path })
+		if len(group) == 0 {
+			break
+		}
 	}
 	return replacement{}, nil
 }
@@ -237,46 +233,4 @@ func (r *CompactResult) replace(ctx context.Context, l *lake.Lake, t lake.Table,
 	r.Written += len(all.made)
 	r.Bytes += totalBytes(all.made)
 	return nil
-}
-
-// groupKey is what the data files of a group have in common. Only files of one
-// shard are merged, since a commit moves or drops one shard's rows at a time.
-type groupKey struct {
-	shard     int32
-	partition int
-	tier      int // of their size; 0 unless CompactOptions.Tiered
-}
-
-// groups returns the data files to merge with each other, at most
-// maxFilesPerMerge in a group, in a stable order. more reports that a partition of
-// a shard has several groups.
-func (o CompactOptions) groups(files []lake.DataFile) (groups [][]lake.DataFile, more bool) {
-	byKey := map[groupKey][]lake.DataFile{}
-	for _, f := range files {
-		if o.Owned != nil && !o.Owned(f.Shard) || o.MaxBytes > 0 && f.Bytes >= o.MaxBytes {
-			continue
-		}
-		key := groupKey{shard: f.Shard, partition: f.Partition}
-		if o.Tiered {
-			key.tier = bits.Len64(uint64(f.Bytes/firstTierBytes)) / 2
-		}
-		byKey[key] = append(byKey[key], f)
-	}
-	least := max(o.MinFiles, 2)
-	for _, key := range slices.SortedFunc(maps.Keys(byKey), groupKey.compare) {
-		if len(byKey[key]) < least {
-			continue
-		}
-		more = more || len(byKey[key]) > maxFilesPerMerge
-		for part := range slices.Chunk(byKey[key], maxFilesPerMerge) {
-			if len(part) >= min(least, maxFilesPerMerge) {
-				groups = append(groups, part)
-			}
-		}
-	}
-	return groups, more
-}
-
-func (a groupKey) compare(b groupKey) int {
-	return cmp.Or(cmp.Compare(a.shard, b.shard), cmp.Compare(a.partition, b.partition), cmp.Compare(a.tier, b.tier))
 }

@@ -15,41 +15,6 @@ import (
 	"weir/schemas/lake/laketest"
 )
 
-func TestCompactionGroups(t *testing.T) {
-	file := func(shard int32, partition int, kib int64) lake.DataFile {
-		return lake.DataFile{Path: fmt.Sprint(shard, partition, kib), Shard: shard, Partition: partition, Bytes: kib << 10}
-	}
-	files := []lake.DataFile{
-		file(0, 1, 10), file(0, 1, 20), file(0, 1, 9000), file(0, 2, 10), file(1, 1, 10), file(1, 1, 11), file(1, 1, 12),
-	}
-	check := func(name string, o CompactOptions, want ...int) {
-		t.Helper()
-		var sizes []int
-		groups, _ := o.groups(files)
-		for _, g := range groups {
-			sizes = append(sizes, len(g))
-			for _, f := range g {
-				if f.Shard != g[0].Shard || f.Partition != g[0].Partition {
-					t.Errorf("%s: a group spans shards or partitions: %v", name, g)
-				}
-			}
-		}
-		if diff := cmp.Diff(want, sizes); diff != "" {
-			t.Errorf("%s: sizes of groups (-want +got):\n%s", name, diff)
-		}
-	}
-	check("all", CompactOptions{}, 3, 3)
-	check("only small files", CompactOptions{MaxBytes: 1 << 20}, 2, 3)
-	check("only groups of three", CompactOptions{MaxBytes: 1 << 20, MinFiles: 3}, 3)
-	check("by size", CompactOptions{Tiered: true}, 2, 3)
-	check("only owned shards", CompactOptions{Owned: func(shard int32) bool { return shard == 0 }}, 3)
-	for range 17 {
-		files = append(files, file(2, 1, 10))
-	}
-	check("at most 8 at once", CompactOptions{}, 3, 3, 8, 8) // the last one waits for the next round
-	check("at most 8 at once, 3 or more", CompactOptions{MinFiles: 3}, 3, 3, 8, 8)
-}
-
 // fillCuts commits n cuts of shard 0, so that each table has n data files.
 func (w *harness) fillCuts(n int) {
 	w.t.Helper()
@@ -83,9 +48,9 @@ func TestCompactLeavesOneDataFile(t *testing.T) {
 // TestCompactInRounds has more files than one merge takes.
 func TestCompactInRounds(t *testing.T) {
 	withHarness(t, 1, func(t *testing.T, w *harness) {
-		w.fillCuts(maxFilesPerMerge + 3)
+		w.fillCuts(runsPerMerge + 3)
 		did, err := Compact(t.Context(), w.openLake(), CompactOptions{})
-		if err != nil || did.Merged != 6*(maxFilesPerMerge+3+2) || did.Written != 6*3 {
+		if err != nil || did.Merged != 6*(runsPerMerge+3+2) || did.Written != 6*3 {
 			t.Errorf("compact = %+v, %v; want 8 and 3 data files of each table to become 2, and these one", did, err)
 		}
 		for _, table := range lake.Tables() {

@@ -39,7 +39,7 @@ func (g *gatherer) seal(now time.Time) *sealedCut {
 	}
 	c.rows, c.changes = g.buffer.seal()
 	g.from, g.startCounters, g.openedAt = g.state.Next, g.state.Counters, time.Time{}
-	g.deadLetters, g.deadLetterBytes = nil, 0
+	g.deadLetters, g.deadLetterBytes, g.monthEnded = nil, 0, false
 	return c
 }
 

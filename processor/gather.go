@@ -39,6 +39,7 @@ type gatherer struct {
 	deadLetters     []lake.DeadLetter // of the open cut
 	deadLetterBytes int64
 	openedAt        time.Time     // when the open cut got its first record; zero while it has none
+	monthEnded      bool          // the next record is of another month of log time than the open cut
 	startCounters   lake.Counters // counters at from
 	decoder         topic.Decoder
 	event           schemas.Event // scratch; of the last record that was decoded
@@ -77,10 +78,10 @@ func (g *gatherer) gather(records []*kgo.Record, now time.Time) (int, error) {
 	return n, nil
 }
 
-// atCutLimit reports whether the cut must end here, because dead_letters or
-// client_changes ends at this offset, ahead of events. A cut that reached past it
-// would have to be committed to that table in part.
-func (g *gatherer) atCutLimit() bool { return g.state.Next == g.cutLimit() }
+// atCutLimit reports whether the cut must end here: because a month of log time does, or
+// because dead_letters or client_changes ends at this offset, ahead of events. A cut
+// that reached past it would have to be committed to that table in part.
+func (g *gatherer) atCutLimit() bool { return g.monthEnded || g.state.Next == g.cutLimit() }
 
 // cutLimit returns the offset that the open cut must not pass: the nearest one at
 // which client_changes or dead_letters ended when the shard was taken over.
@@ -111,8 +112,13 @@ func (g *gatherer) consume(r *kgo.Record, latest int64) (bool, error) {
 		g.skipTo(edge)
 		return false, nil
 	}
+	// A data file is of one month of log time: see lake.EvolveLayout.
+	logTime := max(g.state.LogTime, min(r.Timestamp.UnixMilli(), latest))
+	if g.monthEnded = g.pending() && lake.MonthOf(logTime) != lake.MonthOf(g.state.LogTime); g.monthEnded {
+		return false, nil
+	}
 	g.skipTo(offset)
-	g.state.LogTime = max(g.state.LogTime, min(r.Timestamp.UnixMilli(), latest))
+	g.state.LogTime = logTime
 	if err := g.classify(r, offset); err != nil {
 		return false, err
 	}

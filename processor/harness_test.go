@@ -39,6 +39,9 @@ type harness struct {
 	window   time.Duration // of every processor
 	log      *slog.Logger
 	clocks   Clocks // of every processor
+	open     openFunc
+
+	adoptRuns func(context.Context) (bool, error) // of every processor; nil: the lake has the layout that it is opened with
 
 	manyFiles bool // post spreads events over products, clients and days, so that a cut has several data files of a table
 
@@ -60,10 +63,19 @@ type sentRecord struct {
 // withHarness runs story in a synctest bubble of its own, in which it is noon.
 func withHarness(t *testing.T, shards int, story func(t *testing.T, w *harness)) {
 	t.Helper()
+	withHarnessOn(t, shards, (*laketest.Backend).Open, story)
+}
+
+// openFunc opens a lake as one process does.
+type openFunc func(b *laketest.Backend, ctx context.Context, cfg lake.Config) (*lake.Lake, error)
+
+// withHarnessOn is withHarness with a lake that each process opens by open.
+func withHarnessOn(t *testing.T, shards int, open openFunc, story func(t *testing.T, w *harness)) {
+	t.Helper()
 	scratch := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(12 * time.Hour)
-		w := &harness{t: t, window: 24 * time.Hour, backend: laketest.New(), network: &kfake.VirtualNetwork{}, sent: map[logPlace]sentRecord{}, log: slog.New(slog.NewTextHandler(testLogWriter{t}, nil))}
+		w := &harness{t: t, window: 24 * time.Hour, open: open, backend: laketest.New(), network: &kfake.VirtualNetwork{}, sent: map[logPlace]sentRecord{}, log: slog.New(slog.NewTextHandler(testLogWriter{t}, nil))}
 		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(w.network.Listen))
 		w.must(err)
 		defer cluster.Close()
@@ -107,7 +119,7 @@ func (w *harness) kafka(opts ...kgo.Opt) (*kgo.Client, error) {
 
 func (w *harness) openLake() *lake.Lake {
 	w.t.Helper()
-	l, err := w.backend.Open(w.t.Context(), lake.Config{Compression: "snappy"})
+	l, err := w.open(w.backend, w.t.Context(), lake.Config{Compression: "snappy"})
 	w.must(err)
 	return l
 }
@@ -236,7 +248,7 @@ func (w *harness) start(id string, cfg Config) *process {
 	}
 	p := &process{w: w, lake: w.openLake(), leases: &fakeLeases{Leases: w.registry}, done: make(chan error, 1)}
 	var err error
-	p.service, err = New(cfg, Deps{Registry: p.leases, Lake: p.lake, Kafka: w.kafka, Layout: w.layout, Log: w.log, Clocks: w.clocks})
+	p.service, err = New(cfg, Deps{Registry: p.leases, Lake: p.lake, Kafka: w.kafka, Layout: w.layout, Log: w.log, Clocks: w.clocks, AdoptRuns: w.adoptRuns})
 	w.must(err)
 	ctx, stop := context.WithCancel(w.t.Context())
 	p.stop = stop

@@ -8,10 +8,9 @@ import (
 )
 
 const (
-	minFilesToMerge  = 8         // small data files of about one size that become one
-	maxFileToMerge   = 128 << 20 // data files of this size are left alone
-	maintenanceShard = 0         // the owner of this shard expires snapshots and deletes orphans for all shards
-	minSnapshots     = 10        // snapshots of a table that are kept, however old they are
+	evolveEvery      = 10 * time.Second
+	maintenanceShard = 0  // the owner of this shard expires snapshots and deletes orphans for all shards
+	minSnapshots     = 10 // snapshots of a table that are kept, however old they are
 	expireEvery      = time.Minute
 	orphanEvery      = 24 * time.Hour
 
@@ -56,24 +55,38 @@ func (s *Service) maintain(ctx context.Context) error {
 	}
 }
 
+// compact merges what is due, table by table, until nothing is or it is time for the
+// rest of maintenance.
 func (s *Service) compact(ctx context.Context) {
-	for _, t := range lake.Tables() {
-		began := time.Now()
-		did, err := Compact(ctx, s.deps.Lake, CompactOptions{
-			Tables: []lake.Table{t}, Owned: s.owns, MinFiles: minFilesToMerge, MaxBytes: maxFileToMerge, Tiered: true,
-		})
-		s.metrics.compacted.WithLabelValues(string(t)).Add(float64(did.Merged))
-		if ctx.Err() == nil {
-			s.metrics.observeUnreadable(t, did.Unreadable)
+	for began, merged := time.Now(), 1; merged > 0 && ctx.Err() == nil && time.Since(began) < s.cfg.CompactEvery; {
+		merged = 0
+		waiting := 0
+		for _, t := range lake.Tables() {
+			did := compactTable(ctx, s, t)
+			merged += did.Merged
+			waiting = max(waiting, did.Waiting)
 		}
-		if did.Merged > 0 {
-			s.log.InfoContext(ctx, "data files compacted", "table", t, "merged", did.Merged, "made", did.Written,
-				"bytes", did.Bytes, "gone", did.Skipped, "took", time.Since(began))
-		}
-		if err != nil && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "compaction failed, will retry", "table", t, "err", err)
-		}
+		s.commits.waiting.Store(int64(waiting))
 	}
+}
+
+// compactTable merges what is due of t.
+func compactTable(ctx context.Context, s *Service, t lake.Table) CompactResult {
+	began := time.Now()
+	did, err := Compact(ctx, s.deps.Lake, CompactOptions{Tables: []lake.Table{t}, Owned: s.owns, Due: true, Now: began})
+	s.metrics.compacted.WithLabelValues(string(t)).Add(float64(did.Merged))
+	s.metrics.waiting.WithLabelValues(string(t)).Set(float64(did.Waiting))
+	if ctx.Err() == nil {
+		s.metrics.observeUnreadable(t, did.Unreadable)
+	}
+	if did.Merged > 0 {
+		s.log.InfoContext(ctx, "data files compacted", "table", t, "merged", did.Merged, "made", did.Written,
+			"bytes", did.Bytes, "gone", did.Skipped, "took", time.Since(began))
+	}
+	if err != nil && ctx.Err() == nil {
+		s.log.WarnContext(ctx, "compaction failed, will retry", "table", t, "err", err)
+	}
+	return did
 }
 
 // expireSnapshots expires what is older than Config.KeepSnapshots, every minute until
@@ -103,4 +116,28 @@ func expireTables(ctx context.Context, s *Service) {
 			s.log.WarnContext(ctx, "expire snapshots failed, will retry", "table", t, "err", err)
 		}
 	}
+}
+
+// evolveLayout makes runs of what is written from now on, as soon as no processor
+// lives that does not know them. It reports whether it need not be called again.
+func evolveLayout(ctx context.Context, s *Service) bool {
+	if s.deps.AdoptRuns == nil {
+		return true
+	}
+	adopted, err := s.deps.AdoptRuns(ctx)
+	if adopted && err == nil {
+		err = lake.EvolveLayout(ctx, s.deps.Lake)
+	}
+	if err != nil && ctx.Err() == nil {
+		s.log.WarnContext(ctx, "evolve the layout of the lake failed, will retry", "err", err)
+	}
+	return adopted && err == nil
+}
+
+// awaitLayout calls evolveLayout until it has succeeded or ctx ends.
+func awaitLayout(ctx context.Context, s *Service) error {
+	for !evolveLayout(ctx, s) && ctx.Err() == nil {
+		sleep(ctx, evolveEvery)
+	}
+	return nil
 }

@@ -79,7 +79,7 @@ type Config struct {
 
 	LeaseTTL     time.Duration // how long a shard is left alone when its owner does not renew its lease; 0 means 10s
 	DrainTimeout time.Duration // for the last cut when the process ends or releases a shard; 0 means 30s
-	CompactEvery time.Duration // how often small data files are merged; 0 means 5m, negative means no maintenance at all
+	CompactEvery time.Duration // how often runs that are due are merged; 0 means 10s, negative means no maintenance at all
 
 	CommitTimeout time.Duration // of one commit to one table, whose result is then unknown until it is tried again; 0 means 2m
 	MaxClockJump  time.Duration // how far the clock may gain on the clock since boot, and log time may move at a start unseen; 0 means 1h
@@ -97,7 +97,7 @@ func (c Config) withDefaults() Config {
 	c.DedupeBytes = cmp.Or(c.DedupeBytes, 64<<20)
 	c.LeaseTTL = cmp.Or(c.LeaseTTL, 10*time.Second)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 30*time.Second)
-	c.CompactEvery = cmp.Or(c.CompactEvery, 5*time.Minute)
+	c.CompactEvery = cmp.Or(c.CompactEvery, 10*time.Second)
 	c.CommitTimeout = cmp.Or(c.CommitTimeout, 2*time.Minute)
 	c.MaxClockJump = cmp.Or(c.MaxClockJump, time.Hour)
 	c.MaxCutWait = cmp.Or(c.MaxCutWait, 5*time.Minute)
@@ -107,7 +107,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Deps are what a processor works with. All but Metrics and Clocks are required.
+// Deps are what a processor works with. All but Metrics, Clocks and AdoptRuns are required.
 type Deps struct {
 	Registry Leases
 	Lake     *lake.Lake
@@ -116,6 +116,10 @@ type Deps struct {
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer // nil registers nothing
 	Clocks   Clocks                // what the clock of this machine is judged by; the zero value judges nothing
+
+	// AdoptRuns reports whether runs may be written, which takes that each living
+	// processor knows them: registry.AdoptFormat. nil leaves the layout as it is.
+	AdoptRuns func(context.Context) (bool, error)
 }
 
 // Leases is the part of the registry that records which process owns which shard.
@@ -191,6 +195,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	defer admin.Close()
 	s.admin = admin
+	evolveLayout(ctx, s) // before the first cut is written, if possible
 	// The committer outlives ctx: shards that drain still commit their last cut.
 	// It stops when manageLeases has returned, which waits for all of them.
 	commits, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -205,6 +210,7 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Go(func() error { return s.watchLogEnds(ctx) })
 	g.Go(func() error { return s.maintain(ctx) })
 	g.Go(func() error { return s.expireSnapshots(ctx) })
+	g.Go(func() error { return awaitLayout(ctx, s) })
 	return g.Wait()
 }
 

@@ -155,9 +155,9 @@ func (s *randomRun) settle() {
 	p.stopAndWait()
 	s.compact()
 	for _, t := range lake.Tables() {
-		files := map[groupKey]int{}
+		files := map[runGroup]int{}
 		for _, f := range s.files(t) {
-			at := groupKey{shard: f.Shard, partition: f.Partition}
+			at := runGroup{shard: f.Shard, partition: f.Partition}
 			if files[at]++; files[at] > 1 {
 				s.t.Errorf("%s has several data files of shard %d, partition %d after compaction", t, f.Shard, f.Partition)
 			}

@@ -153,7 +153,7 @@ func (s *benchShard) writeRollups(ctx context.Context) error {
 
 func (s *benchShard) merge(ctx context.Context) error {
 	for t, files := range s.files {
-		parts := map[int][]lake.DataFile{}
+		parts := map[int32][]lake.DataFile{}
 		for _, f := range files {
 			parts[f.Partition] = append(parts[f.Partition], f)
 		}

@@ -264,6 +264,7 @@ func (a *app) buildProcessor(context.Context) error {
 		Adopt: c.Adopt, AcceptLoss: c.AcceptLoss,
 	}, processor.Deps{
 		Registry: a.registry, Lake: a.lake, Kafka: a.kafka, Layout: a.layout, Log: a.log, Metrics: a.metrics, Clocks: a.clocks(),
+		AdoptRuns: func(ctx context.Context) (bool, error) { return registry.AdoptFormat(ctx, a.registry, registry.Runs) },
 	})
 	if err != nil {
 		return err

@@ -182,7 +182,7 @@ type processorConfig struct {
 	Scratch       string        `key:"scratch" help:"folder for fingerprint files, a cache that may be deleted while the process is stopped; empty means the temporary folder of the system"`
 	LeaseTTL      time.Duration `key:"lease_ttl" default:"10s" help:"time after which the shards of a process that does not respond get another owner"`
 	DrainTimeout  time.Duration `key:"drain_timeout" default:"30s" help:"time for the last cut when the process stops"`
-	CompactEvery  time.Duration `key:"compact_every" default:"5m" help:"how often small data files are merged"`
+	CompactEvery  time.Duration `key:"compact_every" default:"10s" help:"how often data files that are due are merged into larger ones"`
 	CommitTimeout time.Duration `key:"commit_timeout" default:"2m" help:"time for one commit to one table; it is then tried again, after the commits of other shards"`
 	MaxCutWait    time.Duration `key:"max_cut_wait" default:"5m" help:"time for a sealed cut to reach all tables, after which /readyz answers 503"`
 	MaxClockJump  time.Duration `key:"max_clock_jump" default:"1h" help:"how far the clock may jump ahead while the process runs, or log time move at a start without another machine's word; then shards stop until weir admin accept-clock"`

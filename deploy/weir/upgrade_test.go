@@ -4,10 +4,12 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -20,7 +22,8 @@ var oldWeir = flag.String("old", "", "path of the weir binary of an earlier vers
 
 // TestUpgradeOfAFolder checks that a folder written by an earlier version, and
 // left by a kill with events in the log that are not in the lake, opens with
-// all events.
+// all events, and keeps them while its files become runs. From then on the
+// earlier version refuses it.
 func TestUpgradeOfAFolder(t *testing.T) {
 	s := newTestServer(t, "--processor.cut-age", "1s", "--query.lookback", "0")
 	s.path = *oldWeir
@@ -32,13 +35,28 @@ func TestUpgradeOfAFolder(t *testing.T) {
 	s.end(syscall.SIGKILL)
 
 	s.path = ""
+	s.args = append(s.args, "--processor.compact-every", "1s")
 	s.start()
 	s.holdsExactly(events)
+	s.waitFor("files of events have become runs", func() error {
+		runs, err := filepath.Glob(filepath.Join(s.dir, "objects", "*", "events", "data", "[0-9]*", "*", "*.parquet"))
+		if err == nil && len(runs) == 0 {
+			err = errors.New("there is no run yet")
+		}
+		return err
+	})
+	s.holdsExactly(events)
+	s.end(syscall.SIGTERM)
+
+	refused := weirAt(t.Context(), *oldWeir, "all", "--data", s.dir, "--listen", s.addr)
+	if out, err := refused.CombinedOutput(); err == nil || !strings.Contains(string(out), "newer version") {
+		t.Errorf("the earlier version on a folder with runs: %v\n%s", err, out)
+	}
 }
 
 // TestUpgradeOfACluster replaces the processes of a cluster one by one while
-// events come in, lets both versions compact, and rolls one process back. At
-// each step query processes of both versions must count every event, and at the
+// events come in, lets both versions compact, and rolls one process back while that
+// is possible: until the last of the earlier version has ended. At each step query processes of both versions must count every event, and at the
 // end give the same answer to the byte; the balance must close.
 func TestUpgradeOfACluster(t *testing.T) {
 	c := newCluster(t)
@@ -59,24 +77,37 @@ func TestUpgradeOfACluster(t *testing.T) {
 	c.waitReady(queries...)
 	step("a new query process asks old owners")
 
-	for i := range owners {
+	replace := func(i int, by clusterProcess, what string) {
+		t.Helper()
 		owners[i].end(syscall.SIGTERM)
-		owners[i] = c.start("processor")
-		c.waitReady(owners[i])
-		step(fmt.Sprintf("%d new processors", i+1))
-		c.compact([]string{*oldWeir, ""}[i])
-		step("compacted")
+		owners[i] = by
+		c.waitReady(by)
+		step(what)
 	}
+	replace(0, c.start("processor"), "one new processor")
+	c.compact(*oldWeir)
+	step("compacted by the earlier version")
+	c.compact("")
+	step("compacted by the new version")
+	replace(0, old("processor"), "rolled back")
+	replace(0, c.start("processor"), "one new processor again")
+	replace(1, c.start("processor"), "two new processors")
+	c.eventually("the earlier version is refused", func() error {
+		out, err := weirAt(t.Context(), *oldWeir, append([]string{"admin", "compact"}, c.flags...)...).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "newer version") {
+			return fmt.Errorf("compact by the earlier version: %w\n%s", err, out)
+		}
+		return nil
+	})
+	step("the layout has evolved")
+	c.compact("")
+	step("compacted by the new version: runs")
 
 	ingest.end(syscall.SIGTERM)
 	ingest = c.start("ingest")
 	c.waitReady(ingest)
 	step("all processes new, beside an old query process")
 
-	owners[0].end(syscall.SIGTERM)
-	owners[0] = old("processor")
-	c.waitReady(owners[0])
-	step("one processor rolled back")
 	c.closes(int64(traffic.sent))
 	if a, b := traffic.page(queries[0]), traffic.page(queries[1]); !bytes.Equal(a, b) {
 		t.Errorf("answers differ\nold: %s\nnew: %s", a, b)

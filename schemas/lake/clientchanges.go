@@ -12,7 +12,6 @@ import (
 
 	"weir/schemas"
 	"weir/schemas/columns"
-	"weir/schemas/rollup"
 )
 
 // Change is a row of client_changes: one change of the attributes or contacts
@@ -32,7 +31,7 @@ func (c *Change) compare(o *Change) int {
 }
 
 // WriteChanges puts the rows of batches, all of one shard and with
-// columns.ChangeSchema, as one data file for each month of their time. Readers
+// columns.ChangeSchema, as one data file for each partition. Readers
 // see nothing before the files are committed.
 func (l *Lake) WriteChanges(ctx context.Context, shard int32, batches []arrow.Record) ([]DataFile, error) {
 	var rows []Change
@@ -88,7 +87,8 @@ func readChanges(rec arrow.Record) func(int, *Change) error {
 // changeRows returns the row format of client_changes.
 func changeRows() rowFormat[Change] {
 	return rowFormat[Change]{
-		partition: func(c *Change) int32 { return monthOfDay(rollup.Day(c.Time)) },
+		arrival: func(c *Change) int64 { return c.Arrival },
+		before:  func(c *Change) int32 { return MonthOf(c.Time) },
 		append: func(b *batchBuilder, c *Change, _ int32) {
 			b.appendInt64(c.Product)
 			b.appendInt64(c.Client)

@@ -1,7 +1,6 @@
 package lake
 
 import (
-	"cmp"
 	"fmt"
 	"time"
 
@@ -9,21 +8,21 @@ import (
 
 	"weir/schemas/columns"
 	"weir/schemas/lake/parquet"
-	"weir/schemas/rollup"
 )
 
 const dayMS = 24 * 60 * 60 * 1000
 
-// DataFile is one Parquet file of a table. All its rows are of one shard and
-// one partition, so a conflict of one shard drops only that shard's files, and
-// a shard can be read by itself. That of a snapshot takes 300 bytes of memory at
+// DataFile is one Parquet file of a table, a run: its rows are sorted. All are of one
+// shard and one partition, so a conflict of one shard drops only that shard's files,
+// and a shard can be read by itself. That of a snapshot takes 300 bytes of memory at
 // most, path included.
 type DataFile struct {
 	Path      string // object key
 	Rows      int64
 	Bytes     int64
 	Shard     int32
-	Partition int // value of the partition field: months since January 1970, or a bucket
+	Partition int32 // value of the partition field: months since January 1970, or a bucket; 0 if the spec has none
+	Spec      int32 // partition spec that Partition is of
 	Min, Max  Bounds
 
 	written *writtenFile // nil if it was read from a manifest
@@ -51,7 +50,7 @@ type Bounds struct {
 
 // newDataFile describes file, which this process has just written.
 func (c boundColumns) newDataFile(file iceberg.DataFile) (DataFile, error) {
-	f, err := c.dataFile(file)
+	f, err := c.dataFile(file, file.SpecID())
 	f.written = &writtenFile{entry: file, at: time.Now()}
 	return f, err
 }
@@ -100,7 +99,7 @@ func findBoundColumns(schema *iceberg.Schema) (boundColumns, error) {
 }
 
 // dataFile reads from the statistics of file what planning needs.
-func (c boundColumns) dataFile(file iceberg.DataFile) (DataFile, error) {
+func (c boundColumns) dataFile(file iceberg.DataFile, spec int32) (DataFile, error) {
 	lower, upper := file.LowerBoundValues(), file.UpperBoundValues()
 	f := DataFile{
 		Path:  objectKey(file.FilePath()),
@@ -109,11 +108,12 @@ func (c boundColumns) dataFile(file iceberg.DataFile) (DataFile, error) {
 		Shard: int32(parquet.DecodeBound(lower[c.shard])),
 		Min:   c.boundsOf(lower, c.timeMin),
 		Max:   c.boundsOf(upper, c.timeMax),
+
+		Partition: partitionOf(file), Spec: spec,
 	}
 	if len(lower[c.shard]) == 0 || f.Shard != int32(parquet.DecodeBound(upper[c.shard])) {
 		return f, fmt.Errorf("data file %s is not of one shard", f.Path)
 	}
-	f.Partition = partitionOf(file, cmp.Or(f.Min.Time, f.Min.Arrival))
 	return f, nil
 }
 
@@ -129,20 +129,19 @@ func (c boundColumns) boundsOf(values map[int][]byte, at timeColumn) Bounds {
 	}
 }
 
-// partitionOf returns the value of the file's one partition field. Where an
-// operator has evolved the spec to no field, it is the month of the time from.
-func partitionOf(file iceberg.DataFile, from int64) int {
+// partitionOf returns the value of the file's one partition field; 0 if it has none.
+func partitionOf(file iceberg.DataFile) int32 {
 	for _, v := range file.Partition() {
 		switch n := v.(type) {
 		case int32:
-			return int(n)
-		case int64:
-			return int(n)
-		case int:
 			return n
+		case int64:
+			return int32(n)
+		case int:
+			return int32(n)
 		case iceberg.Date:
-			return int(n)
+			return int32(n)
 		}
 	}
-	return int(monthOfDay(rollup.Day(from)))
+	return 0
 }

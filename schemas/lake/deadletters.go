@@ -12,7 +12,6 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/array"
 
 	"weir/schemas/columns"
-	"weir/schemas/rollup"
 )
 
 // DeadLetter is a record that could not be decoded. The shard moves on past it;
@@ -52,7 +51,8 @@ func (l *Lake) ReadDeadLetters(ctx context.Context, files []DataFile, f columns.
 // deadLetterRows returns the row format of dead_letters.
 func deadLetterRows() rowFormat[DeadLetter] {
 	return rowFormat[DeadLetter]{
-		partition: func(r *DeadLetter) int32 { return monthOfDay(rollup.Day(r.Arrival)) },
+		arrival: func(r *DeadLetter) int64 { return r.Arrival },
+		before:  func(r *DeadLetter) int32 { return MonthOf(r.Arrival) },
 		append: func(b *batchBuilder, r *DeadLetter, _ int32) {
 			b.appendInt32(r.Shard)
 			b.appendInt64(r.Offset)

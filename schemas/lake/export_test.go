@@ -39,8 +39,9 @@ func (l *Lake) MakeFile(t Table, shard int32, offset, n int64) (DataFile, error)
 		}
 	}
 	path := l.uri(fmt.Sprintf("%s/data/%d-%d-%s.parquet", l.tableKey(t), shard, offset, uuid.NewString()))
-	b, err := iceberg.NewDataFileBuilder(st.spec, iceberg.EntryContentData, path, iceberg.ParquetFile,
-		map[int]any{partitionFieldID: int32(657)}, nil, nil, n, 100*n)
+	by := l.tables[t].division()
+	b, err := iceberg.NewDataFileBuilder(by.spec, iceberg.EntryContentData, path, iceberg.ParquetFile,
+		by.partitionData(657), nil, nil, n, 100*n)
 	if err != nil {
 		return DataFile{}, err
 	}
@@ -103,12 +104,16 @@ type SortKey struct {
 	Transform iceberg.Transform
 }
 
-// Layout returns the partition spec and the sort order of t, as its row of
-// tables has them.
-func Layout(t Table) (partition SortKey, sort []SortKey) {
+// Layout returns the partition spec of t, without a column where it has no field, of
+// runs or of before, and the sort order.
+func Layout(t Table, runs bool) (partition SortKey, sort []SortKey) {
 	for _, row := range tables() {
 		if row.table == t {
-			partition = SortKey{row.partition.column, row.partition.transform}
+			p := row.before
+			if runs {
+				p = row.partition
+			}
+			partition = SortKey{p.column, p.transform}
 			for _, k := range row.sort {
 				sort = append(sort, SortKey{k.column, k.transform})
 			}

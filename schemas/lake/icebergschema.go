@@ -8,9 +8,6 @@ import (
 	"github.com/apache/iceberg-go/table"
 )
 
-// partitionFieldID is Iceberg's id of the one partition field of each table.
-const partitionFieldID = 1000
-
 // sortOrderID is Iceberg's id of the sort order of each table.
 const sortOrderID = 1
 
@@ -57,8 +54,11 @@ func icebergType(t arrow.DataType) iceberg.Type {
 
 // spec returns the partition spec of a table with the given columns.
 func (p partitioning) spec(schema *arrow.Schema) iceberg.PartitionSpec {
+	if p.column == "" {
+		return iceberg.NewPartitionSpec()
+	}
 	return iceberg.NewPartitionSpec(iceberg.PartitionField{
-		SourceIDs: []int{fieldID(schema, p.column)}, FieldID: partitionFieldID, Name: p.field, Transform: p.transform,
+		SourceIDs: []int{fieldID(schema, p.column)}, FieldID: iceberg.PartitionDataIDStart, Name: p.field, Transform: p.transform,
 	})
 }
 

@@ -25,7 +25,6 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/memory"
-	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/catalog"
 	"github.com/apache/iceberg-go/table"
 
@@ -90,7 +89,6 @@ type tableState struct {
 
 	columns *arrow.Schema
 	layout  []parquet.Column // of data files
-	spec    iceberg.PartitionSpec
 	bounds  boundColumns
 
 	commitMu sync.Mutex // held while committing: one committer per process and table, since rivals only cause each other conflicts
@@ -139,11 +137,12 @@ func (l *Lake) openTable(ctx context.Context, row tableRow) error {
 	if err != nil {
 		return fmt.Errorf("open table %s: %w", t, err)
 	}
-	st := &tableState{tableRow: row, columns: arrowSchema, layout: columnLayout(arrowSchema, row.sort), spec: row.partition.spec(arrowSchema), bounds: bounds}
+	st := &tableState{tableRow: row, columns: arrowSchema, layout: columnLayout(arrowSchema, row.sort), bounds: bounds}
 	l.tables[t] = st
 	_, err = l.cat.LoadTable(ctx, ident(t))
 	if err == nil {
-		return errors.Join(addColumns(ctx, l, t, schema), keepMetadata(ctx, l, t))
+		_, err = l.Load(ctx, t)
+		return errors.Join(err, addColumns(ctx, l, t, schema), keepMetadata(ctx, l, t))
 	}
 	if !errors.Is(err, catalog.ErrNoSuchTable) {
 		return fmt.Errorf("open table %s: %w", t, err)
@@ -156,12 +155,14 @@ func (l *Lake) openTable(ctx context.Context, row tableRow) error {
 	if err != nil {
 		return fmt.Errorf("create table %s: %w", t, err)
 	}
+	spec := row.before.spec(arrowSchema) // for processes of a version that knows no other: see EvolveLayout
 	_, err = l.cat.CreateTable(ctx, ident(t), schema, catalog.WithLocation(l.uri(l.tableKey(t))),
-		catalog.WithPartitionSpec(&st.spec), catalog.WithSortOrder(order), catalog.WithProperties(props))
+		catalog.WithPartitionSpec(&spec), catalog.WithSortOrder(order), catalog.WithProperties(props))
 	if err != nil && !errors.Is(err, catalog.ErrTableAlreadyExists) { // another process may have been first
 		return fmt.Errorf("create table %s: %w", t, err)
 	}
-	return nil
+	_, err = l.Load(ctx, t)
+	return err
 }
 
 // tableKey returns the object key of the folder of t, without a slash at its

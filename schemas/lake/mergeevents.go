@@ -39,7 +39,7 @@ func mergeEvents(ctx context.Context, l *Lake, out *mergeOutput, files []DataFil
 	m.inputs.less = func(a, b *eventInput) bool { return a.compare(b) < 0 }
 	defer m.release(0)
 	for _, f := range files {
-		next, stop := iter.Pull2(l.fileBatches(ctx, Events, f, len(files)))
+		next, stop := iter.Pull2(l.fileBatches(ctx, out, f, len(files)))
 		defer stop()
 		r := &eventInput{next: next}
 		more, err := m.advance(r)
@@ -58,7 +58,7 @@ func mergeEvents(ctx context.Context, l *Lake, out *mergeOutput, files []DataFil
 	return m.flush(ctx)
 }
 
-// compare is the sort order of events. All rows are of one partition, a month.
+// compare is the sort order of events.
 func (r *eventInput) compare(o *eventInput) int {
 	a, b := &r.view, &o.view
 	return cmp.Or(

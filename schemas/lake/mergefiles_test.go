@@ -22,8 +22,8 @@ import (
 )
 
 // byPartition are files by their partition.
-func byPartition(files []lake.DataFile) map[int][]lake.DataFile {
-	out := map[int][]lake.DataFile{}
+func byPartition(files []lake.DataFile) map[int32][]lake.DataFile {
+	out := map[int32][]lake.DataFile{}
 	for _, f := range files {
 		out[f.Partition] = append(out[f.Partition], f)
 	}

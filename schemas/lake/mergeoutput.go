@@ -9,6 +9,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 	"golang.org/x/sync/errgroup"
 
+	"weir/schemas/columns"
 	"weir/schemas/lake/parquet"
 )
 
@@ -27,8 +28,10 @@ type mergeOutput struct {
 	table     Table
 	encoder   *parquet.Encoder
 	shard     int32
+	by        *division
 	partition int32
-	uploader  streamStore // nil if files are built in memory
+	rows      columns.Filter // that are read of the inputs
+	uploader  streamStore    // nil if files are built in memory
 
 	key    string // of the file being written; "" between files
 	body   *bytes.Buffer
@@ -37,17 +40,17 @@ type mergeOutput struct {
 	files  []DataFile
 }
 
-// newMergeOutput returns an output for the merge of files. Large outputs are
+// newMergeOutput returns an output for the merge of part. Large outputs are
 // streamed if the store can take streams, so that memory does not grow with the
 // file.
-func (l *Lake) newMergeOutput(t Table, files []DataFile) (*mergeOutput, error) {
+func (l *Lake) newMergeOutput(t Table, by *division, part mergedPart) (*mergeOutput, error) {
 	e, err := l.acquireEncoder(t)
 	if err != nil {
 		return nil, err
 	}
-	o := &mergeOutput{lake: l, table: t, encoder: e, shard: files[0].Shard, partition: int32(files[0].Partition)}
+	o := &mergeOutput{lake: l, table: t, encoder: e, shard: part.files[0].Shard, by: by, partition: part.partition, rows: part.rows}
 	size := int64(0)
-	for _, f := range files {
+	for _, f := range part.files {
 		size += f.Bytes
 	}
 	if size > uploadBytes {
@@ -81,7 +84,7 @@ func (o *mergeOutput) begin(ctx context.Context) (err error) {
 	if o.key != "" {
 		return nil
 	}
-	if o.key, err = o.lake.dataKey(o.table, o.shard, o.partition); err != nil {
+	if o.key, err = o.lake.dataKey(o.table, o.shard, o.by, o.partition); err != nil {
 		return err
 	}
 	if o.uploader == nil {
@@ -103,7 +106,7 @@ func (o *mergeOutput) begin(ctx context.Context) (err error) {
 
 // end finishes the data file and waits until it is stored.
 func (o *mergeOutput) end(ctx context.Context) error {
-	file, err := o.lake.finish(o.encoder, o.key, o.table, o.shard, o.partition)
+	file, err := o.lake.finish(o.encoder, o.key, o.table, o.shard, o.by, o.partition)
 	if err != nil {
 		return err
 	}

@@ -5,14 +5,30 @@ import (
 	"time"
 
 	"github.com/apache/iceberg-go"
+
+	"weir/schemas/columns"
+	"weir/schemas/rollup"
 )
 
-// partitioning is the partition spec of a table, which has one field.
+// partitioning is one way to divide the rows of a table: by one column, or not at
+// all.
 type partitioning struct {
-	column    string
+	column    string // "" if rows are not divided
 	field     string // name of the partition field
 	transform iceberg.Transform
 	folder    func(value int32) string // of the data files of a partition
+}
+
+// byArrivalMonth makes a partition of each UTC month of log time. A shard's log time
+// never runs backwards, so what it gathers is of one month, and an ended month gets
+// no more data files.
+func byArrivalMonth() partitioning {
+	return partitioning{columns.Arrival, "arrival_month", iceberg.MonthTransform{}, monthName}
+}
+
+// undivided makes no partitions.
+func undivided() partitioning {
+	return partitioning{folder: func(int32) string { return "all" }}
 }
 
 // byMonth makes a partition of each UTC month of a date or timestamp column.
@@ -30,6 +46,15 @@ func byBucket(column, field string, n int) partitioning {
 func monthOfDay(day int32) int32 {
 	at := time.Unix(int64(day)*24*60*60, 0).UTC()
 	return int32((at.Year()-1970)*12 + int(at.Month()) - 1)
+}
+
+// MonthOf returns the UTC month of a time in epoch milliseconds, as partitions count
+// them: in months since January 1970.
+func MonthOf(ms int64) int32 { return monthOfDay(rollup.Day(ms)) }
+
+// startOfMonth returns when a month begins, in epoch milliseconds.
+func startOfMonth(month int32) int64 {
+	return time.Date(1970, time.January+time.Month(month), 1, 0, 0, 0, 0, time.UTC).UnixMilli()
 }
 
 // monthName returns a month as it is written in the path of a data file.

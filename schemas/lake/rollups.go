@@ -65,7 +65,7 @@ func (l *Lake) ScanClients(ctx context.Context, files []DataFile, f columns.Filt
 // clientDayRows returns the row format of client_days.
 func clientDayRows() rowFormat[rollup.ClientDay] {
 	return rowFormat[rollup.ClientDay]{
-		partition: func(r *rollup.ClientDay) int32 { return monthOfDay(r.Day) },
+		before: func(r *rollup.ClientDay) int32 { return monthOfDay(r.Day) },
 		append: func(b *batchBuilder, r *rollup.ClientDay, shard int32) {
 			b.appendInt64(r.Product)
 			b.appendInt64(r.Client)
@@ -101,7 +101,7 @@ func readClientDays(rec arrow.Record) func(int, *rollup.ClientDay) error {
 // eventDayRows returns the row format of event_days.
 func eventDayRows() rowFormat[rollup.EventDay] {
 	return rowFormat[rollup.EventDay]{
-		partition: func(r *rollup.EventDay) int32 { return monthOfDay(r.Day) },
+		before: func(r *rollup.EventDay) int32 { return monthOfDay(r.Day) },
 		append: func(b *batchBuilder, r *rollup.EventDay, shard int32) {
 			b.appendInt64(r.Product)
 			b.appendInt64(r.Client)
@@ -142,7 +142,7 @@ func readEventDays(rec arrow.Record) func(int, *rollup.EventDay) error {
 func clientRows() rowFormat[rollup.Client] {
 	bucket := iceberg.BucketTransform{NumBuckets: clientBuckets}.Transformer(iceberg.PrimitiveTypes.Int64)
 	return rowFormat[rollup.Client]{
-		partition: func(r *rollup.Client) int32 { return bucket(r.Client).Val },
+		before: func(r *rollup.Client) int32 { return bucket(r.Client).Val },
 		append: func(b *batchBuilder, r *rollup.Client, shard int32) {
 			b.appendInt64(r.Product)
 			b.appendInt64(r.Client)

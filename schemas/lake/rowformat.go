@@ -19,16 +19,18 @@ const batchRows = 8 << 10
 // rowFormat turns Go values into rows of one table and back. Every table except
 // events has one; events stay in columns from the shard to the data file.
 type rowFormat[R any] struct {
-	partition func(r *R) int32                               // value of the table's partition field
-	append    func(b *batchBuilder, r *R, shard int32)       // appends one cell for each column, in their order
-	read      func(rec arrow.Record) func(i int, r *R) error // binds a batch and returns the reader of its row i
-	compare   func(a, b *R) int                              // order of the rows of a data file
-	merge     func(into, from *R)                            // makes one row of two that compare equal; nil: rows stay apart
+	arrival func(r *R) int64                               // log time, by which runs are divided; nil: they are not
+	before  func(r *R) int32                               // value of the partition field before runs
+	append  func(b *batchBuilder, r *R, shard int32)       // appends one cell for each column, in their order
+	read    func(rec arrow.Record) func(i int, r *R) error // binds a batch and returns the reader of its row i
+	compare func(a, b *R) int                              // order of the rows of a data file
+	merge   func(into, from *R)                            // makes one row of two that compare equal; nil: rows stay apart
 }
 
 // writeRows puts rows, which must come in the sort order of the table, as one
 // data file for each partition.
 func writeRows[R any](ctx context.Context, l *Lake, t Table, shard int32, format rowFormat[R], rows iter.Seq[*R]) ([]DataFile, error) {
+	by := l.tables[t].division()
 	b := newBatchBuilder(l.tables[t].columns, memory.DefaultAllocator)
 	defer b.release()
 	var batches []arrow.Record
@@ -46,7 +48,7 @@ func writeRows[R any](ctx context.Context, l *Lake, t Table, shard int32, format
 		ref := parquet.RowRef{Batch: uint32(len(batches)), Row: uint32(b.rows)}
 		format.append(b, r, shard)
 		b.endRow()
-		partition := format.partition(r)
+		partition := format.partition(r, &by)
 		i, known := fileOf[partition]
 		if !known {
 			i = len(files)
@@ -55,7 +57,18 @@ func writeRows[R any](ctx context.Context, l *Lake, t Table, shard int32, format
 		files[i].rows = append(files[i].rows, ref)
 	}
 	batches = append(batches, b.newRecord())
-	return l.writeFiles(ctx, t, shard, batches, files)
+	return l.writeFiles(ctx, t, shard, &by, batches, files)
+}
+
+// partition returns the value of the partition field of r.
+func (f *rowFormat[R]) partition(r *R, by *division) int32 {
+	switch {
+	case !by.runs:
+		return f.before(r)
+	case f.arrival == nil:
+		return 0
+	}
+	return MonthOf(f.arrival(r))
 }
 
 // pointers yields a pointer to each of rows.

@@ -24,6 +24,7 @@ type Snapshot struct {
 	metadataLocation string       // metadata location
 	id               int64
 	shards           ShardStates
+	division         division // of what is written next
 	committedAt      time.Time
 	live             int // snapshots of the table, this one included
 
@@ -40,6 +41,11 @@ func (s *Snapshot) ShardStates() ShardStates { return s.shards }
 
 // Time returns when the snapshot was committed; zero for a table without one.
 func (s *Snapshot) Time() time.Time { return s.committedAt }
+
+// Runs reports whether new data files are runs, and the spec of those; see EvolveLayout.
+func (s *Snapshot) Runs() (runs bool, spec int32) {
+	return s.division.runs, int32(s.division.spec.ID())
+}
 
 // LiveSnapshots returns how many snapshots t had when this process last loaded it.
 // Each of them is in the metadata that a commit writes.
@@ -79,6 +85,7 @@ func (l *Lake) Load(ctx context.Context, t Table) (*Snapshot, error) {
 func (l *Lake) newSnapshot(t Table, tbl *table.Table) (*Snapshot, error) {
 	s := &Snapshot{table: t, lake: l, metadataLocation: tbl.MetadataLocation(), shards: ShardStates{}}
 	s.tbl = table.New(tbl.Identifier(), tbl.Metadata(), s.metadataLocation, fileSystem(l.store), l.cat)
+	s.division = l.tables[t].divisionOf(tbl.Metadata())
 	current := s.tbl.CurrentSnapshot()
 	if current == nil {
 		return s, nil
@@ -187,7 +194,7 @@ func (s *Snapshot) readManifest(ctx context.Context, m iceberg.ManifestFile) ([]
 		if err != nil {
 			return nil, fmt.Errorf("read manifest %s: %w", m.FilePath(), err)
 		}
-		f, err := columns.dataFile(entry.DataFile())
+		f, err := columns.dataFile(entry.DataFile(), m.PartitionSpecID())
 		if err != nil {
 			return nil, err
 		}

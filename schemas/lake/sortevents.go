@@ -3,6 +3,7 @@ package lake
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -19,22 +20,25 @@ type fileContent struct {
 	rows      []parquet.RowRef
 }
 
-// eventSorter puts rows into the order (month, product, day, client, time,
+// eventSorter puts rows into the order (partition, product, day, client, time,
 // offset). It first counts the rows of each client and day, then sorts these
 // groups, and sorts the rows within a group only if they are not in order
 // already: records of a client mostly come in the order of their times.
 // Benchmark: BenchmarkWriteEvents.
 type eventSorter struct {
+	byArrival bool // partitions are months of arrival, not of event time
+
 	views    []columns.View
 	groupOf  map[clientDay]int32
 	groups   []groupRows
 	rowGroup []int32 // index in groups of each row, batch after batch
 }
 
-// clientDay identifies the rows of one client on one UTC day.
+// clientDay identifies the rows of one partition, client and UTC day.
 type clientDay struct {
 	product, client int64
 	day             int32
+	partition       int32 // a month since January 1970
 }
 
 // groupRows is the rows of one clientDay in the sorted order.
@@ -44,17 +48,17 @@ type groupRows struct {
 	start int32 // index in the order at which the next row goes
 }
 
-// sortEvents sorts the rows of batches and splits them by month. Each month is
-// in the sort order of the table.
-func sortEvents(batches []arrow.Record) ([]fileContent, error) {
-	s := eventSorter{groupOf: map[clientDay]int32{}}
+// sortEvents sorts the rows of batches and divides them by month, of their arrival
+// or of event time. Each month is in the sort order of the table.
+func sortEvents(batches []arrow.Record, byArrival bool) ([]fileContent, error) {
+	s := eventSorter{byArrival: byArrival, groupOf: map[clientDay]int32{}}
 	rows := 0
 	for _, rec := range batches {
 		v, err := columns.Bind(rec)
 		if err != nil {
 			return nil, err
 		}
-		if v.Rows > 0 && (v.Product == nil || v.Client == nil || v.Time == nil || v.Offset == nil) {
+		if v.Rows > 0 && (v.Product == nil || v.Client == nil || v.Time == nil || v.Offset == nil || v.Arrival == nil) {
 			return nil, fmt.Errorf("batch of %d rows is not of the schema of events", v.Rows)
 		}
 		s.views = append(s.views, v)
@@ -69,15 +73,10 @@ func sortEvents(batches []arrow.Record) ([]fileContent, error) {
 	return s.split(order, s.order(order, rows)), nil
 }
 
-// compare orders by month first, since a month is one data file; then by
+// compare orders by partition first, since each is one data file; then by
 // product, day and client.
 func (g *clientDay) compare(o *clientDay) int {
-	if g.day != o.day {
-		if c := cmp.Compare(monthOfDay(g.day), monthOfDay(o.day)); c != 0 {
-			return c
-		}
-	}
-	return cmp.Or(cmp.Compare(g.product, o.product), cmp.Compare(g.day, o.day), cmp.Compare(g.client, o.client))
+	return cmp.Or(cmp.Compare(g.partition, o.partition), cmp.Compare(g.product, o.product), cmp.Compare(g.day, o.day), cmp.Compare(g.client, o.client))
 }
 
 // count finds the group of each row. Consecutive rows are often of one group,
@@ -85,10 +84,16 @@ func (g *clientDay) compare(o *clientDay) int {
 func (s *eventSorter) count(rows int) {
 	s.rowGroup = make([]int32, 0, rows)
 	last, in := clientDay{}, int32(-1)
+	months := monthMemo{day: math.MinInt32}
 	for k := range s.views {
 		v := &s.views[k]
 		for i := range v.Rows {
 			g := clientDay{product: v.Product[i], client: v.Client[i], day: dayOfMicros(int64(v.Time[i]))}
+			if s.byArrival {
+				g.partition = months.of(dayOfMicros(int64(v.Arrival[i])))
+			} else {
+				g.partition = months.of(g.day)
+			}
 			if in < 0 || g != last {
 				last, in = g, s.findGroup(g)
 			}
@@ -143,11 +148,21 @@ func (s *eventSorter) sortGroup(rows []parquet.RowRef) {
 	}
 }
 
-// split divides the sorted rows where the month changes.
+// monthMemo remembers the month of the last day.
+type monthMemo struct{ day, month int32 }
+
+func (m *monthMemo) of(day int32) int32 {
+	if m.day != day {
+		m.day, m.month = day, monthOfDay(day)
+	}
+	return m.month
+}
+
+// split divides the sorted rows where the partition changes.
 func (s *eventSorter) split(order []int32, rows []parquet.RowRef) []fileContent {
 	var parts []fileContent
 	for _, g := range order {
-		month, n := monthOfDay(s.groups[g].day), int(s.groups[g].rows)
+		month, n := s.groups[g].partition, int(s.groups[g].rows)
 		if last := len(parts) - 1; last >= 0 && parts[last].partition == month {
 			parts[last].rows = parts[last].rows[:len(parts[last].rows)+n]
 		} else {

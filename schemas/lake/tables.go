@@ -28,7 +28,8 @@ const (
 type tableRow struct {
 	table     Table
 	schema    func() *arrow.Schema // a column's position + 1 is its field id permanently: columns are only appended
-	partition partitioning         // how rows are split over data files
+	partition partitioning         // how rows are divided into data files; see EvolveLayout
+	before    partitioning         // how they were before runs, and are until all processors know them
 	sort      []sortKey            // order of the rows of a data file; writers and merges must produce it
 	merge     mergeFunc            // makes one data file of several
 
@@ -46,7 +47,7 @@ type sortKey struct {
 	transform iceberg.Transform
 }
 
-// clientBuckets is how many partitions the table of clients has.
+// clientBuckets is how many partitions the table of clients had before runs.
 const clientBuckets = 16
 
 // tables returns one row per table, in the order in which a cut is committed
@@ -58,39 +59,39 @@ func tables() []tableRow {
 	return []tableRow{
 		{
 			table: DeadLetters, schema: deadLettersSchema,
-			partition: byMonth(columns.Arrival, "arrival_month"),
-			sort:      []sortKey{by(columns.Offset)},
-			merge:     mergeRows(deadLetterRows), rowGuard: true,
+			partition: byArrivalMonth(), before: byArrivalMonth(),
+			sort:  []sortKey{by(columns.Offset)},
+			merge: mergeRows(deadLetterRows), rowGuard: true,
 		},
 		{
 			table: Changes, schema: columns.ChangeSchema,
-			partition: byMonth(columns.Time, "time_month"),
-			sort:      []sortKey{by(columns.ProductID), by(columns.ClientID), by(columns.Offset)},
-			merge:     mergeRows(changeRows), rowGuard: true,
+			partition: byArrivalMonth(), before: byMonth(columns.Time, "time_month"),
+			sort:  []sortKey{by(columns.ProductID), by(columns.ClientID), by(columns.Offset)},
+			merge: mergeRows(changeRows), rowGuard: true,
 		},
 		{
 			table: Events, schema: columns.Schema,
-			partition: byMonth(columns.Time, "time_month"),
-			sort:      []sortKey{by(columns.ProductID), byDay(columns.Time), by(columns.ClientID), by(columns.Time), by(columns.Offset)},
-			merge:     mergeEvents, rowGuard: true, counters: true,
+			partition: byArrivalMonth(), before: byMonth(columns.Time, "time_month"),
+			sort:  []sortKey{by(columns.ProductID), byDay(columns.Time), by(columns.ClientID), by(columns.Time), by(columns.Offset)},
+			merge: mergeEvents, rowGuard: true, counters: true,
 		},
 		{
 			table: ClientDays, schema: clientDaysSchema,
-			partition: byMonth(colDay, "day_month"),
-			sort:      []sortKey{by(columns.ProductID), by(colDay), by(columns.ClientID)},
-			merge:     mergeRows(clientDayRows), rollup: writeRollup(clientDayRows, (*rollup.Set).ClientDays),
+			partition: undivided(), before: byMonth(colDay, "day_month"),
+			sort:  []sortKey{by(columns.ProductID), by(colDay), by(columns.ClientID)},
+			merge: mergeRows(clientDayRows), rollup: writeRollup(clientDayRows, (*rollup.Set).ClientDays),
 		},
 		{
 			table: EventDays, schema: eventDaysSchema,
-			partition: byMonth(colDay, "day_month"),
-			sort:      []sortKey{by(columns.ProductID), by(colDay), by(columns.ClientID)},
-			merge:     mergeRows(eventDayRows), rollup: writeRollup(eventDayRows, (*rollup.Set).EventDays),
+			partition: undivided(), before: byMonth(colDay, "day_month"),
+			sort:  []sortKey{by(columns.ProductID), by(colDay), by(columns.ClientID)},
+			merge: mergeRows(eventDayRows), rollup: writeRollup(eventDayRows, (*rollup.Set).EventDays),
 		},
 		{
 			table: Clients, schema: clientsSchema,
-			partition: byBucket(columns.ClientID, "client_id_bucket", clientBuckets),
-			sort:      []sortKey{by(columns.ProductID), by(columns.ClientID)},
-			merge:     mergeRows(clientRows), rollup: writeRollup(clientRows, (*rollup.Set).Clients),
+			partition: undivided(), before: byBucket(columns.ClientID, "client_id_bucket", clientBuckets),
+			sort:  []sortKey{by(columns.ProductID), by(columns.ClientID)},
+			merge: mergeRows(clientRows), rollup: writeRollup(clientRows, (*rollup.Set).Clients),
 		},
 	}
 }

@@ -12,8 +12,14 @@ func TestEveryTableIsDescribedInFull(t *testing.T) {
 	events := slices.IndexFunc(rows, func(r tableRow) bool { return r.table == Events })
 	for i, r := range rows {
 		columns := r.schema()
-		if fieldID(columns, r.partition.column) == 0 || r.partition.field == "" || r.partition.transform == nil || r.partition.folder == nil {
-			t.Errorf("%s: partitioning %+v is not complete", r.table, r.partition)
+		for _, p := range []partitioning{r.partition, r.before} {
+			divided := fieldID(columns, p.column) != 0 && p.field != "" && p.transform != nil
+			if divided != (p.column != "") || p.folder == nil {
+				t.Errorf("%s: partitioning %+v is not complete", r.table, p)
+			}
+		}
+		if divided := r.partition.column != ""; divided == (r.rollup != nil) || divided && r.partition.column != "arrival" {
+			t.Errorf("%s is divided by %q: events, changes and dead letters are by arrival, rollups are not", r.table, r.partition.column)
 		}
 		for _, k := range r.sort {
 			if fieldID(columns, k.column) == 0 || k.transform == nil {

@@ -18,21 +18,22 @@ import (
 const maxConcurrentPuts = 8
 
 // WriteEvents puts the rows of batches, all of one shard and with
-// columns.Schema, as one data file for each month of event time. Rows are
-// sorted over all batches. Readers see nothing before the files are committed;
+// columns.Schema, as one data file for each partition: one file if they arrived in
+// one month. Rows are sorted over all batches. Readers see nothing before the files are committed;
 // files of a cut that is never committed are orphans.
 func (l *Lake) WriteEvents(ctx context.Context, shard int32, batches []arrow.Record) ([]DataFile, error) {
-	contents, err := sortEvents(batches)
+	by := l.tables[Events].division()
+	contents, err := sortEvents(batches, by.runs)
 	if err != nil {
 		return nil, fmt.Errorf("write events of shard %d: %w", shard, err)
 	}
-	return l.writeFiles(ctx, Events, shard, batches, contents)
+	return l.writeFiles(ctx, Events, shard, &by, batches, contents)
 }
 
 // writeFiles encodes contents, which refer to rows of batches, one after the
 // other, and puts them concurrently. The data files come in the order of
 // contents.
-func (l *Lake) writeFiles(ctx context.Context, t Table, shard int32, batches []arrow.Record, contents []fileContent) ([]DataFile, error) {
+func (l *Lake) writeFiles(ctx context.Context, t Table, shard int32, by *division, batches []arrow.Record, contents []fileContent) ([]DataFile, error) {
 	if len(contents) == 0 {
 		return nil, nil
 	}
@@ -49,7 +50,7 @@ func (l *Lake) writeFiles(ctx context.Context, t Table, shard int32, batches []a
 	g.SetLimit(maxConcurrentPuts)
 	for i, c := range contents {
 		var body bytes.Buffer
-		if files[i], err = l.encode(e, &body, t, shard, c); err != nil {
+		if files[i], err = l.encode(e, &body, t, shard, by, c); err != nil {
 			break
 		}
 		if err = ctx.Err(); err != nil {
@@ -72,8 +73,8 @@ func (l *Lake) writeFiles(ctx context.Context, t Table, shard int32, batches []a
 }
 
 // encode writes one data file to out.
-func (l *Lake) encode(e *parquet.Encoder, out io.Writer, t Table, shard int32, content fileContent) (DataFile, error) {
-	key, err := l.dataKey(t, shard, content.partition)
+func (l *Lake) encode(e *parquet.Encoder, out io.Writer, t Table, shard int32, by *division, content fileContent) (DataFile, error) {
+	key, err := l.dataKey(t, shard, by, content.partition)
 	if err != nil {
 		return DataFile{}, err
 	}
@@ -81,18 +82,18 @@ func (l *Lake) encode(e *parquet.Encoder, out io.Writer, t Table, shard int32, c
 	if err := e.Write(content.rows); err != nil {
 		return DataFile{}, fmt.Errorf("encode data file %s: %w", key, err)
 	}
-	return l.finish(e, key, t, shard, content.partition)
+	return l.finish(e, key, t, shard, by, content.partition)
 }
 
 // finish ends the data file that e writes to key. It refuses rows of another
 // shard: the file could never be dropped or replaced with its own shard's
 // files.
-func (l *Lake) finish(e *parquet.Encoder, key string, t Table, shard, partition int32) (DataFile, error) {
+func (l *Lake) finish(e *parquet.Encoder, key string, t Table, shard int32, by *division, partition int32) (DataFile, error) {
 	metrics, err := e.Finish()
 	if err != nil {
 		return DataFile{}, fmt.Errorf("encode data file %s: %w", key, err)
 	}
-	file, err := l.describe(t, key, partition, metrics)
+	file, err := l.describe(t, key, by, partition, metrics)
 	if err != nil {
 		return DataFile{}, err
 	}
@@ -105,13 +106,12 @@ func (l *Lake) finish(e *parquet.Encoder, key string, t Table, shard, partition 
 // dataKey returns a unique name for a data file of t. No two attempts write to
 // the same object, so one that arrives late cannot overwrite what a commit has
 // referred to.
-func (l *Lake) dataKey(t Table, shard, partition int32) (string, error) {
+func (l *Lake) dataKey(t Table, shard int32, by *division, partition int32) (string, error) {
 	id, err := uuid.NewRandom()
 	if err != nil {
 		return "", fmt.Errorf("name a data file of %s: %w", t, err)
 	}
-	folder := l.tables[t].partition.folder(partition)
-	return fmt.Sprintf("%s/data/%s/shard=%d/%s.parquet", l.tableKey(t), folder, shard, id), nil
+	return fmt.Sprintf("%s/data/%s/%d/%s.parquet", l.tableKey(t), by.folder(partition), shard, id), nil
 }
 
 // acquireEncoder returns an encoder of t for the caller alone; releaseEncoder

@@ -23,7 +23,10 @@ const understoodBy = "understood_by."
 // formats are the layouts of the lake and the kinds of records that this version
 // understands, beyond those that all versions do. They are only appended: the position of
 // one is its number in the database.
-func formats() []string { return []string{} }
+func formats() []string { return []string{Runs} }
+
+// Runs is the format of a lake whose data files are runs: see lake.EvolveLayout.
+const Runs = "runs"
 
 // AdoptFormat reports whether format may be written: it is recorded in the database, by
 // this call if need be, which takes that each living processor understands it. From then

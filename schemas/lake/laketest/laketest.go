@@ -34,8 +34,17 @@ func New() *Backend {
 
 // Open returns a Lake on b with caches and locks of its own, as another process
 // would have. cfg needs no bucket. Unless cfg has an allocator, memory is that of
-// OverwriteFreed, except in benchmarks.
+// OverwriteFreed, except in benchmarks. Its tables have runs.
 func (b *Backend) Open(ctx context.Context, cfg lake.Config) (*lake.Lake, error) {
+	l, err := b.OpenBeforeRuns(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return l, lake.EvolveLayout(ctx, l)
+}
+
+// OpenBeforeRuns is Open of a process that may not write runs yet.
+func (b *Backend) OpenBeforeRuns(ctx context.Context, cfg lake.Config) (*lake.Lake, error) {
 	cfg.Bucket = Bucket
 	if bench := flag.Lookup("test.bench"); cfg.Memory == nil && (bench == nil || bench.Value.String() == "") {
 		cfg.Memory = OverwriteFreed
