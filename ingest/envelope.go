@@ -104,6 +104,7 @@ func (s *Service) writeError(w http.ResponseWriter, r *http.Request, err error) 
 		s.deps.Log.ErrorContext(r.Context(), "request failed, answered 500", "request_id", requestID(r.Context()), "path", r.URL.Path, "err", err)
 		re = &schemas.RequestError{Status: http.StatusInternalServerError, Code: codeInternal, Detail: "internal error"}
 	}
+	re = re.Shortened()
 	header := w.Header()
 	if re.RetryAfter > 0 {
 		header.Set("Retry-After", strconv.Itoa(re.RetryAfter))

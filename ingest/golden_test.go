@@ -3,6 +3,7 @@ package ingest
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -22,6 +23,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"weir/schemas"
+	"weir/schemas/openapi/openapitest"
 )
 
 var update = flag.Bool("update", false, "rewrite the answers in testdata")
@@ -169,4 +171,50 @@ func readable(e schemas.Event) any {
 		e.Product, e.Client, e.Time, e.Name, e.RandomID, e.Category, value, e.SessionID, e.RuntimeMS, e.AppKey, e.AppName,
 		e.AppVersion, e.ContentLocale, e.UILocale, e.Offline, e.UserAgent, e.IP, e.User, e.ClientProps, e.Exception, e.Properties,
 	}
+}
+
+// TestErrorsShowLittleOfLongTexts sends the published requests, and ours, with a long
+// text in the place of each of their parts. No answer echoes it.
+func TestErrorsShowLittleOfLongTexts(t *testing.T) {
+	files, err := filepath.Glob("testdata/documents/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	requests := []string{
+		"POST /v1/user/register\nKey: key1\nContent-Type: application/json\n\n" + `{"identity_name":"user_id","identity_values":["a"]}`,
+		"POST /weir/v1/identities\nKey: key1\nContent-Type: application/json\n\n" + `{"identities":[{"names":{"user_id":"a","ref_id":"b"}}]}`,
+	}
+	for _, file := range files {
+		archive, err := txtar.ParseFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range archive.Files {
+			if strings.HasPrefix(f.Name, "request ") {
+				requests = append(requests, string(f.Data))
+			}
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		e, seen := newTestEdge(t, Config{}), map[string]bool{}
+		refused := 0
+		for _, request := range requests {
+			for what, variant := range openapitest.WithLongTexts(request, seen) {
+				answer, err := http.ReadResponse(bufio.NewReader(strings.NewReader("HTTP/1.1 "+string(e.roundTrip(t, []byte(variant))))), nil)
+				if err != nil {
+					t.Fatal(what, err)
+				}
+				body, err := io.ReadAll(answer.Body)
+				if err := errors.Join(err, answer.Body.Close()); err != nil {
+					t.Fatal(what, err)
+				}
+				if openapitest.CheckErrorTexts(t, what, answer.StatusCode, answer.Header, body) {
+					refused++
+				}
+			}
+		}
+		if t.Logf("%d of %d variants are refused", refused, len(seen)); refused < len(seen)/4 || refused < 50 {
+			t.Errorf("%d of %d variants are refused, want many", refused, len(seen))
+		}
+	})
 }

@@ -145,14 +145,9 @@ func (w *listWorld) goldenIdentities(lines string) {
 	}
 }
 
-// goldenAnswer sends a request and spells its answer: status, headers that are
-// part of the contract, and the body, indented if it is long.
-func (w *listWorld) goldenAnswer(request string) string {
+// send sends a request as the scripts have it.
+func (w *listWorld) send(request string) *httptest.ResponseRecorder {
 	w.t.Helper()
-	if rest, broken := strings.CutPrefix(request, "# break the lake\n"); broken {
-		request = rest
-		w.breakLake()
-	}
 	for name, token := range w.tokens {
 		request = strings.ReplaceAll(request, "{"+name+"}", token)
 	}
@@ -166,6 +161,18 @@ func (w *listWorld) goldenAnswer(request string) string {
 	}
 	rec := httptest.NewRecorder()
 	w.Handler().ServeHTTP(rec, r)
+	return rec
+}
+
+// goldenAnswer sends a request and spells its answer: status, headers that are
+// part of the contract, and the body, indented if it is long.
+func (w *listWorld) goldenAnswer(request string) string {
+	w.t.Helper()
+	if rest, broken := strings.CutPrefix(request, "# break the lake\n"); broken {
+		request = rest
+		w.breakLake()
+	}
+	rec := w.send(request)
 	var out strings.Builder
 	fmt.Fprintln(&out, rec.Code, http.StatusText(rec.Code))
 	for _, name := range []string{"Content-Type", headerWatermark, headerAsOf, headerPartial, headerError, "WWW-Authenticate", "Allow"} {

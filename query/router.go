@@ -159,7 +159,7 @@ func (rt *router) fail(w *response, r *http.Request, e endpoint, err error) int 
 	if re.Status == http.StatusMethodNotAllowed {
 		w.Header().Set("Allow", e.method)
 	}
-	e.encodeError(w, re)
+	e.encodeError(w, re.Shortened())
 	return re.Status
 }
 

@@ -368,18 +368,14 @@ const (
 // 400, and in which field: the published body has one text for all.
 const headerError = "Weir-Error"
 
-// maxHeaderText is how many characters of a text a header takes: parts of a
-// request may be in it.
-const maxHeaderText = 500
-
-// headerText returns text as a header may hold it: short, and of visible ASCII.
+// headerText returns text as a header may hold it: of visible ASCII.
 func headerText(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
 			return '?'
 		}
 		return r
-	}, text[:min(len(text), maxHeaderText)])
+	}, strings.ReplaceAll(text, "…", "..."))
 }
 
 // encodeUserEventsError writes `{"error": text}`. Statuses that are not published
