@@ -3,7 +3,6 @@ package rollup
 import (
 	"cmp"
 	"fmt"
-	"iter"
 	"math"
 	"slices"
 	"strings"
@@ -375,92 +374,4 @@ func (s *Set) Bytes() int64 {
 	const dayBytes, rowBytes, propertyBytes, sentBytes = 176 + 48, 72 + 32, 64, 24 // with entries in maps
 	return int64(len(s.days))*dayBytes + int64(len(s.rows))*rowBytes +
 		s.propertyCount*propertyBytes + int64(len(s.sent))*sentBytes + s.strings.bytes + s.props.bytes
-}
-
-// ClientDays yields the rows in the order of Compare. A row belongs to the set and
-// may be read until the set changes.
-func (s *Set) ClientDays() iter.Seq[*ClientDay] {
-	return func(yield func(*ClientDay) bool) {
-		for _, i := range s.sortedDays((*ClientDay).Compare) {
-			if !yield(&s.days[i].row) {
-				return
-			}
-		}
-	}
-}
-
-// sortedDays returns the indexes of all days in order, and leaves nothing pending.
-func (s *Set) sortedDays(compare func(a, b *ClientDay) int) []int32 {
-	s.mergeSent()
-	order := make([]int32, len(s.days))
-	for i := range s.days {
-		s.mergePending(&s.days[i])
-		order[i] = int32(i)
-	}
-	slices.SortFunc(order, func(a, b int32) int { return compare(&s.days[a].row, &s.days[b].row) })
-	return order
-}
-
-// EventDays yields the rows in the order of Compare. A row is valid until the
-// iterator moves on.
-func (s *Set) EventDays() iter.Seq[*EventDay] {
-	return func(yield func(*EventDay) bool) {
-		order := make([]int32, len(s.rows))
-		for i := range order {
-			order[i] = int32(i)
-		}
-		var a, b EventDay
-		slices.SortFunc(order, func(i, j int32) int {
-			s.eventDay(&a, i)
-			s.eventDay(&b, j)
-			return a.Compare(&b)
-		})
-		for _, i := range order {
-			s.eventDay(&a, i)
-			if !yield(&a) {
-				return
-			}
-		}
-	}
-}
-
-func (s *Set) eventDay(into *EventDay, i int32) {
-	r := &s.rows[i]
-	d := &s.days[r.key.day].row
-	*into = EventDay{
-		Product: d.Product, Client: d.Client, Day: d.Day, Name: s.strings.strings[r.key.name],
-		Count: r.count, ValueSum: r.valueSum, ValueCount: r.valueCount, First: r.first,
-	}
-	if r.key.category != noID {
-		into.HasCategory, into.Category = true, s.strings.strings[r.key.category]
-	}
-}
-
-// Clients yields the rows in the order of Compare; a client is the sum of its days.
-// A row is valid until the iterator moves on.
-func (s *Set) Clients() iter.Seq[*Client] {
-	return func(yield func(*Client) bool) {
-		order := s.sortedDays(func(a, b *ClientDay) int {
-			return cmp.Or(cmp.Compare(a.Product, b.Product), cmp.Compare(a.Client, b.Client), cmp.Compare(a.Day, b.Day))
-		})
-		for len(order) > 0 {
-			c := clientFromDay(&s.days[order[0]].row)
-			order = order[1:]
-			for len(order) > 0 && s.days[order[0]].row.Client == c.Client && s.days[order[0]].row.Product == c.Product {
-				next := clientFromDay(&s.days[order[0]].row)
-				c.Merge(&next)
-				order = order[1:]
-			}
-			if !yield(&c) {
-				return
-			}
-		}
-	}
-}
-
-func clientFromDay(d *ClientDay) Client {
-	return Client{
-		Product: d.Product, Client: d.Client, Events: d.Events, Sessions: d.Sessions, RuntimeMS: d.RuntimeMS,
-		First: d.First, Last: d.Last, Properties: d.Properties,
-	}
 }
