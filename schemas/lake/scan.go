@@ -28,12 +28,24 @@ const (
 	rollupBytes     = 4 << 20 // of a batch, about; uncompressed
 )
 
-// ScanEvents yields the rows of files that match f, file by file in the order
-// of files, as batches of the named columns (nil is all of them). Rows of a
-// file come in its sort order: product, day, client, time, offset. A batch is
+// ScanEvents yields the rows of files that match f and all of texts, file by file
+// in the order of files, as batches of the named columns (nil is all of them). Rows
+// of a file come in its sort order: product, day, client, time, offset. A batch is
 // valid until the next; retain it to keep it.
-func (l *Lake) ScanEvents(ctx context.Context, files []DataFile, names []string, f columns.Filter) iter.Seq2[arrow.Record, error] {
-	return l.scan(ctx, Events, files, names, f)
+func (l *Lake) ScanEvents(
+	ctx context.Context, files []DataFile, names []string, f columns.Filter, texts ...TextFilter,
+) iter.Seq2[arrow.Record, error] {
+	return func(yield func(arrow.Record, error) bool) {
+		s, err := newScanner(l, Events, names, f)
+		if err == nil {
+			err = s.addTexts(l, texts)
+		}
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		s.run(ctx, files, yield)
+	}
 }
 
 // ScanRollup is ScanEvents for a rollup. Rows of a file come in the sort order
@@ -75,13 +87,14 @@ type scanner struct {
 	fields []int         // field id of each column of schema
 	rows   int           // of a batch, at most
 	bytes  int64         // of a batch, about
+	ahead  int           // row groups that are opened while one is read
 }
 
 // newScanner returns a scanner of the named columns, or of all for nil.
 func newScanner(l *Lake, t Table, names []string, f columns.Filter, dictionaries ...string) (*scanner, error) {
 	all := l.tables[t].columns
 	f = ordered(f)
-	s := &scanner{open: l.files.open, rules: newRules(&f, all), mem: l.memory, table: t, filter: f, rows: scanRows, bytes: scanBytes}
+	s := &scanner{open: l.files.open, rules: newRules(&f, all), mem: l.memory, table: t, filter: f, rows: scanRows, bytes: scanBytes, ahead: 1}
 	if names == nil {
 		for _, f := range all.Fields() {
 			names = append(names, f.Name)
@@ -102,6 +115,18 @@ func newScanner(l *Lake, t Table, names []string, f columns.Filter, dictionaries
 	}
 	s.schema = arrow.NewSchema(fields, nil)
 	return s, nil
+}
+
+// addTexts adds texts to the conditions.
+func (s *scanner) addTexts(l *Lake, texts []TextFilter) error {
+	for _, t := range texts {
+		at := l.tables[s.table].columns.FieldIndices(t.Column)
+		if len(at) == 0 {
+			return fmt.Errorf("scan %s: there is no column %s", s.table, t.Column)
+		}
+		s.rules.add(predicate{field: at[0] + 1, text: t.Matches})
+	}
+	return nil
 }
 
 // run yields the rows of files, row group by row group.
@@ -163,7 +188,7 @@ type group struct {
 }
 
 // fileGroups yields the row groups of one file that have rows that pass, and
-// reports whether to go on. While one is read the next is fetched.
+// reports whether to go on. While one is read the next are fetched.
 func (s *scanner) fileGroups(ctx context.Context, file openDataFile, yield func(*group, error) bool) bool {
 	var jobs []func(context.Context) (*group, error)
 	all := s.rules.ofShard(file.Shard)
@@ -172,7 +197,7 @@ func (s *scanner) fileGroups(ctx context.Context, file openDataFile, yield func(
 			jobs = append(jobs, func(ctx context.Context) (*group, error) { return s.openGroup(ctx, file, i, rest) })
 		}
 	}
-	for g, err := range prefetch(ctx, 1, jobs) {
+	for g, err := range prefetch(ctx, s.ahead, jobs) {
 		if err == nil {
 			err = ctx.Err()
 		}

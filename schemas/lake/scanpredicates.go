@@ -19,6 +19,13 @@ type predicate struct {
 	bloom     bloomFilter        // of set
 }
 
+// TextFilter is a condition on a column of texts. A value of a dictionary is judged
+// once for each row group.
+type TextFilter struct {
+	Column  string
+	Matches func(text string) bool // null is ""; called by several goroutines at once
+}
+
 // bloomFilter is a Bloom filter with one hash. It rules out most values that
 // are not in a set without a look into the map: a scan for 500 of 5,000 clients
 // reads 51 instead of 46 M rows per CPU second (BenchmarkScan/clients).
