@@ -3,8 +3,8 @@ package query
 import (
 	"cmp"
 	"context"
+	"math"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
@@ -108,22 +108,18 @@ func (a *eventsAPI) plan(ctx context.Context, ask *eventsQuestion) (*eventsPage,
 	return p, err
 }
 
-// page counts the events of v, selects those of the page, and loads its first
-// rows.
+// page counts the events of v, finds those of the page, and loads its first rows.
 func (a *eventsAPI) page(ctx context.Context, ask *eventsQuestion, v *view.View) (*eventsPage, error) {
 	scan := &view.OrderedScan{
 		View: v, From: ask.scanned.from, To: ask.scanned.to, Filter: ask.filter(), Columns: ask.columns(), Wants: ask.wants, MaxKeys: a.maxKeys,
+		Texts: ask.texts(), TextsDecide: ask.textsDecide(),
 	}
-	all, err := scan.Count(ctx)
-	if err != nil {
-		return nil, err
-	}
-	keys, err := ask.selectKeys(ctx, scan, all)
+	keys, total, err := scan.Page(ctx, ask.skipped(), ask.perPage, !ask.oldestFirst)
 	if err != nil {
 		return nil, err
 	}
 	rows := &pageRows{view: v, keys: keys, filter: ask.filter(), maxBytes: cmp.Or(a.maxPageBytes, maxPageBytes)}
-	return &eventsPage{ask: ask, view: v, total: all.Total, rows: rows}, rows.load(ctx)
+	return &eventsPage{ask: ask, view: v, total: total, rows: rows}, rows.load(ctx)
 }
 
 // request asks for the columns that counting reads and no more: the rows of the
@@ -141,34 +137,12 @@ func (q *eventsQuestion) filter() columns.Filter {
 	return columns.Filter{Products: q.products, TimeFrom: q.scanned.from, TimeTo: q.scanned.to}
 }
 
-// selectKeys returns the keys of the page, in the order of the answer.
-func (q *eventsQuestion) selectKeys(ctx context.Context, scan *view.OrderedScan, all *view.Histogram) ([]view.EventKey, error) {
-	from, to := q.ranks(all.Total)
-	var page []view.EventKey
-	for keys, err := range scan.SelectRanks(ctx, all, from, to) {
-		if err != nil {
-			return nil, err
-		}
-		page = append(page, keys...)
+// skipped returns how many events come before the page.
+func (q *eventsQuestion) skipped() int64 {
+	if q.page-1 > math.MaxInt64/q.perPage-1 {
+		return math.MaxInt64 - q.perPage
 	}
-	if !q.oldestFirst {
-		slices.Reverse(page)
-	}
-	return page, nil
-}
-
-// ranks returns the ranks of the page in ascending order of time; to is
-// exclusive. A page after the end is empty.
-func (q *eventsQuestion) ranks(total int64) (from, to int64) {
-	if q.page-1 > total/q.perPage {
-		return 0, 0
-	}
-	from = min((q.page-1)*q.perPage, total)
-	to = min(from+q.perPage, total)
-	if q.oldestFirst {
-		return from, to
-	}
-	return total - to, total - from
+	return (q.page - 1) * q.perPage
 }
 
 // eventsPage is a whole answer of the Events API.

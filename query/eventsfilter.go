@@ -9,6 +9,7 @@ import (
 	"weir/query/cost"
 	"weir/query/view"
 	"weir/schemas/columns"
+	"weir/schemas/lake"
 	"weir/schemas/values"
 )
 
@@ -70,6 +71,24 @@ func (q *eventsQuestion) wants(rows *columns.View) func(int) bool {
 		return !slices.ContainsFunc(tests, func(passes func(int) bool) bool { return !passes(i) })
 	}
 }
+
+// texts returns conditions that every row which wants lets through meets.
+func (q *eventsQuestion) texts() []lake.TextFilter {
+	var out []lake.TextFilter
+	if len(q.names.List) > 0 {
+		out = append(out, lake.TextFilter{Column: columns.Name, Matches: q.names.Has})
+	}
+	if len(q.randomIDs.List) > 0 {
+		out = append(out, lake.TextFilter{Column: columns.RandomID, Matches: q.randomIDs.Has})
+	}
+	if !q.user.empty() {
+		out = append(out, lake.TextFilter{Column: columns.User, Matches: func(text string) bool { return q.user.judge(text) != refused }})
+	}
+	return out
+}
+
+// textsDecide reports whether every row that meets texts is wanted.
+func (q *eventsQuestion) textsDecide() bool { return q.ids == nil && len(q.user.ids.List) == 0 }
 
 // once returns f of the value of a row of col, "" for null. Each value of a
 // dictionary-encoded column is computed once for all its rows.

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"weir/schemas/columns"
+	"weir/schemas/lake"
 )
 
 const (
@@ -42,6 +43,9 @@ type OrderedScan struct {
 	Columns  []string                             // that Wants reads; time, shard and offset come along
 	Wants    func(*columns.View) func(i int) bool // of a batch; it returns nil for all rows
 	MaxKeys  int64                                // keys held at once; 0 means 65,536
+
+	Texts       []lake.TextFilter // that every wanted row matches: rows of the lake are judged by them first
+	TextsDecide bool              // every row that matches Texts is wanted
 }
 
 // window is a box of the order. All bounds are half-open; shards are narrowed
@@ -104,11 +108,16 @@ type Histogram struct {
 
 // Count counts the rows of the period.
 func (s *OrderedScan) Count(ctx context.Context) (*Histogram, error) {
+	return s.histogram(ctx, s.window(interval{s.From, s.To}))
+}
+
+// window returns all rows of a part of the period.
+func (s *OrderedScan) window(time interval) window {
 	end := int64(1)
 	for _, next := range s.View.watermark {
 		end = max(end, next)
 	}
-	return s.histogram(ctx, window{time: interval{s.From, s.To}, shard: interval{0, MaxShards}, offset: interval{0, end}})
+	return window{time: time, shard: interval{0, MaxShards}, offset: interval{0, end}}
 }
 
 // histogram counts the rows of w.
@@ -119,7 +128,7 @@ func (s *OrderedScan) histogram(ctx context.Context, w window) (*Histogram, erro
 	h.counts = make([]int64, last>>h.shift+1)
 	most := s.maxKeys()
 	names := append([]string{columns.Time, columns.Shard, columns.Offset}, s.Columns...)
-	for rec, err := range s.View.Events(ctx, names, w.filter(s.Filter)) {
+	for rec, err := range s.View.Events(ctx, names, w.filter(s.Filter), s.Texts...) {
 		if err != nil {
 			return nil, err
 		}

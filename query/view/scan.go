@@ -16,11 +16,11 @@ import (
 
 // Events yields the events of f below the watermark, of the lake and of the
 // tail, in no order, as batches of the named columns. For the tail, names must
-// be among those of the Request, and f no wider than its filter. A batch is
-// valid until the next one.
-func (v *View) Events(ctx context.Context, names []string, f columns.Filter) iter.Seq2[arrow.Record, error] {
+// be among those of the Request, and f no wider than its filter. Of the lake, rows
+// that do not match textFilters are left out. A batch is valid until the next one.
+func (v *View) Events(ctx context.Context, names []string, f columns.Filter, textFilters ...lake.TextFilter) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
-		if v.scanLake(ctx, names, v.belowWatermark(f), yield) {
+		if v.scanLake(ctx, names, v.belowWatermark(f), textFilters, yield) {
 			v.scanTail(ctx, names, f, yield)
 		}
 	}
@@ -52,9 +52,9 @@ func (v *View) belowWatermark(f columns.Filter) columns.Filter {
 }
 
 // scanLake reports whether more is wanted and nothing failed.
-func (v *View) scanLake(ctx context.Context, names []string, f columns.Filter, yield func(arrow.Record, error) bool) bool {
+func (v *View) scanLake(ctx context.Context, names []string, f columns.Filter, textFilters []lake.TextFilter, yield func(arrow.Record, error) bool) bool {
 	rows := v.metrics.scanned.WithLabelValues("lake")
-	for rec, err := range v.lake.ScanEvents(ctx, lake.Prune(v.files, f), names, f) {
+	for rec, err := range v.lake.ScanEvents(ctx, lake.Prune(v.files, f), names, f, textFilters...) {
 		if err != nil {
 			yield(nil, fmt.Errorf("scan events: %w", err))
 			return false

@@ -7,21 +7,21 @@ import (
 	"weir/schemas/columns"
 )
 
-// CountEvents returns how many rows of files match f and all of texts. A file, row
+// CountEvents returns how many rows of files match f and all of textFilters. A file, row
 // group or page of which all rows match by its bounds is not read; of the others
 // only the columns that are compared are.
-func CountEvents(ctx context.Context, l *Lake, files []DataFile, f columns.Filter, texts ...TextFilter) (int64, error) {
+func CountEvents(ctx context.Context, l *Lake, files []DataFile, f columns.Filter, textFilters ...TextFilter) (int64, error) {
 	s, err := newScanner(l, Events, []string{}, f)
 	if err != nil {
 		return 0, err
 	}
-	if err := s.addTexts(l, texts); err != nil {
+	if err := s.addTexts(l, textFilters); err != nil {
 		return 0, err
 	}
-	s.ahead = prefetchGroups
+	s.openAhead = prefetchGroups
 	rows, unsure := int64(0), make([]DataFile, 0, len(files))
 	for i := range files {
-		if len(texts) == 0 && allMatch(&s.filter, &files[i]) {
+		if len(textFilters) == 0 && allMatch(&s.filter, &files[i]) {
 			rows += files[i].Rows
 			continue
 		}

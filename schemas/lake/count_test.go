@@ -144,13 +144,13 @@ func checkCount(t *testing.T, r *rand.Rand, l *lake.Lake, files []lake.DataFile,
 	if r.IntN(3) == 0 {
 		f.OffsetTo = map[int32]int64{1: 10_000 * r.Int64N(4), 2: r.Int64N(30_000)}
 	}
-	var texts []lake.TextFilter
+	var textFilters []lake.TextFilter
 	named, user := r.IntN(3) == 0, r.IntN(3) == 0
 	if named {
-		texts = append(texts, lake.TextFilter{Column: columns.Name, Matches: func(text string) bool { return text == "rare" }})
+		textFilters = append(textFilters, lake.TextFilter{Column: columns.Name, Matches: func(text string) bool { return text == "rare" }})
 	}
 	if user {
-		texts = append(texts, lake.TextFilter{Column: columns.User, Matches: func(text string) bool { return text == "" }})
+		textFilters = append(textFilters, lake.TextFilter{Column: columns.User, Matches: func(text string) bool { return text == "" }})
 	}
 	want := int64(0)
 	for i, e := range rows {
@@ -160,11 +160,11 @@ func checkCount(t *testing.T, r *rand.Rand, l *lake.Lake, files []lake.DataFile,
 			want++
 		}
 	}
-	got, err := lake.CountEvents(t.Context(), l, lake.Prune(files, f), f, texts...)
+	got, err := lake.CountEvents(t.Context(), l, lake.Prune(files, f), f, textFilters...)
 	if err != nil || got != want {
 		t.Fatalf("%+v, named %v, user %v: %d rows, want %d: %v", f, named, user, got, want, err)
 	}
-	scanned := countRows(t, l.ScanEvents(t.Context(), lake.Prune(files, f), []string{columns.Client, columns.Time}, f, texts...))
+	scanned := countRows(t, l.ScanEvents(t.Context(), lake.Prune(files, f), []string{columns.Client, columns.Time}, f, textFilters...))
 	if int64(scanned) != want {
 		t.Fatalf("%+v, named %v, user %v: scan has %d rows, want %d", f, named, user, scanned, want)
 	}

@@ -28,17 +28,17 @@ const (
 	rollupBytes     = 4 << 20 // of a batch, about; uncompressed
 )
 
-// ScanEvents yields the rows of files that match f and all of texts, file by file
+// ScanEvents yields the rows of files that match f and all of textFilters, file by file
 // in the order of files, as batches of the named columns (nil is all of them). Rows
 // of a file come in its sort order: product, day, client, time, offset. A batch is
 // valid until the next; retain it to keep it.
 func (l *Lake) ScanEvents(
-	ctx context.Context, files []DataFile, names []string, f columns.Filter, texts ...TextFilter,
+	ctx context.Context, files []DataFile, names []string, f columns.Filter, textFilters ...TextFilter,
 ) iter.Seq2[arrow.Record, error] {
 	return func(yield func(arrow.Record, error) bool) {
 		s, err := newScanner(l, Events, names, f)
 		if err == nil {
-			err = s.addTexts(l, texts)
+			err = s.addTexts(l, textFilters)
 		}
 		if err != nil {
 			yield(nil, err)
@@ -78,23 +78,23 @@ func (l *Lake) scan(ctx context.Context, t Table, files []DataFile, names []stri
 
 // scanner reads data files of one table, one after the other.
 type scanner struct {
-	open   func(ctx context.Context, file *DataFile) (*parquet.File, error)
-	mem    memory.Allocator
-	table  Table
-	filter columns.Filter
-	rules  *rules        // of filter
-	schema *arrow.Schema // of the batches
-	fields []int         // field id of each column of schema
-	rows   int           // of a batch, at most
-	bytes  int64         // of a batch, about
-	ahead  int           // row groups that are opened while one is read
+	open      func(ctx context.Context, file *DataFile) (*parquet.File, error)
+	mem       memory.Allocator
+	table     Table
+	filter    columns.Filter
+	rules     *rules        // of filter
+	schema    *arrow.Schema // of the batches
+	fields    []int         // field id of each column of schema
+	rows      int           // of a batch, at most
+	bytes     int64         // of a batch, about
+	openAhead int           // row groups that are opened while one is read
 }
 
 // newScanner returns a scanner of the named columns, or of all for nil.
 func newScanner(l *Lake, t Table, names []string, f columns.Filter, dictionaries ...string) (*scanner, error) {
 	all := l.tables[t].columns
 	f = ordered(f)
-	s := &scanner{open: l.files.open, rules: newRules(&f, all), mem: l.memory, table: t, filter: f, rows: scanRows, bytes: scanBytes, ahead: 1}
+	s := &scanner{open: l.files.open, rules: newRules(&f, all), mem: l.memory, table: t, filter: f, rows: scanRows, bytes: scanBytes, openAhead: 1}
 	if names == nil {
 		for _, f := range all.Fields() {
 			names = append(names, f.Name)
@@ -117,9 +117,9 @@ func newScanner(l *Lake, t Table, names []string, f columns.Filter, dictionaries
 	return s, nil
 }
 
-// addTexts adds texts to the conditions.
-func (s *scanner) addTexts(l *Lake, texts []TextFilter) error {
-	for _, t := range texts {
+// addTexts adds textFilters to the conditions.
+func (s *scanner) addTexts(l *Lake, textFilters []TextFilter) error {
+	for _, t := range textFilters {
 		at := l.tables[s.table].columns.FieldIndices(t.Column)
 		if len(at) == 0 {
 			return fmt.Errorf("scan %s: there is no column %s", s.table, t.Column)
@@ -197,7 +197,7 @@ func (s *scanner) fileGroups(ctx context.Context, file openDataFile, yield func(
 			jobs = append(jobs, func(ctx context.Context) (*group, error) { return s.openGroup(ctx, file, i, rest) })
 		}
 	}
-	for g, err := range prefetch(ctx, s.ahead, jobs) {
+	for g, err := range prefetch(ctx, s.openAhead, jobs) {
 		if err == nil {
 			err = ctx.Err()
 		}
