@@ -17,23 +17,6 @@ import (
 	"weir/schemas"
 )
 
-// countedContext ends when it was looked at a number of times.
-type countedContext struct {
-	context.Context //nolint:containedctx // it is a context itself
-	looks           atomic.Int64
-	after           int64 // 0 is never
-}
-
-func (c *countedContext) Err() error {
-	if n := c.looks.Add(1); c.after > 0 && n > c.after {
-		return context.Canceled
-	}
-	return nil
-}
-
-// Done never ends: the loops must look at Err themselves.
-func (*countedContext) Done() <-chan struct{} { return nil }
-
 // TestAnswerEndsWhileItIsWritten ends the context before the second piece of an
 // answer is written.
 func TestAnswerEndsWhileItIsWritten(t *testing.T) {
@@ -42,7 +25,7 @@ func TestAnswerEndsWhileItIsWritten(t *testing.T) {
 	for i := range long {
 		long[i] = "a value of some length"
 	}
-	ctx, rec := &countedContext{Context: t.Context(), after: 1}, httptest.NewRecorder()
+	ctx, rec := endAfter(t.Context(), 2), httptest.NewRecorder()
 	err := w.reporting.reports.writeAnswer(ctx, rec, long)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)

@@ -100,7 +100,7 @@ func (t *eventTable) result() Answer {
 	for key := range t.totals {
 		keys = append(keys, key)
 	}
-	slices.SortFunc(keys, event.compare)
+	sortAtPace(&t.q.pace, keys, event.compare)
 	out := []Object{}
 	for len(keys) > 0 {
 		n := 1
@@ -118,6 +118,9 @@ func (t *eventTable) category(keys []event) Object {
 	var sum eventTotals
 	data := Object{}
 	for _, key := range keys {
+		if t.q.pace.stop(8) {
+			break
+		}
 		total := &t.totals[key][0]
 		sum.add(total)
 		data = append(data, Member{key.name, Object{{"eventUsage", t.usage(total)}, {"eventCustomValues", t.values(total)}}})
@@ -248,6 +251,9 @@ func (t *eventTimeline) overflows() bool {
 			return true
 		}
 		for n := range t.events {
+			if t.q.pace.stop(1) {
+				return false
+			}
 			if total := t.total(n, i); t.values && total.valueSum.overflowed() {
 				return true
 			}

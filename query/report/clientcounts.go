@@ -286,7 +286,7 @@ func (c *clientCounts) bucketOf(d Day) int {
 // result has the four shapes of the generic reports: with and without a
 // dateSplit, with and without levels.
 func (c *clientCounts) result() Answer {
-	c.root = c.series.tree()
+	c.root = c.series.tree(&c.q.pace)
 	c.addFixedSeries(c.root, c.levels)
 	c.checkSize()
 	if c.split == NoSplit {
@@ -311,6 +311,9 @@ func (c *clientCounts) checkSize() {
 	var add func(n *seriesNode)
 	add = func(n *seriesNode) {
 		for label, child := range n.children {
+			if c.q.pace.stop(1) {
+				return
+			}
 			a.Series, a.Bytes = a.Series+1, a.Bytes+int64(len(label))
 			add(child)
 		}
@@ -327,12 +330,15 @@ func (c *clientCounts) addFixedSeries(n *seriesNode, levels []level) {
 		return
 	}
 	for _, in := range levels[0].fixedSeries() {
+		if c.q.pace.stop(1) {
+			return
+		}
 		if n.children[in.label] == nil {
 			n.child(in)
 			c.q.params.Cost.AddSeries(levels[0].field, in.label, c.series.numbers)
 		}
 	}
-	n.applyLimits(&levels[0])
+	n.applyLimits(&levels[0], &c.q.pace)
 	for _, child := range n.children {
 		c.addFixedSeries(child, levels[1:])
 	}
@@ -340,14 +346,14 @@ func (c *clientCounts) addFixedSeries(n *seriesNode, levels []level) {
 
 // applyLimits drops the series within n that the limits of their level do not
 // keep. The size of a series is the sum of all its counts.
-func (n *seriesNode) applyLimits(l *level) {
+func (n *seriesNode) applyLimits(l *level, p *pace) {
 	all := slices.Collect(maps.Values(n.children))
 	keys := make([]seriesKey, len(all))
 	for i := range all {
 		keys[i] = all[i].seriesKey
 	}
-	kept := withinLimits(l, keys, func(i int) int64 { return all[i].sum })
-	if len(kept) == len(all) {
+	kept := withinLimits(l, keys, p, func(i int) int64 { return all[i].sum })
+	if len(kept) == len(all) || p.over {
 		return
 	}
 	clear(n.children)
@@ -366,11 +372,13 @@ func (c *clientCounts) encodeSeries(n *seriesNode, bucket, depth int) Object {
 	if depth == len(c.levels) {
 		return out
 	}
-	children := Object{}
-	for _, label := range slices.Sorted(maps.Keys(n.children)) {
-		children = append(children, Member{label, lazy(func() any { return c.encodeSeries(n.children[label], bucket, depth+1) })})
-	}
-	return append(out, Member{fmt.Sprintf("level%d", depth+1), children})
+	return append(out, Member{fmt.Sprintf("level%d", depth+1), stream(func(yield func(string, any) bool) {
+		for _, label := range n.sortedLabels(&c.q.pace) {
+			if !yield(label, c.encodeSeries(n.children[label], bucket, depth+1)) {
+				return
+			}
+		}
+	})})
 }
 
 // totals encodes the requested statuses, in the order new, active, lost.

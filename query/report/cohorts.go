@@ -161,7 +161,10 @@ func (r *cohorts) result() Answer {
 		return Answer{Result: Object{{"totals", lazy(func() any { return r.encodeCohort(0, r.q.days.From) })}}}
 	}
 	out := Object{}
-	for _, n := range r.series.selected() {
+	for _, n := range r.series.selected(&r.q.pace) {
+		if r.q.pace.stop(1) {
+			break
+		}
 		from := r.q.days.From
 		if first, ok := dateOf(r.series.keys[n].label); ok && r.byMonth {
 			from = max(from, first)

@@ -228,6 +228,9 @@ func (r *eventHistogram) result() Answer {
 		}
 		rows, counts := Object{}, make([][]int64, len(m.numbers))
 		for n := range m.numbers {
+			if r.q.pace.stop(1 + len(m.numbers[n])) {
+				break
+			}
 			counts[n] = histogram(bins, m.numbers[n])
 		}
 		for b := range bins {

@@ -104,7 +104,10 @@ func (r *fullReport) result() Answer {
 		return Answer{Result: lazy(func() any { return r.encodeSeries(0) })}
 	}
 	out := Object{}
-	for _, n := range r.series.selected() {
+	for _, n := range r.series.selected(&r.q.pace) {
+		if r.q.pace.stop(1) {
+			break
+		}
 		out = append(out, Member{r.series.keys[n].label, lazy(func() any { return r.encodeSeries(n) })})
 	}
 	return Answer{Result: out}
@@ -113,22 +116,27 @@ func (r *fullReport) result() Answer {
 // encodeSeries encodes the events of a series. The published document names the
 // averages: occurrences per session and per client, over the clients that used
 // the event and over all active ones.
-func (r *fullReport) encodeSeries(n int) []Object {
-	p, active := r.seriesAt(n), r.series.units[n]
-	out := []Object{}
-	for e := range p.events {
-		c := &p.events[e]
-		bins := r.scale.automaticBins(c.often)
-		out = append(out, r.q.events[e].encode(
-			Member{"eventCounts", c.count},
-			Member{"averageEventCountPerSessionUsedAtLeastOnce", per(c.count, c.sessions)},
-			Member{"averageEventCountPerSessionAll", per(c.count, p.sessions)},
-			Member{"averageEventCountPerUserAtLeastOnce", per(c.count, c.users)},
-			Member{"averageEventCountPerUserAll", per(c.count, active)},
-			Member{"uniqueUsersUsedAtLeastOnce", c.users},
-			Member{"uniqueUsersNeverUsed", active - c.users},
-			Member{"usageFrequency", encodeBins(bins, histogram(bins, c.often))},
-		))
+func (r *fullReport) encodeSeries(n int) []lazy {
+	out := []lazy{}
+	for e := range r.seriesAt(n).events {
+		out = append(out, func() any { return r.encodeEvent(n, e) })
 	}
 	return out
+}
+
+// encodeEvent encodes one event of a series.
+func (r *fullReport) encodeEvent(n, e int) Object {
+	p, active := r.seriesAt(n), r.series.units[n]
+	c := &p.events[e]
+	bins := r.scale.automaticBins(c.often)
+	return r.q.events[e].encode(
+		Member{"eventCounts", c.count},
+		Member{"averageEventCountPerSessionUsedAtLeastOnce", per(c.count, c.sessions)},
+		Member{"averageEventCountPerSessionAll", per(c.count, p.sessions)},
+		Member{"averageEventCountPerUserAtLeastOnce", per(c.count, c.users)},
+		Member{"averageEventCountPerUserAll", per(c.count, active)},
+		Member{"uniqueUsersUsedAtLeastOnce", c.users},
+		Member{"uniqueUsersNeverUsed", active - c.users},
+		Member{"usageFrequency", encodeBins(bins, histogram(bins, c.often))},
+	)
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -187,13 +188,11 @@ func (r *tableRow) add(count, days int64, in []int) (cells int) {
 // result is a page of sorted rows, with reachedEnd and nextRow beside it.
 func (t *lifetimeTable) result() Answer {
 	rows := t.requested
-	for _, row := range t.rows {
-		rows = append(rows, row)
-	}
+	rows = slices.AppendSeq(rows, maps.Values(t.rows))
 	if t.series != nil {
-		t.selected = t.series.selected()
+		t.selected = t.series.selected(&t.q.pace)
 	}
-	slices.SortFunc(rows, t.sorting.events)
+	sortAtPace(&t.q.pace, rows, t.sorting.events)
 	from := min(t.firstRow, int64(len(rows)))
 	to := min(from+t.limit, int64(len(rows)))
 	t.checkSize(rows[from:to])
@@ -268,12 +267,14 @@ func (t *lifetimeTable) cells(r *tableRow) Object {
 		return &tableCell{}
 	}
 	numbers := slices.Clone(t.selected)
-	slices.SortFunc(numbers, func(a, b int) int {
+	sortAtPace(&t.q.pace, numbers, func(a, b int) int {
 		return t.sorting.segments(t.series, a, b, cell(a), cell(b))
 	})
-	segments := []Object{}
-	for _, n := range numbers {
-		segments = append(segments, append(Object{{"segmentLabel", t.series.keys[n].label}}, cell(n).encode(t.series.units[n])...))
+	segments := make([]lazy, len(numbers))
+	for i, n := range numbers {
+		segments[i] = func() any {
+			return append(Object{{"segmentLabel", t.series.keys[n].label}}, cell(n).encode(t.series.units[n])...)
+		}
 	}
 	return append(out, Member{"segments", segments})
 }

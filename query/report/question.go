@@ -90,7 +90,8 @@ type Question struct {
 type report interface {
 	// aggregate adds the clients of one pass, or some of them if ctx ends.
 	aggregate(ctx context.Context, cs *clientStats)
-	// result is called once, after all passes.
+	// result is called once, after all passes. It makes a part of the answer if the
+	// question's pace stops.
 	result() Answer
 }
 
@@ -118,6 +119,8 @@ type base struct {
 	found map[event]struct{} // events that the answer lists, while they are not too many
 
 	overflowed bool // a number of the answer is of a sum that overflowed
+
+	pace pace // of what makes the answer
 }
 
 // asOf is the time as of which daily properties are read. The published
@@ -247,8 +250,10 @@ func (q *Question) NeedsEvents() bool { return q.FiltersEvents() || q.zone.needs
 // A question that finds more series or numbers in the rows than it may have, or
 // spends too long on regular expressions, fails with a cost.Refusal.
 func (q *Question) Answer(ctx context.Context, src Source) (Answer, error) {
+	asked := ctx
 	ctx, end := q.params.Cost.Begin(ctx)
 	defer end()
+	defer func() { q.pace.ended = asked.Err }() // of what is made when it is written
 	answer, err := q.answer(ctx, src)
 	if errors.Is(err, errManyEvents) {
 		answer, err = q.answerNamed(ctx, src)
@@ -276,6 +281,7 @@ func (q *Question) answerNamed(ctx context.Context, src Source) (Answer, error) 
 
 // answer computes the answer of Answer.
 func (q *Question) answer(ctx context.Context, src Source) (Answer, error) {
+	q.pace.ended = ctx.Err
 	if q.list != nil {
 		return q.list.run(ctx, src)
 	}
@@ -299,6 +305,9 @@ func (q *Question) answer(ctx context.Context, src Source) (Answer, error) {
 		return Answer{}, err
 	}
 	answer := q.result()
+	if err := ctx.Err(); err != nil {
+		return Answer{}, err
+	}
 	answer.More = append(answer.More, q.overflowMember()...)
 	return answer, nil
 }

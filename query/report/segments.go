@@ -3,7 +3,6 @@ package report
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -240,10 +239,13 @@ func (l *level) fixedSeries() []seriesKey {
 // then by label; the series of null does not count towards the limit and is
 // always kept. Without a level there are no limits. size returns the size of
 // the series at an index: each report has its own measure.
-func withinLimits(l *level, keys []seriesKey, size func(i int) int64) []int {
+func withinLimits(l *level, keys []seriesKey, p *pace, size func(i int) int64) []int {
 	var out []int
 	limited := map[int][]int{} // by segment
 	for i, key := range keys {
+		if p.stop(1) {
+			break
+		}
 		if l != nil && key.label != NullLabel && l.segments[key.segment].limit > 0 {
 			limited[key.segment] = append(limited[key.segment], i)
 			continue
@@ -251,7 +253,7 @@ func withinLimits(l *level, keys []seriesKey, size func(i int) int64) []int {
 		out = append(out, i)
 	}
 	for segment, all := range limited {
-		slices.SortFunc(all, func(a, b int) int {
+		sortAtPace(p, all, func(a, b int) int {
 			return cmp.Or(cmp.Compare(size(b), size(a)), strings.Compare(keys[a].label, keys[b].label))
 		})
 		out = append(out, all[:min(len(all), l.segments[segment].limit)]...)

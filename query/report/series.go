@@ -1,7 +1,6 @@
 package report
 
 import (
-	"slices"
 	"strings"
 
 	"weir/query/cost"
@@ -70,8 +69,8 @@ func (s *series) add(to []int, cs *clientStats, u int32, before Day) []int {
 
 // selected returns the numbers of the series that an answer has, ordered by
 // label. Of a segment with a limit those are the largest by clients.
-func (s *series) selected() []int {
-	out := withinLimits(s.level, s.keys, func(n int) int64 { return s.units[n] })
-	slices.SortFunc(out, func(a, b int) int { return strings.Compare(s.keys[a].label, s.keys[b].label) })
+func (s *series) selected(p *pace) []int {
+	out := withinLimits(s.level, s.keys, p, func(n int) int64 { return s.units[n] })
+	sortAtPace(p, out, func(a, b int) int { return strings.Compare(s.keys[a].label, s.keys[b].label) })
 	return out
 }

@@ -2,7 +2,10 @@ package report
 
 import (
 	"context"
+	"maps"
 	"math/bits"
+	"slices"
+	"strings"
 
 	"weir/query/cost"
 )
@@ -239,11 +242,14 @@ func (t *seriesCounts) count(id int32, bucket int, s status) int64 {
 	return row[id]
 }
 
-// tree returns the root of all series in which a client was counted. Keys of one
-// label are one series.
-func (t *seriesCounts) tree() *seriesNode {
+// tree returns the root of all series in which a client was counted, or of some if p
+// stops. Keys of one label are one series.
+func (t *seriesCounts) tree(p *pace) *seriesNode {
 	sums := make([]int64, len(t.nodes))
 	for _, row := range t.rows {
+		if p.stop(1 + len(row)/16) {
+			break
+		}
 		for id, count := range row {
 			sums[id] += count
 		}
@@ -251,7 +257,7 @@ func (t *seriesCounts) tree() *seriesNode {
 	root := &seriesNode{ids: []int32{0}, sum: sums[0]}
 	made, depths := make([]*seriesNode, len(t.nodes)), make([]int8, len(t.nodes))
 	made[0] = root
-	for id := 1; id < len(t.nodes); id++ {
+	for id := 1; id < len(t.nodes) && !p.stop(1); id++ {
 		n := &t.nodes[id]
 		depths[id] = depths[n.in] + 1
 		if sums[id] == 0 {
@@ -272,6 +278,16 @@ type seriesNode struct {
 	ids      []int32 // in seriesCounts; none for a series that is shown without a client
 	sum      int64   // of all its counts
 	children map[string]*seriesNode
+	labels   []string // of the children, sorted; nil until they are asked for
+}
+
+// sortedLabels returns the labels of the series within n, in any order if p stops.
+func (n *seriesNode) sortedLabels(p *pace) []string {
+	if n.labels == nil {
+		n.labels = slices.Collect(maps.Keys(n.children))
+		sortAtPace(p, n.labels, strings.Compare)
+	}
+	return n.labels
 }
 
 // child returns the series within n that a key of a level names, and adds it if

@@ -60,7 +60,7 @@ func TestGroupsCountAsEachUnitByItself(t *testing.T) {
 		got := map[string]int64{}
 		for bucket := range buckets {
 			for s := range statuses {
-				countsOf(c, c.tree(), bucket, s, fmt.Sprint(bucket, s), got)
+				countsOf(c, c.tree(new(pace)), bucket, s, fmt.Sprint(bucket, s), got)
 			}
 		}
 		if !maps.Equal(got, want) {

@@ -6,6 +6,7 @@ import "context"
 // clients were active on how many days, in how many sessions and for how long,
 // each bin of one number split by the bins of the other two.
 type usageDistribution struct {
+	q       *base
 	metrics []clientMetric
 	ends    [][]int64 // possible ends of bins, by metric
 	cells   map[usageCell]int64
@@ -35,7 +36,9 @@ func NewUsageDistribution(b *Body, params Params) (*Question, error) {
 	for i := range u.metrics {
 		u.ends = append(u.ends, u.metrics[i].scale.binEnds())
 	}
-	return &Question{base: q, report: u}, nil
+	question := &Question{base: q, report: u}
+	u.q = &question.base
+	return question, nil
 }
 
 // aggregate adds the clients of one pass that were active in the range.
@@ -78,6 +81,9 @@ func (r *usageDistribution) result() Answer {
 func (r *usageDistribution) row(bins [][]bin, i, b int) Object {
 	users, others := int64(0), make([]distribution, len(r.metrics))
 	for cell, n := range r.cells {
+		if r.q.pace.stop(1) {
+			break
+		}
 		if binOf(bins[i], cell[i]) != b {
 			continue
 		}
