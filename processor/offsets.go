@@ -53,15 +53,8 @@ func CommittedOffsets(ctx context.Context, l *lake.Lake) (map[int32]int64, error
 // would skip or repeat records, because Kafka moves it apart from the rows
 // (schemas/DESIGN.md "Shard state lives in the snapshot").
 func (s *Service) commitGroupOffsets(ctx context.Context) error {
-	every := time.NewTicker(groupOffsetsEvery)
-	defer every.Stop()
 	committed := map[int32]int64{}
-	for {
-		select {
-		case <-every.C:
-		case <-ctx.Done():
-			return nil
-		}
+	return repeat(ctx, groupOffsetsEvery, func() {
 		offsets := kadm.Offsets{}
 		for shard, next := range s.commits.committedOffsets() {
 			if committed[shard] != next {
@@ -69,14 +62,14 @@ func (s *Service) commitGroupOffsets(ctx context.Context) error {
 			}
 		}
 		if len(offsets) == 0 {
-			continue
+			return
 		}
 		if err := s.commitGroup(ctx, offsets); err != nil {
 			s.log.DebugContext(ctx, "commit group offsets failed, will retry", "err", err)
-			continue
+			return
 		}
 		offsets.Each(func(o kadm.Offset) { committed[o.Partition] = o.At })
-	}
+	})
 }
 
 func (s *Service) commitGroup(ctx context.Context, offsets kadm.Offsets) error {

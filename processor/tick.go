@@ -23,16 +23,9 @@ const (
 // "Closing a day"): without the tick, one quiet shard would keep the day open.
 func (s *Service) writeTicks(ctx context.Context) error {
 	ticked := map[int32]int64{} // by shard, the day of the last tick
-	every := time.NewTicker(tickEvery)
-	defer every.Stop()
-	for {
-		select {
-		case <-every.C:
-		case <-ctx.Done():
-			return nil
-		}
+	return repeat(ctx, tickEvery, func() {
 		if _, err := s.clock.now(); err != nil {
-			continue // a tick would move log time to a day that has not begun
+			return // a tick would move log time to a day that has not begun
 		}
 		today := time.Now().Add(-tickAfter).UnixMilli() / dayMS
 		for _, o := range s.owned() {
@@ -50,7 +43,7 @@ func (s *Service) writeTicks(ctx context.Context) error {
 			}
 			ticked[shard] = today
 		}
-	}
+	})
 }
 
 // writeTick writes a tick record into shard. A second one, for instance of an

@@ -25,11 +25,8 @@ func runCompact(ctx context.Context, p *process, args []string) error {
 	var opts struct {
 		JSON bool `key:"json"`
 	}
-	cfg, rest, err := p.load(args, &opts)
+	cfg, err := p.loadFlags(args, &opts)
 	if err != nil {
-		return err
-	}
-	if err := noArguments(rest); err != nil {
 		return err
 	}
 	var result processor.CompactResult

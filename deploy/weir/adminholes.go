@@ -22,11 +22,8 @@ func runAcceptHoles(ctx context.Context, p *process, args []string) error {
 		Shard int `key:"shard" default:"-1"`
 		Count int `key:"count" default:"-1"`
 	}
-	cfg, rest, err := p.load(args, &opts)
+	cfg, err := p.loadFlags(args, &opts)
 	if err != nil {
-		return err
-	}
-	if err := noArguments(rest); err != nil {
 		return err
 	}
 	if opts.Shard < 0 || opts.Count < 0 {

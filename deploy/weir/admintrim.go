@@ -50,11 +50,8 @@ func runTrim(ctx context.Context, p *process, args []string) error {
 		JSON   bool `key:"json"`
 		DryRun bool `key:"dry_run"`
 	}
-	cfg, rest, err := p.load(args, &opts)
+	cfg, err := p.loadFlags(args, &opts)
 	if err != nil {
-		return err
-	}
-	if err := noArguments(rest); err != nil {
 		return err
 	}
 	cfg.Log.Level = "warn" // info lines would mix with the table

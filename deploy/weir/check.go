@@ -85,11 +85,8 @@ func runCheck(ctx context.Context, p *process, args []string) error {
 		JSON bool `key:"json"`
 		Deep bool `key:"deep"`
 	}
-	cfg, rest, err := p.load(args, &opts)
+	cfg, err := p.loadFlags(args, &opts)
 	if err != nil {
-		return err
-	}
-	if err := noArguments(rest); err != nil {
 		return err
 	}
 	b, err := p.readBalance(ctx, cfg, opts.Deep)

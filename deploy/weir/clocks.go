@@ -23,11 +23,8 @@ processors that have stopped.
 
 // runAcceptClock accepts the clocks of all stopped processors.
 func runAcceptClock(ctx context.Context, p *process, args []string) error {
-	cfg, rest, err := p.load(args, nil)
+	cfg, err := p.loadFlags(args, nil)
 	if err != nil {
-		return err
-	}
-	if err := noArguments(rest); err != nil {
 		return err
 	}
 	cfg.Log.Level = "warn"

@@ -18,7 +18,7 @@ import (
 // generated from them.
 //
 // To add a setting, add a field here, pass it on in app.go, check it in validate if
-// some values cannot work, and run go test ./deploy/weir -run ExampleFile -update.
+// some values cannot work (that a number is not 0 is checked by its tags), and run go test ./deploy/weir -run ExampleFile -update.
 // Names are stable: operators have them in files, units and manifests.
 type Config struct {
 	Data   string `key:"data" default:"weir-data" help:"folder of all data of weir all; admin and check use it too"`
@@ -59,10 +59,10 @@ type tlsConfig struct {
 // Bodies and answers have limits in the services themselves, which know how long
 // they may take.
 type httpConfig struct {
-	HeaderTimeout  time.Duration `key:"header_timeout" default:"10s" help:"time for the header of a request to arrive"`
-	IdleTimeout    time.Duration `key:"idle_timeout" default:"2m" help:"time after which an idle connection is closed"`
+	HeaderTimeout  time.Duration `key:"header_timeout" default:"10s" zero:"ok" help:"time for the header of a request to arrive"`
+	IdleTimeout    time.Duration `key:"idle_timeout" default:"2m" zero:"ok" help:"time after which an idle connection is closed"`
 	MaxHeaderBytes bytesize      `key:"max_header_bytes" default:"64KiB" help:"size of the header of one request"`
-	DrainTimeout   time.Duration `key:"drain_timeout" default:"30s" help:"time for requests in flight to end when the process stops"`
+	DrainTimeout   time.Duration `key:"drain_timeout" default:"30s" zero:"ok" help:"time for requests in flight to end when the process stops"`
 	MinRate        bytesize      `key:"min_rate" default:"4KiB" help:"bytes per second at which a client must send a body and read an answer; whoever is slower is cut off after rate_grace"`
 	RateGrace      time.Duration `key:"rate_grace" default:"30s" help:"how long a client may be slower than min_rate, or do nothing; of the bodies of ingest it is ingest.read_timeout, of what query reads and writes query.write_stall"`
 	MaxConnections int           `key:"max_connections" default:"0" help:"connections that all listeners together may have; 0 means half of the files that the process may open. Half of them are the main address's"`
@@ -91,8 +91,8 @@ type embeddedConfig struct {
 	S3Listen     string        `key:"s3_listen" default:"127.0.0.1:0" help:"loopback host:port of the object store; port 0 picks a free one"`
 	LoginTimeout time.Duration `key:"login_timeout" default:"10s" help:"time for a connection to the broker to log in, with what kafka.json of the folder says"`
 	MaxLogins    int           `key:"max_logins" default:"256" help:"connections to the broker that have not logged in; the oldest of more is closed"`
-	LogCap       bytesize      `key:"log_cap" default:"512MiB" help:"bytes of events not in the lake yet at which ingest answers 503; a restart after a crash reads them into memory"`
-	MinFree      bytesize      `key:"min_free" default:"256MiB" help:"free space on the disk below which ingest answers 503"`
+	LogCap       bytesize      `key:"log_cap" default:"512MiB" zero:"ok" help:"bytes of events not in the lake yet at which ingest answers 503; a restart after a crash reads them into memory"`
+	MinFree      bytesize      `key:"min_free" default:"256MiB" zero:"ok" help:"free space on the disk below which ingest answers 503"`
 }
 
 // kafkaConfig is the Kafka cluster. weir all refuses kafka.brokers, so that events
@@ -112,8 +112,8 @@ type kafkaConfig struct {
 // that number, and its events must stay in one shard.
 type topicConfig struct {
 	Shards      int `key:"shards" default:"0" help:"partitions; 0 means 4. They cannot be changed later: allow for growth"`
-	Replication int `key:"replication" default:"3" help:"copies of each record; weir all has one"`
-	MinISR      int `key:"min_isr" default:"2" help:"copies that must be in sync for a record to be acknowledged; weir all has one"`
+	Replication int `key:"replication" default:"3" zero:"ok" help:"copies of each record; weir all has one"`
+	MinISR      int `key:"min_isr" default:"2" zero:"ok" help:"copies that must be in sync for a record to be acknowledged; weir all has one"`
 }
 
 // s3Config is the object store. The two buckets must differ, since presigned links
@@ -149,7 +149,7 @@ type clusterConfig struct {
 type lakeConfig struct {
 	Prefix      string   `key:"prefix" help:"folder inside the bucket"`
 	Compression string   `key:"compression" default:"zstd" only:"zstd,snappy,none" help:"compression of Parquet pages"`
-	FooterBytes bytesize `key:"footer_bytes" default:"64MiB" help:"memory for parsed footers of data files, those used last; others are read again"`
+	FooterBytes bytesize `key:"footer_bytes" default:"64MiB" zero:"ok" help:"memory for parsed footers of data files, those used last; others are read again"`
 }
 
 // ingestConfig is ingest.Config, as settings.
@@ -162,9 +162,9 @@ type ingestConfig struct {
 	Decoders        int           `key:"decoders" default:"0" help:"bodies that are decoded at once, a quarter of them larger than 256 KiB; the requests of accounts take turns. 0 means one for each CPU"`
 	QueueWait       time.Duration `key:"queue_wait" default:"5s" help:"time that a request waits for its turn, then 429 where the same account has more that wait, else 503"`
 	Registrations   int           `key:"max_registrations" default:"4" help:"requests to register names of clients that are with the database at once; others wait up to queue_wait, then 503. One account has a quarter while others wait"`
-	MaxNames        int64         `key:"max_names" default:"10000000" help:"names of clients (user_id, ref_id, …) that one product may have, then 429; 0 is no limit"`
-	ReadTimeout     time.Duration `key:"read_timeout" default:"30s" help:"how long the body of a request may be slower than http.min_rate, or stop, before 408"`
-	PublishTimeout  time.Duration `key:"publish_timeout" default:"10s" help:"time for Kafka to acknowledge a request"`
+	MaxNames        int64         `key:"max_names" default:"10000000" zero:"ok" help:"names of clients (user_id, ref_id, …) that one product may have, then 429; 0 is no limit"`
+	ReadTimeout     time.Duration `key:"read_timeout" default:"30s" zero:"ok" help:"how long the body of a request may be slower than http.min_rate, or stop, before 408"`
+	PublishTimeout  time.Duration `key:"publish_timeout" default:"10s" zero:"ok" help:"time for Kafka to acknowledge a request"`
 	AllowedOrigins  []string      `key:"allowed_origins" help:"origins that browsers may send events from, * for all"`
 	GeoIP           string        `key:"geoip" help:"path of a MaxMind DB (.mmdb) of countries or cities that maps the $ip of events to a country; opened at the start. Empty disables the look-up"`
 }
@@ -178,26 +178,26 @@ type processorConfig struct {
 	CutAge        time.Duration `key:"cut_age" default:"60s" help:"age of the oldest gathered event at which a shard is cut to Parquet files"`
 	GatherBytes   bytesize      `key:"gather_bytes" default:"144MiB" help:"memory for rows that are not in the lake yet, all shards of the process together"`
 	DedupeWindow  time.Duration `key:"dedupe_window" default:"24h" help:"time within which the same random_id counts once; 1h to 720h"`
-	DedupeBytes   bytesize      `key:"dedupe_bytes" default:"64MiB" help:"memory for fingerprints of events; older ones are in scratch"`
+	DedupeBytes   bytesize      `key:"dedupe_bytes" default:"64MiB" zero:"ok" help:"memory for fingerprints of events; older ones are in scratch"`
 	Scratch       string        `key:"scratch" help:"folder for fingerprint files, a cache that may be deleted while the process is stopped; empty means the temporary folder of the system"`
 	LeaseTTL      time.Duration `key:"lease_ttl" default:"10s" help:"time after which the shards of a process that does not respond get another owner"`
-	DrainTimeout  time.Duration `key:"drain_timeout" default:"30s" help:"time for the last cut when the process stops"`
-	CompactEvery  time.Duration `key:"compact_every" default:"10s" help:"how often data files that are due are merged into larger ones"`
+	DrainTimeout  time.Duration `key:"drain_timeout" default:"30s" zero:"ok" help:"time for the last cut when the process stops"`
+	CompactEvery  time.Duration `key:"compact_every" default:"10s" zero:"ok" help:"how often data files that are due are merged into larger ones"`
 	CommitTimeout time.Duration `key:"commit_timeout" default:"2m" help:"time for one commit to one table; it is then tried again, after the commits of other shards"`
 	MaxCutWait    time.Duration `key:"max_cut_wait" default:"5m" help:"time for a sealed cut to reach all tables, after which /readyz answers 503"`
 	MaxClockJump  time.Duration `key:"max_clock_jump" default:"1h" help:"how far the clock may jump ahead while the process runs, or log time move at a start without another machine's word; then shards stop until weir admin accept-clock"`
-	KeepSnapshots time.Duration `key:"keep_snapshots" default:"15m" help:"how long a scan or another engine may use a snapshot of a table, and its metadata file; with more than 100 of a table, commits pause up to 10s"`
+	KeepSnapshots time.Duration `key:"keep_snapshots" default:"15m" zero:"ok" help:"how long a scan or another engine may use a snapshot of a table, and its metadata file; with more than 100 of a table, commits pause up to 10s"`
 	Adopt         bool          `key:"adopt" default:"false" help:"allow a shard that is not in the lake to start from a log that does not begin at offset 0"`
 	AcceptLoss    string        `key:"accept_loss" help:"records of the log that the operator gives up, as shard@next:offset,… from the error message"`
 }
 
 // queryConfig is query.Config, as settings.
 type queryConfig struct {
-	Lookback       time.Duration `key:"lookback" default:"8760h" help:"how far back startDate of the Events API may lie; 0 is no limit"`
-	ReachWait      time.Duration `key:"reach_wait" default:"2s" help:"how long a request waits for its Weir-Watermark to be reached"`
+	Lookback       time.Duration `key:"lookback" default:"8760h" zero:"ok" help:"how far back startDate of the Events API may lie; 0 is no limit"`
+	ReachWait      time.Duration `key:"reach_wait" default:"2s" zero:"ok" help:"how long a request waits for its Weir-Watermark to be reached"`
 	MaxScans       int           `key:"max_scans" default:"16" help:"requests that scan at the same time; others wait up to scan_wait"`
 	MaxAnswers     int           `key:"max_answers" default:"0" help:"answers that scan or wait for their client to read; 0 means twice max_scans. One account has at most a quarter of these and of max_scans while others wait"`
-	ScanWait       time.Duration `key:"scan_wait" default:"10s" help:"how long a request waits to scan before it gets 503"`
+	ScanWait       time.Duration `key:"scan_wait" default:"10s" zero:"ok" help:"how long a request waits to scan before it gets 503"`
 	MaxCounts      int64         `key:"max_counts" default:"3000000" help:"numbers that an answer of a report may have: buckets x series x numbers of each"`
 	MaxSeries      int64         `key:"max_series" default:"100000" help:"series that an answer of a report may have, those of all levels together"`
 	MaxAnswer      bytesize      `key:"max_answer_bytes" default:"64MiB" help:"size that an answer of a report may have, approximately"`
@@ -207,9 +207,9 @@ type queryConfig struct {
 	MaxMatchTime   time.Duration `key:"max_match_time" default:"10s" help:"time that a question may spend on matching its regular expressions"`
 	MaxEventNames  int           `key:"max_event_names" default:"20000" help:"events of a product that an answer lists by name, and whose tracking may be changed; those first seen later are counted together as <OTHER>"`
 	ReportBytes    bytesize      `key:"report_bytes" default:"48MiB" help:"memory for the clients of one report or export file; more clients are processed in several passes"`
-	WriteStall     time.Duration `key:"write_stall" default:"30s" help:"how long a client may be slower than http.min_rate, or stop, in sending its question and in reading the answer"`
+	WriteStall     time.Duration `key:"write_stall" default:"30s" zero:"ok" help:"how long a client may be slower than http.min_rate, or stop, in sending its question and in reading the answer"`
 	ReadRate       bytesize      `key:"read_rate" default:"32KiB" help:"bytes a second that a client must read of an answer on average, after the first write_stall"`
-	DownloadTTL    time.Duration `key:"download_ttl" default:"15m" help:"how long a download link works"`
+	DownloadTTL    time.Duration `key:"download_ttl" default:"15m" zero:"ok" help:"how long a download link works"`
 	PublicEndpoint string        `key:"public_endpoint" help:"URL of the object store as clients see it; empty serves downloads through the address of the request, or, when s3.endpoint is empty, links to AWS"`
 	Origins        []string      `key:"origins" default:"https://analytics.revenera.com" help:"values of Origin that the Reporting API accepts besides its own"`
 	AllowedOrigins []string      `key:"allowed_origins" help:"origins whose pages may read answers of the User Events API and the Events API in a browser, * for all"`
@@ -217,7 +217,7 @@ type queryConfig struct {
 	Builds         int           `key:"builds" default:"2" help:"download files that are built at the same time"`
 	DayFiles       int           `key:"max_day_files" default:"100" help:"files of open days, older ones included until they are deleted, that the downloads of a product may keep in the bucket; then 429"`
 	DeflateLevel   int           `key:"deflate_level" default:"1" help:"compression of download files; 1 is fast, 9 is small"`
-	CloseEvery     time.Duration `key:"close_every" default:"1m" help:"how often to check for days that have closed"`
+	CloseEvery     time.Duration `key:"close_every" default:"1m" zero:"ok" help:"how often to check for days that have closed"`
 
 	LoginTries        int           `key:"login_tries" default:"10" help:"wrong passwords for one user name from one address, or from one device that it logged in from; one more every 12 s, else 429"`
 	LoginTriesName    int           `key:"login_tries_name" default:"50" help:"wrong passwords for one user name from all addresses that it did not log in from before; one more every 12 s, else 429"`
@@ -257,6 +257,15 @@ func (p *process) load(args []string, options any) (cfg Config, rest []string, e
 		return cfg, nil, usageError{err}
 	}
 	return cfg, rest, cfg.makePathsAbsolute()
+}
+
+// loadFlags is load for a command that takes flags alone.
+func (p *process) loadFlags(args []string, options any) (Config, error) {
+	cfg, rest, err := p.load(args, options)
+	if err == nil {
+		err = noArguments(rest)
+	}
+	return cfg, err
 }
 
 // readFile reads the YAML file. Unknown keys are errors: a misspelt limit would
@@ -300,14 +309,11 @@ func (c *Config) validate() error {
 	if _, err := c.trustedProxies(); err != nil {
 		bad("http.trusted_proxies", "has an item that cannot work: %w", err)
 	}
-	if w := c.Processor.DedupeWindow; w < time.Hour || w > 30*24*time.Hour {
+	if w := c.Processor.DedupeWindow; w != 0 && w < time.Hour || w > 30*24*time.Hour {
 		bad("processor.dedupe_window", "is %s, want 1h to 720h", w)
 	}
 	if host, _, err := net.SplitHostPort(c.Processor.Listen); err == nil && c.Processor.Advertise == "" && isWildcard(host) {
 		bad("processor.advertise", "must be set: processor.listen is %s, which is no address to connect to", c.Processor.Listen)
-	}
-	if c.Topic.Shards < 0 {
-		bad("topic.shards", "is %d, want 1 or more", c.Topic.Shards)
 	}
 	if c.S3.LakeBucket == c.S3.ExportBucket {
 		bad("s3.export_bucket", "must not be s3.lake_bucket: downloads are served to clients")
@@ -318,7 +324,7 @@ func (c *Config) validate() error {
 	if err := c.Admin.check(); err != nil {
 		errs = append(errs, err)
 	}
-	if l := c.Query.DeflateLevel; l < 1 || l > 9 {
+	if l := c.Query.DeflateLevel; l > 9 {
 		bad("query.deflate_level", "is %d, want 1 to 9", l)
 	}
 	errs = append(errs, c.badNumbers()...)
@@ -326,40 +332,23 @@ func (c *Config) validate() error {
 	return errors.Join(errs...)
 }
 
-// badNumbers returns the limits that are none.
+// badNumbers returns the settings whose number cannot work. One with a default above 0
+// must be above 0, unless its tag zero says that 0 is a value, too.
 func (c *Config) badNumbers() (errs []error) {
-	for key, n := range map[string]int64{
-		"ingest.max_in_flight": int64(c.Ingest.MaxInFlight), "ingest.max_registrations": int64(c.Ingest.Registrations), "ingest.max_held_bytes": int64(c.Ingest.MaxHeldBytes),
-		"ingest.max_unacked_bytes": int64(c.Ingest.MaxUnackedBytes), "ingest.queue_wait": int64(c.Ingest.QueueWait),
-		"processor.gather_bytes": int64(c.Processor.GatherBytes), "query.max_scans": int64(c.Query.MaxScans),
-		"query.report_bytes": int64(c.Query.ReportBytes), "query.read_rate": int64(c.Query.ReadRate),
-		"query.max_counts": c.Query.MaxCounts, "query.max_series": c.Query.MaxSeries, "query.max_answer_bytes": int64(c.Query.MaxAnswer),
-		"query.max_conditions": c.Query.MaxConditions, "query.max_pattern_bytes": c.Query.MaxPattern, "query.max_pattern_size": c.Query.MaxProgram,
-		"query.max_match_time": int64(c.Query.MaxMatchTime),
-		"query.login_tries":    int64(c.Query.LoginTries), "query.login_tries_name": int64(c.Query.LoginTriesName),
-		"query.login_tries_address": int64(c.Query.LoginTriesAddress), "query.login_wait": int64(c.Query.LoginWait),
-		"query.login_waiting": int64(c.Query.LoginWaiting),
-		"query.builds":        int64(c.Query.Builds), "http.max_header_bytes": int64(c.HTTP.MaxHeaderBytes),
-		"http.min_rate": int64(c.HTTP.MinRate), "http.rate_grace": int64(c.HTTP.RateGrace), "http.max_requests": int64(c.HTTP.MaxRequests), "http.max_age": int64(c.HTTP.MaxAge),
-		"query.max_event_names": int64(c.Query.MaxEventNames), "query.max_day_files": int64(c.Query.DayFiles),
-		"embedded.login_timeout": int64(c.Embedded.LoginTimeout), "embedded.max_logins": int64(c.Embedded.MaxLogins),
-		"processor.commit_timeout": int64(c.Processor.CommitTimeout), "processor.max_cut_wait": int64(c.Processor.MaxCutWait), "processor.max_clock_jump": int64(c.Processor.MaxClockJump),
-		"s3.stall_timeout": int64(c.S3.StallTimeout), "s3.min_rate": int64(c.S3.MinRate),
-		"database.call_timeout": int64(c.Database.CallTimeout), "kafka.request_timeout": int64(c.Kafka.RequestTimeout),
-		"processor.cut_age": int64(c.Processor.CutAge), "processor.lease_ttl": int64(c.Processor.LeaseTTL),
-	} {
-		if n <= 0 {
-			errs = append(errs, fmt.Errorf("%s must be more than 0", key))
+	settings, _ := listSettings(c)
+	for _, s := range settings {
+		n, isNumber := s.number()
+		switch {
+		case !isNumber || s.zero:
+		case s.def == "0" && n < 0:
+			errs = append(errs, fmt.Errorf("%s is %d, want 0 or more", s.key, n))
+		case s.def != "0" && n <= 0:
+			errs = append(errs, fmt.Errorf("%s must be more than 0", s.key))
 		}
 	}
 	for key, n := range map[string]bytesize{"ingest.max_source_bytes": c.Ingest.MaxSourceBytes, "ingest.max_account_bytes": c.Ingest.MaxAccountBytes} {
 		if n > c.Ingest.MaxHeldBytes {
 			errs = append(errs, fmt.Errorf("%s is more than ingest.max_held_bytes", key))
-		}
-	}
-	for key, n := range map[string]int{"http.max_connections": c.HTTP.MaxConnections, "http.max_per_address": c.HTTP.MaxPerAddress} {
-		if n < 0 {
-			errs = append(errs, fmt.Errorf("%s is %d, want 0 or more", key, n))
 		}
 	}
 	return errs

@@ -15,13 +15,14 @@ import (
 )
 
 // setting is one field of a struct of settings. Its tags key, default, help,
-// only and free describe it once for the YAML file, the variables, the
+// only, zero and free describe it once for the YAML file, the variables, the
 // flags, the example file and --help. Every command parses its flags with this.
 type setting struct {
 	key     string // a.b_c
 	help    string
 	def     string
 	allowed []string // values it may have; nil means any
+	zero    bool     // a number that may be 0 although its default is not
 	free    bool     // free text: as a flag it takes the next argument even if that begins with --
 	field   reflect.Value
 }
@@ -59,7 +60,7 @@ func walkSettings(v reflect.Value, prefix string) (settings []setting, sections 
 		}
 		s := setting{
 			key: key, help: f.Tag.Get("help"), def: f.Tag.Get("default"),
-			free: f.Tag.Get("free") != "", field: v.Field(i),
+			free: f.Tag.Get("free") != "", zero: f.Tag.Get("zero") != "", field: v.Field(i),
 		}
 		if only := f.Tag.Get("only"); only != "" {
 			s.allowed = strings.Split(only, ",")
@@ -102,6 +103,14 @@ func (s setting) set(text string) error {
 		return fmt.Errorf("no way to read a %T", field)
 	}
 	return nil
+}
+
+// number returns the value of a whole number, a size or a time.
+func (s setting) number() (n int64, isNumber bool) {
+	if !s.field.CanInt() {
+		return 0, false
+	}
+	return s.field.Int(), true
 }
 
 // parseInto sets field to the parsed text. The error names the expected form, not

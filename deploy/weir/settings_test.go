@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -173,4 +174,42 @@ func FuzzYAML(f *testing.F) {
 		settings, _ := listSettings(&cfg)
 		_ = parseYAML(text, settings) // must return without a panic
 	})
+}
+
+// TestNumbersThatCannotWork sets each number to 0 and below. Whether it may be depends on
+// its default, and on its tag for those that are named here.
+func TestNumbersThatCannotWork(t *testing.T) {
+	mayBeZero := []string{
+		"http.header_timeout", "http.idle_timeout", "http.drain_timeout", "embedded.log_cap", "embedded.min_free",
+		"topic.replication", "topic.min_isr", "lake.footer_bytes", "ingest.max_names", "ingest.read_timeout", "ingest.publish_timeout",
+		"processor.dedupe_bytes", "processor.drain_timeout", "processor.compact_every", "processor.keep_snapshots",
+		"query.lookback", "query.reach_wait", "query.scan_wait", "query.write_stall", "query.download_ttl", "query.close_every",
+	}
+	cfg, err := loaded(t, "", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings, _ := listSettings(&cfg)
+	numbers := 0
+	for _, s := range settings {
+		was, isNumber := s.number()
+		if !isNumber {
+			continue
+		}
+		numbers++
+		for n, want := range map[int64]bool{
+			0:  s.def != "0" && !slices.Contains(mayBeZero, s.key),
+			-1: s.field.Kind() == reflect.Int && !slices.Contains(mayBeZero, s.key),
+		} {
+			s.field.SetInt(n)
+			err := cfg.validate()
+			if refused := err != nil && strings.Contains(err.Error(), s.key+" "); refused != want && (n == 0 || want) {
+				t.Errorf("%s = %d: %v, want it refused: %t", s.key, n, err, want)
+			}
+		}
+		s.field.SetInt(was)
+	}
+	if numbers < 60 {
+		t.Errorf("%d numbers, want all of them", numbers)
+	}
 }

@@ -15,12 +15,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/signal"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"weir/scripts/command"
 	"weir/scripts/overlay"
 )
 
@@ -28,16 +28,7 @@ import (
 const testLimit = 3 * time.Minute
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	err := run(ctx, os.Args[1:])
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "mistakes:", err)
-		os.Exit(1)
-	}
+	command.Main("mistakes", run)
 }
 
 func run(ctx context.Context, args []string) error {

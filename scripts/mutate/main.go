@@ -17,10 +17,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/signal"
 	"regexp"
 	"time"
 
+	"weir/scripts/command"
 	"weir/scripts/overlay"
 )
 
@@ -36,16 +36,7 @@ type options struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	err := run(ctx, os.Args[1:])
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "mutate:", err)
-		os.Exit(1)
-	}
+	command.Main("mutate", run)
 }
 
 func run(ctx context.Context, args []string) error {
