@@ -15,7 +15,7 @@ ACTIONLINT := v1.7.12
 DEADCODE   := v0.52.0
 export CGO_ENABLED ?= 0
 
-.PHONY: help run demo build test race fuzz bench bench-sink bench-reports e2e upgrade oracle lint actionlint check ci nightly slow words comments deadcode attack mistakes mutate
+.PHONY: help run demo build test race fuzz bench bench-sink bench-history bench-lists bench-reports e2e upgrade oracle lint actionlint check ci nightly slow words comments deadcode attack mistakes mutate
 
 help: ## Say what each target does.
 	@awk -F':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,12 @@ bench: ## Run the benchmarks of the hot paths beside their floors, then bench-re
 
 bench-sink: ## Print what each stage of the sink costs per million events, beside a floor written by hand.
 	$(GO) test -run '^$$' -bench '^BenchmarkSink$$' -benchtime $(or $(SINKTIMES),20)x ./processor | tr '\t' '\n'
+
+bench-history: build ## Send years of history and as many events of one day, and print the ratio. Needs Python. (ARGS="--events N --years N --keep DIR")
+	@GO=$(GO) scripts/bench/history.sh $(ARGS)
+
+bench-lists: build ## Ask Weir and DuckDB the same lists and reports over what bench-history kept. Needs Python. (ARGS=DIR)
+	@scripts/bench/lists.sh $(ARGS)
 
 bench-reports: ## Run the benchmark of the reports beside DuckDB. Needs Python.
 	@GO=$(GO) scripts/bench/run.sh $(BENCHTIME)

@@ -15,7 +15,7 @@ import (
 
 // committer commits the cuts of all shards of the process. It is one goroutine:
 // commits to one table exclude each other, so several writers would spend their
-// time on retries, and cuts that wait meanwhile share the next commit.
+// time on retries. Cuts that are ready within maxCommitWait share a commit.
 type committer struct {
 	lake    *lake.Lake
 	queue   chan *submission
@@ -24,7 +24,8 @@ type committer struct {
 	metrics *metrics
 	log     *slog.Logger
 
-	waiting atomic.Int64 // data files that wait to be merged, of the table that has most
+	waiting  atomic.Int64 // data files that wait to be merged, of the table that has most
+	expected atomic.Int64 // cuts whose data files are being written
 
 	mu        sync.Mutex      // guards what follows
 	committed map[int32]int64 // by shard, the offset of the log after its last cut that is in all tables
@@ -34,6 +35,7 @@ type committer struct {
 type submission struct {
 	cut    *sealedCut
 	files  map[lake.Table][]lake.DataFile
+	first  bool       // it is expected, and not submitted for the second time
 	result chan error // capacity 1, so that the committer never waits for a caller that has left
 }
 
@@ -43,6 +45,7 @@ const (
 	manyRuns         = 256 // data files that wait to be merged from which on commits pause
 	pausePerRun      = 50 * time.Millisecond
 	maxCommitPause   = 10 * time.Second
+	maxCommitWait    = time.Second // of a cut for others that are being written, to share its commit
 )
 
 // errCommitTimeout is the reason of a commit that took longer than Config.CommitTimeout.
@@ -55,15 +58,24 @@ func newCommitter(cfg Config, l *lake.Lake, m *metrics, log *slog.Logger) *commi
 	}
 }
 
+// expect announces that a cut is being written, which commit will be called for. If it
+// will not, forget must be.
+func (c *committer) expect() { c.expected.Add(1) }
+func (c *committer) forget() { c.expected.Add(-1) }
+
 // commit has the cut committed to every table. It returns nil when all tables have
 // it, and errConflict when one of them never will. After any other error the
 // result is unknown, and the caller must call it again: the lake then finds the
-// cut's id in the tables that have it, and commits to the others.
-func (c *committer) commit(ctx context.Context, cut *sealedCut, files map[lake.Table][]lake.DataFile) error {
-	s := &submission{cut: cut, files: files, result: make(chan error, 1)}
+// cut's id in the tables that have it, and commits to the others. first says that this
+// is not such a repetition, and that the cut is expected.
+func (c *committer) commit(ctx context.Context, cut *sealedCut, files map[lake.Table][]lake.DataFile, first bool) error {
+	s := &submission{cut: cut, files: files, first: first, result: make(chan error, 1)}
 	select {
 	case c.queue <- s:
 	case <-ctx.Done():
+		if first {
+			c.forget()
+		}
 		return context.Cause(ctx)
 	}
 	select {
@@ -80,7 +92,7 @@ func (c *committer) run(ctx context.Context, draining <-chan struct{}) error {
 	for {
 		select {
 		case s := <-c.queue:
-			c.commitAll(ctx, c.takeWaiting(s))
+			c.commitAll(ctx, c.takeReady(s, draining))
 			c.pause(draining)
 		case <-ctx.Done():
 			return nil
@@ -117,18 +129,39 @@ func pauseAt(snapshots, waiting int, longest time.Duration) time.Duration {
 	return min(time.Duration(pause), longest)
 }
 
-// takeWaiting returns first and all submissions that wait at this moment. A shard
-// has one submission at a time.
-func (c *committer) takeWaiting(first *submission) []*submission {
-	subs := []*submission{first}
+// takeReady returns first and the submissions that come while cuts are being written,
+// for maxCommitWait at most: a commit costs about the same however many cuts it has.
+// A shard has one submission at a time.
+func (c *committer) takeReady(first *submission, draining <-chan struct{}) []*submission {
+	subs := []*submission{c.take(first)}
+	wait := time.NewTimer(maxCommitWait)
+	defer wait.Stop()
+	for c.expected.Load() > 0 {
+		select {
+		case s := <-c.queue:
+			subs = append(subs, c.take(s))
+			continue
+		case <-wait.C:
+		case <-draining:
+		}
+		break
+	}
 	for {
 		select {
 		case s := <-c.queue:
-			subs = append(subs, s)
+			subs = append(subs, c.take(s))
 		default:
 			return subs
 		}
 	}
+}
+
+// take counts a submission as here.
+func (c *committer) take(s *submission) *submission {
+	if s.first {
+		c.forget()
+	}
+	return s
 }
 
 // commitAll commits to one table after the other: dead_letters, client_changes,

@@ -55,7 +55,7 @@ func TestCommitsPauseInsteadOfExpiringYoungSnapshots(t *testing.T) {
 		for next := int64(0); time.Since(begun) < keep+2*expireEvery; next++ {
 			time.Sleep(300 * time.Millisecond)
 			c := &sealedCut{id: fmt.Sprint("cut-", next), from: next, to: lake.ShardState{Next: next + 1}, sealedAt: time.Now()}
-			if err := s.commits.commit(ctx, c, nil); err != nil {
+			if err := s.commits.commit(ctx, c, nil, false); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -80,4 +80,48 @@ func TestPauseBetweenCommits(t *testing.T) {
 			t.Errorf("%d snapshots, %d runs: pause of %s, want %s", at[0], at[1], got, want)
 		}
 	}
+}
+
+// TestReadyCutsShareACommit submits the cuts of three shards one after the other. Those
+// that are ready within a second share a commit, and none waits longer for another.
+func TestReadyCutsShareACommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := laketest.New()
+		l, err := b.Open(t.Context(), lake.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := newMetrics(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := newCommitter(Config{}.withDefaults(), l, m, slog.New(slog.DiscardHandler))
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go func() { _ = c.run(ctx, ctx.Done()) }()
+		begun := time.Now()
+		took := make(chan time.Duration)
+		for shard, ready := range []time.Duration{0, 900 * time.Millisecond, 1500 * time.Millisecond} {
+			c.expect()
+			go func() {
+				time.Sleep(ready)
+				cut := &sealedCut{id: fmt.Sprint(shard), shard: int32(shard), to: lake.ShardState{Next: 1}, sealedAt: time.Now()}
+				if err := c.commit(ctx, cut, nil, true); err != nil {
+					t.Error(err)
+				}
+				took <- time.Since(begun)
+			}()
+		}
+		for shard, want := range []time.Duration{time.Second, time.Second, 1500 * time.Millisecond} {
+			if got := <-took; got != want {
+				t.Errorf("commit %d ended after %s, want %s", shard, got, want)
+			}
+		}
+		if n, _ := liveSnapshots(t, b); n != 2 {
+			t.Errorf("%d snapshots, want 2", n)
+		}
+		if n := c.expected.Load(); n != 0 {
+			t.Errorf("%d cuts are still expected", n)
+		}
+	})
 }

@@ -32,6 +32,7 @@ type CompactResult struct {
 	Bytes   int64 // of the files written
 	Skipped int   // groups whose files another writer had replaced meanwhile
 
+	Live       int      // data files of the tables when Compact began
 	Waiting    int      // data files that waited to be merged when Compact began
 	Unreadable []string // data files that cannot be read and so were left alone; at most maxUnreadable a table
 }
@@ -74,8 +75,9 @@ func (r *CompactResult) compactTable(ctx context.Context, l *lake.Lake, t lake.T
 	defer func() { r.Unreadable = append(r.Unreadable, found.paths...) }()
 	for round := 0; ; round++ {
 		before := *r
-		groups, err := opts.groups(ctx, l, t, found)
+		groups, files, err := opts.groups(ctx, l, t, found)
 		if round == 0 {
+			r.Live += files
 			r.Waiting += countFiles(groups)
 		}
 		if err == nil {

@@ -2,6 +2,7 @@ package processor
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"weir/schemas/lake"
@@ -76,6 +77,7 @@ func compactTable(ctx context.Context, s *Service, t lake.Table) CompactResult {
 	did, err := Compact(ctx, s.deps.Lake, CompactOptions{Tables: []lake.Table{t}, Owned: s.owns, Due: true, Now: began})
 	s.metrics.compacted.WithLabelValues(string(t)).Add(float64(did.Merged))
 	s.metrics.waiting.WithLabelValues(string(t)).Set(float64(did.Waiting))
+	s.metrics.files.WithLabelValues(string(t)).Set(float64(did.Live))
 	if ctx.Err() == nil {
 		s.metrics.observeUnreadable(t, did.Unreadable)
 	}
@@ -140,4 +142,12 @@ func awaitLayout(ctx context.Context, s *Service) error {
 		sleep(ctx, evolveEvery)
 	}
 	return nil
+}
+
+// Warning says what should be looked at although s makes progress; "" if nothing.
+func Warning(s *Service) string {
+	if n := s.commits.waiting.Load(); n > manyRuns {
+		return fmt.Sprintf("%d data files of a table wait to be merged, commits pause until they are fewer", n)
+	}
+	return ""
 }

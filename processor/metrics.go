@@ -18,7 +18,7 @@ type metrics struct {
 	commits                                       *prometheus.CounterVec
 	compacted                                     *prometheus.CounterVec
 	propertiesLeftOut                             *prometheus.CounterVec
-	unreadable, snapshots, waiting                *prometheus.GaugeVec
+	unreadable, snapshots, waiting, files         *prometheus.GaugeVec
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -47,6 +47,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		commits:       counter("commits_total", "Cuts by outcome of their commit to a table: committed, already_applied (the table was at the end of the cut already), conflict (another owner has moved the shard) or unknown.", "table", "outcome"),
 		unreadable:    gauge("unreadable_files", "Data files that the last compaction could not read, 1 for each, at most 20 a table.", "table", "file"),
 		snapshots:     gauge("live_snapshots", "Live snapshots of a table as of the last commit. Past 100 this process pauses between commits, up to 10 s.", "table"),
+		files:         gauge("live_files", "Data files of the newest snapshot of a table, when compaction last looked.", "table"),
 		waiting:       gauge("runs_waiting", "Data files of a table that waited to be merged when compaction last looked. Past 256 of a table this process pauses between commits, up to 10 s.", "table"),
 		compacted:     counter("compacted_files_total", "Data files that compaction has replaced with larger ones.", "table"),
 	}
@@ -57,7 +58,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	}
 	for _, c := range []prometheus.Collector{
 		m.lag, m.logTimeAge, m.records, m.cuts, m.restarts, m.retries, m.cutSeconds, m.cutWaited, m.cutRows,
-		m.commitSeconds, m.commits, m.compacted, m.propertiesLeftOut, m.unreadable, m.snapshots, m.waiting,
+		m.commitSeconds, m.commits, m.compacted, m.propertiesLeftOut, m.unreadable, m.snapshots, m.waiting, m.files,
 	} {
 		if err := reg.Register(c); err != nil {
 			return nil, err

@@ -35,24 +35,25 @@ type runPlan struct {
 	lastArrival map[int32]int64 // of a row of each shard; epoch milliseconds
 }
 
-// groups returns the groups of files of t that are to be merged.
-func (o CompactOptions) groups(ctx context.Context, l *lake.Lake, t lake.Table, found *unreadable) ([][]lake.DataFile, error) {
+// groups returns the groups of files of t that are to be merged, and how many files t
+// has.
+func (o CompactOptions) groups(ctx context.Context, l *lake.Lake, t lake.Table, found *unreadable) (groups [][]lake.DataFile, count int, err error) {
 	s, err := l.Load(ctx, t)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	files, err := s.Files(ctx)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	p := runPlan{now: o.Now, logs: s.ShardStates(), all: !o.Due}
 	p.runs, p.spec = s.Runs()
 	if p.lastArrival, err = lastArrivals(ctx, l, t, files); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	return p.merges(slices.DeleteFunc(slices.Clone(files), func(f lake.DataFile) bool {
 		return found.has(f.Path) || o.Owned != nil && !o.Owned(f.Shard)
-	})), nil
+	})), len(files), nil
 }
 
 // runGroup is what runs have in common that may be merged with each other.

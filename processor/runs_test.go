@@ -258,3 +258,25 @@ func TestCutTakesOneMonth(t *testing.T) {
 		release(g.seal(february).rows)
 	}
 }
+
+// TestRunsThatWaitAreShown counts what is due before it is merged, warns past the bound,
+// and no longer once compaction has caught up.
+func TestRunsThatWaitAreShown(t *testing.T) {
+	withHarness(t, 1, func(t *testing.T, w *harness) {
+		w.fillCuts(runsPerMerge + 1)
+		did, err := Compact(t.Context(), w.openLake(), CompactOptions{Tables: []lake.Table{lake.Events}, Due: true, Now: time.Now()})
+		if err != nil || did.Waiting != runsPerMerge || did.Written != 1 {
+			t.Errorf("compact = %+v, %v; want 8 files that waited to become one", did, err)
+		}
+		p := w.start("p", Config{CompactEvery: time.Minute})
+		p.service.commits.waiting.Store(manyRuns + 1)
+		if got := Warning(p.service); !strings.HasPrefix(got, "257 data files") {
+			t.Errorf("warning %q, want one of 257 files", got)
+		}
+		time.Sleep(2 * time.Minute)
+		if got := Warning(p.service); got != "" {
+			t.Errorf("warning %q after compaction, want none", got)
+		}
+		p.stopAndWait()
+	})
+}

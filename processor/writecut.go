@@ -30,11 +30,24 @@ var errTooOld = fmt.Errorf("cut is older than %s: %w", maxCutAge, errConflict)
 // been deleted.
 func (w *worker) writeAndCommit(ctx context.Context, c *sealedCut) error {
 	files := map[lake.Table][]lake.DataFile{}
-	err := w.retry(ctx, c, "write cut", func() error { return w.writeFiles(ctx, c, files) })
+	expected := true // by the committer, until something fails: others must not wait for that
+	w.commits.expect()
+	err := w.retry(ctx, c, "write cut", func() error {
+		err := w.writeFiles(ctx, c, files)
+		if err != nil && expected {
+			expected = false
+			w.commits.forget()
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	return w.retry(ctx, c, "commit cut", func() error { return w.commits.commit(ctx, c, files) })
+	return w.retry(ctx, c, "commit cut", func() error {
+		first := expected
+		expected = false
+		return w.commits.commit(ctx, c, files, first)
+	})
 }
 
 // retry calls try until it succeeds, meets a conflict, or the cut is too old.

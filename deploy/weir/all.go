@@ -149,7 +149,7 @@ func (p *process) serveAll(ctx context.Context, a *app, parts *embedded.Parts) e
 		}
 		return err
 	})
-	a.probes = append(a.probes, probe{"embedded parts", func(context.Context) error { return parts.Ready() }})
+	a.probes = append(a.probes, probe{name: "embedded parts", ready: func(context.Context) error { return parts.Ready() }})
 	if err := a.build(ctx); err != nil {
 		return err
 	}

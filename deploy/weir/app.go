@@ -273,7 +273,7 @@ func (a *app) buildProcessor(context.Context) error {
 	// tail until the last cut is in the lake.
 	a.add("tail server", httpServer{name: "tail", listener: a.tail, handler: svc.Handler(), cfg: a.cfg.HTTP, conns: a.conns, log: a.log}.run)
 	a.add("processor", svc.Run)
-	a.probes = append(a.probes, probe{"processor", func(context.Context) error { return svc.Ready() }})
+	a.probes = append(a.probes, probe{name: "processor", ready: func(context.Context) error { return svc.Ready() }, warn: func() string { return processor.Warning(svc) }})
 	return nil
 }
 
@@ -314,7 +314,7 @@ func (a *app) buildQuery(context.Context) error {
 		a.mux.Handle("/"+a.cfg.S3.ExportBucket+"/", proxy)
 	}
 	a.add("query", svc.Run)
-	a.probes = append(a.probes, probe{"query", svc.Ready})
+	a.probes = append(a.probes, probe{name: "query", ready: svc.Ready})
 	return nil
 }
 
@@ -340,7 +340,7 @@ func (a *app) buildIngest(context.Context) error {
 	}
 	a.mux.Handle("/v1/", svc.Handler())
 	a.mux.Handle("/weir/v1/", svc.Handler())
-	a.probes = append(a.probes, probe{"ingest", svc.Ready})
+	a.probes = append(a.probes, probe{name: "ingest", ready: svc.Ready})
 	return nil
 }
 

@@ -15,6 +15,20 @@ import (
 type probe struct {
 	name  string
 	ready func(ctx context.Context) error
+	warn  func() string // what to look at although it can; "" if nothing; may be nil
+}
+
+// warnings returns what the services warn of.
+func warnings(probes []probe) (all []string) {
+	for _, p := range probes {
+		if p.warn == nil {
+			continue
+		}
+		if w := p.warn(); w != "" {
+			all = append(all, p.name+": "+w)
+		}
+	}
+	return all
 }
 
 // readyWait is the time limit of one /readyz.
@@ -36,7 +50,7 @@ func readiness(ctx context.Context, probes []probe) (missing []string, why error
 }
 
 // addHealth mounts /healthz and /readyz. They need no authentication, so the
-// answers name services only; the reasons, which may name hosts, are logged.
+// answers name services and warnings only; the reasons, which may name hosts, are logged.
 func addHealth(mux *http.ServeMux, probes []probe, log *slog.Logger) {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "ok\n") // fails only when the client has disconnected
@@ -45,7 +59,12 @@ func addHealth(mux *http.ServeMux, probes []probe, log *slog.Logger) {
 		w.Header().Set("Cache-Control", "no-store")
 		missing, why := readiness(r.Context(), probes)
 		if why == nil {
-			_, _ = io.WriteString(w, "ready\n") // see above
+			var text strings.Builder
+			text.WriteString("ready\n")
+			for _, warning := range warnings(probes) {
+				text.WriteString("warning: " + warning + "\n")
+			}
+			_, _ = io.WriteString(w, text.String()) // see above
 			return
 		}
 		log.DebugContext(r.Context(), "not ready, /readyz answered 503", "err", why)
