@@ -228,7 +228,7 @@ func (c *eventCounts) readEvents(ctx context.Context, v *view.View, names []stri
 	if c.zone.UTC() && c.ids == nil {
 		f.TimeFrom, f.TimeTo = wall.from, wall.to
 	}
-	for rec, err := range v.Events(ctx, names, f) {
+	for rec, err := range v.Events(ctx, names, f, c.texts()...) {
 		if err == nil {
 			err = c.addEvents(rec, wall)
 		}

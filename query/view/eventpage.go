@@ -6,13 +6,14 @@ import (
 	"iter"
 	"slices"
 
-	"github.com/apache/arrow/go/v17/arrow"
-
 	"weir/schemas/columns"
 	"weir/schemas/lake"
 )
 
 const dayMS = 24 * 60 * 60 * 1000
+
+// fewEvents are ranked rather than counted by halves.
+const fewEvents = 8 << 10
 
 // windowGrowth is how much longer each window of a search is than the one before.
 const windowGrowth = 8
@@ -55,7 +56,7 @@ func (s *OrderedScan) extent(ctx context.Context) (interval, error) {
 		}
 		out = interval{min(out.from, low-1), max(out.to, high+1)}
 	}
-	err := s.eachTail(ctx, []string{columns.Time, columns.Offset}, f, func(rows *columns.View) {
+	err := s.eachTail(ctx, []string{columns.Time, columns.Offset}, func(rows *columns.View) {
 		for i := range rows.Rows {
 			at := rows.TimeMS(i)
 			out = interval{min(out.from, at), max(out.to, at+1)}
@@ -76,16 +77,15 @@ func (s *OrderedScan) countWindow(ctx context.Context, time interval) (int64, er
 		}
 		return h.Total, nil
 	}
-	f := s.window(time).filter(s.Filter)
-	below := s.View.belowWatermark(f)
-	n, err := lake.CountEvents(ctx, s.View.lake, lake.Prune(s.View.files, below), below, s.Texts...)
+	f := s.View.belowWatermark(s.window(time).filter(s.Filter))
+	n, err := lake.CountEvents(ctx, s.View.lake, lake.Prune(s.View.files, f), f, s.Texts...)
 	if err != nil {
 		return 0, err
 	}
-	err = s.eachTail(ctx, append([]string{columns.Time, columns.Shard, columns.Offset}, s.Columns...), f, func(rows *columns.View) {
+	err = s.eachTail(ctx, s.names(), func(rows *columns.View) {
 		wants := s.Wants(rows)
 		for i := range rows.Rows {
-			if wants == nil || wants(i) {
+			if time.has(rows.TimeMS(i)) && (wants == nil || wants(i)) {
 				n++
 			}
 		}
@@ -93,20 +93,12 @@ func (s *OrderedScan) countWindow(ctx context.Context, time interval) (int64, er
 	return n, err
 }
 
-// eachTail calls take with the rows of f that are not committed.
-func (s *OrderedScan) eachTail(ctx context.Context, names []string, f columns.Filter, take func(rows *columns.View)) (err error) {
-	s.View.scanTail(ctx, names, f, func(rec arrow.Record, errScan error) bool {
-		if err = errScan; err != nil {
-			return false
-		}
-		rows, errBind := columns.Bind(rec)
-		if errBind != nil {
-			err = fmt.Errorf("read events: %w", errBind)
-			return false
-		}
-		take(&rows)
-		return true
-	})
+// eachTail calls take with the rows that are not committed, of any time: to select
+// some of them would copy them.
+func (s *OrderedScan) eachTail(ctx context.Context, names []string, take func(rows *columns.View)) (err error) {
+	f := s.Filter
+	f.TimeFrom, f.TimeTo = 0, 0
+	s.View.scanTail(ctx, names, f, eachBatch(take, &err))
 	return err
 }
 
@@ -223,7 +215,7 @@ func (p *pageSearch) search(ctx context.Context, w interval) error {
 			p.pass(w, n)
 			return nil
 		}
-		if n > p.maxKeys() && w.width() > 2*dayMS {
+		if n > min(fewEvents, p.maxKeys()) && w.width() > 2*dayMS {
 			return p.searchHalves(ctx, w)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"math/bits"
 	"slices"
 
+	"github.com/apache/arrow/go/v17/arrow"
+
 	"weir/schemas/columns"
 	"weir/schemas/lake"
 )
@@ -29,7 +31,13 @@ type EventKey struct {
 func (k EventKey) ID() RowID { return RowID{k.Shard, k.Offset} }
 
 func compareKeys(a, b EventKey) int {
-	return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Shard, b.Shard), cmp.Compare(a.Offset, b.Offset))
+	switch {
+	case a.Time != b.Time:
+		return cmp.Compare(a.Time, b.Time)
+	case a.Shard != b.Shard:
+		return cmp.Compare(a.Shard, b.Shard)
+	}
+	return cmp.Compare(a.Offset, b.Offset)
 }
 
 // OrderedScan selects events of one view by their rank in the order of time, in
@@ -101,9 +109,11 @@ type Histogram struct {
 	Total int64 // rows of the window
 
 	window window
-	shift  int // an interval is 1<<shift wide
-	counts []int64
-	keys   []EventKey // all keys, sorted, if they are at most MaxKeys; else nil
+	along  interval             // of window, along which it is divided
+	at     func(EventKey) int64 // the place of a key there
+	shift  int                  // an interval is 1<<shift wide
+	counts []int64              // nil while there are keys
+	keys   []EventKey           // all keys, sorted, if they are at most MaxKeys; else nil
 }
 
 // Count counts the rows of the period.
@@ -123,40 +133,75 @@ func (s *OrderedScan) window(time interval) window {
 // histogram counts the rows of w.
 func (s *OrderedScan) histogram(ctx context.Context, w window) (*Histogram, error) {
 	dimension, at := w.dimension()
-	last := dimension.width() - 1
-	h := &Histogram{window: w, shift: max(0, bits.Len64(uint64(last))-bits.Len(maxBuckets-1))}
-	h.counts = make([]int64, last>>h.shift+1)
-	most := s.maxKeys()
-	names := append([]string{columns.Time, columns.Shard, columns.Offset}, s.Columns...)
-	for rec, err := range s.View.Events(ctx, names, w.filter(s.Filter), s.Texts...) {
-		if err != nil {
-			return nil, err
-		}
-		rows, err := columns.Bind(rec)
-		if err != nil {
-			return nil, fmt.Errorf("read events: %w", err)
-		}
-		wants := s.Wants(&rows)
+	h := &Histogram{window: w, along: *dimension, at: at}
+	h.shift = max(0, bits.Len64(uint64(h.along.width()-1))-bits.Len(maxBuckets-1))
+	take := func(rows *columns.View) {
+		wants := s.Wants(rows)
 		for i := range rows.Rows {
 			key := EventKey{Time: rows.TimeMS(i), Shard: rows.Shard[i], Offset: rows.Offset[i]}
 			if w.has(key) && (wants == nil || wants(i)) {
-				h.counts[(at(key)-dimension.from)>>h.shift]++
-				h.add(key, most)
+				h.add(key, s.maxKeys())
 			}
 		}
+	}
+	if err := s.eachCommitted(ctx, w.filter(s.Filter), take); err != nil {
+		return nil, err
+	}
+	if err := s.eachTail(ctx, s.names(), take); err != nil {
+		return nil, err
 	}
 	slices.SortFunc(h.keys, compareKeys)
 	return h, nil
 }
 
-// add counts a row, and keeps its key as long as there are at most most.
-func (h *Histogram) add(key EventKey, most int64) {
-	if h.Total++; h.Total <= most {
-		h.keys = append(h.keys, key)
-		return
-	}
-	h.keys = nil
+// names are the columns that a key and Wants are made of.
+func (s *OrderedScan) names() []string {
+	return append([]string{columns.Time, columns.Shard, columns.Offset}, s.Columns...)
 }
+
+// eachCommitted calls take with the rows of the lake that f and Texts select.
+func (s *OrderedScan) eachCommitted(ctx context.Context, f columns.Filter, take func(rows *columns.View)) (err error) {
+	s.View.scanLake(ctx, s.names(), s.View.belowWatermark(f), s.Texts, eachBatch(take, &err))
+	return err
+}
+
+// eachBatch returns a receiver of batches that calls take with each until one is an
+// error, which it leaves in err.
+func eachBatch(take func(rows *columns.View), err *error) func(arrow.Record, error) bool {
+	return func(rec arrow.Record, errScan error) bool {
+		if *err = errScan; errScan != nil {
+			return false
+		}
+		rows, errBind := columns.Bind(rec)
+		if errBind != nil {
+			*err = fmt.Errorf("read events: %w", errBind)
+			return false
+		}
+		take(&rows)
+		return true
+	}
+}
+
+// add counts a row. The keys are kept as long as there are at most most; more are
+// counted by intervals.
+func (h *Histogram) add(key EventKey, most int64) {
+	h.Total++
+	switch {
+	case h.counts != nil:
+		h.count(key)
+	case h.Total <= most:
+		h.keys = append(h.keys, key)
+	default:
+		h.counts = make([]int64, (h.along.width()-1)>>h.shift+1)
+		for _, k := range h.keys {
+			h.count(k)
+		}
+		h.count(key)
+		h.keys = nil
+	}
+}
+
+func (h *Histogram) count(key EventKey) { h.counts[(h.at(key)-h.along.from)>>h.shift]++ }
 
 func (s *OrderedScan) maxKeys() int64 { return cmp.Or(s.MaxKeys, maxKeys) }
 
@@ -173,7 +218,7 @@ func (s *OrderedScan) selectRanks(ctx context.Context, h *Histogram, ranks inter
 	if ranks.width() <= 0 {
 		return true
 	}
-	if h.keys != nil {
+	if h.counts == nil {
 		return yield(h.keys[ranks.from:ranks.to], nil)
 	}
 	before := int64(0) // rows in the intervals below i
