@@ -14,7 +14,7 @@ import (
 
 // TestDefaultCutHasEnoughRows fills the open cut of one of four shards with usual
 // events of 255 bytes, to the default of Config.GatherBytes. A cut of fewer than
-// 41,000 rows would make more and smaller data files.
+// 65,000 rows would make more and smaller data files.
 func TestDefaultCutHasEnoughRows(t *testing.T) {
 	budget := Config{}.withDefaults().GatherBytes / topic.DefaultShards / cutsInMemory
 	b := new(tailBuffer)
@@ -35,7 +35,7 @@ func TestDefaultCutHasEnoughRows(t *testing.T) {
 		b.advanceTo(int64(rows), 0)
 		b.mu.Unlock()
 	}
-	if rows < 41_000 {
+	if rows < 65_000 {
 		t.Errorf("a cut has %d rows at %d bytes", rows, budget)
 	}
 	t.Logf("%d rows of %d bytes", rows, b.bytes()/int64(rows))

@@ -3,6 +3,7 @@ package columns
 import (
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/decimal128"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"weir/schemas"
@@ -18,13 +19,14 @@ type Builder struct {
 	rows   int
 	copies int64 // bytes of values that the dictionaries keep beside the arrays
 
-	product, client, offset, runtime *array.Int64Builder
-	time, arrival                    *array.TimestampBuilder
-	value                            *array.Decimal128Builder
-	offline                          *array.BooleanBuilder
-	shard                            *array.Int32Builder
+	zeros                            *zeros // shared by all columns, and by their arrays of nulls
+	product, client, offset, runtime *numberBuilder[int64]
+	time, arrival                    *numberBuilder[arrow.Timestamp]
+	value                            *numberBuilder[decimal128.Num]
+	offline                          *boolBuilder
+	shard                            *numberBuilder[int32]
 
-	sessionID, randomID, exceptionMessage, exceptionStack, properties, valueText *array.StringBuilder
+	sessionID, randomID, exceptionMessage, exceptionStack, properties, valueText *stringBuilder
 
 	name, category, appKey, appName, appVersion, contentLocale, uiLocale, userAgent, ip, user, clientProps,
 	exceptionClass, exceptionMethod *DictionaryBuilder
@@ -39,26 +41,23 @@ type Position struct {
 
 // NewBuilder returns an empty builder; the caller ends it by Release.
 func NewBuilder(allocator memory.Allocator) *Builder {
-	mem := &countingAllocator{Allocator: allocator}
-	newInstant := func() *array.TimestampBuilder {
-		return array.NewTimestampBuilder(mem, &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "UTC"})
+	mem, z := &countingAllocator{Allocator: allocator}, &zeros{}
+	newInt64 := func() *numberBuilder[int64] { return newNumberBuilder[int64](mem, z, arrow.PrimitiveTypes.Int64) }
+	newInstant := func() *numberBuilder[arrow.Timestamp] {
+		return newNumberBuilder[arrow.Timestamp](mem, z, Timestamp())
 	}
+	newString := func() *stringBuilder { return newStringBuilder(mem, z) }
+	newDictionary := func() *DictionaryBuilder { return newDictionaryBuilder(mem, z) }
 	return &Builder{
-		schema: Schema(), memory: mem,
-		product: array.NewInt64Builder(mem), client: array.NewInt64Builder(mem),
-		offset: array.NewInt64Builder(mem), runtime: array.NewInt64Builder(mem),
-		time: newInstant(), arrival: newInstant(),
-		value: array.NewDecimal128Builder(mem, &arrow.Decimal128Type{
-			Precision: schemas.ValuePrecision, Scale: schemas.ValueScale,
-		}),
-		offline: array.NewBooleanBuilder(mem), shard: array.NewInt32Builder(mem),
-		sessionID: array.NewStringBuilder(mem), randomID: array.NewStringBuilder(mem),
-		exceptionMessage: array.NewStringBuilder(mem), exceptionStack: array.NewStringBuilder(mem),
-		properties: array.NewStringBuilder(mem), valueText: array.NewStringBuilder(mem),
-		name: NewDictionaryBuilder(mem), category: NewDictionaryBuilder(mem), appKey: NewDictionaryBuilder(mem), appName: NewDictionaryBuilder(mem),
-		appVersion: NewDictionaryBuilder(mem), contentLocale: NewDictionaryBuilder(mem), uiLocale: NewDictionaryBuilder(mem), userAgent: NewDictionaryBuilder(mem),
-		ip: NewDictionaryBuilder(mem), user: NewDictionaryBuilder(mem), clientProps: NewDictionaryBuilder(mem),
-		exceptionClass: NewDictionaryBuilder(mem), exceptionMethod: NewDictionaryBuilder(mem),
+		schema: Schema(), memory: mem, zeros: z,
+		product: newInt64(), client: newInt64(), offset: newInt64(), runtime: newInt64(), time: newInstant(), arrival: newInstant(),
+		value:     newNumberBuilder[decimal128.Num](mem, z, &arrow.Decimal128Type{Precision: schemas.ValuePrecision, Scale: schemas.ValueScale}),
+		offline:   &boolBuilder{columnRows: columnRows{mem: mem, zeros: z}},
+		shard:     newNumberBuilder[int32](mem, z, arrow.PrimitiveTypes.Int32),
+		sessionID: newString(), randomID: newString(), exceptionMessage: newString(), exceptionStack: newString(), properties: newString(), valueText: newString(),
+		name: newDictionary(), category: newDictionary(), appKey: newDictionary(), appName: newDictionary(), appVersion: newDictionary(),
+		contentLocale: newDictionary(), uiLocale: newDictionary(), userAgent: newDictionary(), ip: newDictionary(), user: newDictionary(),
+		clientProps: newDictionary(), exceptionClass: newDictionary(), exceptionMethod: newDictionary(),
 	}
 }
 
@@ -66,32 +65,32 @@ func NewBuilder(allocator memory.Allocator) *Builder {
 // clamped to ±MaxTimeMS.
 func (b *Builder) Append(e *schemas.Event, at Position) {
 	b.rows++
-	b.product.Append(e.Product)
-	b.client.Append(e.Client)
-	b.time.Append(ToTimestamp(e.Time))
+	b.product.append(e.Product)
+	b.client.append(e.Client)
+	b.time.append(ToTimestamp(e.Time))
 	b.appendNumbers(e)
 	b.appendStrings(e)
 	b.appendException(e.Exception)
-	b.shard.Append(at.Shard)
-	b.offset.Append(at.Offset)
-	b.arrival.Append(ToTimestamp(at.Arrival))
+	b.shard.append(at.Shard)
+	b.offset.append(at.Offset)
+	b.arrival.append(ToTimestamp(at.Arrival))
 }
 
 func (b *Builder) appendNumbers(e *schemas.Event) {
 	if e.Value != nil {
-		b.value.Append(*e.Value)
+		b.value.append(*e.Value)
 	} else {
-		b.value.AppendNull()
+		b.value.appendNull()
 	}
 	if e.RuntimeMS != nil {
-		b.runtime.Append(*e.RuntimeMS)
+		b.runtime.append(*e.RuntimeMS)
 	} else {
-		b.runtime.AppendNull()
+		b.runtime.appendNull()
 	}
 	if e.Offline != nil {
-		b.offline.Append(*e.Offline)
+		b.offline.append(*e.Offline)
 	} else {
-		b.offline.AppendNull()
+		b.offline.appendNull()
 	}
 }
 
@@ -105,7 +104,7 @@ func (b *Builder) appendStrings(e *schemas.Event) {
 		b.category.AppendNull()
 	}
 	appendPlain(b.sessionID, e.SessionID)
-	b.randomID.Append(e.RandomID)
+	b.randomID.append(e.RandomID)
 	b.appendCodedOrNull(b.appKey, e.AppKey)
 	b.appendCodedOrNull(b.appName, e.AppName)
 	b.appendCodedOrNull(b.appVersion, e.AppVersion)
@@ -117,10 +116,10 @@ func (b *Builder) appendStrings(e *schemas.Event) {
 	b.appendCodedJSON(b.clientProps, e.ClientProps)
 	appendPlain(b.valueText, e.ValueText)
 	if e.Properties == nil {
-		b.properties.AppendNull()
+		b.properties.appendNull()
 		return
 	}
-	b.properties.BinaryBuilder.Append(e.Properties)
+	b.properties.appendBytes(e.Properties)
 }
 
 // appendException stores the class of every exception, even if it is empty: a row
@@ -129,8 +128,8 @@ func (b *Builder) appendException(x *schemas.Exception) {
 	if x == nil {
 		b.exceptionClass.AppendNull()
 		b.exceptionMethod.AppendNull()
-		b.exceptionMessage.AppendNull()
-		b.exceptionStack.AppendNull()
+		b.exceptionMessage.appendNull()
+		b.exceptionStack.appendNull()
 		return
 	}
 	b.appendCoded(b.exceptionClass, x.Class)
@@ -139,12 +138,12 @@ func (b *Builder) appendException(x *schemas.Exception) {
 	appendPlain(b.exceptionStack, x.Stack)
 }
 
-func appendPlain(to *array.StringBuilder, s string) {
+func appendPlain(to *stringBuilder, s string) {
 	if s == "" {
-		to.AppendNull()
+		to.appendNull()
 		return
 	}
-	to.Append(s)
+	to.append(s)
 }
 
 func (b *Builder) appendCoded(to *DictionaryBuilder, s string) { b.copies += to.Append(s) }
@@ -174,7 +173,7 @@ func (b *Builder) BatchBytes() int64 { return b.memory.held + int64(len(b.schema
 // Bytes returns the memory that the builder holds: the rows since the last Batch,
 // and what its dictionaries keep.
 func (b *Builder) Bytes() int64 {
-	n := b.memory.held + b.copies
+	n := b.memory.held + b.copies + int64(len(b.zeros.bytes))
 	for _, c := range b.dictionaries() {
 		n += c.kept()
 	}
@@ -192,12 +191,12 @@ func (b *Builder) dictionaries() [13]*DictionaryBuilder {
 // releases the batch.
 func (b *Builder) Batch() arrow.Record {
 	cols := []arrow.Array{
-		b.product.NewArray(), b.client.NewArray(), b.time.NewArray(), b.name.NewArray(), b.category.NewArray(),
-		b.value.NewArray(), b.sessionID.NewArray(), b.runtime.NewArray(), b.randomID.NewArray(), b.appKey.NewArray(),
-		b.appName.NewArray(), b.appVersion.NewArray(), b.contentLocale.NewArray(), b.uiLocale.NewArray(), b.offline.NewArray(),
+		b.product.newArray(), b.client.newArray(), b.time.newArray(), b.name.NewArray(), b.category.NewArray(),
+		b.value.newArray(), b.sessionID.newArray(), b.runtime.newArray(), b.randomID.newArray(), b.appKey.NewArray(),
+		b.appName.NewArray(), b.appVersion.NewArray(), b.contentLocale.NewArray(), b.uiLocale.NewArray(), b.offline.newArray(),
 		b.userAgent.NewArray(), b.ip.NewArray(), b.user.NewArray(), b.clientProps.NewArray(), b.exceptionClass.NewArray(),
-		b.exceptionMethod.NewArray(), b.exceptionMessage.NewArray(), b.exceptionStack.NewArray(), b.properties.NewArray(),
-		b.shard.NewArray(), b.offset.NewArray(), b.arrival.NewArray(), b.valueText.NewArray(),
+		b.exceptionMethod.NewArray(), b.exceptionMessage.newArray(), b.exceptionStack.newArray(), b.properties.newArray(),
+		b.shard.newArray(), b.offset.newArray(), b.arrival.newArray(), b.valueText.newArray(),
 	}
 	rec := array.NewRecord(b.schema, cols, int64(b.rows))
 	for _, c := range cols {
@@ -209,11 +208,11 @@ func (b *Builder) Batch() arrow.Record {
 
 // Release frees the rows that Batch did not return.
 func (b *Builder) Release() {
-	for _, c := range []array.Builder{
+	for _, c := range []interface{ release() }{
 		b.product, b.client, b.offset, b.runtime, b.time, b.arrival, b.value, b.offline, b.shard,
 		b.sessionID, b.randomID, b.exceptionMessage, b.exceptionStack, b.properties, b.valueText,
 	} {
-		c.Release()
+		c.release()
 	}
 	for _, c := range b.dictionaries() {
 		c.Release()

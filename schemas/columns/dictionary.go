@@ -18,22 +18,26 @@ type DictionaryBuilder struct {
 	valueByCode []string         // the keys of codeByValue
 	lastValue   string           // value of the previous row: events of one request often have the same
 	lastCode    int32            // code of lastValue; −1 before the first row
-	dictionary  *array.StringBuilder
-	codes       *array.Int32Builder
+	dictionary  *stringBuilder
+	codes       *numberBuilder[int32]
 }
 
 // NewDictionaryBuilder returns an empty builder; the caller ends it by Release.
 func NewDictionaryBuilder(mem memory.Allocator) *DictionaryBuilder {
+	return newDictionaryBuilder(mem, &zeros{})
+}
+
+func newDictionaryBuilder(mem memory.Allocator, z *zeros) *DictionaryBuilder {
 	return &DictionaryBuilder{
 		codeByValue: map[string]int32{}, lastCode: -1,
-		dictionary: array.NewStringBuilder(mem), codes: array.NewInt32Builder(mem),
+		dictionary: newStringBuilder(mem, z), codes: newNumberBuilder[int32](mem, z, arrow.PrimitiveTypes.Int32),
 	}
 }
 
 // Append appends a row and returns the bytes of the copy that it keeps of a new value.
 func (c *DictionaryBuilder) Append(s string) int64 {
 	if c.lastCode >= 0 && s == c.lastValue {
-		c.codes.Append(c.lastCode)
+		c.codes.append(c.lastCode)
 		return 0
 	}
 	code, known := c.codeByValue[s]
@@ -41,14 +45,14 @@ func (c *DictionaryBuilder) Append(s string) int64 {
 		return c.appendNew(strings.Clone(s))
 	}
 	c.lastValue, c.lastCode = c.valueByCode[code], code
-	c.codes.Append(code)
+	c.codes.append(code)
 	return 0
 }
 
 // AppendBytes is Append without allocating a string for a known value.
 func (c *DictionaryBuilder) AppendBytes(raw []byte) int64 {
 	if c.lastCode >= 0 && string(raw) == c.lastValue {
-		c.codes.Append(c.lastCode)
+		c.codes.append(c.lastCode)
 		return 0
 	}
 	code, known := c.codeByValue[string(raw)]
@@ -56,15 +60,15 @@ func (c *DictionaryBuilder) AppendBytes(raw []byte) int64 {
 		return c.appendNew(string(raw))
 	}
 	c.lastValue, c.lastCode = c.valueByCode[code], code
-	c.codes.Append(code)
+	c.codes.append(code)
 	return 0
 }
 
 func (c *DictionaryBuilder) appendNew(own string) int64 {
 	code := int32(len(c.valueByCode))
 	c.codeByValue[own], c.valueByCode = code, append(c.valueByCode, own)
-	c.dictionary.Append(own)
-	c.codes.Append(code)
+	c.dictionary.append(own)
+	c.codes.append(code)
 	c.lastValue, c.lastCode = own, code
 	return int64(len(own) + 8) // the copy in the map; the one in the array is of the allocator
 }
@@ -74,11 +78,11 @@ func (c *DictionaryBuilder) appendNew(own string) int64 {
 func (c *DictionaryBuilder) kept() int64 { return int64(cap(c.valueByCode)) * 64 }
 
 // AppendNull appends a null row.
-func (c *DictionaryBuilder) AppendNull() { c.codes.AppendNull() }
+func (c *DictionaryBuilder) AppendNull() { c.codes.appendNull() }
 
 // NewArray returns the rows and resets the builder.
 func (c *DictionaryBuilder) NewArray() arrow.Array {
-	codes, values := c.codes.NewArray(), c.dictionary.NewArray()
+	codes, values := c.codes.newArray(), c.dictionary.newArray()
 	defer codes.Release()
 	defer values.Release()
 	clear(c.codeByValue)
@@ -90,6 +94,6 @@ func (c *DictionaryBuilder) NewArray() arrow.Array {
 
 // Release frees the rows that NewArray did not return.
 func (c *DictionaryBuilder) Release() {
-	c.codes.Release()
-	c.dictionary.Release()
+	c.codes.release()
+	c.dictionary.release()
 }
