@@ -101,6 +101,32 @@ func BenchmarkScan(b *testing.B) {
 	})
 }
 
+// BenchmarkCount counts the rows of one name, and those of a text that each client
+// has its own of: of both, a value of a dictionary is judged once.
+func BenchmarkCount(b *testing.B) {
+	l := laketest.Lake(b, lake.Config{})
+	files, err := l.WriteEvents(b.Context(), 0, newTraffic(1, 5000).batches(b, 0, 0, benchRows, 4096))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for column, want := range map[string]string{columns.Name: "commit", columns.User: `{"id":"u77","realm":["webmail"],"groups":["all","core"]}`} {
+		b.Run(column, func(b *testing.B) {
+			b.ReportAllocs()
+			judged := 0
+			for b.Loop() {
+				n, err := lake.CountEvents(b.Context(), l, files, columns.Filter{}, lake.TextFilter{Column: column, Matches: func(text string) bool {
+					judged++
+					return text == want
+				}})
+				if err != nil || n == 0 {
+					b.Fatal(n, err)
+				}
+			}
+			b.ReportMetric(float64(judged)/float64(b.N)/benchRows, "judged/row")
+		})
+	}
+}
+
 // BenchmarkPruning reads one day of a file that has a month of many products, and
 // reports how many rows it decodes for each row of that day.
 func BenchmarkPruning(b *testing.B) {

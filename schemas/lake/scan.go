@@ -182,9 +182,9 @@ type openDataFile struct {
 type group struct {
 	*parquet.RowGroup
 
-	path    string          // of the data file
-	ranges  []rowRange      // rows that pass
-	decoded map[int][]int64 // by field: columns whose values in ranges are known already
+	path    string                 // of the data file
+	ranges  []rowRange             // rows that pass
+	decoded map[int]parquet.Int64s // by field: columns whose values in ranges are known already
 }
 
 // fileGroups yields the row groups of one file that have rows that pass, and
@@ -302,7 +302,7 @@ func (s *scanner) openColumns(g *group) ([]parquet.ColumnReader, error) {
 // openColumn returns the reader of one column, which copies values that are
 // known already.
 func (s *scanner) openColumn(g *group, field int, f arrow.Field) (parquet.ColumnReader, error) {
-	if known := g.decoded[field]; known != nil {
+	if known, ok := g.decoded[field]; ok {
 		return parquet.NewInt64sReader(f.Type, s.mem, known), nil
 	}
 	return g.OpenColumn(field, f, s.mem)

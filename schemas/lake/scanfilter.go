@@ -30,22 +30,6 @@ func common(a, b []rowRange) []rowRange {
 	return out
 }
 
-// rowRanges returns the rows that pass as ranges.
-func rowRanges(pass []bool) []rowRange {
-	var out []rowRange
-	for i := 0; i < len(pass); i++ {
-		if !pass[i] {
-			continue
-		}
-		from := i
-		for i < len(pass) && pass[i] {
-			i++
-		}
-		out = append(out, rowRange{From: from, N: i - from})
-	}
-	return out
-}
-
 // split divides ranges into batches of at most rows rows.
 func split(ranges []rowRange, rows int) [][]rowRange {
 	var out [][]rowRange

@@ -58,7 +58,7 @@ func (s *scanner) openGroup(ctx context.Context, file openDataFile, i int, predi
 	if err := f.apply(rows); err != nil || len(f.rows) == 0 {
 		return nil, err
 	}
-	maps.DeleteFunc(f.decoded, func(field int, _ []int64) bool { return !s.takesInt64s(field) })
+	maps.DeleteFunc(f.decoded, func(field int, _ parquet.Int64s) bool { return !s.takesInt64s(field) })
 	if f.selective() {
 		err = rows.Fetch(ctx, f.missing(s.fields), f.rows)
 	}
@@ -81,8 +81,8 @@ type groupFilter struct {
 	file    *parquet.File
 	index   int // of the row group
 	checks  []check
-	rows    []rowRange      // that may pass, or, in the end, do
-	decoded map[int][]int64 // by field: columns whose values in rows are known
+	rows    []rowRange             // that may pass, or, in the end, do
+	decoded map[int]parquet.Int64s // by field: columns whose values in rows are known
 }
 
 // check is a predicate that some rows of a row group may fail.
@@ -93,7 +93,7 @@ type check struct {
 
 // newGroupFilter narrows the rows of a row group by the bounds of its pages.
 func newGroupFilter(ctx context.Context, file *parquet.File, index int, predicates []predicate) (*groupFilter, error) {
-	f := &groupFilter{file: file, index: index, rows: []rowRange{{N: int(file.Rows(index))}}, decoded: map[int][]int64{}}
+	f := &groupFilter{file: file, index: index, rows: []rowRange{{N: int(file.Rows(index))}}, decoded: map[int]parquet.Int64s{}}
 	for _, p := range predicates {
 		if p.text != nil {
 			f.checks = append(f.checks, check{predicate: p})
@@ -209,7 +209,7 @@ func (f *groupFilter) fieldsToFetch(fields []int) []int {
 
 // missing returns those of fields whose values are not known yet.
 func (f *groupFilter) missing(fields []int) []int {
-	return slices.DeleteFunc(slices.Clone(fields), func(field int) bool { return f.decoded[field] != nil })
+	return slices.DeleteFunc(slices.Clone(fields), func(field int) bool { _, known := f.decoded[field]; return known })
 }
 
 // apply narrows the rows to those that pass every check.
@@ -217,30 +217,25 @@ func (f *groupFilter) apply(g *parquet.RowGroup) error {
 	if len(f.checks) == 0 {
 		return nil
 	}
-	pass := make([]bool, g.Rows())
-	for _, r := range f.rows {
-		for i := range r.N {
-			pass[r.From+i] = true
-		}
-	}
+	verdicts := parquet.NewVerdicts(f.rows)
 	for i := range f.checks {
-		if err := f.applyCheck(g, &f.checks[i], pass); err != nil {
+		if err := f.applyCheck(g, &f.checks[i], &verdicts); err != nil {
 			return err
 		}
-		if f.rows = rowRanges(pass); len(f.rows) == 0 {
+		if f.rows = verdicts.Rows(); len(f.rows) == 0 {
 			return nil
 		}
 	}
 	return nil
 }
 
-// applyCheck clears pass where rows fail c.
-func (f *groupFilter) applyCheck(g *parquet.RowGroup, c *check, pass []bool) error {
+// applyCheck lets no row pass that fails c.
+func (f *groupFilter) applyCheck(g *parquet.RowGroup, c *check, verdicts *parquet.Verdicts) error {
 	rows := parquet.CloseTogether(common(c.rows, f.rows)) // all of these were fetched: see openGroup
 	if c.text != nil {
-		return g.FilterTexts(c.field, rows, pass, c.text)
+		return g.FilterTexts(c.field, rows, verdicts, c.text)
 	}
-	numbers, err := g.FilterInt64s(c.field, rows, pass, c.matches)
+	numbers, err := g.FilterInt64s(c.field, rows, verdicts, c.matches)
 	if err == nil && countRows(f.rows) <= countRows(common(f.rows, rows)) {
 		f.decoded[c.field] = numbers
 	}

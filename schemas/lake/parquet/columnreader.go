@@ -289,9 +289,9 @@ func bigEndian(raw []byte) decimal128.Num {
 	return decimal128.New(int64(binary.BigEndian.Uint64(full[:8])), binary.BigEndian.Uint64(full[8:]))
 }
 
-// NewInt64sReader returns a reader of a column of which values are all rows of
-// the row group, as FilterInt64s returns them.
-func NewInt64sReader(as arrow.DataType, mem memory.Allocator, values []int64) ColumnReader {
+// NewInt64sReader returns a reader of a column of which values has every row that is
+// read, as FilterInt64s returns them.
+func NewInt64sReader(as arrow.DataType, mem memory.Allocator, values Int64s) ColumnReader {
 	return &decodedReader{as: as, valid: validity{mem: mem}, values: values}
 }
 
@@ -299,7 +299,7 @@ func NewInt64sReader(as arrow.DataType, mem memory.Allocator, values []int64) Co
 type decodedReader struct {
 	as     arrow.DataType
 	valid  validity
-	values []int64
+	values Int64s
 	out    *memory.Buffer
 }
 
@@ -310,7 +310,7 @@ func (r *decodedReader) Begin(rows int) {
 }
 
 func (r *decodedReader) Read(row int64, n int) error {
-	copy(arrow.Int64Traits.CastFromBytes(r.out.Bytes())[r.valid.filled:], r.values[row:row+int64(n)])
+	copy(arrow.Int64Traits.CastFromBytes(r.out.Bytes())[r.valid.filled:], r.values.Values[int(row)-r.values.From:][:n])
 	r.valid.add(pageRows{rows: n, values: n})
 	return nil
 }

@@ -6,26 +6,70 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// FilterInt64s reads a column of integers in rows, and clears pass where a row has
-// no value or one that does not match. out has the values of rows that pass; what
-// else it has means nothing. A value of a dictionary is judged once.
-func (g *RowGroup) FilterInt64s(field int, rows []RowRange, pass []bool, matches func(int64) bool) (out []int64, err error) {
-	out = make([]int64, g.Rows())
+// Verdicts says which rows of a row group pass, of consecutive ones.
+type Verdicts struct {
+	From int // the first row
+	Pass []bool
+}
+
+// NewVerdicts returns verdicts that let through rows and nothing between them. There
+// must be some.
+func NewVerdicts(rows []RowRange) Verdicts {
+	last := rows[len(rows)-1]
+	v := Verdicts{From: rows[0].From, Pass: make([]bool, last.From+last.N-rows[0].From)}
+	for _, r := range rows {
+		pass := v.Pass[r.From-v.From:][:r.N]
+		for i := range pass {
+			pass[i] = true
+		}
+	}
+	return v
+}
+
+// Rows returns the rows that pass.
+func (v *Verdicts) Rows() []RowRange {
+	var out []RowRange
+	for i := 0; i < len(v.Pass); i++ {
+		if !v.Pass[i] {
+			continue
+		}
+		from := i
+		for i < len(v.Pass) && v.Pass[i] {
+			i++
+		}
+		out = append(out, RowRange{From: v.From + from, N: i - from})
+	}
+	return out
+}
+
+// Int64s has values of consecutive rows of a column.
+type Int64s struct {
+	From   int // the first row
+	Values []int64
+}
+
+// FilterInt64s reads a column of integers in rows, which v has all, and lets no row
+// of them pass that has no value or one that does not match. It returns the values of
+// rows that pass; what else is there means nothing. A value of a dictionary is judged
+// once.
+func (g *RowGroup) FilterInt64s(field int, rows []RowRange, v *Verdicts, matches func(int64) bool) (out Int64s, err error) {
+	out = Int64s{From: v.From, Values: make([]int64, len(v.Pass))}
 	err = g.forEachPage(field, rows, func(c *cursor) func(from int, p pageRows) error {
 		f := &int64Filter{cursor: c, matches: matches, ints: newInt32Decoder(c), longs: newInt64Decoder(c)}
 		return func(from int, p pageRows) error {
-			return f.filter(out[from:from+p.rows], pass[from:from+p.rows], p)
+			from -= v.From
+			return f.filter(out.Values[from:from+p.rows], v.Pass[from:from+p.rows], p)
 		}
 	})
 	return out, err
 }
 
-// FilterTexts clears pass where the text of a row of rows does not match; null is
-// "". A value of a dictionary is judged once.
-func (g *RowGroup) FilterTexts(field int, rows []RowRange, pass []bool, matches func(string) bool) error {
+// FilterTexts is FilterInt64s for a column of texts, the values of which it does not
+// return; null is "".
+func (g *RowGroup) FilterTexts(field int, rows []RowRange, v *Verdicts, matches func(string) bool) error {
 	return g.forEachPage(field, rows, func(c *cursor) func(from int, p pageRows) error {
 		f := &textFilter{cursor: c, matches: matches}
-		return func(from int, p pageRows) error { return f.filter(pass[from:from+p.rows], p) }
+		return func(from int, p pageRows) error { return f.filter(v.Pass[from-v.From:][:p.rows], p) }
 	})
 }
 
@@ -83,9 +127,7 @@ func (f *int64Filter) filter(out []int64, pass []bool, p pageRows) error {
 	}
 	if f.page.Dictionary() != nil && p.levels == nil {
 		f.codes.reset(f.page.Dictionary())
-		for i, code := range f.data.Int32()[p.firstValue : p.firstValue+p.rows] {
-			pass[i] = pass[i] && f.codes.passes(code, func() bool { return f.matches(out[i]) })
-		}
+		f.codes.filter(pass, f.data.Int32()[p.firstValue:], func(i int) bool { return f.matches(out[i]) })
 		return nil
 	}
 	spreadNulls(out, p)
@@ -109,6 +151,12 @@ type textFilter struct {
 func (f *textFilter) filter(pass []bool, p pageRows) error {
 	if f.page.Type().Kind() != parquet.ByteArray {
 		return fmt.Errorf("column is %s, want texts", f.page.Type())
+	}
+	if dict := f.page.Dictionary(); dict != nil && p.levels == nil {
+		f.codes.reset(dict)
+		codes := f.data.Int32()[p.firstValue:]
+		f.codes.filter(pass, codes, func(i int) bool { return f.matches(dictionaryText(dict, codes[i])) })
+		return nil
 	}
 	next := p.firstValue
 	for i := range pass {
@@ -134,10 +182,13 @@ func (f *textFilter) value(i int) bool {
 	}
 	f.codes.reset(dict)
 	code := f.data.Int32()[i]
-	return f.codes.passes(code, func() bool {
-		raw, ends := byteArrays(dict.Page().Data())
-		return f.matches(string(raw[ends[code]:ends[code+1]]))
-	})
+	return f.codes.passes(code, func() bool { return f.matches(dictionaryText(dict, code)) })
+}
+
+// dictionaryText returns the text of a code.
+func dictionaryText(dict parquet.Dictionary, code int32) string {
+	raw, ends := byteArrays(dict.Page().Data())
+	return string(raw[ends[code]:ends[code+1]])
 }
 
 // codeVerdicts remembers which codes of a dictionary match.
@@ -176,6 +227,21 @@ func (c *codeVerdicts) reset(dict parquet.Dictionary) {
 
 // passes reports whether the value of code matches.
 func (c *codeVerdicts) passes(code int32, judge func() bool) bool { return c.byCode[code].of(judge) }
+
+// filter clears pass where the code of a row does not match; judge says so of the
+// value of row i. It is the loop over all rows of a scan, hence written out.
+func (c *codeVerdicts) filter(pass []bool, codes []int32, judge func(i int) bool) {
+	known := c.byCode
+	for i, code := range codes[:len(pass)] {
+		if !pass[i] {
+			continue
+		}
+		if known[code] == unjudged {
+			c.passes(code, func() bool { return judge(i) })
+		}
+		pass[i] = known[code] == matching
+	}
+}
 
 // null reports whether null matches, which is "".
 func (c *codeVerdicts) null(matches func(string) bool) bool {
