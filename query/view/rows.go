@@ -22,28 +22,19 @@ type RowID struct {
 // InLake reports whether the row is committed in the view's snapshot.
 func (v *View) InLake(id RowID) bool { return id.Offset < v.next[id.Shard] }
 
-// ReadCommitted calls take with batches of f that have all those rows of ids
-// that are committed, and few other rows.
+// ReadCommitted calls take with batches of those rows of ids that are committed, of
+// which f must be true.
 func (v *View) ReadCommitted(ctx context.Context, names []string, f columns.Filter, ids []RowID, take func(arrow.Record) error) error {
-	f.OffsetFrom, f.OffsetTo = map[int32]int64{}, map[int32]int64{}
-	for shard := range v.watermark {
-		f.OffsetTo[shard] = 0
-	}
+	offsets := map[int32][]int64{}
 	for _, id := range ids {
-		if !v.InLake(id) {
-			continue
+		if v.InLake(id) {
+			offsets[id.Shard] = append(offsets[id.Shard], id.Offset)
 		}
-		from, seen := f.OffsetFrom[id.Shard]
-		if !seen {
-			from = id.Offset
-		}
-		f.OffsetFrom[id.Shard] = min(from, id.Offset)
-		f.OffsetTo[id.Shard] = max(f.OffsetTo[id.Shard], id.Offset+1)
 	}
-	if len(f.OffsetFrom) == 0 {
+	if len(offsets) == 0 {
 		return nil
 	}
-	for rec, err := range v.lake.ScanEvents(ctx, lake.Prune(v.files, f), names, f) {
+	for rec, err := range lake.ScanRows(ctx, v.lake, lake.Prune(v.files, f), names, f, offsets) {
 		if err != nil {
 			return fmt.Errorf("scan rows: %w", err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
@@ -18,6 +19,7 @@ import (
 type countedStore struct {
 	*laketest.Store
 	reads int
+	bytes atomic.Int64
 }
 
 func (s *countedStore) Get(ctx context.Context, key string) ([]byte, error) {
@@ -27,15 +29,16 @@ func (s *countedStore) Get(ctx context.Context, key string) ([]byte, error) {
 
 func (s *countedStore) GetRange(ctx context.Context, key string, off, n int64) ([]byte, error) {
 	s.reads++
+	s.bytes.Add(n)
 	return s.Store.GetRange(ctx, key, off, n)
 }
 
 // openCounted is a lake over a store that counts reads.
-func openCounted(t *testing.T) (*lake.Lake, *countedStore) {
+func openCounted(t testing.TB) (*lake.Lake, *countedStore) {
 	t.Helper()
 	world := laketest.New()
 	store := &countedStore{Store: world.Store}
-	l, err := lake.Open(t.Context(), lake.Config{Bucket: laketest.Bucket}, lake.NewCatalog(world.Pointers, store), store)
+	l, err := lake.Open(t.Context(), lake.Config{Bucket: laketest.Bucket, CacheBytes: 1}, lake.NewCatalog(world.Pointers, store), store)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,12 +82,13 @@ type scanner struct {
 	mem       memory.Allocator
 	table     Table
 	filter    columns.Filter
-	rules     *rules        // of filter
-	schema    *arrow.Schema // of the batches
-	fields    []int         // field id of each column of schema
-	rows      int           // of a batch, at most
-	bytes     int64         // of a batch, about
-	openAhead int           // row groups that are opened while one is read
+	rules     *rules              // of filter
+	schema    *arrow.Schema       // of the batches
+	fields    []int               // field id of each column of schema
+	rows      int                 // of a batch, at most
+	bytes     int64               // of a batch, about
+	rowsOf    map[int32]predicate // by shard, the offsets of ScanRows; nil in other scans
+	openAhead int                 // row groups that are opened while one is read
 }
 
 // newScanner returns a scanner of the named columns, or of all for nil.
@@ -191,7 +192,7 @@ type group struct {
 // reports whether to go on. While one is read the next are fetched.
 func (s *scanner) fileGroups(ctx context.Context, file openDataFile, yield func(*group, error) bool) bool {
 	var jobs []func(context.Context) (*group, error)
-	all := s.rules.ofShard(file.Shard)
+	all := s.predicates(file.DataFile)
 	for i := range file.content.RowGroups() {
 		if rest, mayMatch := pruneGroup(file.content, i, all); mayMatch {
 			jobs = append(jobs, func(ctx context.Context) (*group, error) { return s.openGroup(ctx, file, i, rest) })

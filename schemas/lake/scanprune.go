@@ -48,6 +48,7 @@ func (s *scanner) openGroup(ctx context.Context, file openDataFile, i int, predi
 	if err != nil || len(f.rows) == 0 {
 		return nil, err
 	}
+	f.few = s.rowsOf != nil
 	if may, err := f.dictionariesMatch(ctx); err != nil || !may {
 		return nil, err
 	}
@@ -81,6 +82,7 @@ type groupFilter struct {
 	file    *parquet.File
 	index   int // of the row group
 	checks  []check
+	few     bool                   // few rows are wanted
 	rows    []rowRange             // that may pass, or, in the end, do
 	decoded map[int]parquet.Int64s // by field: columns whose values in rows are known
 }
@@ -191,7 +193,7 @@ func (p *predicate) picks() bool {
 // selective reports whether few rows are expected to pass, so that the columns of
 // predicates are read first, and of the others only the pages of rows that pass.
 func (f *groupFilter) selective() bool {
-	return slices.ContainsFunc(f.checks, func(c check) bool { return c.picks() })
+	return f.few || slices.ContainsFunc(f.checks, func(c check) bool { return c.picks() })
 }
 
 // fieldsToFetch returns the columns that are needed to find the rows, and, unless
