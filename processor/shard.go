@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"weir/schemas/lake"
+	"weir/schemas/rollup"
 	"weir/schemas/topic"
 )
 
@@ -55,6 +56,7 @@ type worker struct {
 
 	buffer  *tailBuffer
 	cutWait cutWait
+	rollups rollup.Counts // of the last cut; belongs to the cut in flight
 
 	mu    sync.Mutex // guards what follows
 	state error      // nil while an assignment runs, else why none does

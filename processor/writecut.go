@@ -93,7 +93,7 @@ func (w *worker) writeFiles(ctx context.Context, c *sealedCut, files map[lake.Ta
 		}
 		files[lake.Events] = made
 	}
-	set := rollup.NewSet()
+	set := w.newSet(c)
 	for _, batch := range c.rows {
 		if err := set.AddBatch(batch); err != nil {
 			return err
@@ -104,8 +104,16 @@ func (w *worker) writeFiles(ctx context.Context, c *sealedCut, files map[lake.Ta
 		return err
 	}
 	maps.Copy(files, made)
-	c.propertiesLeftOut = rollup.PropertiesLeftOut(set)
+	w.rollups, c.propertiesLeftOut = rollup.CountsOf(set), rollup.PropertiesLeftOut(set)
 	return nil
+}
+
+// newSet returns a set with room for as many rollups as the last cut had, and for no
+// more than c can have.
+func (w *worker) newSet(c *sealedCut) *rollup.Set {
+	return rollup.NewSetOfSize(rollup.Counts{
+		ClientDays: min(w.rollups.ClientDays, int(c.counts.Stored)), EventDays: min(w.rollups.EventDays, int(c.counts.Stored)),
+	})
 }
 
 // writeAheadOfEvents puts the data files of the tables that are committed before

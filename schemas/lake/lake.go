@@ -21,6 +21,7 @@ import (
 	"iter"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -91,8 +92,9 @@ type tableState struct {
 	layout  []parquet.Column // of data files
 	bounds  boundColumns
 
-	commitMu sync.Mutex // held while committing: one committer per process and table, since rivals only cause each other conflicts
-	encoders sync.Pool  // *parquet.Encoder that no data file uses; their buffers are worth keeping
+	commitMu sync.Mutex                      // held while committing: one committer per process and table, since rivals only cause each other conflicts
+	encoder  atomic.Pointer[parquet.Encoder] // one that no data file uses; its buffers are worth keeping
+	encoders sync.Pool                       // *parquet.Encoder, further ones, until the next garbage collections
 
 	mu        sync.Mutex            // guards the fields below
 	latest    *Snapshot             // newest snapshot this process has loaded; nil before the first

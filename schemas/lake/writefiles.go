@@ -49,8 +49,8 @@ func (l *Lake) writeFiles(ctx context.Context, t Table, shard int32, by *divisio
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(maxConcurrentPuts)
 	for i, c := range contents {
-		var body bytes.Buffer
-		if files[i], err = l.encode(e, &body, t, shard, by, c); err != nil {
+		body := bytes.NewBuffer(make([]byte, 0, e.SizeHint(len(c.rows))))
+		if files[i], err = l.encode(e, body, t, shard, by, c); err != nil {
 			break
 		}
 		if err = ctx.Err(); err != nil {
@@ -114,9 +114,16 @@ func (l *Lake) dataKey(t Table, shard int32, by *division, partition int32) (str
 	return fmt.Sprintf("%s/data/%s/%d/%s.parquet", l.tableKey(t), by.folder(partition), shard, id), nil
 }
 
+// keptEncoderBytes is the largest encoder that is kept. That of a usual cut of events
+// holds a quarter of it; long text makes larger ones.
+const keptEncoderBytes = 16 << 20
+
 // acquireEncoder returns an encoder of t for the caller alone; releaseEncoder
 // gives it back.
 func (l *Lake) acquireEncoder(t Table) (*parquet.Encoder, error) {
+	if e := l.tables[t].encoder.Swap(nil); e != nil {
+		return e, nil
+	}
 	if e, ok := l.tables[t].encoders.Get().(*parquet.Encoder); ok {
 		return e, nil
 	}
@@ -124,8 +131,11 @@ func (l *Lake) acquireEncoder(t Table) (*parquet.Encoder, error) {
 }
 
 // releaseEncoder keeps e for a later data file, without what it held of the
-// last one.
+// last one. A pool alone would not do: it is emptied by garbage collections, of which
+// there are several between two cuts.
 func (l *Lake) releaseEncoder(t Table, e *parquet.Encoder) {
 	e.Release()
-	l.tables[t].encoders.Put(e)
+	if e.Bytes() > keptEncoderBytes || !l.tables[t].encoder.CompareAndSwap(nil, e) {
+		l.tables[t].encoders.Put(e)
+	}
 }

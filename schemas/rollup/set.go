@@ -114,6 +114,21 @@ func NewSetWithDays(day func(ms int64) int32) *Set {
 	return s
 }
 
+// Counts are how many rows a Set has of clients' days and of events' days.
+type Counts struct{ ClientDays, EventDays int }
+
+// CountsOf returns the counts of s.
+func CountsOf(s *Set) Counts { return Counts{ClientDays: len(s.days), EventDays: len(s.rows)} }
+
+// NewSetOfSize returns NewSet with room for about n rows, as many as a set like it had.
+func NewSetOfSize(n Counts) *Set {
+	s := NewSet()
+	days, rows := n.ClientDays+n.ClientDays/8, n.EventDays+n.EventDays/8
+	s.days, s.dayIndex = make([]day, 0, days), make(map[dayKey]int32, days)
+	s.rows, s.rowIndex = make([]eventRow, 0, rows), make(map[eventKey]int32, rows)
+	return s
+}
+
 // AddBatch adds all rows of a batch that has Columns.
 func (s *Set) AddBatch(rec arrow.Record) error { return s.AddBatchIf(rec, nil) }
 

@@ -48,6 +48,8 @@ type Encoder struct {
 	sorting     []format.SortingColumn
 	pages       pageEncoder    // shared by the columns
 	out         countingWriter // the file being written
+	lastSize    int64          // of the file before
+	lastRows    int64
 
 	groups     []format.RowGroup // of the file
 	indexes    []pageIndex
@@ -90,6 +92,25 @@ func NewEncoder(table string, columns []Column, compression string) (*Encoder, e
 // Size returns how many bytes have gone to the file so far. Rows of the row
 // group being built are not among them.
 func (e *Encoder) Size() int64 { return e.out.size }
+
+// Bytes returns about how much memory e holds.
+func (e *Encoder) Bytes() int64 {
+	n := cap(e.pages.values) + cap(e.pages.compressed)
+	for i := range e.columns {
+		c := &e.columns[i]
+		n += c.chunk.body.Cap() + cap(c.dict.values) + 100*cap(c.dict.keys) + cap(c.page.data) + cap(c.page.levels) +
+			8*cap(c.page.int64s) + 4*(cap(c.page.codes)+cap(c.page.ends))
+	}
+	return int64(n)
+}
+
+// SizeHint returns about how many bytes a file of so many rows will have, by the one
+// before: no more than that had, and no more for each row.
+func (e *Encoder) SizeHint(rows int) int {
+	const perFile = 16 << 10 // footer and dictionaries
+	hint := min(e.lastSize, perFile+e.lastSize*int64(rows)/max(1, e.lastRows))
+	return int(hint + hint/8)
+}
 
 // Begin starts a data file that is written to out. A file that was not finished
 // is abandoned.
@@ -306,6 +327,7 @@ func (e *Encoder) Finish() (*Metrics, error) {
 	if _, err := e.out.Write(append(footer, magic...)); err != nil {
 		return nil, fmt.Errorf("write footer: %w", err)
 	}
+	e.lastSize, e.lastRows = e.out.size, e.rows
 	return metricsOf(e.columns, &meta, e.out.size), nil
 }
 
