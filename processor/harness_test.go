@@ -41,6 +41,8 @@ type harness struct {
 	clocks   Clocks // of every processor
 	open     openFunc
 
+	oldestRead func(context.Context) (time.Time, error) // of every processor; nil: no snapshot is read
+
 	adoptRuns func(context.Context) (bool, error) // of every processor; nil: the lake has the layout that it is opened with
 
 	manyFiles bool // post spreads events over products, clients and days, so that a cut has several data files of a table
@@ -248,7 +250,7 @@ func (w *harness) start(id string, cfg Config) *process {
 	}
 	p := &process{w: w, lake: w.openLake(), leases: &fakeLeases{Leases: w.registry}, done: make(chan error, 1)}
 	var err error
-	p.service, err = New(cfg, Deps{Registry: p.leases, Lake: p.lake, Kafka: w.kafka, Layout: w.layout, Log: w.log, Clocks: w.clocks, AdoptRuns: w.adoptRuns})
+	p.service, err = New(cfg, Deps{Registry: p.leases, Lake: p.lake, Kafka: w.kafka, Layout: w.layout, Log: w.log, Clocks: w.clocks, AdoptRuns: w.adoptRuns, OldestRead: w.oldestRead})
 	w.must(err)
 	ctx, stop := context.WithCancel(w.t.Context())
 	p.stop = stop

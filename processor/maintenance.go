@@ -113,11 +113,30 @@ func (s *Service) expireSnapshots(ctx context.Context) error {
 }
 
 func expireTables(ctx context.Context, s *Service) {
+	keep, err := keepSnapshots(ctx, s)
+	if err != nil {
+		s.log.WarnContext(ctx, "snapshots are not expired, will retry", "err", err)
+		return
+	}
 	for _, t := range lake.Tables() {
-		if err := s.deps.Lake.ExpireSnapshots(ctx, t, s.cfg.KeepSnapshots, minSnapshots); err != nil && ctx.Err() == nil {
+		if err := s.deps.Lake.ExpireSnapshots(ctx, t, keep, minSnapshots); err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "expire snapshots failed, will retry", "table", t, "err", err)
 		}
 	}
+}
+
+// keepSnapshots returns how old a snapshot may be: Config.KeepSnapshots, or more while
+// an older one is read.
+func keepSnapshots(ctx context.Context, s *Service) (time.Duration, error) {
+	keep := s.cfg.KeepSnapshots
+	if s.deps.OldestRead == nil {
+		return keep, nil
+	}
+	oldest, err := s.deps.OldestRead(ctx)
+	if err == nil && !oldest.IsZero() {
+		keep = max(keep, time.Since(oldest)+time.Minute) // clocks differ
+	}
+	return keep, err
 }
 
 // evolveLayout makes runs of what is written from now on, as soon as no processor

@@ -107,7 +107,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Deps are what a processor works with. All but Metrics, Clocks and AdoptRuns are required.
+// Deps are what a processor works with. All but Metrics, Clocks, AdoptRuns and OldestRead are required.
 type Deps struct {
 	Registry Leases
 	Lake     *lake.Lake
@@ -120,6 +120,10 @@ type Deps struct {
 	// AdoptRuns reports whether runs may be written, which takes that each living
 	// processor knows them: registry.AdoptFormat. nil leaves the layout as it is.
 	AdoptRuns func(context.Context) (bool, error)
+
+	// OldestRead returns when the oldest snapshot was committed that a process reads, zero
+	// if none does: registry.OldestRead. Snapshots from then on are not expired. nil: none.
+	OldestRead func(context.Context) (time.Time, error)
 }
 
 // Leases is the part of the registry that records which process owns which shard.

@@ -39,6 +39,7 @@ func (w *worker) takeOver(ctx context.Context) (*gatherer, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer events.Pin()()
 	if err := w.catchUp(ctx, events); err != nil {
 		return nil, fmt.Errorf("catch up shard %d: %w", w.shard, err)
 	}

@@ -95,6 +95,11 @@ func newListWorld(t testing.TB, cfg Config) *listWorld {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if oldest := lake.OldestPinned(l, 0); !oldest.IsZero() {
+			t.Errorf("a snapshot of %s is still pinned: a view was not closed", oldest)
+		}
+	})
 	log := slog.New(slog.DiscardHandler)
 	reg, err := registry.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "registry.db"), log)
 	if err != nil {

@@ -226,6 +226,9 @@ func (a *app) openLake(ctx context.Context) error {
 func (a *app) build(ctx context.Context) error {
 	a.operators = adminMux(a.metrics, nil, a.log)
 	a.add("admin server", httpServer{name: "admin", listener: a.admin, handler: newAdminGuard(a.cfg.Admin, a.operators, a.metrics), cfg: a.cfg.HTTP, conns: a.conns, log: a.log}.run)
+	if a.roles.processor || a.roles.query {
+		a.add("readers", a.statePins)
+	}
 	for _, step := range []struct {
 		wanted bool
 		build  func(context.Context) error
@@ -264,7 +267,8 @@ func (a *app) buildProcessor(context.Context) error {
 		Adopt: c.Adopt, AcceptLoss: c.AcceptLoss,
 	}, processor.Deps{
 		Registry: a.registry, Lake: a.lake, Kafka: a.kafka, Layout: a.layout, Log: a.log, Metrics: a.metrics, Clocks: a.clocks(),
-		AdoptRuns: func(ctx context.Context) (bool, error) { return registry.AdoptFormat(ctx, a.registry, registry.Runs) },
+		OldestRead: func(ctx context.Context) (time.Time, error) { return registry.OldestRead(ctx, a.registry) },
+		AdoptRuns:  func(ctx context.Context) (bool, error) { return registry.AdoptFormat(ctx, a.registry, registry.Runs) },
 	})
 	if err != nil {
 		return err

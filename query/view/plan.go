@@ -84,7 +84,7 @@ func (r *Reader) planWithRetry(ctx context.Context, req Request) (*View, error) 
 }
 
 // planOnce loads the rollups, then `events`, and asks the owners, once.
-func (r *Reader) planOnce(ctx context.Context, req Request) (*View, error) {
+func (r *Reader) planOnce(ctx context.Context, req Request) (_ *View, err error) {
 	rollups, err := r.loadTables(ctx, req.Rollups)
 	if err != nil {
 		return nil, err
@@ -102,6 +102,15 @@ func (r *Reader) planOnce(ctx context.Context, req Request) (*View, error) {
 		return nil, err
 	}
 	v := r.newView(snap, files, shards)
+	defer func() {
+		if err != nil {
+			v.Close()
+		}
+	}()
+	v.pin(snap)
+	for _, t := range rollups {
+		v.pin(t.snap)
+	}
 	v.filter, v.rollups, v.columns = req.Filter, rollups, req.Columns
 	if req.Changes {
 		if err := r.loadChanges(ctx, v); err != nil {
@@ -131,7 +140,7 @@ func (r *Reader) loadTables(ctx context.Context, tables []lake.Table) (map[lake.
 		if err != nil {
 			return nil, err
 		}
-		state := tableState{files: files, next: map[int32]int64{}}
+		state := tableState{snap: snap, files: files, next: map[int32]int64{}}
 		for shard, s := range snap.ShardStates() {
 			state.next[shard] = s.Next
 		}
@@ -150,6 +159,7 @@ func (r *Reader) loadChanges(ctx context.Context, v *View) error {
 		return err
 	}
 	v.changes = tables[lake.Changes]
+	v.pin(v.changes.snap)
 	return nil
 }
 

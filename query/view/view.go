@@ -22,6 +22,7 @@ type View struct {
 	tail    *tail.Client
 	metrics *metrics
 	snap    *lake.Snapshot
+	unpin   []func() // of the snapshots that it reads
 	files   []lake.DataFile
 	filter  columns.Filter // the owners selected the rows of parts by it
 
@@ -50,6 +51,7 @@ type View struct {
 
 // tableState is one snapshot of a table beside `events`.
 type tableState struct {
+	snap  *lake.Snapshot
 	files []lake.DataFile
 	next  map[int32]int64 // per shard, the first offset that is not in it
 }
@@ -83,8 +85,15 @@ func (r *Reader) newView(snap *lake.Snapshot, files []lake.DataFile, shards int)
 	return v
 }
 
-// Close releases the batches of the tail.
+// pin keeps the files of a snapshot until the view is closed.
+func (v *View) pin(s *lake.Snapshot) { v.unpin = append(v.unpin, s.Pin()) }
+
+// Close releases the batches of the tail, and the files of the lake.
 func (v *View) Close() {
+	for _, unpin := range v.unpin {
+		unpin()
+	}
+	v.unpin = nil
 	for i := range v.parts {
 		v.parts[i].Release()
 	}

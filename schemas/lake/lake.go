@@ -80,6 +80,8 @@ type Lake struct {
 	files  *dataFiles // for scans
 	tables map[Table]*tableState
 
+	pins pins
+
 	memory, rollupMemory memory.Allocator // allocate the batches of scans
 }
 
@@ -110,7 +112,7 @@ func Open(ctx context.Context, cfg Config, cat Catalog, store ObjectStore) (*Lak
 
 // openTables is Open for the tables of rows; tests open those of another version.
 func openTables(ctx context.Context, cfg Config, cat Catalog, store ObjectStore, rows []tableRow) (*Lake, error) {
-	l := &Lake{cfg: cfg.withDefaults(), cat: cat, store: store, tables: map[Table]*tableState{}}
+	l := &Lake{cfg: cfg.withDefaults(), cat: cat, store: store, tables: map[Table]*tableState{}, pins: pins{held: map[*Snapshot]*pin{}}}
 	l.files = &dataFiles{store: newObjectCache(store, l.cfg.CacheBytes), footers: newLRUCache[*parquet.File](l.cfg.FooterBytes)}
 	if l.memory, l.rollupMemory = cfg.Memory, cfg.Memory; cfg.Memory == nil {
 		l.memory, l.rollupMemory = memory.DefaultAllocator, &bufferPool{Allocator: memory.DefaultAllocator}
