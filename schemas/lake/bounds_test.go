@@ -3,6 +3,7 @@ package lake_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"math/big"
 	"math/rand/v2"
@@ -253,5 +254,76 @@ func TestSortingColumns(t *testing.T) {
 				t.Errorf("%s: sorting columns %v, want %s ascending", f.Path, got, want)
 			}
 		}
+	}
+}
+
+// TestBloomFilters asks the bloom filters of random_id, by another reader, for each value
+// of its row group and for others. No other column has one.
+func TestBloomFilters(t *testing.T) {
+	const rows, others = 70_000, 20_000 // several row groups
+	w := laketest.New()
+	l := open(t, w)
+	files, err := l.WriteEvents(t.Context(), 3, buildBatches(t, memory.DefaultAllocator, 3, 0, 4096, eventsOfOneMonth(rows)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	merged, err := l.Merge(t.Context(), lake.Events, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range slices.Concat(files, merged) {
+		file := openByParquetGo(t, w, f)
+		if n := len(file.RowGroups()); n < 2 {
+			t.Errorf("%d row groups, want several", n)
+		}
+		for _, g := range file.RowGroups() {
+			for i, chunk := range g.ColumnChunks() {
+				name, filter := file.Schema().Fields()[i].Name(), chunk.BloomFilter()
+				if (filter != nil) != (name == columns.RandomID) {
+					t.Errorf("column %s has a bloom filter: %v", name, filter != nil)
+				}
+				if filter != nil {
+					checkBloomFilter(t, chunk, filter, others)
+				}
+			}
+		}
+	}
+}
+
+// checkBloomFilter asks filter for each value of chunk, and for n that it lacks.
+func checkBloomFilter(t *testing.T, chunk parquet.ColumnChunk, filter parquet.BloomFilter, n int) {
+	t.Helper()
+	pages := chunk.Pages()
+	defer pages.Close()
+	for {
+		page, err := pages.ReadPage()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		values := make([]parquet.Value, page.NumValues())
+		if _, err := page.Values().ReadValues(values); err != nil && !errors.Is(err, io.EOF) {
+			t.Fatal(err)
+		}
+		for _, v := range values {
+			if ok, err := filter.Check(v); err != nil || !ok {
+				t.Fatalf("%s is not in its bloom filter: %v", v, err)
+			}
+		}
+	}
+	wrong := 0
+	for i := range n {
+		ok, err := filter.Check(parquet.ValueOf(fmt.Sprint("no id of any event ", i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok {
+			wrong++
+		}
+	}
+	if wrong > n/40 {
+		t.Errorf("%d of %d values that the row group lacks seem to be in it, want 2.5 %% at most", wrong, n)
 	}
 }

@@ -14,7 +14,7 @@ import (
 func columnLayout(schema *arrow.Schema, sort []sortKey) []parquet.Column {
 	var out []parquet.Column
 	for _, f := range schema.Fields() {
-		out = append(out, parquet.Column{Field: f, Encoding: encodingOf(f), Bounds: hasBounds(f), SortKey: sortKeyOf(f, sort)})
+		out = append(out, parquet.Column{Field: f, Encoding: encodingOf(f), Bounds: hasBounds(f), Bloom: f.Name == columns.RandomID, SortKey: sortKeyOf(f, sort)})
 	}
 	return out
 }

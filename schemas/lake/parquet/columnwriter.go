@@ -21,7 +21,9 @@ const largeValueBytes = 4 << 10
 
 // columnWriter gathers rows of one column of the bound batches into pages.
 type columnWriter struct {
-	bounds     bool // pages have a smallest and a largest value
+	bloom      bool     // row groups have a bloom filter; of plain strings only
+	hashes     []uint64 // of the row group's values, if it has one
+	bounds     bool     // pages have a smallest and a largest value
 	field      arrow.Field
 	encoding   columnEncoding
 	arrays     []boundArray    // the column in each bound batch

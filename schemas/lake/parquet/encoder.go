@@ -79,7 +79,7 @@ func NewEncoder(table string, columns []Column, compression string) (*Encoder, e
 	}
 	e := &Encoder{emptyFooter: *empty.File().Metadata(), sorting: sortingColumns(columns)}
 	for i := range columns {
-		c := columnWriter{field: columns[i].Field, bounds: columns[i].Bounds, encoding: newColumnEncoding(i, schema.Fields()[i], codec)}
+		c := columnWriter{field: columns[i].Field, bounds: columns[i].Bounds, bloom: columns[i].Bloom, encoding: newColumnEncoding(i, schema.Fields()[i], codec)}
 		if c.encoding.dictionary {
 			c.dict.int64Codes, c.dict.stringCodes = map[int64]int32{}, map[string]int32{}
 		}
@@ -129,6 +129,7 @@ func (e *Encoder) beginGroup() {
 		c := &e.columns[i]
 		c.dict.reset()
 		c.chunk.reset()
+		c.hashes = c.hashes[:0]
 		c.nextPage()
 	}
 }
@@ -167,6 +168,9 @@ func (e *Encoder) Write(rows []RowRef) error {
 		for i := range e.columns {
 			c := &e.columns[i]
 			c.append(rows[:n], e.group)
+			if c.bloom {
+				c.addHashes(rows[:n])
+			}
 			if !c.page.full() {
 				continue
 			}
@@ -230,6 +234,11 @@ func (e *Encoder) flush() error {
 		c.chunk.index.BoundaryOrder = boundaryOrder(c.field.Type, &c.chunk.index)
 		index.columns = append(index.columns, c.chunk.index)
 		index.offsets = append(index.offsets, format.OffsetIndex{PageLocations: offsetBy(c.chunk.pages, meta.DataPageOffset)})
+	}
+	for i := range e.columns {
+		if err := e.writeBloomFilter(&e.columns[i], &g.Columns[i].MetaData); err != nil {
+			return err
+		}
 	}
 	e.groups, e.indexes = append(e.groups, g), append(e.indexes, index)
 	e.rows += e.groupRows

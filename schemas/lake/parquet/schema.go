@@ -26,6 +26,7 @@ type Column struct {
 
 	Encoding Encoding
 	Bounds   bool // pages, row groups and files have a lower and an upper bound
+	Bloom    bool // row groups have a bloom filter; of plain strings only
 	SortKey  int  // 1 of the column that rows are sorted by first, 2 of the next; 0 of all others
 }
 
