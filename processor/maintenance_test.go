@@ -2,11 +2,13 @@ package processor
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
 	"weir/schemas/columns"
 	"weir/schemas/lake"
+	"weir/schemas/lake/laketest"
 	"weir/schemas/registry"
 )
 
@@ -49,6 +51,46 @@ func TestSnapshotsThatAreReadStay(t *testing.T) {
 			t.Error("the files of a snapshot that nobody reads are still there")
 		}
 		p.stopAndWait()
+		w.checkDone()
+	})
+}
+
+// TestCatchUpMakesWholeRows crashes a process when it has committed a large cut to events
+// and to no rollup. The next owner catches up from the rows of events, in a second
+// cut come the same clients and days, and compaction merges both: every column
+// must be as if nothing had happened.
+func TestCatchUpMakesWholeRows(t *testing.T) {
+	withHarness(t, 1, func(t *testing.T, w *harness) {
+		w.manyFiles = true
+		p := w.start("p", Config{CutAge: cutAge})
+		w.post(0, numbered(300)...)
+		for i := range 20 {
+			w.postChange(0, fmt.Sprint(i))
+		}
+		time.Sleep(time.Second)
+		failed := w.failStep(laketest.Swap, 3, laketest.Lost, laketest.Lost) // after dead_letters, client_changes and events
+		time.Sleep(3 * cutAge)
+		if !failed() {
+			t.Fatal("the fault was never met")
+		}
+		p.crash()
+		w.backend.Faults.Set(nil)
+		for _, table := range lake.Rollups() {
+			if at, of := w.shardStates(table)[0].Next, w.shardStates(lake.Events)[0].Next; at != 0 || of != 320 {
+				t.Fatalf("%s is at %d and events at %d, want 0 and 320", table, at, of)
+			}
+		}
+		p = w.start("next", Config{CutAge: cutAge})
+		time.Sleep(time.Minute)
+		w.check()
+		for i := range 300 {
+			w.post(0, fmt.Sprint("again ", i))
+		}
+		time.Sleep(3 * cutAge)
+		p.stopAndWait()
+		if _, err := Compact(t.Context(), w.openLake(), CompactOptions{}); err != nil {
+			t.Errorf("compact: %v", err)
+		}
 		w.checkDone()
 	})
 }
