@@ -29,7 +29,7 @@ import (
 
 const (
 	sinkCuts    = 4
-	sinkCutRows = 40 << 10 // about what gather_bytes lets a shard have at four shards
+	sinkCutRows = 40 << 10 // fewer than the 74,000 that the default of Config.GatherBytes gives a shard of four: commits weigh more here
 	sinkSamples = sinkCuts * sinkCutRows
 )
 

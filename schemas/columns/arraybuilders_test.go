@@ -91,7 +91,13 @@ func TestArrayBuilders(t *testing.T) {
 			}
 		}
 		what := fmt.Sprintf("batch %d, %d rows", n, rows)
-		compare(what+", numbers", numbers.newArray(), wantNumbers.NewArray())
+		got := numbers.newArray()
+		for i, v := range got.(*array.Int64).Int64Values() {
+			if got.IsNull(i) && v != 0 {
+				t.Fatalf("%s: row %d is null over the value %d, want 0", what, i, v)
+			}
+		}
+		compare(what+", numbers", got, wantNumbers.NewArray())
 		compare(what+", decimals", values.newArray(), wantValues.NewArray())
 		compare(what+", booleans", bools.newArray(), wantBools.NewArray())
 		compare(what+", strings", texts.newArray(), wantTexts.NewArray())
