@@ -3,6 +3,8 @@ package query
 import (
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json"
 
@@ -17,11 +19,14 @@ import (
 // a list by any of its values. An empty list matches everybody.
 type userFilter struct {
 	ids, realms, groups, roles cost.Texts
+
+	judged *userVerdicts
 }
 
 func newUserFilter(in *eventsUserFilter) userFilter {
 	return userFilter{
 		ids: cost.NewTexts(in.ID), realms: cost.NewTexts(in.Realm), groups: cost.NewTexts(in.Group), roles: cost.NewTexts(in.Role),
+		judged: &userVerdicts{known: map[string]verdict{}},
 	}
 }
 
@@ -82,7 +87,7 @@ func (q *eventsQuestion) texts() []lake.TextFilter {
 		out = append(out, lake.TextFilter{Column: columns.RandomID, Matches: q.randomIDs.Has})
 	}
 	if !q.user.empty() {
-		out = append(out, lake.TextFilter{Column: columns.User, Matches: func(text string) bool { return q.user.judge(text) != refused }})
+		out = append(out, lake.TextFilter{Column: columns.User, Matches: func(text string) bool { return q.user.verdict(text) != refused }})
 	}
 	return out
 }
@@ -126,9 +131,38 @@ const (
 	byEUID           // if the EUID is wanted as user id
 )
 
+// maxVerdictBytes bounds the texts of userVerdicts.
+const maxVerdictBytes = 1 << 20
+
+// userVerdicts remembers what was decided about `$user`: to parse one costs as much as
+// to look up twenty, and each row group has the same users again.
+type userVerdicts struct {
+	mu    sync.Mutex // guards what follows
+	known map[string]verdict
+	bytes int // of the keys of known
+}
+
+// of returns the verdict on text, which judge gives where it is not known yet.
+func (u *userVerdicts) of(text string, judge func(string) verdict) verdict {
+	u.mu.Lock()
+	v, known := u.known[text]
+	u.mu.Unlock()
+	if known {
+		return v
+	}
+	v = judge(text)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.bytes+len(text) <= maxVerdictBytes {
+		u.known[strings.Clone(text)] = v
+		u.bytes += len(text)
+	}
+	return v
+}
+
 // test returns which rows of a batch pass.
 func (f *userFilter) test(rows *columns.View) func(int) bool {
-	judge := once(&rows.User, f.judge)
+	judge := once(&rows.User, f.verdict)
 	return func(i int) bool {
 		switch judge(i) {
 		case accepted:
@@ -140,6 +174,9 @@ func (f *userFilter) test(rows *columns.View) func(int) bool {
 		}
 	}
 }
+
+// verdict returns what judge says, which it is asked once for each text.
+func (f *userFilter) verdict(text string) verdict { return f.judged.of(text, f.judge) }
 
 // judge decides on `$user`. Without an id in it, or without all of it, the user's
 // id is the EUID, as the answer shows it. One that is no object has no members.
