@@ -53,6 +53,17 @@ func scanJob(v *view.View, k Kind, product int64, period Period, clientBytes int
 	return job
 }
 
+// heldJob is the job of a file that is made of events in memory, with the values of its
+// clients.
+func heldJob(held *heldRows, k Kind, product int64, period Period, values *clientValues) buildJob {
+	job := buildJob{kind: k, product: product, period: period}
+	job.write = func(ctx context.Context, w io.Writer) (int64, int, error) {
+		n, err := held.write(ctx, k, product, values, w)
+		return n, 1, err
+	}
+	return job
+}
+
 // build builds the file of job and puts it under a key of its own, as one
 // stream: scan, CSV, deflate and upload run at once and hold a few blocks each,
 // whatever the number of rows.

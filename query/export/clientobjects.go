@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"weir/schemas/columns"
 	"weir/schemas/rollup"
 	"weir/schemas/values"
 )
@@ -43,6 +44,7 @@ type clientObjects struct {
 
 	propertySets     map[string]*propertySet
 	propertySetBytes int
+	byCode           []*propertySet // of the batch being read, by its dictionary codes; nil until it is read
 
 	bytes int64 // an estimate of all but the cache of propertySets
 }
@@ -107,6 +109,24 @@ func (o *clientObjects) propertySetOf(text string) *propertySet {
 	o.propertySets[own] = s
 	o.propertySetBytes += len(own)
 	return s
+}
+
+// beginBatch begins a batch whose column of $client has codes values.
+func (o *clientObjects) beginBatch(codes int) { o.byCode = make([]*propertySet, codes) }
+
+// ownProperties returns what row i of the batch reports of its client; nil for nothing.
+func (o *clientObjects) ownProperties(col *columns.Strings, i int) *propertySet {
+	if col.Null(i) {
+		return nil
+	}
+	code := col.Code(i)
+	if code < 0 {
+		return o.propertySetOf(col.At(i))
+	}
+	if o.byCode[code] == nil {
+		o.byCode[code] = o.propertySetOf(col.DictionaryValue(code))
+	}
+	return o.byCode[code]
 }
 
 // parse keeps the names that exports read. A value that reports take for null is

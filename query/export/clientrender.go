@@ -6,7 +6,6 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"weir/schemas/columns"
 	"weir/schemas/property"
 )
 
@@ -26,26 +25,6 @@ type rendered struct {
 type renderKey struct {
 	state int32
 	own   *propertySet
-}
-
-// beginBatch begins a batch whose column of $client has codes values.
-func (v *clientValues) beginBatch(codes int) {
-	v.byCode = make([]*propertySet, codes)
-}
-
-// ownProperties returns what row i reports of its client; nil for nothing.
-func (v *clientValues) ownProperties(col *columns.Strings, i int) *propertySet {
-	if col.Null(i) {
-		return nil
-	}
-	code := col.Code(i)
-	if code < 0 {
-		return v.objects.propertySetOf(col.At(i))
-	}
-	if v.byCode[code] == nil {
-		v.byCode[code] = v.objects.propertySetOf(col.DictionaryValue(code))
-	}
-	return v.byCode[code]
 }
 
 // at returns what is known of a client at a row that reports own; nil is nothing.

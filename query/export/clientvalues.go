@@ -36,6 +36,7 @@ type rowClient struct {
 	self         int32 // shape: the properties that each of its rows reports itself
 	ever         int32 // shape: the properties that it reported at any time
 	need         int32 // shape: ever without self; what observations are kept for
+	later        int32 // shape: what is stored as reported at or after the first row, so that what was before it is not known by that
 	over         bool  // ever is bounded: there were more properties
 	reduceAt     int32 // number of observations at which reduce is tried
 	observations []observation
@@ -72,14 +73,19 @@ type clientValues struct {
 	bytes    int64
 	maxBytes int64
 
-	byCode      []*propertySet // of the batch being read, by its dictionary codes; nil until it is read
 	renders     map[renderKey]*rendered
 	renderBytes int
 }
 
 func newClientValues(part clientRange, all bool, maxBytes int64) *clientValues {
+	return newClientValuesOf(newClientObjects(all), part, maxBytes)
+}
+
+// newClientValuesOf returns values that share objects with others, of which one at a
+// time is used. maxBytes counts objects in.
+func newClientValuesOf(objects *clientObjects, part clientRange, maxBytes int64) *clientValues {
 	return &clientValues{
-		part: part, objects: newClientObjects(all), index: map[int64]int32{}, lastAt: -1,
+		part: part, objects: objects, index: map[int64]int32{}, lastAt: -1,
 		days: map[int32]*dayRows{}, maxBytes: maxBytes, renders: map[renderKey]*rendered{},
 	}
 }
@@ -144,6 +150,14 @@ func (v *clientValues) addDay(day int32, id int64) {
 	}
 	d.clients = append(d.clients, id)
 	v.bytes += 8
+}
+
+// learnStored learns what a row of the rollup of clients has: values that were the last.
+func (v *clientValues) learnStored(c *rowClient, at stamp, s *propertySet) {
+	if at.compare(c.first) >= 0 {
+		c.later = v.objects.union(c.later, s.shape)
+	}
+	v.learn(c, at, s)
 }
 
 // learn adds an observation of c from before it is known what is needed: one of
@@ -219,14 +233,22 @@ func (v *clientValues) reduce(c *rowClient) {
 	v.bytes -= observationBytes * int64(before-len(c.observations))
 }
 
-// missing returns the shape of the properties that c needs and that no observation
-// before its first row has.
-func (v *clientValues) missing(c *rowClient) int32 {
+// missing returns the shape of the properties that c needs and whose value before its
+// first row is not known. All observations since the day from are known, and all that
+// the rollups lack. An older one is the last before the row only if the rollup of
+// clients, which names the last ones, has none of its properties at or after the row.
+func (v *clientValues) missing(c *rowClient, from int32) int32 {
 	left := c.need
 	for i := 0; i < len(c.observations) && left != 0; i++ {
-		if c.observations[i].compare(c.first) < 0 {
-			left = v.objects.without(left, v.objects.objects[c.observations[i].object].shape)
+		o := &c.observations[i]
+		if o.compare(c.first) >= 0 {
+			continue
 		}
+		found := v.objects.objects[o.object].shape
+		if rollup.Day(o.time) < from {
+			found = v.objects.without(found, c.later)
+		}
+		left = v.objects.without(left, found)
 	}
 	return left
 }

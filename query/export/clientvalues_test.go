@@ -27,12 +27,12 @@ func TestHistoryIsReadWhereSomethingIsMissing(t *testing.T) {
 		c := v.find(1)
 		c.seen = seen * dayMS
 		for _, o := range learned {
-			v.learn(c, o.at, v.objects.propertySetOf(o.text))
+			v.learnStored(c, o.at, v.objects.propertySetOf(o.text))
 		}
 		v.decideNeeds()
 		var ends []int32
 		for end := int32(math.MaxInt32); ; {
-			to, wanted := v.lastWanted(end)
+			to, wanted := clientsOf(1, v).lastWanted(end)
 			if !wanted {
 				break
 			}
@@ -51,6 +51,7 @@ func TestHistoryIsReadWhereSomethingIsMissing(t *testing.T) {
 	check("found in two places", day100, "", 1, []observed{{atDay(3, 0), all}, {atDay(100, 0), version}})
 	check("one was reported again since", day100, "", 85, []observed{{atDay(100, 70), version}, {atDay(3, 0), `{"ram":8}`}}, 100, 90)
 	check("reported for the first time afterwards", day100, "", 100, []observed{{atDay(100, 70), all}})
+	check("an old one came late", day100, "", 85, []observed{{atDay(100, 70), all}, {atDay(3, 0), all}}, 100, 90)
 	check("one that the rows report", day100, version, 85, []observed{{atDay(100, 70), version}})
 	check("rows of other days", []stamp{atDay(70, 0), atDay(100, 0)}, "", 65, []observed{{atDay(3, 0), all}}, 100, 90, 80)
 	check("rows of neighbouring days", []stamp{atDay(99, 0), atDay(100, 0)}, "", 95, []observed{{atDay(3, 0), all}})
@@ -73,7 +74,7 @@ func TestDaysOfFewClientsAreReadForThem(t *testing.T) {
 	}
 	v.decideNeeds()
 	want := []dayRange{{3, 5, []int64{5, 7}}, {8, 9, []int64{}}, {100, 102, []int64{5, 7}}}
-	if diff := cmp.Diff(want, v.dayRanges(), cmp.AllowUnexported(dayRange{})); diff != "" {
+	if diff := cmp.Diff(want, clientsOf(1, v).dayRanges(), cmp.AllowUnexported(dayRange{})); diff != "" {
 		t.Errorf("ranges (-want +got):\n%s", diff)
 	}
 }

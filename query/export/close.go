@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"time"
@@ -122,15 +121,7 @@ func (f *Files) closeDay(ctx context.Context, state closeState) error {
 		return err
 	}
 	defer v.Close()
-	want, err := countByProduct(ctx, v, state.next)
-	if err != nil {
-		return err
-	}
-	if err := f.dropSwitchedOff(ctx, want); err != nil {
-		return err
-	}
-	scan := func(k Kind, product int64) buildJob { return scanJob(v, k, product, state.next, f.cfg.ClientBytes) }
-	if err := f.buildClosed(ctx, v, state.next, want, scan); err != nil {
+	if err := buildDay(ctx, f, v, state.next); err != nil {
 		return err
 	}
 	if month := MonthOf(state.next.First); month.Last.Equal(state.next.Last) {
@@ -139,6 +130,42 @@ func (f *Files) closeDay(ctx context.Context, state closeState) error {
 		}
 	}
 	return f.registry.FinishExports(ctx, state.next.FirstDay(), v.Watermark().String())
+}
+
+// buildDay builds and records the files of a day that are not recorded yet.
+func buildDay(ctx context.Context, f *Files, v *view.View, day Period) error {
+	want, err := countByProduct(ctx, v, day)
+	if err != nil {
+		return err
+	}
+	rows := map[int64]int64{} // raw files have all events
+	for key, n := range want {
+		if key.kind == rawCode {
+			rows[key.product] = n
+		}
+	}
+	if err := f.dropSwitchedOff(ctx, want); err != nil {
+		return err
+	}
+	if err := dropRecorded(ctx, f, day, want); err != nil {
+		return err
+	}
+	d := dayFiles{Files: f, view: v, day: day, want: want}
+	return d.build(ctx, rows)
+}
+
+// dropRecorded leaves out the files that are recorded already.
+func dropRecorded(ctx context.Context, f *Files, period Period, want map[fileKey]int64) error {
+	recorded, err := f.registry.ExportsWithin(ctx, period.FirstDay(), period.LastDay())
+	if err != nil {
+		return err
+	}
+	for _, file := range recorded {
+		if file.First == period.FirstDay() && file.Last == period.LastDay() {
+			delete(want, fileKey{file.Product, file.Kind})
+		}
+	}
+	return nil
 }
 
 // closedView returns a view of what is committed. It has every event of a day
@@ -215,39 +242,32 @@ func (f *Files) closeMonth(ctx context.Context, v *view.View, month Period) erro
 			days[key] = append(days[key], file)
 		}
 	}
-	left := maps.Clone(want)
-	err = f.buildClosed(ctx, v, month, want, func(k Kind, product int64) buildJob {
-		return monthJob(f.bucket, k, product, month, days[fileKey{product, k.Code}])
-	})
+	if err := dropRecorded(ctx, f, month, want); err != nil {
+		return err
+	}
+	var failed failures
+	for _, k := range Kinds() {
+		for _, product := range productsOf(want, k.Code) {
+			if failed.stop(ctx) {
+				break
+			}
+			key := fileKey{product, k.Code}
+			failed.add(buildMonth(ctx, f, v, monthJob(f.bucket, k, product, month, days[key]), want[key]))
+		}
+	}
+	return failed.err(ctx)
+}
+
+// buildMonth builds and records the file of job, of the events if daily files are of no
+// use.
+func buildMonth(ctx context.Context, f *Files, v *view.View, job buildJob, rows int64) error {
+	err := f.buildAndRecord(ctx, job, v, rows)
 	if !unusable(err) {
 		return err
 	}
-	f.log.WarnContext(ctx, "monthly export could not be made of its daily files, building it from the events", "month", month.FirstDay(), "err", err)
-	return f.buildClosed(ctx, v, month, left, func(k Kind, product int64) buildJob { return scanJob(v, k, product, month, f.cfg.ClientBytes) })
-}
-
-// buildClosed builds and records the files of period that are not recorded yet.
-// Each must have the number of rows that want says; job says how one is built.
-func (f *Files) buildClosed(
-	ctx context.Context, v *view.View, period Period, want map[fileKey]int64, job func(k Kind, product int64) buildJob,
-) error {
-	recorded, err := f.registry.ExportsWithin(ctx, period.FirstDay(), period.LastDay())
-	if err != nil {
-		return err
-	}
-	for _, file := range recorded {
-		if file.First == period.FirstDay() && file.Last == period.LastDay() {
-			delete(want, fileKey{file.Product, file.Kind})
-		}
-	}
-	for _, k := range Kinds() {
-		for _, product := range productsOf(want, k.Code) {
-			if err := f.buildAndRecord(ctx, job(k, product), v, want[fileKey{product, k.Code}]); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	f.log.WarnContext(ctx, "monthly export could not be made of its daily files, building it from the events",
+		"month", job.period.FirstDay(), "product", job.product, "kind", job.kind.Code, "err", err)
+	return f.buildAndRecord(ctx, scanJob(v, job.kind, job.product, job.period, f.cfg.ClientBytes), v, rows)
 }
 
 // buildAndRecord builds one file of a closed period and records it for good.

@@ -43,18 +43,26 @@ func (c *csvFile) add(ctx context.Context, rows iter.Seq2[arrow.Record, error], 
 		if err := view.Bind(rec); err != nil {
 			return fmt.Errorf("read events: %w", err)
 		}
-		for i := range view.Rows {
-			if !view.inPass(i) || !c.kind.Wants(view, i) {
-				continue
-			}
-			view.readClient(i)
-			c.records++
-			if c.buf = c.kind.appendRecord(c.buf, view, i); len(c.buf) < csvChunk {
-				continue
-			}
-			if err := c.flush(); err != nil {
-				return err
-			}
+		if err := c.addRows(view, 0, view.Rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addRows adds those of the rows from to to, which is not included.
+func (c *csvFile) addRows(rows *Rows, from, to int) error {
+	for i := from; i < to; i++ {
+		if !rows.inPass(i) || !c.kind.Wants(rows, i) {
+			continue
+		}
+		rows.readClient(i)
+		c.records++
+		if c.buf = c.kind.appendRecord(c.buf, rows, i); len(c.buf) < csvChunk {
+			continue
+		}
+		if err := c.flush(); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -33,7 +33,7 @@ func (r *Rows) Bind(rec arrow.Record) error {
 	}
 	r.View = view
 	if r.values != nil {
-		r.values.beginBatch(view.ClientProps.DictionaryLen())
+		r.values.objects.beginBatch(view.ClientProps.DictionaryLen())
 	}
 	return nil
 }
@@ -44,7 +44,7 @@ func (r *Rows) inPass(i int) bool { return r.values.part.has(r.Client[i], r.Time
 // readClient reads what is known of the client at row i. It comes before the
 // fields of the row.
 func (r *Rows) readClient(i int) {
-	r.client = r.values.at(r.Client[i], stamp{r.TimeMS(i), r.Offset[i]}, r.values.ownProperties(&r.ClientProps, i))
+	r.client = r.values.at(r.Client[i], stamp{r.TimeMS(i), r.Offset[i]}, r.values.objects.ownProperties(&r.ClientProps, i))
 }
 
 // prop returns a property of the client at the row of readClient, by its index in

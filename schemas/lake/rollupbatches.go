@@ -22,6 +22,7 @@ func (l *Lake) DayBatches(ctx context.Context, files []DataFile, f columns.Filte
 		bindDictionary(&b.Client, rec, 0, int64Values)
 		b.Day = dayColumn(rec, 1)
 		b.Sessions, b.RuntimeMS, b.Properties = bindRequested(b.Properties[:0], rec, len(names), wants)
+		b.Product = requestedProduct(rec, wants)
 	})
 }
 
@@ -34,6 +35,7 @@ func (l *Lake) ClientBatches(ctx context.Context, files []DataFile, f columns.Fi
 		b.Client = int64Column(rec, 0)
 		b.First, b.Last = millisColumn(b.First[:0], rec, 1), millisColumn(b.Last[:0], rec, 2)
 		b.Sessions, b.RuntimeMS, b.Properties = bindRequested(b.Properties[:0], rec, len(names), wants)
+		b.Product = requestedProduct(rec, wants)
 	})
 }
 
@@ -70,6 +72,9 @@ func requestedColumns(names []string, wants rollup.Wants) []string {
 	if wants&rollup.WantProperties != 0 {
 		names = append(names, columns.Properties)
 	}
+	if wants&rollup.WantProduct != 0 {
+		names = append(names, columns.ProductID) // the last one, see requestedProduct
+	}
 	return names
 }
 
@@ -84,6 +89,14 @@ func bindRequested(to []string, rec arrow.Record, i int, wants rollup.Wants) (se
 		properties = stringColumn(to, rec, i)
 	}
 	return sessions, runtime, properties
+}
+
+// requestedProduct returns the column of products; nil if wants does not ask for it.
+func requestedProduct(rec arrow.Record, wants rollup.Wants) []int64 {
+	if wants&rollup.WantProduct == 0 {
+		return nil
+	}
+	return int64Column(rec, int(rec.NumCols())-1)
 }
 
 // bindBatches yields batches as bind makes them of records. It reuses one B.

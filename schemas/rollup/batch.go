@@ -19,11 +19,12 @@ const (
 	WantProperties                   // Properties
 	WantValues                       // ValueSum and ValueCount
 	WantFirst                        // First of events
+	WantProduct                      // Product of days and clients that are stored, where a scan is of several
 
 	WantAll = WantSums | WantProperties | WantValues | WantFirst
 )
 
-// DayBatch holds client days of one product as columns. Rows are deltas: several
+// DayBatch holds client days of one product as columns, or of several with WantProduct. Rows are deltas: several
 // rows may have the same key, and the reader merges them. A batch and its strings
 // are valid until the iterator moves on.
 type DayBatch struct {
@@ -31,6 +32,7 @@ type DayBatch struct {
 	Day                 []int32  // days since 1970
 	Sessions, RuntimeMS []int64  // WantSums
 	Properties          []string // WantProperties; JSON, as Properties.AppendJSON writes it
+	Product             []int64  // WantProduct
 }
 
 // EventBatch holds event days of one product as columns; see DayBatch.
@@ -71,6 +73,7 @@ type ClientBatch struct {
 	First, Last         []int64  // epoch milliseconds
 	Sessions, RuntimeMS []int64  // WantSums
 	Properties          []string // WantProperties; JSON, as Properties.AppendJSON writes it
+	Product             []int64  // WantProduct
 }
 
 // DayBatches yields the client days of a set of one product.
