@@ -55,9 +55,12 @@ func (b *block[T]) release() {
 // zeros are bytes that nobody writes to. All columns of nulls share them.
 type zeros struct{ bytes []byte }
 
+// minZeros is how many there are at least: Arrow casts also no bytes to a value of 16.
+const minZeros = 64
+
 func (z *zeros) buffer(n int) *memory.Buffer {
 	if n > len(z.bytes) {
-		z.bytes = make([]byte, max(n, 2*len(z.bytes)))
+		z.bytes = make([]byte, max(n, 2*len(z.bytes), minZeros))
 	}
 	return memory.NewBufferBytes(z.bytes[:n])
 }

@@ -18,17 +18,17 @@ import (
 // countedStore counts what is read.
 type countedStore struct {
 	*laketest.Store
-	reads int
+	reads atomic.Int64
 	bytes atomic.Int64
 }
 
 func (s *countedStore) Get(ctx context.Context, key string) ([]byte, error) {
-	s.reads++
+	s.reads.Add(1)
 	return s.Store.Get(ctx, key)
 }
 
 func (s *countedStore) GetRange(ctx context.Context, key string, off, n int64) ([]byte, error) {
-	s.reads++
+	s.reads.Add(1)
 	s.bytes.Add(n)
 	return s.Store.GetRange(ctx, key, off, n)
 }
@@ -42,7 +42,7 @@ func openCounted(t testing.TB) (*lake.Lake, *countedStore) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store.reads = 0
+	store.reads.Store(0)
 	return l, store
 }
 
@@ -82,8 +82,8 @@ func TestCountTouchesEdges(t *testing.T) {
 				t.Fatal(err)
 			}
 			n, err := lake.CountEvents(t.Context(), l, files, c.filter)
-			if err != nil || n != c.rows || (store.reads > 0) != c.reads {
-				t.Errorf("%d rows after %d reads, want %d, read %v: %v", n, store.reads, c.rows, c.reads, err)
+			if err != nil || n != c.rows || (store.reads.Load() > 0) != c.reads {
+				t.Errorf("%d rows after %d reads, want %d, read %v: %v", n, store.reads.Load(), c.rows, c.reads, err)
 			}
 		})
 	}

@@ -39,11 +39,12 @@ func storedBytes(t *testing.T, w *laketest.Backend) (size int64) {
 // commit leaves in memory: its snapshot, and nothing of the metadata that
 // was replaced.
 func TestCommitsDoNotKeepTheOnesBefore(t *testing.T) {
-	const commits, perCommit = 480, 6 << 10
+	const perCommit = 6 << 10
+	commits := int64(laketest.Repetitions(480))
 	w := laketest.New()
 	l := open(t, w)
 	begun := heapBytes()
-	for i := range int64(commits) {
+	for i := range commits {
 		mustCommit(t, l, []lake.Cut{cut(t, l, 0, i, i+1)}, lake.Committed)
 		if i%100 == 0 {
 			storedBytes(t, w)
@@ -114,11 +115,12 @@ func commitFiles(t testing.TB, l *lake.Lake, n int64) {
 // than an hour: neither snapshots nor memory may pile up.
 func TestMemoryOfADay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const commits, warm, slack = 24 * 15, 2 * 15, 256 << 10
+		const warm, slack = 2 * 15, 256 << 10
+		commits := int64(laketest.Repetitions(24 * 15))
 		w := laketest.New()
 		l := open(t, w)
 		var begun int64
-		for i := range int64(commits) {
+		for i := range commits {
 			time.Sleep(4 * time.Minute)
 			c := cut(t, l, 0, i, i+1)
 			if i%10 > 0 {
