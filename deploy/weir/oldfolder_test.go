@@ -19,13 +19,13 @@ import (
 
 // TestFolderOfBeforeRuns opens a folder that weir of 87a9283 wrote: 600 events of 200
 // days from four shards, killed with the last 200 of them in the log alone. It answers
-// as that version did (folder-87a9283.txt), also while more events come in and
+// as that version did (folder-87a9283.golden), also while more events come in and
 // its files become runs.
 func TestFolderOfBeforeRuns(t *testing.T) {
 	s := newTestServer(t, "--processor.cut-age", "1s", "--processor.compact-every", "1s", "--query.lookback", "0")
 	unpack(t, filepath.Join("testdata", "folder-87a9283.tar.zst"), s.dir)
 	s.start()
-	s.answersAs("folder-87a9283.txt", "when opened")
+	s.answersAs("folder-87a9283.golden", "when opened")
 	if err := s.importing(eventFile(t, 300)).Wait(); err != nil {
 		t.Fatalf("import: %v", err)
 	}
@@ -36,9 +36,9 @@ func TestFolderOfBeforeRuns(t *testing.T) {
 		}
 		return err
 	})
-	s.answersAs("folder-87a9283.txt", "with runs")
+	s.answersAs("folder-87a9283.golden", "with runs")
 	s.holdsExactly(900)
-	s.answersAs("folder-87a9283.txt", "after a restart")
+	s.answersAs("folder-87a9283.golden", "after a restart")
 }
 
 // answersAs waits until the events of 2025 are those of a file of testdata: just after
